@@ -1,0 +1,17 @@
+"""auditctl: switch Kubernetes API-server auditing on, change it, prove it, take it out.
+
+The map of the house (imports go downward only; ``tests/test_architecture.py`` holds it)::
+
+    errors, facts, findings, settings        values and words, no I/O (facts reads package data)
+    manifest/   policy/                      PURE: lossless YAML, the Pod, the plan / the audit policy
+    report                                   all that a run has to say: text, JSON, exit code
+    node/                                    the WORLD: files, journal, processes, kubelet, API server, receipt
+    operations/                              one module a verb: calls rooms in order, returns a Report
+    lab/                                     an embedded practice node
+    cli/                                     typer: arguments -> one operation -> print the report -> exit
+
+Text is located with ruamel.yaml (composed nodes carry marks), changed by splicing the original text, and proved with
+jsonpatch before a byte is written: ``load(new) == apply_patch(load(old), plan.patch)``.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,109 @@
+"""The values that wings hand upward: findings, evidence, receipts, verdicts. No behaviour beyond small derivations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Severity(Enum):
+    """How much a finding weighs: an error refuses, a warning is loud and goes on, an info is for the record."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One complaint. ``path`` is a field path (``rules[2].level``), ``line`` and ``column`` count from 1 (0: none)."""
+
+    check: str
+    severity: Severity
+    message: str
+    fix: str = ""
+    path: str = ""
+    file: str = ""
+    line: int = 0
+    column: int = 0
+
+
+class Status(Enum):
+    """The outcome of one check. Unknown is not success."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at, and what was seen."""
+
+    name: str
+    status: Status
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What is proved. ``holds`` is True only if every check passed, False if one failed, None if one is unknown."""
+
+    checks: tuple[Check, ...] = ()
+
+    @property
+    def holds(self) -> bool | None:
+        statuses = {check.status for check in self.checks}
+        if Status.FAILED in statuses:
+            return False
+        return None if Status.UNKNOWN in statuses or not statuses else True
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The very event that we asked for, found in the log on the host.
+
+    ``line`` counts from 1 in ``file`` (a host path); ``rule`` counts from 0, -1 is none; ``seconds`` from the request
+    to the find; ``grew_bytes`` is what the log grew meanwhile.
+    """
+
+    audit_id: str
+    file: str
+    line: int
+    level: str
+    stage: str
+    rule: int
+    seconds: float
+    grew_bytes: int
+    request: str = ""
+    stages: tuple[str, ...] = ()
+    distinguishes: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds, measured with a monotonic clock; None where the step did not happen."""
+
+    edit: float | None = None
+    restart: float | None = None
+    outage: float | None = None
+    verify: float | None = None
+    total: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRecord:
+    """A change in the journal: its id, and the host path of the saved bytes."""
+
+    id: str
+    backup: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What the manifest sets after the run: flags by name without dashes, and where the audit files are."""
+
+    flags: dict[str, str] = field(default_factory=dict)
+    policy: dict[str, str | None] | None = None
+    log: dict[str, str | None] | None = None
+    webhook: dict[str, str | None] | None = None
