@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from auditctl.findings import Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +28,13 @@ class AuditctlError(Exception):
     exit_code: ClassVar[int] = 70
     outcome: ClassVar[str] = "Stranded"
 
-    def __init__(self, message: str, *, check: str = "", fix: str = "", place: Place | None = None) -> None:
+    def __init__(
+        self, message: str, *, check: str = "", fix: str = "", place: Place | None = None,
+        findings: Sequence[Finding] = (),
+    ) -> None:
         super().__init__(message)
         self.message = message
+        self.findings = tuple(findings)
         self.check = check or type(self).__name__.removesuffix("Error").lower()
         self.fix = fix
         self.place = place

@@ -1,0 +1,51 @@
+"""The front door. Nothing heavy is imported before it is known that the words are for us, not for auditd."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+_AUDITD = "/usr/sbin/auditctl"
+# auditd's own options (auditctl(8), 3.0.9 and later); `-h` is ours
+_AUDITD_OPTIONS = frozenset(
+    "-a -A -b -c -C -d -D -e -f -F -i -k -l -m -p -q -r -R -s -S -t -v -w -W --backlog_wait_time --reset-lost "
+    "--reset_backlog_wait_time_actual --loginuid-immutable --signal".split()
+)
+_OUR_WORDS = frozenset(
+    "enable disable status verify restart rollback history doctor recover policy log flags kubeadm cis lab completion".split()
+)
+
+
+def main() -> None:
+    """Run the command line, or hand over to auditd's program of the same name."""
+    _hand_over_to_auditd(sys.argv)
+    from auditctl.cli.app import run
+
+    sys.exit(run(sys.argv))
+
+
+def _hand_over_to_auditd(argv: list[str]) -> None:
+    """Under the name ``auditctl`` only, with no command word of ours, beginning with one of auditd's options."""
+    if Path(argv[0]).name != "auditctl" or len(argv) < 2 or _OUR_WORDS.intersection(argv[1:]):
+        return
+    if argv[1].partition("=")[0] not in _AUDITD_OPTIONS:
+        return
+    if os.access(_AUDITD, os.X_OK) and not _is_this_program(_AUDITD):
+        os.execv(_AUDITD, [_AUDITD, *argv[1:]])  # noqa: S606 (an exact path, no shell)
+    sys.stderr.write(
+        f"auditctl: {argv[1]} is an option of auditd's auditctl, which is not installed here; "
+        "this is auditctl for Kubernetes API-server auditing (see auditctl --help)\n"
+    )
+    sys.exit(2)
+
+
+def _is_this_program(path: str) -> bool:
+    try:
+        return os.path.samefile(path, sys.argv[0])
+    except OSError:
+        return False
+
+
+if __name__ == "__main__":
+    main()

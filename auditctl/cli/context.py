@@ -1,0 +1,66 @@
+"""The global options as a value, and the one funnel through which every command runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from auditctl.cli.output import Lines, Terminal, coloured, show, write
+from auditctl.errors import AuditctlError
+from auditctl.operations.controlplane import MANIFEST, STATE, ControlPlane, Progress, Silence
+from auditctl.report import ManifestChange, Outcome, Report, from_error
+
+
+@dataclass(slots=True)
+class Globals:
+    """What was said before (or after) the command."""
+
+    rootfs: Path = Path("/")
+    manifest: str = MANIFEST
+    state_dir: str = STATE
+    kubeconfig: Path | None = None
+    output: str = "text"
+    quiet: bool = False
+    verbose: bool = False
+
+    def plane(self) -> ControlPlane:
+        """The node that these options name."""
+        return ControlPlane(self.rootfs, self.manifest, self.state_dir, self.kubeconfig, progress=self.progress())
+
+    def progress(self) -> Progress:
+        if self.quiet:
+            return Silence()
+        return Terminal() if sys.stderr.isatty() and coloured(sys.stderr) and not self.verbose else Lines()
+
+
+def finish(context: typer.Context, command: str, operation: Callable[[ControlPlane], Report]) -> None:
+    """Run one operation on the node, print its report, exit with its code. A traceback never reaches a user."""
+    options: Globals = context.obj
+    plane = options.plane()
+    report = _report(command, plane, operation, verbose=options.verbose)
+    if isinstance(plane.progress, Terminal):
+        plane.progress.close()
+    show(report, options.output, quiet=options.quiet)
+    raise typer.Exit(report.exit_code)
+
+
+def _report(command: str, plane: ControlPlane, operation: Callable[[ControlPlane], Report], *, verbose: bool) -> Report:
+    path = str(plane.manifest_path)
+    try:
+        return operation(plane)
+    except AuditctlError as error:
+        return from_error(command, path, error)
+    except KeyboardInterrupt:
+        return Report(command, Outcome.INTERRUPTED, "interrupted; nothing was changed", ManifestChange(path))
+    except Exception as error:  # noqa: BLE001 (a bug of ours: one sentence for the user, the rest with -v)
+        if verbose:
+            import traceback
+
+            write(sys.stderr, traceback.format_exc())
+        text = f"a bug of auditctl: {type(error).__name__}: {error}"
+        steps = ("auditctl status", "report it with the output of the same command and -v")
+        return Report(command, Outcome.REFUSED, text, ManifestChange(path), code=70, next_steps=steps)

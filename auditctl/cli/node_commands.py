@@ -1,0 +1,233 @@
+"""The commands on the node: arguments to one operation each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from auditctl import durations
+from auditctl.cli.context import finish
+from auditctl.errors import RefusedError
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.work import ALLOWED_CHECKS, How
+from auditctl.report import Report
+from auditctl.settings import Settings
+
+
+_WATCH_SECONDS = 2.0
+
+
+def _duration(text: str) -> float:
+    try:
+        return durations.parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error} (write it as Go does: 90s, 5m, 1m30s)") from error
+
+
+def _flag_setting(text: str) -> str:
+    name, equals, _ = text.partition("=")
+    if not equals or not name.lstrip("-").startswith("audit"):
+        raise typer.BadParameter(f"{text!r} is not of the form audit-...=VALUE")
+    return text
+
+
+def _allowed(text: str) -> str:
+    if text not in ALLOWED_CHECKS:
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(ALLOWED_CHECKS)}")
+    return text
+
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print diff, plan and expected outage; touch nothing.")]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Write and return; nothing is proved.")]
+Timeout = Annotated[str, typer.Option("--timeout", metavar="DURATION", help="For restart and receipt; an undo gets the same again.")]
+Drain = Annotated[
+    str | None,
+    typer.Option(
+        "--drain", metavar="DURATION",
+        help="How long the old process may linger once it has stopped listening; 0 leaves it to the kubelet. Default 5s; 0 with a webhook, "
+        "a batch mode or another control plane.",
+    ),
+]
+Allow = Annotated[list[str] | None, typer.Option("--allow", metavar="CHECK", help=f"Go on although CHECK fails: {', '.join(ALLOWED_CHECKS)}.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Warnings refuse too.")]
+NoRollback = Annotated[bool, typer.Option("--no-rollback", help="Leave a failed change as it is (exit 5).")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add every command on the node."""
+    for command in (enable, disable, status, verify, restart, rollback, history):
+        app.command()(command)
+    app.command(hidden=True)(recover)
+
+
+def enable(
+    context: typer.Context,
+    policy: Annotated[str | None, typer.Option(metavar="FILE or NAME", help="A file, or a shipped policy; default: baseline where none is set.")] = None,
+    policy_path: Annotated[str | None, typer.Option(metavar="PATH", help="Where the policy is installed.  [/etc/kubernetes/audit/policy.yaml]")] = None,
+    log_path: Annotated[str | None, typer.Option(metavar="PATH", help="The log file; - is standard output.  [/var/log/kubernetes/audit/audit.log]")] = None,
+    no_log: Annotated[bool, typer.Option("--no-log", help="No log backend.")] = False,  # noqa: FBT002
+    log_maxage: Annotated[int | None, typer.Option(metavar="DAYS", min=0, help="Days to keep rotated files.  [30]")] = None,
+    log_maxbackup: Annotated[int | None, typer.Option(metavar="N", min=0, help="Rotated files to keep.  [10]")] = None,
+    log_maxsize: Annotated[int | None, typer.Option(metavar="MB", min=0, help="Megabytes at which the log is rotated.  [100]")] = None,
+    webhook_config: Annotated[Path | None, typer.Option(metavar="FILE", help="A kubeconfig of a webhook backend, to be installed.")] = None,
+    no_webhook: Annotated[bool, typer.Option("--no-webhook", help="No webhook backend.")] = False,  # noqa: FBT002
+    set_flags: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any --audit-* flag.")] = None,
+    unset: Annotated[list[str] | None, typer.Option("--unset", metavar="NAME", help="Take an --audit-* flag out.")] = None,
+    readers: Annotated[str | None, typer.Option(metavar="GROUP", help="Let GROUP read a log directory of ours (default ACL).")] = None,
+    persist: Annotated[bool, typer.Option("--persist", help="Also write kubeadm-config.")] = False,  # noqa: FBT002
+    dry_run: DryRun = False, no_wait: NoWait = False, timeout: Timeout = "5m", drain: Drain = None, allow: Allow = None,  # noqa: FBT002
+    strict: Strict = False, no_rollback: NoRollback = False,  # noqa: FBT002
+) -> None:
+    """Switch auditing on, or change it; the same again does nothing."""
+    if no_log and log_path is not None:
+        raise typer.BadParameter("--no-log and --log-path exclude each other")
+    if no_webhook and webhook_config is not None:
+        raise typer.BadParameter("--no-webhook and --webhook-config exclude each other")
+    settings = Settings(
+        policy_path, log_path, False if no_log else (True if log_path is not None else None), log_maxage, log_maxbackup, log_maxsize,
+        False if no_webhook else (True if webhook_config is not None else None), _pairs(_flag_setting(text) for text in set_flags or ()),
+        frozenset(_plain(name) for name in unset or ()),
+    )
+    how = _how(dry_run, no_wait, timeout, drain, allow, strict, no_rollback)
+
+    def operation(plane: ControlPlane) -> Report:
+        from auditctl.operations.enable import Request, enable as run
+
+        if persist:
+            raise RefusedError(
+                "--persist is not built yet in this version; nothing was changed", check="persist",
+                fix="run it without --persist, and put the settings into kubeadm-config by hand",
+            )
+        return run(plane, Request(settings, policy, webhook_config, readers), how)
+
+    finish(context, "enable", operation)
+
+
+def disable(
+    context: typer.Context,
+    purge: Annotated[bool, typer.Option("--purge", help="Also remove policy and webhook file.")] = False,  # noqa: FBT002
+    purge_logs: Annotated[bool, typer.Option("--purge-logs", help="Also remove the audit log and its rotated files (with --yes).")] = False,  # noqa: FBT002
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Yes, the logs too.")] = False,  # noqa: FBT002
+    persist: Annotated[bool, typer.Option("--persist", help="Also write kubeadm-config.")] = False,  # noqa: FBT002
+    dry_run: DryRun = False, no_wait: NoWait = False, timeout: Timeout = "5m", drain: Drain = None, allow: Allow = None,  # noqa: FBT002
+    strict: Strict = False, no_rollback: NoRollback = False,  # noqa: FBT002
+) -> None:
+    """Take auditing out: every flag, and each volume or mount that serves nothing else."""
+    how = _how(dry_run, no_wait, timeout, drain, allow, strict, no_rollback)
+
+    def operation(plane: ControlPlane) -> Report:
+        from auditctl.operations.disable import Purge, disable as run
+
+        if persist:
+            raise RefusedError(
+                "--persist is not built yet in this version; nothing was changed", check="persist",
+                fix="run it without --persist, and take the settings out of kubeadm-config by hand",
+            )
+        return run(plane, Purge(purge, purge_logs, yes), how)
+
+    finish(context, "disable", operation)
+
+
+def restart(
+    context: typer.Context, dry_run: DryRun = False, no_wait: NoWait = False, timeout: Timeout = "5m", drain: Drain = None,  # noqa: FBT002
+    allow: Allow = None, strict: Strict = False, no_rollback: NoRollback = False,  # noqa: FBT002
+) -> None:
+    """Validate the policy on disk, restart so that it is loaded, prove it."""
+    how = _how(dry_run, no_wait, timeout, drain, allow, strict, no_rollback)
+
+    def operation(plane: ControlPlane) -> Report:
+        from auditctl.operations.restart import restart as run
+
+        return run(plane, how)
+
+    finish(context, "restart", operation)
+
+
+def rollback(
+    context: typer.Context, change_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="See `auditctl history`.")] = None,
+    dry_run: DryRun = False, no_wait: NoWait = False, timeout: Timeout = "5m", drain: Drain = None, allow: Allow = None,  # noqa: FBT002
+    strict: Strict = False, no_rollback: NoRollback = False,  # noqa: FBT002
+) -> None:
+    """Undo the last change, or ID and our later ones."""
+    how = _how(dry_run, no_wait, timeout, drain, allow, strict, no_rollback)
+
+    def operation(plane: ControlPlane) -> Report:
+        from auditctl.operations.rollback import rollback as run
+
+        return run(plane, change_id, how)
+
+    finish(context, "rollback", operation)
+
+
+def status(
+    context: typer.Context, watch: Annotated[bool, typer.Option("--watch", help="Again every two seconds, until Ctrl-C.")] = False  # noqa: FBT002
+) -> None:
+    """What the manifest says, what the process runs with, what it loaded; drift and strays named."""
+    from auditctl.operations.status import status as run
+
+    _once_or_watch(context, "status", run, watch=watch)
+
+
+def verify(
+    context: typer.Context,
+    policy: Annotated[list[Path] | None, typer.Option("--policy", metavar="FILE", help="The loaded policy decides the same.")] = None,
+    flag: Annotated[list[str] | None, typer.Option("--flag", metavar="NAME=VALUE", help="The effective flag has that value.")] = None,
+    expect: Annotated[list[str] | None, typer.Option("--expect", metavar="'REQUEST -> LEVEL'", help="The loaded policy decides so.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Again every two seconds, until Ctrl-C.")] = False,  # noqa: FBT002
+) -> None:
+    """Prove now that a request is recorded; exit 1 if not."""
+
+    def operation(plane: ControlPlane) -> Report:
+        from auditctl.operations.verify import Wanted, verify as run
+
+        return run(plane, Wanted.parse(tuple(policy or ()), tuple(flag or ()), tuple(expect or ())))
+
+    _once_or_watch(context, "verify", operation, watch=watch)
+
+
+def history(context: typer.Context) -> None:
+    """The changes on this node: id, who, what, how it ended."""
+    from auditctl.operations.history import history as run
+
+    finish(context, "history", run)
+
+
+def recover(context: typer.Context) -> None:
+    """Finish or undo an interrupted change."""
+    from auditctl.operations.history import recover as run
+
+    finish(context, "recover", run)
+
+
+def _once_or_watch(context: typer.Context, command: str, operation: Callable[[ControlPlane], Report], *, watch: bool) -> None:
+    if not watch:
+        finish(context, command, operation)
+    try:
+        while True:
+            try:
+                finish(context, command, operation)
+            except typer.Exit:
+                time.sleep(_WATCH_SECONDS)
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
+
+
+def _how(  # noqa: PLR0913 (one parameter an option)
+    dry_run: bool, no_wait: bool, timeout: str, drain: str | None, allow: list[str] | None, strict: bool, no_rollback: bool  # noqa: FBT001
+) -> How:
+    return How(
+        _duration(timeout), None if drain is None else _duration(drain), not no_wait, not no_rollback, dry_run, strict,
+        frozenset(_allowed(check) for check in allow or ()),
+    )
+
+
+def _pairs(texts: Iterable[str]) -> dict[str, str]:
+    return {_plain(name): value for name, _, value in (text.partition("=") for text in texts)}
+
+
+def _plain(name: str) -> str:
+    return name.lstrip("-").replace("_", "-")

@@ -1,0 +1,93 @@
+"""What goes to the terminal: the answer on stdout alone, progress on stderr. Losing the terminal changes nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, TextIO
+
+from auditctl.report import Report
+
+if TYPE_CHECKING:
+    from rich.live import Live
+
+
+def coloured(stream: TextIO) -> bool:
+    """May escapes be written? NO_COLOR, a dumb terminal and anything that is not a terminal say no."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
+
+
+def show(report: Report, output: str, *, quiet: bool) -> None:
+    """Print the report in the asked format. Errors in text go to stderr: stdout is for answers."""
+    if output == "json":
+        write(sys.stdout, report.to_json())
+    elif output == "yaml":
+        write(sys.stdout, report.to_yaml())
+    else:
+        stream = sys.stdout if report.exit_code in (0, 1) else sys.stderr
+        write(stream, report.to_text(colour=coloured(stream), quiet=quiet))
+
+
+def write(stream: TextIO, text: str) -> None:
+    """Write a line; a reader that has gone (EPIPE, EIO) is not an error."""
+    try:
+        stream.write(text + "\n")
+        stream.flush()
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):  # so that the interpreter's own flush at exit has somewhere to go
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+class Lines:
+    """Progress as plain lines on stderr: each step, and each new thing that is waited for, once."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def step(self, text: str) -> None:
+        write(sys.stderr, f"[auditctl] {text}")
+
+    def waiting(self, text: str, seconds: float) -> None:
+        if text != self._last:
+            self._last = text
+            write(sys.stderr, f"[auditctl] {seconds:5.1f} s  {text}")
+
+
+class Terminal:
+    """Progress on a terminal: steps as lines, and one live line that says what is waited for and for how long."""
+
+    def __init__(self) -> None:
+        self._live: Live | None = None
+
+    def step(self, text: str) -> None:
+        self._stop()
+        write(sys.stderr, f"[auditctl] {text}")
+
+    def waiting(self, text: str, seconds: float) -> None:
+        with suppress(OSError, ValueError):
+            from rich.text import Text
+
+            line = Text.assemble((f"{seconds:5.1f} s  ", "cyan"), text, overflow="ellipsis", no_wrap=True)
+            self._start().update(line, refresh=True)
+
+    def _start(self) -> Live:
+        if self._live is None:
+            from rich.console import Console
+            from rich.live import Live
+
+            # refreshed by us alone: a thread of its own could die of a lost terminal out of our sight
+            self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False)
+            self._live.start()
+        return self._live
+
+    def _stop(self) -> None:
+        if self._live is not None:
+            with suppress(OSError, ValueError):
+                self._live.stop()
+            self._live = None
+
+    def close(self) -> None:
+        self._stop()

@@ -1,0 +1,23 @@
+"""Durations as Go writes them (``90s``, ``5m``, ``1m30s``): time.ParseDuration without a sign."""
+
+from __future__ import annotations
+
+import re
+
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+
+
+def parse(text: str) -> float:
+    """Seconds of a Go duration; ``0`` needs no unit.
+
+    Raises:
+        ValueError: not a duration, with the words of Go's own error.
+    """
+    if text == "0":
+        return 0.0
+    parts = _PART.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        reason = "missing unit in duration" if re.fullmatch(r"\d+(\.\d+)?", text) else "invalid duration"
+        raise ValueError(f'time: {reason} "{text}"')
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)

@@ -1,0 +1,82 @@
+"""Who asks, and may they: client certificates and anonymous, and the bootstrap roles of RBAC in a few lines.
+
+Sources: pkg/controlplane authentication (x509 CommonName and Organization),
+plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go (reference 3.5, 6).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from auditctl.facts import Version
+from auditctl.policy.types import Attributes, User
+
+ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
+CREDENTIAL_ID_SINCE: Version = (1, 32, 0)
+_PUBLIC = ("/healthz", "/livez", "/readyz", "/version", "/version/")
+_DISCOVERY = ("/api", "/apis", "/openapi", "/healthz", "/livez", "/readyz", "/version")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated user, with what its events show beside name and groups."""
+
+    user: User
+    extra: Mapping[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """``reason`` is what the audit annotation says."""
+
+    allowed: bool
+    reason: str = ""
+
+
+def of_certificate(subject: object, encoded: bytes, version: Version) -> Caller | None:
+    """The user of a verified client certificate: ``subject`` as ssl gives it, ``encoded`` its DER form."""
+    pairs = [pair for part in (subject or ()) for pair in part] if isinstance(subject, tuple) else []
+    name = next((value for key, value in pairs if key == "commonName"), "")
+    groups = [value for key, value in pairs if key == "organizationName"]
+    if not name:
+        return None
+    digest = hashlib.sha256(encoded).hexdigest()
+    extra = {"authentication.kubernetes.io/credential-id": [f"X509SHA256={digest}"]}
+    return Caller(User(name, (*groups, "system:authenticated")), extra if version >= CREDENTIAL_ID_SINCE else {})
+
+
+def authorize(user: User, wanted: Attributes) -> Verdict:
+    """What kubeadm's RBAC says of the two users there are."""
+    if "system:masters" in user.groups:
+        return Verdict(allowed=True)
+    if "kubeadm:cluster-admins" in user.groups:
+        return _by("kubeadm:cluster-admins", "cluster-admin", "kubeadm:cluster-admins")
+    if wanted.is_resource_request or wanted.verb != "get":
+        return Verdict(allowed=False)
+    known = "system:authenticated" in user.groups
+    group = "system:authenticated" if known else "system:unauthenticated"
+    if wanted.path in _PUBLIC:
+        return _by("system:public-info-viewer", "system:public-info-viewer", group)
+    if known and any(wanted.path == path or wanted.path.startswith(f"{path}/") for path in _DISCOVERY[:3]):
+        return _by("system:discovery", "system:discovery", group)
+    return Verdict(allowed=False)
+
+
+def forbidden(user: User, wanted: Attributes) -> str:
+    """The message of a 403 (pkg/endpoints/handlers/responsewriters/errors.go forbiddenMessage)."""
+    if not wanted.is_resource_request:
+        return f'forbidden: User "{user.name}" cannot {wanted.verb} path "{wanted.path}"'
+    resource = f"{wanted.resource}/{wanted.subresource}" if wanted.subresource else wanted.resource
+    named = f'{wanted.resource} "{wanted.name}"' if wanted.name else wanted.resource
+    group = f"{wanted.resource}.{wanted.api_group}" if wanted.api_group else wanted.resource
+    named = named.replace(wanted.resource, group, 1)
+    where = f'in the namespace "{wanted.namespace}"' if wanted.namespace else "at the cluster scope"
+    action = f'cannot {wanted.verb} resource "{resource}" in API group "{wanted.api_group}" {where}'
+    return f'{named} is forbidden: User "{user.name}" {action}'
+
+
+def _by(binding: str, role: str, group: str) -> Verdict:
+    words = f'RBAC: allowed by ClusterRoleBinding "{binding}" of ClusterRole "{role}" to Group "{group}"'
+    return Verdict(allowed=True, reason=words)

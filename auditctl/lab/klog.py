@@ -1,0 +1,37 @@
+"""Lines as Kubernetes components write them: klog's header, and Go's %q."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from datetime import UTC, datetime
+from enum import Enum
+
+
+class Letter(Enum):
+    """klog's severities, by the first letter of the line."""
+
+    INFO = "I"
+    WARNING = "W"
+    ERROR = "E"
+
+
+def line(letter: Letter, place: str, text: str, pid: int | None = None) -> str:
+    """``E1121 21:26:27.398866       1 run.go:72] text``; time in UTC as in containers."""
+    now = datetime.now(UTC)
+    return f"{letter.value}{now:%m%d %H:%M:%S.%f} {os.getpid() if pid is None else pid:7d} {place}] {text}"
+
+
+def quote(text: str) -> str:
+    """Go's %q, near enough for what components print: JSON's escapes, without those for HTML or beyond ASCII."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def write(text: str) -> None:
+    """One line to standard error; a reader that has gone away changes nothing."""
+    try:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+    except OSError:
+        pass

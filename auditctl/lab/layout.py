@@ -1,0 +1,119 @@
+"""Where things lie in a lab folder: a node's tree under one root, and the marker that says it is ours."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+MARKER = ".auditctl-lab.json"
+STAND_IN = "auditctl-lab stand-in"  # said in the Server header, /version, the kubelet's log and the marker
+NODE_NAME = "controlplane"
+ADDRESS = "127.0.0.1"
+TREES = ("etc", "usr", "var")  # the only names that `down` ever removes, beside the marker
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast the lab's kubelet is, in seconds; the real one's values are beside each."""
+
+    grace: float = 2.0  # terminationGracePeriodSeconds where the Pod sets none: 30
+    sync: float = 1.0  # fileCheckFrequency: 20
+    backoff: float = 1.0  # first crash back-off after the immediate restart: 10, doubling
+    backoff_cap: float = 8.0  # 300
+    replace: float = 0.4  # pause between the end of an old Pod and its successor: 6 to 15
+    start: float = 0.6  # from the exec of kube-apiserver to its first answer: 2 to 3
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """The content of the marker file: which node this folder plays, and at which pace."""
+
+    kubernetes: str
+    port: int
+    made_directory: bool
+    pace: Pace
+    what: str = STAND_IN
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Marker:
+        """Raises ValueError for a text that is no marker of ours."""
+        try:
+            fields = json.loads(text)
+            if fields["what"] != STAND_IN:
+                raise ValueError("not a lab")
+            fields["pace"] = Pace(**fields["pace"])
+            return cls(**fields)
+        except (KeyError, TypeError) as error:
+            raise ValueError("not a lab's marker") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Paths of one lab folder; ``root`` is absolute and free of symlinks."""
+
+    root: Path
+
+    @property
+    def marker(self) -> Path:
+        return self.root / MARKER
+
+    @property
+    def manifest_directory(self) -> Path:
+        return self.root / "etc/kubernetes/manifests"
+
+    @property
+    def manifest(self) -> Path:
+        return self.manifest_directory / "kube-apiserver.yaml"
+
+    @property
+    def pki(self) -> Path:
+        return self.root / "etc/kubernetes/pki"
+
+    @property
+    def admin_conf(self) -> Path:
+        return self.root / "etc/kubernetes/admin.conf"
+
+    @property
+    def kubelet_config(self) -> Path:
+        return self.root / "var/lib/kubelet/config.yaml"
+
+    @property
+    def kubelet_log(self) -> Path:
+        return self.root / "var/log/kubelet.log"
+
+    @property
+    def pod_logs(self) -> Path:
+        return self.root / "var/log/pods"
+
+    @property
+    def kubelet_program(self) -> Path:
+        return self.root / "usr/bin/kubelet"
+
+    @property
+    def apiserver_program(self) -> Path:
+        return self.root / "usr/local/bin/kube-apiserver"
+
+    @property
+    def processes(self) -> Path:
+        """What the lab's processes are, one JSON file each: for `down` after the kubelet died."""
+        return self.root / "var/lib/auditctl-lab/processes"
+
+    @property
+    def containers(self) -> Path:
+        """The containers' own file systems: what no mount covers."""
+        return self.root / "var/lib/auditctl-lab/containers"
+
+    def host(self, path: str) -> Path:
+        """The place in the folder of an absolute path of the node."""
+        return self.root / path.lstrip("/")
+
+    def read_marker(self) -> Marker | None:
+        """None where this folder is not a lab."""
+        try:
+            return Marker.from_json(self.marker.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None

@@ -1,0 +1,110 @@
+"""From the wanted audit flags to edits of ``command`` and ``args``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from auditctl.errors import ManifestError
+from auditctl.manifest.blocks import Block, Path, list_block
+from auditctl.manifest.desired import Wanted
+from auditctl.manifest.edits import Draft, Entry
+from auditctl.manifest.flags import Flag
+from auditctl.manifest.placement import clean_position, in_order, kubeadm_sorts, sorted_position
+from auditctl.manifest.pod import Manifest
+from auditctl.manifest.spelling import spelled
+
+
+def edit_flags(draft: Draft, manifest: Manifest, wanted: Wanted) -> None:
+    """Add to ``draft`` what makes the audit flags of ``manifest`` the wanted ones. Raises ManifestError."""
+    present = {flag.name: flag for flag in manifest.flag_list if flag.is_audit}
+    for name, flag in present.items():
+        if name in wanted.values and wanted.values[name] != flag.value:
+            _change_value(draft, flag, wanted.values[name], _reason(wanted, name))
+    removed = _removals(present, wanted)
+    new = sorted(name for name in wanted.values if name not in present)
+    target = _list_to_grow(manifest) if new else None
+    for path in dict.fromkeys([*removed, *([target] if target else [])]):
+        entries = _entries(draft, manifest, path, new, wanted) if path == target else []
+        draft.change_list(path, removed.get(path, {}), entries)
+
+
+def _reason(wanted: Wanted, name: str) -> str:
+    value = wanted.values.get(name)
+    shown = f"--{name}" if value is None else f"--{name}={value}"
+    return f"{shown}: {wanted.reasons.get(name, 'asked for')}"
+
+
+def _change_value(draft: Draft, flag: Flag, value: str, reason: str) -> None:
+    if flag.value_item:
+        draft.respell(flag.value_item.path, value, reason)
+    else:
+        draft.respell(flag.item.path, f"{flag.item.text.partition('=')[0]}={value}", reason)
+
+
+def _removals(present: dict[str, Flag], wanted: Wanted) -> dict[Path, dict[int, str]]:
+    removed: dict[Path, dict[int, str]] = {}
+    for name, flag in present.items():
+        if name not in wanted.values:
+            for item in (flag.item, flag.value_item):
+                if item:
+                    removed.setdefault(item.list_path, {})[item.index] = _reason(wanted, name)
+    return removed
+
+
+def _list_to_grow(manifest: Manifest) -> Path:
+    """Return the list that new flags go to: where audit flags stand, else where the last flags stand."""
+    flags = [flag for flag in manifest.flag_list if flag.is_audit] or list(manifest.flag_list)
+    return flags[-1].item.list_path if flags else (*manifest.container_path, "command")
+
+
+def _entries(draft: Draft, manifest: Manifest, path: Path, new: Sequence[str], wanted: Wanted) -> list[Entry]:
+    block = list_block(draft.document, path)
+    allowed = _allowed(manifest, block)
+    if not allowed:
+        raise ManifestError("there is no place for a flag in this list", place=draft.document.place(path))
+    flags = [flag for flag in manifest.flag_list if flag.item.list_path == path]
+    entries = []
+    for name in new:
+        text = f"--{name}={wanted.values[name]}"
+        position = _wanted_position(manifest, flags, name, allowed)
+        position = clean_position(position, _beside_audit(flags, allowed), allowed, block.spans, draft.document.lines)
+        entries.append(Entry(text, [spelled(text)], _reason(wanted, name), position))
+    return entries  # sorted by name already; equal positions keep that order
+
+
+def _beside_audit(flags: Sequence[Flag], allowed: Sequence[int]) -> list[int]:
+    """Return those of the ``allowed`` positions that touch an audit flag or lie between two of them."""
+    audit = [flag for flag in flags if flag.is_audit]
+    if not audit:
+        return []
+    return [position for position in allowed if audit[0].item.index <= position <= _behind(audit[-1])]
+
+
+def _allowed(manifest: Manifest, block: Block) -> list[int]:
+    """Return the indexes before which a flag may go: behind the program's words, never between a flag and its value."""
+    words = sum(item.list_path == block.path for item in manifest.items[: manifest.program_words])
+    values = {
+        flag.value_item.index
+        for flag in manifest.flag_list
+        if flag.value_item and flag.value_item.list_path == block.path
+    }
+    return [index for index in range(words, len(block.spans) + 1) if index not in values]
+
+
+def _wanted_position(manifest: Manifest, flags: Sequence[Flag], name: str, allowed: Sequence[int]) -> int:
+    """Return where the flag ``name`` goes: among the audit flags, else as kubeadm of that version would put it."""
+    audit = [flag for flag in flags if flag.is_audit]
+    if audit:
+        before = [flag for flag in audit if flag.name < name]
+        return _behind(before[-1]) if before else audit[0].item.index
+    names = [flag.name for flag in flags]
+    if kubeadm_sorts(manifest.version) and in_order(names):
+        position = sorted_position(names, name)
+        return _behind(flags[position - 1]) if position else allowed[0]
+    return allowed[-1]
+
+
+def _behind(flag: Flag) -> int:
+    """Return the index behind a flag and its value, in the list that the flag stands in."""
+    second = flag.value_item
+    return (second if second and second.list_path == flag.item.list_path else flag.item).index + 1

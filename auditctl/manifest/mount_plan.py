@@ -1,0 +1,196 @@
+"""Which mounts an audit file needs, which it has, and which serve nothing else any more. Decides, edits nothing."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from auditctl.errors import ManifestError, RefusedError
+from auditctl.findings import Finding, Severity
+from auditctl.manifest import fields, rules
+from auditctl.manifest.mounts import HostPath, Mount, Volume, covering, host_path, normalised_path
+from auditctl.manifest.pod import Manifest
+from auditctl.settings import (
+    LOG_FLAG,
+    LOG_VOLUME,
+    POLICY_FLAG,
+    POLICY_VOLUME,
+    STANDARD_OUTPUT,
+    WEBHOOK_FLAG,
+    WEBHOOK_VOLUME,
+)
+
+# the log first: its directory may cover the other files
+VOLUME_NAMES = {LOG_FLAG: LOG_VOLUME, POLICY_FLAG: POLICY_VOLUME, WEBHOOK_FLAG: WEBHOOK_VOLUME}
+
+
+@dataclass(frozen=True, slots=True)
+class NewMount:
+    """A volume and its mount that are to be added; ``type`` is hostPath's."""
+
+    name: str
+    path: str
+    host_path: str
+    type: str
+    read_only: bool
+    reason: str
+
+
+@dataclass(slots=True)
+class MountPlan:
+    """What becomes of the mounts: indexes that go out with their reason, new ones, and what has to be said."""
+
+    removed: dict[int, str] = field(default_factory=dict)
+    added: list[NewMount] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+
+def audit_paths(flags: Mapping[str, str]) -> dict[str, str]:
+    """Return the container paths of the audit files by flag, normalised; standard output is none."""
+    return {
+        name: normalised_path(flags[name])
+        for name in VOLUME_NAMES
+        if flags.get(name) and flags[name] != STANDARD_OUTPUT
+    }
+
+
+def plan_mounts(manifest: Manifest, wanted: Mapping[str, str]) -> MountPlan:
+    """Return which mounts go and which come, for the audit flags ``wanted`` in place of the manifest's.
+
+    Raises RefusedError for a log that could not be written, ManifestError for a path that cannot be resolved.
+    """
+    before, after = audit_paths(manifest.audit_flags), audit_paths(wanted)
+    making = _Making(manifest, wanted)
+    for name, path in before.items():
+        if path not in after.values():
+            making.drop(path, f"it served only the old --{name}={path}")
+    for name, path in after.items():
+        if "$(" in path:
+            raise ManifestError(
+                f"--{name}={path} holds a variable: which file that is cannot be told",
+                place=manifest.document.place(manifest.container_path),
+            )
+        if name == LOG_FLAG:
+            making.provide_log(path)
+        elif making.cover(path) is None:
+            making.add(name, path, path, "File", read_only=True)
+    return making.plan
+
+
+def freed_volumes(manifest: Manifest, removed: Mapping[int, str]) -> set[str]:
+    """Return the names of the volumes that no mount of any container uses once the ``removed`` mounts are gone."""
+    dropped = {mount.name for mount in manifest.mounts if mount.index in removed}
+    used = {mount.name for mount in manifest.mounts if mount.index not in removed}
+    return dropped - used - set(_mounted_elsewhere(manifest))
+
+
+def _mounted_elsewhere(manifest: Manifest) -> Iterator[str]:
+    document = manifest.document
+    for kind in ("containers", "initContainers", "ephemeralContainers"):
+        for index in range(len(fields.sequence(document, ("spec", kind)))):
+            if ("spec", kind, index) != manifest.container_path:
+                for mount in fields.sequence(document, ("spec", kind, index, "volumeMounts")):
+                    if isinstance(mount, dict):
+                        yield str(mount.get("name"))
+
+
+class _Making:
+    """A MountPlan in the making: what is asked of it depends on what it already holds."""
+
+    def __init__(self, manifest: Manifest, wanted: Mapping[str, str]) -> None:
+        self.manifest, self.wanted, self.plan = manifest, wanted, MountPlan()
+
+    def cover(self, path: str) -> HostPath | None:
+        """Return what ``path`` is seen through after the change. Raises ManifestError for what is no plain hostPath."""
+        added = self.plan.added
+        kept = [mount for mount in self.manifest.mounts if mount.index not in self.plan.removed]
+        mounts = (*kept, *(Mount(one.name, -1, one.path, one.read_only) for one in added))
+        volumes = (*self._volumes(), *(Volume(one.name, -1, one.host_path, one.type) for one in added))
+        return host_path(mounts, volumes, path, self.manifest.mounts_place)
+
+    def _volumes(self) -> list[Volume]:
+        freed = freed_volumes(self.manifest, self.plan.removed)
+        return [volume for volume in self.manifest.volumes if volume.name not in freed]
+
+    def drop(self, path: str, reason: str, *, of_log: bool = False) -> bool:
+        """Take out the mount that ``path`` is on, if it serves nothing else; tell whether it goes."""
+        mount = covering(self.manifest.mounts, path)
+        values = [value for name, value in self.wanted.items() if not (of_log and name == LOG_FLAG)]
+        if mount is None or not rules.serves_only_audit(mount, path, [*values, *self._other_words()]):
+            return False
+        self.plan.removed.setdefault(mount.index, f"mount {mount.path}: {reason}")
+        return True
+
+    def _other_words(self) -> Iterator[str]:
+        """Yield every string of the container that stays and may name a path: other flags, environment, probes."""
+        audit = [flag for flag in self.manifest.flag_list if flag.is_audit]
+        items = {item for flag in audit for item in (flag.item, flag.value_item)}
+        yield from (item.text for item in self.manifest.items if item not in items)
+        container = fields.mapping(self.manifest.document, self.manifest.container_path)
+        elsewhere = {"command", "args", "volumeMounts", "image"}
+        yield from _strings({key: value for key, value in container.items() if key not in elsewhere})
+
+    def provide_log(self, path: str) -> None:
+        """See to it that the log's directory is mounted, as a directory and read-write: rotation renames the file."""
+        found = self.cover(path)
+        if found and found.exact:
+            self._migrate(path, found)
+            found = self.cover(path)
+        if found and found.read_only:
+            raise RefusedError(
+                f"the log {path} lies on the mount {found.mount_path}, which is read-only: the server would not start",
+                check="read-only-log",
+                fix="use --log-path with a directory of its own, or make that mount read-write",
+                place=self.manifest.mounts_place,
+            )
+        if found is None:
+            self._add_log_directory(path)
+
+    def _add_log_directory(self, path: str) -> None:
+        directory = posixpath.dirname(path)
+        if not rules.belongs_to_others(directory):
+            self.add(LOG_FLAG, directory, directory, "DirectoryOrCreate", read_only=False)
+            return
+        problem = f"the log {path} needs {directory} mounted whole into the API server, and it is not the log's own"
+        fix = f"use --log-path {rules.own_log_path(path)}"
+        if self.manifest.audit_flags.get(LOG_FLAG) != self.wanted[LOG_FLAG]:
+            raise RefusedError(problem, check="system-directory", fix=fix)
+        message = f"{problem}: it stays inside the container"
+        self.plan.findings.append(Finding("log-not-mounted", Severity.ERROR, message, fix))
+
+    def _migrate(self, path: str, found: HostPath) -> None:
+        """Put the log's directory in the place of its single-file mount; say so where that cannot be."""
+        inside, outside = posixpath.dirname(path), posixpath.dirname(found.path)
+        possible = not rules.belongs_to_others(inside) and not rules.belongs_to_others(outside)
+        if possible and self.drop(path, "a file that is mounted alone cannot be rotated", of_log=True):
+            if self.cover(path) is None:
+                self.add(LOG_FLAG, inside, outside, "DirectoryOrCreate", read_only=False)
+            return
+        message = f"the log {path} is mounted as a single file: it cannot be rotated (EBUSY), then every event is lost"
+        fix = f"use --log-path {rules.own_log_path(path)}"
+        self.plan.findings.append(Finding("single-file-log", Severity.ERROR, message, fix))
+
+    def add(self, flag: str, path: str, on_host: str, kind: str, *, read_only: bool) -> None:
+        """Add a volume and its mount under a free name."""
+        taken = {volume.name for volume in self._volumes()} | {one.name for one in self.plan.added}
+        name = base = VOLUME_NAMES[flag]
+        number = 2
+        while name in taken:
+            name, number = f"{base}-{number}", number + 1
+        reason = f"volume {name}: --{flag} needs {path} in the container"
+        self.plan.added.append(NewMount(name, path, on_host, kind, read_only, reason))
+
+
+def _strings(value: object) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case list():
+            for item in value:
+                yield from _strings(item)
+        case dict():
+            for item in value.values():
+                yield from _strings(item)
+        case _:
+            return

@@ -1,0 +1,199 @@
+"""The difference between what the manifest says and what it should say: edits, the new text, and the proof.
+
+A plan is the only way to a new text. Each is proved before it is handed out: the new text, read again, must equal the
+old value with the RFC 6902 patch performed on it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import unified_diff
+from typing import Any
+
+from auditctl.errors import BugError, ManifestError, RefusedError
+from auditctl.findings import Finding, Severity
+from auditctl.manifest.blocks import Path, entry_step, mapping_block
+from auditctl.manifest.desired import Wanted, wanted_flags
+from auditctl.manifest.document import Document
+from auditctl.manifest.edits import Draft, Edit
+from auditctl.manifest.flag_edits import edit_flags
+from auditctl.manifest.mount_edits import edit_mounts
+from auditctl.manifest.mount_plan import MountPlan, audit_paths, plan_mounts
+from auditctl.manifest.pod import Manifest
+from auditctl.manifest.spelling import spelled
+from auditctl.settings import POLICY_ANNOTATION, Settings
+
+__all__ = ["Edit", "Plan", "plan_annotation", "plan_disable", "plan_enable", "prove"]
+
+FIRST_WITH_POLICIES = (1, 7, 0)
+ANNOTATIONS: Path = ("metadata", "annotations")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Old text, new text, the edits between them in the order of a sequential patch, and what else has to be said."""
+
+    before: str
+    after: str
+    edits: tuple[Edit, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything is to be written."""
+        return self.before != self.after
+
+    @property
+    def patch(self) -> list[dict[str, Any]]:
+        """The edits as an RFC 6902 patch."""
+        return [dict(edit.operation) for edit in self.edits]
+
+    def diff(self, name: str) -> str:
+        """Return the unified diff of the text, with ``name`` in both headers; empty where nothing changes."""
+        old, new = (re.split("(?<=\n)", text) for text in (self.before, self.after))
+        lines = unified_diff(_without_empty(old), _without_empty(new), f"a/{name.lstrip('/')}", f"b/{name.lstrip('/')}")
+        return "".join(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in lines)
+
+
+def _without_empty(lines: list[str]) -> list[str]:
+    return [line for line in lines if line]
+
+
+def plan_enable(manifest: Manifest, settings: Settings, *, policy_sha256: str | None = None) -> Plan:
+    """Return the plan that makes the manifest audit as ``settings`` say; with a digest, the annotation is set to it.
+
+    Raises RefusedError for settings that cannot work, ManifestError for a manifest that cannot be edited exactly.
+    """
+    wanted = wanted_flags(manifest.audit_flags, settings, manifest.version)
+    mounts = plan_mounts(manifest, wanted.values)
+    mounts.findings += _too_old(manifest)
+    draft = Draft(manifest.document)
+    edit_flags(draft, manifest, wanted)
+    edit_mounts(draft, manifest, mounts)
+    if policy_sha256 is not None:
+        _set_annotation(draft, manifest, policy_sha256)
+    return _finished(draft, mounts, _paths_resolve)
+
+
+def _too_old(manifest: Manifest) -> list[Finding]:
+    version = manifest.version
+    if version is None or version >= FIRST_WITH_POLICIES:
+        return []
+    message = f"kube-apiserver {'.'.join(map(str, version))} knows no audit policy: it came with 1.7"
+    return [Finding("too-old-server", Severity.WARNING, message, "upgrade the cluster first")]
+
+
+def plan_disable(manifest: Manifest) -> Plan:
+    """Return the plan that takes out every audit flag, every mount and volume that serves nothing else, our annotation.
+
+    Raises ManifestError for a manifest that cannot be edited exactly.
+    """
+    wanted = Wanted({}, dict.fromkeys(manifest.audit_flags, "auditing is switched off"))
+    mounts = plan_mounts(manifest, {})
+    draft = Draft(manifest.document)
+    edit_flags(draft, manifest, wanted)
+    edit_mounts(draft, manifest, mounts)
+    _drop_annotation(draft, manifest)
+    return _finished(draft, mounts, _no_audit_flags)
+
+
+def plan_annotation(manifest: Manifest, sha256: str) -> Plan:
+    """Return the plan that only sets our annotation: it replaces the Pod, so that a new policy is loaded."""
+    draft = Draft(manifest.document)
+    _set_annotation(draft, manifest, sha256)
+    return _finished(draft, MountPlan(), lambda _: None)
+
+
+def prove(plan: Plan, name: str = "the new manifest") -> Document:
+    """Return the new text read again, once it equals the old value with the patch performed on it.
+
+    Raises BugError where it does not: then nothing may be written.
+    """
+    return _proved(plan, Document.of_text(plan.before, name))
+
+
+def _proved(plan: Plan, before: Document) -> Document:
+    import jsonpatch as library  # here, because nothing else needs it and --help must not wait for it
+
+    jsonpatch: Any = library  # its stubs want a TypedDict an operation
+    try:
+        after = Document.of_text(plan.after, before.name)
+        expected = jsonpatch.JsonPatch(plan.patch).apply(before.value)
+    except (ManifestError, jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
+        raise BugError(f"the proof of the edit failed ({error}); nothing was written", check="proof") from error
+    if after.value != expected:
+        raise BugError("the new text does not say what the patch says; nothing was written", check="proof")
+    return after
+
+
+def _finished(draft: Draft, mounts: MountPlan, check: Callable[[Manifest], None]) -> Plan:
+    document = draft.document
+    plan = Plan(document.text, draft.text(), tuple(draft.edits), tuple(mounts.findings))
+    if not draft.edits and not plan.changes:
+        return plan
+    after = Manifest.of(_proved(plan, document))
+    check(after)
+    mount_paths = [mount.path for mount in after.mounts]
+    if len(set(mount_paths)) < len(mount_paths):
+        raise ManifestError(
+            "two mounts have one mountPath: the kubelet would refuse the Pod",
+            place=document.place(after.container_path),
+        )
+    return plan
+
+
+def _paths_resolve(after: Manifest) -> None:
+    for path in audit_paths(after.audit_flags).values():
+        after.host_path(path)
+
+
+def _no_audit_flags(after: Manifest) -> None:
+    if after.audit_flags:
+        raise BugError(f"audit flags would be left: {sorted(after.audit_flags)}; nothing was written", check="proof")
+
+
+def _set_annotation(draft: Draft, manifest: Manifest, sha256: str) -> None:
+    if not re.fullmatch(r"[0-9a-f]{64}", sha256):
+        raise RefusedError(f"{sha256!r} is no SHA-256 digest", check="annotation")
+    path: Path = (*ANNOTATIONS, POLICY_ANNOTATION)
+    reason = "the policy has changed: a new annotation replaces the Pod"
+    present = manifest.annotations.get(POLICY_ANNOTATION)
+    if present == sha256:
+        return
+    line = f"{POLICY_ANNOTATION}: {spelled(sha256)}"
+    if present is not None:
+        draft.respell(path, sha256, reason)
+    elif "annotations" in manifest.document.value["metadata"]:
+        draft.add_key(path, sha256, [line], reason)
+    else:
+        step = " " * entry_step(draft.document, ("metadata",))
+        draft.add_key(ANNOTATIONS, {POLICY_ANNOTATION: sha256}, ["annotations:", step + line], reason)
+
+
+def _drop_annotation(draft: Draft, manifest: Manifest) -> None:
+    if POLICY_ANNOTATION not in manifest.annotations:
+        return
+    reason = "our annotation, no longer needed"
+    if len(manifest.annotations) > 1:
+        draft.drop_key((*ANNOTATIONS, POLICY_ANNOTATION), reason)
+        return
+    draft.removed.append(mapping_block(draft.document, ANNOTATIONS).spans[0])
+    draft.drop_key(ANNOTATIONS, reason, keep_value_lines=True)
+
+
+def plan_between(manifest: Manifest, target: str) -> Plan:
+    """The plan from a manifest to a text that is known already (a saved original, or one without our lines).
+
+    Raises:
+        ManifestError: the target is not a manifest that can be read.
+    """
+    from jsonpatch import make_patch
+
+    if target == manifest.document.text:
+        return Plan(target, target)
+    after = Manifest.of(Document.parse(target.encode(), manifest.document.name))
+    operations = make_patch(manifest.document.value, after.document.value).patch
+    edits = tuple(Edit(operation, "as it was before the change") for operation in operations)
+    return Plan(manifest.document.text, target, edits)

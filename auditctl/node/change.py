@@ -1,0 +1,199 @@
+"""One change of the node's files: begin (intent and backups), install, put back. Order is everything here.
+
+policy and webhook file -> dot-named temporary manifest -> fsync -> one rename -> fsync of the directory. Going back:
+files that were there get their old bytes first (the old Pod needs them), then the manifest, then what we made goes.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from auditctl.errors import RefusedError, StrandedError
+from auditctl.node import files
+from auditctl.node.clock import Clock
+from auditctl.node.files import Root, Snapshot
+from auditctl.node.journal import FileRecord, Journal, Role, Standing, Step, standing
+from auditctl.node.state import State, cannot_write
+
+
+@dataclass(frozen=True, slots=True)
+class FileEdit:
+    """One file to be: its path on this machine, what stands there (None: nothing), what shall (None: nothing)."""
+
+    role: Role
+    path: Path
+    before: Snapshot | None
+    after: bytes | None
+    removed_last: bool = False
+
+
+@dataclass(slots=True)
+class Change:
+    """A change in progress. ``journal`` is replaced as entries are written; everything else is fixed."""
+
+    state: State
+    root: Root
+    clock: Clock
+    journal: Journal
+
+    @property
+    def backup(self) -> Path:
+        """The saved manifest."""
+        return self.state.saved(self.journal, Role.MANIFEST, "before")
+
+    def mark(self, step: Step, note: str = "") -> None:
+        """Write one more journal entry, durably."""
+        self.journal = self.state.append(self.journal, step, _now(self.clock), note)
+
+    def standing(self, record: FileRecord) -> Standing:
+        """Which of its two texts stands on disk now."""
+        return standing(record, files.digest(self.root.host(record.path)))
+
+
+def begin(
+    state: State, root: Root, clock: Clock, edits: Sequence[FileEdit], *,
+    command: str, who: dict[str, str | None], summary: str, directories: Sequence[Path] = (), undoes: tuple[str, ...] = (),
+) -> Change:
+    """Write the intent and the backups; nothing of the node is touched yet.
+
+    ``directories`` are those to be there afterwards (the log's); missing ones and missing parents of the files are
+    noted as ours.
+
+    Raises:
+        RefusedError: the state directory cannot take it (full, read-only).
+    """
+    records = tuple(
+        FileRecord(edit.role, root.node(edit.path), edit.before.sha256 if edit.before else None,
+                   files.sha256(edit.after) if edit.after is not None else None, edit.removed_last)
+        for edit in edits
+    )
+    wanted = [*directories, *(edit.path.parent for edit in edits if edit.after is not None)]
+    missing = {parent for directory in wanted for parent in (directory, *directory.parents) if not parent.exists()}
+    journal = Journal(
+        id=clock.utc().strftime("%Y%m%dT%H%M%SZ-") + secrets.token_hex(2), command=command, started=_now(clock), who=who,
+        files=records, made_directories=tuple(root.node(path) for path in sorted(missing)), summary=summary,
+        undoes=undoes,
+    )
+    try:
+        state.write_header(journal)
+        for edit in edits:
+            _save(state, journal, edit)
+        return Change(state, root, clock, state.append(journal, Step.BACKED_UP, _now(clock)))
+    except OSError as error:
+        raise cannot_write(state.path, "the backup", error) from error
+
+
+def _save(state: State, journal: Journal, edit: FileEdit) -> None:
+    for when, content in (("before", edit.before.content if edit.before else None), ("after", edit.after)):
+        if content is not None:
+            path = state.saved(journal, edit.role, when)
+            # attributes go with the backup, so that a human's `cp -p` puts back the whole file
+            like = replace(edit.before, xattrs={}) if edit.before else None
+            files.replace(path, content, like)
+            if files.digest(path) != files.sha256(content):
+                raise OSError(0, "the saved bytes read back differ")
+
+
+def install(change: Change) -> float:
+    """Put the files in place, the manifest last; return the boot-clock time right before its rename.
+
+    Raises:
+        RefusedError: the file system or a stranger was in the way; everything was put back, nothing is changed.
+    """
+    renamed_at = change.clock.boot()
+    try:
+        change.mark(Step.INSTALLING)
+        for directory in change.journal.made_directories:
+            files.make_directories(change.root.host(directory))
+        for record in change.journal.files:
+            if record.role is not Role.MANIFEST and not record.removed_last:
+                _put(change, record, "after")
+        change.mark(Step.REPLACING)
+        renamed_at = change.clock.boot()
+        _put(change, change.journal.manifest, "after")
+        change.mark(Step.WAITING)
+    except (OSError, RefusedError) as error:
+        put_back(change)
+        change.mark(Step.UNDONE, "refused before the manifest was replaced")
+        if isinstance(error, RefusedError):
+            raise
+        raise cannot_write(change.root.host(change.journal.manifest.path), "the change", error) from error
+    return renamed_at
+
+
+def put_back(change: Change) -> None:
+    """Restore every file of the change that is still ours; the journal says UNDOING until the caller has proof.
+
+    Raises:
+        StrandedError: the manifest is neither of our two texts, or the file system refused; the message names the
+            backup and the exact command.
+    """
+    if change.journal.step is not Step.UNDOING:
+        change.mark(Step.UNDOING)
+    manifest = change.journal.manifest
+    if change.standing(manifest) is Standing.OTHER:
+        change.mark(Step.ABANDONED, "the manifest was changed by somebody else")
+        raise _stranded(change, "somebody else changed the manifest during the change, so it was left alone")
+    others = [record for record in change.journal.files if record.role is not Role.MANIFEST]
+    try:
+        for record in others:
+            if record.before is not None:
+                _put(change, record, "before")
+        _put(change, manifest, "before")
+        for record in others:
+            if record.before is None:
+                _put(change, record, "before")
+        _remove_made_directories(change)
+    except (OSError, RefusedError) as error:
+        change.mark(Step.STRANDED, str(error))
+        raise _stranded(change, f"the old configuration could not be put back: {error}") from error
+
+
+def remove_last(change: Change) -> None:
+    """Remove the files that a proved change leaves over (``--purge``)."""
+    for record in change.journal.files:
+        if record.removed_last and change.standing(record) is Standing.BEFORE:
+            files.remove(change.root.host(record.path))
+
+
+def _put(change: Change, record: FileRecord, when: str) -> None:
+    """Bring one file to its state ``when`` (before, after), if it is in the other one; a stranger's is left alone."""
+    wanted, other = (record.before, record.after) if when == "before" else (record.after, record.before)
+    path = change.root.host(record.path)
+    if wanted == other or change.standing(record) not in (Standing.BEFORE, Standing.AFTER):
+        return
+    if files.digest(path) == wanted:
+        return
+    if wanted is None:
+        files.remove(path)
+        return
+    content = files.read(change.state.saved(change.journal, record.role, when), "backup").content
+    files.replace(path, content, files.read_if_there(path, record.role.value) or _saved_attributes(change, record), expected=other)
+
+
+def _saved_attributes(change: Change, record: FileRecord) -> Snapshot | None:
+    return files.read_if_there(change.state.saved(change.journal, record.role, "before"), "backup")
+
+
+def _remove_made_directories(change: Change) -> None:
+    for directory in reversed(change.journal.made_directories):
+        with suppress(OSError):  # not empty (the log is kept), or gone
+            change.root.host(directory).rmdir()
+
+
+def _stranded(change: Change, why: str) -> StrandedError:
+    manifest = change.root.host(change.journal.manifest.path)
+    hidden = files.temporary_of(manifest)
+    return StrandedError(
+        f"{manifest}: {why}; the saved original is {change.backup}", check="not-put-back",
+        # through a dot-named copy: a plain cp would let the kubelet read half a file
+        fix=f"cp -p {change.backup} {hidden} && mv {hidden} {manifest}",
+    )
+
+
+def _now(clock: Clock) -> str:
+    return clock.utc().isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,203 @@
+"""The journal of a change: its states as a table, and its record as lines of JSON. Pure: no file is touched here.
+
+Two laws. Everything that decides what a state may become stands in `TRANSITIONS`; everything that decides what to do
+about an interrupted change stands in `recovery`. An entry is written (and fsynced) *before* the act that it names, so
+a journal that ends in `REPLACING` says: the rename may or may not have happened; look at the file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from enum import Enum
+from typing import Any, assert_never
+
+from auditctl.errors import BugError
+
+
+class Step(Enum):
+    """A state of a change, in the order in which a good one passes through them."""
+
+    PLANNED = "planned"  # intent on disk; nothing touched
+    BACKED_UP = "backed-up"  # the saved bytes were read back and compared
+    INSTALLING = "installing"  # policy and webhook files are being put in place
+    REPLACING = "replacing"  # the manifest is being renamed in
+    WAITING = "waiting"  # renamed and fsynced; the kubelet is at work
+    REMOVING = "removing"  # proved; files that `--purge` named are being removed
+    DONE = "done"
+    UNPROVED = "unproved"  # written with --no-wait: finished, and nothing proved
+    UNDOING = "undoing"
+    UNDONE = "undone"
+    STRANDED = "stranded"  # could not be put back, or not confirmed
+    ABANDONED = "abandoned"  # somebody else changed the manifest since: left alone
+
+
+FINAL = frozenset({Step.DONE, Step.UNPROVED, Step.UNDONE, Step.STRANDED, Step.ABANDONED})
+
+_GIVE_UP = frozenset({Step.UNDOING, Step.ABANDONED})
+TRANSITIONS: dict[Step, frozenset[Step]] = {
+    Step.PLANNED: _GIVE_UP | {Step.BACKED_UP},
+    Step.BACKED_UP: _GIVE_UP | {Step.INSTALLING},
+    Step.INSTALLING: _GIVE_UP | {Step.REPLACING},
+    Step.REPLACING: _GIVE_UP | {Step.WAITING},
+    Step.WAITING: _GIVE_UP | {Step.REMOVING, Step.DONE, Step.UNPROVED},
+    Step.REMOVING: frozenset({Step.DONE}),
+    Step.UNDOING: frozenset({Step.UNDONE, Step.STRANDED, Step.ABANDONED}),
+    **{final: frozenset() for final in FINAL},
+}
+
+
+class Role(Enum):
+    """What a file is to a change."""
+
+    MANIFEST = "manifest"
+    POLICY = "policy"
+    WEBHOOK = "webhook"
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """One file of a change: SHA-256 before and after (None: absent), and its node path.
+
+    ``removed_last`` marks a file that goes only after the change is proved (``disable --purge``).
+    """
+
+    role: Role
+    path: str
+    before: str | None
+    after: str | None
+    removed_last: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """The record of one change."""
+
+    id: str
+    command: str
+    started: str
+    who: dict[str, str | None]
+    files: tuple[FileRecord, ...]
+    made_directories: tuple[str, ...] = ()
+    summary: str = ""
+    undoes: tuple[str, ...] = ()
+    step: Step = Step.PLANNED
+    steps: tuple[tuple[str, str, str], ...] = ()
+
+    def to(self, step: Step, at: str, note: str = "") -> Journal:
+        """The journal after one more entry.
+
+        Raises:
+            BugError: the state table has no such transition.
+        """
+        if step not in TRANSITIONS[self.step]:
+            raise BugError(f"journal {self.id}: no way from {self.step.value} to {step.value}")
+        return replace(self, step=step, steps=(*self.steps, (step.value, at, note)))
+
+    @property
+    def manifest(self) -> FileRecord:
+        """The manifest's record; every change has one."""
+        return next(file for file in self.files if file.role is Role.MANIFEST)
+
+    @property
+    def finished(self) -> bool:
+        return self.step in FINAL
+
+
+class Standing(Enum):
+    """Which of a change's two texts stands on disk now."""
+
+    BEFORE = "before"
+    AFTER = "after"
+    SAME = "same"
+    OTHER = "other"
+
+
+def standing(record: FileRecord, digest: str | None) -> Standing:
+    """Compare what stands on disk (its SHA-256, None if absent) with a change's two states of that file."""
+    if record.before == record.after == digest:
+        return Standing.SAME
+    if digest == record.before:
+        return Standing.BEFORE
+    return Standing.AFTER if digest == record.after else Standing.OTHER
+
+
+class Recovery(Enum):
+    """What to do about an interrupted change."""
+
+    NOTHING = "nothing"
+    PUT_BACK = "put back"
+    FINISH = "finish"  # the manifest is the new one: see whether it serves, finish or undo
+    REMOVE = "remove"  # proved already: only the removals are left
+    LEAVE = "leave"  # a stranger's edit: hands off
+
+
+def recovery(journal: Journal, manifest: Standing) -> Recovery:
+    """Decide from the last entry and from what stands at the manifest's path; the disk has the last word."""
+    match journal.step:
+        case Step.DONE | Step.UNPROVED | Step.UNDONE | Step.STRANDED | Step.ABANDONED:
+            return Recovery.NOTHING
+        case Step.REMOVING:
+            return Recovery.REMOVE
+        case Step.PLANNED | Step.BACKED_UP | Step.INSTALLING | Step.UNDOING:
+            return Recovery.LEAVE if manifest is Standing.OTHER else Recovery.PUT_BACK
+        case Step.REPLACING | Step.WAITING:
+            if manifest is Standing.OTHER:
+                return Recovery.LEAVE
+            return Recovery.PUT_BACK if manifest is Standing.BEFORE else Recovery.FINISH
+        case _:
+            assert_never(journal.step)
+
+
+EFFECTIVE = frozenset({Step.DONE, Step.UNPROVED, Step.STRANDED})
+
+
+def standing_changes(journals: Sequence[Journal]) -> list[Journal]:
+    """Those whose effect is on the node still, oldest first: finished, and not taken back by a later rollback."""
+    stack: list[Journal] = []
+    for journal in journals:
+        if journal.step not in EFFECTIVE:
+            continue
+        if journal.undoes:
+            stack = [change for change in stack if change.id not in journal.undoes]
+        else:
+            stack.append(journal)
+    return stack
+
+
+def encode_header(journal: Journal) -> str:
+    """The first line of a journal file: everything but the steps."""
+    fields = asdict(journal) | {"files": [asdict(file) | {"role": file.role.value} for file in journal.files]}
+    del fields["step"], fields["steps"]
+    return json.dumps(fields, sort_keys=True) + "\n"
+
+
+def encode_step(step: Step, at: str, note: str) -> str:
+    """One further line."""
+    return json.dumps({"step": step.value, "at": at, "note": note}, sort_keys=True) + "\n"
+
+
+def decode(text: str) -> Journal | None:
+    """Read a journal file; None where not even its first line is whole (nothing had been touched then).
+
+    A torn last line (power failure in the middle of an append) is as if it had not been written.
+    """
+    lines = [parsed for line in text.split("\n") if (parsed := _parse(line)) is not None]
+    if not lines or "id" not in lines[0]:
+        return None
+    header = lines[0]
+    files = tuple(FileRecord(**{**file, "role": Role(file["role"])}) for file in header.pop("files"))
+    for name in ("made_directories", "undoes"):
+        header[name] = tuple(header.get(name, ()))
+    steps = tuple((line["step"], line["at"], line["note"]) for line in lines[1:])
+    step = Step(steps[-1][0]) if steps else Step.PLANNED
+    return Journal(**header, files=files, step=step, steps=steps)
+
+
+def _parse(line: str) -> dict[str, Any] | None:
+    try:
+        parsed = json.loads(line)
+    except ValueError:
+        return None
+    return parsed if isinstance(parsed, dict) else None

@@ -1,0 +1,87 @@
+"""What can be decided about the node before anything is touched. Findings, never exceptions: all of them at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from auditctl.findings import Finding, Severity
+from auditctl.manifest.pod import Manifest
+from auditctl.node import files, kubelet
+from auditctl.node.files import Root
+from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
+
+
+def misplaced_state(root: Root, manifest_path: Path, state_path: Path) -> Iterator[Finding]:
+    """The state directory may not be where the kubelet reads."""
+    yield from _misplaced(root, manifest_path, state_path, "the state directory", "state-directory")
+
+
+def placement(root: Root, manifest_path: Path, manifest: Manifest) -> Iterator[Finding]:
+    """No audit path may be in, above or equal to the manifest directory, or in the pki directory."""
+    for flag in (POLICY_FLAG, LOG_FLAG, WEBHOOK_FLAG):
+        host = host_of(root, manifest, flag)
+        if host is not None:
+            yield from _misplaced(root, manifest_path, host, f"--{flag}", "audit-path")
+
+
+def kinds(root: Root, manifest: Manifest, *, policy_is_written: bool, webhook_is_written: bool) -> Iterator[Finding]:
+    """Each audit path is of the right kind on the host, as the mount types and the server demand."""
+    for flag, written in ((POLICY_FLAG, policy_is_written), (WEBHOOK_FLAG, webhook_is_written)):
+        host = host_of(root, manifest, flag)
+        if host is None:
+            continue
+        if host.is_dir():
+            yield _error("audit-path", f"{host}, for --{flag}, is a directory; the API server would not start", "remove it, or name another path")
+        elif not written and not host.is_file():
+            yield _error("audit-path", f"{host}, for --{flag}, is not there; the Pod would not start", f"put the file there, or name it with --{flag.removeprefix('audit-').removesuffix('-file')}")
+    log = host_of(root, manifest, LOG_FLAG)
+    if log is not None:
+        if log.is_dir():
+            yield _error("audit-path", f"{log}, for --{LOG_FLAG}, is a directory; the API server would not start", "name a file with --log-path")
+        obstacle = next((parent for parent in log.parents if parent.exists()), None)
+        if obstacle is not None and not obstacle.is_dir():
+            yield _error("audit-path", f"{obstacle} is not a directory, so {log} cannot be written", "name another --log-path")
+
+
+def stray_manifests(manifest_path: Path, manifest: Manifest) -> Iterator[Finding]:
+    """Copies of the manifest beside it: the kubelet would run whichever sorts last."""
+    for path in kubelet.strays(manifest_path, manifest):
+        yield _error(
+            "stray-manifests",
+            f"{path} defines the same Pod: the kubelet reads every file there whose name does not begin with a dot, and the last name wins",
+            f"move it out of {manifest_path.parent}",
+        )
+
+
+def unwritable(manifest_path: Path, state_path: Path) -> Iterator[Finding]:
+    """A run that may not write ends here, before it could half do its work."""
+    state = next(path for path in (state_path, *state_path.parents) if path.exists())
+    for directory in (manifest_path.parent, state):
+        if not files.writable_directory(directory):
+            fix = "run it as root (sudo)" if os.geteuid() else "is the file system mounted read-only?"
+            yield _error("not-root" if os.geteuid() else "not-writable", f"{directory}: not writable", fix)
+
+
+def host_of(root: Root, manifest: Manifest, flag: str) -> Path | None:
+    """Where the file that a flag names is on this machine; None if it is not set, standard output, or not mounted."""
+    value = manifest.flag(flag)
+    if not value or value == STANDARD_OUTPUT:
+        return None
+    place = manifest.host_path(value)
+    return root.host(place.path) if place is not None else None
+
+
+def _misplaced(root: Root, manifest_path: Path, path: Path, what: str, check: str) -> Iterator[Finding]:
+    directory = manifest_path.parent.resolve()
+    resolved = path.resolve()
+    pki = root.host("/etc/kubernetes/pki").resolve()
+    if resolved == directory or directory in resolved.parents or resolved in directory.parents:
+        yield _error(check, f"{what} ({path}) is in, above or equal to the manifest directory {directory}, where the kubelet reads every file", "name another path")
+    elif resolved == pki or pki in resolved.parents:
+        yield _error(check, f"{what} ({path}) is in {pki}, which holds the cluster's keys", "name another path")
+
+
+def _error(check: str, message: str, fix: str) -> Finding:
+    return Finding(check, Severity.ERROR, message, fix)

@@ -1,0 +1,147 @@
+"""The receipt: send one request under our own Audit-ID, and find that very event in the log on the host.
+
+The echoed Audit-ID header proves nothing (the server echoes it always), a log that grows proves little (it may be the
+old process): only the event with our nonce does.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from auditctl.findings import Check, Receipt, Status
+from auditctl.node.apiserver import Answer, Endpoint
+from auditctl.node.clock import Clock
+from auditctl.node.credentials import NOBODY, Credentials
+from auditctl.node.probe import Probe, predict
+from auditctl.node.process import Process
+from auditctl.node.tail import Tail
+from auditctl.policy.types import Decision, Policy, Stage
+
+_POLL_SECONDS = 0.02
+_FURTHER_STAGES_SECONDS = 1.0  # the last event of a request is written right after its answer (mode blocking)
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What to ask, where it must appear, and for how long to look."""
+
+    probe: Probe
+    policy: Policy
+    log: Path
+    endpoint: Endpoint
+    credentials: Credentials
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The receipt, or none, and the checks that tell what was seen."""
+
+    receipt: Receipt | None
+    checks: tuple[Check, ...]
+
+
+def obtain(sought: Sought, process: Process | None, clock: Clock, nonce: str) -> Found:
+    """Send the request and look for its events in the log."""
+    tail = Tail.at_end(sought.log)
+    try:
+        begun = clock.monotonic()
+        credentials = sought.credentials if sought.probe.with_credentials else NOBODY
+        answer = sought.endpoint.request(
+            sought.probe.method, sought.probe.url, credentials=credentials, headers={"Audit-ID": nonce}
+        )
+        if answer.status == 0:
+            check = Check("receipt", Status.FAILED, f"{sought.probe} at {sought.endpoint}: {answer.reason}")
+            return Found(None, (check,))
+        decision, wanted = _expected(sought, credentials, answer)
+        events = _look(tail, nonce, wanted, begun + sought.seconds, clock)
+        return judge(sought, answer, decision, wanted, events, tail, process, clock.monotonic() - begun)
+    finally:
+        tail.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One event of ours: its line in the file, level and stage."""
+
+    line: int
+    level: str
+    stage: str
+    audit_id: str
+
+
+def judge(
+    sought: Sought, answer: Answer, decision: Decision, wanted: tuple[Stage, ...], events: list[Seen], tail: Tail,
+    process: Process | None, seconds: float,
+) -> Found:
+    """Decide from what was seen. An event at another level than the policy's means that another policy is loaded."""
+    request = f"{sought.probe} (HTTP {answer.status})"
+    if not events:
+        grew = f"the log grew {tail.grew_bytes} bytes meanwhile" if tail.grew_bytes else "the log did not grow"
+        check = Check("receipt", Status.FAILED, f"no event of {request} in {sought.log} after {seconds:.1f} s; {grew}")
+        return Found(None, (check,))
+    last = events[-1]
+    receipt = Receipt(
+        last.audit_id, str(sought.log), last.line, last.level, last.stage, decision.rule, round(seconds, 3), tail.grew_bytes,
+        str(sought.probe), tuple(event.stage for event in events), sought.probe.distinguishes,
+    )
+    found = Check("receipt", Status.PASSED, f"{request}: {last.level}, {last.stage}, line {last.line} of {sought.log}")
+    return Found(receipt, (found, _decision_check(decision, wanted, events), _inode_check(tail, process)))
+
+
+def _decision_check(decision: Decision, wanted: tuple[Stage, ...], events: list[Seen]) -> Check:
+    levels, stages = {event.level for event in events}, {event.stage for event in events}
+    expected = {stage.value for stage in wanted}
+    seen = f"{'/'.join(sorted(levels))} at {', '.join(sorted(stages))}"
+    if levels != {decision.level.value} or not stages <= expected:
+        text = f"recorded {seen}, but the policy says {decision.level.value} at {', '.join(sorted(expected))}"
+        return Check("policy-loaded", Status.FAILED, text + ": the server runs another policy")
+    return Check("policy-loaded", Status.PASSED, f"{seen}, as rule {decision.rule} of the policy says")
+
+
+def _inode_check(tail: Tail, process: Process | None) -> Check:
+    if process is None or tail.identity is None:
+        return Check("log-open", Status.UNKNOWN, "the process that holds the log is not visible")
+    if tail.identity in process.open_inodes():
+        return Check("log-open", Status.PASSED, f"process {process.pid} holds this very file open")
+    return Check("log-open", Status.FAILED, f"process {process.pid} holds another file open than {tail.path}")
+
+
+def _expected(sought: Sought, credentials: Credentials, answer: Answer) -> tuple[Decision, tuple[Stage, ...]]:
+    """What the policy says of the request as the server saw it: a 401 has no user, and one stage."""
+    if answer.status == 401:
+        return predict(sought.policy, None, sought.probe.method, sought.probe.url)
+    return sought.probe.decision, sought.probe.stages
+
+
+def _look(tail: Tail, nonce: str, wanted: tuple[Stage, ...], deadline: float, clock: Clock) -> list[Seen]:
+    """Poll until every wanted stage is there, or the deadline, or a moment after the first."""
+    events: list[Seen] = []
+    needle = nonce.encode()
+    while clock.monotonic() < deadline:
+        events += [event for number, line in tail.lines() if needle in line and (event := _event(number, line, nonce))]
+        if events and {event.stage for event in events} >= {stage.value for stage in wanted}:
+            break
+        if events:
+            deadline = min(deadline, clock.monotonic() + _FURTHER_STAGES_SECONDS)
+        clock.sleep(_POLL_SECONDS)
+    return events
+
+
+def _event(number: int, line: bytes, nonce: str) -> Seen | None:
+    """Our event in a line. After a full disk a line may hold half an event before it: resynchronise on its start."""
+    event = _json(line) or _json(line[max(line.rfind(b'{"kind":"Event","apiVersion":"audit.k8s.io'), 0) :])
+    if event is None or event.get("auditID") != nonce:
+        return None
+    return Seen(number, str(event.get("level")), str(event.get("stage")), nonce)
+
+
+def _json(text: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None

@@ -1,0 +1,193 @@
+"""Wait until the kubelet has restarted the API server: identity first, then health. Every wait has a deadline.
+
+Identity: the process that owns the listening socket of ``--secure-port``, started after the rename, with the manifest's
+command line. A health check alone can be answered by the old process, a mirror Pod can show the old state as Running.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from auditctl.errors import InterruptionError
+from auditctl.manifest.pod import Manifest
+from auditctl.node import kubelet
+from auditctl.node.apiserver import Endpoint, Readiness
+from auditctl.node.clock import Clock
+from auditctl.node.crash import Crash, recognise
+from auditctl.node.credentials import Credentials
+from auditctl.node.files import Root
+from auditctl.node.process import Process, apiservers, listener, listening_inodes, owns
+
+_POLL_SECONDS = 0.2
+# After an undo the process of the old configuration may never have been stopped. The kubelet acts on an event within
+# two seconds (pod worker and housekeeping); one that still listens after this long was left alone.
+_LEFT_ALONE_SECONDS = 6.0
+_CLOCK_TICK_SECONDS = 0.02  # /proc/PID/stat counts in ticks of 10 ms
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """Whom we wait for. ``renamed_at`` is in seconds of the boot clock; ``unless`` is the process of before."""
+
+    command: Sequence[str]
+    renamed_at: float
+    endpoint: Endpoint
+    credentials: Credentials
+    before: Process | None = None
+    may_be_before: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """The new process serves. ``seconds`` since the rename; ``outage`` seconds without a serving API server."""
+
+    process: Process
+    seconds: float
+    outage: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It did not come up: why, and the server's own last words where it left any."""
+
+    reason: str
+    crash: Crash | None
+    seconds: float
+
+
+@dataclass(slots=True)
+class Old:
+    """The process of the configuration that goes, held by pidfd from before the rename: a pid cannot be mistaken."""
+
+    process: Process
+    descriptor: int
+    silent_since: float | None = None
+    killed: bool = False
+
+    @classmethod
+    def hold(cls, process: Process | None) -> Old | None:
+        if process is None:
+            return None
+        with suppress(OSError):
+            return cls(process, os.pidfd_open(process.pid))
+        return None
+
+    def drain(self, port: int, seconds: float, now: float) -> None:
+        """Once it listens no more, give it ``seconds`` for its open requests, then end it. Never while it listens."""
+        if self.killed or seconds <= 0:
+            return
+        if not self.process.alive() or owns(self.process.pid, listening_inodes(port)):
+            self.silent_since = None
+            return
+        self.silent_since = now if self.silent_since is None else self.silent_since
+        if now - self.silent_since >= seconds:
+            with suppress(OSError):
+                signal.pidfd_send_signal(self.descriptor, signal.SIGKILL)
+            self.killed = True
+
+    def release(self) -> None:
+        os.close(self.descriptor)
+
+
+@dataclass(slots=True)
+class Watch:
+    """One wait: the clocks, the tellers, and what was seen so far."""
+
+    root: Root
+    manifest: Manifest
+    clock: Clock
+    tell: Callable[[str, float], None]
+    interrupted: Callable[[], bool] = lambda: False
+    logs_before: frozenset[Path] = frozenset()
+    _dark_since: float | None = None
+    _dark_seconds: float = 0.0
+    _since: float = field(default=0.0)
+
+    @classmethod
+    def begin(
+        cls, root: Root, manifest: Manifest, clock: Clock, tell: Callable[[str, float], None],
+        interrupted: Callable[[], bool] = lambda: False,
+    ) -> Watch:
+        """Remember which container logs there are: later ones belong to the new configuration."""
+        logs = frozenset(log.path for log in kubelet.container_logs(root, manifest))
+        return cls(root, manifest, clock, tell, interrupted, logs)
+
+    def wait(self, expected: Expected, *, timeout: float, drain: float, old: Old | None) -> Restarted | Failed:
+        """Wait until the expected process serves.
+
+        Raises:
+            InterruptionError: the user asked to stop; nothing was undone yet.
+        """
+        self._since = self.clock.monotonic()
+        while (passed := self.clock.monotonic() - self._since) < timeout:
+            if self.interrupted():
+                raise InterruptionError("interrupted while waiting for the API server")
+            process = listener(expected.endpoint.port)
+            serving = self._serves(process, expected, passed)
+            self._count_outage(process, serving=serving)
+            if serving and process is not None:
+                return Restarted(process, self.clock.boot() - expected.renamed_at, self._dark_seconds)
+            if old is not None:
+                old.drain(expected.endpoint.port, drain, self.clock.monotonic())
+            crash = self.crash()
+            if crash is not None and not crash.heals and not expected.may_be_before:
+                return Failed("the API server refuses to start", crash, passed)
+            self.tell(self._what_for(process, expected, crash), passed)
+            self.clock.sleep(_POLL_SECONDS)
+        return Failed(f"the API server did not serve within {timeout:.0f} s", self.crash(), timeout)
+
+    def crash(self) -> Crash | None:
+        """The fatal words of the newest container that started after this watch began."""
+        fresh = [log for log in kubelet.container_logs(self.root, self.manifest) if log.path not in self.logs_before]
+        return recognise(kubelet.last_lines(fresh[-1].path)) if fresh else None
+
+    def _serves(self, process: Process | None, expected: Expected, passed: float) -> bool:
+        if process is None or not process.runs(expected.command):
+            return False
+        is_before = expected.before is not None and process.identity == expected.before.identity
+        started_since = process.started >= expected.renamed_at - _CLOCK_TICK_SECONDS and not is_before
+        if not started_since and not (expected.may_be_before and passed >= _LEFT_ALONE_SECONDS):
+            return False
+        return expected.endpoint.readiness(expected.credentials) is Readiness.READY
+
+    def _count_outage(self, process: Process | None, *, serving: bool) -> None:
+        now = self.clock.monotonic()
+        if process is None and self._dark_since is None:
+            self._dark_since = now
+        if serving and self._dark_since is not None:
+            self._dark_seconds += now - self._dark_since
+            self._dark_since = None
+
+    def _what_for(self, process: Process | None, expected: Expected, crash: Crash | None) -> str:
+        if crash is not None:
+            return f"the new API server died: {crash.words}"
+        if process is None:
+            return "the old API server has stopped; waiting for the kubelet to start the new one"
+        if process.runs(expected.command) and process.started >= expected.renamed_at - _CLOCK_TICK_SECONDS:
+            return "the new API server listens; waiting for /readyz"
+        return "waiting for the kubelet to stop the old API server"
+
+
+def end_in_place(process: Process) -> None:
+    """Ask the process to end, so that the kubelet restarts its container in the same Pod (with new single-file mounts)."""
+    with suppress(OSError):
+        descriptor = os.pidfd_open(process.pid)
+        try:
+            if process.alive():
+                signal.pidfd_send_signal(descriptor, signal.SIGTERM)
+        finally:
+            os.close(descriptor)
+
+
+def any_other(command: Sequence[str], port: int) -> Process | None:
+    """A kube-apiserver that runs ``command`` but does not listen: the one that hangs after a failed change."""
+    inodes = listening_inodes(port)
+    for process in apiservers():
+        if process.runs(command) and not owns(process.pid, inodes):
+            return process
+    return None

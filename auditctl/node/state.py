@@ -1,0 +1,141 @@
+"""The state directory: lock, journals, backups, last known good policy. 0700, never near the manifest directory."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from auditctl.errors import RefusedError
+from auditctl.node import files
+from auditctl.node.journal import Journal, Role, Step, decode, encode_header, encode_step
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where our own records are kept (a path on this machine)."""
+
+    path: Path
+
+    @property
+    def changes(self) -> Path:
+        return self.path / "changes"
+
+    @property
+    def last_good(self) -> Path:
+        return self.path / "last-good"
+
+    def folder(self, change_id: str) -> Path:
+        """The folder of one change: ``journal.jsonl``, ``ROLE.before``, ``ROLE.after``."""
+        return self.changes / change_id
+
+    def prepare(self) -> None:
+        """Create the directory.
+
+        Raises:
+            RefusedError: it cannot be written (not root, read-only, full).
+        """
+        try:
+            files.make_directories(self.changes)
+        except OSError as error:
+            raise cannot_write(self.path, "the state directory", error) from error
+
+    def journals(self) -> list[Journal]:
+        """Every change on this node, oldest first; folders without a whole first line never touched anything."""
+        found = []
+        with suppress(FileNotFoundError):
+            for folder in sorted(self.changes.iterdir()):
+                with suppress(OSError):
+                    journal = decode((folder / "journal.jsonl").read_text(errors="replace"))
+                    if journal is not None:
+                        found.append(journal)
+        return found
+
+    def open_changes(self) -> list[Journal]:
+        """Those that were interrupted."""
+        return [journal for journal in self.journals() if not journal.finished]
+
+    def write_header(self, journal: Journal) -> None:
+        """Make the change's folder and write its intent, durably."""
+        files.make_directories(self.folder(journal.id))
+        files.replace(self.folder(journal.id) / "journal.jsonl", encode_header(journal).encode(), None)
+
+    def append(self, journal: Journal, step: Step, at: str, note: str = "") -> Journal:
+        """Write one more entry, durably, and return the journal with it."""
+        after = journal.to(step, at, note)
+        path = self.folder(journal.id) / "journal.jsonl"
+        text = path.read_bytes()
+        start = b"" if text.endswith(b"\n") else b"\n"  # a torn line of a run that died stays alone on its line
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, start + encode_step(step, at, note).encode())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        return after
+
+    def saved(self, journal: Journal, role: Role, when: str) -> Path:
+        """The path of the saved bytes of one file, ``when`` before or after the change."""
+        return self.folder(journal.id) / f"{role.value}.{when}"
+
+    def last_good_of(self, role: Role) -> Path:
+        return self.last_good / f"{role.value}.yaml"
+
+    def keep_last_good(self, role: Role, content: bytes) -> None:
+        """Remember what a verified server runs with."""
+        files.make_directories(self.last_good)
+        path = self.last_good_of(role)
+        if files.digest(path) != files.sha256(content):
+            files.replace(path, content, None)
+
+    def keep_last_process(self, pid: int, started: float) -> None:
+        """Remember which process was verified: while it lives, the last good policy is the one that it loaded."""
+        files.make_directories(self.last_good)
+        files.replace(self.last_good / "process.json", json.dumps({"pid": pid, "started": started}).encode(), None)
+
+    def last_process(self) -> tuple[int, float] | None:
+        """(pid, start in seconds of the boot clock) of the last verified process."""
+        try:
+            known = json.loads((self.last_good / "process.json").read_bytes())
+            return known["pid"], known["started"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+
+@contextmanager
+def lock(state: State, command: str) -> Iterator[None]:
+    """Hold the node's lock for the length of a change. flock dies with the process: never stale.
+
+    Raises:
+        RefusedError: another run holds it.
+    """
+    path = state.path / "lock"
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise cannot_write(path, "the lock", error) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another run"
+            raise RefusedError(
+                f"{path}: {holder} is changing this node now; nothing was changed",
+                check="lock-held", fix="wait until it has finished, then run the command again",
+            ) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"auditctl {command} (pid {os.getpid()})\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def cannot_write(path: Path, what: str, error: OSError) -> RefusedError:
+    """One sentence for a file system that will not take ``what``."""
+    reason = (error.strerror or str(error)).lower()
+    fix = "run it as root (sudo)" if isinstance(error, PermissionError) else "make room or make it writable, then run it again"
+    return RefusedError(f"{path}: cannot write {what}: {reason}; nothing was changed", check="not-writable", fix=fix)

@@ -1,0 +1,1 @@
+"""One module a verb: calls rooms in order, returns a Report. No prints, no typer."""

@@ -1,0 +1,61 @@
+"""What is looked at before an edit: places, kinds, strays, and whether the API server serves at all."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from auditctl.findings import Finding, Severity
+from auditctl.manifest.pod import Manifest
+from auditctl.node import preflight
+from auditctl.node.journal import Role
+from auditctl.node.process import Process, port_is_taken
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.work import How
+
+
+def is_live(plane: ControlPlane, how: How) -> bool:
+    """Is there a live node to ask? With --rootfs, a run that does not wait knows nothing of one."""
+    return plane.root.is_host or (how.wait and not how.dry_run)
+
+
+def before_edit(
+    plane: ControlPlane, before: Manifest, after: Manifest, written: Collection[Role], process: Process | None, how: How
+) -> Iterator[Finding]:
+    """Everything that is decidable beforehand, for a change from ``before`` to ``after`` that writes those files."""
+    yield from preflight.placement(plane.root, plane.manifest_path, after)
+    yield from preflight.kinds(
+        plane.root, after, policy_is_written=Role.POLICY in written, webhook_is_written=Role.WEBHOOK in written
+    )
+    yield from preflight.stray_manifests(plane.manifest_path, before)
+    if is_live(plane, how):
+        yield from live(plane, before, process, how)
+
+
+def live(plane: ControlPlane, manifest: Manifest, process: Process | None, how: How) -> Iterator[Finding]:
+    """The API server must serve *before* the edit: its own troubles must not be blamed on us."""
+    if how.dry_run:  # without TLS: that would double the time of a dry run
+        if not port_is_taken(manifest.secure_port):
+            yield _not_ready(f"nothing listens on port {manifest.secure_port}")
+        return
+    from auditctl.node.apiserver import Readiness
+
+    endpoint = plane.endpoint(manifest)
+    readiness = endpoint.readiness(plane.credentials())
+    if readiness is Readiness.UNKNOWN:
+        yield _not_ready(f"{endpoint}/readyz answers neither us nor the kubelet's anonymous probe (401 or 403)")
+    elif readiness is not Readiness.READY:
+        yield _not_ready(f"{endpoint}/readyz: {readiness.value}")
+    elif process is None:
+        yield _not_ready(f"no kube-apiserver process of this machine owns port {manifest.secure_port}")
+    elif not process.runs(manifest.command):
+        yield Finding(
+            "drift", Severity.WARNING, f"process {process.pid} was not started with the manifest's command line",
+            "see `auditctl status`",
+        )
+
+
+def _not_ready(what: str) -> Finding:
+    return Finding(
+        "apiserver-ready", Severity.ERROR, f"the API server does not serve now: {what}",
+        "repair it first (its last words stand under /var/log/pods), or say --allow apiserver-ready",
+    )

@@ -1,0 +1,106 @@
+"""The node that a run works on, and how it tells of its progress."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from auditctl.errors import ManifestError
+from auditctl.manifest.document import Document
+from auditctl.manifest.pod import Manifest
+from auditctl.node import files
+from auditctl.node.clock import Clock
+from auditctl.node.files import Root, Snapshot
+from auditctl.node.state import State
+
+if TYPE_CHECKING:  # ssl comes with these, and a plain --dry-run has no use for it
+    from auditctl.node.apiserver import Endpoint
+    from auditctl.node.credentials import Credentials
+
+MANIFEST = "/etc/kubernetes/manifests/kube-apiserver.yaml"
+STATE = "/var/lib/auditctl"
+
+
+class Progress(Protocol):
+    """Who is told what is going on. Nothing that it does may change what happens to the node."""
+
+    def step(self, text: str) -> None:
+        """A step begins."""
+
+    def waiting(self, text: str, seconds: float) -> None:
+        """Still waiting for ``text``, since ``seconds``."""
+
+
+class Silence:
+    """Tells nobody."""
+
+    def step(self, text: str) -> None:
+        """Nothing."""
+
+    def waiting(self, text: str, seconds: float) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPlane:
+    """Where everything is. ``manifest`` and ``state`` are paths of the node, inside ``rootfs``."""
+
+    rootfs: Path = Path("/")
+    manifest: str = MANIFEST
+    state_dir: str = STATE
+    kubeconfig: Path | None = None
+    clock: Clock = field(default_factory=Clock)
+    progress: Progress = field(default_factory=Silence)
+
+    @property
+    def root(self) -> Root:
+        return Root(self.rootfs.absolute())
+
+    @property
+    def manifest_path(self) -> Path:
+        return self.root.host(self.manifest)
+
+    @property
+    def state(self) -> State:
+        return State(self.root.host(self.state_dir))
+
+    def read_manifest(self) -> tuple[Snapshot, Manifest]:
+        """The manifest as it stands.
+
+        Raises:
+            RefusedError: missing, a symlink, not readable; ManifestError: not a Pod that can be edited exactly.
+        """
+        snapshot = files.read(self.manifest_path, "manifest")
+        return snapshot, self.parse(snapshot.content)
+
+    def parse(self, raw: bytes) -> Manifest:
+        """Read manifest text under this manifest's name."""
+        return Manifest.of(Document.parse(raw, str(self.manifest_path)))
+
+    def try_manifest(self) -> Manifest | None:
+        """The manifest, if it can be read at all."""
+        try:
+            return self.read_manifest()[1]
+        except ManifestError:
+            return None
+
+    def credentials(self) -> Credentials:
+        """Whom requests are made as.
+
+        Raises:
+            RefusedError: ``--kubeconfig`` names something that is not a kubeconfig.
+        """
+        from auditctl.node import credentials
+
+        return credentials.find(self.root, self.kubeconfig)
+
+    def endpoint(self, manifest: Manifest) -> Endpoint:
+        """This node's own API server.
+
+        Raises:
+            RefusedError: the manifest names an address that is not this machine's.
+        """
+        from auditctl.node import apiserver
+
+        return apiserver.endpoint(manifest, (self.root.host("/etc/kubernetes/pki/ca.crt"),))

@@ -1,0 +1,189 @@
+"""``enable``: converge the node to what was asked; change nothing where it is so already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from auditctl.errors import RefusedError
+from auditctl.findings import Finding, Severity
+from auditctl.manifest.plan import Plan, plan_annotation, plan_enable
+from auditctl.manifest.pod import Manifest
+from auditctl.node import files, preflight
+from auditctl.node.change import FileEdit
+from auditctl.node.files import Snapshot, sha256
+from auditctl.node.journal import Role
+from auditctl.node.process import Process, listener
+from auditctl.operations import checks, policies, proof, readers
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.outcome import dry_run_report, performed_report, unchanged_report
+from auditctl.operations.policies import Chosen, weigh
+from auditctl.operations.session import check_places, session
+from auditctl.operations.work import How, Restart, Work
+from auditctl.policy.types import Policy
+from auditctl.report import Outcome, Report
+from auditctl.settings import LOG_FLAG, POLICY_ANNOTATION, POLICY_FLAG, WEBHOOK_FLAG, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What ``enable`` was asked: the settings, and the files to install (None: keep what is there)."""
+
+    settings: Settings
+    policy: str | None = None
+    webhook_config: Path | None = None
+    readers: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What is to be done, or nothing (``work.restart`` NONE and no edit)."""
+
+    work: Work
+    findings: tuple[Finding, ...]
+    proof: proof.Plan
+    nothing: bool
+
+
+def enable(plane: ControlPlane, request: Request, how: How) -> Report:
+    """Switch auditing on, or change it.
+
+    Raises:
+        RefusedError: nothing was changed; StrandedError: a human is needed.
+    """
+    if how.dry_run:
+        check_places(plane)
+        decided = decide(plane, request, how)
+        return dry_run_report(plane, decided.work, decided.findings, nothing=decided.nothing)
+    with session(plane, "enable") as opened:
+        decided = decide(plane, request, how)
+        decided = replace(decided, findings=(*opened.recovered, *decided.findings))
+        if decided.nothing:
+            granted = readers.grant(request.readers, decided.proof.log)
+            return unchanged_report(plane, decided.work, (*decided.findings, *granted), how)
+        from auditctl.operations.perform import perform
+
+        performed = perform(opened, decided.work, how)
+        granted = readers.grant(request.readers, decided.proof.log) if performed.outcome is Outcome.CHANGED else ()
+        return performed_report(plane, decided.work, (*decided.findings, *granted), performed)
+
+
+def decide(plane: ControlPlane, request: Request, how: How) -> Decided:
+    """Read the node and decide; nothing is touched.
+
+    Raises:
+        RefusedError: what cannot work, with every finding.
+    """
+    snapshot, before = plane.read_manifest()
+    plan = plan_enable(before, request.settings)
+    after = plane.parse(plan.after.encode()) if plan.changes else before
+    installed = _installed(plane, after, POLICY_FLAG, "policy")
+    chosen = _choose(plane, request, before, after, installed, how)
+    process = listener(before.secure_port) if checks.is_live(plane, how) else None
+    running = proof.loaded_policy(plane, before, process)
+    edits = tuple(_edits(plane, request, after, chosen, installed))
+    must_load = _must_load(edits, chosen, running, process)
+    plan, restart = _restart(before, plan, request.settings, edits, sha256(chosen.raw), must_load=must_load)
+    after = plane.parse(plan.after.encode()) if plan.changes else before
+    planned = proof.plan(plane, after, chosen.policy, running if must_load else None)
+    log = preflight.host_of(plane.root, after, LOG_FLAG)
+    found = weigh(
+        (
+            *plan.findings,
+            *checks.before_edit(plane, before, after, [edit.role for edit in edits], process, how),
+            *_overwrites(before, edits, request),
+            *readers.before_edit(plane, request.readers, log),
+            *proof.findings(planned),
+        ),
+        how,
+    )
+    work = Work(
+        "enable", _summary(before, after, edits, chosen), snapshot, before, after, plan, edits,
+        (log.parent,) if log is not None else (), restart, prove=proof.prover(plane, after, planned),
+    )
+    nothing = not plan.changes and not edits and restart is Restart.NONE
+    return Decided(work, (*chosen.findings, *found), planned, nothing)
+
+
+def _choose(
+    plane: ControlPlane, request: Request, before: Manifest, after: Manifest, installed: Snapshot | None, how: How
+) -> Chosen:
+    """The policy that will be loaded: the named one, else the installed one, else ``baseline``."""
+    version = policies.version_of(after)
+    if request.policy is not None:
+        return policies.judge(*policies.fetch(request.policy), version, how)
+    if before.flag(POLICY_FLAG) is None:
+        return policies.judge(*policies.fetch(policies.DEFAULT_POLICY), version, how)
+    host = preflight.host_of(plane.root, after, POLICY_FLAG)
+    if installed is None:
+        raise RefusedError(
+            f"{host}: the policy that the manifest names is not there; nothing was changed", check="policy-missing",
+            fix="name one with --policy",
+        )
+    return policies.judge(str(host), installed.content, version, how)
+
+
+def _installed(plane: ControlPlane, manifest: Manifest, flag: str, what: str) -> Snapshot | None:
+    host = preflight.host_of(plane.root, manifest, flag)
+    return files.read_if_there(host, what) if host is not None and not host.is_dir() else None
+
+
+def _edits(
+    plane: ControlPlane, request: Request, after: Manifest, chosen: Chosen, installed: Snapshot | None
+) -> Iterator[FileEdit]:
+    """The files to install, where what is there differs."""
+    host = preflight.host_of(plane.root, after, POLICY_FLAG)
+    if host is not None and (installed is None or installed.content != chosen.raw):
+        yield FileEdit(Role.POLICY, host, installed, chosen.raw)
+    if request.webhook_config is not None:
+        content = files.read_following(request.webhook_config, "webhook configuration")
+        there = _installed(plane, after, WEBHOOK_FLAG, "webhook")
+        host = preflight.host_of(plane.root, after, WEBHOOK_FLAG)
+        if host is not None and (there is None or there.content != content):
+            yield FileEdit(Role.WEBHOOK, host, there, content)
+
+
+def _restart(
+    before: Manifest, plan: Plan, settings: Settings, edits: tuple[FileEdit, ...], digest: str, *, must_load: bool
+) -> tuple[Plan, Restart]:
+    """How the server comes to read it: a changed manifest replaces the Pod, a policy alone does by our annotation."""
+    annotated = before.annotations.get(POLICY_ANNOTATION)
+    if plan.changes:
+        if annotated not in (None, digest):
+            plan = plan_enable(before, settings, policy_sha256=digest)
+        return plan, Restart.REPLACE_POD
+    if must_load and annotated != digest:
+        return plan_annotation(before, digest), Restart.REPLACE_POD
+    if must_load or any(edit.role is Role.WEBHOOK for edit in edits):
+        return plan, Restart.IN_PLACE
+    return plan, Restart.NONE
+
+
+def _must_load(edits: tuple[FileEdit, ...], chosen: Chosen, running: Policy | None, process: Process | None) -> bool:
+    """Does the server have to read the policy anew? Not if it runs one that decides the same.
+
+    Where what it runs is not known (the file was touched since its start), it has to, if there is a server at all.
+    """
+    if running is not None:
+        return not policies.decides_the_same(running, chosen.policy)
+    return process is not None or any(edit.role is Role.POLICY for edit in edits)
+
+
+def _overwrites(before: Manifest, edits: tuple[FileEdit, ...], request: Request) -> Iterator[Finding]:
+    """A file that stood where ``baseline`` goes, and that nobody named."""
+    for edit in edits:
+        if edit.role is Role.POLICY and edit.before is not None and request.policy is None and before.flag(POLICY_FLAG) is None:
+            yield Finding(
+                "policy-replaced", Severity.WARNING, f"{edit.path} was there already and is replaced by the shipped policy {policies.DEFAULT_POLICY}",
+                f"to keep it, say --policy {edit.path}",
+            )
+
+
+def _summary(before: Manifest, after: Manifest, edits: tuple[FileEdit, ...], chosen: Chosen) -> str:
+    """What the history says of it: the files installed, and the flags that change."""
+    installed = [f"policy from {chosen.source}" if edit.role is Role.POLICY else edit.role.value for edit in edits]
+    old, new = before.audit_flags, after.audit_flags
+    changed = [f"--{name}={value}" for name, value in sorted(new.items()) if old.get(name) != value]
+    removed = [f"without --{name}" for name in sorted(old) if name not in new]
+    return ", ".join((*installed, *changed, *removed)) or "load the policy anew"

@@ -1,0 +1,58 @@
+"""``history`` and ``recover``: what was changed on this node, by whom, and how it ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from auditctl.findings import Verification
+from auditctl.node.journal import Journal, Role
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.session import session
+from auditctl.report import ManifestChange, Outcome, Report
+
+
+def history(plane: ControlPlane) -> Report:
+    """Every change, oldest first."""
+    journals = plane.state.journals()
+    lines = tuple(_line(journal) for journal in journals)
+    summary = f"{len(journals)} change{'' if len(journals) == 1 else 's'} on this node"
+    return Report(
+        "history", Outcome.UNCHANGED, summary, ManifestChange(str(plane.manifest_path)), lines=lines,
+        details={"history": [_row(plane, journal) for journal in journals]},
+    )
+
+
+def recover(plane: ControlPlane) -> Report:
+    """Finish or undo an interrupted change, and nothing else."""
+    with session(plane, "recover") as opened:
+        told = opened.recovered
+    changed = bool(told)
+    return Report(
+        "recover", Outcome.CHANGED if changed else Outcome.UNCHANGED,
+        told[-1].message if told else "no change was interrupted", ManifestChange(str(plane.manifest_path)), changed=changed,
+        findings=told, verification=Verification(),
+    )
+
+
+def _line(journal: Journal) -> str:
+    return f"{journal.id}  {journal.command:8}  {_outcome(journal):10}  {_person(journal):16}  {journal.summary}"
+
+
+def _row(plane: ControlPlane, journal: Journal) -> dict[str, Any]:
+    return {
+        "id": journal.id, "time": journal.started, "command": journal.command, "who": journal.who,
+        "outcome": _outcome(journal), "summary": journal.summary, "undoes": list(journal.undoes),
+        "backup": str(plane.state.saved(journal, Role.MANIFEST, "before")),
+        "steps": [{"step": step, "at": at, "note": note or None} for step, at, note in journal.steps],
+    }
+
+
+def _outcome(journal: Journal) -> str:
+    return journal.step.value if journal.finished else f"interrupted at {journal.step.value}"
+
+
+def _person(journal: Journal) -> str:
+    who = journal.who
+    return str(who.get("login") or who.get("sudo") or who.get("user") or "?")
+
+

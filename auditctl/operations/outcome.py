@@ -1,0 +1,115 @@
+"""From what was done to what is said: the Report of a changing command."""
+
+from __future__ import annotations
+
+from auditctl.findings import Check, Finding, Settled, Status, Verification
+from auditctl.manifest.plan import Plan
+from auditctl.manifest.pod import Manifest
+from auditctl.node import files, preflight
+from auditctl.node.files import Snapshot, sha256
+from auditctl.node.process import listener
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.work import How, Performed, Proof, Restart, Work
+from auditctl.report import ManifestChange, Outcome, Report
+from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
+
+_OUTAGE = {
+    Restart.REPLACE_POD: "expected outage: 15 to 45 s on a node with one control plane, while the kubelet replaces the Pod",
+    Restart.IN_PLACE: "expected outage: 4 to 15 s, while the kubelet restarts the container",
+    Restart.NONE: "no restart, no outage",
+}
+
+
+def dry_run_report(plane: ControlPlane, work: Work, findings: tuple[Finding, ...], *, nothing: bool) -> Report:
+    """What would be done; nothing was touched."""
+    lines = [f"would install {edit.path} ({edit.role.value})" for edit in work.edits if edit.after is not None]
+    lines += [f"would remove {edit.path} ({edit.role.value})" for edit in work.edits if edit.after is None]
+    lines.append(_OUTAGE[work.restart])
+    summary = "dry run: nothing to do" if nothing else f"dry run: would {work.command}; nothing was touched"
+    return Report(
+        work.command, Outcome.UNCHANGED, summary, manifest_change(plane, work.snapshot, work.plan), findings=findings,
+        settings=settled(plane, work.after), lines=tuple(lines), show_diff=True,
+    )
+
+
+def performed_report(plane: ControlPlane, work: Work, findings: tuple[Finding, ...], performed: Performed) -> Report:
+    """What was done, and how it ended."""
+    changed = performed.outcome is Outcome.CHANGED or performed.outcome is Outcome.STRANDED
+    after = work.after if changed else work.before
+    next_steps = performed.next_steps or _next_steps(plane, work, performed)
+    return Report(
+        work.command, performed.outcome, performed.failure or _success(work, performed),
+        manifest_change(plane, work.snapshot, work.plan), changed=changed, settings=settled(plane, after),
+        findings=(*findings, *performed.findings), verification=Verification(performed.checks), receipt=performed.receipt,
+        timings=performed.timings, change=performed.change, next_steps=next_steps,
+    )
+
+
+def unchanged_report(plane: ControlPlane, work: Work, findings: tuple[Finding, ...], how: How) -> Report:
+    """Nothing to do; whether it is recorded is proved all the same, where there is a server to ask."""
+    proof = Proof()
+    if how.wait:
+        process = listener(work.after.secure_port)
+        proof = work.prove(process) if process is not None else Proof((Check("receipt", Status.UNKNOWN, "no API server to ask"),))
+    verification = Verification(proof.checks)
+    text = {True: "and recorded", False: "but NOT recorded", None: "not proved"}[verification.holds]
+    return Report(
+        work.command, Outcome.NEGATIVE if verification.holds is False else Outcome.UNCHANGED,
+        f"already so, {text}: nothing was written", manifest_change(plane, work.snapshot, work.plan),
+        settings=settled(plane, work.after), findings=findings, verification=verification, receipt=proof.receipt,
+        next_steps=("auditctl status",) if verification.holds is False else (),
+    )
+
+
+def manifest_change(plane: ControlPlane, snapshot: Snapshot, plan: Plan) -> ManifestChange:
+    """The manifest's part of a report."""
+    after = plan.after.encode() if plan.changes else snapshot.content
+    return ManifestChange(
+        str(plane.manifest_path), snapshot.sha256, sha256(after), plan.diff(str(plane.manifest_path)) if plan.changes else "",
+        tuple(plan.patch), tuple(edit.reason for edit in plan.edits),
+    )
+
+
+def settled(plane: ControlPlane, manifest: Manifest) -> Settled:
+    """What a manifest sets, and where its audit files are."""
+    return Settled(
+        dict(sorted(manifest.audit_flags.items())), _file(plane, manifest, POLICY_FLAG), _file(plane, manifest, LOG_FLAG),
+        _file(plane, manifest, WEBHOOK_FLAG),
+    )
+
+
+def _file(plane: ControlPlane, manifest: Manifest, flag: str) -> dict[str, str | None] | None:
+    container = manifest.flag(flag)
+    if not container:
+        return None
+    host = preflight.host_of(plane.root, manifest, flag)
+    node_path = plane.root.node(host) if host is not None and container != STANDARD_OUTPUT else None
+    found: dict[str, str | None] = {"hostPath": node_path, "containerPath": container}
+    if flag == POLICY_FLAG:
+        found["sha256"] = files.digest(host) if host is not None else None
+    return found
+
+
+def _success(work: Work, performed: Performed) -> str:
+    receipt = performed.receipt
+    verb = {"enable": "auditing is on", "disable": "auditing is off", "restart": "restarted"}.get(work.command, "done")
+    if receipt is not None:
+        same = "; this request does not tell the new policy from the old one" if receipt.distinguishes is False else ""
+        by = f"rule {receipt.rule}" if receipt.rule >= 0 else "no rule"
+        return f"{verb}, and proved: {by} recorded {receipt.request} at {receipt.level}, line {receipt.line} of {receipt.file}{same}"
+    if not performed.proved:
+        unknown = [check.detail for check in performed.checks if check.status is Status.UNKNOWN]
+        return f"{verb}, not proved: {'; '.join(unknown) or 'nothing was asked'}"
+    return f"{verb}, and the API server serves"
+
+
+def _next_steps(plane: ControlPlane, work: Work, performed: Performed) -> tuple[str, ...]:
+    if performed.outcome is not Outcome.CHANGED or work.command not in ("enable", "disable"):
+        return ()
+    if work.command == "disable":
+        return ("kubeadm upgrade writes the manifest anew from kubeadm-config: take the audit settings out there too",)
+    log = preflight.host_of(plane.root, work.after, LOG_FLAG)
+    look = (f"tail -f {log}",) if log is not None else ()
+    return (*look, "kubeadm upgrade writes the manifest anew from kubeadm-config: put these settings there too, or they will be lost")
+
+

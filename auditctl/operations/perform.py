@@ -1,0 +1,231 @@
+"""Perform a change: install, wait, prove; and if any of it fails, put the node back and see it serve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from auditctl.errors import InterruptionError, StrandedError
+from auditctl.findings import ChangeRecord, Check, Finding, Severity, Status, Timings
+from auditctl.node import change as changes
+from auditctl.node import restart
+from auditctl.node.apiserver import Endpoint, peers
+from auditctl.node.change import Change, FileEdit
+from auditctl.node.credentials import Credentials
+from auditctl.node.journal import Role, Step
+from auditctl.node.process import Process, listener
+from auditctl.node.restart import Expected, Failed, Old, Restarted, Watch
+from auditctl.node.who import record, who
+from auditctl.operations.session import Session
+from auditctl.operations.work import How, Performed, Proof, Restart, Work
+from auditctl.report import Outcome
+from auditctl.settings import WEBHOOK_FLAG
+
+_DRAIN_SECONDS = 5.0
+_BATCH_FLAG = "audit-log-mode"
+
+
+def perform(session: Session, work: Work, how: How) -> Performed:
+    """Do the work; the answer says how it ended, the journal says every step.
+
+    Raises:
+        RefusedError: before anything was changed.
+        StrandedError: it could not be put back.
+    """
+    return _Performance.begin(session, work, how).run()
+
+
+@dataclass(slots=True)
+class _Performance:
+    """One run of `perform`: what it holds, and the clocks."""
+
+    session: Session
+    work: Work
+    how: How
+    change: Change
+    endpoint: Endpoint
+    credentials: Credentials
+    before: Process | None
+    old: Old | None
+    drain: float
+    findings: tuple[Finding, ...]
+    began: float
+    renamed_at: float = 0.0
+    edited: float | None = None
+    restarted: Restarted | None = None
+
+    @classmethod
+    def begin(cls, session: Session, work: Work, how: How) -> _Performance:
+        plane = session.plane
+        began = plane.clock.monotonic()
+        endpoint, credentials = plane.endpoint(work.after), plane.credentials()
+        before = listener(work.before.secure_port) if how.wait else None
+        drain, findings = _drain(how, before, endpoint, credentials)
+        manifest = FileEdit(Role.MANIFEST, plane.manifest_path, work.snapshot, work.new_text)
+        change = changes.begin(
+            plane.state, plane.root, plane.clock, (*work.edits, manifest), command=work.command, who=who(),
+            summary=work.summary, directories=work.directories, undoes=work.undoes,
+        )
+        return cls(
+            session, work, how, change, endpoint, credentials, before, Old.hold(before), drain, findings, began
+        )
+
+    def run(self) -> Performed:
+        plane = self.session.plane
+        watch = Watch.begin(plane.root, self.work.after, plane.clock, plane.progress.waiting, self.session.interrupted)
+        try:
+            plane.progress.step(f"change {self.change.journal.id}: {self.work.summary}")
+            self.renamed_at = changes.install(self.change)
+            self.edited = plane.clock.monotonic() - self.began
+            performed = self._unproved() if not self.how.wait else self._prove_or_undo(watch)
+        finally:
+            if self.old is not None:
+                self.old.release()
+        if plane.root.is_host:
+            record(f"change {self.change.journal.id}: {self.work.command}: {performed.outcome.value}: {self.work.summary}")
+        return performed
+
+    def _prove_or_undo(self, watch: Watch) -> Performed:
+        try:
+            performed = self._wait_and_prove(watch)
+        except InterruptionError as interruption:
+            return self._undo(str(interruption), Outcome.INTERRUPTED)
+        except Exception:
+            self._undo("a bug of auditctl", Outcome.ROLLED_BACK)
+            raise
+        return performed
+
+    def _wait_and_prove(self, watch: Watch) -> Performed:
+        if self.work.restart is Restart.IN_PLACE and self.before is not None:
+            restart.end_in_place(self.before)
+        checks: tuple[Check, ...] = ()
+        proof = Proof()
+        process = self.before
+        if self.work.restart is not Restart.NONE:
+            expected = Expected(self.work.after.command, self.renamed_at, self.endpoint, self.credentials, self.before)
+            result = watch.wait(expected, timeout=self.how.timeout_seconds, drain=self.drain, old=self.old)
+            if isinstance(result, Failed):
+                return self._undo(_why(result), Outcome.ROLLED_BACK)
+            self.restarted, process = result, result.process
+            checks = _restart_checks(result, self.endpoint)
+        proving = self.session.plane.clock.monotonic()
+        if process is not None:
+            proof = self.work.prove(process)
+        verify = self.session.plane.clock.monotonic() - proving
+        checks = (*checks, *proof.checks)
+        failed = [check for check in checks if check.status is Status.FAILED]
+        if failed:
+            return self._undo(failed[0].detail, Outcome.ROLLED_BACK, checks)
+        return self._finish(checks, proof, verify, process)
+
+    def _finish(self, checks: tuple[Check, ...], proof: Proof, verify: float, process: Process | None) -> Performed:
+        if any(edit.removed_last for edit in self.work.edits):
+            self.change.mark(Step.REMOVING)
+            changes.remove_last(self.change)
+        self.change.mark(Step.DONE)
+        proved = all(check.status is Status.PASSED for check in checks)
+        self._keep_last_good(process)
+        return self._performed(
+            Outcome.CHANGED, checks=checks, receipt=proof.receipt, proved=proved, timings=self._timings(verify)
+        )
+
+    def _keep_last_good(self, process: Process | None) -> None:
+        """What the verified server runs with; and which process it is, so that its policy is known as long as it lives."""
+        state = self.session.plane.state
+        for edit in self.work.edits:
+            if edit.after is not None:
+                state.keep_last_good(edit.role, edit.after)
+        if process is not None:
+            state.keep_last_process(process.pid, process.started)
+
+    def _undo(self, failure: str, outcome: Outcome, checks: tuple[Check, ...] = ()) -> Performed:
+        """Put back, wait until the old configuration serves; exit 5 with the exact command where that fails."""
+        plane = self.session.plane
+        if not self.how.rollback and outcome is not Outcome.INTERRUPTED:
+            self.change.mark(Step.UNDOING)
+            self.change.mark(Step.STRANDED, "--no-rollback")
+            return self._performed(
+                Outcome.STRANDED, failure=f"{failure}; left as it is (--no-rollback)", checks=checks,
+                next_steps=(f"auditctl rollback {self.change.journal.id}",),
+            )
+        plane.progress.step(f"{failure}; putting the node back")
+        changes.put_back(self.change)
+        back_at = plane.clock.boot()
+        if self.work.restart is Restart.NONE:
+            self.change.mark(Step.UNDONE, failure)
+            return self._performed(outcome, failure=f"{failure}; put back", checks=checks)
+        result = self._wait_for_the_old(back_at)
+        if isinstance(result, Restarted):
+            self.restarted = result
+            self.change.mark(Step.UNDONE, failure)
+            text = f"{failure}; put back, and the old configuration serves again"
+            return self._performed(outcome, failure=text, checks=checks)
+        self.change.mark(Step.STRANDED, _why(result))
+        raise StrandedError(
+            f"{failure}; put back, but the old configuration does not serve either: {_why(result)}; the saved manifest is {self.change.backup}",
+            check="not-serving", fix=f"ls -l {plane.manifest_path.parent} && tail -n 20 {plane.root.host('/var/log/pods')}/*kube-apiserver*/*/*.log",
+        )
+
+    def _wait_for_the_old(self, back_at: float) -> Restarted | Failed:
+        plane = self.session.plane
+        now = listener(self.endpoint.port)
+        if self.work.restart is Restart.IN_PLACE and now is not None and now != self.before:
+            restart.end_in_place(now)
+        hanging = Old.hold(restart.any_other(self.work.after.command, self.endpoint.port))
+        watch = Watch.begin(plane.root, self.work.before, plane.clock, plane.progress.waiting)
+        expected = Expected(
+            self.work.before.command, back_at, plane.endpoint(self.work.before), self.credentials, may_be_before=True
+        )
+        try:
+            return watch.wait(expected, timeout=self.how.timeout_seconds, drain=self.drain, old=hanging or self.old)
+        finally:
+            if hanging is not None:
+                hanging.release()
+
+    def _unproved(self) -> Performed:
+        self.change.mark(Step.UNPROVED, "--no-wait")
+        check = Check("restarted", Status.UNKNOWN, "not waited for (--no-wait)")
+        return self._performed(Outcome.CHANGED, checks=(check,), timings=self._timings(None), next_steps=("auditctl verify",))
+
+    def _performed(self, outcome: Outcome, **fields: object) -> Performed:
+        done = Performed(
+            outcome, ChangeRecord(self.change.journal.id, str(self.change.backup)), findings=self.findings,
+            timings=self._timings(None),
+        )
+        return replace(done, **fields)  # type: ignore[arg-type]  # the fields of Performed, by name
+
+    def _timings(self, verify: float | None) -> Timings:
+        total = self.session.plane.clock.monotonic() - self.began
+        seconds = self.restarted.seconds if self.restarted else None
+        outage = self.restarted.outage if self.restarted else None
+        return Timings(*(None if value is None else round(value, 3) for value in (self.edited, seconds, outage, verify, total)))
+
+
+def _restart_checks(result: Restarted, endpoint: Endpoint) -> tuple[Check, ...]:
+    return (
+        Check("restarted", Status.PASSED, f"process {result.process.pid} was started after the change, with the manifest's command line"),
+        Check("ready", Status.PASSED, f"{endpoint}/readyz answers 200, {result.seconds:.1f} s after the change (outage {result.outage:.1f} s)"),
+    )
+
+
+def _why(failed: Failed) -> str:
+    return f"{failed.reason}: {failed.crash.words}" if failed.crash else failed.reason
+
+
+def _drain(
+    how: How, before: Process | None, endpoint: Endpoint, credentials: Credentials
+) -> tuple[float, tuple[Finding, ...]]:
+    """The default of 5 s, or 0 where ending the old process early could lose audit records or traffic; said so."""
+    if how.drain_seconds is not None:
+        return how.drain_seconds, ()
+    if before is None:
+        return 0.0, ()
+    reason = ""
+    words = " ".join(before.flags).replace("_", "-")
+    if f"--{WEBHOOK_FLAG}" in words or f"--{_BATCH_FLAG}=batch" in words or f"--{_BATCH_FLAG} batch" in words:
+        reason = "the running API server still holds audit records for a webhook or a batch"
+    elif peers(endpoint, credentials) > 1:
+        reason = "another control plane serves meanwhile"
+    if not reason:
+        return _DRAIN_SECONDS, ()
+    text = f"{reason}, so the old process gets the kubelet's whole grace period (--drain 0)"
+    return 0.0, (Finding("drain", Severity.INFO, text),)

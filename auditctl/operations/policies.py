@@ -1,0 +1,103 @@
+"""The policy that a run is about: where it comes from, and what is wrong with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from auditctl import facts
+from auditctl.errors import PolicyError, RefusedError
+from auditctl.findings import Finding, Severity
+from auditctl.manifest.pod import Manifest
+from auditctl.node import files
+from auditctl.operations.work import How
+from auditctl.policy.load import load
+from auditctl.policy.types import Policy
+
+DEFAULT_POLICY = "baseline"
+NEWEST = (1, 36)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A policy that the server would load. ``source`` is how the user knows it."""
+
+    source: str
+    raw: bytes
+    policy: Policy
+    findings: tuple[Finding, ...] = ()
+
+
+def version_of(manifest: Manifest) -> tuple[int, int]:
+    """The server's minor version from the image tag, else the newest that we know."""
+    return manifest.version[:2] if manifest.version else NEWEST
+
+
+def fetch(name: str) -> tuple[str, bytes]:
+    """(source, bytes) of a file anywhere, or of a shipped policy where ``name`` is a bare word.
+
+    Raises:
+        RefusedError: neither such a file nor such a policy.
+    """
+    if re.fullmatch(r"[a-z][a-z0-9-]*", name):
+        if name in facts.policy_names():
+            return name, facts.policy_text(name).encode()
+        if not Path(name).exists():
+            raise RefusedError(
+                f"{name}: neither a file nor a shipped policy; nothing was changed", check="policy-missing",
+                fix=f"name a file, or one of: {', '.join(facts.policy_names())}",
+            )
+    return name, files.read_following(Path(name), "policy")
+
+
+def judge(source: str, raw: bytes, version: tuple[int, int], how: How) -> Chosen:
+    """Load it as that server would.
+
+    Raises:
+        PolicyError: the server would refuse it, or would silently drop a field (``dropped-fields``, unless allowed);
+            every finding with its line.
+    """
+    loaded = load(raw, version)
+    findings = tuple(replace(finding, file=source) for finding in loaded.findings)
+    if loaded.policy is None:
+        findings = findings or (Finding("policy", Severity.ERROR, loaded.error, file=source),)
+        raise PolicyError(
+            f"{source}: kube-apiserver {version[0]}.{version[1]} would refuse this policy: {loaded.error}; nothing was changed",
+            check="policy", fix="correct the lines named above, then run the command again", findings=findings,
+        )
+    return Chosen(source, raw, loaded.policy, weigh(findings, how, source))
+
+
+def weigh(findings: Iterable[Finding], how: How, what: str = "") -> tuple[Finding, ...]:
+    """Turn errors that ``--allow`` names into warnings.
+
+    Raises:
+        RefusedError: an error is left, or a warning under ``--strict``.
+    """
+    weighed = tuple(
+        replace(finding, severity=Severity.WARNING)
+        if finding.severity is Severity.ERROR and finding.check in how.allow else finding
+        for finding in findings
+    )
+    refusing = {Severity.ERROR, Severity.WARNING} if how.strict else {Severity.ERROR}
+    bad = [finding for finding in weighed if finding.severity in refusing]
+    if not bad:
+        return weighed
+    first = bad[0]
+    prefix = f"{what}:{first.line}:{first.column}: " if what and first.line else ""
+    more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+    raise RefusedError(
+        f"{prefix}{f'{first.path}: ' if first.path else ''}{first.message}{more}; nothing was changed", check=first.check,
+        fix=first.fix, findings=weighed,
+    )
+
+
+def decides_the_same(one: Policy | None, other: Policy) -> bool:
+    """Do both policies decide every request alike, as far as their rules are literally the same?"""
+    return one is not None and _placeless(one) == _placeless(other)
+
+
+def _placeless(policy: Policy) -> Policy:
+    return replace(policy, rules=tuple(replace(rule, line=0) for rule in policy.rules))

@@ -1,0 +1,132 @@
+"""How a run proves that requests are recorded: the request is chosen before the edit, and sent after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from auditctl.durations import parse
+from auditctl.errors import RefusedError
+from auditctl.findings import Check, Finding, Severity, Status
+from auditctl.manifest.pod import Manifest
+from auditctl.node import preflight
+from auditctl.node.probe import Callers, Probe, choose
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.work import Proof
+from auditctl.policy.load import load
+from auditctl.policy.types import Policy
+from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
+
+if TYPE_CHECKING:
+    from auditctl.node.process import Process
+
+_RECEIPT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be asked. ``probe`` None: nothing that we may send would be recorded."""
+
+    policy: Policy
+    probe: Probe | None
+    nonce: str
+    log: Path | None
+    unknown: str = ""
+
+    @property
+    def unprovable(self) -> bool:
+        """Is there a log to look into, and nothing that could be found in it?"""
+        return self.log is not None and self.probe is None
+
+
+def plan(plane: ControlPlane, manifest: Manifest, policy: Policy, before: Policy | None) -> Plan:
+    """Choose the request by evaluating the policy.
+
+    Raises:
+        RefusedError: ``--kubeconfig`` names something that is not a kubeconfig.
+    """
+    from auditctl.node.probe import new_nonce
+
+    nonce = new_nonce()
+    log = preflight.host_of(plane.root, manifest, LOG_FLAG)
+    probe = choose(policy, before, _callers(plane, manifest), nonce)
+    return Plan(policy, probe, nonce, log, _why_unknown(manifest) if log is None else "")
+
+
+def findings(planned: Plan) -> Iterator[Finding]:
+    """What the choice tells before the edit."""
+    if planned.unprovable:
+        yield Finding(
+            "no-receipt", Severity.ERROR, "no request that auditctl may send would be recorded by this policy, so nothing could be proved",
+            "add a rule that records reads of /version, or go without proof: --allow no-receipt",
+        )
+    elif planned.probe is not None and planned.probe.distinguishes is False and planned.log is not None:
+        yield Finding("receipt", Severity.INFO, "no request that auditctl may send tells the new policy from the old one; the receipt does not tell them apart")
+
+
+def prover(plane: ControlPlane, manifest: Manifest, planned: Plan) -> Callable[[Process], Proof]:
+    """The function that takes the receipt, once the process serves."""
+
+    def prove(process: Process) -> Proof:
+        from auditctl.node.receipt import Sought, obtain
+
+        if planned.log is None or planned.probe is None:
+            return Proof((Check("receipt", Status.UNKNOWN, planned.unknown or "the policy records no request that auditctl may send"),))
+        plane.progress.step(f"asking {planned.probe} under Audit-ID {planned.nonce}")
+        sought = Sought(
+            planned.probe, planned.policy, planned.log, plane.endpoint(manifest), plane.credentials(), _seconds(manifest)
+        )
+        found = obtain(sought, process, plane.clock, planned.nonce)
+        return Proof(found.checks, found.receipt)
+
+    return prove
+
+
+def loaded_policy(plane: ControlPlane, manifest: Manifest, process: Process | None) -> Policy | None:
+    """The policy that the running process has loaded, None where that cannot be known."""
+    from auditctl.node.journal import Role
+    from auditctl.node.loaded import loaded_file
+
+    path = manifest.flag(POLICY_FLAG)
+    if process is None or not path:
+        return None
+    raw = loaded_file(process, plane.root, manifest, path)
+    if raw is None and plane.state.last_process() == process.identity:
+        try:
+            raw = plane.state.last_good_of(Role.POLICY).read_bytes()
+        except OSError:
+            return None
+    return load(raw).policy if raw is not None else None
+
+
+def _callers(plane: ControlPlane, manifest: Manifest) -> Callers:
+    from auditctl.node.credentials import ANONYMOUS, NOBODY
+
+    try:
+        credentials = plane.credentials()
+    except RefusedError:
+        if plane.kubeconfig is not None:
+            raise
+        credentials = NOBODY
+    anonymous = None if manifest.flag("anonymous-auth") == "false" else ANONYMOUS
+    return Callers(anonymous, None if credentials.anonymous else credentials.user)
+
+
+def _why_unknown(manifest: Manifest) -> str:
+    if manifest.flag(LOG_FLAG) == STANDARD_OUTPUT:
+        return "the log goes to standard output (--audit-log-path=-), which is not read"
+    if manifest.flag(WEBHOOK_FLAG):
+        return "events go to a webhook only; a foreign receiver proves nothing to us"
+    return "no audit log is set"
+
+
+def _seconds(manifest: Manifest) -> float:
+    """How long an event may take to reach the file: at once, or the batch's longest wait."""
+    if manifest.flag("audit-log-mode") != "batch":
+        return _RECEIPT_SECONDS
+    try:
+        return _RECEIPT_SECONDS + parse(manifest.flag("audit-log-batch-max-wait") or "0s")
+    except ValueError:
+        return _RECEIPT_SECONDS

@@ -1,0 +1,40 @@
+"""``--readers GROUP``: a log shipper's group may read the log and its rotated files, in a directory of ours alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from auditctl.findings import Finding, Severity
+from auditctl.node.acl import group_id, let_group_read
+from auditctl.node.logfiles import log_files
+from auditctl.operations.controlplane import ControlPlane
+
+
+def before_edit(plane: ControlPlane, group: str | None, log: Path | None) -> tuple[Finding, ...]:
+    """What speaks against it: no such group (raised), no log file, a directory that was there before us.
+
+    Raises:
+        RefusedError: there is no such group.
+    """
+    if group is None:
+        return ()
+    group_id(group)
+    if log is None:
+        return (Finding("readers", Severity.ERROR, f"--readers {group}: there is no log file to read"),)
+    made = {path for journal in plane.state.journals() for path in journal.made_directories}
+    if log.parent.exists() and plane.root.node(log.parent) not in made:
+        text = f"--readers {group}: {log.parent} was there before auditctl, so its permissions are not ours to change"
+        return (Finding("readers", Severity.ERROR, text, f"setfacl -m g:{group}:rX,d:g:{group}:rX {log.parent}"),)
+    return ()
+
+
+def grant(group: str | None, log: Path | None) -> tuple[Finding, ...]:
+    """Do it, once the log is there; a file system without ACLs is a warning, not a failure of the change."""
+    if group is None or log is None:
+        return ()
+    try:
+        let_group_read(log.parent, log_files(log), group_id(group))
+    except OSError as error:
+        text = f"--readers {group}: {log.parent}: {(error.strerror or str(error)).lower()}"
+        return (Finding("readers", Severity.WARNING, text, "mount the file system with ACLs, or copy the log elsewhere"),)
+    return (Finding("readers", Severity.INFO, f"group {group} may read {log.parent}"),)

@@ -1,0 +1,109 @@
+"""``restart``: load the policy that stands on disk; people edit the installed file in place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from auditctl.errors import RefusedError
+from auditctl.findings import Finding, Severity
+from auditctl.manifest.plan import Plan, plan_annotation
+from auditctl.manifest.pod import Manifest
+from auditctl.node import files, preflight
+from auditctl.node.change import FileEdit
+from auditctl.node.files import Snapshot
+from auditctl.node.journal import Role
+from auditctl.node.process import listener
+from auditctl.operations import checks, policies, proof
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.outcome import dry_run_report, performed_report
+from auditctl.operations.policies import weigh
+from auditctl.operations.session import check_places, session
+from auditctl.operations.work import How, Performed, Restart, Work
+from auditctl.policy.load import load
+from auditctl.report import Outcome, Report
+from auditctl.settings import POLICY_ANNOTATION, POLICY_FLAG
+
+
+def restart(plane: ControlPlane, how: How) -> Report:
+    """Validate the policy on disk, restart, prove; if the server dies of it, the last known good one goes back.
+
+    Raises:
+        PolicyError: the server would refuse the policy on disk; RefusedError: auditing is off, or nothing can be done.
+    """
+    if how.dry_run:
+        check_places(plane)
+        work, findings = _decide(plane, how)
+        return dry_run_report(plane, work, findings, nothing=False)
+    with session(plane, "restart") as opened:
+        work, findings = _decide(plane, how)
+        from auditctl.operations.perform import perform
+
+        performed = perform(opened, work, how)
+        if performed.outcome in (Outcome.ROLLED_BACK, Outcome.INTERRUPTED):
+            performed = _keep_rejected(work, performed)
+        return performed_report(plane, work, (*opened.recovered, *findings), performed)
+
+
+def _decide(plane: ControlPlane, how: How) -> tuple[Work, tuple[Finding, ...]]:
+    snapshot, manifest = plane.read_manifest()
+    host = preflight.host_of(plane.root, manifest, POLICY_FLAG)
+    if host is None:
+        raise RefusedError(
+            f"{plane.manifest_path}: no --{POLICY_FLAG} is set, so there is no policy to load; nothing was changed",
+            check="auditing-off", fix="auditctl enable --policy FILE",
+        )
+    on_disk = files.read(host, "policy")
+    chosen = policies.judge(str(host), on_disk.content, policies.version_of(manifest), how)
+    process = listener(manifest.secure_port) if checks.is_live(plane, how) else None
+    last_good = _last_good(plane)
+    plan, kind = _plan(manifest, on_disk)
+    after = plane.parse(plan.after.encode()) if plan.changes else manifest
+    before_policy = load(last_good).policy if last_good is not None else None
+    planned = proof.plan(plane, after, chosen.policy, before_policy)
+    found = (
+        *checks.before_edit(plane, manifest, after, (), process, how), *proof.findings(planned), *_no_way_back(last_good),
+    )
+    edits = _fall_back(host, on_disk, last_good)
+    work = Work(
+        "restart", f"load {host} anew", snapshot, manifest, after, plan, edits, restart=kind,
+        prove=proof.prover(plane, after, planned),
+    )
+    return work, (*chosen.findings, *weigh(found, how))
+
+
+def _plan(manifest: Manifest, on_disk: Snapshot) -> tuple[Plan, Restart]:
+    """By our annotation where that changes; where it names this very policy already, in place."""
+    plan = plan_annotation(manifest, on_disk.sha256)
+    return (plan, Restart.REPLACE_POD) if manifest.annotations.get(POLICY_ANNOTATION) != on_disk.sha256 else (plan, Restart.IN_PLACE)
+
+
+def _last_good(plane: ControlPlane) -> bytes | None:
+    try:
+        return plane.state.last_good_of(Role.POLICY).read_bytes()
+    except OSError:
+        return None
+
+
+def _fall_back(host: Path, on_disk: Snapshot, last_good: bytes | None) -> tuple[FileEdit, ...]:
+    """The edit that has been made already by hand: from the last known good policy to what stands on disk."""
+    if last_good is None:
+        return (FileEdit(Role.POLICY, host, on_disk, on_disk.content),)
+    return (FileEdit(Role.POLICY, host, replace(on_disk, content=last_good), on_disk.content),)
+
+
+def _no_way_back(last_good: bytes | None) -> tuple[Finding, ...]:
+    if last_good is not None:
+        return ()
+    text = "no policy was proved by auditctl on this node yet, so there is no last known good one to fall back to"
+    return (Finding("last-known-good", Severity.WARNING, text),)
+
+
+def _keep_rejected(work: Work, performed: Performed) -> Performed:
+    """The edited policy stays beside the installed one, for its author to repair."""
+    edit = work.edits[0]
+    if performed.change is None or edit.after is None or edit.before is None or edit.before.content == edit.after:
+        return performed
+    beside = edit.path.with_name(f"{edit.path.name}.rejected-{performed.change.id}")
+    files.replace(beside, edit.after, edit.before)
+    return replace(performed, next_steps=(f"repair {beside}, then: auditctl enable --policy {beside}",))

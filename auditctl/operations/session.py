@@ -1,0 +1,141 @@
+"""A session on the node: lock, deferred signals, and what an interrupted run left finished or undone first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from auditctl.errors import RefusedError, StrandedError
+from auditctl.findings import Finding, Severity
+from auditctl.manifest.pod import Manifest
+from auditctl.node import change as changes
+from auditctl.node import files, preflight
+from auditctl.node.change import Change
+from auditctl.node.journal import Journal, Recovery, Step, recovery, standing
+from auditctl.node.signals import deferred
+from auditctl.node.state import lock
+from auditctl.operations.controlplane import ControlPlane
+
+_RECOVERY_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The right to change this node. ``recovered`` says what an earlier run had left."""
+
+    plane: ControlPlane
+    interrupted: Callable[[], bool]
+    recovered: tuple[Finding, ...] = ()
+
+
+@contextmanager
+def session(plane: ControlPlane, command: str) -> Iterator[Session]:
+    """Open one.
+
+    Raises:
+        RefusedError: not root, the lock is held, the state directory is misplaced or cannot be written.
+        StrandedError: an interrupted change could be neither finished nor undone.
+    """
+    check_places(plane)
+    plane.state.prepare()
+    with lock(plane.state, command), deferred(plane.progress.step) as interrupted:
+        yield Session(plane, interrupted, recover_all(plane, interrupted))
+
+
+def check_places(plane: ControlPlane) -> None:
+    """Refuse a run that may not write, and a state directory where the kubelet would read it.
+
+    Raises:
+        RefusedError: with every such finding.
+    """
+    files.read(plane.manifest_path, "manifest")  # its absence is told first: the wrong --rootfs is likelier than the wrong user
+    found = [
+        *preflight.misplaced_state(plane.root, plane.manifest_path, plane.state.path),
+        *preflight.unwritable(plane.manifest_path, plane.state.path),
+    ]
+    if found:
+        first = found[0]
+        raise RefusedError(f"{first.message}; nothing was changed", check=first.check, fix=first.fix, findings=found)
+
+
+def recover_all(plane: ControlPlane, interrupted: Callable[[], bool]) -> tuple[Finding, ...]:
+    """Finish or undo every interrupted change of this node, the newest first; say so loudly."""
+    told = []
+    for journal in reversed(plane.state.open_changes()):
+        plane.progress.step(f"change {journal.id} ({journal.command}) was interrupted at {journal.step.value}: recovering")
+        outcome = _recover(plane, journal, interrupted)
+        told.append(Finding("interrupted-change", Severity.WARNING, f"change {journal.id} ({journal.command}, {journal.started}) had been interrupted: {outcome}"))
+    return tuple(told)
+
+
+def _recover(plane: ControlPlane, journal: Journal, interrupted: Callable[[], bool]) -> str:
+    change = Change(plane.state, plane.root, plane.clock, journal)
+    stands = standing(journal.manifest, files.digest(plane.manifest_path))
+    match recovery(journal, stands):
+        case Recovery.NOTHING:
+            return "nothing to do"
+        case Recovery.REMOVE:
+            changes.remove_last(change)
+            change.mark(Step.DONE, "finished by the next run")
+            return "its removals were finished"
+        case Recovery.LEAVE:
+            change.mark(Step.ABANDONED, "the manifest was changed by somebody else")
+            return "somebody else has changed the manifest since, so it was left alone"
+        case Recovery.PUT_BACK:
+            changes.put_back(change)
+            return _confirm(plane, change, "it was undone", interrupted)
+        case Recovery.FINISH:
+            return _finish(plane, change, interrupted)
+
+
+def _finish(plane: ControlPlane, change: Change, interrupted: Callable[[], bool]) -> str:
+    """The new manifest stands: keep it if it serves, else go back."""
+    if serves(plane, plane.read_manifest()[1], _renamed_at(plane, change.journal), interrupted):
+        if any(record.removed_last for record in change.journal.files):
+            change.mark(Step.REMOVING)
+            changes.remove_last(change)
+            change.mark(Step.DONE, "finished by the next run")
+        else:
+            change.mark(Step.UNPROVED, "kept by the next run: the API server serves with it; no receipt was taken")
+        return "its new configuration serves, so it was kept (run `auditctl verify` for a receipt)"
+    changes.put_back(change)
+    return _confirm(plane, change, "its new configuration does not serve, so it was undone", interrupted)
+
+
+def _confirm(plane: ControlPlane, change: Change, text: str, interrupted: Callable[[], bool]) -> str:
+    """Law 11: the *serving* of the old configuration is confirmed before anyone says undone."""
+    if serves(plane, plane.read_manifest()[1], None, interrupted):
+        change.mark(Step.UNDONE, "by the next run")
+        return f"{text}, and the old configuration serves"
+    if not plane.root.is_host:
+        change.mark(Step.UNDONE, "by the next run; serving not confirmed under --rootfs")
+        return f"{text}; whether it serves is not known"
+    change.mark(Step.STRANDED, "put back; serving not confirmed")
+    raise StrandedError(
+        f"change {change.journal.id}: {text}, but the API server does not serve with it", check="not-serving",
+        fix=f"look at {plane.root.host('/var/log/pods')} and the kubelet's log; the saved manifest is {change.backup}",
+    )
+
+
+def serves(plane: ControlPlane, manifest: Manifest, renamed_at: float | None, interrupted: Callable[[], bool]) -> bool:
+    """Does an API server with this manifest's command line serve, within a bounded wait?"""
+    from auditctl.node.restart import Expected, Restarted, Watch
+
+    expected = Expected(
+        manifest.command, renamed_at if renamed_at is not None else plane.clock.boot(), plane.endpoint(manifest),
+        plane.credentials(), may_be_before=renamed_at is None,
+    )
+    # one that nobody starts is not waited for long: a lab folder, a node whose kubelet is stopped
+    watch = Watch.begin(plane.root, manifest, plane.clock, plane.progress.waiting)
+    seconds = _RECOVERY_SECONDS if plane.root.is_host else _RECOVERY_SECONDS / 4
+    return isinstance(watch.wait(expected, timeout=seconds, drain=0.0, old=None), Restarted) and not interrupted()
+
+
+def _renamed_at(plane: ControlPlane, journal: Journal) -> float:
+    """When the manifest was replaced, in seconds of the boot clock (negative: before this boot)."""
+    at = next((at for step, at, _ in journal.steps if step == Step.REPLACING.value), journal.started)
+    age = plane.clock.utc() - datetime.fromisoformat(at)
+    return plane.clock.boot() - age.total_seconds()
+

@@ -1,0 +1,128 @@
+"""``status``: what the manifest says, what the process was started with, what it loaded, what is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from auditctl.errors import RefusedError
+from auditctl.findings import Finding, Severity
+from auditctl.manifest.pod import Manifest
+from auditctl.node import files, preflight
+from auditctl.node.loaded import loaded_file
+from auditctl.node.process import Process, listener
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.outcome import settled
+from auditctl.report import ManifestChange, Outcome, Report
+from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What `status` looked at."""
+
+    manifest: Manifest
+    process: Process | None
+    policy: Path | None
+    loaded: str | None
+    log: Path | None
+
+    @property
+    def enabled(self) -> bool:
+        has_backend = self.manifest.flag(LOG_FLAG) or self.manifest.flag(WEBHOOK_FLAG)
+        return bool(self.manifest.flag(POLICY_FLAG) and has_backend)
+
+
+def status(plane: ControlPlane) -> Report:
+    """Look, change nothing, ask the API server nothing.
+
+    Raises:
+        RefusedError: the manifest cannot be read.
+    """
+    snapshot, manifest = plane.read_manifest()
+    seen = _look(plane, manifest)
+    findings = tuple(_findings(plane, seen))
+    bad = [finding for finding in findings if finding.severity is not Severity.INFO]
+    state = "on" if seen.enabled else "off"
+    summary = f"auditing is {state}" + (f"; {len(bad)} finding{'' if len(bad) == 1 else 's'}" if bad else "")
+    return Report(
+        "status", Outcome.NEGATIVE if bad else Outcome.UNCHANGED, summary,
+        ManifestChange(str(plane.manifest_path), snapshot.sha256, snapshot.sha256), settings=settled(plane, manifest),
+        findings=findings, lines=tuple(_lines(plane, seen)), details={"status": _details(seen)},
+    )
+
+
+def _look(plane: ControlPlane, manifest: Manifest) -> _Seen:
+    process = listener(manifest.secure_port)
+    path = manifest.flag(POLICY_FLAG)
+    loaded = loaded_file(process, plane.root, manifest, path) if process is not None and path else None
+    return _Seen(
+        manifest, process, preflight.host_of(plane.root, manifest, POLICY_FLAG),
+        files.sha256(loaded) if loaded is not None else None, preflight.host_of(plane.root, manifest, LOG_FLAG),
+    )
+
+
+def _findings(plane: ControlPlane, seen: _Seen) -> Iterator[Finding]:
+    if seen.process is None:
+        yield _warning("apiserver-ready", f"no kube-apiserver that we can see listens on port {seen.manifest.secure_port}", "auditctl doctor")
+    elif not seen.process.runs(seen.manifest.command):
+        yield _warning("drift", f"process {seen.process.pid} was not started with the manifest's command line", "auditctl restart")
+    if seen.enabled and seen.process is not None and seen.policy is not None and seen.loaded is None:
+        text = f"{seen.policy} was touched after the API server had started; what it loaded is not known"
+        yield _warning("policy-not-loaded", text, "auditctl restart")
+    if seen.policy is not None and not seen.policy.is_file():
+        yield _warning("policy-missing", f"{seen.policy} is not there: the next start of the API server fails", "auditctl enable --policy FILE")
+    if seen.manifest.flag(POLICY_FLAG) and not seen.enabled:
+        yield _warning("no-backend", "a policy is set, but neither a log nor a webhook: nothing is recorded", "auditctl enable")
+    if seen.manifest.flag(LOG_FLAG) and not seen.manifest.flag(POLICY_FLAG):
+        yield _warning("no-policy", "a log is set, but no policy: nothing is recorded", "auditctl enable")
+    yield from preflight.stray_manifests(plane.manifest_path, seen.manifest)
+    with suppress(OSError):
+        for journal in plane.state.open_changes():
+            yield _warning("interrupted-change", f"change {journal.id} ({journal.command}) was interrupted at {journal.step.value}", "auditctl recover")
+
+
+def _warning(check: str, message: str, fix: str) -> Finding:
+    return Finding(check, Severity.WARNING, message, fix)
+
+
+def _lines(plane: ControlPlane, seen: _Seen) -> Iterator[str]:
+    for name, value in sorted(seen.manifest.audit_flags.items()):
+        yield f"  --{name}={value}"
+    if seen.policy is not None:
+        loaded = "loaded by the running process" if seen.loaded == files.digest(seen.policy) else "not known to be loaded"
+        yield f"policy   {seen.policy} ({loaded})"
+    if seen.log is not None:
+        yield f"log      {seen.log} ({_log_text(seen.log)})"
+    if seen.process is not None:
+        runs = "as the manifest says" if seen.process.runs(seen.manifest.command) else "NOT as the manifest says"
+        yield f"process  {seen.process.pid}, started {runs}"
+
+
+def _log_text(log: Path) -> str:
+    try:
+        found = log.stat()
+    except OSError:
+        return "not there"
+    written = datetime.fromtimestamp(found.st_mtime, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{found.st_size} bytes, last written {written}"
+
+
+def _details(seen: _Seen) -> dict[str, Any]:
+    process = seen.process
+    on_disk = files.digest(seen.policy) if seen.policy is not None else None
+    log: dict[str, Any] | None = None
+    if seen.log is not None:
+        with suppress(OSError, RefusedError):
+            found = seen.log.stat()
+            log = {"path": str(seen.log), "bytes": found.st_size, "modified": found.st_mtime}
+    return {
+        "enabled": seen.enabled,
+        "process": {"pid": process.pid, "flags": [flag for flag in process.flags if "audit" in flag], "matchesManifest": process.runs(seen.manifest.command)} if process else None,
+        "policy": {"onDiskSha256": on_disk, "loadedSha256": seen.loaded} if seen.policy is not None else None,
+        "log": log,
+    }

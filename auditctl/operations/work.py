@@ -1,0 +1,96 @@
+"""The values of a change: what is to be done, how, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from auditctl.findings import ChangeRecord, Check, Finding, Receipt, Timings
+from auditctl.manifest.plan import Plan
+from auditctl.manifest.pod import Manifest
+from auditctl.node.change import FileEdit
+from auditctl.node.files import Snapshot
+from auditctl.report import Outcome
+
+if TYPE_CHECKING:
+    from auditctl.node.process import Process
+
+# Checks that `--allow` can turn from an error into a warning (contract, enable).
+ALLOWED_CHECKS = (
+    "dropped-fields", "webhook-reachable", "blocking-strict", "foreign-manager", "stray-manifests", "apiserver-ready",
+    "no-receipt", "shared-log-directory", "other-control-planes", "single-file-log",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """The options of every changing command. ``drain_seconds`` None: the default, which depends on the node."""
+
+    timeout_seconds: float = 300.0
+    drain_seconds: float | None = None
+    wait: bool = True
+    rollback: bool = True
+    dry_run: bool = False
+    strict: bool = False
+    allow: frozenset[str] = frozenset()
+
+
+class Restart(Enum):
+    """How the API server comes to read the new settings."""
+
+    REPLACE_POD = "the kubelet replaces the Pod"
+    IN_PLACE = "the kubelet restarts the container in its Pod"
+    NONE = "no restart is needed"
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What was seen after the restart."""
+
+    checks: tuple[Check, ...] = ()
+    receipt: Receipt | None = None
+
+
+def nothing_more(process: Process) -> Proof:  # noqa: ARG001 (the shape of a proof)
+    """Serving with the new command line is proof enough."""
+    return Proof()
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A change, decided. ``edits`` are the files beside the manifest; ``directories`` are to be there afterwards."""
+
+    command: str
+    summary: str
+    snapshot: Snapshot
+    before: Manifest
+    after: Manifest
+    plan: Plan
+    edits: tuple[FileEdit, ...] = ()
+    directories: tuple[Path, ...] = ()
+    restart: Restart = Restart.REPLACE_POD
+    undoes: tuple[str, ...] = ()
+    prove: Callable[[Process], Proof] = field(default=nothing_more)
+
+    @property
+    def new_text(self) -> bytes:
+        """The manifest's bytes after the change."""
+        return self.plan.after.encode() if self.plan.changes else self.snapshot.content
+
+
+@dataclass(frozen=True, slots=True)
+class Performed:
+    """How a change ended. ``failure`` is one sentence, empty where it went well."""
+
+    outcome: Outcome
+    change: ChangeRecord | None = None
+    failure: str = ""
+    checks: tuple[Check, ...] = ()
+    receipt: Receipt | None = None
+    timings: Timings = Timings()
+    findings: tuple[Finding, ...] = ()
+    next_steps: tuple[str, ...] = ()
+    proved: bool = False

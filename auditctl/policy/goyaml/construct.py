@@ -1,0 +1,229 @@
+"""Nodes to values (`decode.go`, and `sigs.k8s.io/yaml` behind it): aliases, merge keys, duplicate keys.
+
+No recursion. An alias takes the finished value of its anchor, and *counts* what go-yaml would decode again: that
+count is what refuses alias bombs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from auditctl.policy.goyaml.events import Sort
+from auditctl.policy.goyaml.faults import SyntaxFault
+from auditctl.policy.goyaml.nodes import Node, compose
+from auditctl.policy.goyaml.numbers import float_key
+from auditctl.policy.goyaml.parser import parse
+from auditctl.policy.goyaml.quoting import go_syntax, quote
+from auditctl.policy.goyaml.resolve import Resolved, resolve
+from auditctl.policy.goyaml.values import MAX_DEPTH, Kind, Pair, Value
+
+_NOT_FINITE = frozenset({"NaN", "+Inf", "-Inf"})
+_FEW_STEPS, _MANY_STEPS = 400_000, 4_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """A key that its mapping has already: of the two values the later one counts. ``key`` is in Go's syntax."""
+
+    key: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"line {self.line}: key {self.key} already set in map"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A decoded first document. ``duplicates`` is what only strict decoding complains about."""
+
+    value: Value
+    duplicates: tuple[Duplicate, ...]
+
+
+@dataclass(slots=True)
+class _Built:
+    """A finished value and what an alias to it would repeat: decoding steps, duplicates, faults of the conversion."""
+
+    value: Value
+    scalar: Resolved | None = None
+    steps: int = 1
+    depth: int = 0
+    duplicates: list[Duplicate] = field(default_factory=list)
+    unconvertible: str = ""
+    not_finite: str = ""
+    entries: dict[tuple[str, str], _Entry] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One key of a mapping: as JSON will have it, and the value that counts."""
+
+    pair: Pair
+    built: _Built
+
+
+def read_yaml(raw: bytes) -> Document:
+    """The first document as the JSON it is converted to; null where there is none. Raises SyntaxFault."""
+    events = parse(raw)
+    if not events:
+        return Document(Value(Kind.NULL, 1, 1), ())
+    root = _Constructor().construct(compose(events))
+    if root.unconvertible:
+        raise SyntaxFault(root.unconvertible)
+    if root.not_finite:
+        raise SyntaxFault(f"json: unsupported value: {root.not_finite}")
+    if root.depth > MAX_DEPTH:
+        raise SyntaxFault("couldn't get version/kind; json parse error: exceeded max depth")
+    return Document(root.value, tuple(root.duplicates))
+
+
+def _fault(text: str, node: Node) -> SyntaxFault:
+    return SyntaxFault(text, node.event.line + 1, node.event.column + 1)
+
+
+class _Constructor:
+    def __init__(self) -> None:
+        self._built: dict[Node, _Built] = {}
+        self._steps = 1  # the document itself
+        self._alias_steps = 0
+
+    def construct(self, nodes: list[Node]) -> _Built:
+        """What the last of ``nodes``, the root, comes to. They are in the order of ``compose``."""
+        for node in nodes:
+            self._steps += node.counted
+            match node.event.sort:
+                case Sort.SCALAR:
+                    built = self._scalar(node)
+                case Sort.ALIAS:
+                    built = self._alias(node)
+                case Sort.SEQUENCE_START:
+                    built = self._sequence(node)
+                case _:
+                    built = self._mapping(node)
+            self._built[node] = built
+        return self._built[nodes[-1]]
+
+    def _scalar(self, node: Node) -> _Built:
+        event = node.event
+        try:
+            scalar = resolve(event.value, event.tag, implicit=event.implicit)
+        except SyntaxFault as fault:
+            raise _fault(fault.text, node) from fault
+        built = _Built(Value(scalar.kind, event.line + 1, event.column + 1, scalar.text), scalar)
+        if scalar.kind is Kind.NUMBER and scalar.text in _NOT_FINITE:
+            built.not_finite = scalar.text
+        return built
+
+    def _alias(self, node: Node) -> _Built:
+        if node.target is None:
+            raise _fault(f"yaml: anchor '{node.event.value}' value contains itself", node)
+        target = self._built[node.target]
+        self._steps += target.steps
+        self._alias_steps += target.steps
+        # within one alias the share of alias steps only grows, so its end is the moment to look
+        steps = self._steps + node.ancestors
+        if self._alias_steps > 100 and steps > 1000 and self._alias_steps / steps > _allowed_ratio(steps):
+            raise _fault("yaml: document contains excessive aliasing", node)
+        return _Built(
+            target.value,
+            target.scalar,
+            target.steps + 1,
+            target.depth,
+            target.duplicates,
+            target.unconvertible,
+            target.not_finite,
+            target.entries,
+        )
+
+    def _sequence(self, node: Node) -> _Built:
+        items = [self._built[child] for child in node.children]
+        place = node.event.line + 1, node.event.column + 1
+        built = _Built(Value(Kind.ARRAY, *place, items=tuple(item.value for item in items)))
+        built.steps = node.counted + sum(item.steps for item in items)
+        built.duplicates = _joined(items)
+        _inherit(built, items)
+        return built
+
+    def _mapping(self, node: Node) -> _Built:
+        place = node.event.line + 1, node.event.column + 1
+        parts = [self._built[child] for child in node.children]
+        built = _Built(Value(Kind.OBJECT, *place), duplicates=_joined(parts))
+        built.steps = 1 + sum(part.steps for part, child in zip(parts, node.children, strict=True) if child.counted)
+        for index in range(0, len(parts), 2):
+            key, value = node.children[index : index + 2]
+            if key.is_merge:
+                self._merge(built, value)
+            else:
+                self._set(built, key, value)
+        entries = sorted({entry.pair.key: entry for entry in built.entries.values()}.items())
+        built.value = Value(Kind.OBJECT, *place, pairs=tuple(entry.pair for _, entry in entries))
+        _inherit(built, [entry.built for _, entry in entries])
+        return built
+
+    def _merge(self, built: _Built, node: Node) -> None:
+        """Go-yaml sets merged keys where the ``<<`` stands: they win over keys before it."""
+        sources = [node]
+        if node.event.sort is Sort.SEQUENCE_START:
+            sources = node.children[::-1]
+        for source in sources:
+            resolved = source.target if source.event.sort is Sort.ALIAS else source
+            if resolved is None or resolved.event.sort is not Sort.MAPPING_START:
+                raise _fault("yaml: map merge requires map or sequence of maps as the value", node)
+            merged = self._built[resolved]
+            built.unconvertible = built.unconvertible or merged.unconvertible
+            for identity, entry in merged.entries.items():
+                _put(built, identity, entry)
+
+    def _set(self, built: _Built, key: Node, value: Node) -> None:
+        key_built = self._built[key]
+        if key_built.scalar is None:
+            raise _fault(f"yaml: invalid map key: {go_syntax(key_built.value)}", key)
+        name, fault = _key_name(key_built.scalar)
+        built.unconvertible = built.unconvertible or fault
+        value_built = self._built[value]
+        pair = Pair(name, key.event.line + 1, key.event.column + 1, value_built.value)
+        _put(built, (key_built.scalar.go_type, key_built.scalar.text), _Entry(pair, value_built))
+
+
+def _allowed_ratio(steps: int) -> float:
+    """The share of decoding steps that may come from aliases (`decode.go allowedAliasRatio`)."""
+    beyond = min(max(steps - _FEW_STEPS, 0), _MANY_STEPS - _FEW_STEPS)
+    return 0.99 - 0.89 * beyond / (_MANY_STEPS - _FEW_STEPS)
+
+
+def _joined(parts: Iterable[_Built]) -> list[Duplicate]:
+    lists = [part.duplicates for part in parts if part.duplicates]
+    return list(lists[0]) if len(lists) == 1 else [duplicate for found in lists for duplicate in found]
+
+
+def _inherit(built: _Built, parts: Iterable[_Built]) -> None:
+    """Depth, and the faults that conversion to JSON meets first."""
+    for part in parts:
+        built.depth = max(built.depth, part.depth)
+        built.unconvertible = built.unconvertible or part.unconvertible
+        built.not_finite = built.not_finite or part.not_finite
+    built.depth += 1
+
+
+def _put(built: _Built, identity: tuple[str, str], entry: _Entry) -> None:
+    if identity in built.entries:
+        go_type, text = identity
+        key = quote(text) if go_type == "string" else text if text else "<nil>"
+        built.duplicates.append(Duplicate(key, entry.pair.value.line, entry.pair.value.column))
+    built.entries[identity] = entry
+
+
+def _key_name(scalar: Resolved) -> tuple[str, str]:
+    """The key as JSON has it, and why it cannot be one."""
+    match scalar.go_type:
+        case "float64":
+            words = {"NaN": ".nan", "+Inf": ".inf", "-Inf": "-.inf"}
+            return words.get(scalar.text) or float_key(float(scalar.text)), ""
+        case "nil":
+            return "", "unsupported map key of type: %!s(<nil>), key: <nil>"
+        case "uint64":
+            return scalar.text, f"unsupported map key of type: uint64, key: {int(scalar.text):#x}"
+        case _:
+            return scalar.text, ""

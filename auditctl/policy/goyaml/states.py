@@ -1,0 +1,54 @@
+"""A stack of states: what a parser without recursion needs, whatever its grammar.
+
+A state is a method that yields one event and names the state that follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NoReturn
+
+from auditctl.policy.goyaml.events import Event, Sort
+from auditctl.policy.goyaml.faults import SyntaxFault
+from auditctl.policy.goyaml.scanner import Scanner
+from auditctl.policy.goyaml.tokens import Token
+
+State = Callable[[], Event]
+
+
+def finished() -> Event:
+    """The state behind the last event; it is compared with, never run."""
+    raise AssertionError
+
+
+class States:
+    """``_states`` are those to come back to, ``_lines`` where the open collections began (from 0)."""
+
+    def __init__(self, scanner: Scanner) -> None:
+        self.scanner = scanner
+        self._states: list[State] = [finished]
+        self._lines: list[int] = []
+        self._state: State = finished
+
+    def _fail(self, problem: str, token: Token, context_line: int = 0) -> NoReturn:
+        """The parser's complaint (`decode.go fail`): its lines count from 0, and 0 is not mentioned."""
+        line = token.line or context_line
+        where = f"line {line}: " if line else ""
+        raise SyntaxFault(f"yaml: {where}{problem}", token.line + 1, token.column + 1)
+
+    def _empty(self, token: Token, *, behind: bool = False) -> Event:
+        """A scalar that is not there: null. At the token, or ``behind`` an indicator."""
+        return Event(Sort.SCALAR, token.line, token.column + behind)
+
+    def _pop_state(self) -> None:
+        self._state = self._states.pop()
+
+    def _enter(self) -> None:
+        self._lines.append(self.scanner.peek().line)
+        self.scanner.skip()
+
+    def _leave(self, sort: Sort, token: Token) -> Event:
+        self._pop_state()
+        self._lines.pop()
+        self.scanner.skip()
+        return Event(sort, token.line, token.column)

@@ -1,0 +1,45 @@
+"""The tree that both readers make: JSON's values, with the places they stand at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+MAX_DEPTH = 10_000
+"""How deep `encoding/json` follows."""
+
+
+class Kind(Enum):
+    """The kinds of JSON, in the words of Go's decoding errors."""
+
+    NULL = "null"
+    BOOL = "bool"
+    NUMBER = "number"
+    STRING = "string"
+    ARRAY = "array"
+    OBJECT = "object"
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One value. ``text`` is a string's characters, a number's literal, ``true`` or ``false``.
+
+    ``line`` and ``column`` count from 1.
+    """
+
+    kind: Kind
+    line: int = 0
+    column: int = 0
+    text: str = ""
+    items: tuple[Value, ...] = ()
+    pairs: tuple[Pair, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One key of an object with its value. In JSON a key may come twice; YAML's pairs are sorted by key."""
+
+    key: str
+    line: int
+    column: int
+    value: Value

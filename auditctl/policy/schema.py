@@ -1,0 +1,172 @@
+"""The Go types of `audit.k8s.io` as far as decoding is concerned: field names, and type names as errors print them.
+
+From `apiserver/pkg/apis/audit/{types.go,v1/types.go}` and `apimachinery/pkg/apis/meta/v1/types.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A string, or a type made of one."""
+
+    go_type: str = "string"
+
+
+@dataclass(frozen=True, slots=True)
+class Boolean:
+    """A bool. ``pointer``: null unsets it; otherwise null leaves it alone."""
+
+    pointer: bool = False
+    go_type: str = "bool"
+
+
+@dataclass(frozen=True, slots=True)
+class Integer:
+    """An int64."""
+
+    go_type: str = "int64"
+
+
+@dataclass(frozen=True, slots=True)
+class Timestamp:
+    """A ``metav1.Time``: RFC 3339 in a string."""
+
+    go_type: str = "v1.Time"
+
+
+@dataclass(frozen=True, slots=True)
+class Anything:
+    """Raw JSON that nobody looks into."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    """A slice."""
+
+    element: Schema
+    go_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class MapOf:
+    """A map with string keys."""
+
+    element: Schema
+    go_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Struct:
+    """A struct: ``name`` stands before a field in an error, ``go_type`` behind it."""
+
+    name: str
+    go_type: str
+    fields: Mapping[str, Schema]
+
+
+Schema = Text | Boolean | Integer | Timestamp | Anything | ListOf | MapOf | Struct
+
+_TEXTS = ListOf(Text(), "[]string")
+_TYPE_META: Mapping[str, Schema] = {"apiVersion": Text(), "kind": Text()}
+_OWNER_REFERENCE = Struct(
+    "OwnerReference",
+    "v1.OwnerReference",
+    {
+        **_TYPE_META,
+        "name": Text(),
+        "uid": Text("types.UID"),
+        "controller": Boolean(pointer=True),
+        "blockOwnerDeletion": Boolean(pointer=True),
+    },
+)
+_MANAGED_FIELDS = Struct(
+    "ManagedFieldsEntry",
+    "v1.ManagedFieldsEntry",
+    {
+        "manager": Text(),
+        "operation": Text("v1.ManagedFieldsOperationType"),
+        "apiVersion": Text(),
+        "time": Timestamp(),
+        "fieldsType": Text(),
+        "fieldsV1": Anything(),
+        "subresource": Text(),
+    },
+)
+OBJECT_META = Struct(
+    "ObjectMeta",
+    "v1.ObjectMeta",
+    {
+        "name": Text(),
+        "generateName": Text(),
+        "namespace": Text(),
+        "selfLink": Text(),
+        "uid": Text("types.UID"),
+        "resourceVersion": Text(),
+        "generation": Integer(),
+        "creationTimestamp": Timestamp(),
+        "deletionTimestamp": Timestamp(),
+        "deletionGracePeriodSeconds": Integer(),
+        "labels": MapOf(Text(), "map[string]string"),
+        "annotations": MapOf(Text(), "map[string]string"),
+        "ownerReferences": ListOf(_OWNER_REFERENCE, "[]v1.OwnerReference"),
+        "finalizers": _TEXTS,
+        "managedFields": ListOf(_MANAGED_FIELDS, "[]v1.ManagedFieldsEntry"),
+    },
+)
+
+# the internal type has no JSON names: its fields are known by their Go names, and metadata's stand at the top
+_GO_NAMES = {
+    "level": "Level",
+    "users": "Users",
+    "userGroups": "UserGroups",
+    "verbs": "Verbs",
+    "resources": "Resources",
+    "namespaces": "Namespaces",
+    "nonResourceURLs": "NonResourceURLs",
+    "omitStages": "OmitStages",
+    "omitManagedFields": "OmitManagedFields",
+    "rules": "Rules",
+    "group": "Group",
+    "resourceNames": "ResourceNames",
+}
+
+
+def policy_schema(package: str, version: tuple[int, int]) -> Struct:
+    """The Policy of a package: ``v1``, ``v1beta1``, ``v1alpha1``, or ``audit`` for the internal one."""
+    entry = Struct(
+        "GroupResources",
+        f"{package}.GroupResources",
+        _named(package, {"group": Text(), "resources": _TEXTS, "resourceNames": _TEXTS}),
+    )
+    stages = ListOf(Text(f"{package}.Stage"), f"[]{package}.Stage")
+    rule_fields: dict[str, Schema] = {
+        "level": Text(f"{package}.Level"),
+        "users": _TEXTS,
+        "userGroups": _TEXTS,
+        "verbs": _TEXTS,
+        "resources": ListOf(entry, f"[]{package}.GroupResources"),
+        "namespaces": _TEXTS,
+        "nonResourceURLs": _TEXTS,
+        "omitStages": stages,
+        **_since_1_23(version, Boolean(pointer=True)),
+    }
+    rule = Struct("PolicyRule", f"{package}.PolicyRule", _named(package, rule_fields))
+    fields: dict[str, Schema] = {
+        "rules": ListOf(rule, f"[]{package}.PolicyRule"),
+        "omitStages": stages,
+        **_since_1_23(version, Boolean()),
+    }
+    metadata: Mapping[str, Schema] = OBJECT_META.fields if package == "audit" else {"metadata": OBJECT_META}
+    return Struct("Policy", f"{package}.Policy", {**_TYPE_META, **metadata, **_named(package, fields)})
+
+
+def _named(package: str, fields: Mapping[str, Schema]) -> Mapping[str, Schema]:
+    return {_GO_NAMES[name]: schema for name, schema in fields.items()} if package == "audit" else fields
+
+
+def _since_1_23(version: tuple[int, int], schema: Boolean) -> Mapping[str, Schema]:
+    return {"omitManagedFields": schema} if version >= (1, 23) else {}

@@ -1,0 +1,158 @@
+"""Whether a list request's query decodes, and which name its field selector demands.
+
+Ported by rule from `apimachinery/pkg/{labels,fields}/selector.go` and `meta/v1` list options: a query with one bad
+value loses all of its options, the field selector among them, so label selectors have to be judged as well.
+"""
+
+from __future__ import annotations
+
+import re
+
+MAX_SUBDOMAIN = 253
+_MAX_NAME = 63
+
+_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
+_TOKEN = re.compile(r"[ \t\r\n]*(?:(==|=|!=|!|<|>|\(|\)|,)\0?|([^=!(),<> \t\r\n\0]+)\0?|\0|\Z)")
+_INTEGER = re.compile(r"[+-]?(?:0*)([0-9]+)")
+_INT64_DIGITS = 19
+_END = ""
+
+
+def is_subdomain(text: str) -> bool:
+    """True for an RFC 1123 subdomain: lower-case labels joined by dots. Length is not looked at."""
+    return _SUBDOMAIN.fullmatch(text) is not None
+
+
+def is_int64(text: str) -> bool:
+    """True where Go's ``strconv.ParseInt(text, 10, 64)`` takes the text."""
+    match = _INTEGER.fullmatch(text)
+    # the number of digits first: int() raises on texts of thousands of them
+    return match is not None and len(match[1]) <= _INT64_DIGITS and -(1 << 63) <= int(text) < 1 << 63
+
+
+def is_path_segment(name: str) -> bool:
+    """True for what may stand as one segment of a path (``IsPathSegmentName``)."""
+    return name not in {".", ".."} and "/" not in name and "%" not in name
+
+
+def exact_name(field_selector: str) -> str | None:
+    """The value that the selector demands of ``metadata.name``, None for no such term. ValueError: it does not parse."""
+    found: str | None = None
+    for term in sorted(part for part in _split_terms(field_selector) if part):
+        field, negated, raw = _split_term(term)
+        value = _unescape(raw)
+        if found is None and not negated and field == "metadata.name":
+            found = value
+    return found
+
+
+def _split_terms(selector: str) -> list[str]:
+    return re.findall(r"(?:\\.|[^\\,]|\\\Z)+", selector, re.DOTALL)
+
+
+def _split_term(term: str) -> tuple[str, bool, str]:
+    match = re.search(r"!=|==|=", term)
+    if match is None:
+        raise ValueError(f"invalid selector: can't understand '{term}'")
+    return term[: match.start()], match.group() == "!=", term[match.end() :]
+
+
+def _unescape(value: str) -> str:
+    if not re.fullmatch(r"(?:\\[\\,=]|[^\\,=])*", value, re.DOTALL):
+        raise ValueError(f"invalid field selector: unescaped character in value: {value}")
+    return re.sub(r"\\(.)", r"\1", value)
+
+
+def is_label_selector(selector: str) -> bool:
+    """True where ``labels.Parse`` takes the selector."""
+    try:
+        tokens = _tokens(selector)
+        position = 0
+        while tokens[position] != _END:
+            position = _requirement(tokens, position)
+            if tokens[position] == _END:
+                return True
+            if tokens[position] != "," or not _starts_requirement(tokens[position + 1]):
+                return False
+            position += 1
+    except ValueError:
+        return False
+    return True
+
+
+def _tokens(selector: str) -> list[str]:
+    """Identifiers are marked by a leading ``i`` so that they never look like an operator."""
+    tokens: list[str] = []
+    position = 0
+    while True:
+        match = _TOKEN.match(selector, position)
+        if match is None:  # pragma: no cover - every character belongs to one of the three groups
+            raise ValueError(selector)
+        operator, identifier = match.groups()
+        if operator is None and identifier is None:
+            return [*tokens, _END]
+        tokens.append(operator or "i" + identifier)
+        position = match.end()
+
+
+def _starts_requirement(token: str) -> bool:
+    return token == "!" or token.startswith("i")
+
+
+def _requirement(tokens: list[str], position: int) -> int:
+    negated = tokens[position] == "!"
+    position += negated
+    key = _identifier(tokens[position])
+    if not _is_label_key(key):
+        raise ValueError(key)
+    operator = tokens[position + 1]
+    if negated or operator in {_END, ","}:
+        return position + 1
+    if operator in {"iin", "inotin"}:
+        return _set_values(tokens, position + 2)
+    if operator in {"=", "==", "!=", ">", "<"}:
+        return _exact_value(tokens, position + 2, numeric=operator in {">", "<"})
+    raise ValueError(operator)
+
+
+def _identifier(token: str) -> str:
+    if not token.startswith("i"):
+        raise ValueError(token)
+    return token[1:]
+
+
+def _exact_value(tokens: list[str], position: int, *, numeric: bool) -> int:
+    given = tokens[position] not in {_END, ","}
+    value = _identifier(tokens[position]) if given else ""
+    if not _is_label_value(value) or (numeric and not is_int64(value)):
+        raise ValueError(value)
+    return position + given
+
+
+def _set_values(tokens: list[str], position: int) -> int:
+    if tokens[position] != "(":
+        raise ValueError(tokens[position])
+    position += 1
+    after_identifier = False
+    while tokens[position] != ")":
+        token = tokens[position]
+        if token == ",":
+            after_identifier = False
+        elif after_identifier or not _is_label_value(_identifier(token)):
+            raise ValueError(token)
+        else:
+            after_identifier = True
+        position += 1
+    return position + 1
+
+
+def _is_label_key(key: str) -> bool:
+    prefix, slash, name = key.rpartition("/")
+    if slash and not (0 < len(prefix) <= MAX_SUBDOMAIN and is_subdomain(prefix)):
+        return False
+    return len(name) <= _MAX_NAME and _QUALIFIED.fullmatch(name) is not None
+
+
+def _is_label_value(value: str) -> bool:
+    return len(value) <= _MAX_NAME and (not value or _QUALIFIED.fullmatch(value) is not None)

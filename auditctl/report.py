@@ -1,0 +1,208 @@
+"""All that a run has to say: its text, its JSON, its exit code. Pure; nothing is printed here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from auditctl.errors import AuditctlError
+from auditctl.findings import ChangeRecord, Finding, Receipt, Settled, Severity, Status, Timings, Verification
+
+
+class Outcome(Enum):
+    """How a run ended, as the state of the node."""
+
+    CHANGED = "Changed"
+    UNCHANGED = "Unchanged"
+    REFUSED = "Refused"
+    ROLLED_BACK = "RolledBack"
+    STRANDED = "Stranded"
+    NEGATIVE = "Negative"
+    INTERRUPTED = "Interrupted"
+
+
+EXIT_CODES: Mapping[Outcome, int] = {
+    Outcome.CHANGED: 0,
+    Outcome.UNCHANGED: 0,
+    Outcome.NEGATIVE: 1,
+    Outcome.REFUSED: 3,
+    Outcome.ROLLED_BACK: 4,
+    Outcome.STRANDED: 5,
+    Outcome.INTERRUPTED: 130,
+}
+
+_RED, _GREEN, _YELLOW, _CYAN, _BOLD, _DIM, _OFF = (f"\x1b[{code}m" for code in (31, 32, 33, 36, 1, 2, 0))
+Paint = Callable[[str, str], str]
+
+_SEVERITY_COLOURS = {Severity.ERROR: _RED, Severity.WARNING: _YELLOW, Severity.INFO: _CYAN}
+_STATUS_MARKS = {Status.PASSED: ("ok", _GREEN), Status.FAILED: ("no", _RED), Status.UNKNOWN: ("??", _YELLOW)}
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestChange:
+    """The manifest's path, digests before and after, the text that changes, and why (one reason an operation)."""
+
+    path: str
+    before: str | None = None
+    after: str | None = None
+    diff: str = ""
+    patch: tuple[Mapping[str, Any], ...] = ()
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One object for every command on the node. ``details`` are a command's own keys (``history``, ``status``)."""
+
+    command: str
+    outcome: Outcome
+    summary: str
+    manifest: ManifestChange
+    changed: bool = False
+    code: int | None = None
+    settings: Settled | None = None
+    findings: tuple[Finding, ...] = ()
+    verification: Verification = Verification()
+    receipt: Receipt | None = None
+    timings: Timings = Timings()
+    change: ChangeRecord | None = None
+    next_steps: tuple[str, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+    lines: tuple[str, ...] = ()
+    show_diff: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """The state of the node, as a number (contract: exit codes)."""
+        return EXIT_CODES[self.outcome] if self.code is None else self.code
+
+    @property
+    def ok(self) -> bool:
+        return self.exit_code == 0
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=2)
+
+    def to_yaml(self) -> str:
+        return "\n".join(_yaml(self.to_dict(), 0))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The contract's object: keys are stable, unknown values are None."""
+        settled = self.settings
+        return {
+            "apiVersion": "auditctl/v1", "kind": "Report", "command": self.command, "outcome": self.outcome.value,
+            "changed": self.changed, "exitCode": self.exit_code, "summary": self.summary,
+            "manifest": {
+                "path": self.manifest.path, "before": {"sha256": self.manifest.before},
+                "after": {"sha256": self.manifest.after}, "diff": self.manifest.diff, "patch": list(self.manifest.patch),
+            },
+            "settings": {
+                "flags": settled.flags if settled else None, "policy": settled.policy if settled else None,
+                "log": settled.log if settled else None, "webhook": settled.webhook if settled else None,
+            },
+            "findings": [_finding(finding) for finding in self.findings],
+            "verification": {
+                "holds": self.verification.holds,
+                "checks": [
+                    {"name": check.name, "status": check.status.value, "detail": check.detail}
+                    for check in self.verification.checks
+                ],
+            },
+            "receipt": _receipt(self.receipt),
+            "timings": {
+                "edit": self.timings.edit, "restart": self.timings.restart, "outage": self.timings.outage,
+                "verify": self.timings.verify, "total": self.timings.total,
+            },
+            "change": {"id": self.change.id, "backup": self.change.backup} if self.change else None,
+            "nextSteps": list(self.next_steps),
+            **self.details,
+        }
+
+    def to_text(self, *, colour: bool = False, quiet: bool = False) -> str:
+        """What a person reads: findings, what changed and why, what was proved, the one sentence, the next steps."""
+        return "\n".join(self._text(_paint if colour else _plain, quiet=quiet))
+
+    def _text(self, paint: Paint, *, quiet: bool) -> Iterator[str]:
+        if not quiet:
+            if self.show_diff:
+                yield from _diff(self.manifest, paint)
+            yield from (finding_line(finding, paint) for finding in self.findings)
+            yield from self.lines
+            for check in self.verification.checks:
+                mark, colour = _STATUS_MARKS[check.status]
+                yield f"{paint(mark, colour)}  {check.name}: {check.detail}"
+        yield paint(self.summary, _BOLD)
+        yield from (f"next: {step}" for step in self.next_steps)
+
+
+def _paint(text: str, colour: str) -> str:
+    return f"{colour}{text}{_OFF}"
+
+
+def _plain(text: str, colour: str) -> str:  # noqa: ARG001 (the same shape as `_paint`)
+    return text
+
+
+def from_error(command: str, path: str, error: AuditctlError, findings: Iterable[Finding] = ()) -> Report:
+    """A report for a run that ended in one of our errors."""
+    place = error.place
+    own = Finding(
+        error.check, Severity.ERROR, error.message, error.fix, file=place.file if place else "",
+        line=place.line if place else 0, column=place.column if place else 0,
+    )
+    return Report(
+        command, Outcome(error.outcome), str(error), ManifestChange(path), code=error.exit_code,
+        findings=(*findings, *(error.findings or (own,))), next_steps=(error.fix,) if error.fix else (),
+    )
+
+
+def finding_line(finding: Finding, paint: Paint = _plain) -> str:
+    """``policy.yaml:14:5: error: rules[3].level: ... [check]``, with the fix behind it."""
+    place = ":".join(str(part) for part in (finding.file, finding.line, finding.column) if part)
+    where = f"{place}: " if finding.file else ""
+    path = f"{finding.path}: " if finding.path else ""
+    severity = paint(finding.severity.value, _SEVERITY_COLOURS[finding.severity])
+    fix = f" ({finding.fix})" if finding.fix else ""
+    return f"{where}{severity}: {path}{finding.message}{fix} [{finding.check}]"
+
+
+def _diff(manifest: ManifestChange, paint: Paint) -> Iterator[str]:
+    for line in manifest.diff.splitlines():
+        colour = {"+": _GREEN, "-": _RED, "@": _CYAN}.get(line[:1], "")
+        yield paint(line, colour) if colour else line
+    for operation, reason in zip(manifest.patch, manifest.reasons, strict=False):
+        yield f"{operation['op']:8}{operation['path']}  {paint(reason, _DIM)}"
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "check": finding.check, "severity": finding.severity.value, "path": finding.path or None,
+        "file": finding.file or None, "line": finding.line or None, "column": finding.column or None,
+        "message": finding.message, "fix": finding.fix or None,
+    }
+
+
+def _receipt(receipt: Receipt | None) -> dict[str, Any] | None:
+    if receipt is None:
+        return None
+    return {
+        "auditID": receipt.audit_id, "file": receipt.file, "line": receipt.line, "level": receipt.level,
+        "stage": receipt.stage, "rule": receipt.rule, "seconds": receipt.seconds, "grewBytes": receipt.grew_bytes,
+        "request": receipt.request, "stages": list(receipt.stages), "distinguishes": receipt.distinguishes,
+    }
+
+
+def _yaml(value: Any, indent: int) -> Iterator[str]:
+    """Block style with JSON scalars: every JSON string is a YAML string."""
+    blank = "  " * indent
+    pairs = value.items() if isinstance(value, dict) else (("-", item) for item in value)
+    for key, item in pairs:
+        head = f"{blank}{key}:" if isinstance(value, dict) else f"{blank}-"
+        if isinstance(item, dict | list) and item:
+            yield head
+            yield from _yaml(item, indent + 1)
+        else:
+            yield f"{head} {json.dumps(item)}"
