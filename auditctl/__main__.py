@@ -9,11 +9,57 @@ from pathlib import Path
 _AUDITD = "/usr/sbin/auditctl"
 # auditd's own options (auditctl(8), 3.0.9 and later); `-h` is ours
 _AUDITD_OPTIONS = frozenset(
-    "-a -A -b -c -C -d -D -e -f -F -i -k -l -m -p -q -r -R -s -S -t -v -w -W --backlog_wait_time --reset-lost "
-    "--reset_backlog_wait_time_actual --loginuid-immutable --signal".split()
+    [
+        "-a",
+        "-A",
+        "-b",
+        "-c",
+        "-C",
+        "-d",
+        "-D",
+        "-e",
+        "-f",
+        "-F",
+        "-i",
+        "-k",
+        "-l",
+        "-m",
+        "-p",
+        "-q",
+        "-r",
+        "-R",
+        "-s",
+        "-S",
+        "-t",
+        "-v",
+        "-w",
+        "-W",
+        "--backlog_wait_time",
+        "--reset-lost",
+        "--reset_backlog_wait_time_actual",
+        "--loginuid-immutable",
+        "--signal",
+    ]
 )
 _OUR_WORDS = frozenset(
-    "enable disable status verify restart rollback history doctor recover policy log flags kubeadm cis lab completion".split()
+    [
+        "enable",
+        "disable",
+        "status",
+        "verify",
+        "restart",
+        "rollback",
+        "history",
+        "doctor",
+        "recover",
+        "policy",
+        "log",
+        "flags",
+        "kubeadm",
+        "cis",
+        "lab",
+        "completion",
+    ]
 )
 
 

@@ -29,7 +29,12 @@ class AuditctlError(Exception):
     outcome: ClassVar[str] = "Stranded"
 
     def __init__(
-        self, message: str, *, check: str = "", fix: str = "", place: Place | None = None,
+        self,
+        message: str,
+        *,
+        check: str = "",
+        fix: str = "",
+        place: Place | None = None,
         findings: Sequence[Finding] = (),
     ) -> None:
         super().__init__(message)

@@ -93,15 +93,25 @@ class Report:
         """The contract's object: keys are stable, unknown values are None."""
         settled = self.settings
         return {
-            "apiVersion": "auditctl/v1", "kind": "Report", "command": self.command, "outcome": self.outcome.value,
-            "changed": self.changed, "exitCode": self.exit_code, "summary": self.summary,
+            "apiVersion": "auditctl/v1",
+            "kind": "Report",
+            "command": self.command,
+            "outcome": self.outcome.value,
+            "changed": self.changed,
+            "exitCode": self.exit_code,
+            "summary": self.summary,
             "manifest": {
-                "path": self.manifest.path, "before": {"sha256": self.manifest.before},
-                "after": {"sha256": self.manifest.after}, "diff": self.manifest.diff, "patch": list(self.manifest.patch),
+                "path": self.manifest.path,
+                "before": {"sha256": self.manifest.before},
+                "after": {"sha256": self.manifest.after},
+                "diff": self.manifest.diff,
+                "patch": list(self.manifest.patch),
             },
             "settings": {
-                "flags": settled.flags if settled else None, "policy": settled.policy if settled else None,
-                "log": settled.log if settled else None, "webhook": settled.webhook if settled else None,
+                "flags": settled.flags if settled else None,
+                "policy": settled.policy if settled else None,
+                "log": settled.log if settled else None,
+                "webhook": settled.webhook if settled else None,
             },
             "findings": [_finding(finding) for finding in self.findings],
             "verification": {
@@ -113,8 +123,11 @@ class Report:
             },
             "receipt": _receipt(self.receipt),
             "timings": {
-                "edit": self.timings.edit, "restart": self.timings.restart, "outage": self.timings.outage,
-                "verify": self.timings.verify, "total": self.timings.total,
+                "edit": self.timings.edit,
+                "restart": self.timings.restart,
+                "outage": self.timings.outage,
+                "verify": self.timings.verify,
+                "total": self.timings.total,
             },
             "change": {"id": self.change.id, "backup": self.change.backup} if self.change else None,
             "nextSteps": list(self.next_steps),
@@ -150,12 +163,22 @@ def from_error(command: str, path: str, error: AuditctlError, findings: Iterable
     """A report for a run that ended in one of our errors."""
     place = error.place
     own = Finding(
-        error.check, Severity.ERROR, error.message, error.fix, file=place.file if place else "",
-        line=place.line if place else 0, column=place.column if place else 0,
+        error.check,
+        Severity.ERROR,
+        error.message,
+        error.fix,
+        file=place.file if place else "",
+        line=place.line if place else 0,
+        column=place.column if place else 0,
     )
     return Report(
-        command, Outcome(error.outcome), str(error), ManifestChange(path), code=error.exit_code,
-        findings=(*findings, *(error.findings or (own,))), next_steps=(error.fix,) if error.fix else (),
+        command,
+        Outcome(error.outcome),
+        str(error),
+        ManifestChange(path),
+        code=error.exit_code,
+        findings=(*findings, *(error.findings or (own,))),
+        next_steps=(error.fix,) if error.fix else (),
     )
 
 
@@ -179,9 +202,14 @@ def _diff(manifest: ManifestChange, paint: Paint) -> Iterator[str]:
 
 def _finding(finding: Finding) -> dict[str, Any]:
     return {
-        "check": finding.check, "severity": finding.severity.value, "path": finding.path or None,
-        "file": finding.file or None, "line": finding.line or None, "column": finding.column or None,
-        "message": finding.message, "fix": finding.fix or None,
+        "check": finding.check,
+        "severity": finding.severity.value,
+        "path": finding.path or None,
+        "file": finding.file or None,
+        "line": finding.line or None,
+        "column": finding.column or None,
+        "message": finding.message,
+        "fix": finding.fix or None,
     }
 
 
@@ -189,9 +217,17 @@ def _receipt(receipt: Receipt | None) -> dict[str, Any] | None:
     if receipt is None:
         return None
     return {
-        "auditID": receipt.audit_id, "file": receipt.file, "line": receipt.line, "level": receipt.level,
-        "stage": receipt.stage, "rule": receipt.rule, "seconds": receipt.seconds, "grewBytes": receipt.grew_bytes,
-        "request": receipt.request, "stages": list(receipt.stages), "distinguishes": receipt.distinguishes,
+        "auditID": receipt.audit_id,
+        "file": receipt.file,
+        "line": receipt.line,
+        "level": receipt.level,
+        "stage": receipt.stage,
+        "rule": receipt.rule,
+        "seconds": receipt.seconds,
+        "grewBytes": receipt.grew_bytes,
+        "request": receipt.request,
+        "stages": list(receipt.stages),
+        "distinguishes": receipt.distinguishes,
     }
 
 

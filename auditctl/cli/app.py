@@ -21,14 +21,19 @@ back, the old configuration serves; 5 failed, a human is needed; 70 a bug of our
 before or after the command. Durations are Go's (90s, 5m)."""
 
 app = typer.Typer(
-    name="auditctl", no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}, epilog=_EPILOG,
+    name="auditctl",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog=_EPILOG,
 )
 node_commands.register(app)
 app.add_typer(lab_commands.app, name="lab")
 
 
-def _print_version(value: bool) -> None:  # noqa: FBT001 (typer's shape)
+def _print_version(value: bool) -> None:
     if value:
         typer.echo(f"auditctl {__version__} (Kubernetes API-server auditing; not auditd)")
         raise typer.Exit
@@ -39,16 +44,19 @@ def root(
     context: typer.Context,
     rootfs: Annotated[Path, typer.Option(metavar="DIR", help="Treat DIR as the node's root.")] = Path("/"),
     manifest: Annotated[str, typer.Option(metavar="PATH", help="The static Pod manifest.")] = MANIFEST,
-    state_dir: Annotated[str, typer.Option(metavar="PATH", help="Journal, backups, last known good policy, lock.")] = STATE,
+    state_dir: Annotated[
+        str, typer.Option(metavar="PATH", help="Journal, backups, last known good policy, lock.")
+    ] = STATE,
     kubeconfig: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Client credentials; default: admin.conf, super-admin.conf, none.")
+        Path | None,
+        typer.Option(metavar="PATH", help="Client credentials; default: admin.conf, super-admin.conf, none."),
     ] = None,
     output: Annotated[str, typer.Option("-o", "--output", metavar="FORMAT", help="text, json or yaml.")] = "text",
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only the result.")] = False,  # noqa: FBT002
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say each step.")] = False,  # noqa: FBT002
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only the result.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say each step.")] = False,
     version: Annotated[  # noqa: ARG001
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
-    ] = False,  # noqa: FBT002
+    ] = False,
 ) -> None:
     """Switch Kubernetes API-server auditing on, change it, prove it, take it out (kubeadm control planes; not auditd)."""
     if output not in ("text", "json", "yaml"):

@@ -17,16 +17,24 @@ if TYPE_CHECKING:  # a lab is only built when one is asked for
     from auditctl.lab.node import Lab
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="An embedded practice node: no root, no cluster; its API server is a stand-in.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="An embedded practice node: no root, no cluster; its API server is a stand-in.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-Directory = Annotated[Path | None, typer.Argument(metavar="[DIR]", help="The node's folder; default: --rootfs, else one in the temporary directory.")]
+Directory = Annotated[
+    Path | None,
+    typer.Argument(metavar="[DIR]", help="The node's folder; default: --rootfs, else one in the temporary directory."),
+]
 
 
 @app.command()
 def up(
-    context: typer.Context, directory: Directory = None,
-    kubernetes: Annotated[str, typer.Option(metavar="VERSION", help="Write the manifest as that kubeadm does.")] = "1.36.2",
+    context: typer.Context,
+    directory: Directory = None,
+    kubernetes: Annotated[
+        str, typer.Option(metavar="VERSION", help="Write the manifest as that kubeadm does.")
+    ] = "1.36.2",
 ) -> None:
     """Bring a practice node up in a folder, or say that it is up."""
 
@@ -36,7 +44,9 @@ def up(
         lab = node.up(_folder(plane, directory), kubernetes=kubernetes)
         steps = (f"auditctl --rootfs {lab.root} enable", f"auditctl lab down {lab.root}")
         text = f"the stand-in kube-apiserver {lab.kubernetes} serves at {lab.url}; the node is {lab.root}"
-        return _report("lab up", lab.root, Outcome.CHANGED if lab.made else Outcome.UNCHANGED, text, steps, {"lab": _row(lab)})
+        return _report(
+            "lab up", lab.root, Outcome.CHANGED if lab.made else Outcome.UNCHANGED, text, steps, {"lab": _row(lab)}
+        )
 
     finish(context, "lab up", operation)
 
@@ -66,7 +76,14 @@ def status(context: typer.Context, directory: Directory = None) -> None:
         folder = _folder(plane, directory)
         lab = node.status(folder)
         if lab is None:
-            return _report("lab status", folder, Outcome.NEGATIVE, f"there is no practice node in {folder}", (f"auditctl lab up {folder}",), {"lab": None})
+            return _report(
+                "lab status",
+                folder,
+                Outcome.NEGATIVE,
+                f"there is no practice node in {folder}",
+                (f"auditctl lab up {folder}",),
+                {"lab": None},
+            )
         serving = "serves" if lab.serving else "does not serve"
         text = f"the stand-in kube-apiserver {lab.kubernetes} {serving} at {lab.url}; the node is {lab.root}"
         outcome = Outcome.UNCHANGED if lab.serving else Outcome.NEGATIVE
@@ -95,14 +112,21 @@ def _folder(plane: ControlPlane, directory: Path | None) -> Path:
     return Path(tempfile.gettempdir()) / f"auditctl-lab-{os.getuid()}"
 
 
-def _report(command: str, folder: Path, outcome: Outcome, summary: str, steps: tuple[str, ...], details: dict[str, object]) -> Report:
+def _report(
+    command: str, folder: Path, outcome: Outcome, summary: str, steps: tuple[str, ...], details: dict[str, object]
+) -> Report:
     manifest = ManifestChange(str(folder / "etc/kubernetes/manifests/kube-apiserver.yaml"))
-    return Report(command, outcome, summary, manifest, changed=outcome is Outcome.CHANGED, next_steps=steps, details=details)
+    return Report(
+        command, outcome, summary, manifest, changed=outcome is Outcome.CHANGED, next_steps=steps, details=details
+    )
 
 
 def _row(lab: Lab) -> dict[str, object]:
     return {
-        "root": str(lab.root), "kubernetes": lab.kubernetes, "url": lab.url, "serving": lab.serving, "kubeletPid": lab.kubelet_pid,
+        "root": str(lab.root),
+        "kubernetes": lab.kubernetes,
+        "url": lab.url,
+        "serving": lab.serving,
+        "kubeletPid": lab.kubelet_pid,
         "what": lab.what,
     }
-

@@ -17,7 +17,6 @@ from auditctl.operations.work import ALLOWED_CHECKS, How
 from auditctl.report import Report
 from auditctl.settings import Settings
 
-
 _WATCH_SECONDS = 2.0
 
 
@@ -43,16 +42,22 @@ def _allowed(text: str) -> str:
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print diff, plan and expected outage; touch nothing.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Write and return; nothing is proved.")]
-Timeout = Annotated[str, typer.Option("--timeout", metavar="DURATION", help="For restart and receipt; an undo gets the same again.")]
+Timeout = Annotated[
+    str, typer.Option("--timeout", metavar="DURATION", help="For restart and receipt; an undo gets the same again.")
+]
 Drain = Annotated[
     str | None,
     typer.Option(
-        "--drain", metavar="DURATION",
+        "--drain",
+        metavar="DURATION",
         help="How long the old process may linger once it has stopped listening; 0 leaves it to the kubelet. Default 5s; 0 with a webhook, "
         "a batch mode or another control plane.",
     ),
 ]
-Allow = Annotated[list[str] | None, typer.Option("--allow", metavar="CHECK", help=f"Go on although CHECK fails: {', '.join(ALLOWED_CHECKS)}.")]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option("--allow", metavar="CHECK", help=f"Go on although CHECK fails: {', '.join(ALLOWED_CHECKS)}."),
+]
 Strict = Annotated[bool, typer.Option("--strict", help="Warnings refuse too.")]
 NoRollback = Annotated[bool, typer.Option("--no-rollback", help="Leave a failed change as it is (exit 5).")]
 
@@ -66,21 +71,47 @@ def register(app: typer.Typer) -> None:
 
 def enable(
     context: typer.Context,
-    policy: Annotated[str | None, typer.Option(metavar="FILE or NAME", help="A file, or a shipped policy; default: baseline where none is set.")] = None,
-    policy_path: Annotated[str | None, typer.Option(metavar="PATH", help="Where the policy is installed.  [/etc/kubernetes/audit/policy.yaml]")] = None,
-    log_path: Annotated[str | None, typer.Option(metavar="PATH", help="The log file; - is standard output.  [/var/log/kubernetes/audit/audit.log]")] = None,
-    no_log: Annotated[bool, typer.Option("--no-log", help="No log backend.")] = False,  # noqa: FBT002
-    log_maxage: Annotated[int | None, typer.Option(metavar="DAYS", min=0, help="Days to keep rotated files.  [30]")] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(metavar="FILE or NAME", help="A file, or a shipped policy; default: baseline where none is set."),
+    ] = None,
+    policy_path: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="Where the policy is installed.  [/etc/kubernetes/audit/policy.yaml]"),
+    ] = None,
+    log_path: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="The log file; - is standard output.  [/var/log/kubernetes/audit/audit.log]"),
+    ] = None,
+    no_log: Annotated[bool, typer.Option("--no-log", help="No log backend.")] = False,
+    log_maxage: Annotated[
+        int | None, typer.Option(metavar="DAYS", min=0, help="Days to keep rotated files.  [30]")
+    ] = None,
     log_maxbackup: Annotated[int | None, typer.Option(metavar="N", min=0, help="Rotated files to keep.  [10]")] = None,
-    log_maxsize: Annotated[int | None, typer.Option(metavar="MB", min=0, help="Megabytes at which the log is rotated.  [100]")] = None,
-    webhook_config: Annotated[Path | None, typer.Option(metavar="FILE", help="A kubeconfig of a webhook backend, to be installed.")] = None,
-    no_webhook: Annotated[bool, typer.Option("--no-webhook", help="No webhook backend.")] = False,  # noqa: FBT002
-    set_flags: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any --audit-* flag.")] = None,
-    unset: Annotated[list[str] | None, typer.Option("--unset", metavar="NAME", help="Take an --audit-* flag out.")] = None,
-    readers: Annotated[str | None, typer.Option(metavar="GROUP", help="Let GROUP read a log directory of ours (default ACL).")] = None,
-    persist: Annotated[bool, typer.Option("--persist", help="Also write kubeadm-config.")] = False,  # noqa: FBT002
-    dry_run: DryRun = False, no_wait: NoWait = False, timeout: Timeout = "5m", drain: Drain = None, allow: Allow = None,  # noqa: FBT002
-    strict: Strict = False, no_rollback: NoRollback = False,  # noqa: FBT002
+    log_maxsize: Annotated[
+        int | None, typer.Option(metavar="MB", min=0, help="Megabytes at which the log is rotated.  [100]")
+    ] = None,
+    webhook_config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A kubeconfig of a webhook backend, to be installed.")
+    ] = None,
+    no_webhook: Annotated[bool, typer.Option("--no-webhook", help="No webhook backend.")] = False,
+    set_flags: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any --audit-* flag.")
+    ] = None,
+    unset: Annotated[
+        list[str] | None, typer.Option("--unset", metavar="NAME", help="Take an --audit-* flag out.")
+    ] = None,
+    readers: Annotated[
+        str | None, typer.Option(metavar="GROUP", help="Let GROUP read a log directory of ours (default ACL).")
+    ] = None,
+    persist: Annotated[bool, typer.Option("--persist", help="Also write kubeadm-config.")] = False,
+    dry_run: DryRun = False,
+    no_wait: NoWait = False,
+    timeout: Timeout = "5m",
+    drain: Drain = None,
+    allow: Allow = None,
+    strict: Strict = False,
+    no_rollback: NoRollback = False,
 ) -> None:
     """Switch auditing on, or change it; the same again does nothing."""
     if no_log and log_path is not None:
@@ -88,18 +119,26 @@ def enable(
     if no_webhook and webhook_config is not None:
         raise typer.BadParameter("--no-webhook and --webhook-config exclude each other")
     settings = Settings(
-        policy_path, log_path, False if no_log else (True if log_path is not None else None), log_maxage, log_maxbackup, log_maxsize,
-        False if no_webhook else (True if webhook_config is not None else None), _pairs(_flag_setting(text) for text in set_flags or ()),
+        policy_path,
+        log_path,
+        False if no_log else (True if log_path is not None else None),
+        log_maxage,
+        log_maxbackup,
+        log_maxsize,
+        False if no_webhook else (True if webhook_config is not None else None),
+        _pairs(_flag_setting(text) for text in set_flags or ()),
         frozenset(_plain(name) for name in unset or ()),
     )
     how = _how(dry_run, no_wait, timeout, drain, allow, strict, no_rollback)
 
     def operation(plane: ControlPlane) -> Report:
-        from auditctl.operations.enable import Request, enable as run
+        from auditctl.operations.enable import Request
+        from auditctl.operations.enable import enable as run
 
         if persist:
             raise RefusedError(
-                "--persist is not built yet in this version; nothing was changed", check="persist",
+                "--persist is not built yet in this version; nothing was changed",
+                check="persist",
                 fix="run it without --persist, and put the settings into kubeadm-config by hand",
             )
         return run(plane, Request(settings, policy, webhook_config, readers), how)
@@ -109,22 +148,31 @@ def enable(
 
 def disable(
     context: typer.Context,
-    purge: Annotated[bool, typer.Option("--purge", help="Also remove policy and webhook file.")] = False,  # noqa: FBT002
-    purge_logs: Annotated[bool, typer.Option("--purge-logs", help="Also remove the audit log and its rotated files (with --yes).")] = False,  # noqa: FBT002
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Yes, the logs too.")] = False,  # noqa: FBT002
-    persist: Annotated[bool, typer.Option("--persist", help="Also write kubeadm-config.")] = False,  # noqa: FBT002
-    dry_run: DryRun = False, no_wait: NoWait = False, timeout: Timeout = "5m", drain: Drain = None, allow: Allow = None,  # noqa: FBT002
-    strict: Strict = False, no_rollback: NoRollback = False,  # noqa: FBT002
+    purge: Annotated[bool, typer.Option("--purge", help="Also remove policy and webhook file.")] = False,
+    purge_logs: Annotated[
+        bool, typer.Option("--purge-logs", help="Also remove the audit log and its rotated files (with --yes).")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Yes, the logs too.")] = False,
+    persist: Annotated[bool, typer.Option("--persist", help="Also write kubeadm-config.")] = False,
+    dry_run: DryRun = False,
+    no_wait: NoWait = False,
+    timeout: Timeout = "5m",
+    drain: Drain = None,
+    allow: Allow = None,
+    strict: Strict = False,
+    no_rollback: NoRollback = False,
 ) -> None:
     """Take auditing out: every flag, and each volume or mount that serves nothing else."""
     how = _how(dry_run, no_wait, timeout, drain, allow, strict, no_rollback)
 
     def operation(plane: ControlPlane) -> Report:
-        from auditctl.operations.disable import Purge, disable as run
+        from auditctl.operations.disable import Purge
+        from auditctl.operations.disable import disable as run
 
         if persist:
             raise RefusedError(
-                "--persist is not built yet in this version; nothing was changed", check="persist",
+                "--persist is not built yet in this version; nothing was changed",
+                check="persist",
                 fix="run it without --persist, and take the settings out of kubeadm-config by hand",
             )
         return run(plane, Purge(purge, purge_logs, yes), how)
@@ -133,8 +181,14 @@ def disable(
 
 
 def restart(
-    context: typer.Context, dry_run: DryRun = False, no_wait: NoWait = False, timeout: Timeout = "5m", drain: Drain = None,  # noqa: FBT002
-    allow: Allow = None, strict: Strict = False, no_rollback: NoRollback = False,  # noqa: FBT002
+    context: typer.Context,
+    dry_run: DryRun = False,
+    no_wait: NoWait = False,
+    timeout: Timeout = "5m",
+    drain: Drain = None,
+    allow: Allow = None,
+    strict: Strict = False,
+    no_rollback: NoRollback = False,
 ) -> None:
     """Validate the policy on disk, restart so that it is loaded, prove it."""
     how = _how(dry_run, no_wait, timeout, drain, allow, strict, no_rollback)
@@ -148,9 +202,15 @@ def restart(
 
 
 def rollback(
-    context: typer.Context, change_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="See `auditctl history`.")] = None,
-    dry_run: DryRun = False, no_wait: NoWait = False, timeout: Timeout = "5m", drain: Drain = None, allow: Allow = None,  # noqa: FBT002
-    strict: Strict = False, no_rollback: NoRollback = False,  # noqa: FBT002
+    context: typer.Context,
+    change_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="See `auditctl history`.")] = None,
+    dry_run: DryRun = False,
+    no_wait: NoWait = False,
+    timeout: Timeout = "5m",
+    drain: Drain = None,
+    allow: Allow = None,
+    strict: Strict = False,
+    no_rollback: NoRollback = False,
 ) -> None:
     """Undo the last change, or ID and our later ones."""
     how = _how(dry_run, no_wait, timeout, drain, allow, strict, no_rollback)
@@ -164,7 +224,8 @@ def rollback(
 
 
 def status(
-    context: typer.Context, watch: Annotated[bool, typer.Option("--watch", help="Again every two seconds, until Ctrl-C.")] = False  # noqa: FBT002
+    context: typer.Context,
+    watch: Annotated[bool, typer.Option("--watch", help="Again every two seconds, until Ctrl-C.")] = False,
 ) -> None:
     """What the manifest says, what the process runs with, what it loaded; drift and strays named."""
     from auditctl.operations.status import status as run
@@ -174,15 +235,22 @@ def status(
 
 def verify(
     context: typer.Context,
-    policy: Annotated[list[Path] | None, typer.Option("--policy", metavar="FILE", help="The loaded policy decides the same.")] = None,
-    flag: Annotated[list[str] | None, typer.Option("--flag", metavar="NAME=VALUE", help="The effective flag has that value.")] = None,
-    expect: Annotated[list[str] | None, typer.Option("--expect", metavar="'REQUEST -> LEVEL'", help="The loaded policy decides so.")] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Again every two seconds, until Ctrl-C.")] = False,  # noqa: FBT002
+    policy: Annotated[
+        list[Path] | None, typer.Option("--policy", metavar="FILE", help="The loaded policy decides the same.")
+    ] = None,
+    flag: Annotated[
+        list[str] | None, typer.Option("--flag", metavar="NAME=VALUE", help="The effective flag has that value.")
+    ] = None,
+    expect: Annotated[
+        list[str] | None, typer.Option("--expect", metavar="'REQUEST -> LEVEL'", help="The loaded policy decides so.")
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Again every two seconds, until Ctrl-C.")] = False,
 ) -> None:
     """Prove now that a request is recorded; exit 1 if not."""
 
     def operation(plane: ControlPlane) -> Report:
-        from auditctl.operations.verify import Wanted, verify as run
+        from auditctl.operations.verify import Wanted
+        from auditctl.operations.verify import verify as run
 
         return run(plane, Wanted.parse(tuple(policy or ()), tuple(flag or ()), tuple(expect or ())))
 
@@ -203,7 +271,9 @@ def recover(context: typer.Context) -> None:
     finish(context, "recover", run)
 
 
-def _once_or_watch(context: typer.Context, command: str, operation: Callable[[ControlPlane], Report], *, watch: bool) -> None:
+def _once_or_watch(
+    context: typer.Context, command: str, operation: Callable[[ControlPlane], Report], *, watch: bool
+) -> None:
     if not watch:
         finish(context, command, operation)
     try:
@@ -216,11 +286,22 @@ def _once_or_watch(context: typer.Context, command: str, operation: Callable[[Co
         raise typer.Exit(0) from None
 
 
-def _how(  # noqa: PLR0913 (one parameter an option)
-    dry_run: bool, no_wait: bool, timeout: str, drain: str | None, allow: list[str] | None, strict: bool, no_rollback: bool  # noqa: FBT001
+def _how(
+    dry_run: bool,
+    no_wait: bool,
+    timeout: str,
+    drain: str | None,
+    allow: list[str] | None,
+    strict: bool,
+    no_rollback: bool,
 ) -> How:
     return How(
-        _duration(timeout), None if drain is None else _duration(drain), not no_wait, not no_rollback, dry_run, strict,
+        _duration(timeout),
+        None if drain is None else _duration(drain),
+        not no_wait,
+        not no_rollback,
+        dry_run,
+        strict,
         frozenset(_allowed(check) for check in allow or ()),
     )
 

@@ -79,7 +79,13 @@ class Terminal:
             from rich.live import Live
 
             # refreshed by us alone: a thread of its own could die of a lost terminal out of our sight
-            self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False)
+            self._live = Live(
+                console=Console(stderr=True),
+                auto_refresh=False,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
             self._live.start()
         return self._live
 

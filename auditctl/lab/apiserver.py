@@ -108,9 +108,10 @@ def _listen(options: Options) -> Server:
     port = int(options.values.get("secure-port", "6443"))
     try:
         return Server((ADDRESS, port), Connection)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         place = f"0.0.0.0:{port}"
-        words = f"failed to listen on {place}: listen tcp {place}: bind: {_words(error)}"
+        reason = _words(error) if isinstance(error, OSError) else "invalid port"
+        words = f"failed to listen on {place}: listen tcp {place}: bind: {reason}"
         raise StartError(f"failed to create listener: {words}") from error
 
 

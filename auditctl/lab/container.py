@@ -34,9 +34,8 @@ class Container:
     process: subprocess.Popen[bytes]
     record: Path
 
-    @property
-    def exit_code(self) -> int | None:
-        """None while it runs; -9 after SIGKILL."""
+    def poll(self) -> int | None:
+        """The exit code (-9 after SIGKILL), None while it runs. What is over is taken from the records."""
         code = self.process.poll()
         if code is not None:
             self.record.unlink(missing_ok=True)

@@ -138,7 +138,10 @@ def event(decision: Decision, request: Request, stage: Stage, response: Response
 
 def encode(made: Fields) -> bytes:
     """One line, as Go's encoding/json writes it."""
-    return json.dumps(made, separators=(",", ":"), ensure_ascii=False).translate(_GO_ESCAPES).encode() + b"\n"
+    return (
+        json.dumps(made, separators=(",", ":"), ensure_ascii=False).translate(_GO_ESCAPES).encode(errors="replace")
+        + b"\n"
+    )
 
 
 def stamp(moment: datetime) -> str:

@@ -38,6 +38,7 @@ def parse(arguments: Sequence[str], version: Version) -> dict[str, str]:
     Raises FlagError.
     """
     known = {name: flag.type for name, flag in audit_flags().items() if flag.since <= version}
+    known["secure-port"] = FlagType.INT
     values: dict[str, str] = {}
     rest = list(arguments)
     positional: list[str] = []

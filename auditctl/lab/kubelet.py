@@ -22,7 +22,7 @@ from auditctl.lab.worker import Phase, PodWorker
 from auditctl.manifest.document import load
 
 TICK_SECONDS = 0.1  # the stand-in for inotify looks this often
-SHUTDOWN_GRACE_SECONDS = 0.3  # `lab down` waits for nobody
+SHUTDOWN_GRACE_SECONDS = 0.1  # `lab down` waits for nobody
 
 
 @dataclass(slots=True)

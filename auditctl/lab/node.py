@@ -10,6 +10,7 @@ import fcntl
 import http.client
 import os
 import random
+import re
 import socket
 import ssl
 import sys
@@ -26,6 +27,7 @@ from auditctl.lab.process import Process, detach, end, until
 
 UP_SECONDS = 20.0
 DOWN_SECONDS = 3.0
+MINORS = range(31, 38)  # whose manifests `golden/kubeadm` and reference 8.1 describe
 EPHEMERAL_FROM = 32768  # the kernel's own choices begin here: a port below stays ours between two servers
 
 
@@ -53,15 +55,15 @@ def up(directory: Path, *, kubernetes: str = "1.36.2", grace_seconds: float = 2.
     Raises RefusedError for a folder that holds something else or a lab of another version, StrandedError where the
     server does not serve (the lab is left for `lab status` and its logs).
     """
-    pace = pace or Pace(grace=grace_seconds)
+    kubernetes = _version(kubernetes)
     root = directory.absolute()
     made_directory = _claim(root, kubernetes)
     layout = Layout(root.resolve())
     with _locked(layout):
-        marker = layout.read_marker()
-        made = marker is None
+        marker, made = layout.read_marker(), not tree.built(layout)
         if marker is None:
-            marker = Marker(kubernetes, _free_port(), made_directory, pace)
+            marker = Marker(kubernetes, _free_port(), made_directory, pace or Pace(grace=grace_seconds))
+        if made:
             tree.build(layout, marker)
         if not _running(layout):
             _start(layout)
@@ -123,6 +125,15 @@ def _describe(layout: Layout, marker: Marker, *, made: bool) -> Lab:
     kubelet = Process.load(layout.processes / "kubelet.json")
     pid = kubelet.pid if kubelet and kubelet.alive else None
     return Lab(layout.root, marker.kubernetes, marker.port, pid, serves(layout, marker.port), made)
+
+
+def _version(text: str) -> str:
+    """A full version: "v1.36" is "1.36.0". Raises RefusedError for one whose manifest we do not know."""
+    match = re.fullmatch(r"v?1\.(\d+)(\.\d+)?", text)
+    if match is None or int(match[1]) not in MINORS:
+        known = f"1.{MINORS.start} to 1.{MINORS.stop - 1}"
+        raise RefusedError(f"the lab plays Kubernetes {known}, not {text!r}", check="lab-version")
+    return f"1.{match[1]}{match[2] or '.0'}"
 
 
 def _claim(root: Path, kubernetes: str) -> bool:

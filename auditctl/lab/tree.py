@@ -20,18 +20,19 @@ _PROGRAM = """\
 import sys
 from pathlib import Path
 
-sys.path.insert(0, {package!r})
+if {package!r} not in sys.path:
+    sys.path.insert(0, {package!r})
 sys.exit(__import__({module!r}, fromlist=["main"]).main({argument}))
 """
 
 
 def build(layout: Layout, marker: Marker) -> None:
-    """Write the node's tree; the marker first, so that an interrupted `up` can be taken down."""
+    """Write the node's tree: the marker first, so that `down` knows it, the kubelet last, so that `built` does."""
     layout.marker.write_text(marker.to_json(), encoding="utf-8")
     for path in (layout.manifest_directory, layout.pki, layout.pod_logs, layout.processes, layout.containers):
         path.mkdir(parents=True, exist_ok=True)
     layout.manifest_directory.chmod(0o700)
-    (layout.root / "etc/ssl/certs").mkdir(parents=True)
+    (layout.root / "etc/ssl/certs").mkdir(parents=True, exist_ok=True)
     bundle = certificates.issue()
     for name, pair, suffix in (
         ("ca", bundle.authority, "crt"),
@@ -42,9 +43,14 @@ def build(layout: Layout, marker: Marker) -> None:
         _write(layout.pki / f"{name}.key", pair.key, 0o600)
     _write(layout.admin_conf, _kubeconfig(bundle, marker.port).encode(), 0o600)
     _write(layout.kubelet_config, kubeadm.KUBELET_CONFIG.format(sync=marker.pace.sync).encode(), 0o644)
-    _program(layout.kubelet_program, "auditctl.lab.kubelet", "Path(__file__).parents[2]")
     _program(layout.apiserver_program, "auditctl.lab.apiserver", "sys.argv[1:]")
     _write(layout.manifest, kubeadm.manifest(marker.kubernetes, ADDRESS, marker.port).encode(), 0o600)
+    _program(layout.kubelet_program, "auditctl.lab.kubelet", "Path(__file__).parents[2]")
+
+
+def built(layout: Layout) -> bool:
+    """False where `build` never came to its end."""
+    return layout.kubelet_program.exists()
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:

@@ -47,7 +47,7 @@ class PodWorker:
         match self.phase:
             case Phase.WAITING if now >= self._next:
                 self._start(now)
-            case Phase.RUNNING if self.running is not None and self.running.exit_code is not None:
+            case Phase.RUNNING if self.running is not None and self.running.poll() is not None:
                 self._crashed(now)
             case Phase.STOPPING:
                 self._await_end(now)
@@ -63,12 +63,12 @@ class PodWorker:
         self.phase = Phase.STOPPING
         if self.running is None:
             self.phase = Phase.GONE
-        elif self.running.exit_code is None:
+        elif self.running.poll() is None:
             self._log(Letter.INFO, "kuberuntime_container.go:863", "Killing container with a grace period")
             self.running.send(signal.SIGTERM)
 
     def _await_end(self, now: float) -> None:
-        if self.running is None or self.running.exit_code is not None:
+        if self.running is None or self.running.poll() is not None:
             self.phase = Phase.GONE
         elif now >= self._kill_at:
             self.running.send(signal.SIGKILL)

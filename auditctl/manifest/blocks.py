@@ -75,7 +75,8 @@ def list_block(document: Document, path: Path) -> Block:
     """Return the block list at ``path``. Raises ManifestError for one that cannot be edited line by line."""
     node = editable(document, path)
     if not isinstance(node, Sequence) or not node.items:
-        raise ManifestError(f"{written(path)} is no list with entries", place=document.place(node))
+        problem = f"{written(path)} is there but has no entries, so that its form cannot be told"
+        raise ManifestError(problem, fix=f"remove the key {path[-1]}", place=document.place(path))
     spans, dashes, position = [], [], node.start
     for item in node.items:
         dash = GAP.match(document.lines.text, position).end()  # type: ignore[union-attr] # matches the empty string
@@ -115,7 +116,8 @@ def mapping_block(document: Document, path: Path) -> Block:
     """Return the block mapping at ``path``. Raises ManifestError for one that cannot be edited line by line."""
     node = editable(document, path)
     if not isinstance(node, Mapping) or not node.entries:
-        raise ManifestError(f"{written(path)} is no mapping with entries", place=document.place(node))
+        problem = f"{written(path)} is there but has no entries, so that its form cannot be told"
+        raise ManifestError(problem, fix=f"remove the key {path[-1]}", place=document.place(path))
     columns, spans, inline = set(), [], False
     for index, (key, value) in enumerate(node.entries):
         line = document.lines.number(key.start)

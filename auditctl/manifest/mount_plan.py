@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from auditctl.errors import ManifestError, RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.manifest import fields, rules
-from auditctl.manifest.mounts import HostPath, Mount, Volume, covering, host_path, normalised_path
+from auditctl.manifest.mounts import HostPath, Mount, Volume, covering, host_path, normalised_path, within
 from auditctl.manifest.pod import Manifest
 from auditctl.settings import (
     LOG_FLAG,
@@ -71,6 +71,7 @@ def plan_mounts(manifest: Manifest, wanted: Mapping[str, str]) -> MountPlan:
                 f"--{name}={path} holds a variable: which file that is cannot be told",
                 place=manifest.document.place(manifest.container_path),
             )
+        making.refuse_directory(name, path)
         if name == LOG_FLAG:
             making.provide_log(path)
         elif making.cover(path) is None:
@@ -112,6 +113,18 @@ class _Making:
     def _volumes(self) -> list[Volume]:
         freed = freed_volumes(self.manifest, self.plan.removed)
         return [volume for volume in self.manifest.volumes if volume.name not in freed]
+
+    def refuse_directory(self, flag: str, path: str) -> None:
+        """Raise RefusedError where mounts show that ``path`` is a directory, so that no file can be there."""
+        found = self.cover(path)
+        below = [mount.path for mount in self.manifest.mounts if mount.path != path and within(mount.path, path)]
+        if below or (found and found.exact and found.type in {"Directory", "DirectoryOrCreate"}):
+            raise RefusedError(
+                f"--{flag}: {path} is a directory in the Pod (mount {below[0] if below else path})",
+                check="path",
+                fix="name a file in it",
+                place=self.manifest.mounts_place,
+            )
 
     def drop(self, path: str, reason: str, *, of_log: bool = False) -> bool:
         """Take out the mount that ``path`` is on, if it serves nothing else; tell whether it goes."""

@@ -28,7 +28,9 @@ def group_id(name: str) -> int:
     try:
         return grp.getgrnam(name).gr_gid
     except KeyError as error:
-        raise RefusedError(f"--readers {name}: no such group on this machine; nothing was changed", check="readers") from error
+        raise RefusedError(
+            f"--readers {name}: no such group on this machine; nothing was changed", check="readers"
+        ) from error
 
 
 def let_group_read(directory: Path, logs: Iterable[Path], gid: int) -> None:
@@ -48,6 +50,10 @@ def let_group_read(directory: Path, logs: Iterable[Path], gid: int) -> None:
 
 def _acl(gid: int, permissions: int, owner: int) -> bytes:
     entries = [
-        (_USER_OBJ, owner, _NO_ID), (_GROUP_OBJ, 0, _NO_ID), (_GROUP, permissions, gid), (_MASK, permissions, _NO_ID), (_OTHER, 0, _NO_ID),
+        (_USER_OBJ, owner, _NO_ID),
+        (_GROUP_OBJ, 0, _NO_ID),
+        (_GROUP, permissions, gid),
+        (_MASK, permissions, _NO_ID),
+        (_OTHER, 0, _NO_ID),
     ]
     return struct.pack("<I", _VERSION) + b"".join(struct.pack("<HHI", *entry) for entry in entries)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import ipaddress
 import json
+import re
 import socket
 import ssl
 from contextlib import suppress
@@ -56,7 +57,12 @@ class Endpoint:
         return f"https://{f'[{self.address}]' if ':' in self.address else self.address}:{self.port}"
 
     def request(
-        self, method: str, path: str, *, credentials: Credentials = NOBODY, headers: dict[str, str] | None = None,
+        self,
+        method: str,
+        path: str,
+        *,
+        credentials: Credentials = NOBODY,
+        headers: dict[str, str] | None = None,
         timeout: float = 5.0,
     ) -> Answer:
         """Send one request, never retried, never redirected. Failures to connect are an Answer with status 0."""
@@ -78,6 +84,14 @@ class Endpoint:
         if answer.status == 0:
             return Readiness.UNREACHABLE
         return Readiness.UNKNOWN if answer.status in (401, 403) else Readiness.NOT_READY
+
+    def version(self) -> tuple[int, int] | None:
+        """(major, minor) of the running server; None where it does not say so to anonymous clients."""
+        try:
+            told = json.loads(self.request("GET", "/version").body)
+            return int(told["major"]), int(re.sub(r"\D.*", "", told["minor"]))
+        except (ValueError, KeyError, TypeError):
+            return None
 
     def _context(self, credentials: Credentials) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -106,7 +120,8 @@ def endpoint(manifest: Manifest, authorities: tuple[Path, ...]) -> Endpoint:
     if not is_ours(address):
         raise RefusedError(
             f"{address}, where the manifest says that this API server serves, is not an address of this machine; nothing was changed",
-            check="apiserver-address", fix="run auditctl on the control-plane node whose manifest this is",
+            check="apiserver-address",
+            fix="run auditctl on the control-plane node whose manifest this is",
         )
     return Endpoint(address, manifest.secure_port, authorities)
 

@@ -55,8 +55,16 @@ class Change:
 
 
 def begin(
-    state: State, root: Root, clock: Clock, edits: Sequence[FileEdit], *,
-    command: str, who: dict[str, str | None], summary: str, directories: Sequence[Path] = (), undoes: tuple[str, ...] = (),
+    state: State,
+    root: Root,
+    clock: Clock,
+    edits: Sequence[FileEdit],
+    *,
+    command: str,
+    who: dict[str, str | None],
+    summary: str,
+    directories: Sequence[Path] = (),
+    undoes: tuple[str, ...] = (),
 ) -> Change:
     """Write the intent and the backups; nothing of the node is touched yet.
 
@@ -67,15 +75,25 @@ def begin(
         RefusedError: the state directory cannot take it (full, read-only).
     """
     records = tuple(
-        FileRecord(edit.role, root.node(edit.path), edit.before.sha256 if edit.before else None,
-                   files.sha256(edit.after) if edit.after is not None else None, edit.removed_last)
+        FileRecord(
+            edit.role,
+            root.node(edit.path),
+            edit.before.sha256 if edit.before else None,
+            files.sha256(edit.after) if edit.after is not None else None,
+            edit.removed_last,
+        )
         for edit in edits
     )
     wanted = [*directories, *(edit.path.parent for edit in edits if edit.after is not None)]
     missing = {parent for directory in wanted for parent in (directory, *directory.parents) if not parent.exists()}
     journal = Journal(
-        id=clock.utc().strftime("%Y%m%dT%H%M%SZ-") + secrets.token_hex(2), command=command, started=_now(clock), who=who,
-        files=records, made_directories=tuple(root.node(path) for path in sorted(missing)), summary=summary,
+        id=clock.utc().strftime("%Y%m%dT%H%M%SZ-") + secrets.token_hex(2),
+        command=command,
+        started=_now(clock),
+        who=who,
+        files=records,
+        made_directories=tuple(root.node(path) for path in sorted(missing)),
+        summary=summary,
         undoes=undoes,
     )
     try:
@@ -172,7 +190,9 @@ def _put(change: Change, record: FileRecord, when: str) -> None:
         files.remove(path)
         return
     content = files.read(change.state.saved(change.journal, record.role, when), "backup").content
-    files.replace(path, content, files.read_if_there(path, record.role.value) or _saved_attributes(change, record), expected=other)
+    files.replace(
+        path, content, files.read_if_there(path, record.role.value) or _saved_attributes(change, record), expected=other
+    )
 
 
 def _saved_attributes(change: Change, record: FileRecord) -> Snapshot | None:
@@ -189,7 +209,8 @@ def _stranded(change: Change, why: str) -> StrandedError:
     manifest = change.root.host(change.journal.manifest.path)
     hidden = files.temporary_of(manifest)
     return StrandedError(
-        f"{manifest}: {why}; the saved original is {change.backup}", check="not-put-back",
+        f"{manifest}: {why}; the saved original is {change.backup}",
+        check="not-put-back",
         # through a dot-named copy: a plain cp would let the kubelet read half a file
         fix=f"cp -p {change.backup} {hidden} && mv {hidden} {manifest}",
     )

@@ -81,7 +81,11 @@ def read(path: Path) -> Credentials:
         certificate = _bytes(entry, "client-certificate", path)
         token = _bytes(entry, "token", path).decode() or str(entry.get("token", ""))
         return Credentials(
-            str(path), _user(certificate) if certificate else None, certificate, _bytes(entry, "client-key", path), token,
+            str(path),
+            _user(certificate) if certificate else None,
+            certificate,
+            _bytes(entry, "client-key", path),
+            token,
             _bytes(cluster, "certificate-authority", path),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -80,8 +80,13 @@ def read(path: Path, what: str) -> Snapshot:
             raise RefusedError(f"{path}: {what} is larger than 10 MiB; nothing was changed", check=f"{what}-unreadable")
         content = file.read()
         return Snapshot(
-            content, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, _xattrs(descriptor),
-            status.st_dev, status.st_ino,
+            content,
+            stat.S_IMODE(status.st_mode),
+            status.st_uid,
+            status.st_gid,
+            _xattrs(descriptor),
+            status.st_dev,
+            status.st_ino,
         )
 
 
@@ -137,7 +142,8 @@ def replace(path: Path, content: bytes, like: Snapshot | None, *, expected: str 
         if expected is not None and digest(path) != expected:
             raise RefusedError(
                 f"{path}: somebody else changed it a moment ago; nothing was changed",
-                check="changed-meanwhile", fix="run the command again",
+                check="changed-meanwhile",
+                fix="run the command again",
             )
         temporary.rename(path)
     except BaseException:
@@ -217,7 +223,8 @@ def _refusal(path: Path, what: str, error: OSError) -> RefusedError:
     if error.errno == errno.ELOOP:
         return RefusedError(
             f"{path}: {what} is a symbolic link, and a rename would replace the link; nothing was changed",
-            check=f"{what}-symlink", fix="name the file that it points to, or put a regular file there",
+            check=f"{what}-symlink",
+            fix="name the file that it points to, or put a regular file there",
         )
     if error.errno == errno.ENOENT:
         return RefusedError(f"{path}: {what} not found; nothing was changed", check=f"{what}-missing")

@@ -13,7 +13,9 @@ from auditctl.manifest.pod import Manifest
 from auditctl.node import files
 from auditctl.node.files import Root
 
-POD_LOGS = "/var/log/pods"  # pkg/kubelet/kuberuntime/helpers.go BuildPodLogsDirectory: NAMESPACE_NAME_UID/CONTAINER/N.log
+POD_LOGS = (
+    "/var/log/pods"  # pkg/kubelet/kuberuntime/helpers.go BuildPodLogsDirectory: NAMESPACE_NAME_UID/CONTAINER/N.log
+)
 _TAIL_BYTES = 64 * 1024
 
 

@@ -33,16 +33,30 @@ def kinds(root: Root, manifest: Manifest, *, policy_is_written: bool, webhook_is
         if host is None:
             continue
         if host.is_dir():
-            yield _error("audit-path", f"{host}, for --{flag}, is a directory; the API server would not start", "remove it, or name another path")
+            yield _error(
+                "audit-path",
+                f"{host}, for --{flag}, is a directory; the API server would not start",
+                "remove it, or name another path",
+            )
         elif not written and not host.is_file():
-            yield _error("audit-path", f"{host}, for --{flag}, is not there; the Pod would not start", f"put the file there, or name it with --{flag.removeprefix('audit-').removesuffix('-file')}")
+            yield _error(
+                "audit-path",
+                f"{host}, for --{flag}, is not there; the Pod would not start",
+                f"put the file there, or name it with --{flag.removeprefix('audit-').removesuffix('-file')}",
+            )
     log = host_of(root, manifest, LOG_FLAG)
     if log is not None:
         if log.is_dir():
-            yield _error("audit-path", f"{log}, for --{LOG_FLAG}, is a directory; the API server would not start", "name a file with --log-path")
+            yield _error(
+                "audit-path",
+                f"{log}, for --{LOG_FLAG}, is a directory; the API server would not start",
+                "name a file with --log-path",
+            )
         obstacle = next((parent for parent in log.parents if parent.exists()), None)
         if obstacle is not None and not obstacle.is_dir():
-            yield _error("audit-path", f"{obstacle} is not a directory, so {log} cannot be written", "name another --log-path")
+            yield _error(
+                "audit-path", f"{obstacle} is not a directory, so {log} cannot be written", "name another --log-path"
+            )
 
 
 def stray_manifests(manifest_path: Path, manifest: Manifest) -> Iterator[Finding]:
@@ -78,7 +92,11 @@ def _misplaced(root: Root, manifest_path: Path, path: Path, what: str, check: st
     resolved = path.resolve()
     pki = root.host("/etc/kubernetes/pki").resolve()
     if resolved == directory or directory in resolved.parents or resolved in directory.parents:
-        yield _error(check, f"{what} ({path}) is in, above or equal to the manifest directory {directory}, where the kubelet reads every file", "name another path")
+        yield _error(
+            check,
+            f"{what} ({path}) is in, above or equal to the manifest directory {directory}, where the kubelet reads every file",
+            "name another path",
+        )
     elif resolved == pki or pki in resolved.parents:
         yield _error(check, f"{what} ({path}) is in {pki}, which holds the cluster's keys", "name another path")
 

@@ -136,7 +136,11 @@ def _of_entry(
     resource = "pods" if resource == "*" else resource
     group = "" if entry.group == "*" else entry.group
     names = entry.resource_names or (nonce,)
-    url = (f"/apis/{group}/v1" if group else "/api/v1") + (f"/namespaces/{namespace}" if namespace else "") + f"/{resource}"
+    url = (
+        (f"/apis/{group}/v1" if group else "/api/v1")
+        + (f"/namespaces/{namespace}" if namespace else "")
+        + f"/{resource}"
+    )
     if verb not in _COLLECTION_VERBS or subresource:
         url += f"/{names[0]}" + (f"/{subresource}" if subresource not in ("", "*") else "")
     if verb in _READS:

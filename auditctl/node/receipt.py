@@ -74,8 +74,14 @@ class Seen:
 
 
 def judge(
-    sought: Sought, answer: Answer, decision: Decision, wanted: tuple[Stage, ...], events: list[Seen], tail: Tail,
-    process: Process | None, seconds: float,
+    sought: Sought,
+    answer: Answer,
+    decision: Decision,
+    wanted: tuple[Stage, ...],
+    events: list[Seen],
+    tail: Tail,
+    process: Process | None,
+    seconds: float,
 ) -> Found:
     """Decide from what was seen. An event at another level than the policy's means that another policy is loaded."""
     request = f"{sought.probe} (HTTP {answer.status})"
@@ -85,8 +91,17 @@ def judge(
         return Found(None, (check,))
     last = events[-1]
     receipt = Receipt(
-        last.audit_id, str(sought.log), last.line, last.level, last.stage, decision.rule, round(seconds, 3), tail.grew_bytes,
-        str(sought.probe), tuple(event.stage for event in events), sought.probe.distinguishes,
+        last.audit_id,
+        str(sought.log),
+        last.line,
+        last.level,
+        last.stage,
+        decision.rule,
+        round(seconds, 3),
+        tail.grew_bytes,
+        str(sought.probe),
+        tuple(event.stage for event in events),
+        sought.probe.distinguishes,
     )
     found = Check("receipt", Status.PASSED, f"{request}: {last.level}, {last.stage}, line {last.line} of {sought.log}")
     return Found(receipt, (found, _decision_check(decision, wanted, events), _inode_check(tail, process)))

@@ -110,7 +110,11 @@ class Watch:
 
     @classmethod
     def begin(
-        cls, root: Root, manifest: Manifest, clock: Clock, tell: Callable[[str, float], None],
+        cls,
+        root: Root,
+        manifest: Manifest,
+        clock: Clock,
+        tell: Callable[[str, float], None],
         interrupted: Callable[[], bool] = lambda: False,
     ) -> Watch:
         """Remember which container logs there are: later ones belong to the new configuration."""

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+Handler = Callable[[int, FrameType | None], None] | signal.Handlers
+
 
 @contextmanager
 def deferred(say: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
@@ -18,7 +20,12 @@ def deferred(say: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
             say("stopping: putting the node back first; another signal changes nothing")
         asked.append(number)
 
-    handlers = {signal.SIGINT: note, signal.SIGTERM: note, signal.SIGHUP: signal.SIG_IGN, signal.SIGPIPE: signal.SIG_IGN}
+    handlers: dict[int, Handler] = {
+        signal.SIGINT: note,
+        signal.SIGTERM: note,
+        signal.SIGHUP: signal.SIG_IGN,
+        signal.SIGPIPE: signal.SIG_IGN,
+    }
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield lambda: bool(asked)

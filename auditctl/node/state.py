@@ -125,7 +125,8 @@ def lock(state: State, command: str) -> Iterator[None]:
             holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another run"
             raise RefusedError(
                 f"{path}: {holder} is changing this node now; nothing was changed",
-                check="lock-held", fix="wait until it has finished, then run the command again",
+                check="lock-held",
+                fix="wait until it has finished, then run the command again",
             ) from error
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"auditctl {command} (pid {os.getpid()})\n".encode(), 0)
@@ -137,5 +138,9 @@ def lock(state: State, command: str) -> Iterator[None]:
 def cannot_write(path: Path, what: str, error: OSError) -> RefusedError:
     """One sentence for a file system that will not take ``what``."""
     reason = (error.strerror or str(error)).lower()
-    fix = "run it as root (sudo)" if isinstance(error, PermissionError) else "make room or make it writable, then run it again"
+    fix = (
+        "run it as root (sudo)"
+        if isinstance(error, PermissionError)
+        else "make room or make it writable, then run it again"
+    )
     return RefusedError(f"{path}: cannot write {what}: {reason}; nothing was changed", check="not-writable", fix=fix)

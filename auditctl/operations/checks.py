@@ -49,13 +49,17 @@ def live(plane: ControlPlane, manifest: Manifest, process: Process | None, how: 
         yield _not_ready(f"no kube-apiserver process of this machine owns port {manifest.secure_port}")
     elif not process.runs(manifest.command):
         yield Finding(
-            "drift", Severity.WARNING, f"process {process.pid} was not started with the manifest's command line",
+            "drift",
+            Severity.WARNING,
+            f"process {process.pid} was not started with the manifest's command line",
             "see `auditctl status`",
         )
 
 
 def _not_ready(what: str) -> Finding:
     return Finding(
-        "apiserver-ready", Severity.ERROR, f"the API server does not serve now: {what}",
+        "apiserver-ready",
+        Severity.ERROR,
+        f"the API server does not serve now: {what}",
         "repair it first (its last words stand under /var/log/pods), or say --allow apiserver-ready",
     )

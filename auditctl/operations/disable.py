@@ -17,7 +17,7 @@ from auditctl.node.logfiles import log_files
 from auditctl.node.process import Process, listener
 from auditctl.operations import checks
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.outcome import dry_run_report, performed_report, unchanged_report
+from auditctl.operations.outcome import changed_flags, dry_run_report, performed_report, unchanged_report
 from auditctl.operations.policies import weigh
 from auditctl.operations.session import check_places, session
 from auditctl.operations.work import How, Proof, Restart, Work, nothing_more
@@ -67,8 +67,15 @@ def _decide(plane: ControlPlane, purge: Purge, how: How) -> Work:
         process = listener(before.secure_port) if checks.is_live(plane, how) else None
         weigh((*plan.findings, *checks.before_edit(plane, before, after, (), process, how)), how)
     return Work(
-        "disable", "; ".join(edit.reason for edit in plan.edits) or "remove files", snapshot, before, after, plan, edits,
-        restart=Restart.REPLACE_POD if plan.changes else Restart.NONE, prove=_no_audit_flags if plan.changes else nothing_more,
+        "disable",
+        ", ".join(changed_flags(before, after)) or "remove files",
+        snapshot,
+        before,
+        after,
+        plan,
+        edits,
+        restart=Restart.REPLACE_POD if plan.changes else Restart.NONE,
+        prove=_no_audit_flags if plan.changes else nothing_more,
     )
 
 
@@ -96,6 +103,6 @@ def _clear_away(plane: ControlPlane, before: Manifest, purge: Purge) -> None:
             files.remove(path)
     if purge.files or purge.logs:
         made = {path for journal in plane.state.journals() for path in journal.made_directories}
-        for path in sorted(made, key=len, reverse=True):
-            with suppress(OSError):
-                plane.root.host(path).rmdir()
+        for directory in sorted(made, key=len, reverse=True):
+            with suppress(OSError):  # not empty, or gone
+                plane.root.host(directory).rmdir()

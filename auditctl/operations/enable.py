@@ -17,7 +17,7 @@ from auditctl.node.journal import Role
 from auditctl.node.process import Process, listener
 from auditctl.operations import checks, policies, proof, readers
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.outcome import dry_run_report, performed_report, unchanged_report
+from auditctl.operations.outcome import changed_flags, dry_run_report, performed_report, unchanged_report
 from auditctl.operations.policies import Chosen, weigh
 from auditctl.operations.session import check_places, session
 from auditctl.operations.work import How, Restart, Work
@@ -79,7 +79,7 @@ def decide(plane: ControlPlane, request: Request, how: How) -> Decided:
     plan = plan_enable(before, request.settings)
     after = plane.parse(plan.after.encode()) if plan.changes else before
     installed = _installed(plane, after, POLICY_FLAG, "policy")
-    chosen = _choose(plane, request, before, after, installed, how)
+    chosen = _choose(plane, request, before, installed, how, host=preflight.host_of(plane.root, after, POLICY_FLAG))
     process = listener(before.secure_port) if checks.is_live(plane, how) else None
     running = proof.loaded_policy(plane, before, process)
     edits = tuple(_edits(plane, request, after, chosen, installed))
@@ -99,26 +99,34 @@ def decide(plane: ControlPlane, request: Request, how: How) -> Decided:
         how,
     )
     work = Work(
-        "enable", _summary(before, after, edits, chosen), snapshot, before, after, plan, edits,
-        (log.parent,) if log is not None else (), restart, prove=proof.prover(plane, after, planned),
+        "enable",
+        _summary(before, after, edits, chosen),
+        snapshot,
+        before,
+        after,
+        plan,
+        edits,
+        (log.parent,) if log is not None else (),
+        restart,
+        prove=proof.prover(plane, after, planned),
     )
     nothing = not plan.changes and not edits and restart is Restart.NONE
     return Decided(work, (*chosen.findings, *found), planned, nothing)
 
 
 def _choose(
-    plane: ControlPlane, request: Request, before: Manifest, after: Manifest, installed: Snapshot | None, how: How
+    plane: ControlPlane, request: Request, before: Manifest, installed: Snapshot | None, how: How, *, host: Path | None
 ) -> Chosen:
-    """The policy that will be loaded: the named one, else the installed one, else ``baseline``."""
-    version = policies.version_of(after)
+    """The policy that will be loaded: the named one, else the installed one (at ``host``), else ``baseline``."""
+    version = policies.version_of(plane, before, live=checks.is_live(plane, how) and not how.dry_run)
     if request.policy is not None:
         return policies.judge(*policies.fetch(request.policy), version, how)
     if before.flag(POLICY_FLAG) is None:
         return policies.judge(*policies.fetch(policies.DEFAULT_POLICY), version, how)
-    host = preflight.host_of(plane.root, after, POLICY_FLAG)
     if installed is None:
         raise RefusedError(
-            f"{host}: the policy that the manifest names is not there; nothing was changed", check="policy-missing",
+            f"{host}: the policy that the manifest names is not there; nothing was changed",
+            check="policy-missing",
             fix="name one with --policy",
         )
     return policies.judge(str(host), installed.content, version, how)
@@ -173,9 +181,16 @@ def _must_load(edits: tuple[FileEdit, ...], chosen: Chosen, running: Policy | No
 def _overwrites(before: Manifest, edits: tuple[FileEdit, ...], request: Request) -> Iterator[Finding]:
     """A file that stood where ``baseline`` goes, and that nobody named."""
     for edit in edits:
-        if edit.role is Role.POLICY and edit.before is not None and request.policy is None and before.flag(POLICY_FLAG) is None:
+        if (
+            edit.role is Role.POLICY
+            and edit.before is not None
+            and request.policy is None
+            and before.flag(POLICY_FLAG) is None
+        ):
             yield Finding(
-                "policy-replaced", Severity.WARNING, f"{edit.path} was there already and is replaced by the shipped policy {policies.DEFAULT_POLICY}",
+                "policy-replaced",
+                Severity.WARNING,
+                f"{edit.path} was there already and is replaced by the shipped policy {policies.DEFAULT_POLICY}",
                 f"to keep it, say --policy {edit.path}",
             )
 
@@ -183,7 +198,4 @@ def _overwrites(before: Manifest, edits: tuple[FileEdit, ...], request: Request)
 def _summary(before: Manifest, after: Manifest, edits: tuple[FileEdit, ...], chosen: Chosen) -> str:
     """What the history says of it: the files installed, and the flags that change."""
     installed = [f"policy from {chosen.source}" if edit.role is Role.POLICY else edit.role.value for edit in edits]
-    old, new = before.audit_flags, after.audit_flags
-    changed = [f"--{name}={value}" for name, value in sorted(new.items()) if old.get(name) != value]
-    removed = [f"without --{name}" for name in sorted(old) if name not in new]
-    return ", ".join((*installed, *changed, *removed)) or "load the policy anew"
+    return ", ".join((*installed, *changed_flags(before, after))) or "load the policy anew"

@@ -17,7 +17,11 @@ def history(plane: ControlPlane) -> Report:
     lines = tuple(_line(journal) for journal in journals)
     summary = f"{len(journals)} change{'' if len(journals) == 1 else 's'} on this node"
     return Report(
-        "history", Outcome.UNCHANGED, summary, ManifestChange(str(plane.manifest_path)), lines=lines,
+        "history",
+        Outcome.UNCHANGED,
+        summary,
+        ManifestChange(str(plane.manifest_path)),
+        lines=lines,
         details={"history": [_row(plane, journal) for journal in journals]},
     )
 
@@ -28,9 +32,13 @@ def recover(plane: ControlPlane) -> Report:
         told = opened.recovered
     changed = bool(told)
     return Report(
-        "recover", Outcome.CHANGED if changed else Outcome.UNCHANGED,
-        told[-1].message if told else "no change was interrupted", ManifestChange(str(plane.manifest_path)), changed=changed,
-        findings=told, verification=Verification(),
+        "recover",
+        Outcome.CHANGED if changed else Outcome.UNCHANGED,
+        told[-1].message if told else "no change was interrupted",
+        ManifestChange(str(plane.manifest_path)),
+        changed=changed,
+        findings=told,
+        verification=Verification(),
     )
 
 
@@ -40,8 +48,13 @@ def _line(journal: Journal) -> str:
 
 def _row(plane: ControlPlane, journal: Journal) -> dict[str, Any]:
     return {
-        "id": journal.id, "time": journal.started, "command": journal.command, "who": journal.who,
-        "outcome": _outcome(journal), "summary": journal.summary, "undoes": list(journal.undoes),
+        "id": journal.id,
+        "time": journal.started,
+        "command": journal.command,
+        "who": journal.who,
+        "outcome": _outcome(journal),
+        "summary": journal.summary,
+        "undoes": list(journal.undoes),
         "backup": str(plane.state.saved(journal, Role.MANIFEST, "before")),
         "steps": [{"step": step, "at": at, "note": note or None} for step, at, note in journal.steps],
     }
@@ -54,5 +67,3 @@ def _outcome(journal: Journal) -> str:
 def _person(journal: Journal) -> str:
     who = journal.who
     return str(who.get("login") or who.get("sudo") or who.get("user") or "?")
-
-

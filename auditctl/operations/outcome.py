@@ -27,8 +27,14 @@ def dry_run_report(plane: ControlPlane, work: Work, findings: tuple[Finding, ...
     lines.append(_OUTAGE[work.restart])
     summary = "dry run: nothing to do" if nothing else f"dry run: would {work.command}; nothing was touched"
     return Report(
-        work.command, Outcome.UNCHANGED, summary, manifest_change(plane, work.snapshot, work.plan), findings=findings,
-        settings=settled(plane, work.after), lines=tuple(lines), show_diff=True,
+        work.command,
+        Outcome.UNCHANGED,
+        summary,
+        manifest_change(plane, work.snapshot, work.plan),
+        findings=findings,
+        settings=settled(plane, work.after),
+        lines=tuple(lines),
+        show_diff=True,
     )
 
 
@@ -38,10 +44,18 @@ def performed_report(plane: ControlPlane, work: Work, findings: tuple[Finding, .
     after = work.after if changed else work.before
     next_steps = performed.next_steps or _next_steps(plane, work, performed)
     return Report(
-        work.command, performed.outcome, performed.failure or _success(work, performed),
-        manifest_change(plane, work.snapshot, work.plan), changed=changed, settings=settled(plane, after),
-        findings=(*findings, *performed.findings), verification=Verification(performed.checks), receipt=performed.receipt,
-        timings=performed.timings, change=performed.change, next_steps=next_steps,
+        work.command,
+        performed.outcome,
+        performed.failure or _success(work, performed),
+        manifest_change(plane, work.snapshot, work.plan),
+        changed=changed,
+        settings=settled(plane, after),
+        findings=(*findings, *performed.findings),
+        verification=Verification(performed.checks),
+        receipt=performed.receipt,
+        timings=performed.timings,
+        change=performed.change,
+        next_steps=next_steps,
     )
 
 
@@ -50,13 +64,22 @@ def unchanged_report(plane: ControlPlane, work: Work, findings: tuple[Finding, .
     proof = Proof()
     if how.wait:
         process = listener(work.after.secure_port)
-        proof = work.prove(process) if process is not None else Proof((Check("receipt", Status.UNKNOWN, "no API server to ask"),))
+        proof = (
+            work.prove(process)
+            if process is not None
+            else Proof((Check("receipt", Status.UNKNOWN, "no API server to ask"),))
+        )
     verification = Verification(proof.checks)
     text = {True: "and recorded", False: "but NOT recorded", None: "not proved"}[verification.holds]
     return Report(
-        work.command, Outcome.NEGATIVE if verification.holds is False else Outcome.UNCHANGED,
-        f"already so, {text}: nothing was written", manifest_change(plane, work.snapshot, work.plan),
-        settings=settled(plane, work.after), findings=findings, verification=verification, receipt=proof.receipt,
+        work.command,
+        Outcome.NEGATIVE if verification.holds is False else Outcome.UNCHANGED,
+        f"already so, {text}: nothing was written",
+        manifest_change(plane, work.snapshot, work.plan),
+        settings=settled(plane, work.after),
+        findings=findings,
+        verification=verification,
+        receipt=proof.receipt,
         next_steps=("auditctl status",) if verification.holds is False else (),
     )
 
@@ -65,15 +88,28 @@ def manifest_change(plane: ControlPlane, snapshot: Snapshot, plan: Plan) -> Mani
     """The manifest's part of a report."""
     after = plan.after.encode() if plan.changes else snapshot.content
     return ManifestChange(
-        str(plane.manifest_path), snapshot.sha256, sha256(after), plan.diff(str(plane.manifest_path)) if plan.changes else "",
-        tuple(plan.patch), tuple(edit.reason for edit in plan.edits),
+        str(plane.manifest_path),
+        snapshot.sha256,
+        sha256(after),
+        plan.diff(str(plane.manifest_path)) if plan.changes else "",
+        tuple(plan.patch),
+        tuple(edit.reason for edit in plan.edits),
     )
+
+
+def changed_flags(before: Manifest, after: Manifest) -> tuple[str, ...]:
+    """The audit flags that differ, one word each, for the history."""
+    old, new = before.audit_flags, after.audit_flags
+    changed = [f"--{name}={value}" for name, value in sorted(new.items()) if old.get(name) != value]
+    return (*changed, *(f"without --{name}" for name in sorted(old) if name not in new))
 
 
 def settled(plane: ControlPlane, manifest: Manifest) -> Settled:
     """What a manifest sets, and where its audit files are."""
     return Settled(
-        dict(sorted(manifest.audit_flags.items())), _file(plane, manifest, POLICY_FLAG), _file(plane, manifest, LOG_FLAG),
+        dict(sorted(manifest.audit_flags.items())),
+        _file(plane, manifest, POLICY_FLAG),
+        _file(plane, manifest, LOG_FLAG),
         _file(plane, manifest, WEBHOOK_FLAG),
     )
 
@@ -110,6 +146,7 @@ def _next_steps(plane: ControlPlane, work: Work, performed: Performed) -> tuple[
         return ("kubeadm upgrade writes the manifest anew from kubeadm-config: take the audit settings out there too",)
     log = preflight.host_of(plane.root, work.after, LOG_FLAG)
     look = (f"tail -f {log}",) if log is not None else ()
-    return (*look, "kubeadm upgrade writes the manifest anew from kubeadm-config: put these settings there too, or they will be lost")
-
-
+    return (
+        *look,
+        "kubeadm upgrade writes the manifest anew from kubeadm-config: put these settings there too, or they will be lost",
+    )

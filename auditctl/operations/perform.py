@@ -62,12 +62,17 @@ class _Performance:
         drain, findings = _drain(how, before, endpoint, credentials)
         manifest = FileEdit(Role.MANIFEST, plane.manifest_path, work.snapshot, work.new_text)
         change = changes.begin(
-            plane.state, plane.root, plane.clock, (*work.edits, manifest), command=work.command, who=who(),
-            summary=work.summary, directories=work.directories, undoes=work.undoes,
+            plane.state,
+            plane.root,
+            plane.clock,
+            (*work.edits, manifest),
+            command=work.command,
+            who=who(),
+            summary=work.summary,
+            directories=work.directories,
+            undoes=work.undoes,
         )
-        return cls(
-            session, work, how, change, endpoint, credentials, before, Old.hold(before), drain, findings, began
-        )
+        return cls(session, work, how, change, endpoint, credentials, before, Old.hold(before), drain, findings, began)
 
     def run(self) -> Performed:
         plane = self.session.plane
@@ -81,7 +86,9 @@ class _Performance:
             if self.old is not None:
                 self.old.release()
         if plane.root.is_host:
-            record(f"change {self.change.journal.id}: {self.work.command}: {performed.outcome.value}: {self.work.summary}")
+            record(
+                f"change {self.change.journal.id}: {self.work.command}: {performed.outcome.value}: {self.work.summary}"
+            )
         return performed
 
     def _prove_or_undo(self, watch: Watch) -> Performed:
@@ -144,7 +151,9 @@ class _Performance:
             self.change.mark(Step.UNDOING)
             self.change.mark(Step.STRANDED, "--no-rollback")
             return self._performed(
-                Outcome.STRANDED, failure=f"{failure}; left as it is (--no-rollback)", checks=checks,
+                Outcome.STRANDED,
+                failure=f"{failure}; left as it is (--no-rollback)",
+                checks=checks,
                 next_steps=(f"auditctl rollback {self.change.journal.id}",),
             )
         plane.progress.step(f"{failure}; putting the node back")
@@ -162,7 +171,8 @@ class _Performance:
         self.change.mark(Step.STRANDED, _why(result))
         raise StrandedError(
             f"{failure}; put back, but the old configuration does not serve either: {_why(result)}; the saved manifest is {self.change.backup}",
-            check="not-serving", fix=f"ls -l {plane.manifest_path.parent} && tail -n 20 {plane.root.host('/var/log/pods')}/*kube-apiserver*/*/*.log",
+            check="not-serving",
+            fix=f"ls -l {plane.manifest_path.parent} && tail -n 20 {plane.root.host('/var/log/pods')}/*kube-apiserver*/*/*.log",
         )
 
     def _wait_for_the_old(self, back_at: float) -> Restarted | Failed:
@@ -184,11 +194,15 @@ class _Performance:
     def _unproved(self) -> Performed:
         self.change.mark(Step.UNPROVED, "--no-wait")
         check = Check("restarted", Status.UNKNOWN, "not waited for (--no-wait)")
-        return self._performed(Outcome.CHANGED, checks=(check,), timings=self._timings(None), next_steps=("auditctl verify",))
+        return self._performed(
+            Outcome.CHANGED, checks=(check,), timings=self._timings(None), next_steps=("auditctl verify",)
+        )
 
     def _performed(self, outcome: Outcome, **fields: object) -> Performed:
         done = Performed(
-            outcome, ChangeRecord(self.change.journal.id, str(self.change.backup)), findings=self.findings,
+            outcome,
+            ChangeRecord(self.change.journal.id, str(self.change.backup)),
+            findings=self.findings,
             timings=self._timings(None),
         )
         return replace(done, **fields)  # type: ignore[arg-type]  # the fields of Performed, by name
@@ -197,13 +211,23 @@ class _Performance:
         total = self.session.plane.clock.monotonic() - self.began
         seconds = self.restarted.seconds if self.restarted else None
         outage = self.restarted.outage if self.restarted else None
-        return Timings(*(None if value is None else round(value, 3) for value in (self.edited, seconds, outage, verify, total)))
+        return Timings(
+            *(None if value is None else round(value, 3) for value in (self.edited, seconds, outage, verify, total))
+        )
 
 
 def _restart_checks(result: Restarted, endpoint: Endpoint) -> tuple[Check, ...]:
     return (
-        Check("restarted", Status.PASSED, f"process {result.process.pid} was started after the change, with the manifest's command line"),
-        Check("ready", Status.PASSED, f"{endpoint}/readyz answers 200, {result.seconds:.1f} s after the change (outage {result.outage:.1f} s)"),
+        Check(
+            "restarted",
+            Status.PASSED,
+            f"process {result.process.pid} was started after the change, with the manifest's command line",
+        ),
+        Check(
+            "ready",
+            Status.PASSED,
+            f"{endpoint}/readyz answers 200, {result.seconds:.1f} s after the change (outage {result.outage:.1f} s)",
+        ),
     )
 
 

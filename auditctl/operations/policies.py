@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from auditctl.errors import PolicyError, RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.pod import Manifest
 from auditctl.node import files
+from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.work import How
 from auditctl.policy.load import load
 from auditctl.policy.types import Policy
@@ -30,9 +32,13 @@ class Chosen:
     findings: tuple[Finding, ...] = ()
 
 
-def version_of(manifest: Manifest) -> tuple[int, int]:
-    """The server's minor version from the image tag, else the newest that we know."""
-    return manifest.version[:2] if manifest.version else NEWEST
+def version_of(plane: ControlPlane, manifest: Manifest, *, live: bool) -> tuple[int, int]:
+    """The running server's minor version, else that of the image tag, else the newest that we know."""
+    running = None
+    if live:
+        with suppress(RefusedError):
+            running = plane.endpoint(manifest).version()
+    return running or (manifest.version[:2] if manifest.version else NEWEST)
 
 
 def fetch(name: str) -> tuple[str, bytes]:
@@ -46,7 +52,8 @@ def fetch(name: str) -> tuple[str, bytes]:
             return name, facts.policy_text(name).encode()
         if not Path(name).exists():
             raise RefusedError(
-                f"{name}: neither a file nor a shipped policy; nothing was changed", check="policy-missing",
+                f"{name}: neither a file nor a shipped policy; nothing was changed",
+                check="policy-missing",
                 fix=f"name a file, or one of: {', '.join(facts.policy_names())}",
             )
     return name, files.read_following(Path(name), "policy")
@@ -65,7 +72,9 @@ def judge(source: str, raw: bytes, version: tuple[int, int], how: How) -> Chosen
         findings = findings or (Finding("policy", Severity.ERROR, loaded.error, file=source),)
         raise PolicyError(
             f"{source}: kube-apiserver {version[0]}.{version[1]} would refuse this policy: {loaded.error}; nothing was changed",
-            check="policy", fix="correct the lines named above, then run the command again", findings=findings,
+            check="policy",
+            fix="correct the lines named above, then run the command again",
+            findings=findings,
         )
     return Chosen(source, raw, loaded.policy, weigh(findings, how, source))
 
@@ -78,7 +87,8 @@ def weigh(findings: Iterable[Finding], how: How, what: str = "") -> tuple[Findin
     """
     weighed = tuple(
         replace(finding, severity=Severity.WARNING)
-        if finding.severity is Severity.ERROR and finding.check in how.allow else finding
+        if finding.severity is Severity.ERROR and finding.check in how.allow
+        else finding
         for finding in findings
     )
     refusing = {Severity.ERROR, Severity.WARNING} if how.strict else {Severity.ERROR}
@@ -89,8 +99,10 @@ def weigh(findings: Iterable[Finding], how: How, what: str = "") -> tuple[Findin
     prefix = f"{what}:{first.line}:{first.column}: " if what and first.line else ""
     more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
     raise RefusedError(
-        f"{prefix}{f'{first.path}: ' if first.path else ''}{first.message}{more}; nothing was changed", check=first.check,
-        fix=first.fix, findings=weighed,
+        f"{prefix}{f'{first.path}: ' if first.path else ''}{first.message}{more}; nothing was changed",
+        check=first.check,
+        fix=first.fix,
+        findings=weighed,
     )
 
 

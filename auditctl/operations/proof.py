@@ -59,11 +59,17 @@ def findings(planned: Plan) -> Iterator[Finding]:
     """What the choice tells before the edit."""
     if planned.unprovable:
         yield Finding(
-            "no-receipt", Severity.ERROR, "no request that auditctl may send would be recorded by this policy, so nothing could be proved",
+            "no-receipt",
+            Severity.ERROR,
+            "no request that auditctl may send would be recorded by this policy, so nothing could be proved",
             "add a rule that records reads of /version, or go without proof: --allow no-receipt",
         )
     elif planned.probe is not None and planned.probe.distinguishes is False and planned.log is not None:
-        yield Finding("receipt", Severity.INFO, "no request that auditctl may send tells the new policy from the old one; the receipt does not tell them apart")
+        yield Finding(
+            "receipt",
+            Severity.INFO,
+            "no request that auditctl may send tells the new policy from the old one; the receipt does not tell them apart",
+        )
 
 
 def prover(plane: ControlPlane, manifest: Manifest, planned: Plan) -> Callable[[Process], Proof]:
@@ -73,10 +79,23 @@ def prover(plane: ControlPlane, manifest: Manifest, planned: Plan) -> Callable[[
         from auditctl.node.receipt import Sought, obtain
 
         if planned.log is None or planned.probe is None:
-            return Proof((Check("receipt", Status.UNKNOWN, planned.unknown or "the policy records no request that auditctl may send"),))
+            return Proof(
+                (
+                    Check(
+                        "receipt",
+                        Status.UNKNOWN,
+                        planned.unknown or "the policy records no request that auditctl may send",
+                    ),
+                )
+            )
         plane.progress.step(f"asking {planned.probe} under Audit-ID {planned.nonce}")
         sought = Sought(
-            planned.probe, planned.policy, planned.log, plane.endpoint(manifest), plane.credentials(), _seconds(manifest)
+            planned.probe,
+            planned.policy,
+            planned.log,
+            plane.endpoint(manifest),
+            plane.credentials(),
+            _seconds(manifest),
         )
         found = obtain(sought, process, plane.clock, planned.nonce)
         return Proof(found.checks, found.receipt)

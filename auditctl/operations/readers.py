@@ -36,5 +36,7 @@ def grant(group: str | None, log: Path | None) -> tuple[Finding, ...]:
         let_group_read(log.parent, log_files(log), group_id(group))
     except OSError as error:
         text = f"--readers {group}: {log.parent}: {(error.strerror or str(error)).lower()}"
-        return (Finding("readers", Severity.WARNING, text, "mount the file system with ACLs, or copy the log elsewhere"),)
+        return (
+            Finding("readers", Severity.WARNING, text, "mount the file system with ACLs, or copy the log elsewhere"),
+        )
     return (Finding("readers", Severity.INFO, f"group {group} may read {log.parent}"),)

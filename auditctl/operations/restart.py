@@ -51,22 +51,34 @@ def _decide(plane: ControlPlane, how: How) -> tuple[Work, tuple[Finding, ...]]:
     if host is None:
         raise RefusedError(
             f"{plane.manifest_path}: no --{POLICY_FLAG} is set, so there is no policy to load; nothing was changed",
-            check="auditing-off", fix="auditctl enable --policy FILE",
+            check="auditing-off",
+            fix="auditctl enable --policy FILE",
         )
     on_disk = files.read(host, "policy")
-    chosen = policies.judge(str(host), on_disk.content, policies.version_of(manifest), how)
-    process = listener(manifest.secure_port) if checks.is_live(plane, how) else None
+    live = checks.is_live(plane, how)
+    version = policies.version_of(plane, manifest, live=live and not how.dry_run)
+    chosen = policies.judge(str(host), on_disk.content, version, how)
+    process = listener(manifest.secure_port) if live else None
     last_good = _last_good(plane)
     plan, kind = _plan(manifest, on_disk)
     after = plane.parse(plan.after.encode()) if plan.changes else manifest
     before_policy = load(last_good).policy if last_good is not None else None
     planned = proof.plan(plane, after, chosen.policy, before_policy)
     found = (
-        *checks.before_edit(plane, manifest, after, (), process, how), *proof.findings(planned), *_no_way_back(last_good),
+        *checks.before_edit(plane, manifest, after, (), process, how),
+        *proof.findings(planned),
+        *_no_way_back(last_good),
     )
     edits = _fall_back(host, on_disk, last_good)
     work = Work(
-        "restart", f"load {host} anew", snapshot, manifest, after, plan, edits, restart=kind,
+        "restart",
+        f"load {host} anew",
+        snapshot,
+        manifest,
+        after,
+        plan,
+        edits,
+        restart=kind,
         prove=proof.prover(plane, after, planned),
     )
     return work, (*chosen.findings, *weigh(found, how))
@@ -75,7 +87,11 @@ def _decide(plane: ControlPlane, how: How) -> tuple[Work, tuple[Finding, ...]]:
 def _plan(manifest: Manifest, on_disk: Snapshot) -> tuple[Plan, Restart]:
     """By our annotation where that changes; where it names this very policy already, in place."""
     plan = plan_annotation(manifest, on_disk.sha256)
-    return (plan, Restart.REPLACE_POD) if manifest.annotations.get(POLICY_ANNOTATION) != on_disk.sha256 else (plan, Restart.IN_PLACE)
+    return (
+        (plan, Restart.REPLACE_POD)
+        if manifest.annotations.get(POLICY_ANNOTATION) != on_disk.sha256
+        else (plan, Restart.IN_PLACE)
+    )
 
 
 def _last_good(plane: ControlPlane) -> bytes | None:

@@ -14,13 +14,12 @@ from auditctl.node import files, preflight
 from auditctl.node.change import FileEdit
 from auditctl.node.journal import FileRecord, Journal, Role, standing_changes
 from auditctl.node.process import Process, listener
-from auditctl.operations import checks, proof
+from auditctl.operations import checks, policies, proof
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.outcome import dry_run_report, performed_report
 from auditctl.operations.policies import weigh
 from auditctl.operations.session import check_places, session
 from auditctl.operations.work import How, Proof, Restart, Work, nothing_more
-from auditctl.policy.load import load
 from auditctl.policy.types import Policy
 from auditctl.report import Report
 from auditctl.settings import POLICY_FLAG
@@ -55,8 +54,16 @@ def _decide(plane: ControlPlane, change_id: str | None, how: How) -> tuple[Work,
     found = weigh((*left, *checks.before_edit(plane, before, after, roles, process, how)), how)
     ids = tuple(journal.id for journal in undone)
     work = Work(
-        "rollback", f"undo {', '.join(ids)}", snapshot, before, after, plan, edits,
-        restart=_restart(plan, edits), undoes=ids, prove=_prover(plane, after, edits),
+        "rollback",
+        f"undo {', '.join(ids)}",
+        snapshot,
+        before,
+        after,
+        plan,
+        edits,
+        restart=_restart(plan, edits),
+        undoes=ids,
+        prove=_prover(plane, after, edits, how),
     )
     return work, found
 
@@ -71,10 +78,11 @@ def _chosen(plane: ControlPlane, change_id: str | None) -> list[Journal]:
         return [stack[-1]]
     if change_id not in ids:
         raise RefusedError(
-            f"{change_id}: no such change is left to undo on this node; nothing was changed", check="no-change",
+            f"{change_id}: no such change is left to undo on this node; nothing was changed",
+            check="no-change",
             fix=f"choose one of: {', '.join(ids)} (auditctl history)",
         )
-    return stack[ids.index(change_id):][::-1]
+    return stack[ids.index(change_id) :][::-1]
 
 
 def _manifest_before(plane: ControlPlane, undone: list[Journal], text: str, digest: str) -> str:
@@ -103,7 +111,13 @@ def _files_before(plane: ControlPlane, undone: list[Journal]) -> tuple[tuple[Fil
         there = files.read_if_there(path, newest.role.value)
         digest = there.sha256 if there else None
         if digest not in (newest.after, newest.before):
-            left.append(Finding("changed-meanwhile", Severity.WARNING, f"{path} was changed by somebody else since, so it is left alone"))
+            left.append(
+                Finding(
+                    "changed-meanwhile",
+                    Severity.WARNING,
+                    f"{path} was changed by somebody else since, so it is left alone",
+                )
+            )
         elif digest != (files.sha256(oldest_before) if oldest_before is not None else None):
             edits.append(FileEdit(newest.role, path, there, oldest_before, removed_last=oldest_before is None))
     return tuple(edits), tuple(left)
@@ -141,12 +155,20 @@ class _Prover:
         return proof.prover(self.plane, self.manifest, planned)(process)
 
 
-def _prover(plane: ControlPlane, after: Manifest, edits: tuple[FileEdit, ...]) -> Callable[[Process], Proof]:
+def _prover(plane: ControlPlane, after: Manifest, edits: tuple[FileEdit, ...], how: How) -> Callable[[Process], Proof]:
+    """How the old configuration is proved.
+
+    Raises:
+        PolicyError: its policy would be refused by the server (it had been edited in place since it was loaded).
+    """
     host = preflight.host_of(plane.root, after, POLICY_FLAG)
     if host is None:
         return nothing_more
     raw = next((edit.after for edit in edits if edit.path == host), None)
     if raw is None and host.is_file():
         raw = files.read_following(host, "policy")
-    policy = load(raw).policy if raw is not None else None
-    return _Prover(plane, after, policy) if policy is not None else nothing_more
+    if raw is None:
+        return nothing_more
+    return _Prover(
+        plane, after, policies.judge(str(host), raw, policies.version_of(plane, after, live=False), how).policy
+    )

@@ -50,7 +50,9 @@ def check_places(plane: ControlPlane) -> None:
     Raises:
         RefusedError: with every such finding.
     """
-    files.read(plane.manifest_path, "manifest")  # its absence is told first: the wrong --rootfs is likelier than the wrong user
+    files.read(
+        plane.manifest_path, "manifest"
+    )  # its absence is told first: the wrong --rootfs is likelier than the wrong user
     found = [
         *preflight.misplaced_state(plane.root, plane.manifest_path, plane.state.path),
         *preflight.unwritable(plane.manifest_path, plane.state.path),
@@ -64,9 +66,17 @@ def recover_all(plane: ControlPlane, interrupted: Callable[[], bool]) -> tuple[F
     """Finish or undo every interrupted change of this node, the newest first; say so loudly."""
     told = []
     for journal in reversed(plane.state.open_changes()):
-        plane.progress.step(f"change {journal.id} ({journal.command}) was interrupted at {journal.step.value}: recovering")
+        plane.progress.step(
+            f"change {journal.id} ({journal.command}) was interrupted at {journal.step.value}: recovering"
+        )
         outcome = _recover(plane, journal, interrupted)
-        told.append(Finding("interrupted-change", Severity.WARNING, f"change {journal.id} ({journal.command}, {journal.started}) had been interrupted: {outcome}"))
+        told.append(
+            Finding(
+                "interrupted-change",
+                Severity.WARNING,
+                f"change {journal.id} ({journal.command}, {journal.started}) had been interrupted: {outcome}",
+            )
+        )
     return tuple(told)
 
 
@@ -114,7 +124,8 @@ def _confirm(plane: ControlPlane, change: Change, text: str, interrupted: Callab
         return f"{text}; whether it serves is not known"
     change.mark(Step.STRANDED, "put back; serving not confirmed")
     raise StrandedError(
-        f"change {change.journal.id}: {text}, but the API server does not serve with it", check="not-serving",
+        f"change {change.journal.id}: {text}, but the API server does not serve with it",
+        check="not-serving",
         fix=f"look at {plane.root.host('/var/log/pods')} and the kubelet's log; the saved manifest is {change.backup}",
     )
 
@@ -124,8 +135,11 @@ def serves(plane: ControlPlane, manifest: Manifest, renamed_at: float | None, in
     from auditctl.node.restart import Expected, Restarted, Watch
 
     expected = Expected(
-        manifest.command, renamed_at if renamed_at is not None else plane.clock.boot(), plane.endpoint(manifest),
-        plane.credentials(), may_be_before=renamed_at is None,
+        manifest.command,
+        renamed_at if renamed_at is not None else plane.clock.boot(),
+        plane.endpoint(manifest),
+        plane.credentials(),
+        may_be_before=renamed_at is None,
     )
     # one that nobody starts is not waited for long: a lab folder, a node whose kubelet is stopped
     watch = Watch.begin(plane.root, manifest, plane.clock, plane.progress.waiting)
@@ -138,4 +152,3 @@ def _renamed_at(plane: ControlPlane, journal: Journal) -> float:
     at = next((at for step, at, _ in journal.steps if step == Step.REPLACING.value), journal.started)
     age = plane.clock.utc() - datetime.fromisoformat(at)
     return plane.clock.boot() - age.total_seconds()
-

@@ -15,8 +15,10 @@ from auditctl.manifest.pod import Manifest
 from auditctl.node import files, preflight
 from auditctl.node.loaded import loaded_file
 from auditctl.node.process import Process, listener
+from auditctl.operations import policies
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.outcome import settled
+from auditctl.operations.work import How
 from auditctl.report import ManifestChange, Outcome, Report
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
 
@@ -50,9 +52,14 @@ def status(plane: ControlPlane) -> Report:
     state = "on" if seen.enabled else "off"
     summary = f"auditing is {state}" + (f"; {len(bad)} finding{'' if len(bad) == 1 else 's'}" if bad else "")
     return Report(
-        "status", Outcome.NEGATIVE if bad else Outcome.UNCHANGED, summary,
-        ManifestChange(str(plane.manifest_path), snapshot.sha256, snapshot.sha256), settings=settled(plane, manifest),
-        findings=findings, lines=tuple(_lines(plane, seen)), details={"status": _details(seen)},
+        "status",
+        Outcome.NEGATIVE if bad else Outcome.UNCHANGED,
+        summary,
+        ManifestChange(str(plane.manifest_path), snapshot.sha256, snapshot.sha256),
+        settings=settled(plane, manifest),
+        findings=findings,
+        lines=tuple(_lines(plane, seen)),
+        details={"status": _details(seen)},
     )
 
 
@@ -61,29 +68,60 @@ def _look(plane: ControlPlane, manifest: Manifest) -> _Seen:
     path = manifest.flag(POLICY_FLAG)
     loaded = loaded_file(process, plane.root, manifest, path) if process is not None and path else None
     return _Seen(
-        manifest, process, preflight.host_of(plane.root, manifest, POLICY_FLAG),
-        files.sha256(loaded) if loaded is not None else None, preflight.host_of(plane.root, manifest, LOG_FLAG),
+        manifest,
+        process,
+        preflight.host_of(plane.root, manifest, POLICY_FLAG),
+        files.sha256(loaded) if loaded is not None else None,
+        preflight.host_of(plane.root, manifest, LOG_FLAG),
     )
 
 
 def _findings(plane: ControlPlane, seen: _Seen) -> Iterator[Finding]:
     if seen.process is None:
-        yield _warning("apiserver-ready", f"no kube-apiserver that we can see listens on port {seen.manifest.secure_port}", "auditctl doctor")
+        yield _warning(
+            "apiserver-ready",
+            f"no kube-apiserver that we can see listens on port {seen.manifest.secure_port}",
+            "auditctl doctor",
+        )
     elif not seen.process.runs(seen.manifest.command):
-        yield _warning("drift", f"process {seen.process.pid} was not started with the manifest's command line", "auditctl restart")
+        yield _warning(
+            "drift", f"process {seen.process.pid} was not started with the manifest's command line", "auditctl restart"
+        )
     if seen.enabled and seen.process is not None and seen.policy is not None and seen.loaded is None:
         text = f"{seen.policy} was touched after the API server had started; what it loaded is not known"
         yield _warning("policy-not-loaded", text, "auditctl restart")
     if seen.policy is not None and not seen.policy.is_file():
-        yield _warning("policy-missing", f"{seen.policy} is not there: the next start of the API server fails", "auditctl enable --policy FILE")
+        yield _warning(
+            "policy-missing",
+            f"{seen.policy} is not there: the next start of the API server fails",
+            "auditctl enable --policy FILE",
+        )
+    if seen.policy is not None and seen.policy.is_file():
+        yield from _policy_findings(plane, seen.manifest, seen.policy)
     if seen.manifest.flag(POLICY_FLAG) and not seen.enabled:
-        yield _warning("no-backend", "a policy is set, but neither a log nor a webhook: nothing is recorded", "auditctl enable")
+        yield _warning(
+            "no-backend", "a policy is set, but neither a log nor a webhook: nothing is recorded", "auditctl enable"
+        )
     if seen.manifest.flag(LOG_FLAG) and not seen.manifest.flag(POLICY_FLAG):
         yield _warning("no-policy", "a log is set, but no policy: nothing is recorded", "auditctl enable")
     yield from preflight.stray_manifests(plane.manifest_path, seen.manifest)
     with suppress(OSError):
         for journal in plane.state.open_changes():
-            yield _warning("interrupted-change", f"change {journal.id} ({journal.command}) was interrupted at {journal.step.value}", "auditctl recover")
+            yield _warning(
+                "interrupted-change",
+                f"change {journal.id} ({journal.command}) was interrupted at {journal.step.value}",
+                "auditctl recover",
+            )
+
+
+def _policy_findings(plane: ControlPlane, manifest: Manifest, policy: Path) -> Iterator[Finding]:
+    """What the next start of the API server would say of the policy on disk."""
+    version = policies.version_of(plane, manifest, live=False)
+    try:
+        policies.judge(str(policy), files.read_following(policy, "policy"), version, How())
+    except RefusedError as error:
+        text = str(error).removesuffix("; nothing was changed")
+        yield Finding("policy", Severity.ERROR, text, "repair it, then: auditctl restart", file=str(policy))
 
 
 def _warning(check: str, message: str, fix: str) -> Finding:
@@ -94,7 +132,9 @@ def _lines(plane: ControlPlane, seen: _Seen) -> Iterator[str]:
     for name, value in sorted(seen.manifest.audit_flags.items()):
         yield f"  --{name}={value}"
     if seen.policy is not None:
-        loaded = "loaded by the running process" if seen.loaded == files.digest(seen.policy) else "not known to be loaded"
+        loaded = (
+            "loaded by the running process" if seen.loaded == files.digest(seen.policy) else "not known to be loaded"
+        )
         yield f"policy   {seen.policy} ({loaded})"
     if seen.log is not None:
         yield f"log      {seen.log} ({_log_text(seen.log)})"
@@ -122,7 +162,13 @@ def _details(seen: _Seen) -> dict[str, Any]:
             log = {"path": str(seen.log), "bytes": found.st_size, "modified": found.st_mtime}
     return {
         "enabled": seen.enabled,
-        "process": {"pid": process.pid, "flags": [flag for flag in process.flags if "audit" in flag], "matchesManifest": process.runs(seen.manifest.command)} if process else None,
+        "process": {
+            "pid": process.pid,
+            "flags": [flag for flag in process.flags if "audit" in flag],
+            "matchesManifest": process.runs(seen.manifest.command),
+        }
+        if process
+        else None,
         "policy": {"onDiskSha256": on_disk, "loadedSha256": seen.loaded} if seen.policy is not None else None,
         "log": log,
     }

@@ -16,7 +16,7 @@ from auditctl.node.process import Process, listener
 from auditctl.operations import policies, proof
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.outcome import settled
-from auditctl.operations.work import How
+from auditctl.operations.work import How, Proof
 from auditctl.policy.compare import first_difference
 from auditctl.policy.evaluate import evaluate
 from auditctl.policy.load import load
@@ -61,7 +61,7 @@ def verify(plane: ControlPlane, wanted: Wanted) -> Report:
     snapshot, manifest = plane.read_manifest()
     process = listener(manifest.secure_port)
     loaded = _loaded(plane, manifest, process)
-    done = proof.Proof()
+    done = Proof()
     state = tuple(_state(manifest, process))
     if all(check.status is not Status.FAILED for check in state) and process is not None and loaded.policy is not None:
         planned = proof.plan(plane, manifest, loaded.policy, None)
@@ -69,9 +69,14 @@ def verify(plane: ControlPlane, wanted: Wanted) -> Report:
     verification = Verification((*state, *done.checks, *_graded(plane, manifest, process, loaded, wanted)))
     summary = _summary(verification)
     return Report(
-        "verify", Outcome.NEGATIVE if verification.holds is False else Outcome.UNCHANGED, summary,
-        ManifestChange(str(plane.manifest_path), snapshot.sha256, snapshot.sha256), settings=settled(plane, manifest),
-        findings=_not_loaded(loaded, process), verification=verification, receipt=done.receipt,
+        "verify",
+        Outcome.NEGATIVE if verification.holds is False else Outcome.UNCHANGED,
+        summary,
+        ManifestChange(str(plane.manifest_path), snapshot.sha256, snapshot.sha256),
+        settings=settled(plane, manifest),
+        findings=_not_loaded(loaded, process),
+        verification=verification,
+        receipt=done.receipt,
         next_steps=("auditctl status",) if verification.holds is False else (),
     )
 
@@ -89,9 +94,15 @@ def _summary(verification: Verification) -> str:
 def _state(manifest: Manifest, process: Process | None) -> Iterator[Check]:
     """Is auditing on in the manifest, and does the process run with it?"""
     on = manifest.flag(POLICY_FLAG) and (manifest.flag(LOG_FLAG) or manifest.flag(WEBHOOK_FLAG))
-    yield Check("enabled", Status.PASSED if on else Status.FAILED, "the manifest sets a policy and a backend" if on else "the manifest does not switch auditing on")
+    yield Check(
+        "enabled",
+        Status.PASSED if on else Status.FAILED,
+        "the manifest sets a policy and a backend" if on else "the manifest does not switch auditing on",
+    )
     if process is None:
-        yield Check("process", Status.FAILED, f"no kube-apiserver of this machine listens on port {manifest.secure_port}")
+        yield Check(
+            "process", Status.FAILED, f"no kube-apiserver of this machine listens on port {manifest.secure_port}"
+        )
     elif process.runs(manifest.command):
         yield Check("process", Status.PASSED, f"process {process.pid} was started with the manifest's command line")
     else:
@@ -108,7 +119,9 @@ def _loaded(plane: ControlPlane, manifest: Manifest, process: Process | None) ->
         raw = files.read_following(host, "policy") if host is not None else None
     except RefusedError:
         raw = None
-    return _Loaded(load(raw, policies.version_of(manifest)).policy if raw is not None else None, known=False)
+    return _Loaded(
+        load(raw, policies.version_of(plane, manifest, live=False)).policy if raw is not None else None, known=False
+    )
 
 
 def _not_loaded(loaded: _Loaded, process: Process | None) -> tuple[Finding, ...]:
@@ -118,24 +131,28 @@ def _not_loaded(loaded: _Loaded, process: Process | None) -> tuple[Finding, ...]
     return (Finding("policy-not-loaded", Severity.WARNING, text, "auditctl restart"),)
 
 
-def _graded(plane: ControlPlane, manifest: Manifest, process: Process | None, loaded: _Loaded, wanted: Wanted) -> Iterator[Check]:
+def _graded(
+    plane: ControlPlane, manifest: Manifest, process: Process | None, loaded: _Loaded, wanted: Wanted
+) -> Iterator[Check]:
     for path in wanted.policies:
-        yield _same_policy(path, manifest, loaded)
+        yield _same_policy(path, policies.version_of(plane, manifest, live=False), loaded)
     for name, value in wanted.flags:
         yield _flag(name, value, manifest, process)
     for request, level in wanted.expectations:
         yield _decision(request, level, loaded)
 
 
-def _same_policy(path: Path, manifest: Manifest, loaded: _Loaded) -> Check:
-    chosen = policies.judge(str(path), files.read_following(path, "policy"), policies.version_of(manifest), How())
+def _same_policy(path: Path, version: tuple[int, int], loaded: _Loaded) -> Check:
+    chosen = policies.judge(str(path), files.read_following(path, "policy"), version, How())
     if loaded.policy is None:
         return Check("policy", Status.FAILED, f"no policy is loaded, so not that of {path}")
     difference = first_difference(loaded.policy, chosen.policy)
     if difference is not None:
         return Check("policy", Status.FAILED, f"the loaded policy decides otherwise than {path}: {difference}")
     status = Status.PASSED if loaded.known else Status.UNKNOWN
-    return Check("policy", status, f"{'the loaded policy' if loaded.known else 'the policy on disk'} decides the same as {path}")
+    return Check(
+        "policy", status, f"{'the loaded policy' if loaded.known else 'the policy on disk'} decides the same as {path}"
+    )
 
 
 def _flag(name: str, value: str, manifest: Manifest, process: Process | None) -> Check:
@@ -148,7 +165,11 @@ def _flag(name: str, value: str, manifest: Manifest, process: Process | None) ->
     if process is None:
         return Check(f"flag {name}", Status.FAILED, "no API server runs")
     status = Status.PASSED if effective == value else Status.FAILED
-    return Check(f"flag {name}", status, f"--{name} is {effective} ({where})" + ("" if status is Status.PASSED else f", not {value}"))
+    return Check(
+        f"flag {name}",
+        status,
+        f"--{name} is {effective} ({where})" + ("" if status is Status.PASSED else f", not {value}"),
+    )
 
 
 def _decision(request: str, level: Level, loaded: _Loaded) -> Check:
@@ -158,7 +179,9 @@ def _decision(request: str, level: Level, loaded: _Loaded) -> Check:
     by = f"rule {decision.rule}" if decision.rule >= 0 else "no rule"
     if decision.level is not level:
         return Check(f"expect {request}", Status.FAILED, f"{decision.level.value} ({by}), not {level.value}")
-    return Check(f"expect {request}", Status.PASSED if loaded.known else Status.UNKNOWN, f"{decision.level.value} ({by})")
+    return Check(
+        f"expect {request}", Status.PASSED if loaded.known else Status.UNKNOWN, f"{decision.level.value} ({by})"
+    )
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -175,5 +198,9 @@ def _expectation(text: str) -> tuple[str, Level]:
         if arrow:
             return request.strip(), Level(level.strip())
     except (ValueError, RefusedError) as error:
-        raise UsageError(f"--expect {text!r}: {error}", fix="write 'REQUEST -> LEVEL', as in 'get secrets in prod -> Metadata'") from error
-    raise UsageError(f"--expect {text!r}: no '->' in it", fix="write 'REQUEST -> LEVEL', as in 'get secrets in prod -> Metadata'")
+        raise UsageError(
+            f"--expect {text!r}: {error}", fix="write 'REQUEST -> LEVEL', as in 'get secrets in prod -> Metadata'"
+        ) from error
+    raise UsageError(
+        f"--expect {text!r}: no '->' in it", fix="write 'REQUEST -> LEVEL', as in 'get secrets in prod -> Metadata'"
+    )

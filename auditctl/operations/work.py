@@ -20,8 +20,16 @@ if TYPE_CHECKING:
 
 # Checks that `--allow` can turn from an error into a warning (contract, enable).
 ALLOWED_CHECKS = (
-    "dropped-fields", "webhook-reachable", "blocking-strict", "foreign-manager", "stray-manifests", "apiserver-ready",
-    "no-receipt", "shared-log-directory", "other-control-planes", "single-file-log",
+    "dropped-fields",
+    "webhook-reachable",
+    "blocking-strict",
+    "foreign-manager",
+    "stray-manifests",
+    "apiserver-ready",
+    "no-receipt",
+    "shared-log-directory",
+    "other-control-planes",
+    "single-file-log",
 )
 
 

@@ -76,8 +76,11 @@ class _Vocabulary:
         names = _unique(name for rule in rules for name in rule.users)
         groups = _unique(group for rule in rules for group in rule.user_groups)
         return cls(
-            (*_users((*names, _FRESH), groups), None), _unique((*(verb for rule in rules for verb in rule.verbs), *_VERBS)),
-            _unique((*(entry for rule in rules for entry in rule.resources), GroupResources(_FRESH), GroupResources(""))),
+            (*_users((*names, _FRESH), groups), None),
+            _unique((*(verb for rule in rules for verb in rule.verbs), *_VERBS)),
+            _unique(
+                (*(entry for rule in rules for entry in rule.resources), GroupResources(_FRESH), GroupResources(""))
+            ),
             _unique((*(namespace for rule in rules for namespace in rule.namespaces), "", _FRESH)),
             _unique((*(url for rule in rules for url in rule.non_resource_urls), f"/{_FRESH}")),
         )
@@ -92,10 +95,16 @@ def _resource_requests(rule: PolicyRule | None, words: _Vocabulary) -> Iterator[
     if rule is not None and rule.non_resource_urls:
         return
     targets = _unique(
-        target for entry in (rule.resources if rule and rule.resources else words.entries) for target in _targets(entry, words)
+        target
+        for entry in (rule.resources if rule and rule.resources else words.entries)
+        for target in _targets(entry, words)
     )
-    axes = (_matching(rule, words), rule.verbs if rule and rule.verbs else words.verbs, targets,
-            rule.namespaces if rule and rule.namespaces else words.namespaces)
+    axes = (
+        _matching(rule, words),
+        rule.verbs if rule and rule.verbs else words.verbs,
+        targets,
+        rule.namespaces if rule and rule.namespaces else words.namespaces,
+    )
     for user, verb, (group, resource, subresource, name), namespace in product(*axes):
         yield Attributes(user, True, verb, group, "v1", namespace, resource, subresource, name, "")
 
@@ -104,7 +113,9 @@ def _url_requests(rule: PolicyRule | None, words: _Vocabulary) -> Iterator[Attri
     if rule is not None and (rule.resources or rule.namespaces):
         return
     patterns = rule.non_resource_urls if rule and rule.non_resource_urls else words.urls
-    paths = _unique(path for pattern in patterns for path in (pattern.rstrip("*"), pattern.rstrip("*") + _FRESH) if path)
+    paths = _unique(
+        path for pattern in patterns for path in (pattern.rstrip("*"), pattern.rstrip("*") + _FRESH) if path
+    )
     for user, verb, path in product(_matching(rule, words), rule.verbs if rule and rule.verbs else words.verbs, paths):
         yield Attributes(user, False, verb, "", "", "", "", "", "", path)
 
@@ -114,7 +125,8 @@ def _matching(rule: PolicyRule | None, words: _Vocabulary) -> tuple[User | None,
     if rule is None:
         return words.users
     return tuple(
-        user for user in words.users
+        user
+        for user in words.users
         if (not rule.users or (user is not None and user.name in rule.users))
         and (not rule.user_groups or (user is not None and set(rule.user_groups) & set(user.groups)))
     )
@@ -122,7 +134,9 @@ def _matching(rule: PolicyRule | None, words: _Vocabulary) -> tuple[User | None,
 
 def _targets(entry: GroupResources, words: _Vocabulary) -> Iterator[tuple[str, str, str, str]]:
     """(group, resource, subresource, name) that an entry of a rule can match."""
-    groups = _unique(other.group for other in words.entries if other.group != "*") if entry.group == "*" else (entry.group,)
+    groups = (
+        _unique(other.group for other in words.entries if other.group != "*") if entry.group == "*" else (entry.group,)
+    )
     names = (*entry.resource_names, "", _FRESH)
     for group, pattern, name in product(groups, entry.resources or ("*",), names):
         resource, _, subresource = pattern.partition("/")

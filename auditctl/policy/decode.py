@@ -7,7 +7,10 @@ one left, elements that a shorter list cut off included.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import Enum
+from typing import assert_never
 
 from auditctl.policy.goyaml.quoting import quote
 from auditctl.policy.goyaml.values import Kind, Value
@@ -28,27 +31,30 @@ class Fault:
     column: int
 
 
+class Strictness(Enum):
+    """What only strict decoding minds, in the server's words."""
+
+    UNKNOWN = "unknown field"
+    DUPLICATE = "duplicate field"
+
+
 @dataclass(frozen=True, slots=True)
 class Stray:
-    """A field that is unknown, or there twice (``kind`` says so in the server's words)."""
+    """A field that is unknown or there twice. ``siblings`` are the names known beside it."""
 
-    kind: str
+    strictness: Strictness
     path: str
     line: int
     column: int
-    known: tuple[str, ...] = ()
+    siblings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.kind} {quote(self.path)}"
-
-
-UNKNOWN = "unknown field"
-DUPLICATE = "duplicate field"
+        return f"{self.strictness.value} {quote(self.path)}"
 
 
 @dataclass(slots=True)
 class Elements:
-    """A Go slice: ``length`` of the items count, those behind are what a longer list left."""
+    """A Go slice: the first ``length`` items count, those behind them are what a longer list left."""
 
     items: list[Shape] = field(default_factory=list)
     length: int = 0
@@ -72,15 +78,13 @@ class Decoded:
 
 
 def decode(value: Value, schema: Struct) -> Decoded:
-    """``value`` as a ``schema``. Null decodes to nothing at all."""
+    """``value`` as a ``schema``. Null decodes to nothing at all; nothing is raised."""
     decoder = _Decoder()
-    fields: Fields = {}
     try:
-        decoder.store(schema, value, fields, "", ("", ""))
+        decoder.store(schema, value, decoder.decoded.fields, _Context())
     except _AbortError as abort:
-        # it aborts the decoding, and replaces what was found before
+        # a type's own complaint ends the decoding, and is told instead of what was found before
         decoder.decoded.faults.insert(0, abort.fault)
-    decoder.decoded.fields = fields
     return decoder.decoded
 
 
@@ -88,3 +92,159 @@ class _AbortError(Exception):
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault.text)
         self.fault = fault
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """Where the decoder is: its own path, and the struct and fields that errors name (without indexes and map keys)."""
+
+    path: str = ""
+    struct: str = ""
+    names: str = ""
+
+    def within(self, struct: str, name: str) -> _Context:
+        return _Context(_child(self.path, name), struct, _child(self.names, name))
+
+    def at(self, suffix: str) -> _Context:
+        return _Context(self.path + suffix, self.struct, self.names)
+
+    def mismatch(self, value: Value, go_type: str, shown: str = "") -> Fault:
+        where = f"Go struct field {self.struct}.{self.names}" if self.struct else "Go value"
+        text = f"json: cannot unmarshal {shown or value.kind.value} into {where} of type {go_type}"
+        return Fault(text, self.path, value.line, value.column)
+
+
+def _child(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+class _Decoder:
+    def __init__(self) -> None:
+        self.decoded = Decoded()
+        self._seen_strays: set[tuple[Strictness, str]] = set()
+
+    def store(self, schema: Schema, value: Value, current: Shape, context: _Context) -> Shape:
+        """What ``current`` becomes when ``value`` is decoded into it."""
+        if context.path:
+            self.decoded.places[context.path] = (value.line, value.column)
+        match schema:
+            case Struct():
+                return self._struct(schema, value, current, context)
+            case ListOf():
+                return self._list(schema, value, current, context)
+            case MapOf():
+                return self._map(schema, value, current, context)
+            case Timestamp():
+                return self._timestamp(value, context)
+            case Anything():
+                return None
+            case Text() | Boolean() | Integer():
+                return self._scalar(schema, value, current, context)
+            case _:
+                assert_never(schema)
+
+    def _mismatch(self, value: Value, go_type: str, current: Shape, context: _Context, shown: str = "") -> Shape:
+        self.decoded.faults.append(context.mismatch(value, go_type, shown))
+        return current
+
+    def _scalar(self, schema: Text | Boolean | Integer, value: Value, current: Shape, context: _Context) -> Shape:
+        match schema, value.kind:
+            case Boolean(pointer=True), Kind.NULL:
+                return None
+            case _, Kind.NULL:
+                return current
+            case (Text(), Kind.STRING):
+                return value.text
+            case (Boolean(), Kind.BOOL):
+                return value.text == "true"
+            case (Integer(), Kind.NUMBER):
+                if _JSON_INTEGER.fullmatch(value.text) and is_int64(value.text):
+                    return int(value.text)
+                return self._mismatch(value, schema.go_type, current, context, f"number {value.text}")
+            case _:
+                return self._mismatch(value, schema.go_type, current, context)
+
+    def _timestamp(self, value: Value, context: _Context) -> Shape:
+        if value.kind is Kind.NULL:
+            return None
+        if value.kind is not Kind.STRING:
+            raise _AbortError(context.mismatch(value, "string"))
+        fault = timestamp_fault(value.text)
+        if fault:
+            raise _AbortError(Fault(fault, context.path, value.line, value.column))
+        return value.text
+
+    def _list(self, schema: ListOf, value: Value, current: Shape, context: _Context) -> Shape:
+        if value.kind is Kind.NULL:
+            return None
+        if value.kind is not Kind.ARRAY:
+            return self._mismatch(value, schema.go_type, current, context)
+        elements = current if isinstance(current, Elements) and value.items else Elements()
+        for index, item in enumerate(value.items):
+            if index == len(elements.items):
+                elements.items.append(_zero(schema.element))
+            at = context.at(f"[{index}]")
+            elements.items[index] = self.store(schema.element, item, elements.items[index], at)
+        elements.length = len(value.items)
+        return elements
+
+    def _map(self, schema: MapOf, value: Value, current: Shape, context: _Context) -> Shape:
+        if value.kind is Kind.NULL:
+            return None
+        if value.kind is not Kind.OBJECT:
+            return self._mismatch(value, schema.go_type, current, context)
+        fields = current if isinstance(current, dict) else {}
+        seen: set[str] = set()
+        for pair in value.pairs:
+            if pair.key in seen:
+                self._stray(Strictness.DUPLICATE, _child(context.path, pair.key), pair.line, pair.column)
+            seen.add(pair.key)
+            at = context.at(f".{pair.key}")
+            fields[pair.key] = self.store(schema.element, pair.value, _zero(schema.element), at)
+        return fields
+
+    def _struct(self, schema: Struct, value: Value, current: Shape, context: _Context) -> Shape:
+        if value.kind is Kind.NULL:
+            return current
+        if value.kind is not Kind.OBJECT:
+            return self._mismatch(value, schema.go_type, current, context)
+        fields = current if isinstance(current, dict) else {}
+        seen: set[str] = set()
+        for pair in value.pairs:
+            path = _child(context.path, pair.key)
+            element = schema.fields.get(pair.key)
+            if element is None:
+                siblings = tuple(schema.fields)
+                self._stray(Strictness.UNKNOWN, path, pair.line, pair.column, siblings)
+                continue
+            if pair.key in seen:
+                self._stray(Strictness.DUPLICATE, path, pair.line, pair.column)
+            seen.add(pair.key)
+            within = context.within(schema.name, pair.key)
+            before = fields.get(pair.key, _zero(element))
+            fields[pair.key] = self.store(element, pair.value, before, within)
+        return fields
+
+    def _stray(
+        self, strictness: Strictness, path: str, line: int, column: int, siblings: tuple[str, ...] = ()
+    ) -> None:
+        if (strictness, path) not in self._seen_strays:
+            self._seen_strays.add((strictness, path))
+            self.decoded.strays.append(Stray(strictness, path, line, column, siblings))
+
+
+def _zero(schema: Schema) -> Shape:
+    """Go's zero value. A pointer's is null."""
+    match schema:
+        case Text():
+            return ""
+        case Boolean():
+            return None if schema.pointer else False
+        case Integer():
+            return 0
+        case Struct():
+            return {}
+        case ListOf() | MapOf() | Timestamp() | Anything():
+            return None
+        case _:
+            assert_never(schema)

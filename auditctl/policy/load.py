@@ -1,19 +1,43 @@
-"""First, plain loader (being replaced): YAML 1.1 text to a policy."""
+"""Text to policy: the server's verdict in its own words, what it would drop silently, and every complaint at once.
+
+The steps are those of `apiserver/pkg/audit/policy/reader.go LoadPolicyFromBytes`: read YAML or JSON, ask what object it
+is, decode it strictly (a strict complaint is only a warning to the server), check its version, validate.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
-from ruamel.yaml import YAML
+import re
+from dataclasses import dataclass, field
 
 from auditctl.findings import Finding
-from auditctl.policy.types import GroupResources, Level, Policy, PolicyRule, Stage
+from auditctl.policy import advice
+from auditctl.policy.decode import Decoded, Strictness, decode
+from auditctl.policy.draft import draft_of, policy_of
+from auditctl.policy.goyaml.construct import Document, read_yaml
+from auditctl.policy.goyaml.faults import SyntaxFault
+from auditctl.policy.goyaml.json import read_json
+from auditctl.policy.kinds import INTERNAL, KindFault, TypeName, accepted_versions, check_known, type_name
+from auditctl.policy.schema import policy_schema
+from auditctl.policy.types import Policy
+from auditctl.policy.validate import Complaint, aggregate, validate
+
+_STRICT_SINCE = (1, 26)
+_MOST_STRAYS_TOLD = 100
+# `yaml.IsJSONBuffer` skips what is a blank to Unicode, though JSON itself takes no such blank
+_JSON_START = re.compile(
+    rb"(?:[\t-\r ]|\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80)*\{"
+)
+_PROTOBUF_PREFIX = b"k8s\0"
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What the server makes of a text. ``error`` and ``warning`` are its words, "" where it has none."""
+    """What the server makes of a text.
+
+    ``policy`` is None if it is refused, and ``error`` then the server's words without the ``loading audit policy
+    file:`` before and the file name behind them. ``warning`` is what it logs when strict decoding minds and lenient
+    decoding does not. ``dropped`` are the paths of the fields it ignores, ``findings`` all of this at once, with lines.
+    """
 
     policy: Policy | None
     error: str = ""
@@ -22,32 +46,90 @@ class Loaded:
     findings: tuple[Finding, ...] = ()
 
 
-def load(raw: bytes, version: tuple[int, int] = (1, 36)) -> Loaded:  # noqa: ARG001
+def load(raw: bytes, version: tuple[int, int] = (1, 36)) -> Loaded:
+    """What a server of that ``version`` makes of ``raw``. Never raises."""
     try:
-        tree: Any = YAML(typ="safe", pure=True).load(raw)
-        rules = tuple(_rule(rule) for rule in tree["rules"])
-        stages = tuple(Stage(stage) for stage in tree.get("omitStages") or ())
-        return Loaded(Policy(rules, stages, bool(tree.get("omitManagedFields"))))
-    except Exception as error:  # noqa: BLE001
-        return Loaded(None, error=str(error) or "refused")
+        document = _read(raw)
+    except SyntaxFault as fault:
+        return _refused(fault.text, advice.syntax(fault))
+    try:
+        name = type_name(document.value, raw)
+        check_known(name, version)
+    except KindFault as fault:
+        return _refused(str(fault), advice.kind(str(fault), document.value, accepted_versions(version)))
+    package = "audit" if name.version == INTERNAL else name.version
+    decoded = decode(document.value, policy_schema(package, version))
+    return _judge(_Read(document, name, decoded, version))
 
 
-def _rule(rule: Any) -> PolicyRule:
-    def texts(key: str) -> tuple[str, ...]:
-        return tuple(rule.get(key) or ())
+def _refused(error: str, finding: Finding) -> Loaded:
+    return Loaded(None, error=f"failed decoding: {error}", findings=(finding,))
 
-    entries = tuple(
-        GroupResources(e.get("group") or "", tuple(e.get("resources") or ()), tuple(e.get("resourceNames") or ()))
-        for e in rule.get("resources") or ()
+
+def _read(raw: bytes) -> Document:
+    if raw.startswith(_PROTOBUF_PREFIX):
+        raise SyntaxFault("the text is protobuf, which auditctl does not read")
+    if not _JSON_START.match(raw):
+        return read_yaml(raw)
+    try:
+        return Document(read_json(raw), ())
+    except SyntaxFault as fault:
+        text = f"couldn't get version/kind; json parse error: {fault.text}"
+        raise SyntaxFault(text, fault.line, fault.column) from fault
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A text that could be read, and the object in it."""
+
+    document: Document
+    name: TypeName
+    decoded: Decoded
+    version: tuple[int, int]
+    findings: list[Finding] = field(default_factory=list)
+
+
+def _judge(read: _Read) -> Loaded:
+    decoded, duplicates = read.decoded, read.document.duplicates
+    draft = draft_of(decoded.fields)
+    # a field whose type is wrong is empty: what validation says of that is not news
+    faulty = {fault.path for fault in decoded.faults}
+    complaints = validate(draft, read.version)
+    findings = (
+        *(advice.type_fault(fault) for fault in decoded.faults),
+        *(advice.duplicate(duplicate) for duplicate in duplicates),
+        *(advice.stray(stray, told=index < _MOST_STRAYS_TOLD) for index, stray in enumerate(decoded.strays)),
+        *(advice.complaint(told, decoded.places) for told in complaints if told.path not in faulty),
     )
-    return PolicyRule(
-        Level(rule["level"]),
-        texts("users"),
-        texts("userGroups"),
-        texts("verbs"),
-        entries,
-        texts("namespaces"),
-        texts("nonResourceURLs"),
-        tuple(Stage(stage) for stage in rule.get("omitStages") or ()),
-        rule.get("omitManagedFields"),
+    if decoded.faults:
+        return Loaded(None, error=f"failed decoding: {decoded.faults[0].text}", findings=findings)
+    error = _error(read, complaints, empty=not draft.rules)
+    if error and not complaints:
+        findings = (*findings, advice.verdict(error, read.document.value))
+    return Loaded(
+        policy=None if error else policy_of(draft, decoded.places),
+        error=error,
+        warning=_warning(read),
+        dropped=tuple(stray.path for stray in decoded.strays if stray.strictness is Strictness.UNKNOWN),
+        findings=findings,
     )
+
+
+def _error(read: _Read, complaints: tuple[Complaint, ...], *, empty: bool) -> str:
+    if read.name.version not in accepted_versions(read.version):
+        return f"unknown group version field {read.name} in policy"
+    if complaints:
+        return aggregate(complaints)
+    return "loaded illegal policy with 0 rules" if empty else ""
+
+
+def _warning(read: _Read) -> str:
+    """`runtime.NewStrictDecodingError`. Older servers decode leniently at once and say nothing."""
+    parts = []
+    if read.document.duplicates:
+        lines = "\n  ".join(str(duplicate) for duplicate in read.document.duplicates)
+        parts.append(f"yaml: unmarshal errors:\n  {lines}")
+    parts += (str(stray) for stray in read.decoded.strays[:_MOST_STRAYS_TOLD])
+    if not parts or read.version < _STRICT_SINCE:
+        return ""
+    return f"strict decoding error: {', '.join(parts)}"

@@ -1,0 +1,155 @@
+"""What the server's complaints mean to whoever wrote the policy: findings with places, and what to write instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from auditctl.findings import Finding, Severity
+from auditctl.policy.decode import Fault, Strictness, Stray
+from auditctl.policy.goyaml.construct import Duplicate
+from auditctl.policy.goyaml.faults import SyntaxFault
+from auditctl.policy.goyaml.quoting import quote
+from auditctl.policy.goyaml.values import Value
+from auditctl.policy.types import Level, Stage
+from auditctl.policy.validate import Complaint
+
+_LONGEST_COMPARED = 40
+# what people write for a field that has another name
+_MISNOMERS = {
+    "apiGroup": "group",
+    "apiGroups": "group",
+    "groups": "group",
+    "resourceName": "resourceNames",
+    "names": "resourceNames",
+    "urls": "nonResourceURLs",
+    "paths": "nonResourceURLs",
+    "stages": "omitStages",
+}
+
+
+def syntax(fault: SyntaxFault) -> Finding:
+    """The text is neither the YAML nor the JSON that the server reads."""
+    fix = ""
+    if "cannot start any token" in fault.text or "tab" in fault.text:
+        fix = "indent with spaces, not tabs; quote what begins with @, ` or %"
+    elif "invalid map key" in fault.text:
+        fix = "a template is left in the text, or `{...}` has to be quoted"
+    elif "did not find expected key" in fault.text:
+        fix = "look at the indentation of this line and the one before"
+    return Finding("syntax", Severity.ERROR, fault.text, fix, line=fault.line, column=fault.column)
+
+
+def kind(error: str, value: Value, versions: tuple[str, ...]) -> Finding:
+    """The text is no audit policy of a version that the server knows."""
+    fix = f"write `apiVersion: audit.k8s.io/{versions[0]}` and `kind: Policy`"
+    place = _place_of(value, ("apiVersion",) if "version" in error or "Version" in error else ("kind",))
+    return Finding("kind", Severity.ERROR, error, fix, *place)
+
+
+def verdict(error: str, value: Value) -> Finding:
+    """A complaint about the policy as a whole: its version, or that it has no rules."""
+    if error.startswith("loaded illegal policy"):
+        return Finding("no-rules", Severity.ERROR, error, "write at least one rule below `rules:`", "rules", "", 1, 1)
+    fix = "write `apiVersion: audit.k8s.io/v1`"
+    return Finding("kind", Severity.ERROR, error, fix, *_place_of(value, ("apiVersion",)))
+
+
+def _place_of(value: Value, names: tuple[str, ...]) -> tuple[str, str, int, int]:
+    """Path, file and place of the first of the fields that is there, else of the whole."""
+    for pair in value.pairs:
+        if pair.key in names:
+            return pair.key, "", pair.value.line, pair.value.column
+    return names[0], "", value.line, value.column
+
+
+def type_fault(fault: Fault) -> Finding:
+    """A value of the wrong type."""
+    fix = ""
+    if "of type string" in fault.text or "of type v1." in fault.text:
+        if "unmarshal number" in fault.text or "unmarshal bool" in fault.text:
+            fix = "quote it: YAML takes it for a number or a boolean"
+    elif "of type []" in fault.text:
+        fix = "write a list: `- ` before each item, or `[...]`"
+    elif "of type bool" in fault.text:
+        fix = "write true or false, without quotes"
+    return Finding("type", Severity.ERROR, fault.text, fix, fault.path, "", fault.line, fault.column)
+
+
+def duplicate(found: Duplicate) -> Finding:
+    """A YAML key that is there twice."""
+    message = f"{found}: the server keeps the last one and forgets the others"
+    return Finding("duplicate-key", Severity.ERROR, message, "join the two", "", "", found.line, found.column)
+
+
+def stray(found: Stray, *, told: bool) -> Finding:
+    """A field that the server drops, or has twice. ``told``: look for what was meant (it costs time)."""
+    if found.strictness is Strictness.DUPLICATE:
+        message = f"{found}: the server decodes the second into the first"
+        return Finding("duplicate-key", Severity.ERROR, message, "join the two", *_at(found))
+    name = found.path.rpartition(".")[2]
+    meant = _nearest(name, found.siblings) if told else ""
+    fix = f"did you mean `{meant}`?" if meant else "remove it, or spell it as the API does"
+    return Finding("dropped-fields", Severity.ERROR, f"{found}: the server drops it silently", fix, *_at(found))
+
+
+def _at(found: Stray) -> tuple[str, str, int, int]:
+    return found.path, "", found.line, found.column
+
+
+def complaint(found: Complaint, places: Mapping[str, tuple[int, int]]) -> Finding:
+    """Something that validation refuses. A missing field is told where its parent stands."""
+    path = found.path
+    while path and path not in places:
+        path = path.rpartition(".")[0]
+    message = found.text.removeprefix(f"{found.path}: ")
+    return Finding("invalid", Severity.ERROR, message, _remedy(found), found.path, "", *places.get(path, (1, 1)))
+
+
+def _remedy(found: Complaint) -> str:
+    field = found.path.rpartition(".")[2].partition("[")[0]
+    if field == "level":
+        meant = _nearest(found.value, [level.value for level in Level]) if found.value else ""
+        return f"did you mean `{meant}`?" if meant else "write None, Metadata, Request or RequestResponse"
+    if field == "omitStages":
+        meant = _nearest(found.value, [stage.value for stage in Stage])
+        return f"did you mean `{meant}`?" if meant else "write one of the four stages"
+    if field == "group":
+        return _group_remedy(found.value)
+    if field == "resourceNames":
+        return "name the resources too: `resources: [...]`"
+    if "both regular" in found.text:
+        return "make two rules of it"
+    return f"write {quote('/' + found.value.lstrip('/').replace('*', ''))}" if found.value else "remove it"
+
+
+def _group_remedy(group: str) -> str:
+    if group == "*":
+        return "`*` is known from 1.36 on; leave `resources` out to match every group"
+    bare = group.partition("/")[0].lower()
+    return f"write the group without a version: {quote(bare)}" if bare != group else "write an API group"
+
+
+def _nearest(word: str, candidates: Iterable[str]) -> str:
+    """The candidate that was probably meant, "" if none is near."""
+    if len(word) > _LONGEST_COMPARED:
+        return ""
+    best, least = "", max(1, len(word) // 3) + 1
+    for candidate in candidates:
+        if _MISNOMERS.get(word) == candidate:
+            return candidate
+        distance = _distance(word.casefold(), candidate.casefold(), least)
+        if distance < least:
+            best, least = candidate, distance
+    return best
+
+
+def _distance(left: str, right: str, limit: int) -> int:
+    """How many characters have to be changed, added or left out; ``limit`` if that many or more."""
+    if abs(len(left) - len(right)) >= limit:
+        return limit
+    row = list(range(len(right) + 1))
+    for index, character in enumerate(left, 1):
+        above, row[0] = row[0], index
+        for column, other in enumerate(right, 1):
+            above, row[column] = row[column], min(above + (character != other), row[column] + 1, row[column - 1] + 1)
+    return row[-1]
