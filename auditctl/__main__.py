@@ -88,7 +88,7 @@ def _hand_over_to_auditd(argv: list[str]) -> None:
 
 def _is_this_program(path: str) -> bool:
     try:
-        return os.path.samefile(path, sys.argv[0])
+        return Path(path).samefile(sys.argv[0])
     except OSError:
         return False
 

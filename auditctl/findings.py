@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from enum import Enum
+from types import MappingProxyType
+from typing import NamedTuple
 
 
 class Severity(Enum):
@@ -14,8 +16,7 @@ class Severity(Enum):
     INFO = "info"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One complaint. ``path`` is a field path (``rules[2].level``), ``line`` and ``column`` count from 1 (0: none)."""
 
     check: str
@@ -36,8 +37,7 @@ class Status(Enum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """One thing that was looked at, and what was seen."""
 
     name: str
@@ -45,8 +45,7 @@ class Check:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Verification:
+class Verification(NamedTuple):
     """What is proved. ``holds`` is True only if every check passed, False if one failed, None if one is unknown."""
 
     checks: tuple[Check, ...] = ()
@@ -59,8 +58,7 @@ class Verification:
         return None if Status.UNKNOWN in statuses or not statuses else True
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """The very event that we asked for, found in the log on the host.
 
     ``line`` counts from 1 in ``file`` (a host path); ``rule`` counts from 0, -1 is none; ``seconds`` from the request
@@ -80,8 +78,7 @@ class Receipt:
     distinguishes: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Timings:
+class Timings(NamedTuple):
     """Seconds, measured with a monotonic clock; None where the step did not happen."""
 
     edit: float | None = None
@@ -91,19 +88,17 @@ class Timings:
     total: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeRecord:
+class ChangeRecord(NamedTuple):
     """A change in the journal: its id, and the host path of the saved bytes."""
 
     id: str
     backup: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """What the manifest sets after the run: flags by name without dashes, and where the audit files are."""
 
-    flags: dict[str, str] = field(default_factory=dict)
+    flags: Mapping[str, str] = MappingProxyType({})
     policy: dict[str, str | None] | None = None
     log: dict[str, str | None] | None = None
     webhook: dict[str, str | None] | None = None

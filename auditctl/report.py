@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from auditctl.errors import AuditctlError
 from auditctl.findings import ChangeRecord, Finding, Receipt, Settled, Severity, Status, Timings, Verification
@@ -41,8 +41,7 @@ _SEVERITY_COLOURS = {Severity.ERROR: _RED, Severity.WARNING: _YELLOW, Severity.I
 _STATUS_MARKS = {Status.PASSED: ("ok", _GREEN), Status.FAILED: ("no", _RED), Status.UNKNOWN: ("??", _YELLOW)}
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestChange:
+class ManifestChange(NamedTuple):
     """The manifest's path, digests before and after, the text that changes, and why (one reason an operation)."""
 
     path: str
@@ -53,8 +52,7 @@ class ManifestChange:
     reasons: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """One object for every command on the node. ``details`` are a command's own keys (``history``, ``status``)."""
 
     command: str
@@ -70,7 +68,7 @@ class Report:
     timings: Timings = Timings()
     change: ChangeRecord | None = None
     next_steps: tuple[str, ...] = ()
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = MappingProxyType({})
     lines: tuple[str, ...] = ()
     show_diff: bool = False
 
@@ -108,7 +106,7 @@ class Report:
                 "patch": list(self.manifest.patch),
             },
             "settings": {
-                "flags": settled.flags if settled else None,
+                "flags": dict(settled.flags) if settled else None,
                 "policy": settled.policy if settled else None,
                 "log": settled.log if settled else None,
                 "webhook": settled.webhook if settled else None,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 POLICY_PATH = "/etc/kubernetes/audit/policy.yaml"
 WEBHOOK_PATH = "/etc/kubernetes/audit/webhook.yaml"
@@ -27,8 +28,7 @@ LOG_VOLUME = "audit-log"
 WEBHOOK_VOLUME = "audit-webhook"
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """What ``enable`` was asked for. None: not named, so the manifest's own value stays, else the default applies.
 
     Paths are container paths. ``log`` False is ``--no-log``; ``webhook`` True installs at the webhook path, False is
@@ -42,5 +42,5 @@ class Settings:
     log_maxbackup_files: int | None = None
     log_maxsize_megabytes: int | None = None
     webhook: bool | None = None
-    set_flags: Mapping[str, str] = field(default_factory=dict)
+    set_flags: Mapping[str, str] = MappingProxyType({})
     unset_flags: frozenset[str] = frozenset()

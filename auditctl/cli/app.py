@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from auditctl import __version__
-from auditctl.cli import lab_commands, node_commands
+from auditctl.cli import node_commands
 from auditctl.cli.context import Globals
 from auditctl.cli.hoist import hoist
-from auditctl.errors import UsageError
 from auditctl.operations.controlplane import MANIFEST, STATE
 
+_GROUPS = ("lab",)
 _EPILOG = """Examples: auditctl enable --policy p.yaml | auditctl enable --dry-run | auditctl verify | auditctl disable --purge |
 auditctl lab demo. Exit codes: 0 done, or already so; 1 the answer is no; 2 usage; 3 refused, nothing was changed; 4 failed, put
 back, the old configuration serves; 5 failed, a human is needed; 70 a bug of ours; 130 interrupted. Global options may stand
 before or after the command. Durations are Go's (90s, 5m)."""
-
-app = typer.Typer(
-    name="auditctl",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog=_EPILOG,
-)
-node_commands.register(app)
-app.add_typer(lab_commands.app, name="lab")
 
 
 def _print_version(value: bool) -> None:
@@ -39,7 +27,6 @@ def _print_version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def root(
     context: typer.Context,
     rootfs: Annotated[Path, typer.Option(metavar="DIR", help="Treat DIR as the node's root.")] = Path("/"),
@@ -67,13 +54,37 @@ def root(
     context.obj = Globals(rootfs, manifest, state_dir, kubeconfig, output, quiet, verbose)
 
 
+def build(words: Sequence[str]) -> typer.Typer:
+    """The application for a command line: only the asked command is built, so that a start stays quick.
+
+    Without a known command word (help, a typo) it has all of them.
+    """
+    app = typer.Typer(
+        name="auditctl",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+        epilog=_EPILOG,
+    )
+    app.callback()(root)
+    asked = next((word for word in words if word in (*node_commands.COMMANDS, *_GROUPS)), None)
+    for name, command in node_commands.COMMANDS.items():
+        if asked in (None, name):
+            app.command(name, hidden=name == "recover")(command)
+    if asked in (None, "lab"):
+        from auditctl.cli import lab_commands
+
+        app.add_typer(lab_commands.app, name="lab")
+    return app
+
+
 def run(argv: list[str]) -> int:
     """Run the words of a command line; the exit code is the state of the node."""
+    words = hoist(argv[1:])
     try:
-        app(args=hoist(argv[1:]), prog_name="auditctl")
+        build(words)(args=words, prog_name="auditctl")
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(bool(ended.code))
-    except UsageError as error:
-        sys.stderr.write(f"auditctl: {error}\n")
-        return error.exit_code
     return 0

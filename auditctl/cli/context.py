@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import typer
 
@@ -15,8 +15,7 @@ from auditctl.operations.controlplane import MANIFEST, STATE, ControlPlane, Prog
 from auditctl.report import ManifestChange, Outcome, Report, from_error
 
 
-@dataclass(slots=True)
-class Globals:
+class Globals(NamedTuple):
     """What was said before (or after) the command."""
 
     rootfs: Path = Path("/")

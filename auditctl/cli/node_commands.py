@@ -3,70 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from auditctl import durations
 from auditctl.cli.context import finish
+from auditctl.cli.options import (
+    Allow,
+    Drain,
+    DryRun,
+    NoRollback,
+    NoWait,
+    Strict,
+    Timeout,
+    flag_pairs,
+    how_of,
+    plain_name,
+)
 from auditctl.errors import RefusedError
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.work import ALLOWED_CHECKS, How
 from auditctl.report import Report
 from auditctl.settings import Settings
 
 _WATCH_SECONDS = 2.0
-
-
-def _duration(text: str) -> float:
-    try:
-        return durations.parse(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{error} (write it as Go does: 90s, 5m, 1m30s)") from error
-
-
-def _flag_setting(text: str) -> str:
-    name, equals, _ = text.partition("=")
-    if not equals or not name.lstrip("-").startswith("audit"):
-        raise typer.BadParameter(f"{text!r} is not of the form audit-...=VALUE")
-    return text
-
-
-def _allowed(text: str) -> str:
-    if text not in ALLOWED_CHECKS:
-        raise typer.BadParameter(f"{text!r} is not one of {', '.join(ALLOWED_CHECKS)}")
-    return text
-
-
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print diff, plan and expected outage; touch nothing.")]
-NoWait = Annotated[bool, typer.Option("--no-wait", help="Write and return; nothing is proved.")]
-Timeout = Annotated[
-    str, typer.Option("--timeout", metavar="DURATION", help="For restart and receipt; an undo gets the same again.")
-]
-Drain = Annotated[
-    str | None,
-    typer.Option(
-        "--drain",
-        metavar="DURATION",
-        help="How long the old process may linger once it has stopped listening; 0 leaves it to the kubelet. Default 5s; 0 with a webhook, "
-        "a batch mode or another control plane.",
-    ),
-]
-Allow = Annotated[
-    list[str] | None,
-    typer.Option("--allow", metavar="CHECK", help=f"Go on although CHECK fails: {', '.join(ALLOWED_CHECKS)}."),
-]
-Strict = Annotated[bool, typer.Option("--strict", help="Warnings refuse too.")]
-NoRollback = Annotated[bool, typer.Option("--no-rollback", help="Leave a failed change as it is (exit 5).")]
-
-
-def register(app: typer.Typer) -> None:
-    """Add every command on the node."""
-    for command in (enable, disable, status, verify, restart, rollback, history):
-        app.command()(command)
-    app.command(hidden=True)(recover)
 
 
 def enable(
@@ -126,10 +87,10 @@ def enable(
         log_maxbackup,
         log_maxsize,
         False if no_webhook else (True if webhook_config is not None else None),
-        _pairs(_flag_setting(text) for text in set_flags or ()),
-        frozenset(_plain(name) for name in unset or ()),
+        flag_pairs(set_flags or ()),
+        frozenset(plain_name(name) for name in unset or ()),
     )
-    how = _how(dry_run, no_wait, timeout, drain, allow, strict, no_rollback)
+    how = how_of(dry_run, no_wait, timeout, drain, allow, strict, no_rollback)
 
     def operation(plane: ControlPlane) -> Report:
         from auditctl.operations.enable import Request
@@ -163,7 +124,7 @@ def disable(
     no_rollback: NoRollback = False,
 ) -> None:
     """Take auditing out: every flag, and each volume or mount that serves nothing else."""
-    how = _how(dry_run, no_wait, timeout, drain, allow, strict, no_rollback)
+    how = how_of(dry_run, no_wait, timeout, drain, allow, strict, no_rollback)
 
     def operation(plane: ControlPlane) -> Report:
         from auditctl.operations.disable import Purge
@@ -191,7 +152,7 @@ def restart(
     no_rollback: NoRollback = False,
 ) -> None:
     """Validate the policy on disk, restart so that it is loaded, prove it."""
-    how = _how(dry_run, no_wait, timeout, drain, allow, strict, no_rollback)
+    how = how_of(dry_run, no_wait, timeout, drain, allow, strict, no_rollback)
 
     def operation(plane: ControlPlane) -> Report:
         from auditctl.operations.restart import restart as run
@@ -213,7 +174,7 @@ def rollback(
     no_rollback: NoRollback = False,
 ) -> None:
     """Undo the last change, or ID and our later ones."""
-    how = _how(dry_run, no_wait, timeout, drain, allow, strict, no_rollback)
+    how = how_of(dry_run, no_wait, timeout, drain, allow, strict, no_rollback)
 
     def operation(plane: ControlPlane) -> Report:
         from auditctl.operations.rollback import rollback as run
@@ -286,29 +247,6 @@ def _once_or_watch(
         raise typer.Exit(0) from None
 
 
-def _how(
-    dry_run: bool,
-    no_wait: bool,
-    timeout: str,
-    drain: str | None,
-    allow: list[str] | None,
-    strict: bool,
-    no_rollback: bool,
-) -> How:
-    return How(
-        _duration(timeout),
-        None if drain is None else _duration(drain),
-        not no_wait,
-        not no_rollback,
-        dry_run,
-        strict,
-        frozenset(_allowed(check) for check in allow or ()),
-    )
-
-
-def _pairs(texts: Iterable[str]) -> dict[str, str]:
-    return {_plain(name): value for name, _, value in (text.partition("=") for text in texts)}
-
-
-def _plain(name: str) -> str:
-    return name.lstrip("-").replace("_", "-")
+COMMANDS: Mapping[str, Callable[..., None]] = {
+    command.__name__: command for command in (enable, disable, status, verify, restart, rollback, history, recover)
+}

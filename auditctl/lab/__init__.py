@@ -11,7 +11,7 @@ What differs, knowingly:
 - One address, 127.0.0.1, whatever `--bind-address` says; HTTP/1.1 only. A client certificate that the authority did not
   sign fails the handshake, where a real server answers 401. Bearer tokens are never known.
 - No probes, no mirror Pod, no namespaces of the kernel: mounts are translated paths, so /proc/PID/root is the host's.
-  The Pod's UID is a hash of the decoded Pod, but not the kubelet's own number. Duplicate YAML keys are refused.
+  The Pod's UID is a hash of the decoded Pod, but not the kubelet's own number.
 - One container a Pod, hostPath and emptyDir only, kube-apiserver only. Logs of replaced Pods stay.
 - Objects live in memory; writes are neither validated nor admitted. Any flag that is not `--audit-*` is tolerated.
 - Batch modes write at once; truncation does not happen; a webhook's file is checked and nothing is sent to it;

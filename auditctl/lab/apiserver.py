@@ -138,7 +138,7 @@ def _api(options: Options, around: Surroundings, started: float) -> Api:
     policy = _policy(options, around)
     sink = _sink(options, around)
     _webhook(options, around.files)
-    recorder = Recorder(policy, sink, strict=options.audit("log-mode") == "blocking-strict")
+    recorder = Recorder(policy, sink, strict=options.value("log-mode") == "blocking-strict")
     ready_at = started + around.pace.start + UNREADY_SECONDS
     answers = Answers(around.kubernetes, recorder.counters, ready=lambda: time.monotonic() >= ready_at)
     return Api(around.version, answers, recorder, anonymous=options.values.get("anonymous-auth", "true") != "false")
@@ -146,7 +146,7 @@ def _api(options: Options, around: Surroundings, started: float) -> Api:
 
 def _policy(options: Options, around: Surroundings) -> Policy | None:
     """Read once, and refused even where no backend is set."""
-    path = options.audit("policy-file")
+    path = options.value("policy-file")
     if not path:
         return None
     try:
@@ -165,7 +165,7 @@ def _policy(options: Options, around: Surroundings) -> Policy | None:
 
 
 def _sink(options: Options, around: Surroundings) -> Sink | None:
-    path = options.audit("log-path")
+    path = options.value("log-path")
     if not path:
         return None
     if path == "-":
@@ -178,22 +178,22 @@ def _sink(options: Options, around: Surroundings) -> Sink | None:
         options.number("log-maxsize"),
         options.number("log-maxage"),
         options.number("log-maxbackup"),
-        compress=options.audit("log-compress") == "true",
+        compress=options.value("log-compress") == "true",
         zero_is_off=around.version >= MAXSIZE_ZERO_IS_OFF,
     )
     return RotatingFile(around.files, path, kept)
 
 
 def _webhook(options: Options, files: FileSystem) -> None:
-    if path := options.audit("webhook-config-file"):
+    if path := options.value("webhook-config-file"):
         try:
             webhook.check(files, path)
         except webhook.WebhookError as error:
             raise StartError(f"initializing audit webhook: {error.message}") from error
         words = "auditctl-lab stand-in: the webhook's configuration is checked, and nothing is sent to it"
         klog.write(klog.line(Letter.WARNING, "auditctl-lab", klog.quote(words), 1))
-    elif options.audit("webhook-version").count("/") > 1:  # parsed without a webhook, too
-        raise StartError(f"unexpected GroupVersion string: {options.audit('webhook-version')}")
+    elif options.value("webhook-version").count("/") > 1:  # parsed without a webhook, too
+        raise StartError(f"unexpected GroupVersion string: {options.value('webhook-version')}")
 
 
 class StandardOutput:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from auditctl.lab import node
@@ -31,8 +30,8 @@ def demo(plane: ControlPlane, say: Callable[[str], None]) -> Report:
             lab = node.up(root)
             say(f"the stand-in kube-apiserver {lab.kubernetes} serves at {lab.url}")
             say(f"$ auditctl --rootfs {root} enable --policy baseline")
-            report = enable(replace(plane, rootfs=root), Request(Settings(), "baseline"), How())
-            return replace(report, lines=(*report.lines, *_receipt_lines(report)))
+            report = enable(plane._replace(rootfs=root), Request(Settings(), "baseline"), How())
+            return report._replace(lines=(*report.lines, *_receipt_lines(report)))
         finally:
             node.down(root)
             say("the practice node is gone again")

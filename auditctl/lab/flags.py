@@ -15,8 +15,8 @@ from auditctl.facts import FlagType, Version, audit_flags
 # Flags of other parts of the server that take no value: an item `--profiling` must not swallow the next one.
 _SWITCH_NAMES = """
     allow-privileged anonymous-auth contention-profiling enable-aggregator-routing enable-bootstrap-token-auth
-    enable-garbage-collector enable-logs-handler enable-priority-and-fairness help permit-address-sharing permit-
-    port-sharing profiling service-account-extend-token-expiration service-account-lookup shutdown-send-retry-after
+    enable-garbage-collector enable-logs-handler enable-priority-and-fairness help permit-address-sharing
+    permit-port-sharing profiling service-account-extend-token-expiration service-account-lookup shutdown-send-retry-after
     version watch-cache
 """
 _SWITCHES = tuple(_SWITCH_NAMES.split())

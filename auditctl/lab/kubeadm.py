@@ -124,7 +124,7 @@ KUBELET_CONFIG = """\
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 # auditctl-lab: a stand-in for the kubelet reads this; 0s (20 s) on a node that kubeadm made
-fileCheckFrequency: {sync:g}s
+fileCheckFrequency: {listing:g}s
 staticPodPath: /etc/kubernetes/manifests
 """
 

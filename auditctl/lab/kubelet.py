@@ -14,12 +14,12 @@ from pathlib import Path
 from types import FrameType
 
 from auditctl.lab import klog
+from auditctl.lab.goyaml import read
 from auditctl.lab.klog import Letter
 from auditctl.lab.layout import STAND_IN, Layout, Marker
 from auditctl.lab.manifests import ManifestSource
 from auditctl.lab.process import Process, end, identify
 from auditctl.lab.worker import Phase, PodWorker
-from auditctl.manifest.document import load
 
 TICK_SECONDS = 0.1  # the stand-in for inotify looks this often
 SHUTDOWN_GRACE_SECONDS = 0.1  # `lab down` waits for nobody
@@ -44,7 +44,7 @@ class Kubelet:
             self.source.watch()
             if now >= next_listing:
                 self.source.list()
-                next_listing = now + self.marker.pace.sync
+                next_listing = now + self.marker.pace.listing
             self.step(now)
             time.sleep(TICK_SECONDS)
         self._shut_down()
@@ -92,6 +92,7 @@ def main(root: Path) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, kubelet.stop)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    os.umask(0o022)  # the caller's would change the modes of what DirectoryOrCreate makes
     end_leftovers(layout)
     if own := identify(os.getpid()):
         own.save(layout.processes / "kubelet.json")
@@ -102,7 +103,7 @@ def main(root: Path) -> int:
 
 
 def _static_pod_path(layout: Layout) -> str:
-    config = load(layout.kubelet_config.read_text(encoding="utf-8"))
+    config = read(layout.kubelet_config.read_bytes())
     return str(config["staticPodPath"]) if isinstance(config, dict) else "/etc/kubernetes/manifests"
 
 

@@ -18,7 +18,7 @@ class Pace:
     """How fast the lab's kubelet is, in seconds; the real one's values are beside each."""
 
     grace: float = 2.0  # terminationGracePeriodSeconds where the Pod sets none: 30
-    sync: float = 1.0  # fileCheckFrequency: 20
+    listing: float = 1.0  # fileCheckFrequency: 20
     backoff: float = 1.0  # first crash back-off after the immediate restart: 10, doubling
     backoff_cap: float = 8.0  # 300
     replace: float = 0.4  # pause between the end of an old Pod and its successor: 6 to 15

@@ -20,20 +20,20 @@ class Options:
     values: Mapping[str, str]
     version: Version
 
-    def audit(self, name: str) -> str:
+    def value(self, name: str) -> str:
         """The value of `--audit-NAME`, else the version's default."""
         return self.values.get(f"audit-{name}", audit_flags()[f"audit-{name}"].default(self.version))
 
     def number(self, name: str) -> int:
-        return int(self.audit(name) or 0)
+        return int(self.value(name) or 0)
 
 
 def validate(options: Options) -> list[str]:
     """Every complaint, in the server's order. A backend without a path is not looked at."""
     errors: list[str] = []
-    if options.audit("log-path"):
+    if options.value("log-path"):
         errors += [*_backend(options, "log"), *_log(options)]
-    if options.audit("webhook-config-file"):
+    if options.value("webhook-config-file"):
         errors += _backend(options, "webhook")
     return errors
 
@@ -50,16 +50,16 @@ def _backend(options: Options, name: str) -> Iterator[str]:
 
 
 def _batch(options: Options, name: str) -> Iterator[str]:
-    mode = options.audit(f"{name}-mode")
+    mode = options.value(f"{name}-mode")
     if mode not in MODES:
         yield f'invalid audit {name} mode {mode}, allowed modes are "{",".join(MODES)}"'
     if mode != "batch":
         return
     limits = [("batch-buffer-size", "buffer size"), ("batch-max-size", "max batch size")]
-    if options.audit(f"{name}-batch-throttle-enable") == "true":
+    if options.value(f"{name}-batch-throttle-enable") == "true":
         limits += [("batch-throttle-qps", "throttle QPS"), ("batch-throttle-burst", "throttle burst")]
     for flag, words in limits:
-        value = options.audit(f"{name}-{flag}")
+        value = options.value(f"{name}-{flag}")
         if float(value) <= 0:
             yield f"invalid audit batch {name} {words} {value}, must be a positive number"
 
@@ -74,7 +74,7 @@ def _truncate(options: Options, name: str) -> Iterator[str]:
 
 
 def _version(options: Options, name: str) -> Iterator[str]:
-    version = options.audit(f"{name}-version")
+    version = options.value(f"{name}-version")
     if version.count("/") > 1:
         yield f"unexpected GroupVersion string: {version}"
     if version != "audit.k8s.io/v1":
@@ -82,7 +82,7 @@ def _version(options: Options, name: str) -> Iterator[str]:
 
 
 def _log(options: Options) -> Iterator[str]:
-    form = options.audit("log-format")
+    form = options.value("log-format")
     if form not in ("legacy", "json"):
         yield f'invalid audit log format {form}, allowed formats are "legacy,json"'
     for flag in ("log-maxage", "log-maxbackup", "log-maxsize"):

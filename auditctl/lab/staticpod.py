@@ -61,11 +61,9 @@ def decode(raw: bytes, path: str) -> StaticPod:
     Raises InvalidPodError with the kubelet's words.
     """
     try:
-        tree = read(raw.decode("utf-8"))
-        pod = known(expect_pod(tree))
-    except (AuditctlError, UnicodeDecodeError) as error:
-        reason = error.message if isinstance(error, AuditctlError) else "yaml: invalid leading UTF-8 octet"
-        raise InvalidPodError(f"{path}: couldn't parse as pod({reason}), please check config file") from error
+        pod = known(expect_pod(read(raw)))
+    except AuditctlError as error:
+        raise InvalidPodError(f"{path}: couldn't parse as pod({error.message}), please check config file") from error
     if errors := list(validate(pod)):
         raise InvalidPodError(f"invalid pod: [{', '.join(errors)}]")
     return _build(pod, path)

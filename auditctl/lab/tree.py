@@ -42,7 +42,7 @@ def build(layout: Layout, marker: Marker) -> None:
         _write(layout.pki / f"{name}.{suffix}", pair.certificate, 0o644)
         _write(layout.pki / f"{name}.key", pair.key, 0o600)
     _write(layout.admin_conf, _kubeconfig(bundle, marker.port).encode(), 0o600)
-    _write(layout.kubelet_config, kubeadm.KUBELET_CONFIG.format(sync=marker.pace.sync).encode(), 0o644)
+    _write(layout.kubelet_config, kubeadm.KUBELET_CONFIG.format(listing=marker.pace.listing).encode(), 0o644)
     _program(layout.apiserver_program, "auditctl.lab.apiserver", "sys.argv[1:]")
     _write(layout.manifest, kubeadm.manifest(marker.kubernetes, ADDRESS, marker.port).encode(), 0o600)
     _program(layout.kubelet_program, "auditctl.lab.kubelet", "Path(__file__).parents[2]")

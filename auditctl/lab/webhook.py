@@ -20,12 +20,12 @@ class WebhookError(AuditctlError):
 def check(files: FileSystem, path: str) -> None:
     """Raises WebhookError in the server's words. An unreachable server is not noticed, as in the real one."""
     try:
-        text = files.read(path).decode("utf-8", errors="replace")
+        raw = files.read(path)
     except OSError as error:
         call = "read" if error.errno == errno.EISDIR else "stat"
         raise WebhookError(f"{call} {path}: {(error.strerror or '').lower()}") from error
     try:
-        config = read(text)
+        config = read(raw)
     except YAMLWordsError as error:
         raise WebhookError(f'error loading config file "{path}": {error.message}') from error
     if config is not None and not isinstance(config, dict):

@@ -83,7 +83,12 @@ class PodWorker:
             self._mount_failed(error, now)
             return
         number = self._next_number()
-        self.running = container.start(self.layout, self.pod, number, binds, self.pace)
+        try:
+            self.running = container.start(self.layout, self.pod, number, binds, self.pace)
+        except OSError as error:  # no memory, no descriptors, or the folder is being removed
+            self._log(Letter.ERROR, "auditctl-lab", "Could not start the container", str(error))
+            self._next = now + self.pace.backoff
+            return
         self.phase = Phase.RUNNING
         words = f"Started container, a stand-in for kube-apiserver v{self.pod.kubernetes}, restart {number}"
         self._log(Letter.INFO, "auditctl-lab", words)

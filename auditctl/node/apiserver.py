@@ -12,9 +12,9 @@ import re
 import socket
 import ssl
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import NamedTuple
 
 from auditctl import __version__
 from auditctl.errors import RefusedError
@@ -36,8 +36,7 @@ class Readiness(Enum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """One HTTP answer; ``status`` 0: no connection, and ``reason`` says why."""
 
     status: int
@@ -45,8 +44,7 @@ class Answer:
     body: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """Where this node's API server serves, and what its certificate must be signed by."""
 
     address: str

@@ -9,26 +9,17 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from auditctl.errors import RefusedError, StrandedError
 from auditctl.node import files
 from auditctl.node.clock import Clock
+from auditctl.node.fileedit import FileEdit
 from auditctl.node.files import Root, Snapshot
 from auditctl.node.journal import FileRecord, Journal, Role, Standing, Step, standing
 from auditctl.node.state import State, cannot_write
-
-
-@dataclass(frozen=True, slots=True)
-class FileEdit:
-    """One file to be: its path on this machine, what stands there (None: nothing), what shall (None: nothing)."""
-
-    role: Role
-    path: Path
-    before: Snapshot | None
-    after: bytes | None
-    removed_last: bool = False
 
 
 @dataclass(slots=True)
@@ -54,22 +45,20 @@ class Change:
         return standing(record, files.digest(self.root.host(record.path)))
 
 
-def begin(
-    state: State,
-    root: Root,
-    clock: Clock,
-    edits: Sequence[FileEdit],
-    *,
-    command: str,
-    who: dict[str, str | None],
-    summary: str,
-    directories: Sequence[Path] = (),
-    undoes: tuple[str, ...] = (),
-) -> Change:
+class Intent(NamedTuple):
+    """What a change is for the journal. ``directories`` are to be there afterwards (the log's)."""
+
+    command: str
+    summary: str
+    who: dict[str, str | None]
+    directories: Sequence[Path] = ()
+    undoes: tuple[str, ...] = ()
+
+
+def begin(state: State, root: Root, clock: Clock, edits: Sequence[FileEdit], intent: Intent) -> Change:
     """Write the intent and the backups; nothing of the node is touched yet.
 
-    ``directories`` are those to be there afterwards (the log's); missing ones and missing parents of the files are
-    noted as ours.
+    Missing directories and missing parents of the files are noted as ours.
 
     Raises:
         RefusedError: the state directory cannot take it (full, read-only).
@@ -84,17 +73,17 @@ def begin(
         )
         for edit in edits
     )
-    wanted = [*directories, *(edit.path.parent for edit in edits if edit.after is not None)]
+    wanted = [*intent.directories, *(edit.path.parent for edit in edits if edit.after is not None)]
     missing = {parent for directory in wanted for parent in (directory, *directory.parents) if not parent.exists()}
     journal = Journal(
         id=clock.utc().strftime("%Y%m%dT%H%M%SZ-") + secrets.token_hex(2),
-        command=command,
+        command=intent.command,
         started=_now(clock),
-        who=who,
+        who=intent.who,
         files=records,
         made_directories=tuple(root.node(path) for path in sorted(missing)),
-        summary=summary,
-        undoes=undoes,
+        summary=intent.summary,
+        undoes=intent.undoes,
     )
     try:
         state.write_header(journal)
@@ -110,7 +99,7 @@ def _save(state: State, journal: Journal, edit: FileEdit) -> None:
         if content is not None:
             path = state.saved(journal, edit.role, when)
             # attributes go with the backup, so that a human's `cp -p` puts back the whole file
-            like = replace(edit.before, xattrs={}) if edit.before else None
+            like = edit.before._replace(xattrs={}) if edit.before else None
             files.replace(path, content, like)
             if files.digest(path) != files.sha256(content):
                 raise OSError(0, "the saved bytes read back differ")

@@ -10,9 +10,11 @@ import errno
 import hashlib
 import os
 import stat
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 from auditctl.errors import RefusedError
 
@@ -20,8 +22,7 @@ _TEMPORARY_SUFFIX = ".auditctl-new"
 _LARGEST_FILE_BYTES = 10 * 1024 * 1024  # the kubelet's own limit for a manifest (pkg/kubelet/config/file.go)
 
 
-@dataclass(frozen=True, slots=True)
-class Root:
+class Root(NamedTuple):
     """The node's root as ``--rootfs`` names it; every node path is inside it."""
 
     path: Path
@@ -40,15 +41,14 @@ class Root:
         return "/" + str(host_path.relative_to(self.path)) if not self.is_host else str(host_path)
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """A file as it was: its bytes and all that a replacement must keep."""
 
     content: bytes
     mode: int = 0o600
     uid: int = -1
     gid: int = -1
-    xattrs: dict[str, bytes] = field(default_factory=dict)
+    xattrs: Mapping[str, bytes] = MappingProxyType({})
     device: int = 0
     inode: int = 0
 
@@ -139,12 +139,7 @@ def replace(path: Path, content: bytes, like: Snapshot | None, *, expected: str 
     temporary = temporary_of(path)
     try:
         _write_new(temporary, content, like)
-        if expected is not None and digest(path) != expected:
-            raise RefusedError(
-                f"{path}: somebody else changed it a moment ago; nothing was changed",
-                check="changed-meanwhile",
-                fix="run the command again",
-            )
+        _check_unchanged(path, expected)
         temporary.rename(path)
     except BaseException:
         with suppress(OSError):
@@ -185,6 +180,15 @@ def sync_directory(path: Path) -> None:
 def writable_directory(path: Path) -> bool:
     """May this process create names in the directory?"""
     return path.is_dir() and os.access(path, os.W_OK | os.X_OK)
+
+
+def _check_unchanged(path: Path, expected: str | None) -> None:
+    if expected is not None and digest(path) != expected:
+        raise RefusedError(
+            f"{path}: somebody else changed it a moment ago; nothing was changed",
+            check="changed-meanwhile",
+            fix="run the command again",
+        )
 
 
 def _write_new(path: Path, content: bytes, like: Snapshot | None) -> None:

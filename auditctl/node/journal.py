@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
 from enum import Enum
-from typing import Any, assert_never
+from typing import Any, NamedTuple, assert_never
 
 from auditctl.errors import BugError
 
@@ -56,8 +55,7 @@ class Role(Enum):
     WEBHOOK = "webhook"
 
 
-@dataclass(frozen=True, slots=True)
-class FileRecord:
+class FileRecord(NamedTuple):
     """One file of a change: SHA-256 before and after (None: absent), and its node path.
 
     ``removed_last`` marks a file that goes only after the change is proved (``disable --purge``).
@@ -70,8 +68,7 @@ class FileRecord:
     removed_last: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Journal:
+class Journal(NamedTuple):
     """The record of one change."""
 
     id: str
@@ -93,7 +90,7 @@ class Journal:
         """
         if step not in TRANSITIONS[self.step]:
             raise BugError(f"journal {self.id}: no way from {self.step.value} to {step.value}")
-        return replace(self, step=step, steps=(*self.steps, (step.value, at, note)))
+        return self._replace(step=step, steps=(*self.steps, (step.value, at, note)))
 
     @property
     def manifest(self) -> FileRecord:
@@ -168,7 +165,7 @@ def standing_changes(journals: Sequence[Journal]) -> list[Journal]:
 
 def encode_header(journal: Journal) -> str:
     """The first line of a journal file: everything but the steps."""
-    fields = asdict(journal) | {"files": [asdict(file) | {"role": file.role.value} for file in journal.files]}
+    fields = journal._asdict() | {"files": [file._asdict() | {"role": file.role.value} for file in journal.files]}
     del fields["step"], fields["steps"]
     return json.dumps(fields, sort_keys=True) + "\n"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from auditctl.errors import ManifestError, RefusedError
 from auditctl.manifest.document import Document
@@ -19,8 +19,7 @@ POD_LOGS = (
 _TAIL_BYTES = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerLog:
+class ContainerLog(NamedTuple):
     """One container log file and what it is told apart by."""
 
     path: Path

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from auditctl.policy.evaluate import evaluate, stages
 from auditctl.policy.request import RequestError, attributes
@@ -21,8 +21,7 @@ _READS = ("get", "list", "watch")
 _ALL_VERBS = ("get", "list", "create", "update", "patch", "delete", "watch", "deletecollection")
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(NamedTuple):
     """One request to send, and what the policy says of it.
 
     ``with_credentials`` False is anonymous; ``distinguishes`` is None where the policy of before is not known.
@@ -39,8 +38,7 @@ class Probe:
         return f"{self.method} {self.url}"
 
 
-@dataclass(frozen=True, slots=True)
-class Callers:
+class Callers(NamedTuple):
     """Whom the server will see: ``anonymous`` None where it turns anonymous requests away (401), ``named`` None where
     we have no credentials or cannot know their user."""
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 _PROC = Path("/proc")
 _LISTEN = "0A"  # include/net/tcp_states.h TCP_LISTEN
 _NAME = "kube-apiserver"
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(NamedTuple):
     """One process. ``started`` is in seconds of the boot clock; pid and start together identify it for ever."""
 
     pid: int
@@ -87,10 +86,8 @@ def port_is_taken(port: int) -> bool:
 
 def apiservers() -> Iterator[Process]:
     """Every process whose command names kube-apiserver, newest first."""
-    found = []
-    for entry in _children(_PROC):
-        if entry.name.isdecimal() and (process := _read(int(entry.name))) is not None:
-            found.append(process)
+    pids = (int(entry.name) for entry in _children(_PROC) if entry.name.isdecimal())
+    found = [process for pid in pids if (process := _read(pid)) is not None]
     yield from sorted(found, key=lambda process: -process.started)
 
 

@@ -7,9 +7,8 @@ old process): only the event with our nonce does.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from auditctl.findings import Check, Receipt, Status
 from auditctl.node.apiserver import Answer, Endpoint
@@ -24,8 +23,7 @@ _POLL_SECONDS = 0.02
 _FURTHER_STAGES_SECONDS = 1.0  # the last event of a request is written right after its answer (mode blocking)
 
 
-@dataclass(frozen=True, slots=True)
-class Sought:
+class Sought(NamedTuple):
     """What to ask, where it must appear, and for how long to look."""
 
     probe: Probe
@@ -36,8 +34,7 @@ class Sought:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """The receipt, or none, and the checks that tell what was seen."""
 
     receipt: Receipt | None
@@ -56,15 +53,14 @@ def obtain(sought: Sought, process: Process | None, clock: Clock, nonce: str) ->
         if answer.status == 0:
             check = Check("receipt", Status.FAILED, f"{sought.probe} at {sought.endpoint}: {answer.reason}")
             return Found(None, (check,))
-        decision, wanted = _expected(sought, credentials, answer)
+        decision, wanted = _expected(sought, answer)
         events = _look(tail, nonce, wanted, begun + sought.seconds, clock)
         return judge(sought, answer, decision, wanted, events, tail, process, clock.monotonic() - begun)
     finally:
         tail.close()
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """One event of ours: its line in the file, level and stage."""
 
     line: int
@@ -125,7 +121,7 @@ def _inode_check(tail: Tail, process: Process | None) -> Check:
     return Check("log-open", Status.FAILED, f"process {process.pid} holds another file open than {tail.path}")
 
 
-def _expected(sought: Sought, credentials: Credentials, answer: Answer) -> tuple[Decision, tuple[Stage, ...]]:
+def _expected(sought: Sought, answer: Answer) -> tuple[Decision, tuple[Stage, ...]]:
     """What the policy says of the request as the server saw it: a 401 has no user, and one stage."""
     if answer.status == 401:
         return predict(sought.policy, None, sought.probe.method, sought.probe.url)

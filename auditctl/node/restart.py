@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from auditctl.errors import InterruptionError
 from auditctl.manifest.pod import Manifest
@@ -30,8 +31,7 @@ _LEFT_ALONE_SECONDS = 6.0
 _CLOCK_TICK_SECONDS = 0.02  # /proc/PID/stat counts in ticks of 10 ms
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
+class Expected(NamedTuple):
     """Whom we wait for. ``renamed_at`` is in seconds of the boot clock; ``unless`` is the process of before."""
 
     command: Sequence[str]
@@ -42,8 +42,7 @@ class Expected:
     may_be_before: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Restarted:
+class Restarted(NamedTuple):
     """The new process serves. ``seconds`` since the rename; ``outage`` seconds without a serving API server."""
 
     process: Process
@@ -51,8 +50,7 @@ class Restarted:
     outage: float
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(NamedTuple):
     """It did not come up: why, and the server's own last words where it left any."""
 
     reason: str

@@ -7,16 +7,15 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from auditctl.errors import RefusedError
 from auditctl.node import files
 from auditctl.node.journal import Journal, Role, Step, decode, encode_header, encode_step
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """Where our own records are kept (a path on this machine)."""
 
     path: Path

@@ -56,13 +56,12 @@ class Tail:
             return []
         if os.fstat(self.descriptor).st_size < self.offset:  # truncated from outside
             self.offset, self._rest, self._line = 0, b"", 0
-        found = []
+        found: list[tuple[int, bytes]] = []
         while chunk := os.pread(self.descriptor, _CHUNK_BYTES, self.offset):
             self.offset += len(chunk)
             self.grew_bytes += len(chunk)
             *whole, self._rest = (self._rest + chunk).split(b"\n")
-            for line in whole:
-                found.append((self._next_line(), line))
+            found += [(self._next_line(), line) for line in whole]
         return found
 
     def _next_line(self) -> int:

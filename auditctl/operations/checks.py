@@ -4,13 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.pod import Manifest
-from auditctl.node import preflight
+from auditctl.node import files, preflight
 from auditctl.node.journal import Role
 from auditctl.node.process import Process, port_is_taken
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.work import How
+
+
+def check_places(plane: ControlPlane) -> None:
+    """Refuse a run that may not write, and a state directory where the kubelet would read it.
+
+    Raises:
+        RefusedError: with every such finding.
+    """
+    files.read(
+        plane.manifest_path, "manifest"
+    )  # its absence is told first: the wrong --rootfs is likelier than the wrong user
+    found = [
+        *preflight.misplaced_state(plane.root, plane.manifest_path, plane.state.path),
+        *preflight.unwritable(plane.manifest_path, plane.state.path),
+    ]
+    if found:
+        first = found[0]
+        raise RefusedError(f"{first.message}; nothing was changed", check=first.check, fix=first.fix, findings=found)
 
 
 def is_live(plane: ControlPlane, how: How) -> bool:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from auditctl.errors import ManifestError
-from auditctl.manifest.document import Document
-from auditctl.manifest.pod import Manifest
 from auditctl.node import files
 from auditctl.node.clock import Clock
 from auditctl.node.files import Root, Snapshot
 from auditctl.node.state import State
 
-if TYPE_CHECKING:  # ssl comes with these, and a plain --dry-run has no use for it
+if TYPE_CHECKING:  # ssl comes with one, ruamel.yaml with the other: --help needs neither, a plain --dry-run no ssl
+    from auditctl.manifest.pod import Manifest
     from auditctl.node.apiserver import Endpoint
     from auditctl.node.credentials import Credentials
 
@@ -42,16 +39,15 @@ class Silence:
         """Nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class ControlPlane:
+class ControlPlane(NamedTuple):
     """Where everything is. ``manifest`` and ``state`` are paths of the node, inside ``rootfs``."""
 
     rootfs: Path = Path("/")
     manifest: str = MANIFEST
     state_dir: str = STATE
     kubeconfig: Path | None = None
-    clock: Clock = field(default_factory=Clock)
-    progress: Progress = field(default_factory=Silence)
+    clock: Clock = Clock()
+    progress: Progress = Silence()
 
     @property
     def root(self) -> Root:
@@ -76,14 +72,10 @@ class ControlPlane:
 
     def parse(self, raw: bytes) -> Manifest:
         """Read manifest text under this manifest's name."""
-        return Manifest.of(Document.parse(raw, str(self.manifest_path)))
+        from auditctl.manifest.document import Document
+        from auditctl.manifest.pod import Manifest
 
-    def try_manifest(self) -> Manifest | None:
-        """The manifest, if it can be read at all."""
-        try:
-            return self.read_manifest()[1]
-        except ManifestError:
-            return None
+        return Manifest.of(Document.parse(raw, str(self.manifest_path)))
 
     def credentials(self) -> Credentials:
         """Whom requests are made as.

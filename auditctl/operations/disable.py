@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from auditctl.errors import UsageError
 from auditctl.findings import Check, Status
 from auditctl.manifest.plan import plan_disable
 from auditctl.manifest.pod import Manifest
 from auditctl.node import files, preflight
-from auditctl.node.change import FileEdit
+from auditctl.node.fileedit import FileEdit
 from auditctl.node.journal import Role
 from auditctl.node.logfiles import log_files
 from auditctl.node.process import Process, listener
@@ -19,14 +19,12 @@ from auditctl.operations import checks
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.outcome import changed_flags, dry_run_report, performed_report, unchanged_report
 from auditctl.operations.policies import weigh
-from auditctl.operations.session import check_places, session
 from auditctl.operations.work import How, Proof, Restart, Work, nothing_more
 from auditctl.report import Outcome, Report
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
 
 
-@dataclass(frozen=True, slots=True)
-class Purge:
+class Purge(NamedTuple):
     """Which files go too. Logs are evidence: they go only with ``--purge-logs --yes``."""
 
     files: bool = False
@@ -43,9 +41,11 @@ def disable(plane: ControlPlane, purge: Purge, how: How) -> Report:
     if purge.logs and not purge.confirmed:
         raise UsageError("--purge-logs removes the audit trail for good", check="confirmation", fix="say --yes as well")
     if how.dry_run:
-        check_places(plane)
+        checks.check_places(plane)
         work = _decide(plane, purge, how)
         return dry_run_report(plane, work, (), nothing=not work.plan.changes and not work.edits)
+    from auditctl.operations.session import session
+
     with session(plane, "disable") as opened:
         work = _decide(plane, purge, how)
         if not work.plan.changes and not work.edits:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.plan import Plan, plan_annotation, plan_enable
 from auditctl.manifest.pod import Manifest
 from auditctl.node import files, preflight
-from auditctl.node.change import FileEdit
+from auditctl.node.fileedit import FileEdit
 from auditctl.node.files import Snapshot, sha256
 from auditctl.node.journal import Role
 from auditctl.node.process import Process, listener
@@ -19,15 +19,13 @@ from auditctl.operations import checks, policies, proof, readers
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.outcome import changed_flags, dry_run_report, performed_report, unchanged_report
 from auditctl.operations.policies import Chosen, weigh
-from auditctl.operations.session import check_places, session
 from auditctl.operations.work import How, Restart, Work
 from auditctl.policy.types import Policy
 from auditctl.report import Outcome, Report
 from auditctl.settings import LOG_FLAG, POLICY_ANNOTATION, POLICY_FLAG, WEBHOOK_FLAG, Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What ``enable`` was asked: the settings, and the files to install (None: keep what is there)."""
 
     settings: Settings
@@ -36,8 +34,7 @@ class Request:
     readers: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(NamedTuple):
     """What is to be done, or nothing (``work.restart`` NONE and no edit)."""
 
     work: Work
@@ -53,12 +50,14 @@ def enable(plane: ControlPlane, request: Request, how: How) -> Report:
         RefusedError: nothing was changed; StrandedError: a human is needed.
     """
     if how.dry_run:
-        check_places(plane)
+        checks.check_places(plane)
         decided = decide(plane, request, how)
         return dry_run_report(plane, decided.work, decided.findings, nothing=decided.nothing)
+    from auditctl.operations.session import session
+
     with session(plane, "enable") as opened:
         decided = decide(plane, request, how)
-        decided = replace(decided, findings=(*opened.recovered, *decided.findings))
+        decided = decided._replace(findings=(*opened.recovered, *decided.findings))
         if decided.nothing:
             granted = readers.grant(request.readers, decided.proof.log)
             return unchanged_report(plane, decided.work, (*decided.findings, *granted), how)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 from auditctl.errors import InterruptionError, StrandedError
 from auditctl.findings import ChangeRecord, Check, Finding, Severity, Status, Timings
 from auditctl.node import change as changes
 from auditctl.node import restart
 from auditctl.node.apiserver import Endpoint, peers
-from auditctl.node.change import Change, FileEdit
+from auditctl.node.change import Change, Intent
 from auditctl.node.credentials import Credentials
+from auditctl.node.fileedit import FileEdit
 from auditctl.node.journal import Role, Step
 from auditctl.node.process import Process, listener
 from auditctl.node.restart import Expected, Failed, Old, Restarted, Watch
@@ -61,17 +63,8 @@ class _Performance:
         before = listener(work.before.secure_port) if how.wait else None
         drain, findings = _drain(how, before, endpoint, credentials)
         manifest = FileEdit(Role.MANIFEST, plane.manifest_path, work.snapshot, work.new_text)
-        change = changes.begin(
-            plane.state,
-            plane.root,
-            plane.clock,
-            (*work.edits, manifest),
-            command=work.command,
-            who=who(),
-            summary=work.summary,
-            directories=work.directories,
-            undoes=work.undoes,
-        )
+        intent = Intent(work.command, work.summary, who(), work.directories, work.undoes)
+        change = changes.begin(plane.state, plane.root, plane.clock, (*work.edits, manifest), intent)
         return cls(session, work, how, change, endpoint, credentials, before, Old.hold(before), drain, findings, began)
 
     def run(self) -> Performed:
@@ -198,14 +191,14 @@ class _Performance:
             Outcome.CHANGED, checks=(check,), timings=self._timings(None), next_steps=("auditctl verify",)
         )
 
-    def _performed(self, outcome: Outcome, **fields: object) -> Performed:
+    def _performed(self, outcome: Outcome, **fields: Any) -> Performed:
         done = Performed(
             outcome,
             ChangeRecord(self.change.journal.id, str(self.change.backup)),
             findings=self.findings,
             timings=self._timings(None),
         )
-        return replace(done, **fields)  # type: ignore[arg-type]  # the fields of Performed, by name
+        return done._replace(**fields)
 
     def _timings(self, verify: float | None) -> Timings:
         total = self.session.plane.clock.monotonic() - self.began

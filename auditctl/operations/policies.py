@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from auditctl import facts
 from auditctl.errors import PolicyError, RefusedError
@@ -22,8 +23,7 @@ DEFAULT_POLICY = "baseline"
 NEWEST = (1, 36)
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(NamedTuple):
     """A policy that the server would load. ``source`` is how the user knows it."""
 
     source: str
@@ -67,7 +67,7 @@ def judge(source: str, raw: bytes, version: tuple[int, int], how: How) -> Chosen
             every finding with its line.
     """
     loaded = load(raw, version)
-    findings = tuple(replace(finding, file=source) for finding in loaded.findings)
+    findings = tuple(finding._replace(file=source) for finding in loaded.findings)
     if loaded.policy is None:
         findings = findings or (Finding("policy", Severity.ERROR, loaded.error, file=source),)
         raise PolicyError(
@@ -86,7 +86,7 @@ def weigh(findings: Iterable[Finding], how: How, what: str = "") -> tuple[Findin
         RefusedError: an error is left, or a warning under ``--strict``.
     """
     weighed = tuple(
-        replace(finding, severity=Severity.WARNING)
+        finding._replace(severity=Severity.WARNING)
         if finding.severity is Severity.ERROR and finding.check in how.allow
         else finding
         for finding in findings

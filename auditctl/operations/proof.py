@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from auditctl.durations import parse
 from auditctl.errors import RefusedError
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
 _RECEIPT_SECONDS = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """What will be asked. ``probe`` None: nothing that we may send would be recorded."""
 
     policy: Policy

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from auditctl.errors import RefusedError
@@ -10,7 +9,7 @@ from auditctl.findings import Finding, Severity
 from auditctl.manifest.plan import Plan, plan_annotation
 from auditctl.manifest.pod import Manifest
 from auditctl.node import files, preflight
-from auditctl.node.change import FileEdit
+from auditctl.node.fileedit import FileEdit
 from auditctl.node.files import Snapshot
 from auditctl.node.journal import Role
 from auditctl.node.process import listener
@@ -18,7 +17,6 @@ from auditctl.operations import checks, policies, proof
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.outcome import dry_run_report, performed_report
 from auditctl.operations.policies import weigh
-from auditctl.operations.session import check_places, session
 from auditctl.operations.work import How, Performed, Restart, Work
 from auditctl.policy.load import load
 from auditctl.report import Outcome, Report
@@ -32,9 +30,11 @@ def restart(plane: ControlPlane, how: How) -> Report:
         PolicyError: the server would refuse the policy on disk; RefusedError: auditing is off, or nothing can be done.
     """
     if how.dry_run:
-        check_places(plane)
+        checks.check_places(plane)
         work, findings = _decide(plane, how)
         return dry_run_report(plane, work, findings, nothing=False)
+    from auditctl.operations.session import session
+
     with session(plane, "restart") as opened:
         work, findings = _decide(plane, how)
         from auditctl.operations.perform import perform
@@ -105,7 +105,7 @@ def _fall_back(host: Path, on_disk: Snapshot, last_good: bytes | None) -> tuple[
     """The edit that has been made already by hand: from the last known good policy to what stands on disk."""
     if last_good is None:
         return (FileEdit(Role.POLICY, host, on_disk, on_disk.content),)
-    return (FileEdit(Role.POLICY, host, replace(on_disk, content=last_good), on_disk.content),)
+    return (FileEdit(Role.POLICY, host, on_disk._replace(content=last_good), on_disk.content),)
 
 
 def _no_way_back(last_good: bytes | None) -> tuple[Finding, ...]:
@@ -122,4 +122,4 @@ def _keep_rejected(work: Work, performed: Performed) -> Performed:
         return performed
     beside = edit.path.with_name(f"{edit.path.name}.rejected-{performed.change.id}")
     files.replace(beside, edit.after, edit.before)
-    return replace(performed, next_steps=(f"repair {beside}, then: auditctl enable --policy {beside}",))
+    return performed._replace(next_steps=(f"repair {beside}, then: auditctl enable --policy {beside}",))

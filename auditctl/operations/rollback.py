@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
@@ -11,16 +10,14 @@ from auditctl.manifest.merge import undo
 from auditctl.manifest.plan import Plan, plan_between
 from auditctl.manifest.pod import Manifest
 from auditctl.node import files, preflight
-from auditctl.node.change import FileEdit
+from auditctl.node.fileedit import FileEdit
 from auditctl.node.journal import FileRecord, Journal, Role, standing_changes
 from auditctl.node.process import Process, listener
 from auditctl.operations import checks, policies, proof
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.outcome import dry_run_report, performed_report
 from auditctl.operations.policies import weigh
-from auditctl.operations.session import check_places, session
 from auditctl.operations.work import How, Proof, Restart, Work, nothing_more
-from auditctl.policy.types import Policy
 from auditctl.report import Report
 from auditctl.settings import POLICY_FLAG
 
@@ -32,9 +29,11 @@ def rollback(plane: ControlPlane, change_id: str | None, how: How) -> Report:
         RefusedError: no such change, or somebody else's edits are in the way.
     """
     if how.dry_run:
-        check_places(plane)
+        checks.check_places(plane)
         work, findings = _decide(plane, change_id, how)
         return dry_run_report(plane, work, findings, nothing=False)
+    from auditctl.operations.session import session
+
     with session(plane, "rollback") as opened:
         work, findings = _decide(plane, change_id, how)
         from auditctl.operations.perform import perform
@@ -142,19 +141,6 @@ def _restart(plan: Plan, edits: tuple[FileEdit, ...]) -> Restart:
     return Restart.IN_PLACE if edits else Restart.NONE
 
 
-@dataclass(frozen=True, slots=True)
-class _Prover:
-    """A receipt where the old configuration records, else nothing more than that it serves."""
-
-    plane: ControlPlane
-    manifest: Manifest
-    policy: Policy
-
-    def __call__(self, process: Process) -> Proof:
-        planned = proof.plan(self.plane, self.manifest, self.policy, None)
-        return proof.prover(self.plane, self.manifest, planned)(process)
-
-
 def _prover(plane: ControlPlane, after: Manifest, edits: tuple[FileEdit, ...], how: How) -> Callable[[Process], Proof]:
     """How the old configuration is proved.
 
@@ -169,6 +155,9 @@ def _prover(plane: ControlPlane, after: Manifest, edits: tuple[FileEdit, ...], h
         raw = files.read_following(host, "policy")
     if raw is None:
         return nothing_more
-    return _Prover(
-        plane, after, policies.judge(str(host), raw, policies.version_of(plane, after, live=False), how).policy
-    )
+    policy = policies.judge(str(host), raw, policies.version_of(plane, after, live=False), how).policy
+
+    def prove(process: Process) -> Proof:
+        return proof.prover(plane, after, proof.plan(plane, after, policy, None))(process)
+
+    return prove

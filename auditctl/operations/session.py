@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
-from auditctl.errors import RefusedError, StrandedError
+from auditctl.errors import StrandedError
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.pod import Manifest
 from auditctl.node import change as changes
-from auditctl.node import files, preflight
+from auditctl.node import files
 from auditctl.node.change import Change
 from auditctl.node.journal import Journal, Recovery, Step, recovery, standing
 from auditctl.node.signals import deferred
 from auditctl.node.state import lock
+from auditctl.operations.checks import check_places
 from auditctl.operations.controlplane import ControlPlane
 
 _RECOVERY_SECONDS = 120.0
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(NamedTuple):
     """The right to change this node. ``recovered`` says what an earlier run had left."""
 
     plane: ControlPlane
@@ -42,24 +42,6 @@ def session(plane: ControlPlane, command: str) -> Iterator[Session]:
     plane.state.prepare()
     with lock(plane.state, command), deferred(plane.progress.step) as interrupted:
         yield Session(plane, interrupted, recover_all(plane, interrupted))
-
-
-def check_places(plane: ControlPlane) -> None:
-    """Refuse a run that may not write, and a state directory where the kubelet would read it.
-
-    Raises:
-        RefusedError: with every such finding.
-    """
-    files.read(
-        plane.manifest_path, "manifest"
-    )  # its absence is told first: the wrong --rootfs is likelier than the wrong user
-    found = [
-        *preflight.misplaced_state(plane.root, plane.manifest_path, plane.state.path),
-        *preflight.unwritable(plane.manifest_path, plane.state.path),
-    ]
-    if found:
-        first = found[0]
-        raise RefusedError(f"{first.message}; nothing was changed", check=first.check, fix=first.fix, findings=found)
 
 
 def recover_all(plane: ControlPlane, interrupted: Callable[[], bool]) -> tuple[Finding, ...]:

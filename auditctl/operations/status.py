@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
@@ -23,8 +22,7 @@ from auditctl.report import ManifestChange, Outcome, Report
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
+class _Seen(NamedTuple):
     """What `status` looked at."""
 
     manifest: Manifest
@@ -58,7 +56,7 @@ def status(plane: ControlPlane) -> Report:
         ManifestChange(str(plane.manifest_path), snapshot.sha256, snapshot.sha256),
         settings=settled(plane, manifest),
         findings=findings,
-        lines=tuple(_lines(plane, seen)),
+        lines=tuple(_lines(seen)),
         details={"status": _details(seen)},
     )
 
@@ -128,7 +126,7 @@ def _warning(check: str, message: str, fix: str) -> Finding:
     return Finding(check, Severity.WARNING, message, fix)
 
 
-def _lines(plane: ControlPlane, seen: _Seen) -> Iterator[str]:
+def _lines(seen: _Seen) -> Iterator[str]:
     for name, value in sorted(seen.manifest.audit_flags.items()):
         yield f"  --{name}={value}"
     if seen.policy is not None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from auditctl import facts
 from auditctl.errors import RefusedError, UsageError
@@ -26,8 +26,7 @@ from auditctl.report import ManifestChange, Outcome, Report
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """What a grader wants to see besides the receipt."""
 
     policies: tuple[Path, ...] = ()
@@ -44,8 +43,7 @@ class Wanted:
         return cls(files_, tuple(_pair(text) for text in flags), tuple(_expectation(text) for text in expectations))
 
 
-@dataclass(frozen=True, slots=True)
-class _Loaded:
+class _Loaded(NamedTuple):
     """The policy that counts, and whether it is known to be what the process runs."""
 
     policy: Policy | None

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from auditctl.findings import ChangeRecord, Check, Finding, Receipt, Timings
 from auditctl.manifest.plan import Plan
 from auditctl.manifest.pod import Manifest
-from auditctl.node.change import FileEdit
+from auditctl.node.fileedit import FileEdit
 from auditctl.node.files import Snapshot
 from auditctl.report import Outcome
 
@@ -33,8 +32,7 @@ ALLOWED_CHECKS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class How:
+class How(NamedTuple):
     """The options of every changing command. ``drain_seconds`` None: the default, which depends on the node."""
 
     timeout_seconds: float = 300.0
@@ -54,8 +52,7 @@ class Restart(Enum):
     NONE = "no restart is needed"
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(NamedTuple):
     """What was seen after the restart."""
 
     checks: tuple[Check, ...] = ()
@@ -67,8 +64,7 @@ def nothing_more(process: Process) -> Proof:  # noqa: ARG001 (the shape of a pro
     return Proof()
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(NamedTuple):
     """A change, decided. ``edits`` are the files beside the manifest; ``directories`` are to be there afterwards."""
 
     command: str
@@ -81,7 +77,7 @@ class Work:
     directories: tuple[Path, ...] = ()
     restart: Restart = Restart.REPLACE_POD
     undoes: tuple[str, ...] = ()
-    prove: Callable[[Process], Proof] = field(default=nothing_more)
+    prove: Callable[[Process], Proof] = nothing_more
 
     @property
     def new_text(self) -> bytes:
@@ -89,8 +85,7 @@ class Work:
         return self.plan.after.encode() if self.plan.changes else self.snapshot.content
 
 
-@dataclass(frozen=True, slots=True)
-class Performed:
+class Performed(NamedTuple):
     """How a change ended. ``failure`` is one sentence, empty where it went well."""
 
     outcome: Outcome

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from auditctl.findings import Finding, Severity
-from auditctl.policy.decode import Fault, Strictness, Stray
+from auditctl.policy.decode import Fault, Stray, Strictness
 from auditctl.policy.goyaml.construct import Duplicate
 from auditctl.policy.goyaml.faults import SyntaxFault
 from auditctl.policy.goyaml.quoting import quote

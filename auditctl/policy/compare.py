@@ -106,7 +106,18 @@ def _resource_requests(rule: PolicyRule | None, words: _Vocabulary) -> Iterator[
         rule.namespaces if rule and rule.namespaces else words.namespaces,
     )
     for user, verb, (group, resource, subresource, name), namespace in product(*axes):
-        yield Attributes(user, True, verb, group, "v1", namespace, resource, subresource, name, "")
+        yield Attributes(
+            user,
+            is_resource_request=True,
+            verb=verb,
+            api_group=group,
+            api_version="v1",
+            namespace=namespace,
+            resource=resource,
+            subresource=subresource,
+            name=name,
+            path="",
+        )
 
 
 def _url_requests(rule: PolicyRule | None, words: _Vocabulary) -> Iterator[Attributes]:
@@ -117,7 +128,18 @@ def _url_requests(rule: PolicyRule | None, words: _Vocabulary) -> Iterator[Attri
         path for pattern in patterns for path in (pattern.rstrip("*"), pattern.rstrip("*") + _FRESH) if path
     )
     for user, verb, path in product(_matching(rule, words), rule.verbs if rule and rule.verbs else words.verbs, paths):
-        yield Attributes(user, False, verb, "", "", "", "", "", "", path)
+        yield Attributes(
+            user,
+            is_resource_request=False,
+            verb=verb,
+            api_group="",
+            api_version="",
+            namespace="",
+            resource="",
+            subresource="",
+            name="",
+            path=path,
+        )
 
 
 def _matching(rule: PolicyRule | None, words: _Vocabulary) -> tuple[User | None, ...]:

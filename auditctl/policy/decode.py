@@ -225,9 +225,7 @@ class _Decoder:
             fields[pair.key] = self.store(element, pair.value, before, within)
         return fields
 
-    def _stray(
-        self, strictness: Strictness, path: str, line: int, column: int, siblings: tuple[str, ...] = ()
-    ) -> None:
+    def _stray(self, strictness: Strictness, path: str, line: int, column: int, siblings: tuple[str, ...] = ()) -> None:
         if (strictness, path) not in self._seen_strays:
             self._seen_strays.add((strictness, path))
             self.decoded.strays.append(Stray(strictness, path, line, column, siblings))

@@ -16,9 +16,7 @@ V1 = "v1"
 _OLD_VERSIONS = ("v1beta1", "v1alpha1")
 _OLD_UNTIL = (1, 23)
 _SCHEME = "k8s.io/apiserver/pkg/audit/scheme.go:30"
-_SNIFFED = (
-    'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
-)
+_SNIFFED = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
 _AUDIT_KINDS = frozenset({"PolicyList", "Event", "EventList"})
 _META_KINDS = frozenset(
     {"WatchEvent", "ListOptions", "GetOptions", "DeleteOptions", "CreateOptions", "UpdateOptions", "PatchOptions"}

@@ -26,7 +26,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2}).{0,2}", re.DOTALL)
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?]*")
-_INVALID_BYTES = {code: "\ufffd" for code in range(0xDC80, 0xDD00)}
+_INVALID_BYTES = dict.fromkeys(range(0xDC80, 0xDD00), "\ufffd")
 
 
 class RequestError(RefusedError):

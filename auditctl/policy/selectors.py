@@ -13,7 +13,7 @@ _MAX_NAME = 63
 
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
-_TOKEN = re.compile(r"[ \t\r\n]*(?:(==|=|!=|!|<|>|\(|\)|,)\0?|([^=!(),<> \t\r\n\0]+)\0?|\0|\Z)")
+_LEXEME = re.compile(r"[ \t\r\n]*(?:(==|=|!=|!|<|>|\(|\)|,)\0?|([^=!(),<> \t\r\n\0]+)\0?|\0|\Z)")
 _INTEGER = re.compile(r"[+-]?(?:0*)([0-9]+)")
 _INT64_DIGITS = 19
 _END = ""
@@ -67,13 +67,13 @@ def _unescape(value: str) -> str:
 def is_label_selector(selector: str) -> bool:
     """True where ``labels.Parse`` takes the selector."""
     try:
-        tokens = _tokens(selector)
+        lexemes = _lexemes(selector)
         position = 0
-        while tokens[position] != _END:
-            position = _requirement(tokens, position)
-            if tokens[position] == _END:
+        while lexemes[position] != _END:
+            position = _requirement(lexemes, position)
+            if lexemes[position] == _END:
                 return True
-            if tokens[position] != "," or not _starts_requirement(tokens[position + 1]):
+            if lexemes[position] != "," or not _starts_requirement(lexemes[position + 1]):
                 return False
             position += 1
     except ValueError:
@@ -81,66 +81,66 @@ def is_label_selector(selector: str) -> bool:
     return True
 
 
-def _tokens(selector: str) -> list[str]:
+def _lexemes(selector: str) -> list[str]:
     """Identifiers are marked by a leading ``i`` so that they never look like an operator."""
-    tokens: list[str] = []
+    lexemes: list[str] = []
     position = 0
     while True:
-        match = _TOKEN.match(selector, position)
+        match = _LEXEME.match(selector, position)
         if match is None:  # pragma: no cover - every character belongs to one of the three groups
             raise ValueError(selector)
         operator, identifier = match.groups()
         if operator is None and identifier is None:
-            return [*tokens, _END]
-        tokens.append(operator or "i" + identifier)
+            return [*lexemes, _END]
+        lexemes.append(operator or "i" + identifier)
         position = match.end()
 
 
-def _starts_requirement(token: str) -> bool:
-    return token == "!" or token.startswith("i")
+def _starts_requirement(lexeme: str) -> bool:
+    return lexeme == "!" or lexeme.startswith("i")
 
 
-def _requirement(tokens: list[str], position: int) -> int:
-    negated = tokens[position] == "!"
+def _requirement(lexemes: list[str], position: int) -> int:
+    negated = lexemes[position] == "!"
     position += negated
-    key = _identifier(tokens[position])
+    key = _identifier(lexemes[position])
     if not _is_label_key(key):
         raise ValueError(key)
-    operator = tokens[position + 1]
+    operator = lexemes[position + 1]
     if negated or operator in {_END, ","}:
         return position + 1
     if operator in {"iin", "inotin"}:
-        return _set_values(tokens, position + 2)
+        return _set_values(lexemes, position + 2)
     if operator in {"=", "==", "!=", ">", "<"}:
-        return _exact_value(tokens, position + 2, numeric=operator in {">", "<"})
+        return _exact_value(lexemes, position + 2, numeric=operator in {">", "<"})
     raise ValueError(operator)
 
 
-def _identifier(token: str) -> str:
-    if not token.startswith("i"):
-        raise ValueError(token)
-    return token[1:]
+def _identifier(lexeme: str) -> str:
+    if not lexeme.startswith("i"):
+        raise ValueError(lexeme)
+    return lexeme[1:]
 
 
-def _exact_value(tokens: list[str], position: int, *, numeric: bool) -> int:
-    given = tokens[position] not in {_END, ","}
-    value = _identifier(tokens[position]) if given else ""
+def _exact_value(lexemes: list[str], position: int, *, numeric: bool) -> int:
+    given = lexemes[position] not in {_END, ","}
+    value = _identifier(lexemes[position]) if given else ""
     if not _is_label_value(value) or (numeric and not is_int64(value)):
         raise ValueError(value)
     return position + given
 
 
-def _set_values(tokens: list[str], position: int) -> int:
-    if tokens[position] != "(":
-        raise ValueError(tokens[position])
+def _set_values(lexemes: list[str], position: int) -> int:
+    if lexemes[position] != "(":
+        raise ValueError(lexemes[position])
     position += 1
     after_identifier = False
-    while tokens[position] != ")":
-        token = tokens[position]
-        if token == ",":
+    while lexemes[position] != ")":
+        lexeme = lexemes[position]
+        if lexeme == ",":
             after_identifier = False
-        elif after_identifier or not _is_label_value(_identifier(token)):
-            raise ValueError(token)
+        elif after_identifier or not _is_label_value(_identifier(lexeme)):
+            raise ValueError(lexeme)
         else:
             after_identifier = True
         position += 1

@@ -19,7 +19,7 @@ from auditctl.lab.layout import ADDRESS, Layout, Pace
 from auditctl.lab.process import until
 
 GOLDEN = (Path(__file__).parents[1] / "golden", Path("/work/shared/golden"))
-QUICK = Pace(grace=0.6, sync=0.4, backoff=0.3, backoff_cap=1.0, replace=0.1, start=0.3)
+QUICK = Pace(grace=0.6, listing=0.4, backoff=0.3, backoff_cap=1.0, replace=0.1, start=0.3)
 AUDIT_FLAGS = (
     "--audit-policy-file=/etc/kubernetes/audit/policy.yaml",
     "--audit-log-path=/var/log/kubernetes/audit/audit.log",
@@ -28,11 +28,16 @@ EVERYTHING = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: Reques
 
 
 def golden(name: str) -> list[dict[str, Any]]:
-    """The rows of a golden file, beside the clone or in it."""
+    """The rows of a golden file."""
+    return [json.loads(line) for line in golden_text(name).splitlines()]
+
+
+def golden_text(name: str) -> str:
+    """A golden file, from the clone or from beside it."""
     for root in GOLDEN:
         if (root / name).exists():
-            return [json.loads(line) for line in (root / name).read_text(encoding="utf-8").splitlines()]
-    pytest.skip(f"no golden data here: {name}")
+            return (root / name).read_text(encoding="utf-8")
+    pytest.skip(f"no golden data here: {name}", allow_module_level=True)
 
 
 def eventually(condition: Any, seconds: float = 15) -> None:
@@ -91,6 +96,7 @@ class Node:
         """As a careful editor does: a dot name, one rename."""
         draft = self.manifest.with_name(".draft")
         draft.write_text(text)
+        draft.chmod(0o600)
         draft.rename(self.manifest)
 
     def kubelet_log(self) -> str:

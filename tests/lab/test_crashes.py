@@ -50,10 +50,10 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A node's tree without processes, and one text for every fault."""
     root = tmp_path_factory.mktemp("crashes")
     tree.build(Layout(root), Marker("1.36.2", 6443, made_directory=False, pace=Pace()))
-    audit = root / "etc/kubernetes/audit"
-    audit.mkdir()
+    folder = root / "etc/kubernetes/audit"
+    folder.mkdir()
     for name, text in FILES.items():
-        (audit / name).write_text(text)
+        (folder / name).write_text(text)
     return root
 
 

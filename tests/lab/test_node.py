@@ -41,11 +41,11 @@ def arguments_of(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
 
 
-def test_one_process_owns_the_port_and_its_arguments_are_the_manifests(node: Node) -> None:
-    (pid,) = owners_of(node.lab.port)
+def test_one_process_owns_the_port_and_its_arguments_are_the_manifests(audited: Node) -> None:
+    (pid,) = owners_of(audited.lab.port)
     program, *flags = arguments_of(pid)[1:]
     assert Path(program).name == "kube-apiserver"
-    wanted = [line.strip().removeprefix("- ") for line in node.manifest.read_text().splitlines() if "- --" in line]
+    wanted = [line.strip().removeprefix("- ") for line in audited.manifest.read_text().splitlines() if "- --" in line]
     assert flags == wanted
 
 
@@ -74,9 +74,9 @@ def test_a_folder_with_other_things_is_refused_and_never_taken_down(tmp_path: Pa
     assert (tmp_path / "etc").exists()
 
 
-def test_a_lab_of_another_version_is_refused(node: Node) -> None:
+def test_a_lab_of_another_version_is_refused(audited: Node) -> None:
     with pytest.raises(RefusedError, match=r"a lab of 1\.36\.2, not of 1\.31\.14"):
-        up(node.lab.root, kubernetes="1.31.14")
+        up(audited.lab.root, kubernetes="1.31.14")
 
 
 def test_everything_ends_when_the_folder_disappears(tmp_path: Path) -> None:
@@ -196,10 +196,15 @@ def test_a_manifest_moved_away_stops_the_server(node: Node) -> None:
     eventually(lambda: not owners_of(node.lab.port))
 
 
-def test_the_tree_is_a_nodes(node: Node) -> None:
+def test_the_tree_is_a_nodes(audited: Node) -> None:
     modes = {
-        str(path.relative_to(node.lab.root)): path.stat().st_mode & 0o777
-        for path in (node.manifest, node.manifest.parent, node.layout.admin_conf, node.layout.pki / "apiserver.key")
+        str(path.relative_to(audited.lab.root)): path.stat().st_mode & 0o777
+        for path in (
+            audited.manifest,
+            audited.manifest.parent,
+            audited.layout.admin_conf,
+            audited.layout.pki / "apiserver.key",
+        )
     }
     assert modes == {
         "etc/kubernetes/manifests/kube-apiserver.yaml": 0o600,
@@ -207,5 +212,5 @@ def test_the_tree_is_a_nodes(node: Node) -> None:
         "etc/kubernetes/admin.conf": 0o600,
         "etc/kubernetes/pki/apiserver.key": 0o600,
     }
-    assert tree.STAND_IN in node.kubelet_log()
-    assert f"https://127.0.0.1:{node.lab.port}" in node.layout.admin_conf.read_text()
+    assert tree.STAND_IN in audited.kubelet_log()
+    assert f"https://127.0.0.1:{audited.lab.port}" in audited.layout.admin_conf.read_text()

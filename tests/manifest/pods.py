@@ -83,7 +83,9 @@ def with_flags(*flags: str) -> str:
 def with_mount(path: str, name: str, *, host: str = "", kind: str = "", more: str = "", mount_more: str = "") -> str:
     """SMALL with one more hostPath volume and its mount, written as people write them."""
     mount = f"    - name: {name}\n      mountPath: {path}\n{mount_more}"
-    volume = f"  - name: {name}\n    hostPath:\n      path: {host or path}\n" + (f"      type: {kind}\n" if kind else "")
+    volume = f"  - name: {name}\n    hostPath:\n      path: {host or path}\n" + (
+        f"      type: {kind}\n" if kind else ""
+    )
     return small(("  hostNetwork", mount + "  hostNetwork"), ("status: {}", volume + more + "status: {}"))
 
 
@@ -113,7 +115,10 @@ def texts(draw: st.DrawFn) -> str:
 
     def noise(indent: int) -> list[str]:
         kinds = draw(st.lists(st.sampled_from("#  b"), max_size=2)) if draw(st.integers(0, 3)) == 0 else []
-        return [" " * indent + f"# note {next(numbers)}: - x" if kind == "#" else draw(st.sampled_from(BLANKS)) for kind in kinds]
+        return [
+            " " * indent + f"# note {next(numbers)}: - x" if kind == "#" else draw(st.sampled_from(BLANKS))
+            for kind in kinds
+        ]
 
     def end_of_line() -> str:
         return draw(st.sampled_from(("", "", "", " # why", "\t# tab", "  ")))
@@ -150,10 +155,15 @@ def texts(draw: st.DrawFn) -> str:
         flags = sorted(flags) if draw(st.booleans()) else flags
         split = draw(st.sampled_from((0, len(flags), len(flags))))
         body = ["kube-apiserver"] if draw(st.booleans()) else ["/usr/local/bin/kube-apiserver"]
-        parts = [listed("command", body + flags[:split], 0), [f"image: registry.k8s.io/kube-apiserver:{draw(st.sampled_from(IMAGES))}"]]
+        parts = [
+            listed("command", body + flags[:split], 0),
+            [f"image: registry.k8s.io/kube-apiserver:{draw(st.sampled_from(IMAGES))}"],
+        ]
         if flags[split:] or draw(st.integers(0, 9)) == 0:
             parts.append(listed("args", flags[split:], 0) if flags[split:] else ["env:", "- name: A", "  value: ${B}"])
-        parts.append([draw(st.sampled_from(("name: kube-apiserver", '"name": kube-apiserver', "name: 'kube-apiserver'")))])
+        parts.append(
+            [draw(st.sampled_from(("name: kube-apiserver", '"name": kube-apiserver', "name: 'kube-apiserver'")))]
+        )
         if mounts:
             parts.append(entries("volumeMounts", [["mountPath: " + path, "name: " + name] for name, path in mounts], 0))
         if draw(st.booleans()):
@@ -174,7 +184,9 @@ def texts(draw: st.DrawFn) -> str:
                     lines += [*noise(indent + dash), lead + "- " + body[0], *(lead + "  " + line for line in body[1:])]
         return lines
 
-    names = draw(st.lists(st.sampled_from(("ca-certs", "audit-policy", "k8s-certs", "zz", "audit-log")), unique=True, max_size=4))
+    names = draw(
+        st.lists(st.sampled_from(("ca-certs", "audit-policy", "k8s-certs", "zz", "audit-log")), unique=True, max_size=4)
+    )
     if draw(st.booleans()):
         names.sort()
     mounts = [(name, f"/srv/{name}") for name in names]
@@ -186,7 +198,10 @@ def texts(draw: st.DrawFn) -> str:
     mine = [lead + "- " + mine[0], *(lead + "  " + line if line.strip() else line for line in mine[1:])]
     others = [line for block in sidecar for line in (lead + "- " + block[0], *(lead + "  " + one for one in block[1:]))]
     spec = ["  containers:", *(others + mine if draw(st.booleans()) else mine + others)]
-    volumes = [["name: " + name, "hostPath:", "  path: " + path, *draw(st.sampled_from(([], ["  type: ''"])))] for name, path in mounts]
+    volumes = [
+        ["name: " + name, "hostPath:", "  path: " + path, *draw(st.sampled_from(([], ["  type: ''"])))]
+        for name, path in mounts
+    ]
     spec_parts = [spec, ["  hostNetwork: true"], *([entries("volumes", volumes, 2)] if volumes else [])]
     spec_parts = draw(st.permutations(spec_parts))
     metadata = [["  labels:", "    tier: control-plane"], ["  name: kube-apiserver"], ["  namespace: kube-system"]]
@@ -194,7 +209,11 @@ def texts(draw: st.DrawFn) -> str:
         metadata.insert(0, ["  annotations:", "    kubeadm.kubernetes.io/x: 192.0.2.10:6443"])
     if draw(st.booleans()):
         metadata = draw(st.permutations(metadata))
-    tops = [["apiVersion: v1"], ["kind: Pod"], ["metadata:", *(line for part in metadata for line in [*noise(2), *part])]]
+    tops = [
+        ["apiVersion: v1"],
+        ["kind: Pod"],
+        ["metadata:", *(line for part in metadata for line in [*noise(2), *part])],
+    ]
     tops.append(["spec:", *(line for part in spec_parts for line in [*noise(2), *part])])
     tops += [["status: {}"]] if draw(st.booleans()) else []
     if draw(st.integers(0, 4)) == 0:

@@ -11,11 +11,13 @@ Layers, each calling only the ones above it:
 - ``source``    bytes to characters: encodings, control characters
 - ``tokens``    what the scanner hands over
 - ``scalars``   plain, quoted and block scalars
-- ``scanner``   characters to tokens: simple keys, indentation
 - ``properties`` anchors, tags, directives
-- ``parser``    tokens to events: the grammar
+- ``queue``     tokens that may be keys, indentation
+- ``scanner``   characters to tokens
+- ``parser``    tokens to events: the grammar, over the stack of ``states``
+- ``nodes``     events to nodes: what aliases mean
 - ``resolve``   which plain scalars are numbers, booleans, null
-- ``construct`` events to values: aliases, merge keys, duplicate keys
+- ``construct`` nodes to values: aliases, merge keys, duplicate keys
 - ``values``    the tree, shared with ``json``
 - ``json``      Go's `encoding/json`, with places and duplicate keys kept
 - ``quoting``   how Go prints a value in a message

@@ -6,7 +6,7 @@ count is what refuses alias bombs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from auditctl.policy.goyaml.events import Sort
@@ -24,7 +24,10 @@ _FEW_STEPS, _MANY_STEPS = 400_000, 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """A key that its mapping has already: of the two values the later one counts. ``key`` is in Go's syntax."""
+    """A key that its mapping has already: of the two values the later one counts.
+
+    ``key`` is in Go's syntax, ``line`` that of its value (go-yaml's choice), ``column`` its own.
+    """
 
     key: str
     line: int
@@ -50,18 +53,35 @@ class _Built:
     scalar: Resolved | None = None
     steps: int = 1
     depth: int = 0
-    duplicates: list[Duplicate] = field(default_factory=list)
+    duplicates: tuple[Duplicate, ...] = ()
     unconvertible: str = ""
     not_finite: str = ""
-    entries: dict[tuple[str, str], _Entry] = field(default_factory=dict)
+    entries: Mapping[tuple[str, str], _Entry] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One key of a mapping: as JSON will have it, and the value that counts."""
+    """One key of a mapping: as JSON will have it, the value that counts, and where that was written."""
 
     pair: Pair
     built: _Built
+    line: int
+
+
+@dataclass(slots=True)
+class _Table:
+    """A mapping while its keys are set, each known by its Go type and text."""
+
+    entries: dict[tuple[str, str], _Entry] = field(default_factory=dict)
+    duplicates: list[Duplicate] = field(default_factory=list)
+    unconvertible: str = ""
+
+    def put(self, identity: tuple[str, str], entry: _Entry) -> None:
+        if identity in self.entries:
+            go_type, text = identity
+            key = quote(text) if go_type == "string" else text or "<nil>"
+            self.duplicates.append(Duplicate(key, entry.line, entry.pair.column))
+        self.entries[identity] = entry
 
 
 def read_yaml(raw: bytes) -> Document:
@@ -76,7 +96,7 @@ def read_yaml(raw: bytes) -> Document:
         raise SyntaxFault(f"json: unsupported value: {root.not_finite}")
     if root.depth > MAX_DEPTH:
         raise SyntaxFault("couldn't get version/kind; json parse error: exceeded max depth")
-    return Document(root.value, tuple(root.duplicates))
+    return Document(root.value, root.duplicates)
 
 
 def _fault(text: str, node: Node) -> SyntaxFault:
@@ -149,20 +169,23 @@ class _Constructor:
     def _mapping(self, node: Node) -> _Built:
         place = node.event.line + 1, node.event.column + 1
         parts = [self._built[child] for child in node.children]
-        built = _Built(Value(Kind.OBJECT, *place), duplicates=_joined(parts))
-        built.steps = 1 + sum(part.steps for part, child in zip(parts, node.children, strict=True) if child.counted)
+        table = _Table()
         for index in range(0, len(parts), 2):
             key, value = node.children[index : index + 2]
             if key.is_merge:
-                self._merge(built, value)
+                self._merge(table, value)
             else:
-                self._set(built, key, value)
-        entries = sorted({entry.pair.key: entry for entry in built.entries.values()}.items())
-        built.value = Value(Kind.OBJECT, *place, pairs=tuple(entry.pair for _, entry in entries))
+                self._set(table, key, value)
+        entries = sorted({entry.pair.key: entry for entry in table.entries.values()}.items())
+        built = _Built(Value(Kind.OBJECT, *place, pairs=tuple(entry.pair for _, entry in entries)))
+        built.steps = 1 + sum(part.steps for part, child in zip(parts, node.children, strict=True) if child.counted)
+        built.duplicates = (*_joined(parts), *table.duplicates) if table.duplicates else _joined(parts)
+        built.unconvertible = table.unconvertible
+        built.entries = table.entries
         _inherit(built, [entry.built for _, entry in entries])
         return built
 
-    def _merge(self, built: _Built, node: Node) -> None:
+    def _merge(self, table: _Table, node: Node) -> None:
         """Go-yaml sets merged keys where the ``<<`` stands: they win over keys before it."""
         sources = [node]
         if node.event.sort is Sort.SEQUENCE_START:
@@ -172,19 +195,20 @@ class _Constructor:
             if resolved is None or resolved.event.sort is not Sort.MAPPING_START:
                 raise _fault("yaml: map merge requires map or sequence of maps as the value", node)
             merged = self._built[resolved]
-            built.unconvertible = built.unconvertible or merged.unconvertible
-            for identity, entry in merged.entries.items():
-                _put(built, identity, entry)
+            table.unconvertible = table.unconvertible or merged.unconvertible
+            for identity, entry in (merged.entries or {}).items():
+                table.put(identity, entry)
 
-    def _set(self, built: _Built, key: Node, value: Node) -> None:
+    def _set(self, table: _Table, key: Node, value: Node) -> None:
         key_built = self._built[key]
         if key_built.scalar is None:
             raise _fault(f"yaml: invalid map key: {go_syntax(key_built.value)}", key)
         name, fault = _key_name(key_built.scalar)
-        built.unconvertible = built.unconvertible or fault
-        value_built = self._built[value]
-        pair = Pair(name, key.event.line + 1, key.event.column + 1, value_built.value)
-        _put(built, (key_built.scalar.go_type, key_built.scalar.text), _Entry(pair, value_built))
+        built = self._built[value]
+        if fault and not table.unconvertible:
+            table.unconvertible = f"{fault}, value: {go_syntax(built.value)}"
+        pair = Pair(name, key.event.line + 1, key.event.column + 1, built.value)
+        table.put((key_built.scalar.go_type, key_built.scalar.text), _Entry(pair, built, value.event.line + 1))
 
 
 def _allowed_ratio(steps: int) -> float:
@@ -193,9 +217,10 @@ def _allowed_ratio(steps: int) -> float:
     return 0.99 - 0.89 * beyond / (_MANY_STEPS - _FEW_STEPS)
 
 
-def _joined(parts: Iterable[_Built]) -> list[Duplicate]:
-    lists = [part.duplicates for part in parts if part.duplicates]
-    return list(lists[0]) if len(lists) == 1 else [duplicate for found in lists for duplicate in found]
+def _joined(parts: Iterable[_Built]) -> tuple[Duplicate, ...]:
+    found = [part.duplicates for part in parts if part.duplicates]
+    # deep nesting passes the same tuple on and on: it is not copied on the way up
+    return found[0] if len(found) == 1 else tuple(duplicate for duplicates in found for duplicate in duplicates)
 
 
 def _inherit(built: _Built, parts: Iterable[_Built]) -> None:
@@ -205,14 +230,6 @@ def _inherit(built: _Built, parts: Iterable[_Built]) -> None:
         built.unconvertible = built.unconvertible or part.unconvertible
         built.not_finite = built.not_finite or part.not_finite
     built.depth += 1
-
-
-def _put(built: _Built, identity: tuple[str, str], entry: _Entry) -> None:
-    if identity in built.entries:
-        go_type, text = identity
-        key = quote(text) if go_type == "string" else text if text else "<nil>"
-        built.duplicates.append(Duplicate(key, entry.pair.value.line, entry.pair.value.column))
-    built.entries[identity] = entry
 
 
 def _key_name(scalar: Resolved) -> tuple[str, str]:

@@ -21,7 +21,7 @@ _FRACTION = re.compile(rb"[0-9]+")
 _HEXADECIMAL = frozenset(b"0123456789abcdefABCDEF")
 _ESCAPES = {ord(key): value for key, value in zip('"\\/bfnrt', '"\\/\b\f\n\r\t', strict=True)}
 _LITERALS = {ord("t"): (b"true", Kind.BOOL), ord("f"): (b"false", Kind.BOOL), ord("n"): (b"null", Kind.NULL)}
-_SURROGATES = {code: "\ufffd" for code in range(0xDC80, 0xDD00)}
+_SURROGATES = dict.fromkeys(range(0xDC80, 0xDD00), "\ufffd")
 _HALVES = re.compile("[\ud800-\udbff][\udc00-\udfff]|[\ud800-\udfff]")
 
 
@@ -90,10 +90,10 @@ class _Reader:
             literal, kind = _LITERALS[byte]
             self._literal(literal)
             return Value(kind, *place, literal.decode())
-        if byte == ord("-") or ord("0") <= byte <= ord("9"):
-            self._number()
-            return Value(Kind.NUMBER, *place, self._raw[start : self._offset].decode())
-        self._fail("looking for beginning of value")
+        if byte != ord("-") and not ord("0") <= byte <= ord("9"):
+            self._fail("looking for beginning of value")
+        self._number()
+        return Value(Kind.NUMBER, *place, self._raw[start : self._offset].decode())
 
     def _open(self, stack: list[_Open], *, is_object: bool) -> Value | None:
         if len(stack) >= MAX_DEPTH:
@@ -140,9 +140,9 @@ class _Reader:
         return None
 
     def _literal(self, literal: bytes) -> None:
-        for index, byte in enumerate(literal):
+        for byte in literal:
             if self._offset >= len(self._raw) or self._raw[self._offset] != byte:
-                self._fail(f"in literal {literal.decode()} (expecting '{chr(literal[index])}')")
+                self._fail(f"in literal {literal.decode()} (expecting '{chr(byte)}')")
             self._offset += 1
 
     def _number(self) -> None:

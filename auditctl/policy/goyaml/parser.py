@@ -107,10 +107,10 @@ class _Parser(States):
         collection = self._collection_start(token, block=block)
         if collection is not None:
             return Event(collection, start.line, start.column, "", tag, anchor)
-        if anchor or tag:
-            self._pop_state()
-            return Event(Sort.SCALAR, start.line, start.column, "", tag, anchor, implicit=not tag)
-        self._fail("did not find expected node content", token, start.line)
+        if not anchor and not tag:
+            self._fail("did not find expected node content", token, start.line)
+        self._pop_state()
+        return Event(Sort.SCALAR, start.line, start.column, "", tag, anchor, implicit=not tag)
 
     def _properties(self, start: Token) -> tuple[str, str]:
         """Anchor and tag in either order, one of each at most."""

@@ -38,7 +38,7 @@ _DATE = re.compile(
     r"(?:(?:[Tt](?=.*(?:Z|[-+]..:..)\Z)| (?!.*(?:Z|[-+]..:..)\Z))"
     r"([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})(?:[.,][0-9]+)?(?:Z|[-+][0-9]{2}:[0-9]{2})?)?"
 )
-_SURROGATES = {code: "\ufffd" for code in range(0xDC80, 0xDD00)}
+_SURROGATES = dict.fromkeys(range(0xDC80, 0xDD00), "\ufffd")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,22 +1,14 @@
-"""Characters to tokens, as go-yaml v2 finds them (`scannerc.go`).
-
-Two things make the order of complaints what it is, and are kept: a token that may begin a simple key (``key:``) is
-held back until its colon is found or impossible, and whether it still is possible is asked only when it is next.
-"""
+"""Characters to tokens, as go-yaml v2 finds them (`scannerc.go`)."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from auditctl.policy.goyaml import properties, scalars
-from auditctl.policy.goyaml.cursor import BLANKS, BLANKS_BREAKS_AND_END, BREAKS, Cursor
-from auditctl.policy.goyaml.source import END, Source
+from auditctl.policy.goyaml.cursor import BLANKS, BLANKS_BREAKS_AND_END, BREAKS
+from auditctl.policy.goyaml.queue import MAX_DEPTH, SimpleKey, TokenQueue
+from auditctl.policy.goyaml.source import END
 from auditctl.policy.goyaml.tokens import Kind, Token
-
-MAX_DEPTH = 10000
-_MAX_KEY_LENGTH = 1024
-_SPENT_TOKENS = 4096
 
 _SPACES = re.compile(" *")
 _BLANKS = re.compile("[ \\t]*")
@@ -26,120 +18,8 @@ _FLOW_STARTS = {"[": Kind.FLOW_SEQUENCE_START, "{": Kind.FLOW_MAPPING_START}
 _FLOW_ENDS = {"]": Kind.FLOW_SEQUENCE_END, "}": Kind.FLOW_MAPPING_END}
 
 
-@dataclass(slots=True)
-class _SimpleKey:
-    """Where a simple key might have begun, one for each flow level."""
-
-    number: int
-    position: int
-    line: int
-    column: int
-    possible: bool = False
-    required: bool = False
-
-
-class Scanner(Cursor):
-    """A queue of tokens: ``peek`` at the next one, ``skip`` it. Raises SyntaxFault."""
-
-    def __init__(self, source: Source) -> None:
-        super().__init__(source)
-        self._doubled_mark = source.doubled_mark
-        self._queue: list[Token] = []
-        self._head = 0
-        self._parsed = 0
-        self._available = False
-        self._flow_level = 0
-        self._indent = -1
-        self._indents: list[int] = []
-        self._key_allowed = True
-        self._keys = [_SimpleKey(0, 0, 0, 0)]
-        self._key_by_number: dict[int, int] = {}
-
-    def peek(self) -> Token:
-        """The next token."""
-        if not self._available:
-            while self._head == len(self._queue) or self._may_begin_key():
-                self._fetch()
-            self._available = True
-        return self._queue[self._head]
-
-    def skip(self) -> None:
-        """Take the token that ``peek`` returned."""
-        self._available = False
-        self._parsed += 1
-        self._head += 1
-        if self._head >= _SPENT_TOKENS:
-            del self._queue[: self._head]
-            self._head = 0
-
-    def _may_begin_key(self) -> bool:
-        index = self._key_by_number.get(self._parsed)
-        return index is not None and index < len(self._keys) and self._is_possible(self._keys[index])
-
-    def _is_possible(self, key: _SimpleKey) -> bool:
-        if not key.possible:
-            return False
-        if key.line < self.line or key.position + _MAX_KEY_LENGTH < self.position:
-            if key.required:
-                self.fail("could not find expected ':'")
-            key.possible = False
-        return key.possible
-
-    # -- the queue, indentation and simple keys
-
-    def _append(self, kind: Kind, value: str = "", suffix: str = "") -> None:
-        self._queue.append(Token(kind, self.line, self.column, value, suffix))
-
-    def _insert(self, number: int, token: Token) -> None:
-        """Put a token where the one with ``number`` stands; one that is gone already leaves it at the end."""
-        at = number - self._parsed
-        if at < 0:
-            self._queue.append(token)
-        else:
-            self._queue.insert(self._head + at, token)
-
-    def _next_number(self) -> int:
-        return self._parsed + len(self._queue) - self._head
-
-    def _save_key(self) -> None:
-        if not self._key_allowed:
-            return
-        required = not self._flow_level and self._indent == self.column
-        key = _SimpleKey(self._next_number(), self.position, self.line, self.column, possible=True, required=required)
-        self._remove_key()
-        self._keys[-1] = key
-        self._key_by_number[key.number] = len(self._keys) - 1
-
-    def _remove_key(self) -> None:
-        key = self._keys[-1]
-        if key.possible:
-            if key.required:
-                self.fail("could not find expected ':'")
-            key.possible = False
-            self._key_by_number.pop(key.number, None)
-
-    def _roll_indent(self, kind: Kind, key: _SimpleKey | None = None) -> None:
-        """A deeper column begins a block collection, at ``key`` or here."""
-        column = self.column if key is None else key.column
-        if self._flow_level or self._indent >= column:
-            return
-        self._indents.append(self._indent)
-        self._indent = column
-        if len(self._indents) > MAX_DEPTH:
-            self.fail(f"exceeded max depth of {MAX_DEPTH}")
-        if key is None:
-            self._append(kind)
-        else:
-            self._insert(key.number, Token(kind, key.line, key.column))
-
-    def _unroll_indent(self, column: int) -> None:
-        if self._flow_level:
-            return
-        while self._indent > column:
-            self._append(Kind.BLOCK_END)
-            self._indent = self._indents.pop()
-
-    # -- one more token
+class Scanner(TokenQueue):
+    """``peek`` at the next token, ``skip`` it. Raises SyntaxFault."""
 
     def _fetch(self) -> None:
         self._skip_to_token()
@@ -218,7 +98,7 @@ class Scanner(Cursor):
 
     def _fetch_flow_start(self, kind: Kind) -> None:
         self._save_key()
-        self._keys.append(_SimpleKey(self._next_number(), self.position, self.line, self.column))
+        self._keys.append(SimpleKey(self._next_number(), self.position, self.line, self.column))
         self._flow_level += 1
         if self._flow_level > MAX_DEPTH:
             self.fail(f"exceeded max depth of {MAX_DEPTH}")

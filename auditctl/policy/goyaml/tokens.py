@@ -30,6 +30,9 @@ class Kind(Enum):
     TAG = auto()
     SCALAR = auto()
 
+    # sets of kinds are asked for every token, and Enum's own hash is written in Python
+    __hash__ = object.__hash__
+
 
 class Token(NamedTuple):
     """``line`` and ``column`` of its first character count from 0. ``plain`` is about scalars alone.

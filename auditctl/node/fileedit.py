@@ -1,0 +1,19 @@
+"""What a change does to one file: a value, apart from the room that performs it, so that a plan needs no more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from auditctl.node.files import Snapshot
+from auditctl.node.journal import Role
+
+
+class FileEdit(NamedTuple):
+    """One file to be: its path on this machine, what stands there (None: nothing), what shall (None: nothing)."""
+
+    role: Role
+    path: Path
+    before: Snapshot | None
+    after: bytes | None
+    removed_last: bool = False
