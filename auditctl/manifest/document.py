@@ -23,7 +23,7 @@ from ruamel.yaml.events import (
 from ruamel.yaml.scanner import Scanner
 
 from auditctl.errors import ManifestError, Place
-from auditctl.manifest.lines import Lines
+from auditctl.manifest.lines import BREAK, Lines
 from auditctl.manifest.node import Alias, Mapping, Node, Scalar, Sequence, Style
 from auditctl.manifest.template import refuse_template_near, refuse_template_value
 from auditctl.manifest.value import MAX_DEPTH, value_of
@@ -213,18 +213,15 @@ class _Composer:
 
     def _scalar(self, event: Any) -> Scalar:
         start, end, style = event.start_mark.index, event.end_mark.index, Style(event.style or "")
-        if style in {Style.LITERAL, Style.FOLDED} and not event.value.endswith("\n"):
-            end = start + len(self.text[start:end].rstrip())
-        elif style in {Style.LITERAL, Style.FOLDED}:
-            end = self._end_of_block(start, end, event.value)
+        if style in {Style.LITERAL, Style.FOLDED}:
+            end = self._end_of_block(start, end)
         return Scalar(start=start, end=end, text=event.value, style=style, **self._properties(event))
 
-    def _end_of_block(self, start: int, end: int, content: str) -> int:
-        """A block scalar with kept line ends owns its blank lines; one with a clipped end does not."""
+    def _end_of_block(self, start: int, end: int) -> int:
+        """Return where a block scalar ends: blank lines behind it are its own only where it keeps them (``|+``)."""
         body = self.text[start:end]
-        kept = "+" in body.splitlines()[0].partition("#")[0]
-        stripped = start + len(body.rstrip())
-        return max(stripped, start + len(body.rstrip("\r\n")) if not kept else end - 1) if content else stripped
+        header = BREAK.split(body, maxsplit=1)[0].partition(" #")[0]
+        return end if "+" in header else start + len(body.rstrip(" \t\r\n\x85\u2028\u2029"))
 
     def _sequence(self, event: Any, depth: int) -> Sequence:
         items = []

@@ -21,7 +21,7 @@ from auditctl.manifest.spelling import respelled
 class Edit:
     """One RFC 6902 operation (``op``, ``path``, ``value``) and why it is made."""
 
-    operation: Mapping[str, Any]
+    operation: dict[str, Any]
     reason: str
 
 

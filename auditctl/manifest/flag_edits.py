@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from auditctl.errors import ManifestError
 from auditctl.manifest.blocks import Block, Path, list_block
 from auditctl.manifest.desired import Wanted
 from auditctl.manifest.edits import Draft, Entry
@@ -60,8 +59,6 @@ def _list_to_grow(manifest: Manifest) -> Path:
 def _entries(draft: Draft, manifest: Manifest, path: Path, new: Sequence[str], wanted: Wanted) -> list[Entry]:
     block = list_block(draft.document, path)
     allowed = _allowed(manifest, block)
-    if not allowed:
-        raise ManifestError("there is no place for a flag in this list", place=draft.document.place(path))
     flags = [flag for flag in manifest.flag_list if flag.item.list_path == path]
     entries = []
     for name in new:
@@ -81,14 +78,15 @@ def _beside_audit(flags: Sequence[Flag], allowed: Sequence[int]) -> list[int]:
 
 
 def _allowed(manifest: Manifest, block: Block) -> list[int]:
-    """Return the indexes before which a flag may go: behind the program's words, never between a flag and its value."""
+    """Return the indexes before which a flag may go: behind the program's words, never between a flag and its value.
+
+    That value may be the first item of ``args``, and its flag the last of ``command``.
+    """
     words = sum(item.list_path == block.path for item in manifest.items[: manifest.program_words])
-    values = {
-        flag.value_item.index
-        for flag in manifest.flag_list
-        if flag.value_item and flag.value_item.list_path == block.path
-    }
-    return [index for index in range(words, len(block.spans) + 1) if index not in values]
+    pairs = [(flag.item, flag.value_item) for flag in manifest.flag_list if flag.value_item]
+    taken = {item.index + 1 for item, _ in pairs if item.list_path == block.path}
+    taken |= {value.index for _, value in pairs if value.list_path == block.path}
+    return [index for index in range(words, len(block.spans) + 1) if index not in taken]
 
 
 def _wanted_position(manifest: Manifest, flags: Sequence[Flag], name: str, allowed: Sequence[int]) -> int:

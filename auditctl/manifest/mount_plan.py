@@ -169,8 +169,7 @@ class _Making:
         fix = f"use --log-path {rules.own_log_path(path)}"
         if self.manifest.audit_flags.get(LOG_FLAG) != self.wanted[LOG_FLAG]:
             raise RefusedError(problem, check="system-directory", fix=fix)
-        message = f"{problem}: it stays inside the container"
-        self.plan.findings.append(Finding("log-not-mounted", Severity.ERROR, message, fix))
+        self._complain("log-not-mounted", f"{problem}: it stays inside the container", fix)
 
     def _migrate(self, path: str, found: HostPath) -> None:
         """Put the log's directory in the place of its single-file mount; say so where that cannot be."""
@@ -181,8 +180,14 @@ class _Making:
                 self.add(LOG_FLAG, inside, outside, "DirectoryOrCreate", read_only=False)
             return
         message = f"the log {path} is mounted as a single file: it cannot be rotated (EBUSY), then every event is lost"
-        fix = f"use --log-path {rules.own_log_path(path)}"
-        self.plan.findings.append(Finding("single-file-log", Severity.ERROR, message, fix))
+        self._complain("single-file-log", message, f"use --log-path {rules.own_log_path(path)}")
+
+    def _complain(self, check: str, message: str, fix: str) -> None:
+        """Add a finding of severity error that points at the flag of the log."""
+        flag = next((flag for flag in self.manifest.flag_list if flag.name == LOG_FLAG), None)
+        place = self.manifest.document.place(flag.item.path if flag else self.manifest.container_path)
+        found = Finding(check, Severity.ERROR, message, fix, LOG_FLAG, place.file, place.line, place.column)
+        self.plan.findings.append(found)
 
     def add(self, flag: str, path: str, on_host: str, kind: str, *, read_only: bool) -> None:
         """Add a volume and its mount under a free name."""

@@ -48,7 +48,7 @@ class Plan:
     @property
     def patch(self) -> list[dict[str, Any]]:
         """The edits as an RFC 6902 patch."""
-        return [dict(edit.operation) for edit in self.edits]
+        return [edit.operation for edit in self.edits]
 
     def diff(self, name: str) -> str:
         """Return the unified diff of the text, with ``name`` in both headers; empty where nothing changes."""

@@ -76,7 +76,7 @@ def begin(state: State, root: Root, clock: Clock, edits: Sequence[FileEdit], int
     wanted = [*intent.directories, *(edit.path.parent for edit in edits if edit.after is not None)]
     missing = {parent for directory in wanted for parent in (directory, *directory.parents) if not parent.exists()}
     journal = Journal(
-        id=clock.utc().strftime("%Y%m%dT%H%M%SZ-") + secrets.token_hex(2),
+        id=_new_id(clock),
         command=intent.command,
         started=_now(clock),
         who=intent.who,
@@ -160,6 +160,13 @@ def put_back(change: Change) -> None:
         raise _stranded(change, f"the old configuration could not be put back: {error}") from error
 
 
+def sweep(change: Change) -> None:
+    """Remove the temporary files that a killed run may have left beside the change's files."""
+    for record in change.journal.files:
+        with suppress(OSError):
+            files.remove(files.temporary_of(change.root.host(record.path)))
+
+
 def remove_last(change: Change) -> None:
     """Remove the files that a proved change leaves over (``--purge``)."""
     for record in change.journal.files:
@@ -203,6 +210,12 @@ def _stranded(change: Change, why: str) -> StrandedError:
         # through a dot-named copy: a plain cp would let the kubelet read half a file
         fix=f"cp -p {change.backup} {hidden} && mv {hidden} {manifest}",
     )
+
+
+def _new_id(clock: Clock) -> str:
+    """Sorts by time, to the millisecond: the order of the folders is the order of the changes."""
+    now = clock.utc()
+    return f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03d}Z-{secrets.token_hex(2)}"
 
 
 def _now(clock: Clock) -> str:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from auditctl.errors import RefusedError
 
 _TEMPORARY_SUFFIX = ".auditctl-new"
+_CHUNK_BYTES = 1 << 20
 _LARGEST_FILE_BYTES = 10 * 1024 * 1024  # the kubelet's own limit for a manifest (pkg/kubelet/config/file.go)
 
 
@@ -72,22 +73,21 @@ def read(path: Path, what: str) -> Snapshot:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise _refusal(path, what, error) from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise RefusedError(f"{path}: {what} is not a regular file; nothing was changed", check=f"{what}-unreadable")
-        if status.st_size > _LARGEST_FILE_BYTES:
-            raise RefusedError(f"{path}: {what} is larger than 10 MiB; nothing was changed", check=f"{what}-unreadable")
-        content = file.read()
-        return Snapshot(
-            content,
-            stat.S_IMODE(status.st_mode),
-            status.st_uid,
-            status.st_gid,
-            _xattrs(descriptor),
-            status.st_dev,
-            status.st_ino,
-        )
+        _check_kind(path, what, status)
+        content = b"".join(iter(lambda: os.read(descriptor, _CHUNK_BYTES), b""))
+        mode = stat.S_IMODE(status.st_mode)
+        return Snapshot(content, mode, status.st_uid, status.st_gid, _xattrs(descriptor), status.st_dev, status.st_ino)
+    finally:
+        os.close(descriptor)
+
+
+def _check_kind(path: Path, what: str, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise RefusedError(f"{path}: {what} is not a regular file; nothing was changed", check=f"{what}-unreadable")
+    if status.st_size > _LARGEST_FILE_BYTES:
+        raise RefusedError(f"{path}: {what} is larger than 10 MiB; nothing was changed", check=f"{what}-unreadable")
 
 
 def read_if_there(path: Path, what: str) -> Snapshot | None:

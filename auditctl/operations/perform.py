@@ -44,8 +44,6 @@ class _Performance:
     work: Work
     how: How
     change: Change
-    endpoint: Endpoint
-    credentials: Credentials
     before: Process | None
     old: Old | None
     drain: float
@@ -59,13 +57,20 @@ class _Performance:
     def begin(cls, session: Session, work: Work, how: How) -> _Performance:
         plane = session.plane
         began = plane.clock.monotonic()
-        endpoint, credentials = plane.endpoint(work.after), plane.credentials()
         before = listener(work.before.secure_port) if how.wait else None
-        drain, findings = _drain(how, before, endpoint, credentials)
+        drain, findings = _drain(session, work, how, before)
         manifest = FileEdit(Role.MANIFEST, plane.manifest_path, work.snapshot, work.new_text)
         intent = Intent(work.command, work.summary, who(), work.directories, work.undoes)
         change = changes.begin(plane.state, plane.root, plane.clock, (*work.edits, manifest), intent)
-        return cls(session, work, how, change, endpoint, credentials, before, Old.hold(before), drain, findings, began)
+        return cls(session, work, how, change, before, Old.hold(before), drain, findings, began)
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return self.session.plane.endpoint(self.work.after)
+
+    @property
+    def credentials(self) -> Credentials:
+        return self.session.plane.credentials()
 
     def run(self) -> Performed:
         plane = self.session.plane
@@ -228,9 +233,7 @@ def _why(failed: Failed) -> str:
     return f"{failed.reason}: {failed.crash.words}" if failed.crash else failed.reason
 
 
-def _drain(
-    how: How, before: Process | None, endpoint: Endpoint, credentials: Credentials
-) -> tuple[float, tuple[Finding, ...]]:
+def _drain(session: Session, work: Work, how: How, before: Process | None) -> tuple[float, tuple[Finding, ...]]:
     """The default of 5 s, or 0 where ending the old process early could lose audit records or traffic; said so."""
     if how.drain_seconds is not None:
         return how.drain_seconds, ()
@@ -240,7 +243,7 @@ def _drain(
     words = " ".join(before.flags).replace("_", "-")
     if f"--{WEBHOOK_FLAG}" in words or f"--{_BATCH_FLAG}=batch" in words or f"--{_BATCH_FLAG} batch" in words:
         reason = "the running API server still holds audit records for a webhook or a batch"
-    elif peers(endpoint, credentials) > 1:
+    elif peers(session.plane.endpoint(work.before), session.plane.credentials()) > 1:
         reason = "another control plane serves meanwhile"
     if not reason:
         return _DRAIN_SECONDS, ()

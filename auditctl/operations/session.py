@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import NamedTuple
 
-from auditctl.errors import StrandedError
+from auditctl.errors import RefusedError, StrandedError
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.pod import Manifest
 from auditctl.node import change as changes
@@ -64,6 +64,7 @@ def recover_all(plane: ControlPlane, interrupted: Callable[[], bool]) -> tuple[F
 
 def _recover(plane: ControlPlane, journal: Journal, interrupted: Callable[[], bool]) -> str:
     change = Change(plane.state, plane.root, plane.clock, journal)
+    changes.sweep(change)
     stands = standing(journal.manifest, files.digest(plane.manifest_path))
     match recovery(journal, stands):
         case Recovery.NOTHING:
@@ -116,10 +117,14 @@ def serves(plane: ControlPlane, manifest: Manifest, renamed_at: float | None, in
     """Does an API server with this manifest's command line serve, within a bounded wait?"""
     from auditctl.node.restart import Expected, Restarted, Watch
 
+    try:
+        endpoint = plane.endpoint(manifest)
+    except RefusedError:
+        return False  # a folder whose server is elsewhere, if anywhere
     expected = Expected(
         manifest.command,
         renamed_at if renamed_at is not None else plane.clock.boot(),
-        plane.endpoint(manifest),
+        endpoint,
         plane.credentials(),
         may_be_before=renamed_at is None,
     )

@@ -25,7 +25,7 @@ _NAMESPACE_SUBRESOURCES = frozenset({"status", "finalize"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2}).{0,2}", re.DOTALL)
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
-_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?]*")
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?://[^/?]*|(?=/)|[^?]*)")
 _INVALID_BYTES = dict.fromkeys(range(0xDC80, 0xDD00), "\ufffd")
 
 
@@ -85,7 +85,7 @@ def _namespace(parts: list[str]) -> tuple[str, list[str]]:
 
 
 def _origin_form(url: str) -> str:
-    """`net/url.ParseRequestURI`: origin form, absolute form, or ``*``."""
+    """`net/url.ParseRequestURI`: origin form, absolute form, or ``*``. An opaque URL (``mailto:x``) has no path."""
     if _CONTROL.search(url):
         raise RequestError(f"net/url: invalid control character in URL: {url!r}")
     if url == "*" or url.startswith("/"):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from calendar import monthrange
 
-from auditctl.policy.goyaml.quoting import quote
-
 _LAYOUT = "2006-01-02T15:04:05Z07:00"
 _TWO = re.compile("[0-9]{2}")
 # what the layout asks for, in order: its own words for the part, the pattern, the name and range of the number
@@ -33,20 +31,20 @@ def timestamp_fault(text: str) -> str:
     for words, pattern, name, least, most in _PARTS:
         match = pattern.match(rest)
         if match is None:
-            return f"parsing time {quote(text)} as {quote(_LAYOUT)}: cannot parse {quote(rest)} as {quote(words)}"
+            return f"parsing time {_quote(text)} as {_quote(_LAYOUT)}: cannot parse {_quote(rest)} as {_quote(words)}"
         digits = match[0][:2] if name else match[0]
         if words == "2006" or name:
             numbers[name or "year"] = int(digits)
         if name and not least <= int(digits) <= most:
-            return f"parsing time {quote(text)}: {name} out of range"
+            return f"parsing time {_quote(text)}: {name} out of range"
         rest = rest[match.end() :]
         if words == "Z07:00" and (fault := _zone_fault(match[0])):
-            return f"parsing time {quote(text)}: {fault} out of range"
+            return f"parsing time {_quote(text)}: {fault} out of range"
     if rest:
-        return f"parsing time {quote(text)}: extra text: {quote(rest)}"
+        return f"parsing time {_quote(text)}: extra text: {_quote(rest)}"
     # year 0 is a leap year to Go; 4 stands for it
     if not 1 <= numbers["day"] <= monthrange(numbers["year"] or 4, numbers["month"])[1]:
-        return f"parsing time {quote(text)}: day out of range"
+        return f"parsing time {_quote(text)}: day out of range"
     return ""
 
 
@@ -56,3 +54,14 @@ def _zone_fault(zone: str) -> str:
     if int(zone[1:3]) > 24:
         return "time zone offset hour"
     return "time zone offset minute" if int(zone[4:6]) > 60 else ""
+
+
+def _quote(text: str) -> str:
+    """The time package has its own: bytes outside ASCII one by one, and DEL as it is."""
+    parts = []
+    for octet in text.encode("utf-8", "surrogatepass"):
+        if octet >= 0x80 or octet < 0x20:
+            parts.append(f"\\x{octet:02x}")
+        else:
+            parts.append("\\" * (octet in b'"\\') + chr(octet))
+    return f'"{"".join(parts)}"'

@@ -67,8 +67,9 @@ def test_the_end_of_a_node_is_the_end_of_its_content_not_of_the_comments_behind_
 
     assert source("a") == "- b"
     assert source("k", 0) == "|\n  x"
-    assert source("k", 1) == ">+\n  y\n"
+    assert source("k", 1) == ">+\n  y\n\n"
     assert source("k", 2) == "[1,\n   2]"
+    assert source("k", 3) == "|+\n"
     assert source("l") == "'q'"
     assert isinstance(document.node(("k",)), Sequence)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import jsonpatch
@@ -13,9 +14,11 @@ from auditctl.manifest.document import load
 from auditctl.manifest.plan import plan_disable, plan_enable
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, Settings
 
-from .pods import CORPUS, annotated, disabled, enabled, enabling, manifest, texts
+from .drawn import texts
+from .pods import CORPUS, annotated, disabled, enabled, enabling, manifest
 
-SLOW = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = int(os.environ.get("AUDITCTL_EXAMPLES", "40"))  # a night's run: thousands
+SLOW = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 BREAK = re.compile("(?<=\n)")
 DIGESTS = ("a" * 64, "0123456789" * 6 + "e123", "1" * 64)
 WEBHOOK = Settings(webhook=True, set_flags={"audit-webhook-batch-max-size": "200", "audit-webhook-mode": "batch"})
@@ -196,7 +199,7 @@ def enabled_or_same(text: str) -> str:
         return text
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=4 * EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(damaged())
 def test_a_damaged_text_is_edited_exactly_or_refused_and_never_a_traceback(text: str) -> None:
     for planned in (
@@ -205,8 +208,8 @@ def test_a_damaged_text_is_edited_exactly_or_refused_and_never_a_traceback(text:
     ):
         try:
             plan = planned()
-        except RefusedError as refusal:
-            assert refusal.message
+        except RefusedError:
+            continue
         except UnicodeEncodeError:
             assert re.search("[\ud800-\udfff]", text)
         else:

@@ -11,14 +11,15 @@ from dataclasses import dataclass, field
 
 from auditctl.policy.goyaml.events import Sort
 from auditctl.policy.goyaml.faults import SyntaxFault
-from auditctl.policy.goyaml.nodes import Node, compose
-from auditctl.policy.goyaml.numbers import float_key
+from auditctl.policy.goyaml.nodes import Node, Role, compose
+from auditctl.policy.goyaml.numbers import float_general, float_key
 from auditctl.policy.goyaml.parser import parse
 from auditctl.policy.goyaml.quoting import go_syntax, quote
 from auditctl.policy.goyaml.resolve import Resolved, resolve
 from auditctl.policy.goyaml.values import MAX_DEPTH, Kind, Pair, Value
 
 _NOT_FINITE = frozenset({"NaN", "+Inf", "-Inf"})
+_MERGE_FAULT = "yaml: map merge requires map or sequence of maps as the value"
 _FEW_STEPS, _MANY_STEPS = 400_000, 4_000_000
 
 
@@ -78,10 +79,18 @@ class _Table:
 
     def put(self, identity: tuple[str, str], entry: _Entry) -> None:
         if identity in self.entries:
-            go_type, text = identity
-            key = quote(text) if go_type == "string" else text or "<nil>"
-            self.duplicates.append(Duplicate(key, entry.line, entry.pair.column))
+            self.duplicates.append(Duplicate(_shown(*identity), entry.line, entry.pair.column))
         self.entries[identity] = entry
+
+
+def _shown(go_type: str, text: str) -> str:
+    match go_type:
+        case "string":
+            return quote(text)
+        case "float64" if text not in _NOT_FINITE:
+            return float_general(text)
+        case _:
+            return text or "<nil>"
 
 
 def read_yaml(raw: bytes) -> Document:
@@ -122,11 +131,15 @@ class _Constructor:
                     built = self._sequence(node)
                 case _:
                     built = self._mapping(node)
+            if node.role is Role.KEY and built.scalar is None:
+                raise _fault(f"yaml: invalid map key: {go_syntax(built.value)}", node)
             self._built[node] = built
         return self._built[nodes[-1]]
 
     def _scalar(self, node: Node) -> _Built:
         event = node.event
+        if node.role is Role.MERGED:
+            raise _fault(_MERGE_FAULT, node)
         try:
             scalar = resolve(event.value, event.tag, implicit=event.implicit)
         except SyntaxFault as fault:
@@ -172,7 +185,7 @@ class _Constructor:
         table = _Table()
         for index in range(0, len(parts), 2):
             key, value = node.children[index : index + 2]
-            if key.is_merge:
+            if key.role is Role.MERGE_KEY:
                 self._merge(table, value)
             else:
                 self._set(table, key, value)
@@ -193,22 +206,22 @@ class _Constructor:
         for source in sources:
             resolved = source.target if source.event.sort is Sort.ALIAS else source
             if resolved is None or resolved.event.sort is not Sort.MAPPING_START:
-                raise _fault("yaml: map merge requires map or sequence of maps as the value", node)
+                raise _fault(_MERGE_FAULT, node)
             merged = self._built[resolved]
             table.unconvertible = table.unconvertible or merged.unconvertible
             for identity, entry in (merged.entries or {}).items():
                 table.put(identity, entry)
 
     def _set(self, table: _Table, key: Node, value: Node) -> None:
-        key_built = self._built[key]
-        if key_built.scalar is None:
-            raise _fault(f"yaml: invalid map key: {go_syntax(key_built.value)}", key)
-        name, fault = _key_name(key_built.scalar)
+        scalar = self._built[key].scalar
+        if scalar is None:  # pragma: no cover - refused when the key was built
+            raise AssertionError
+        name, fault = _key_name(scalar)
         built = self._built[value]
         if fault and not table.unconvertible:
             table.unconvertible = f"{fault}, value: {go_syntax(built.value)}"
         pair = Pair(name, key.event.line + 1, key.event.column + 1, built.value)
-        table.put((key_built.scalar.go_type, key_built.scalar.text), _Entry(pair, built, value.event.line + 1))
+        table.put((scalar.go_type, scalar.text), _Entry(pair, built, value.event.line + 1))
 
 
 def _allowed_ratio(steps: int) -> float:

@@ -82,7 +82,7 @@ class _Reader:
         byte = self._peek()
         start = self._offset
         place = self._place(start)
-        if byte in b"[{" and byte != -1:
+        if byte in {ord("["), ord("{")}:
             return self._open(stack, is_object=byte == ord("{"))
         if byte == ord('"'):
             return Value(Kind.STRING, *place, self._string())

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 from auditctl.policy.goyaml.events import Event, Sort
 
 _MERGE_TAG = "tag:yaml.org,2002:merge"
+
+
+class Role(Enum):
+    """What a node is to its parent. A merged one is a mapping, or a list of them, behind ``<<``."""
+
+    ITEM = auto()
+    KEY = auto()
+    MERGE_KEY = auto()
+    VALUE = auto()
+    MERGED = auto()
 
 
 @dataclass(slots=True, eq=False)
@@ -14,19 +25,16 @@ class Node:
     """One node. A mapping's ``children`` are keys and values by turns; ``ancestors`` is how deep it lies.
 
     ``target`` is what an alias stands for, None if that node is still open: then the alias is inside itself.
-    ``counted`` is False for what merging skips: the ``<<`` and the list behind it.
+    ``role`` is what its parent takes it for. ``counted`` is False for what merging skips: the ``<<`` and the list behind
+    it.
     """
 
     event: Event
     ancestors: int
+    role: Role = Role.ITEM
     counted: bool = True
     target: Node | None = None
     children: list[Node] = field(default_factory=list)
-
-    @property
-    def is_merge(self) -> bool:
-        event = self.event
-        return event.sort is Sort.SCALAR and event.value == "<<" and (event.implicit or event.tag == _MERGE_TAG)
 
 
 def compose(events: list[Event]) -> list[Node]:
@@ -56,7 +64,14 @@ def compose(events: list[Event]) -> list[Node]:
 def _adopt(parent: Node, node: Node) -> None:
     if parent.event.sort is Sort.MAPPING_START:
         if len(parent.children) % 2 == 0:
-            node.counted = not node.is_merge
-        elif parent.children[-1].is_merge:
-            node.counted = node.event.sort is not Sort.SEQUENCE_START
+            node.role = Role.MERGE_KEY if _is_merge_key(node.event) else Role.KEY
+        else:
+            node.role = Role.MERGED if parent.children[-1].role is Role.MERGE_KEY else Role.VALUE
+    node.counted = node.role is not Role.MERGE_KEY
+    if node.role is Role.MERGED and node.event.sort is Sort.SEQUENCE_START:
+        node.counted = False
     parent.children.append(node)
+
+
+def _is_merge_key(event: Event) -> bool:
+    return event.sort is Sort.SCALAR and event.value == "<<" and (event.implicit or event.tag == _MERGE_TAG)

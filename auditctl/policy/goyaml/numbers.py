@@ -15,14 +15,19 @@ def float_literal(value: float) -> str:
 
 
 def float_key(value: float) -> str:
-    """A float as a map key (``strconv.FormatFloat(value, 'g', -1, 32)``): single precision, exponents of two digits, from 1e6 on."""
+    """A float as a map key (``strconv.FormatFloat(value, 'g', -1, 32)``): single precision."""
     try:
         (narrow,) = struct.unpack("<f", struct.pack("<f", value))
     except OverflowError:
         return ".inf" if value > 0 else "-.inf"
-    negative, digits, exponent = _decompose(_shortest_single(narrow))
+    return float_general(_shortest_single(narrow))
+
+
+def float_general(shortest: str) -> str:
+    """A float as Go's ``%g`` writes it, from its shortest decimal text: exponents below 1e-4 and from 1e6 on."""
+    negative, digits, exponent = _decompose(shortest)
     sign = "-" if negative else ""
-    if narrow and not -4 <= exponent < 6:
+    if digits != "0" and not -4 <= exponent < 6:
         return f"{sign}{_scientific(digits)}e{'-' if exponent < 0 else '+'}{abs(exponent):02d}"
     return sign + _positional(digits, exponent)
 

@@ -1,0 +1,104 @@
+"""Requests with the decision that a policy should take: the unit tests of a policy.
+
+A text is a YAML list. An item is ``REQUEST -> LEVEL`` in the shorthand, or a mapping with ``request``, ``level`` and,
+if they matter, ``rule`` (from 0, -1 is none) and ``stages``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from auditctl.errors import AuditctlError, Place, PolicyError
+from auditctl.policy.evaluate import evaluate, stages
+from auditctl.policy.goyaml.construct import read_yaml
+from auditctl.policy.goyaml.faults import SyntaxFault
+from auditctl.policy.goyaml.values import Kind, Value
+from auditctl.policy.shorthand import parse
+from auditctl.policy.types import Attributes, Decision, Level, Policy, Stage
+
+_KEYS = frozenset({"request", "level", "rule", "stages"})
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """One request and what should become of it. None: it does not matter."""
+
+    request: str
+    attributes: Attributes
+    level: Level
+    rule: int | None = None
+    stages: tuple[Stage, ...] | None = None
+    line: int = 0
+
+
+def read_expectations(raw: bytes, file: str = "") -> tuple[Expectation, ...]:
+    """The expectations in a text; ``file`` is its name in errors. Raises PolicyError for a text that is not such a list."""
+    try:
+        value = read_yaml(raw).value
+    except SyntaxFault as fault:
+        raise PolicyError(fault.text, place=Place(file, fault.line, fault.column)) from fault
+    if value.kind is not Kind.ARRAY:
+        raise _error(value, file, "a list of `REQUEST -> LEVEL` is needed")
+    return tuple(_expectation(item, file) for item in value.items)
+
+
+def _error(value: Value, file: str, message: str) -> PolicyError:
+    return PolicyError(message, place=Place(file, value.line, value.column))
+
+
+def _expectation(item: Value, file: str) -> Expectation:
+    if item.kind is Kind.STRING:
+        request, arrow, level = (part.strip() for part in item.text.rpartition("->"))
+        if not arrow:
+            raise _error(item, file, f"{item.text!r} has no `-> LEVEL`")
+        return Expectation(request, _request(item, file, request), _level(item, file, level), line=item.line)
+    fields = {pair.key: pair.value for pair in item.pairs}
+    if item.kind is not Kind.OBJECT or not {"request", "level"} <= fields.keys() <= _KEYS:
+        raise _error(item, file, "an item is `REQUEST -> LEVEL`, or has request, level, and perhaps rule and stages")
+    rule = fields.get("rule")
+    if rule is not None and not (rule.kind is Kind.NUMBER and rule.text.lstrip("-").isdigit()):
+        raise _error(rule, file, "a rule is a number, from 0; -1 is none")
+    return Expectation(
+        fields["request"].text,
+        _request(fields["request"], file, fields["request"].text),
+        _level(fields["level"], file, fields["level"].text),
+        rule=None if rule is None else int(rule.text),
+        stages=_stages(fields["stages"], file) if "stages" in fields else None,
+        line=item.line,
+    )
+
+
+def _request(value: Value, file: str, text: str) -> Attributes:
+    try:
+        return parse(text)
+    except AuditctlError as error:
+        raise _error(value, file, error.message) from error
+
+
+def _level(value: Value, file: str, text: str) -> Level:
+    try:
+        return Level(text)
+    except ValueError as error:
+        raise _error(value, file, f"{text!r} is no level") from error
+
+
+def _stages(value: Value, file: str) -> tuple[Stage, ...]:
+    try:
+        return tuple(Stage(item.text) for item in value.items)
+    except ValueError as error:
+        raise _error(value, file, f"stages are {', '.join(stage.value for stage in Stage)}") from error
+
+
+def unmet(policy: Policy, expectation: Expectation) -> tuple[Decision, str]:
+    """What ``policy`` decides, and in words what differs from the expectation; "" if nothing does."""
+    decision = evaluate(policy, expectation.attributes)
+    differences = []
+    if decision.level is not expectation.level:
+        differences.append(f"level {decision.level.value}, expected {expectation.level.value}")
+    if expectation.rule is not None and decision.rule != expectation.rule:
+        differences.append(f"rule {decision.rule}, expected {expectation.rule}")
+    if expectation.stages is not None:
+        written = stages(decision, expectation.attributes)
+        if set(written) != set(expectation.stages):
+            differences.append(f"stages {', '.join(stage.value for stage in written) or 'none'}")
+    return decision, "; ".join(differences)

@@ -1,0 +1,206 @@
+"""Which mounts and volumes enable adds, adopts, moves, and which paths it refuses."""
+
+from __future__ import annotations
+
+import pytest
+
+from auditctl.findings import Severity
+from auditctl.settings import Settings
+
+from .pods import disabled, enabled, enabling, manifest, refusal, small, with_flags, with_mount
+
+
+def test_missing_lists_are_made_where_kubeadm_has_them_and_go_again() -> None:
+    text = small(
+        ("    volumeMounts:\n    - mountPath: /etc/kubernetes/pki\n      name: k8s-certs\n      readOnly: true\n", ""),
+        ("  volumes:\n  - hostPath:\n      path: /etc/kubernetes/pki\n      type: DirectoryOrCreate\n    name: k8s-certs\n", "  securityContext: {}\n"),
+    )  # fmt: skip
+    after = enabled(text)
+    assert (
+        "    name: kube-apiserver\n    volumeMounts:\n    - mountPath: /var/log/kubernetes/audit\n      name: audit-log\n"
+        in after
+    )
+    assert "  securityContext: {}\n  volumes:\n  - hostPath:\n      path: /var/log/kubernetes/audit\n" in after
+    assert disabled(after) == text
+    indented = text.replace("    - ", "      - ")
+    assert "    volumeMounts:\n      - mountPath: /var/log/kubernetes/audit\n        name: audit-log\n" in enabled(
+        indented
+    )
+
+
+def test_new_volumes_are_indented_as_those_that_are_there() -> None:
+    text = small(
+        (
+            "  - hostPath:\n      path: /etc/kubernetes/pki\n      type: DirectoryOrCreate\n    name",
+            "    -  hostPath:\n           path: /etc/kubernetes/pki\n           type: DirectoryOrCreate\n       name",
+        )
+    )
+    assert (
+        "    -  hostPath:\n           path: /var/log/kubernetes/audit\n           type: DirectoryOrCreate\n       name: audit-log\n"
+        in enabled(text)
+    )
+
+
+def test_in_an_unsorted_list_new_volumes_go_to_the_end() -> None:
+    names = [volume.name for volume in manifest(enabled(with_mount("/srv/x", "a"))).volumes]
+    assert names == ["k8s-certs", "a", "audit-log", "audit-policy"]
+    names = [mount.name for mount in manifest(enabled(with_mount("/srv/x", "zz"))).mounts]
+    assert names == ["audit-log", "audit-policy", "k8s-certs", "zz"]
+
+
+def test_a_comment_above_the_first_volume_stays_there() -> None:
+    text = small(("  volumes:\n", "  volumes:\n  # certificates\n"))
+    assert "  volumes:\n  # certificates\n  - hostPath:\n      path: /etc/kubernetes/pki\n" in enabled(text)
+
+
+def test_a_covering_mount_is_adopted() -> None:
+    covered = with_mount("/var/log", "logs").replace("/etc/kubernetes/pki", "/etc/kubernetes")
+    after = enabled(covered)
+    assert [volume.name for volume in manifest(after).volumes] == ["k8s-certs", "logs"]
+    assert disabled(after) == covered
+
+
+def test_a_taken_volume_name_is_not_used_again() -> None:
+    text = with_mount("/srv/x", "audit-log", more="  - name: audit-log-2\n    hostPath: {path: /y}\n")
+    assert {volume.name for volume in manifest(enabled(text)).volumes} == {
+        "k8s-certs",
+        "audit-log",
+        "audit-log-2",
+        "audit-log-3",
+        "audit-policy",
+    }
+    assert disabled(enabled(text)) == text
+
+
+def test_the_log_first_because_its_directory_may_cover_the_policy() -> None:
+    text = enabled(small(), Settings(policy_path="/srv/audit/policy.yaml", log_path="/srv/audit/audit.log"))
+    assert [mount.path for mount in manifest(text).mounts] == ["/srv/audit", "/etc/kubernetes/pki"]
+    assert disabled(text) == small()
+
+
+def test_a_log_below_a_read_only_mount_is_refused() -> None:
+    text = with_mount("/var/log/kubernetes", "logs", mount_more="      readOnly: true\n")
+    assert refusal(text).check == "read-only-log"
+
+
+@pytest.mark.parametrize(
+    ("asked", "word"),
+    [
+        (Settings(log_path="/var/log/audit.log"), "needs /var/log mounted whole"),
+        (Settings(log_path="/audit.log"), "needs / mounted whole"),
+        (Settings(log_path="/etc/kubernetes/audit.log"), "needs /etc/kubernetes mounted whole"),
+        (Settings(log_path="/tmp/audit.log"), "needs /tmp mounted whole"),
+        (Settings(log_path="/sys/kernel/audit/a.log"), "mounted whole"),
+        (Settings(log_path="/var/log/audit/a.log"), "auditd"),
+        (Settings(log_path="/dev/stdout"), "taken for a file"),
+        (Settings(log_path="/proc/self/fd/1"), "taken for a file"),
+        (Settings(log_path="/etc/kubernetes/manifests/a/a.log"), "in, at or above /etc/kubernetes/manifests"),
+        (Settings(log_path="/etc/kubernetes/pki/a/a.log"), "in, at or above /etc/kubernetes/pki"),
+        (Settings(log_path="/etc/kubernetes"), "in, at or above"),
+        (Settings(log_path="audit.log"), "no absolute path"),
+        (Settings(log_path="/var/log/kubernetes/"), "no absolute path"),
+        (Settings(policy_path="/etc/kubernetes/manifests/../manifests/p.yaml"), "in, at or above"),
+        (Settings(policy_path="/etc"), "in, at or above"),
+        (Settings(policy_path="p.yaml"), "no absolute path"),
+        (Settings(set_flags={"audit-webhook-config-file": "/etc/kubernetes/manifests/w"}), "in, at or above"),
+        (Settings(policy_path="/srv/p"), "is a directory in the Pod"),
+    ],
+)
+def test_a_path_that_cannot_be_is_refused_with_what_to_do(asked: Settings, word: str) -> None:
+    refused = refusal(with_mount("/srv/p/q", "x"), asked)
+    assert word in refused.message
+    assert refused.fix
+
+
+def test_a_mounted_directory_is_no_file() -> None:
+    assert (
+        "is a directory"
+        in refusal(with_mount("/srv/p", "x", kind="DirectoryOrCreate"), Settings(policy_path="/srv/p")).message
+    )
+    assert enabling(with_mount("/srv/p", "x", kind="File"), Settings(policy_path="/srv/p")).changes
+
+
+def test_paths_are_normalised() -> None:
+    asked = Settings(
+        log_path="//var/log//k/../kubernetes/audit/./audit.log",
+        policy_path="/etc/kubernetes/audit/../audit/policy.yaml",
+    )
+    assert enabled(small(), asked) == enabled(small())
+
+
+def test_a_new_path_takes_the_parts_of_the_old_one_with_it() -> None:
+    moved = enabled(enabled(small()), Settings(log_path="/srv/audit/a.log", policy_path="/srv/p.yaml"))
+    assert [mount.path for mount in manifest(moved).mounts] == ["/srv/audit", "/srv/p.yaml", "/etc/kubernetes/pki"]
+    assert {volume.name for volume in manifest(moved).volumes} == {"audit-log", "audit-policy", "k8s-certs"}
+    beside = enabled(enabled(small()), Settings(log_path="/var/log/kubernetes/audit/other.log"))
+    assert beside == enabled(small()).replace("audit/audit.log", "audit/other.log")
+    assert enabled(enabled(small()), Settings(log_path="-")) == enabled(small()).replace(
+        "=/var/log/kubernetes/audit/audit.log", "=-"
+    ).replace("    - mountPath: /var/log/kubernetes/audit\n      name: audit-log\n", "").replace(
+        "  - hostPath:\n      path: /var/log/kubernetes/audit\n      type: DirectoryOrCreate\n    name: audit-log\n", ""
+    )
+
+
+SINGLE = with_mount("/var/log/kubernetes/audit.log", "log", kind="FileOrCreate").replace(
+    "    - --secure-port=6443\n", "    - --secure-port=6443\n    - --audit-log-path=/var/log/kubernetes/audit.log\n"
+)
+
+
+def test_a_log_that_is_mounted_as_a_file_is_migrated_to_its_directory() -> None:
+    pod = manifest(enabled(SINGLE))
+    found = pod.host_path("/var/log/kubernetes/audit.log")
+    assert found
+    assert (found.path, found.mount_path, found.type) == (
+        "/var/log/kubernetes/audit.log",
+        "/var/log/kubernetes",
+        "DirectoryOrCreate",
+    )
+    assert "log" not in {volume.name for volume in pod.volumes}
+    elsewhere = manifest(
+        enabled(SINGLE.replace("      path: /var/log/kubernetes/audit.log", "      path: /srv/logs/x.log"))
+    ).host_path("/var/log/kubernetes/audit.log")
+    assert elsewhere
+    assert elsewhere.path == "/srv/logs/audit.log"
+    covered = SINGLE.replace(
+        "    - name: log\n", "    - name: k8s-certs\n      mountPath: /var/log/kubernetes\n    - name: log\n"
+    )
+    assert [mount.path for mount in manifest(enabled(covered)).mounts].count("/var/log/kubernetes") == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SINGLE.replace("/var/log/kubernetes/audit.log", "/var/log/audit.log"),
+        SINGLE.replace("      path: /var/log/kubernetes/audit.log", "      path: /var/log/x.log"),
+        SINGLE.replace("    - --secure-port=6443\n", "    - --x=/var/log/kubernetes/audit.log\n"),
+    ],
+)
+def test_a_log_file_whose_directory_cannot_be_mounted_is_an_error_that_names_the_fix(text: str) -> None:
+    plan = enabling(text)
+    assert [(one.check, one.severity) for one in plan.findings] == [("single-file-log", Severity.ERROR)]
+    assert plan.findings[0].fix == f"use --log-path /var/log/kubernetes/audit/{'audit.log'}"
+    assert enabling(text, Settings(log_path="/var/log/kubernetes/audit/audit.log")).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "fix"),
+    [
+        ("/var/log/api.log", "/var/log/kubernetes/audit/api.log"),
+        ("/dev/stdout", "-"),
+        ("/var/log/audit/a.log", "/var/log/kubernetes/audit/a.log"),
+    ],
+)
+def test_a_log_that_no_mount_covers_and_none_can_is_an_error_that_names_the_fix(path: str, fix: str) -> None:
+    plan = enabling(with_flags(f"--audit-log-path={path}"))
+    assert [(one.check, one.severity, one.fix) for one in plan.findings] == [
+        ("log-not-mounted", Severity.ERROR, f"use --log-path {fix}")
+    ]
+
+
+@pytest.mark.parametrize("path", ["a.log", "$(DIR)/a.log"])
+def test_a_log_path_that_cannot_be_resolved_is_refused(path: str) -> None:
+    assert refusal(with_flags(f"--audit-log-path={path}")).place
+
+
+def test_the_kubelets_rule_of_one_mount_a_path_is_kept() -> None:
+    assert "one mountPath" in refusal(with_mount("/etc/kubernetes/pki", "again")).message
