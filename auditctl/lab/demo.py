@@ -31,7 +31,8 @@ def demo(plane: ControlPlane, say: Callable[[str], None]) -> Report:
             say(f"the stand-in kube-apiserver {lab.kubernetes} serves at {lab.url}")
             say(f"$ auditctl --rootfs {root} enable --policy baseline")
             report = enable(plane._replace(rootfs=root), Request(Settings(), "baseline"), How())
-            return report._replace(lines=(*report.lines, *_receipt_lines(report)))
+            steps = ("auditctl lab up DIR, then: auditctl --rootfs DIR enable",)
+            return report._replace(lines=(*report.lines, *_receipt_lines(report)), next_steps=steps)
         finally:
             node.down(root)
             say("the practice node is gone again")

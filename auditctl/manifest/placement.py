@@ -28,8 +28,8 @@ def in_order(names: Sequence[str]) -> bool:
 
 
 def sorted_position(names: Sequence[str], new: str) -> int:
-    """Return the index before which ``new`` goes in sorted ``names``: behind its equals."""
-    return sum(name <= new for name in names)
+    """Return the index before which ``new``, which is none of them, goes in sorted ``names``."""
+    return sum(name < new for name in names)
 
 
 def clean_position(

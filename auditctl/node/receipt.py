@@ -110,7 +110,7 @@ def _decision_check(decision: Decision, wanted: tuple[Stage, ...], events: list[
     if levels != {decision.level.value} or not stages <= expected:
         text = f"recorded {seen}, but the policy says {decision.level.value} at {', '.join(sorted(expected))}"
         return Check("policy-loaded", Status.FAILED, text + ": the server runs another policy")
-    return Check("policy-loaded", Status.PASSED, f"{seen}, as rule {decision.rule} of the policy says")
+    return Check("policy-loaded", Status.PASSED, f"{seen}, as rules[{decision.rule}] of the policy says")
 
 
 def _inode_check(tail: Tail, process: Process | None) -> Check:

@@ -8,6 +8,7 @@ from auditctl.manifest.pod import Manifest
 from auditctl.node import files, preflight
 from auditctl.node.files import Snapshot, sha256
 from auditctl.node.process import listener
+from auditctl.operations import lastgood
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.work import How, Performed, Proof, Restart, Work
 from auditctl.report import ManifestChange, Outcome, Report
@@ -69,6 +70,8 @@ def unchanged_report(plane: ControlPlane, work: Work, findings: tuple[Finding, .
             if process is not None
             else Proof((Check("receipt", Status.UNKNOWN, "no API server to ask"),))
         )
+        if Verification(proof.checks).holds:
+            lastgood.keep(plane, work.after, process)
     verification = Verification(proof.checks)
     text = {True: "and recorded", False: "but NOT recorded", None: "not proved"}[verification.holds]
     return Report(
@@ -131,7 +134,7 @@ def _success(work: Work, performed: Performed) -> str:
     verb = {"enable": "auditing is on", "disable": "auditing is off", "restart": "restarted"}.get(work.command, "done")
     if receipt is not None:
         same = "; this request does not tell the new policy from the old one" if receipt.distinguishes is False else ""
-        by = f"rule {receipt.rule}" if receipt.rule >= 0 else "no rule"
+        by = f"rules[{receipt.rule}]" if receipt.rule >= 0 else "no rule"
         return f"{verb}, and proved: {by} recorded {receipt.request} at {receipt.level}, line {receipt.line} of {receipt.file}{same}"
     if not performed.proved:
         unknown = [check.detail for check in performed.checks if check.status is Status.UNKNOWN]

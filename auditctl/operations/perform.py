@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from auditctl.errors import InterruptionError, StrandedError
-from auditctl.findings import ChangeRecord, Check, Finding, Severity, Status, Timings
+from auditctl.findings import ChangeRecord, Check, Finding, Receipt, Severity, Status, Timings
 from auditctl.node import change as changes
 from auditctl.node import restart
 from auditctl.node.apiserver import Endpoint, peers
@@ -17,6 +17,7 @@ from auditctl.node.journal import Role, Step
 from auditctl.node.process import Process, listener
 from auditctl.node.restart import Expected, Failed, Old, Restarted, Watch
 from auditctl.node.who import record, who
+from auditctl.operations import lastgood
 from auditctl.operations.session import Session
 from auditctl.operations.work import How, Performed, Proof, Restart, Work
 from auditctl.report import Outcome
@@ -34,6 +35,16 @@ def perform(session: Session, work: Work, how: How) -> Performed:
         StrandedError: it could not be put back.
     """
     return _Performance.begin(session, work, how).run()
+
+
+class _Seen(NamedTuple):
+    """What waiting and proving came to. ``failure`` is one sentence, empty where it went well."""
+
+    failure: str = ""
+    checks: tuple[Check, ...] = ()
+    receipt: Receipt | None = None
+    process: Process | None = None
+    seconds: float = 0.0
 
 
 @dataclass(slots=True)
@@ -91,56 +102,46 @@ class _Performance:
 
     def _prove_or_undo(self, watch: Watch) -> Performed:
         try:
-            performed = self._wait_and_prove(watch)
+            seen = self._wait_and_prove(watch)
         except InterruptionError as interruption:
             return self._undo(str(interruption), Outcome.INTERRUPTED)
         except Exception:
             self._undo("a bug of auditctl", Outcome.ROLLED_BACK)
             raise
-        return performed
+        return self._undo(seen.failure, Outcome.ROLLED_BACK, seen.checks) if seen.failure else self._finish(seen)
 
-    def _wait_and_prove(self, watch: Watch) -> Performed:
+    def _wait_and_prove(self, watch: Watch) -> _Seen:
+        checks: tuple[Check, ...] = ()
+        process = self.before
         if self.work.restart is Restart.IN_PLACE and self.before is not None:
             restart.end_in_place(self.before)
-        checks: tuple[Check, ...] = ()
-        proof = Proof()
-        process = self.before
         if self.work.restart is not Restart.NONE:
             expected = Expected(self.work.after.command, self.renamed_at, self.endpoint, self.credentials, self.before)
             result = watch.wait(expected, timeout=self.how.timeout_seconds, drain=self.drain, old=self.old)
             if isinstance(result, Failed):
-                return self._undo(_why(result), Outcome.ROLLED_BACK)
+                return _Seen(failure=_why(result))
             self.restarted, process = result, result.process
             checks = _restart_checks(result, self.endpoint)
-        proving = self.session.plane.clock.monotonic()
-        if process is not None:
-            proof = self.work.prove(process)
-        verify = self.session.plane.clock.monotonic() - proving
+        began = self.session.plane.clock.monotonic()
+        proof = self.work.prove(process) if process is not None else Proof()
         checks = (*checks, *proof.checks)
-        failed = [check for check in checks if check.status is Status.FAILED]
-        if failed:
-            return self._undo(failed[0].detail, Outcome.ROLLED_BACK, checks)
-        return self._finish(checks, proof, verify, process)
+        failed = [check.detail for check in checks if check.status is Status.FAILED]
+        seconds = self.session.plane.clock.monotonic() - began
+        return _Seen(failed[0] if failed else "", checks, proof.receipt, process, seconds)
 
-    def _finish(self, checks: tuple[Check, ...], proof: Proof, verify: float, process: Process | None) -> Performed:
+    def _finish(self, seen: _Seen) -> Performed:
         if any(edit.removed_last for edit in self.work.edits):
             self.change.mark(Step.REMOVING)
             changes.remove_last(self.change)
         self.change.mark(Step.DONE)
-        proved = all(check.status is Status.PASSED for check in checks)
-        self._keep_last_good(process)
+        lastgood.keep(self.session.plane, self.work.after, seen.process)
         return self._performed(
-            Outcome.CHANGED, checks=checks, receipt=proof.receipt, proved=proved, timings=self._timings(verify)
+            Outcome.CHANGED,
+            checks=seen.checks,
+            receipt=seen.receipt,
+            proved=all(check.status is Status.PASSED for check in seen.checks),
+            timings=self._timings(seen.seconds),
         )
-
-    def _keep_last_good(self, process: Process | None) -> None:
-        """What the verified server runs with; and which process it is, so that its policy is known as long as it lives."""
-        state = self.session.plane.state
-        for edit in self.work.edits:
-            if edit.after is not None:
-                state.keep_last_good(edit.role, edit.after)
-        if process is not None:
-            state.keep_last_process(process.pid, process.started)
 
     def _undo(self, failure: str, outcome: Outcome, checks: tuple[Check, ...] = ()) -> Performed:
         """Put back, wait until the old configuration serves; exit 5 with the exact command where that fails."""

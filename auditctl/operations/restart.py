@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.plan import Plan, plan_annotation
 from auditctl.manifest.pod import Manifest
 from auditctl.node import files, preflight
-from auditctl.node.fileedit import FileEdit
 from auditctl.node.files import Snapshot
 from auditctl.node.journal import Role
 from auditctl.node.process import listener
-from auditctl.operations import checks, policies, proof
+from auditctl.operations import checks, lastgood, policies, proof
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.outcome import dry_run_report, performed_report
 from auditctl.operations.policies import weigh
@@ -59,7 +56,7 @@ def _decide(plane: ControlPlane, how: How) -> tuple[Work, tuple[Finding, ...]]:
     version = policies.version_of(plane, manifest, live=live and not how.dry_run)
     chosen = policies.judge(str(host), on_disk.content, version, how)
     process = listener(manifest.secure_port) if live else None
-    last_good = _last_good(plane)
+    last_good = lastgood.recall(plane, Role.POLICY)
     plan, kind = _plan(manifest, on_disk)
     after = plane.parse(plan.after.encode()) if plan.changes else manifest
     before_policy = load(last_good).policy if last_good is not None else None
@@ -69,7 +66,7 @@ def _decide(plane: ControlPlane, how: How) -> tuple[Work, tuple[Finding, ...]]:
         *proof.findings(planned),
         *_no_way_back(last_good),
     )
-    edits = _fall_back(host, on_disk, last_good)
+    edits = tuple(lastgood.edits_made_by_hand(plane, manifest))
     work = Work(
         "restart",
         f"load {host} anew",
@@ -94,20 +91,6 @@ def _plan(manifest: Manifest, on_disk: Snapshot) -> tuple[Plan, Restart]:
     )
 
 
-def _last_good(plane: ControlPlane) -> bytes | None:
-    try:
-        return plane.state.last_good_of(Role.POLICY).read_bytes()
-    except OSError:
-        return None
-
-
-def _fall_back(host: Path, on_disk: Snapshot, last_good: bytes | None) -> tuple[FileEdit, ...]:
-    """The edit that has been made already by hand: from the last known good policy to what stands on disk."""
-    if last_good is None:
-        return (FileEdit(Role.POLICY, host, on_disk, on_disk.content),)
-    return (FileEdit(Role.POLICY, host, on_disk._replace(content=last_good), on_disk.content),)
-
-
 def _no_way_back(last_good: bytes | None) -> tuple[Finding, ...]:
     if last_good is not None:
         return ()
@@ -116,10 +99,13 @@ def _no_way_back(last_good: bytes | None) -> tuple[Finding, ...]:
 
 
 def _keep_rejected(work: Work, performed: Performed) -> Performed:
-    """The edited policy stays beside the installed one, for its author to repair."""
-    edit = work.edits[0]
-    if performed.change is None or edit.after is None or edit.before is None or edit.before.content == edit.after:
-        return performed
-    beside = edit.path.with_name(f"{edit.path.name}.rejected-{performed.change.id}")
-    files.replace(beside, edit.after, edit.before)
-    return performed._replace(next_steps=(f"repair {beside}, then: auditctl enable --policy {beside}",))
+    """The edited files stay beside the installed ones, for their author to repair."""
+    steps = []
+    for edit in work.edits:
+        if performed.change is None or edit.after is None:
+            continue
+        beside = edit.path.with_name(f"{edit.path.name}.rejected-{performed.change.id}")
+        files.replace(beside, edit.after, edit.before)
+        option = "--policy" if edit.role is Role.POLICY else "--webhook-config"
+        steps.append(f"repair {beside}, then: auditctl enable {option} {beside}")
+    return performed._replace(next_steps=tuple(steps))

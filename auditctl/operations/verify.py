@@ -13,7 +13,7 @@ from auditctl.manifest.flags import normalised
 from auditctl.manifest.pod import Manifest
 from auditctl.node import files, preflight
 from auditctl.node.process import Process, listener
-from auditctl.operations import policies, proof
+from auditctl.operations import lastgood, policies, proof
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.outcome import settled
 from auditctl.operations.work import How, Proof
@@ -65,6 +65,8 @@ def verify(plane: ControlPlane, wanted: Wanted) -> Report:
         planned = proof.plan(plane, manifest, loaded.policy, None)
         done = proof.prover(plane, manifest, planned)(process)
     verification = Verification((*state, *done.checks, *_graded(plane, manifest, process, loaded, wanted)))
+    if verification.holds and loaded.known:
+        lastgood.keep(plane, manifest, process)
     summary = _summary(verification)
     return Report(
         "verify",

@@ -42,9 +42,8 @@ def attributes(method: str, url: str, user: User | None) -> Attributes:
     """
     target, _, query = _origin_form(url).partition("?")
     path = _unescape_path(target)
-    trimmed = path.strip("/")
-    parts = trimmed.split("/") if trimmed else []
-    groupless = parts[:1] == ["api"]
+    parts = path.strip("/").split("/")
+    groupless = parts[0] == "api"
     if len(parts) < 3 or not (groupless or (parts[0] == "apis" and len(parts) > 3)):
         return Attributes(user, is_resource_request=False, verb=method.lower(), path=path)
     group = "" if groupless else parts[1]
@@ -115,7 +114,7 @@ def _parse_query(query: str) -> dict[str, str]:
     """First value of each key. As `net/url.ParseQuery`, a pair with ``;`` or a bad escape is left out silently."""
     values: dict[str, str] = {}
     for pair in query.split("&"):
-        if pair and ";" not in pair and not _BAD_ESCAPE.search(pair):
+        if ";" not in pair and not _BAD_ESCAPE.search(pair):
             key, _, value = pair.replace("+", " ").partition("=")
             values.setdefault(_unescape(key), _unescape(value))
     return values

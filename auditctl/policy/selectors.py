@@ -14,7 +14,7 @@ _MAX_NAME = 63
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _LEXEME = re.compile(r"[ \t\r\n]*(?:(==|=|!=|!|<|>|\(|\)|,)\0?|([^=!(),<> \t\r\n\0]+)\0?|\0|\Z)")
-_INTEGER = re.compile(r"[+-]?(?:0*)([0-9]+)")
+_INTEGER = re.compile(r"([+-]?)0*([0-9]+)")
 _INT64_DIGITS = 19
 _END = ""
 
@@ -28,7 +28,7 @@ def is_int64(text: str) -> bool:
     """True where Go's ``strconv.ParseInt(text, 10, 64)`` takes the text."""
     match = _INTEGER.fullmatch(text)
     # the number of digits first: int() raises on texts of thousands of them
-    return match is not None and len(match[1]) <= _INT64_DIGITS and -(1 << 63) <= int(text) < 1 << 63
+    return match is not None and len(match[2]) <= _INT64_DIGITS and -(1 << 63) <= int(match[1] + match[2]) < 1 << 63
 
 
 def is_path_segment(name: str) -> bool:

@@ -116,7 +116,7 @@ class _Writer:
     def container(self, volumes: Lines) -> Lines:
         flags = self.draw(st.lists(st.sampled_from(FLAGS), unique=True, max_size=8))
         flags = sorted(flags) if self.maybe() else flags
-        split = self.one_of((0, len(flags), len(flags)))
+        split = self.one_of((0, len(flags), len(flags), len(flags) // 2))
         program = self.one_of(("kube-apiserver", "/usr/local/bin/kube-apiserver"))
         image = f"image: registry.k8s.io/kube-apiserver:{self.one_of(TAGS)}"
         parts = [self.words("command", [program, *flags[:split]]), [image], [self.one_of(NAMES)]]

@@ -53,6 +53,36 @@ def test_a_flag_never_parts_another_from_its_value_in_the_other_list() -> None:
         assert items[items.index("--secure-port") + 1] == "6444"
 
 
+def test_in_two_lists_the_order_is_that_of_the_list_that_grows() -> None:
+    text = small(("    image:", "    args:\n    - --a=1\n    - --b\n    - '2'\n    image:"))
+    assert command(enabled(text))[3:] == ["- --a=1", *(f"- {flag}" for flag in ENABLED), "- --b"]
+    unsorted = small(
+        (
+            "    - --secure-port=6443\n    image:",
+            "    - --z=1\n    - --a=1\n    args:\n    - --b\n    - '2'\n    image:",
+        )
+    )
+    assert command(enabled(unsorted))[4:] == [*(f"- {flag}" for flag in ENABLED), "- --b"]
+
+
+def test_an_audit_flag_whose_value_is_the_first_of_args_keeps_it() -> None:
+    text = small(
+        (
+            "    - --secure-port=6443\n    image:",
+            "    - --audit-log-maxage\n    args:\n    - '3'\n    - --b=1\n    - --c=1\n    image:",
+        )
+    )
+    assert manifest(enabled(text)).command == (
+        "kube-apiserver", "--allow-privileged=true", *ENABLED[1:], "--audit-log-maxage", "3", "--b=1", "--c=1",
+    )  # fmt: skip
+    assert audit_flags(disabled(enabled(text))) == {}
+
+
+def test_flags_that_are_there_twice_are_in_order() -> None:
+    text = with_flags("--service-account-issuer=b", "--service-account-issuer=a")
+    assert command(enabled(text))[2:4] == ["- --audit-log-maxage=30", "- --audit-log-maxbackup=10"]
+
+
 def test_where_the_last_item_has_a_comment_below_it_the_place_is_above() -> None:
     new = small((":v1.31.14", ":v1.36.0"), ("    image:", "    # the image\n    image:"))
     assert command(enabled(new)) == [

@@ -101,6 +101,7 @@ def test_killed_at_any_point_the_next_run_finishes_or_undoes(
         recover(plane)
         assert not plane.state.open_changes()
         assert state(plane) in (old, new), f"call {nth}"
+        shutil.rmtree(plane.rootfs)
     else:
         pytest.fail("the run never came to its end")
     assert nth > 10

@@ -42,7 +42,7 @@ def test_a_resource_path_is_taken_apart(url: str, expected: tuple[str, ...]) -> 
     "path", ["/", "", "/api", "/api/v1", "/api/v1/", "/apis", "/apis/apps", "/apis/apps/v1", "/healthz", "/a/b/c/d"]
 )
 def test_a_path_that_names_no_resource_keeps_the_method_as_its_verb(path: str) -> None:
-    got = found("POST", f"http://localhost{path}" if not path else path)
+    got = found("POST", path or "http://localhost")
     assert (got.is_resource_request, got.verb, got.path) == (False, "post", path)
 
 
@@ -124,6 +124,12 @@ def test_what_the_server_cannot_take_apart_is_refused(url: str) -> None:
 def test_the_words_about_a_half_written_legacy_url_are_the_server_s() -> None:
     with pytest.raises(RequestError, match=r"^unable to determine kind and namespace from url, /api/v1/watch$"):
         found("GET", "/api/v1/watch")
+
+
+@pytest.mark.parametrize(("url", "reason"), [("", "empty url"), ("x", "invalid URI for request")])
+def test_a_missing_url_and_a_relative_one_are_told_apart(url: str, reason: str) -> None:
+    with pytest.raises(RequestError, match=reason):
+        found("GET", url)
 
 
 def test_a_url_without_a_path_and_the_star_are_no_resources() -> None:

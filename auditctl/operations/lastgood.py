@@ -1,0 +1,57 @@
+"""The last known good policy and webhook file: what a verified server runs with, kept for the day when an edit kills it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from auditctl.errors import RefusedError
+from auditctl.node import files, preflight
+from auditctl.node.fileedit import FileEdit
+from auditctl.node.journal import Role
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.settings import POLICY_FLAG, WEBHOOK_FLAG
+
+if TYPE_CHECKING:
+    from auditctl.manifest.pod import Manifest
+    from auditctl.node.process import Process
+
+_FLAGS = ((Role.POLICY, POLICY_FLAG), (Role.WEBHOOK, WEBHOOK_FLAG))
+
+
+def keep(plane: ControlPlane, manifest: Manifest, process: Process | None) -> None:
+    """Keep what stands on disk: it was just proved that the server serves with it.
+
+    A state directory that cannot be written loses nothing but this.
+    """
+    with suppress(OSError, RefusedError):
+        for role, path in _paths(plane, manifest):
+            plane.state.keep_last_good(role, files.read(path, role.value).content)
+        if process is not None:
+            plane.state.keep_last_process(process.pid, process.started)
+
+
+def recall(plane: ControlPlane, role: Role) -> bytes | None:
+    """The last known good file of that role, if one was ever kept."""
+    try:
+        return plane.state.last_good_of(role).read_bytes()
+    except OSError:
+        return None
+
+
+def edits_made_by_hand(plane: ControlPlane, manifest: Manifest) -> Iterator[FileEdit]:
+    """What somebody has edited in place since: from the last known good file to the one on disk."""
+    for role, path in _paths(plane, manifest):
+        on_disk = files.read_if_there(path, role.value)
+        known = recall(plane, role)
+        if on_disk is not None and known is not None and known != on_disk.content:
+            yield FileEdit(role, path, on_disk._replace(content=known), on_disk.content)
+
+
+def _paths(plane: ControlPlane, manifest: Manifest) -> Iterator[tuple[Role, Path]]:
+    for role, flag in _FLAGS:
+        path = preflight.host_of(plane.root, manifest, flag)
+        if path is not None:
+            yield role, path

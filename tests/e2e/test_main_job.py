@@ -1,0 +1,358 @@
+"""The main job on the embedded node: on, changed, proved, out again without a trace."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from nodes import BROKEN, EVERYTHING, METADATA, NOTHING, Node
+
+from auditctl.cli.app import run
+from auditctl.lab.process import until
+
+pytestmark = pytest.mark.lab
+
+
+def test_on_proved_again_and_out_without_a_trace(node: Node) -> None:
+    """enable, the same again, disable --purge: the manifest is byte for byte what it was."""
+    before = node.manifest.read_bytes()
+
+    on = node.enable(METADATA)
+
+    assert on.code == 0
+    report = on.report
+    assert (report["outcome"], report["changed"], report["exitCode"]) == ("Changed", True, 0)
+    assert report["verification"]["holds"] is True
+    receipt = report["receipt"]
+    line = node.log.read_text().splitlines()[receipt["line"] - 1]
+    assert f'"auditID":"{receipt["auditID"]}"' in line
+    assert f'"stage":"{receipt["stage"]}"' in line
+    assert f'"level":"{receipt["level"]}"' in line
+    assert (receipt["level"], receipt["rule"], receipt["file"]) == ("Metadata", 0, str(node.log))
+    assert receipt["grewBytes"] >= len(line)
+    assert report["settings"]["flags"]["audit-log-maxage"] == "30"
+    assert report["settings"]["policy"]["containerPath"] == "/etc/kubernetes/audit/policy.yaml"
+    assert {operation["op"] for operation in report["manifest"]["patch"]} == {"add"}
+    assert node.policy.read_text() == METADATA
+    assert node.names_seen_by_the_kubelet() == ["kube-apiserver.yaml"]
+    assert oct(node.policy.stat().st_mode)[-3:] == "600"
+    assert oct(node.policy.parent.stat().st_mode)[-3:] == "700"
+
+    stamp = node.manifest.stat().st_mtime_ns, node.manifest.stat().st_ino
+    again = node.enable(METADATA)
+
+    assert (again.code, again.report["outcome"], again.report["changed"]) == (0, "Unchanged", False)
+    assert again.report["manifest"]["patch"] == []
+    assert again.report["receipt"]["auditID"] != receipt["auditID"]
+    assert (node.manifest.stat().st_mtime_ns, node.manifest.stat().st_ino) == stamp
+
+    out = node.run("disable", "--purge")
+
+    assert (out.code, out.report["outcome"]) == (0, "Changed")
+    assert node.manifest.read_bytes() == before
+    assert not node.policy.parent.exists()
+    assert node.log.exists()
+    assert node.run("disable").report["outcome"] == "Unchanged"
+
+
+def test_another_policy_is_told_apart_from_the_old_one_by_its_receipt(node: Node) -> None:
+    """A policy that changes alone replaces the Pod by our annotation; both receipts differ; disable takes it out."""
+    before = node.manifest.read_bytes()
+    first = node.enable(METADATA).report["receipt"]
+
+    second = node.enable(EVERYTHING)
+
+    assert second.code == 0
+    receipt = second.report["receipt"]
+    assert (first["level"], receipt["level"]) == ("Metadata", "RequestResponse")
+    assert receipt["distinguishes"] is True
+    assert "auditctl/policy-sha256" in node.manifest.read_text()
+    assert [operation["path"] for operation in second.report["manifest"]["patch"]] == ["/metadata/annotations/auditctl~1policy-sha256"]
+    assert {event["level"] for event in node.events() if event["auditID"] == first["auditID"]} == {"Metadata"}
+    same_decisions = node.enable(EVERYTHING + "# a comment alone\n")
+    assert (same_decisions.code, same_decisions.report["manifest"]["patch"]) == (0, [])
+    assert same_decisions.report["timings"]["restart"] is None
+    assert "comment" in node.policy.read_text()
+    assert node.run("disable").code == 0
+    assert node.manifest.read_bytes() == before
+
+
+def test_a_policy_that_the_server_would_refuse_changes_nothing(node: Node) -> None:
+    """Exit 3 with line and column, and a second time with auditing on."""
+    before = node.manifest.read_bytes()
+
+    refused = node.enable(BROKEN)
+
+    assert (refused.code, refused.report["outcome"]) == (3, "Refused")
+    finding = refused.report["findings"][0]
+    assert (finding["line"], finding["path"]) == (4, "rules[0].level")
+    assert node.manifest.read_bytes() == before
+    assert not node.policy.exists()
+    assert not node.log.parent.exists()
+
+
+def test_a_policy_that_records_nothing_is_refused_unless_allowed(node: Node) -> None:
+    """Nothing could be proved: no-receipt."""
+    refused = node.enable(NOTHING)
+    assert refused.code == 3
+    assert refused.report["findings"][0]["check"] == "no-receipt"
+
+    allowed = node.enable(NOTHING, "--allow", "no-receipt")
+
+    assert allowed.code == 0
+    assert allowed.report["verification"]["holds"] is None
+    assert "not proved" in allowed.report["summary"]
+
+
+def test_restart_loads_what_was_edited_in_place_or_refuses_it(node: Node) -> None:
+    """The installed policy is edited by hand: bad is exit 3, good is loaded and proved."""
+    assert node.run("restart").code == 3
+    node.enable(METADATA)
+    node.policy.write_text(BROKEN)
+    assert node.run("restart").code == 3
+    assert node.run("status").code == 1
+
+    node.policy.write_text(EVERYTHING)
+    loaded = node.run("restart")
+
+    assert loaded.code == 0
+    assert loaded.report["receipt"]["level"] == "RequestResponse"
+    assert loaded.report["receipt"]["distinguishes"] is True
+    again = node.run("restart")
+    assert (again.code, again.report["manifest"]["patch"]) == (0, [])
+    assert again.report["timings"]["restart"] is not None
+
+
+def test_a_server_that_dies_of_the_change_is_put_back_with_its_own_last_words(node: Node) -> None:
+    """Exit 4; the old configuration serves; the policy and the directories are gone again."""
+    before = node.manifest.read_bytes()
+
+    failed = node.enable(METADATA, "--set", "audit-log-mode=async")
+
+    assert (failed.code, failed.report["outcome"]) == (4, "RolledBack")
+    assert 'invalid audit log mode async, allowed modes are "batch,blocking,blocking-strict"' in failed.report["summary"]
+    assert node.manifest.read_bytes() == before
+    assert not node.policy.parent.exists()
+    assert not node.log.exists()
+    assert node.run("status").report["status"]["process"]["matchesManifest"]
+    assert node.run("history").report["history"][-1]["outcome"] == "undone"
+    assert node.enable(METADATA).code == 0
+
+
+def test_a_restart_that_kills_the_server_brings_the_last_known_good_file_back(node: Node) -> None:
+    """A webhook file edited in place; the edited one stays beside it."""
+    config = node.root / "webhook.yaml"
+    config.write_text(
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters:\n- name: k\n  cluster: {server: 'https://127.0.0.1:1/'}\n"
+        "contexts:\n- name: c\n  context: {cluster: k, user: u}\n"
+    )
+    assert node.enable(METADATA, "--webhook-config", config).code == 0
+    installed = node.root / "etc/kubernetes/audit/webhook.yaml"
+    assert oct(installed.stat().st_mode)[-3:] == "600"
+    installed.write_text("apiVersion: v1\nkind: Config\n")
+
+    failed = node.run("restart")
+
+    assert failed.code == 4
+    assert "initializing audit webhook" in failed.report["summary"]
+    assert installed.read_text() == config.read_text()
+    (rejected,) = installed.parent.glob("webhook.yaml.rejected-*")
+    assert rejected.read_text() == "apiVersion: v1\nkind: Config\n"
+    assert rejected.name.removeprefix("webhook.yaml.rejected-") == failed.report["change"]["id"]
+    assert node.run("verify").code == 0
+    assert node.run("enable", "--no-webhook").code == 0
+    assert "webhook" not in node.manifest.read_text()
+
+
+def test_a_server_that_is_too_slow_is_put_back(node: Node) -> None:
+    """--timeout; then the old configuration serves again."""
+    before = node.manifest.read_bytes()
+
+    slow = node.enable(METADATA, "--timeout", "10ms")
+
+    assert slow.code in (4, 5)  # the undo gets the same short time again
+    assert node.manifest.read_bytes() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_the_wait_undoes_first(node: Node, number: signal.Signals) -> None:
+    """Exit 130; the old manifest serves."""
+    before = node.manifest.read_bytes()
+    process = started(node)
+    process.send_signal(number)
+    process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert node.manifest.read_bytes() == before
+    assert node.run("status").report["status"]["process"]["matchesManifest"]
+
+
+def test_losing_the_terminal_changes_nothing(node: Node) -> None:
+    """SIGHUP, and nobody reads stdout or stderr any more."""
+    process = started(node)
+    assert process.stdout
+    assert process.stderr
+    process.stdout.close()
+    process.stderr.close()
+    process.send_signal(signal.SIGHUP)
+
+    assert process.wait(timeout=60) == 0
+    assert node.run("verify").code == 0
+
+
+def test_killed_during_the_wait_the_next_run_finishes(node: Node) -> None:
+    """SIGKILL: status names it, the next change begins with it."""
+    process = started(node)
+    process.kill()
+    process.communicate()
+    assert any(finding["check"] == "interrupted-change" for finding in node.run("status").report["findings"])
+
+    again = node.enable(METADATA)
+
+    assert again.code == 0
+    assert again.report["findings"][0]["check"] == "interrupted-change"
+    assert node.run("verify").code == 0
+
+
+def started(node: Node) -> subprocess.Popen[str]:
+    """`enable`, stopped right after the manifest was replaced."""
+    before = node.manifest.read_bytes()
+    (node.root / "p.yaml").write_text(METADATA)
+    process = node.start("enable", "--policy", node.root / "p.yaml")
+    assert until(lambda: node.manifest.read_bytes() != before, 20)
+    return process
+
+
+def test_a_copy_beside_the_manifest_is_named_before_the_edit(node: Node) -> None:
+    """The kubelet would run the copy."""
+    copy = node.manifest.with_name("kube-apiserver.yaml.bak")
+    copy.write_bytes(node.manifest.read_bytes())
+
+    refused = node.enable(METADATA)
+
+    assert refused.code == 3
+    assert refused.report["findings"][0]["check"] == "stray-manifests"
+    assert str(copy) in refused.report["summary"]
+
+
+def test_an_api_server_that_does_not_serve_beforehand_is_not_blamed_on_us(node: Node) -> None:
+    """apiserver-ready, unless allowed."""
+    broken = node.manifest.read_text().replace("- kube-apiserver\n", "- kube-apiserver\n    - --audit-log-maxage=x\n")
+    node.manifest.with_name(".new").write_text(broken)
+    node.manifest.with_name(".new").rename(node.manifest)
+    assert until(lambda: node.run("status").report["status"]["process"] is None, 20)
+
+    refused = node.enable(METADATA)
+    assert refused.code == 3
+    assert refused.report["findings"][0]["check"] == "apiserver-ready"
+
+    repaired = node.run("disable", "--allow", "apiserver-ready")
+    assert repaired.code == 0
+
+
+def test_two_runs_at_once(node: Node) -> None:
+    """The lock is held: exit 3, and who holds it."""
+    state = node.root / "var/lib/auditctl"
+    state.mkdir(parents=True, mode=0o700)
+    with (state / "lock").open("w") as held:
+        held.write("auditctl enable (pid 1)\n")
+        held.flush()
+        fcntl.flock(held, fcntl.LOCK_EX)
+        refused = node.enable(METADATA)
+
+    assert refused.code == 3
+    assert "auditctl enable (pid 1)" in refused.report["summary"]
+
+
+def test_rollback_is_byte_exact_or_takes_only_our_lines_out(node: Node) -> None:
+    """The last change; with a stranger's edit in between; with one in our own lines."""
+    before = node.manifest.read_bytes()
+    node.enable(METADATA)
+    back = node.run("rollback")
+    assert back.code == 0
+    assert node.manifest.read_bytes() == before
+    assert not node.policy.exists()
+
+    change = node.enable(METADATA).report["change"]["id"]
+    theirs = node.manifest.read_text().replace("cpu: 250m", "cpu: 300m  # ours now")
+    replace(node, theirs)
+    merged = node.run("rollback", change)
+    assert merged.code == 0
+    assert node.manifest.read_text() == before.decode().replace("cpu: 250m", "cpu: 300m  # ours now")
+    assert node.run("rollback").code == 3
+
+    node.enable(METADATA)
+    replace(node, node.manifest.read_text().replace("--audit-log-maxage=30", "--audit-log-maxage=31"))
+    conflict = node.run("rollback", "--dry-run")
+    assert conflict.code == 3
+
+
+def replace(node: Node, text: str) -> None:
+    """A stranger's edit, done well; wait until another process serves with it."""
+    old = node.run("status").report["status"]["process"]["pid"]
+    node.manifest.with_name(".theirs").write_text(text)
+    node.manifest.with_name(".theirs").rename(node.manifest)
+
+    def replaced() -> bool:
+        process = node.run("status").report["status"]["process"]
+        return process is not None and process["pid"] != old and node.run("verify").code == 0
+
+    assert until(replaced, 20)
+
+
+def test_verify_grades_policy_flags_and_decisions(node: Node) -> None:
+    """Another form of the same policy is the same; a grep would say otherwise."""
+    assert node.run("verify").code == 1
+    node.enable(METADATA)
+    same = node.root / "same.yaml"
+    same.write_text("kind: Policy\napiVersion: audit.k8s.io/v1\nrules: [{level: Metadata, omitStages: [RequestReceived]}]\n")
+    other = node.root / "other.yaml"
+    other.write_text(EVERYTHING)
+
+    assert node.run("verify", "--policy", same, "--flag", "audit-log-maxbackup=10", "--expect", "get secrets in prod -> Metadata").code == 0
+    assert node.run("verify", "--policy", other).code == 1
+    assert node.run("verify", "--flag", "audit-log-maxbackup=2").code == 1
+    assert node.run("verify", "--flag", "audit-log-mode=blocking").code == 0
+    assert node.run("verify", "--expect", "get secrets in prod -> Request").code == 1
+    assert node.run("verify", "--expect", "no arrow").code == 2
+
+
+def test_standard_output_is_not_proved(node: Node) -> None:
+    """--log-path -: no log mount, exit 0, holds null."""
+    on = node.enable(METADATA, "--log-path", "-")
+
+    assert on.code == 0
+    assert on.report["verification"]["holds"] is None
+    assert "audit-log-max" not in node.manifest.read_text()
+    assert "name: audit-log" not in node.manifest.read_text()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_without_the_right_to_write_nothing_is_touched(node: Node) -> None:
+    """Exit 3, one sentence with sudo in it; a child that becomes nobody once all is imported."""
+    before = node.manifest.read_bytes()
+    node.manifest.chmod(0o644)
+    for directory in (node.manifest.parent, *node.manifest.parent.parents):
+        if directory != Path("/"):
+            directory.chmod(directory.stat().st_mode | 0o055)
+    (node.root / "p.yaml").write_text(METADATA)
+    words = ["auditctl", "--rootfs", str(node.root), "enable", "--policy", str(node.root / "p.yaml")]
+    told = node.root / "told"
+    pid = os.fork()
+    if pid == 0:
+        with told.open("w") as sys.stderr:
+            run([*words, "--dry-run", "-q"])
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+            os._exit(run(words))
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    assert code == 3
+    assert node.manifest.read_bytes() == before
+    assert not (node.root / "var/lib/auditctl").exists()

@@ -1,0 +1,160 @@
+"""What the loader makes of kinds, types and repeated keys, beyond the recorded cases."""
+
+from __future__ import annotations
+
+import pytest
+
+from auditctl.policy.load import Loaded, load
+from auditctl.policy.types import Level
+
+HEAD = "apiVersion: audit.k8s.io/v1\nkind: Policy\n"
+SNIFFING = "failed decoding: couldn't get version/kind; json parse error"
+SCHEME = 'in scheme "k8s.io/apiserver/pkg/audit/scheme.go:30"'
+
+
+def judged(text: str) -> Loaded:
+    return load(text.encode())
+
+
+@pytest.mark.parametrize(
+    ("head", "error"),
+    [
+        ("apiVersion: a/b/c\n", "failed decoding: unexpected GroupVersion string: a/b/c"),
+        ("apiVersion: a/\n", "failed decoding: Object 'apiVersion' is missing in 'apiVersion: a/\nrules: []\n'"),
+        ("apiVersion: audit.k8s.io/\n", "unknown group version field audit.k8s.io/__internal, Kind=Policy in policy"),
+        ("apiVersion: /\n", "unknown group version field audit.k8s.io/__internal, Kind=Policy in policy"),
+        (
+            "apiVersion: audit.k8s.io/__internal\nkind: X\n",
+            f'failed decoding: no kind "X" is registered for the internal version of group "audit.k8s.io" {SCHEME}',
+        ),
+        ("apiVersion: v1\nkind: X\n", f'failed decoding: no kind "X" is registered for version "v1" {SCHEME}'),
+        *(
+            (
+                f"apiVersion: {version}\nkind: {kind}\n",
+                f"failed decoding: converting ({go_type}) to (audit.Policy): unknown conversion",
+            )
+            for version, kind, go_type in (
+                ("audit.k8s.io/v1", "Event", "v1.Event"),
+                ("audit.k8s.io/__internal", "EventList", "audit.EventList"),
+                ("audit.k8s.io/__internal", "WatchEvent", "v1.InternalEvent"),
+                ("audit.k8s.io/v1", "WatchEvent", "v1.WatchEvent"),
+                ("v1", "DeleteOptions", "v1.DeleteOptions"),
+                ("anything/v7", "Status", "v1.Status"),
+            )
+        ),
+        (
+            "apiVersion: 1\nkind: [a]\n",
+            f"{SNIFFING}: json: cannot unmarshal number into Go struct field .apiVersion of type string",
+        ),
+    ],
+)
+def test_what_a_text_says_it_is(head: str, error: str) -> None:
+    assert judged(head + "rules: []\n").error == error
+
+
+@pytest.mark.parametrize("key", ["APIVERSION", "apiversion", "api\u212aersion"])
+def test_the_kind_is_sniffed_in_any_case(key: str) -> None:
+    loaded = judged(f"{key}: audit.k8s.io/v1\nrules: [{{level: None}}]\n")
+    assert (loaded.policy is not None) is (key.lower() == "apiversion")
+
+
+@pytest.mark.parametrize(
+    ("field", "error"),
+    [
+        ("metadata: {labels: {a: 1}}", "number into Go struct field ObjectMeta.metadata.labels of type string"),
+        ("metadata: {labels: []}", "array into Go struct field ObjectMeta.metadata.labels of type map[string]string"),
+        ("metadata: {generation: 1.5}", "number 1.5 into Go struct field ObjectMeta.metadata.generation of type int64"),
+        ("metadata: {generation: a}", "string into Go struct field ObjectMeta.metadata.generation of type int64"),
+        ("metadata: {creationTimestamp: 1}", "number into Go struct field ObjectMeta.metadata.creationTimestamp of type string"),
+        ("metadata: {ownerReferences: [{uid: 1}]}", "number into Go struct field OwnerReference.metadata.ownerReferences.uid of type types.UID"),
+        ("omitManagedFields: []", "array into Go struct field Policy.omitManagedFields of type bool"),
+        ("omitStages: [{}]", "object into Go struct field Policy.omitStages of type v1.Stage"),
+    ],
+)  # fmt: skip
+def test_a_value_of_the_wrong_type_is_refused_in_the_server_s_words(field: str, error: str) -> None:
+    assert (
+        judged(f"{HEAD}{field}\nrules: [{{level: None}}]\n").error == f"failed decoding: json: cannot unmarshal {error}"
+    )
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    ["~", "{}", "{labels: ~, finalizers: ~}", "{generation: 5, deletionTimestamp: ~}", "{managedFields: [{fieldsV1: [1]}]}",
+     "{creationTimestamp: '2024-01-01T00:00:00Z', ownerReferences: [{controller: yes}]}", "{name: ~}"],
+)  # fmt: skip
+def test_metadata_that_fits_its_types_is_accepted_without_a_word(metadata: str) -> None:
+    loaded = judged(f"{HEAD}metadata: {metadata}\nrules: [{{level: None}}]\n")
+    assert (loaded.error, loaded.warning) == ("", "")
+
+
+def test_a_complaint_of_a_type_itself_is_told_before_all_others() -> None:
+    text = f"{HEAD}apiVersion: audit.k8s.io/v1\nmetadata: {{creationTimestamp: x, annotations: []}}\nrules: 1\n"
+    assert judged(text).error.startswith('failed decoding: parsing time "x"')
+
+
+def test_the_first_error_is_the_first_in_the_order_of_the_keys() -> None:
+    assert "Policy.omitStages" in judged(f"{HEAD}rules: 1\nomitStages: 1\n").error
+
+
+def rules_of(json_rules: str) -> list[tuple[str, tuple[str, ...]]]:
+    policy = judged('{"apiVersion":"audit.k8s.io/v1","kind":"Policy",' + json_rules + "}").policy
+    assert policy is not None
+    return [(rule.level.value, rule.users) for rule in policy.rules]
+
+
+def test_a_second_json_list_is_decoded_into_the_first() -> None:
+    first = '"rules":[{"level":"None","users":["bob"]},{"level":"None","users":["eve"]}]'
+    assert rules_of(first + ',"rules":[{"level":"Metadata"}]') == [("Metadata", ("bob",))]
+    assert rules_of(first + ',"rules":[{"level":"Metadata"}],"rules":[{},{"level":"Request"}]') == [
+        ("Metadata", ("bob",)),
+        ("Request", ("eve",)),
+    ]
+    assert rules_of(first + ',"rules":[],"rules":[{"level":"Request"}]') == [("Request", ())]
+    assert rules_of(first + ',"rules":null,"rules":[{"level":"Request"}]') == [("Request", ())]
+    assert rules_of('"rules":[{"level":"None","users":["a"],"users":["b",null],"level":null}]') == [("None", ("b", ""))]
+
+
+def test_what_is_there_twice_in_json_is_told_once() -> None:
+    loaded = judged('{"apiVersion":"audit.k8s.io/v1","kind":"Policy","x":1,"x":2,"rules":[{"level":"None","level":"None","level":"None"}],'
+                    '"metadata":{"labels":{"a":"b","a":"c"}}}')  # fmt: skip
+    assert loaded.warning == (
+        'strict decoding error: unknown field "x", duplicate field "rules[0].level", duplicate field "metadata.labels.a"'
+    )
+    assert loaded.dropped == ("x",)
+
+
+def test_a_null_in_a_list_of_strings_is_an_empty_string() -> None:
+    policy = judged(f"{HEAD}rules: [{{level: None, users: [~, a], verbs: ~, omitManagedFields: ~}}]\n").policy
+    assert policy is not None
+    assert (policy.rules[0].users, policy.rules[0].verbs) == (("", "a"), ())
+    assert policy.rules[0].omit_managed_fields is None
+    assert policy.rules[0].level is Level.NONE
+
+
+def test_the_server_tells_a_hundred_strays_and_we_all() -> None:
+    loaded = judged(HEAD + "rules: [{level: None}]\n" + "".join(f"x{i:03}: 1\n" for i in range(150)))
+    assert loaded.warning.count("unknown field") == 100
+    assert len(loaded.dropped) == len(loaded.findings) == 150
+
+
+@pytest.mark.parametrize("blank", [" ", "\n", "\t", "\x0b", "\u00a0", "\u2003", "\u3000"])
+def test_a_brace_behind_any_blank_makes_it_json(blank: str) -> None:
+    assert judged(blank + "{a: b}").error.startswith(
+        "failed decoding: couldn't get version/kind; json parse error: invalid"
+    )
+
+
+def test_a_comment_before_the_brace_makes_it_yaml() -> None:
+    assert judged("#\n{apiVersion: audit.k8s.io/v1, kind: Policy, rules: [{level: None}]} and more").policy is not None
+
+
+def test_protobuf_is_refused() -> None:
+    assert load(b"k8s\0" + b"\x01\x02").policy is None
+
+
+def test_a_field_whose_type_is_wrong_is_not_also_missing() -> None:
+    findings = judged(f"{HEAD}rules:\n- level: 1\n- level: ~\n").findings
+    assert [(finding.path, finding.check) for finding in findings] == [
+        ("rules[0].level", "type"),
+        ("rules[1].level", "invalid"),
+    ]
