@@ -89,7 +89,6 @@ class Report(NamedTuple):
 
     def to_dict(self) -> dict[str, Any]:
         """The contract's object: keys are stable, unknown values are None."""
-        settled = self.settings
         return {
             "apiVersion": "auditctl/v1",
             "kind": "Report",
@@ -98,19 +97,8 @@ class Report(NamedTuple):
             "changed": self.changed,
             "exitCode": self.exit_code,
             "summary": self.summary,
-            "manifest": {
-                "path": self.manifest.path,
-                "before": {"sha256": self.manifest.before},
-                "after": {"sha256": self.manifest.after},
-                "diff": self.manifest.diff,
-                "patch": list(self.manifest.patch),
-            },
-            "settings": {
-                "flags": dict(settled.flags) if settled else None,
-                "policy": settled.policy if settled else None,
-                "log": settled.log if settled else None,
-                "webhook": settled.webhook if settled else None,
-            },
+            "manifest": _manifest(self.manifest),
+            "settings": _settings(self.settings),
             "findings": [_finding(finding) for finding in self.findings],
             "verification": {
                 "holds": self.verification.holds,
@@ -120,14 +108,8 @@ class Report(NamedTuple):
                 ],
             },
             "receipt": _receipt(self.receipt),
-            "timings": {
-                "edit": self.timings.edit,
-                "restart": self.timings.restart,
-                "outage": self.timings.outage,
-                "verify": self.timings.verify,
-                "total": self.timings.total,
-            },
-            "change": {"id": self.change.id, "backup": self.change.backup} if self.change else None,
+            "timings": self.timings._asdict(),
+            "change": self.change._asdict() if self.change else None,
             "nextSteps": list(self.next_steps),
             **self.details,
         }
@@ -196,6 +178,22 @@ def _diff(manifest: ManifestChange, paint: Paint) -> Iterator[str]:
         yield paint(line, colour) if colour else line
     for operation, reason in zip(manifest.patch, manifest.reasons, strict=False):
         yield f"{operation['op']:8}{operation['path']}  {paint(reason, _DIM)}"
+
+
+def _manifest(manifest: ManifestChange) -> dict[str, Any]:
+    return {
+        "path": manifest.path,
+        "before": {"sha256": manifest.before},
+        "after": {"sha256": manifest.after},
+        "diff": manifest.diff,
+        "patch": list(manifest.patch),
+    }
+
+
+def _settings(settled: Settled | None) -> dict[str, Any]:
+    if settled is None:
+        return {"flags": None, "policy": None, "log": None, "webhook": None}
+    return {**settled._asdict(), "flags": dict(settled.flags)}
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

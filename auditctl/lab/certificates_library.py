@@ -60,9 +60,9 @@ def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def _name(common: str, *organizations: str) -> x509.Name:
+def _name(subject_name: str, *organizations: str) -> x509.Name:
     groups = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in organizations]
-    return x509.Name([*groups, x509.NameAttribute(NameOID.COMMON_NAME, common)])
+    return x509.Name([*groups, x509.NameAttribute(NameOID.COMMON_NAME, subject_name)])
 
 
 def _usage(purpose: ObjectIdentifier) -> Extension:

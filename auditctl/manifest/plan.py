@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import unified_diff
 from typing import Any
 
@@ -33,12 +33,16 @@ ANNOTATIONS: Path = ("metadata", "annotations")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Old text, new text, the edits between them in the order of a sequential patch, and what else has to be said."""
+    """Old text, new text, the edits between them in the order of a sequential patch, and what else has to be said.
+
+    ``target`` is the new text read as a Pod; None where nothing changes.
+    """
 
     before: str
     after: str
     edits: tuple[Edit, ...] = ()
     findings: tuple[Finding, ...] = ()
+    target: Manifest | None = None
 
     @property
     def changes(self) -> bool:
@@ -141,7 +145,7 @@ def _finished(draft: Draft, mounts: MountPlan, check: Callable[[Manifest], None]
             "two mounts have one mountPath: the kubelet would refuse the Pod",
             place=document.place(after.container_path),
         )
-    return plan
+    return replace(plan, target=after)
 
 
 def _paths_resolve(after: Manifest) -> None:
@@ -196,4 +200,4 @@ def plan_between(manifest: Manifest, target: str) -> Plan:
     after = Manifest.of(Document.parse(target.encode(), manifest.document.name))
     operations = make_patch(manifest.document.value, after.document.value).patch
     edits = tuple(Edit(operation, "as it was before the change") for operation in operations)
-    return Plan(manifest.document.text, target, edits)
+    return Plan(manifest.document.text, target, edits, target=after)

@@ -61,7 +61,7 @@ def disable(plane: ControlPlane, purge: Purge, how: How) -> Report:
 def _decide(plane: ControlPlane, purge: Purge, how: How) -> Work:
     snapshot, before = plane.read_manifest()
     plan = plan_disable(before)
-    after = plane.parse(plan.after.encode()) if plan.changes else before
+    after = plan.target or before
     edits = tuple(_removals(plane, before)) if purge.files else ()
     if plan.changes:
         process = listener(before.secure_port) if checks.is_live(plane, how) else None

@@ -76,41 +76,35 @@ def decide(plane: ControlPlane, request: Request, how: How) -> Decided:
     """
     snapshot, before = plane.read_manifest()
     plan = plan_enable(before, request.settings)
-    after = plane.parse(plan.after.encode()) if plan.changes else before
+    after = plan.target or before
+    host = preflight.host_of(plane.root, after, POLICY_FLAG)
     installed = _installed(plane, after, POLICY_FLAG, "policy")
-    chosen = _choose(plane, request, before, installed, how, host=preflight.host_of(plane.root, after, POLICY_FLAG))
+    chosen = _choose(plane, request, before, installed, how, host=host)
     process = listener(before.secure_port) if checks.is_live(plane, how) else None
     running = proof.loaded_policy(plane, before, process)
     edits = tuple(_edits(plane, request, after, chosen, installed))
     must_load = _must_load(edits, chosen, running, process)
     plan, restart = _restart(before, plan, request.settings, edits, sha256(chosen.raw), must_load=must_load)
-    after = plane.parse(plan.after.encode()) if plan.changes else before
+    after = plan.target or before
     planned = proof.plan(plane, after, chosen.policy, running if must_load else None)
+    summary = _summary(before, after, edits, chosen)
     log = preflight.host_of(plane.root, after, LOG_FLAG)
-    found = weigh(
-        (
-            *plan.findings,
-            *checks.before_edit(plane, before, after, [edit.role for edit in edits], process, how),
-            *_overwrites(before, edits, request),
-            *readers.before_edit(plane, request.readers, log),
-            *proof.findings(planned),
-        ),
-        how,
-    )
-    work = Work(
-        "enable",
-        _summary(before, after, edits, chosen),
-        snapshot,
-        before,
-        after,
-        plan,
-        edits,
-        (log.parent,) if log is not None else (),
-        restart,
-        prove=proof.prover(plane, after, planned),
-    )
+    directories = (log.parent,) if log is not None else ()
+    work = Work("enable", summary, snapshot, before, after, plan, edits, directories, restart)
+    work = work._replace(prove=proof.prover(plane, after, planned))
+    found = weigh(_findings(plane, request, work, planned, process, how), how)
     nothing = not plan.changes and not edits and restart is Restart.NONE
     return Decided(work, (*chosen.findings, *found), planned, nothing)
+
+
+def _findings(
+    plane: ControlPlane, request: Request, work: Work, planned: proof.Plan, process: Process | None, how: How
+) -> Iterator[Finding]:
+    yield from work.plan.findings
+    yield from checks.before_edit(plane, work.before, work.after, [edit.role for edit in work.edits], process, how)
+    yield from _overwrites(work.before, work.edits, request)
+    yield from readers.before_edit(plane, request.readers, planned.log)
+    yield from proof.findings(planned)
 
 
 def _choose(

@@ -58,7 +58,7 @@ def _decide(plane: ControlPlane, how: How) -> tuple[Work, tuple[Finding, ...]]:
     process = listener(manifest.secure_port) if live else None
     last_good = lastgood.recall(plane, Role.POLICY)
     plan, kind = _plan(manifest, on_disk)
-    after = plane.parse(plan.after.encode()) if plan.changes else manifest
+    after = plan.target or manifest
     before_policy = load(last_good).policy if last_good is not None else None
     planned = proof.plan(plane, after, chosen.policy, before_policy)
     found = (

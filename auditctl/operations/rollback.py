@@ -46,7 +46,7 @@ def _decide(plane: ControlPlane, change_id: str | None, how: How) -> tuple[Work,
     snapshot, before = plane.read_manifest()
     target = _manifest_before(plane, undone, before.document.text, snapshot.sha256)
     plan = plan_between(before, target)
-    after = plane.parse(plan.after.encode()) if plan.changes else before
+    after = plan.target or before
     edits, left = _files_before(plane, undone)
     process = listener(before.secure_port) if checks.is_live(plane, how) else None
     roles = [edit.role for edit in edits if edit.after is not None]

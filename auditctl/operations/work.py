@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from auditctl.findings import ChangeRecord, Check, Finding, Receipt, Timings
-from auditctl.manifest.plan import Plan
-from auditctl.manifest.pod import Manifest
-from auditctl.node.fileedit import FileEdit
-from auditctl.node.files import Snapshot
 from auditctl.report import Outcome
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # --help needs no YAML
+    from auditctl.manifest.plan import Plan
+    from auditctl.manifest.pod import Manifest
+    from auditctl.node.fileedit import FileEdit
+    from auditctl.node.files import Snapshot
     from auditctl.node.process import Process
 
 # Checks that `--allow` can turn from an error into a warning (contract, enable).

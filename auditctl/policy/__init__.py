@@ -2,11 +2,23 @@
 
 Pure: bytes and strings in, frozen values out. Nothing here opens a file, asks the time or prints.
 
-- ``types``      the words of `audit.k8s.io/v1` as values
-- ``request``    HTTP method and URL to attributes (`requestinfo.go`); ``selectors`` reads their query
-- ``shorthand``  ``get pods/log web-0 in test by alice`` to attributes
-- ``evaluate``   attributes to a decision (`checker.go`)
-- ``explain``    the same told to a human
-- ``load``       text to policy: the server's verdict, its words, what it drops silently
-- ``validate``   which policies are legal (`validation.go`)
+Words: ``types`` (those of `audit.k8s.io/v1` as values).
+
+Text to policy, in the order of the server's own steps:
+
+- ``goyaml``    YAML and JSON as the server's libraries read them, with places
+- ``kinds``     which object a text says it is
+- ``schema``    the Go types; ``decode`` puts values into their shape (``timestamps``: one of them parses itself)
+- ``draft``     fields to a policy as written, and a legal one to a ``Policy``
+- ``validate``  which policies are legal (`validation.go`)
+- ``advice``    complaints to findings, with what to write instead
+- ``load``      all of it: the server's verdict, its words, what it drops silently
+
+Request to decision:
+
+- ``request``   HTTP method and URL to attributes (`requestinfo.go`); ``selectors`` judges their query
+- ``shorthand`` ``get pods/log web-0 in test by alice`` to attributes
+- ``evaluate``  attributes to a decision (`checker.go`)
+- ``explain``   the same told to a human
+- ``expectations`` requests with the decision they should get: a policy's unit tests
 """

@@ -101,7 +101,7 @@ def complaint(found: Complaint, places: Mapping[str, tuple[int, int]]) -> Findin
     path = found.path
     while path and path not in places:
         path = path.rpartition(".")[0]
-    message = found.text.removeprefix(f"{found.path}: ")
+    message = found.text.partition(": ")[2]  # the path stands before it, and beside it in the finding
     return Finding("invalid", Severity.ERROR, message, _remedy(found), found.path, "", *places.get(path, (1, 1)))
 
 

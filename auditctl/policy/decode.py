@@ -6,7 +6,6 @@ one left, elements that a shorter list cut off included.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
@@ -17,8 +16,6 @@ from auditctl.policy.goyaml.values import Kind, Value
 from auditctl.policy.schema import Anything, Boolean, Integer, ListOf, MapOf, Schema, Struct, Text, Timestamp
 from auditctl.policy.selectors import is_int64
 from auditctl.policy.timestamps import timestamp_fault
-
-_JSON_INTEGER = re.compile("-?[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +106,7 @@ class _Context:
         return _Context(self.path + suffix, self.struct, self.names)
 
     def mismatch(self, value: Value, go_type: str, shown: str = "") -> Fault:
-        where = f"Go struct field {self.struct}.{self.names}" if self.struct else "Go value"
+        where = f"Go struct field {self.struct}.{self.names}"
         text = f"json: cannot unmarshal {shown or value.kind.value} into {where} of type {go_type}"
         return Fault(text, self.path, value.line, value.column)
 
@@ -125,8 +122,7 @@ class _Decoder:
 
     def store(self, schema: Schema, value: Value, current: Shape, context: _Context) -> Shape:
         """What ``current`` becomes when ``value`` is decoded into it."""
-        if context.path:
-            self.decoded.places[context.path] = (value.line, value.column)
+        self.decoded.places[context.path] = (value.line, value.column)
         match schema:
             case Struct():
                 return self._struct(schema, value, current, context)
@@ -158,7 +154,7 @@ class _Decoder:
             case (Boolean(), Kind.BOOL):
                 return value.text == "true"
             case (Integer(), Kind.NUMBER):
-                if _JSON_INTEGER.fullmatch(value.text) and is_int64(value.text):
+                if is_int64(value.text):
                     return int(value.text)
                 return self._mismatch(value, schema.go_type, current, context, f"number {value.text}")
             case _:
@@ -193,7 +189,7 @@ class _Decoder:
             return None
         if value.kind is not Kind.OBJECT:
             return self._mismatch(value, schema.go_type, current, context)
-        fields = current if isinstance(current, dict) else {}
+        fields: Fields = {}
         seen: set[str] = set()
         for pair in value.pairs:
             if pair.key in seen:
@@ -232,17 +228,15 @@ class _Decoder:
 
 
 def _zero(schema: Schema) -> Shape:
-    """Go's zero value. A pointer's is null."""
+    """Go's zero value, or null where the two come to the same."""
     match schema:
         case Text():
             return ""
-        case Boolean():
-            return None if schema.pointer else False
         case Integer():
             return 0
         case Struct():
             return {}
-        case ListOf() | MapOf() | Timestamp() | Anything():
+        case Boolean() | ListOf() | MapOf() | Timestamp() | Anything():
             return None
         case _:
             assert_never(schema)

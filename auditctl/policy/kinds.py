@@ -95,7 +95,7 @@ def check_known(name: TypeName, version: tuple[int, int]) -> None:
     core = not name.group and name.version in {V1, INTERNAL}
     internal = name.version == INTERNAL
     if (audit and name.kind in _AUDIT_KINDS) or name.kind in _UNVERSIONED_KINDS:
-        package = "audit" if internal and name.kind in _AUDIT_KINDS else name.version
+        package = "audit" if internal else name.version
         go_type = f"{V1 if name.kind in _UNVERSIONED_KINDS else package}.{name.kind}"
     elif (audit or core) and internal and name.kind == "WatchEvent":
         go_type = "v1.InternalEvent"

@@ -7,7 +7,7 @@ is, decode it strictly (a strict complaint is only a warning to the server), che
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from auditctl.findings import Finding
 from auditctl.policy import advice
@@ -86,7 +86,6 @@ class _Read:
     name: TypeName
     decoded: Decoded
     version: tuple[int, int]
-    findings: list[Finding] = field(default_factory=list)
 
 
 def _judge(read: _Read) -> Loaded:

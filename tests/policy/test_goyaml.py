@@ -363,6 +363,7 @@ def test_strings_are_printed_as_go_prints_them() -> None:
     [
         ("2024-02-29T01:02:03Z", ""),
         ("2024-02-29T1:02:03,5+01:00", ""),
+        ("2024-02-29T01:02:03-24:60", ""),
         ("yesterday", ' as "2006-01-02T15:04:05Z07:00": cannot parse "yesterday" as "2006"'),
         ("2024-13-01T00:00:00Z", ": month out of range"),
         ("2023-02-29T00:00:00Z", ": day out of range"),

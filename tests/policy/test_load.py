@@ -52,6 +52,42 @@ def test_what_a_text_says_it_is(head: str, error: str) -> None:
     assert judged(head + "rules: []\n").error == error
 
 
+@pytest.mark.parametrize(
+    ("api_version", "kind"),
+    [
+        ("v1", "Event"),
+        ("v2", "WatchEvent"),
+        ("foo/v1", "WatchEvent"),
+        ("foo/v1", "DeleteOptions"),
+        ("foo/v1", "Event"),
+        ("v2", "DeleteOptions"),
+        ("audit.k8s.io/v2", "Policy"),
+        ("audit.k8s.io/v1", "policy"),
+    ],
+)
+def test_a_kind_that_the_scheme_does_not_know(api_version: str, kind: str) -> None:
+    error = judged(f"apiVersion: {api_version}\nkind: {kind}\nrules: []\n").error
+    assert error == f'failed decoding: no kind "{kind}" is registered for version "{api_version}" {SCHEME}'
+
+
+@pytest.mark.parametrize(
+    ("group", "kind"), [("foo", "WatchEvent"), ("audit.k8s.io", "DeleteOptions"), ("foo", "Event"), ("foo", "Policy")]
+)
+def test_a_kind_that_the_scheme_does_not_know_internally(group: str, kind: str) -> None:
+    error = judged(f"apiVersion: {group}/__internal\nkind: {kind}\nrules: []\n").error
+    expected = f'no kind "{kind}" is registered for the internal version of group "{group}" {SCHEME}'
+    assert error == f"failed decoding: {expected}"
+
+
+def test_a_kind_that_is_null_is_a_policy() -> None:
+    assert judged("apiVersion: audit.k8s.io/v1\nkind: ~\nrules: [{level: None}]\n").policy is not None
+
+
+def test_two_keys_that_json_cannot_tell_apart_are_both_converted() -> None:
+    text = HEAD + "rules: [{level: None}]\nx: {1: {~: a}, '1': b}\n"
+    assert "unsupported map key" in judged(text).error
+
+
 @pytest.mark.parametrize("key", ["APIVERSION", "apiversion", "api\u212aersion"])
 def test_the_kind_is_sniffed_in_any_case(key: str) -> None:
     loaded = judged(f"{key}: audit.k8s.io/v1\nrules: [{{level: None}}]\n")
@@ -80,7 +116,8 @@ def test_a_value_of_the_wrong_type_is_refused_in_the_server_s_words(field: str, 
 @pytest.mark.parametrize(
     "metadata",
     ["~", "{}", "{labels: ~, finalizers: ~}", "{generation: 5, deletionTimestamp: ~}", "{managedFields: [{fieldsV1: [1]}]}",
-     "{creationTimestamp: '2024-01-01T00:00:00Z', ownerReferences: [{controller: yes}]}", "{name: ~}"],
+     "{creationTimestamp: '2024-01-01T00:00:00Z', ownerReferences: [{controller: yes}]}", "{name: ~}",
+     "{labels: {a: b, c: d}}"],
 )  # fmt: skip
 def test_metadata_that_fits_its_types_is_accepted_without_a_word(metadata: str) -> None:
     loaded = judged(f"{HEAD}metadata: {metadata}\nrules: [{{level: None}}]\n")
@@ -149,7 +186,7 @@ def test_a_comment_before_the_brace_makes_it_yaml() -> None:
 
 
 def test_protobuf_is_refused() -> None:
-    assert load(b"k8s\0" + b"\x01\x02").policy is None
+    assert "protobuf" in load(b"k8s\0" + b"\x01\x02").error
 
 
 def test_a_field_whose_type_is_wrong_is_not_also_missing() -> None:

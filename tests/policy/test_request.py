@@ -149,7 +149,8 @@ def test_the_user_is_passed_on() -> None:
 @pytest.mark.parametrize(
     "selector",
     ["", "a", "!a", "a=b", "a==b", "a!=b", "a=", "a,b", "a>5", "a<5", "a in (b,c)", "a notin ()", "in in (in)",
-     "a in (,)", "a in (b,)", "x.y/z=w", " a = b ", "a=,b", "a!=", "a\tin\n(b)"],
+     "a in (,)", "a in (b,)", "x.y/z=w", " a = b ", "a=,b", "a!=", "a\tin\n(b)", "a,!b",
+     "a" * 63, "a=" + "b" * 63],
 )  # fmt: skip
 def test_a_label_selector_that_parses(selector: str) -> None:
     assert is_label_selector(selector)
@@ -158,7 +159,7 @@ def test_a_label_selector_that_parses(selector: str) -> None:
 @pytest.mark.parametrize(
     "selector",
     [",", "a,", ",a", "=", "!", "!!a", "!a=b", "a b", "a>x", "a>", "a<-5", "a in", "a in b", "a in (b", "a in (b c)", "a in (b)c",
-     "a===b", "-a", "a=-b", "/a", "A_/a", "a/b/c", "a" * 64, "a=" + "b" * 64, "a.b/" + "c" * 64, "x" * 254 + "/a", "(", "a)"],
+     "a===b", "-a", "a=-b", "/a", "A_/a", "a/b/c", "a" * 64, "a=" + "b" * 64, "a.b/" + "c" * 64, "x" * 254 + "/a", "(", "a)", "a= =", "a in (=)", "a in (-b)"],
 )  # fmt: skip
 def test_a_label_selector_that_does_not(selector: str) -> None:
     assert not is_label_selector(selector)

@@ -189,13 +189,15 @@ class _Constructor:
                 self._merge(table, value)
             else:
                 self._set(table, key, value)
-        entries = sorted({entry.pair.key: entry for entry in table.entries.values()}.items())
-        built = _Built(Value(Kind.OBJECT, *place, pairs=tuple(entry.pair for _, entry in entries)))
+        pairs = {entry.pair.key: entry.pair for entry in table.entries.values()}
+        built = _Built(Value(Kind.OBJECT, *place, pairs=tuple(pairs[key] for key in sorted(pairs))))
         built.steps = 1 + sum(part.steps for part, child in zip(parts, node.children, strict=True) if child.counted)
         built.duplicates = (*_joined(parts), *table.duplicates) if table.duplicates else _joined(parts)
         built.unconvertible = table.unconvertible
         built.entries = table.entries
-        _inherit(built, [entry.built for _, entry in entries])
+        # conversion visits both of two keys that JSON cannot tell apart (1 and "1"), though one survives
+        by_name = sorted(table.entries.values(), key=lambda entry: entry.pair.key)
+        _inherit(built, [entry.built for entry in by_name])
         return built
 
     def _merge(self, table: _Table, node: Node) -> None:

@@ -1,0 +1,170 @@
+"""The house holds: imports go downward only, pure wings stay pure, third parties enter by one door, rooms stay small."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "auditctl"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# A room may import its own floor's own wing, and anything below. Wings on one floor do not import each other.
+FLOORS = (
+    ("errors", "facts", "findings", "settings", "durations"),
+    ("manifest", "policy"),
+    ("report",),
+    ("node", "log", "kubeadm"),
+    ("operations",),
+    ("lab",),
+    ("cli",),
+    ("__main__",),
+)
+PURE = ("manifest", "policy", "report", "settings", "findings", "errors", "durations")
+WORLDLY = frozenset(
+    "os io time socket subprocess random secrets tempfile shutil signal threading select ssl http urllib.request glob platform".split()
+)
+OWNERS = {
+    "ruamel": ("manifest/document.py", "policy/"),
+    "jsonpatch": ("manifest/plan.py",),
+    "kubernetes": ("kubeadm/configmap.py",),
+    "typer": ("cli/",),
+    "rich": ("cli/",),
+    "msgspec": ("log/",),
+    "ansible": (),
+    "cryptography": ("lab/certificates_library.py",),
+}
+WORDS_NOT_IN_THIS_HOUSE = re.compile(r"(^|_)(manager|helper|util|utils|handler|service|data|info|misc|common)(_|$)|^do_|(^|_)smart(_|$)", re.I)
+API_WORDS = {"service_account_key", "service_account_issuer"}
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(PACKAGE))
+
+
+def wing_of(path: Path) -> str:
+    first = path.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+def floor_of(wing: str) -> int:
+    return next((level for level, wings in enumerate(FLOORS) if wing in wings), -1)
+
+
+def imports(path: Path) -> Iterator[tuple[str, int]]:
+    """Every imported module's full name, lazily imported ones too, with its line."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}: relative import"
+            yield from ((f"{node.module}.{alias.name}" if node.module == "auditctl" else node.module, node.lineno) for alias in node.names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_go_downward_only(path: Path) -> None:
+    """To the floor below, or within the own wing."""
+    wing = wing_of(path)
+    if wing == "__init__":
+        return
+    assert floor_of(wing) >= 0, f"{wing} is on no floor"
+    for module, line in imports(path):
+        if module.startswith("auditctl."):
+            other = module.split(".")[1]
+            if other in ("__version__",):
+                continue
+            assert other == wing or floor_of(other) < floor_of(wing) or floor_of(wing) == 0, f"{name_of(path)}:{line} imports {module}"
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if wing_of(path) in PURE], ids=name_of)
+def test_pure_means_pure(path: Path) -> None:
+    """No open, os, time, socket, print, random, environment."""
+    for module, line in imports(path):
+        assert module not in WORLDLY, f"{name_of(path)}:{line} imports {module}"
+        assert module.split(".")[0] not in WORLDLY, f"{name_of(path)}:{line} imports {module}"
+    calls = {node.func.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    assert not calls & {"open", "print", "input", "exec", "eval"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_third_parties_enter_by_their_own_door(path: Path) -> None:
+    """And nothing else comes from outside the standard library."""
+    for module, line in imports(path):
+        top = module.split(".")[0]
+        if top in OWNERS:
+            assert name_of(path).startswith(OWNERS[top]), f"{name_of(path)}:{line} imports {module}"
+        else:
+            assert top in sys.stdlib_module_names or top in ("auditctl", "__future__"), f"{name_of(path)}:{line} imports {module}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_rooms_are_small_and_documented(path: Path) -> None:
+    """No module over 300 lines, no function over 40; every module and public name says what it is."""
+    text = path.read_text()
+    tree = ast.parse(text)
+    assert len(text.splitlines()) <= 300
+    assert ast.get_docstring(tree), f"{name_of(path)} has no docstring"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            length = (node.end_lineno or 0) - node.lineno + 1
+            limit = 80 if wing_of(path) == "cli" else 40  # typer: one parameter an option
+            assert length <= limit, f"{name_of(path)}:{node.lineno} {node.name} has {length} lines"
+
+
+def identifiers(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.arg):
+            yield node.arg
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_names_are_the_fields_own(path: Path) -> None:
+    """Words that say nothing are not in this house."""
+    snake = (re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower() for name in identifiers(path))
+    assert not [name for name in snake if WORDS_NOT_IN_THIS_HOUSE.search(name) and name not in API_WORDS]
+
+
+def test_the_map_names_every_wing() -> None:
+    """The docstring of the package is the project's own short copy of the map."""
+    text = (PACKAGE / "__init__.py").read_text()
+
+    for wing in {wing_of(path) for path in MODULES} - {"__init__", "__main__", "durations"}:
+        assert wing in text, wing
+
+
+LIGHT = "import sys; from auditctl.cli.app import run; run({words!r}); print(*sorted(sys.modules), file=sys.stderr)"
+
+
+@pytest.mark.parametrize(
+    ("words", "heavy"),
+    [
+        (["auditctl", "--help"], {"ssl", "rich", "kubernetes", "ruamel.yaml", "jsonpatch", "http.client"}),
+        (["auditctl", "enable", "--help"], {"ssl", "rich", "kubernetes", "ruamel.yaml", "jsonpatch", "http.client"}),
+        (["auditctl", "enable", "--dry-run", "--rootfs", "{root}"], {"ssl", "rich", "kubernetes", "http.client", "subprocess", "auditctl.lab"}),
+    ],
+    ids=["help", "enable-help", "dry-run"],
+)
+def test_a_light_command_imports_nothing_heavy(words: list[str], heavy: set[str], tmp_path: Path) -> None:
+    """Neither kubernetes nor rich nor ssl on the path of --help and a plain --dry-run."""
+    manifests = tmp_path / "etc/kubernetes/manifests"
+    manifests.mkdir(parents=True)
+    (manifests / "kube-apiserver.yaml").write_text((Path(__file__).parent / "golden/kubeadm/v1.36.2/plain.yaml").read_text())
+    code = LIGHT.format(words=[word.format(root=tmp_path) for word in words])
+
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert ran.stdout
+    assert not heavy & set(ran.stderr.split()) - baseline()
+
+
+def baseline() -> set[str]:
+    """What typer itself brings."""
+    code = "import sys, typer; print(*sys.modules)"
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
