@@ -54,10 +54,13 @@ class UsageError(AuditctlError):
 
 
 class RefusedError(AuditctlError):
-    """Refused, and nothing was changed."""
+    """Refused, and nothing was changed; its text says so."""
 
     exit_code = 3
     outcome = "Refused"
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}; nothing was changed"
 
 
 class ManifestError(RefusedError):

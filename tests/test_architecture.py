@@ -27,7 +27,25 @@ FLOORS = (
 )
 PURE = ("manifest", "policy", "report", "settings", "findings", "errors", "durations")
 WORLDLY = frozenset(
-    "os io time socket subprocess random secrets tempfile shutil signal threading select ssl http urllib.request glob platform".split()
+    [
+        "os",
+        "io",
+        "time",
+        "socket",
+        "subprocess",
+        "random",
+        "secrets",
+        "tempfile",
+        "shutil",
+        "signal",
+        "threading",
+        "select",
+        "ssl",
+        "http",
+        "urllib.request",
+        "glob",
+        "platform",
+    ]
 )
 OWNERS = {
     "ruamel": ("manifest/document.py", "policy/"),
@@ -39,7 +57,9 @@ OWNERS = {
     "ansible": (),
     "cryptography": ("lab/certificates_library.py",),
 }
-WORDS_NOT_IN_THIS_HOUSE = re.compile(r"(^|_)(manager|helper|util|utils|handler|service|data|info|misc|common)(_|$)|^do_|(^|_)smart(_|$)", re.I)
+WORDS_NOT_IN_THIS_HOUSE = re.compile(
+    r"(^|_)(manager|helper|util|utils|handler|service|data|info|misc|common)(_|$)|^do_|(^|_)smart(_|$)", re.IGNORECASE
+)
 API_WORDS = {"service_account_key", "service_account_issuer"}
 
 
@@ -63,7 +83,10 @@ def imports(path: Path) -> Iterator[tuple[str, int]]:
             yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             assert node.level == 0, f"{path}: relative import"
-            yield from ((f"{node.module}.{alias.name}" if node.module == "auditctl" else node.module, node.lineno) for alias in node.names)
+            yield from (
+                (f"{node.module}.{alias.name}" if node.module == "auditctl" else node.module, node.lineno)
+                for alias in node.names
+            )
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
@@ -76,9 +99,11 @@ def test_imports_go_downward_only(path: Path) -> None:
     for module, line in imports(path):
         if module.startswith("auditctl."):
             other = module.split(".")[1]
-            if other in ("__version__",):
+            if other == "__version__":
                 continue
-            assert other == wing or floor_of(other) < floor_of(wing) or floor_of(wing) == 0, f"{name_of(path)}:{line} imports {module}"
+            assert other == wing or floor_of(other) < floor_of(wing) or floor_of(wing) == 0, (
+                f"{name_of(path)}:{line} imports {module}"
+            )
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if wing_of(path) in PURE], ids=name_of)
@@ -87,7 +112,11 @@ def test_pure_means_pure(path: Path) -> None:
     for module, line in imports(path):
         assert module not in WORLDLY, f"{name_of(path)}:{line} imports {module}"
         assert module.split(".")[0] not in WORLDLY, f"{name_of(path)}:{line} imports {module}"
-    calls = {node.func.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    calls = {
+        node.func.id
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
     assert not calls & {"open", "print", "input", "exec", "eval"}
 
 
@@ -99,7 +128,9 @@ def test_third_parties_enter_by_their_own_door(path: Path) -> None:
         if top in OWNERS:
             assert name_of(path).startswith(OWNERS[top]), f"{name_of(path)}:{line} imports {module}"
         else:
-            assert top in sys.stdlib_module_names or top in ("auditctl", "__future__"), f"{name_of(path)}:{line} imports {module}"
+            assert top in sys.stdlib_module_names or top in ("auditctl", "__future__"), (
+                f"{name_of(path)}:{line} imports {module}"
+            )
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
@@ -147,7 +178,10 @@ LIGHT = "import sys; from auditctl.cli.app import run; run({words!r}); print(*so
     [
         (["auditctl", "--help"], {"ssl", "rich", "kubernetes", "ruamel.yaml", "jsonpatch", "http.client"}),
         (["auditctl", "enable", "--help"], {"ssl", "rich", "kubernetes", "ruamel.yaml", "jsonpatch", "http.client"}),
-        (["auditctl", "enable", "--dry-run", "--rootfs", "{root}"], {"ssl", "rich", "kubernetes", "http.client", "subprocess", "auditctl.lab"}),
+        (
+            ["auditctl", "enable", "--dry-run", "--rootfs", "{root}"],
+            {"ssl", "rich", "kubernetes", "http.client", "subprocess", "auditctl.lab"},
+        ),
     ],
     ids=["help", "enable-help", "dry-run"],
 )
@@ -155,7 +189,9 @@ def test_a_light_command_imports_nothing_heavy(words: list[str], heavy: set[str]
     """Neither kubernetes nor rich nor ssl on the path of --help and a plain --dry-run."""
     manifests = tmp_path / "etc/kubernetes/manifests"
     manifests.mkdir(parents=True)
-    (manifests / "kube-apiserver.yaml").write_text((Path(__file__).parent / "golden/kubeadm/v1.36.2/plain.yaml").read_text())
+    (manifests / "kube-apiserver.yaml").write_text(
+        (Path(__file__).parent / "golden/kubeadm/v1.36.2/plain.yaml").read_text()
+    )
     code = LIGHT.format(words=[word.format(root=tmp_path) for word in words])
 
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

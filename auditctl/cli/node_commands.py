@@ -98,7 +98,7 @@ def enable(
 
         if persist:
             raise RefusedError(
-                "--persist is not built yet in this version; nothing was changed",
+                "--persist is not built yet in this version",
                 check="persist",
                 fix="run it without --persist, and put the settings into kubeadm-config by hand",
             )
@@ -132,7 +132,7 @@ def disable(
 
         if persist:
             raise RefusedError(
-                "--persist is not built yet in this version; nothing was changed",
+                "--persist is not built yet in this version",
                 check="persist",
                 fix="run it without --persist, and take the settings out of kubeadm-config by hand",
             )

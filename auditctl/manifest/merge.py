@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 
 from auditctl.errors import ManifestError
 
@@ -44,8 +43,48 @@ def _lines(text: str) -> list[str]:
 
 
 def _hunks(base: Sequence[str], other: Sequence[str]) -> list[Hunk]:
-    codes = SequenceMatcher(None, base, other, autojunk=False).get_opcodes()
-    return [Hunk(i1, i2, tuple(other[j1:j2])) for kind, i1, i2, j1, j2 in codes if kind != "equal"]
+    """Return the fewest changes that make ``other`` of ``base``.
+
+    difflib looks for the longest run of equal lines, not for the fewest changes, and is misled by lines that recur
+    (``readOnly: true``); so this is the longest common subsequence, on the part between equal beginning and end.
+    """
+    first = _common(base, other)
+    last = _common(base[first:][::-1], other[first:][::-1])
+    middle, others = base[first : len(base) - last], other[first : len(other) - last]
+    lengths = _lengths(middle, others)
+    hunks: list[Hunk] = []
+    i = j = 0
+    while i < len(middle) or j < len(others):
+        start, begin = i, j
+        while (i < len(middle) or j < len(others)) and not _pairs(middle, others, i, j):
+            down = i < len(middle) and lengths[i + 1][j] == lengths[i][j]
+            i, j = (i + 1, j) if down else (i, j + 1)
+        if (i, j) != (start, begin):
+            hunks.append(Hunk(first + start, first + i, tuple(others[begin:j])))
+        i, j = i + 1, j + 1
+    return hunks
+
+
+def _pairs(one: Sequence[str], other: Sequence[str], i: int, j: int) -> bool:
+    return i < len(one) and j < len(other) and one[i] == other[j]
+
+
+def _common(one: Sequence[str], other: Sequence[str]) -> int:
+    """Return how many lines both begin with."""
+    return next(
+        (number for number, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]),
+        min(len(one), len(other)),
+    )
+
+
+def _lengths(one: Sequence[str], other: Sequence[str]) -> list[list[int]]:
+    """Return how long the longest common subsequence of ``one[i:]`` and ``other[j:]`` is, for every i and j."""
+    table = [[0] * (len(other) + 1) for _ in range(len(one) + 1)]
+    for i in range(len(one) - 1, -1, -1):
+        for j in range(len(other) - 1, -1, -1):
+            equal = one[i] == other[j]
+            table[i][j] = table[i + 1][j + 1] + 1 if equal else max(table[i + 1][j], table[i][j + 1])
+    return table
 
 
 def _collide(one: Hunk, other: Hunk) -> bool:

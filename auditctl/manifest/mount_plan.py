@@ -81,9 +81,8 @@ def plan_mounts(manifest: Manifest, wanted: Mapping[str, str]) -> MountPlan:
 
 def freed_volumes(manifest: Manifest, removed: Mapping[int, str]) -> set[str]:
     """Return the names of the volumes that no mount of any container uses once the ``removed`` mounts are gone."""
-    dropped = {mount.name for mount in manifest.mounts if mount.index in removed}
-    used = {mount.name for mount in manifest.mounts if mount.index not in removed}
-    return dropped - used - set(_mounted_elsewhere(manifest))
+    kept = {mount.name for mount in manifest.mounts if mount.index not in removed}
+    return {mount.name for mount in manifest.mounts} - kept - set(_mounted_elsewhere(manifest))
 
 
 def _mounted_elsewhere(manifest: Manifest) -> Iterator[str]:
@@ -126,10 +125,13 @@ class _Making:
                 place=self.manifest.mounts_place,
             )
 
-    def drop(self, path: str, reason: str, *, of_log: bool = False) -> bool:
-        """Take out the mount that ``path`` is on, if it serves nothing else; tell whether it goes."""
+    def drop(self, path: str, reason: str, *, migrated: bool = False) -> bool:
+        """Take out the mount that ``path`` is on, if it serves nothing else; tell whether it goes.
+
+        A path that is only ``migrated`` stays in the wanted flags, and these do not count as something else.
+        """
         mount = covering(self.manifest.mounts, path)
-        values = [value for name, value in self.wanted.items() if not (of_log and name == LOG_FLAG)]
+        values = () if migrated else self.wanted.values()
         if mount is None or not rules.serves_only_audit(mount, path, [*values, *self._other_words()]):
             return False
         self.plan.removed.setdefault(mount.index, f"mount {mount.path}: {reason}")
@@ -175,7 +177,7 @@ class _Making:
         """Put the log's directory in the place of its single-file mount; say so where that cannot be."""
         inside, outside = posixpath.dirname(path), posixpath.dirname(found.path)
         possible = not rules.belongs_to_others(inside) and not rules.belongs_to_others(outside)
-        if possible and self.drop(path, "a file that is mounted alone cannot be rotated", of_log=True):
+        if possible and self.drop(path, "a file that is mounted alone cannot be rotated", migrated=True):
             if self.cover(path) is None:
                 self.add(LOG_FLAG, inside, outside, "DirectoryOrCreate", read_only=False)
             return

@@ -43,8 +43,7 @@ def clean_position(
     """
     for choice in (preferred, allowed):
         up = sorted((position for position in choice if position <= wanted), reverse=True)
-        down = sorted(position for position in choice if position > wanted)
-        for position in [*up, *down]:
+        for position in [*up, *sorted(choice)]:
             line = line_of(position, spans)
             if not lines.is_comment(line - 1) and not lines.is_comment(line):
                 return position

@@ -29,7 +29,7 @@ def group_id(name: str) -> int:
         return grp.getgrnam(name).gr_gid
     except KeyError as error:
         raise RefusedError(
-            f"--readers {name}: no such group on this machine; nothing was changed", check="readers"
+            f"--readers {name}: no such group on this machine", check="readers"
         ) from error
 
 

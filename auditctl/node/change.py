@@ -18,7 +18,7 @@ from auditctl.node import files
 from auditctl.node.clock import Clock
 from auditctl.node.fileedit import FileEdit
 from auditctl.node.files import Root, Snapshot
-from auditctl.node.journal import FileRecord, Journal, Role, Standing, Step, standing
+from auditctl.node.journal import TRANSITIONS, FileRecord, Journal, Role, Standing, Step, standing
 from auditctl.node.state import State, cannot_write
 
 
@@ -39,6 +39,15 @@ class Change:
     def mark(self, step: Step, note: str = "") -> None:
         """Write one more journal entry, durably."""
         self.journal = self.state.append(self.journal, step, _now(self.clock), note)
+
+    def try_mark(self, step: Step, note: str = "") -> None:
+        """As `mark`, where going on matters more than the entry (after the rename, and on the way back).
+
+        On a disk too full for it the journal keeps its last word, and the next run looks at the files themselves.
+        """
+        if step in TRANSITIONS[self.journal.step]:
+            with suppress(OSError):
+                self.mark(step, note)
 
     def standing(self, record: FileRecord) -> Standing:
         """Which of its two texts stands on disk now."""
@@ -122,13 +131,13 @@ def install(change: Change) -> float:
         change.mark(Step.REPLACING)
         renamed_at = change.clock.boot()
         _put(change, change.journal.manifest, "after")
-        change.mark(Step.WAITING)
     except (OSError, RefusedError) as error:
         put_back(change)
-        change.mark(Step.UNDONE, "refused before the manifest was replaced")
+        change.try_mark(Step.UNDONE, "refused before the manifest was replaced")
         if isinstance(error, RefusedError):
             raise
         raise cannot_write(change.root.host(change.journal.manifest.path), "the change", error) from error
+    change.try_mark(Step.WAITING)
     return renamed_at
 
 
@@ -139,11 +148,10 @@ def put_back(change: Change) -> None:
         StrandedError: the manifest is neither of our two texts, or the file system refused; the message names the
             backup and the exact command.
     """
-    if change.journal.step is not Step.UNDOING:
-        change.mark(Step.UNDOING)
+    change.try_mark(Step.UNDOING)
     manifest = change.journal.manifest
     if change.standing(manifest) is Standing.OTHER:
-        change.mark(Step.ABANDONED, "the manifest was changed by somebody else")
+        change.try_mark(Step.ABANDONED, "the manifest was changed by somebody else")
         raise _stranded(change, "somebody else changed the manifest during the change, so it was left alone")
     others = [record for record in change.journal.files if record.role is not Role.MANIFEST]
     try:
@@ -156,7 +164,7 @@ def put_back(change: Change) -> None:
                 _put(change, record, "before")
         _remove_made_directories(change)
     except (OSError, RefusedError) as error:
-        change.mark(Step.STRANDED, str(error))
+        change.try_mark(Step.STRANDED, str(error))
         raise _stranded(change, f"the old configuration could not be put back: {error}") from error
 
 

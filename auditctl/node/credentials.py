@@ -89,7 +89,7 @@ def read(path: Path) -> Credentials:
             _bytes(cluster, "certificate-authority", path),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RefusedError(f"{path}: not a usable kubeconfig; nothing was changed", check="kubeconfig") from error
+        raise RefusedError(f"{path}: not a usable kubeconfig", check="kubeconfig") from error
 
 
 def _named(config: Mapping[str, Any], section: str, name: object, key: str) -> Mapping[str, Any]:

@@ -85,9 +85,9 @@ def read(path: Path, what: str) -> Snapshot:
 
 def _check_kind(path: Path, what: str, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise RefusedError(f"{path}: {what} is not a regular file; nothing was changed", check=f"{what}-unreadable")
+        raise RefusedError(f"{path}: {what} is not a regular file", check=f"{what}-unreadable")
     if status.st_size > _LARGEST_FILE_BYTES:
-        raise RefusedError(f"{path}: {what} is larger than 10 MiB; nothing was changed", check=f"{what}-unreadable")
+        raise RefusedError(f"{path}: {what} is larger than 10 MiB", check=f"{what}-unreadable")
 
 
 def read_if_there(path: Path, what: str) -> Snapshot | None:
@@ -109,7 +109,7 @@ def read_following(path: Path, what: str) -> bytes:
     except OSError as error:
         raise _refusal(path, what, error) from error
     if len(content) > _LARGEST_FILE_BYTES:
-        raise RefusedError(f"{path}: {what} is larger than 10 MiB; nothing was changed", check=f"{what}-unreadable")
+        raise RefusedError(f"{path}: {what} is larger than 10 MiB", check=f"{what}-unreadable")
     return content
 
 
@@ -185,7 +185,7 @@ def writable_directory(path: Path) -> bool:
 def _check_unchanged(path: Path, expected: str | None) -> None:
     if expected is not None and digest(path) != expected:
         raise RefusedError(
-            f"{path}: somebody else changed it a moment ago; nothing was changed",
+            f"{path}: somebody else changed it a moment ago",
             check="changed-meanwhile",
             fix="run the command again",
         )
@@ -226,12 +226,12 @@ def _refusal(path: Path, what: str, error: OSError) -> RefusedError:
     check = f"{what}-unreadable"
     if error.errno == errno.ELOOP:
         return RefusedError(
-            f"{path}: {what} is a symbolic link, and a rename would replace the link; nothing was changed",
+            f"{path}: {what} is a symbolic link, and a rename would replace the link",
             check=f"{what}-symlink",
             fix="name the file that it points to, or put a regular file there",
         )
     if error.errno == errno.ENOENT:
-        return RefusedError(f"{path}: {what} not found; nothing was changed", check=f"{what}-missing")
+        return RefusedError(f"{path}: {what} not found", check=f"{what}-missing")
     reason = (error.strerror or str(error)).lower()
     fix = "run it as root (sudo)" if error.errno in (errno.EACCES, errno.EPERM) else ""
-    return RefusedError(f"{path}: cannot read {what}: {reason}; nothing was changed", check=check, fix=fix)
+    return RefusedError(f"{path}: cannot read {what}: {reason}", check=check, fix=fix)

@@ -39,9 +39,10 @@ TRANSITIONS: dict[Step, frozenset[Step]] = {
     Step.PLANNED: _GIVE_UP | {Step.BACKED_UP},
     Step.BACKED_UP: _GIVE_UP | {Step.INSTALLING},
     Step.INSTALLING: _GIVE_UP | {Step.REPLACING},
-    Step.REPLACING: _GIVE_UP | {Step.WAITING},
+    # a full disk may keep WAITING from being written: what follows is right all the same
+    Step.REPLACING: _GIVE_UP | {Step.WAITING, Step.REMOVING, Step.DONE, Step.UNPROVED},
     Step.WAITING: _GIVE_UP | {Step.REMOVING, Step.DONE, Step.UNPROVED},
-    Step.REMOVING: frozenset({Step.DONE}),
+    Step.REMOVING: frozenset({Step.DONE, Step.UNPROVED}),
     Step.UNDOING: frozenset({Step.UNDONE, Step.STRANDED, Step.ABANDONED}),
     **{final: frozenset() for final in FINAL},
 }

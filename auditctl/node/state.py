@@ -123,7 +123,7 @@ def lock(state: State, command: str) -> Iterator[None]:
         except OSError as error:
             holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another run"
             raise RefusedError(
-                f"{path}: {holder} is changing this node now; nothing was changed",
+                f"{path}: {holder} is changing this node now",
                 check="lock-held",
                 fix="wait until it has finished, then run the command again",
             ) from error
@@ -142,4 +142,4 @@ def cannot_write(path: Path, what: str, error: OSError) -> RefusedError:
         if isinstance(error, PermissionError)
         else "make room or make it writable, then run it again"
     )
-    return RefusedError(f"{path}: cannot write {what}: {reason}; nothing was changed", check="not-writable", fix=fix)
+    return RefusedError(f"{path}: cannot write {what}: {reason}", check="not-writable", fix=fix)

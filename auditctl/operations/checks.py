@@ -29,7 +29,7 @@ def check_places(plane: ControlPlane) -> None:
     ]
     if found:
         first = found[0]
-        raise RefusedError(f"{first.message}; nothing was changed", check=first.check, fix=first.fix, findings=found)
+        raise RefusedError(f"{first.message}", check=first.check, fix=first.fix, findings=found)
 
 
 def is_live(plane: ControlPlane, how: How) -> bool:

@@ -118,7 +118,7 @@ def _choose(
         return policies.judge(*policies.fetch(policies.DEFAULT_POLICY), version, how)
     if installed is None:
         raise RefusedError(
-            f"{host}: the policy that the manifest names is not there; nothing was changed",
+            f"{host}: the policy that the manifest names is not there",
             check="policy-missing",
             fix="name one with --policy",
         )

@@ -129,11 +129,15 @@ class _Performance:
         seconds = self.session.plane.clock.monotonic() - began
         return _Seen(failed[0] if failed else "", checks, proof.receipt, process, seconds)
 
-    def _finish(self, seen: _Seen) -> Performed:
+    def _end(self, step: Step, note: str = "") -> None:
+        """Files that a purge names go last, when nothing mounts them any more."""
         if any(edit.removed_last for edit in self.work.edits):
-            self.change.mark(Step.REMOVING)
+            self.change.try_mark(Step.REMOVING)
             changes.remove_last(self.change)
-        self.change.mark(Step.DONE)
+        self.change.try_mark(step, note)
+
+    def _finish(self, seen: _Seen) -> Performed:
+        self._end(Step.DONE)
         lastgood.keep(self.session.plane, self.work.after, seen.process)
         return self._performed(
             Outcome.CHANGED,
@@ -147,8 +151,8 @@ class _Performance:
         """Put back, wait until the old configuration serves; exit 5 with the exact command where that fails."""
         plane = self.session.plane
         if not self.how.rollback and outcome is not Outcome.INTERRUPTED:
-            self.change.mark(Step.UNDOING)
-            self.change.mark(Step.STRANDED, "--no-rollback")
+            self.change.try_mark(Step.UNDOING)
+            self.change.try_mark(Step.STRANDED, "--no-rollback")
             return self._performed(
                 Outcome.STRANDED,
                 failure=f"{failure}; left as it is (--no-rollback)",
@@ -159,15 +163,15 @@ class _Performance:
         changes.put_back(self.change)
         back_at = plane.clock.boot()
         if self.work.restart is Restart.NONE:
-            self.change.mark(Step.UNDONE, failure)
+            self.change.try_mark(Step.UNDONE, failure)
             return self._performed(outcome, failure=f"{failure}; put back", checks=checks)
         result = self._wait_for_the_old(back_at)
         if isinstance(result, Restarted):
             self.restarted = result
-            self.change.mark(Step.UNDONE, failure)
+            self.change.try_mark(Step.UNDONE, failure)
             text = f"{failure}; put back, and the old configuration serves again"
             return self._performed(outcome, failure=text, checks=checks)
-        self.change.mark(Step.STRANDED, _why(result))
+        self.change.try_mark(Step.STRANDED, _why(result))
         raise StrandedError(
             f"{failure}; put back, but the old configuration does not serve either: {_why(result)}; the saved manifest is {self.change.backup}",
             check="not-serving",
@@ -191,7 +195,7 @@ class _Performance:
                 hanging.release()
 
     def _unproved(self) -> Performed:
-        self.change.mark(Step.UNPROVED, "--no-wait")
+        self._end(Step.UNPROVED, "--no-wait")
         check = Check("restarted", Status.UNKNOWN, "not waited for (--no-wait)")
         return self._performed(
             Outcome.CHANGED, checks=(check,), timings=self._timings(None), next_steps=("auditctl verify",)

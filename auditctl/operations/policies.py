@@ -52,7 +52,7 @@ def fetch(name: str) -> tuple[str, bytes]:
             return name, facts.policy_text(name).encode()
         if not Path(name).exists():
             raise RefusedError(
-                f"{name}: neither a file nor a shipped policy; nothing was changed",
+                f"{name}: neither a file nor a shipped policy",
                 check="policy-missing",
                 fix=f"name a file, or one of: {', '.join(facts.policy_names())}",
             )
@@ -71,7 +71,7 @@ def judge(source: str, raw: bytes, version: tuple[int, int], how: How) -> Chosen
     if loaded.policy is None:
         findings = findings or (Finding("policy", Severity.ERROR, loaded.error, file=source),)
         raise PolicyError(
-            f"{source}: kube-apiserver {version[0]}.{version[1]} would refuse this policy: {loaded.error}; nothing was changed",
+            f"{source}: kube-apiserver {version[0]}.{version[1]} would refuse this policy: {loaded.error}",
             check="policy",
             fix="correct the lines named above, then run the command again",
             findings=findings,
@@ -99,7 +99,7 @@ def weigh(findings: Iterable[Finding], how: How, what: str = "") -> tuple[Findin
     prefix = f"{what}:{first.line}:{first.column}: " if what and first.line else ""
     more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
     raise RefusedError(
-        f"{prefix}{f'{first.path}: ' if first.path else ''}{first.message}{more}; nothing was changed",
+        f"{prefix}{f'{first.path}: ' if first.path else ''}{first.message}{more}",
         check=first.check,
         fix=first.fix,
         findings=weighed,

@@ -47,7 +47,7 @@ def _decide(plane: ControlPlane, how: How) -> tuple[Work, tuple[Finding, ...]]:
     host = preflight.host_of(plane.root, manifest, POLICY_FLAG)
     if host is None:
         raise RefusedError(
-            f"{plane.manifest_path}: no --{POLICY_FLAG} is set, so there is no policy to load; nothing was changed",
+            f"{plane.manifest_path}: no --{POLICY_FLAG} is set, so there is no policy to load",
             check="auditing-off",
             fix="auditctl enable --policy FILE",
         )

@@ -71,13 +71,13 @@ def _chosen(plane: ControlPlane, change_id: str | None) -> list[Journal]:
     """The changes to undo, newest first."""
     stack = standing_changes(plane.state.journals())
     if not stack:
-        raise RefusedError("no change of auditctl is left to undo on this node; nothing was changed", check="no-change")
+        raise RefusedError("no change of auditctl is left to undo on this node", check="no-change")
     ids = [journal.id for journal in stack]
     if change_id is None:
         return [stack[-1]]
     if change_id not in ids:
         raise RefusedError(
-            f"{change_id}: no such change is left to undo on this node; nothing was changed",
+            f"{change_id}: no such change is left to undo on this node",
             check="no-change",
             fix=f"choose one of: {', '.join(ids)} (auditctl history)",
         )

@@ -71,10 +71,10 @@ def _recover(plane: ControlPlane, journal: Journal, interrupted: Callable[[], bo
             return "nothing to do"
         case Recovery.REMOVE:
             changes.remove_last(change)
-            change.mark(Step.DONE, "finished by the next run")
+            change.try_mark(Step.DONE, "finished by the next run")
             return "its removals were finished"
         case Recovery.LEAVE:
-            change.mark(Step.ABANDONED, "the manifest was changed by somebody else")
+            change.try_mark(Step.ABANDONED, "the manifest was changed by somebody else")
             return "somebody else has changed the manifest since, so it was left alone"
         case Recovery.PUT_BACK:
             changes.put_back(change)
@@ -87,11 +87,11 @@ def _finish(plane: ControlPlane, change: Change, interrupted: Callable[[], bool]
     """The new manifest stands: keep it if it serves, else go back."""
     if serves(plane, plane.read_manifest()[1], _renamed_at(plane, change.journal), interrupted):
         if any(record.removed_last for record in change.journal.files):
-            change.mark(Step.REMOVING)
+            change.try_mark(Step.REMOVING)
             changes.remove_last(change)
-            change.mark(Step.DONE, "finished by the next run")
+            change.try_mark(Step.DONE, "finished by the next run")
         else:
-            change.mark(Step.UNPROVED, "kept by the next run: the API server serves with it; no receipt was taken")
+            change.try_mark(Step.UNPROVED, "kept by the next run: the API server serves with it; no receipt was taken")
         return "its new configuration serves, so it was kept (run `auditctl verify` for a receipt)"
     changes.put_back(change)
     return _confirm(plane, change, "its new configuration does not serve, so it was undone", interrupted)
@@ -100,12 +100,12 @@ def _finish(plane: ControlPlane, change: Change, interrupted: Callable[[], bool]
 def _confirm(plane: ControlPlane, change: Change, text: str, interrupted: Callable[[], bool]) -> str:
     """Law 11: the *serving* of the old configuration is confirmed before anyone says undone."""
     if serves(plane, plane.read_manifest()[1], None, interrupted):
-        change.mark(Step.UNDONE, "by the next run")
+        change.try_mark(Step.UNDONE, "by the next run")
         return f"{text}, and the old configuration serves"
     if not plane.root.is_host:
-        change.mark(Step.UNDONE, "by the next run; serving not confirmed under --rootfs")
+        change.try_mark(Step.UNDONE, "by the next run; serving not confirmed under --rootfs")
         return f"{text}; whether it serves is not known"
-    change.mark(Step.STRANDED, "put back; serving not confirmed")
+    change.try_mark(Step.STRANDED, "put back; serving not confirmed")
     raise StrandedError(
         f"change {change.journal.id}: {text}, but the API server does not serve with it",
         check="not-serving",

@@ -118,8 +118,7 @@ def _policy_findings(plane: ControlPlane, manifest: Manifest, policy: Path) -> I
     try:
         policies.judge(str(policy), files.read_following(policy, "policy"), version, How())
     except RefusedError as error:
-        text = str(error).removesuffix("; nothing was changed")
-        yield Finding("policy", Severity.ERROR, text, "repair it, then: auditctl restart", file=str(policy))
+        yield Finding("policy", Severity.ERROR, error.message, "repair it, then: auditctl restart", file=str(policy))
 
 
 def _warning(check: str, message: str, fix: str) -> Finding:

@@ -72,7 +72,9 @@ def test_another_policy_is_told_apart_from_the_old_one_by_its_receipt(node: Node
     assert (first["level"], receipt["level"]) == ("Metadata", "RequestResponse")
     assert receipt["distinguishes"] is True
     assert "auditctl/policy-sha256" in node.manifest.read_text()
-    assert [operation["path"] for operation in second.report["manifest"]["patch"]] == ["/metadata/annotations/auditctl~1policy-sha256"]
+    assert [operation["path"] for operation in second.report["manifest"]["patch"]] == [
+        "/metadata/annotations/auditctl~1policy-sha256"
+    ]
     assert {event["level"] for event in node.events() if event["auditID"] == first["auditID"]} == {"Metadata"}
     same_decisions = node.enable(EVERYTHING + "# a comment alone\n")
     assert (same_decisions.code, same_decisions.report["manifest"]["patch"]) == (0, [])
@@ -135,7 +137,9 @@ def test_a_server_that_dies_of_the_change_is_put_back_with_its_own_last_words(no
     failed = node.enable(METADATA, "--set", "audit-log-mode=async")
 
     assert (failed.code, failed.report["outcome"]) == (4, "RolledBack")
-    assert 'invalid audit log mode async, allowed modes are "batch,blocking,blocking-strict"' in failed.report["summary"]
+    assert (
+        'invalid audit log mode async, allowed modes are "batch,blocking,blocking-strict"' in failed.report["summary"]
+    )
     assert node.manifest.read_bytes() == before
     assert not node.policy.parent.exists()
     assert not node.log.exists()
@@ -310,11 +314,24 @@ def test_verify_grades_policy_flags_and_decisions(node: Node) -> None:
     assert node.run("verify").code == 1
     node.enable(METADATA)
     same = node.root / "same.yaml"
-    same.write_text("kind: Policy\napiVersion: audit.k8s.io/v1\nrules: [{level: Metadata, omitStages: [RequestReceived]}]\n")
+    same.write_text(
+        "kind: Policy\napiVersion: audit.k8s.io/v1\nrules: [{level: Metadata, omitStages: [RequestReceived]}]\n"
+    )
     other = node.root / "other.yaml"
     other.write_text(EVERYTHING)
 
-    assert node.run("verify", "--policy", same, "--flag", "audit-log-maxbackup=10", "--expect", "get secrets in prod -> Metadata").code == 0
+    assert (
+        node.run(
+            "verify",
+            "--policy",
+            same,
+            "--flag",
+            "audit-log-maxbackup=10",
+            "--expect",
+            "get secrets in prod -> Metadata",
+        ).code
+        == 0
+    )
     assert node.run("verify", "--policy", other).code == 1
     assert node.run("verify", "--flag", "audit-log-maxbackup=2").code == 1
     assert node.run("verify", "--flag", "audit-log-mode=blocking").code == 0

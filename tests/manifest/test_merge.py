@@ -67,3 +67,13 @@ def test_an_insertion_of_ours_comes_out_wherever_the_stranger_deleted(lines: lis
     assert undo("".join(before), "".join(after), "".join(current)) == "".join(
         line for line in current if line != "OURS\n"
     )
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=9), st.lists(st.sampled_from("abc"), max_size=9))
+def test_of_any_change_of_ours_the_old_text_comes_back(before: list[str], after: list[str]) -> None:
+    old, new = "".join(line + "\n" for line in before), "".join(line + "\n" for line in after)
+    assert undo(old, new, new) == old
+    try:
+        assert undo(old, new, "# theirs\n" + new).count("# theirs\n") == 1
+    except ManifestError:
+        assert before[:1] != after[:1]

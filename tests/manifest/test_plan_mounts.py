@@ -171,6 +171,9 @@ def test_a_log_that_is_mounted_as_a_file_is_migrated_to_its_directory() -> None:
     "text",
     [
         SINGLE.replace("/var/log/kubernetes/audit.log", "/var/log/audit.log"),
+        SINGLE.replace("/var/log/kubernetes/audit.log", "/var/log/audit.log").replace(
+            "      path: /var/log/audit.log", "      path: /srv/logs/x.log"
+        ),
         SINGLE.replace("      path: /var/log/kubernetes/audit.log", "      path: /var/log/x.log"),
         SINGLE.replace("    - --secure-port=6443\n", "    - --x=/var/log/kubernetes/audit.log\n"),
     ],
@@ -180,6 +183,23 @@ def test_a_log_file_whose_directory_cannot_be_mounted_is_an_error_that_names_the
     assert [(one.check, one.severity) for one in plan.findings] == [("single-file-log", Severity.ERROR)]
     assert plan.findings[0].fix == f"use --log-path /var/log/kubernetes/audit/{'audit.log'}"
     assert enabling(text, Settings(log_path="/var/log/kubernetes/audit/audit.log")).findings == ()
+
+
+def test_what_is_said_about_a_log_points_at_its_flag() -> None:
+    text = SINGLE.replace("/var/log/kubernetes/audit.log", "/var/log/audit.log")
+    found = enabling(text).findings[0]
+    assert (found.path, found.file, found.line, found.column) == ("audit-log-path", "kube-apiserver.yaml", 14, 7)
+    without = text.replace("    - --audit-log-path=/var/log/audit.log\n", "")
+    found = enabling(without, Settings(log_path="/var/log/audit.log")).findings[0]
+    assert (found.line, found.column) == (10, 5)
+
+
+def test_a_mount_that_the_other_audit_file_still_needs_stays() -> None:
+    text = enabled(small(), Settings(policy_path="/srv/audit/policy.yaml", log_path="/srv/audit/audit.log"))
+    moved = enabled(text, Settings(policy_path="/srv/policy.yaml"))
+    assert [mount.path for mount in manifest(moved).mounts] == ["/srv/audit", "/srv/policy.yaml", "/etc/kubernetes/pki"]
+    back = enabled(text, Settings(log_path="-"))
+    assert [mount.path for mount in manifest(back).mounts] == ["/srv/audit", "/etc/kubernetes/pki"]
 
 
 @pytest.mark.parametrize(
@@ -197,7 +217,7 @@ def test_a_log_that_no_mount_covers_and_none_can_is_an_error_that_names_the_fix(
     ]
 
 
-@pytest.mark.parametrize("path", ["a.log", "$(DIR)/a.log"])
+@pytest.mark.parametrize("path", ["a.log", "$(DIR)/a.log", "/var/log/$(DIR)/a.log"])
 def test_a_log_path_that_cannot_be_resolved_is_refused(path: str) -> None:
     assert refusal(with_flags(f"--audit-log-path={path}")).place
 

@@ -45,7 +45,12 @@ def test_what_we_create_is_ours_alone(tmp_path: Path) -> None:
         os.umask(old)
 
     assert made == [tmp_path / "a", tmp_path / "a/b"]
-    assert [stat.S_IMODE(path.stat().st_mode) for path in (*made, tmp_path / "a/b/policy.yaml", tmp_path)] == [0o700, 0o700, 0o600, 0o755]
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (*made, tmp_path / "a/b/policy.yaml", tmp_path)] == [
+        0o700,
+        0o700,
+        0o600,
+        0o755,
+    ]
 
 
 def test_a_strangers_edit_is_respected(tmp_path: Path) -> None:
@@ -102,7 +107,7 @@ def test_a_full_disk_leaves_the_target_and_nothing_else(tmp_path: Path) -> None:
     [
         (lambda path: path.symlink_to(path.with_name("target")), "symbolic link"),
         (lambda path: path.mkdir(), "not a regular file|is a directory"),
-        (lambda path: os.mkfifo(path), "not a regular file"),
+        (os.mkfifo, "not a regular file"),
         (lambda path: None, "not found"),
         (lambda path: path.write_bytes(b"x" * (10 * 1024 * 1024 + 1)), "larger than 10 MiB"),
     ],

@@ -28,7 +28,9 @@ MANIFEST = FileRecord(Role.MANIFEST, "/etc/kubernetes/manifests/kube-apiserver.y
 
 
 def journal(step: Step = Step.PLANNED, **fields: object) -> Journal:
-    base = Journal(id="1", command="enable", started="2026-11-21T00:00:00Z", who={"user": "root"}, files=(MANIFEST,), step=step)
+    base = Journal(
+        id="1", command="enable", started="2026-11-21T00:00:00Z", who={"user": "root"}, files=(MANIFEST,), step=step
+    )
     return base._replace(**fields)  # type: ignore[arg-type]
 
 
@@ -61,14 +63,15 @@ def test_the_table_is_this_one() -> None:
     assert TRANSITIONS[Step.PLANNED] == give_up | {Step.BACKED_UP}
     assert TRANSITIONS[Step.BACKED_UP] == give_up | {Step.INSTALLING}
     assert TRANSITIONS[Step.INSTALLING] == give_up | {Step.REPLACING}
-    assert TRANSITIONS[Step.REPLACING] == give_up | {Step.WAITING}
+    assert TRANSITIONS[Step.REPLACING] == give_up | {Step.WAITING, Step.REMOVING, Step.DONE, Step.UNPROVED}
     assert TRANSITIONS[Step.WAITING] == give_up | {Step.REMOVING, Step.DONE, Step.UNPROVED}
-    assert TRANSITIONS[Step.REMOVING] == {Step.DONE}
+    assert TRANSITIONS[Step.REMOVING] == {Step.DONE, Step.UNPROVED}
     assert TRANSITIONS[Step.UNDOING] == {Step.UNDONE, Step.STRANDED, Step.ABANDONED}
 
 
 @pytest.mark.parametrize(
-    ("digest", "expected"), [("old", Standing.BEFORE), ("new", Standing.AFTER), ("else", Standing.OTHER), (None, Standing.OTHER)]
+    ("digest", "expected"),
+    [("old", Standing.BEFORE), ("new", Standing.AFTER), ("else", Standing.OTHER), (None, Standing.OTHER)],
 )
 def test_the_disk_tells_which_text_stands(digest: str | None, expected: Standing) -> None:
     """Compared by digest alone."""
@@ -86,7 +89,11 @@ LATE = (Step.REPLACING, Step.WAITING)
 DECISIONS = {
     **{(step, stands): Recovery.NOTHING for step in FINAL for stands in Standing},
     **{(Step.REMOVING, stands): Recovery.REMOVE for stands in Standing},
-    **{(step, stands): Recovery.PUT_BACK for step in EARLY for stands in (Standing.BEFORE, Standing.AFTER, Standing.SAME)},
+    **{
+        (step, stands): Recovery.PUT_BACK
+        for step in EARLY
+        for stands in (Standing.BEFORE, Standing.AFTER, Standing.SAME)
+    },
     **{(step, Standing.OTHER): Recovery.LEAVE for step in (*EARLY, *LATE)},
     **{(step, Standing.BEFORE): Recovery.PUT_BACK for step in LATE},
     **{(step, stands): Recovery.FINISH for step in LATE for stands in (Standing.AFTER, Standing.SAME)},

@@ -83,7 +83,9 @@ def back(plane: ControlPlane, policy: Path) -> None:
 
 @pytest.mark.parametrize("torn", [False, True])
 @pytest.mark.parametrize(
-    ("before", "act"), [((), first), ((first,), second), ((first,), out), ((first, second), back)], ids=["first", "second", "out", "back"]
+    ("before", "act"),
+    [((), first), ((first,), second), ((first,), out), ((first, second), back)],
+    ids=["first", "second", "out", "back"],
 )
 def test_killed_at_any_point_the_next_run_finishes_or_undoes(
     tmp_path: Path, before: tuple[Any, ...], act: Any, torn: bool

@@ -44,7 +44,9 @@ def server(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
         "log = open(sys.argv[1].partition('=')[2], 'a')\nprint(s.getsockname()[1], flush=True)\nsys.stdin.read()\n"
     )
     program.chmod(0o755)
-    child = subprocess.Popen([program, f"--audit-log-path={tmp_path / 'log'}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        [program, f"--audit-log-path={tmp_path / 'log'}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     assert child.stdout is not None
     yield child, int(child.stdout.readline())
     child.communicate()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import re
@@ -54,6 +55,23 @@ def test_whatever_is_wrong_is_told_with_its_place(case: dict[str, str]) -> None:
     # an alias bomb or a bad key type is a complaint about the whole text: no line
     assert all(0 <= finding.line <= lines for finding in loaded.findings)
     assert all(finding.message for finding in loaded.findings)
+
+
+def generated() -> Iterator[tuple[bytes, dict[str, str]]]:
+    for line in gzip.decompress((GOLDEN / "texts.jsonl.gz").read_bytes()).splitlines():
+        row = json.loads(line)
+        yield base64.b64decode(row["base64"]) if "base64" in row else row["text"].encode(), row
+
+
+def test_generated_texts_are_judged_as_1_36_and_1_31_judge_them() -> None:
+    for raw, row in generated():
+        loaded = load(raw)
+        assert (loaded.error, loaded.warning, loaded.dropped) == (
+            row["error"],
+            row["warning"],
+            dropped(row["warning"]),
+        ), raw
+        assert load(raw, (1, 31)).error == row.get("error_1.31", row["error"]), raw
 
 
 def as_recorded(decision: Decision, found: Attributes) -> dict[str, Any]:
