@@ -28,9 +28,7 @@ def group_id(name: str) -> int:
     try:
         return grp.getgrnam(name).gr_gid
     except KeyError as error:
-        raise RefusedError(
-            f"--readers {name}: no such group on this machine", check="readers"
-        ) from error
+        raise RefusedError(f"--readers {name}: no such group on this machine", check="readers") from error
 
 
 def let_group_read(directory: Path, logs: Iterable[Path], gid: int) -> None:

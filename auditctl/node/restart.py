@@ -51,11 +51,11 @@ class Restarted(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """It did not come up: why, and the server's own last words where it left any."""
+    """It did not come up: why, the server's own last words where it left any, and the seconds without a server so far."""
 
     reason: str
     crash: Crash | None
-    seconds: float
+    outage: float
 
 
 @dataclass(slots=True)
@@ -138,10 +138,15 @@ class Watch:
                 old.drain(expected.endpoint.port, drain, self.clock.monotonic())
             crash = self.crash()
             if crash is not None and not crash.heals and not expected.may_be_before:
-                return Failed("the API server refuses to start", crash, passed)
+                return Failed("the API server refuses to start", crash, self.outage())
             self.tell(self._what_for(process, expected, crash), passed)
             self.clock.sleep(_POLL_SECONDS)
-        return Failed(f"the API server did not serve within {timeout:.0f} s", self.crash(), timeout)
+        return Failed(f"the API server did not serve within {timeout:.0f} s", self.crash(), self.outage())
+
+    def outage(self) -> float:
+        """Seconds without a serving API server, up to now."""
+        ongoing = self.clock.monotonic() - self._dark_since if self._dark_since is not None else 0.0
+        return self._dark_seconds + ongoing
 
     def crash(self) -> Crash | None:
         """The fatal words of the newest container that started after this watch began."""

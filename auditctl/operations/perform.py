@@ -62,6 +62,7 @@ class _Performance:
     began: float
     renamed_at: float = 0.0
     edited: float | None = None
+    dark_before: float = 0.0
     restarted: Restarted | None = None
 
     @classmethod
@@ -104,6 +105,7 @@ class _Performance:
         try:
             seen = self._wait_and_prove(watch)
         except InterruptionError as interruption:
+            self.dark_before = watch.outage()
             return self._undo(str(interruption), Outcome.INTERRUPTED)
         except Exception:
             self._undo("a bug of auditctl", Outcome.ROLLED_BACK)
@@ -119,6 +121,7 @@ class _Performance:
             expected = Expected(self.work.after.command, self.renamed_at, self.endpoint, self.credentials, self.before)
             result = watch.wait(expected, timeout=self.how.timeout_seconds, drain=self.drain, old=self.old)
             if isinstance(result, Failed):
+                self.dark_before = result.outage
                 return _Seen(failure=_why(result))
             self.restarted, process = result, result.process
             checks = _restart_checks(result, self.endpoint)
@@ -213,7 +216,7 @@ class _Performance:
     def _timings(self, verify: float | None) -> Timings:
         total = self.session.plane.clock.monotonic() - self.began
         seconds = self.restarted.seconds if self.restarted else None
-        outage = self.restarted.outage if self.restarted else None
+        outage = self.restarted.outage + self.dark_before if self.restarted else None
         return Timings(
             *(None if value is None else round(value, 3) for value in (self.edited, seconds, outage, verify, total))
         )

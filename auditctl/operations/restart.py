@@ -59,7 +59,7 @@ def _decide(plane: ControlPlane, how: How) -> tuple[Work, tuple[Finding, ...]]:
     last_good = lastgood.recall(plane, Role.POLICY)
     plan, kind = _plan(manifest, on_disk)
     after = plan.target or manifest
-    before_policy = load(last_good).policy if last_good is not None else None
+    before_policy = load(last_good).policy if last_good is not None and last_good != on_disk.content else None
     planned = proof.plan(plane, after, chosen.policy, before_policy)
     found = (
         *checks.before_edit(plane, manifest, after, (), process, how),

@@ -122,8 +122,9 @@ def test_what_the_server_cannot_take_apart_is_refused(url: str) -> None:
 
 
 def test_the_words_about_a_half_written_legacy_url_are_the_server_s() -> None:
-    with pytest.raises(RequestError, match=r"^unable to determine kind and namespace from url, /api/v1/watch$"):
+    with pytest.raises(RequestError) as raised:
         found("GET", "/api/v1/watch")
+    assert raised.value.message == "unable to determine kind and namespace from url, /api/v1/watch"
 
 
 @pytest.mark.parametrize(("url", "reason"), [("", "empty url"), ("x", "invalid URI for request")])
