@@ -6,10 +6,9 @@ In a wheel the files lie in the package (``auditctl/templates``), in a clone bes
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from auditctl.errors import RefusedError
 
@@ -33,8 +32,7 @@ class FlagType(Enum):
     DURATION = "duration"
 
 
-@dataclass(frozen=True, slots=True)
-class AuditFlag:
+class AuditFlag(NamedTuple):
     """One ``--audit-*`` flag. ``name`` has no dashes; ``since`` is the first version that knows it.
 
     One whose ``since`` is ``TABLE_BEGINS`` may be older still.
@@ -122,8 +120,7 @@ def _templates() -> Traversable:
     return inside if inside.is_dir() else package.joinpath("..", "templates")
 
 
-@dataclass(frozen=True, slots=True)
-class CrashPattern:
+class CrashPattern(NamedTuple):
     """How a fatal line of kube-apiserver is recognised; ``heals``: another start could go better."""
 
     name: str

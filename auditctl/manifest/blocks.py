@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from auditctl.errors import ManifestError
 from auditctl.manifest.document import Document, child
@@ -18,8 +18,7 @@ GAP = re.compile("(?:[ \t\ufeff]|\r\n|[\n\r\x85\u2028\u2029]|(?<![^\\s\ufeff])#[
 STEP = 2  # kubeadm's own indentation, where the text shows no other
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     """One block list or mapping. ``spans`` are the lines of its entries (first, behind the last), from 0.
 
     ``column`` is where dashes or keys stand; ``lead`` is what comes before the content of a list's entry (``"  - "``).

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from difflib import get_close_matches
+from types import MappingProxyType
+from typing import NamedTuple
 
 from auditctl.errors import RefusedError
 from auditctl.facts import TABLE_BEGINS, AuditFlag, FlagType, Version, audit_flags
@@ -36,12 +37,11 @@ PATTERNS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """The audit flags after the change, and why each that differs is so. A flag that is not in ``values`` goes out."""
 
     values: Mapping[str, str]
-    reasons: Mapping[str, str] = field(default_factory=dict)
+    reasons: Mapping[str, str] = MappingProxyType({})
 
 
 def wanted_flags(current: Mapping[str, str], settings: Settings, version: Version | None) -> Wanted:

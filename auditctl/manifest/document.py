@@ -6,8 +6,7 @@ kubelet (go-yaml, YAML 1.1; ``k8s.io/apimachinery`` util/yaml ToJSON): the first
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -32,15 +31,14 @@ from auditctl.manifest.value import MAX_DEPTH, value_of
 FOREIGN = (YAMLError, ValueError, LookupError, AssertionError, AttributeError, TypeError, RecursionError, OverflowError)
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """A text and the nodes of its first YAML document. ``value`` is plain Python, as the kubelet would read it."""
 
     name: str
     text: str
     root: Mapping
-    value: dict[str, Any] = field(repr=False)
-    lines: Lines = field(repr=False, compare=False)
+    value: dict[str, Any]
+    lines: Lines
 
     @classmethod
     def parse(cls, raw: bytes, name: str) -> Document:
@@ -88,15 +86,19 @@ class Document:
 
     def place(self, where: Node | tuple[str | int, ...] | int) -> Place:
         """Return file, line and column (from 1) of a node, of the deepest written part of a path, or of an offset."""
-        if isinstance(where, tuple):
-            found = self.node(where)
-            while found is None and where:
-                where = where[:-1]
-                found = self.node(where)
-            where = found or self.root
-        offset = where.start if isinstance(where, Node) else where
+        if not isinstance(where, int | Node):
+            where = self._deepest(where)
+        offset = where if isinstance(where, int) else where.start
         line = self.lines.number(offset)
         return Place(self.name, line + 1, offset - self.lines.start(line) + 1)
+
+    def _deepest(self, path: tuple[str | int, ...]) -> Node:
+        """The node of the deepest part of a path that is written."""
+        found = self.node(path)
+        while found is None and path:
+            path = path[:-1]
+            found = self.node(path)
+        return found or self.root
 
 
 def child(node: Node | None, step: str | int) -> Node | None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from auditctl.errors import ManifestError
 from auditctl.manifest.blocks import Block, Path, Span, list_block, mapping_block, refuse_anchors
@@ -17,16 +16,14 @@ from auditctl.manifest.placement import clean_position, in_order, line_of, sorte
 from auditctl.manifest.spelling import respelled
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(NamedTuple):
     """One RFC 6902 operation (``op``, ``path``, ``value``) and why it is made."""
 
     operation: dict[str, Any]
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A new entry of a list: its plain value, its lines without indentation of the list, why, and where.
 
     ``position`` is the index in the list as it is now, before which it goes.
@@ -38,14 +35,14 @@ class Entry:
     position: int = 0
 
 
-@dataclass(slots=True)
 class Draft:
     """The edits of one plan while they are gathered. The order of ``edits`` is that of a sequential patch."""
 
-    document: Document
-    edits: list[Edit] = field(default_factory=list)
-    splices: list[Splice] = field(default_factory=list)
-    removed: list[Span] = field(default_factory=list)
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.edits: list[Edit] = []
+        self.splices: list[Splice] = []
+        self.removed: list[Span] = []
 
     def text(self) -> str:
         """Return the new text. Raises BugError where edits contradict each other."""

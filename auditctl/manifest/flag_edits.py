@@ -46,7 +46,7 @@ def _removals(present: dict[str, Flag], wanted: Wanted) -> dict[Path, dict[int, 
         if name not in wanted.values:
             for item in (flag.item, flag.value_item):
                 if item:
-                    removed.setdefault(item.list_path, {})[item.index] = _reason(wanted, name)
+                    removed.setdefault(item.list_path, {})[item.position] = _reason(wanted, name)
     return removed
 
 
@@ -74,7 +74,7 @@ def _beside_audit(flags: Sequence[Flag], allowed: Sequence[int]) -> list[int]:
     audit = [flag for flag in flags if flag.is_audit]
     if not audit:
         return []
-    return [position for position in allowed if audit[0].item.index <= position <= _behind(audit[-1])]
+    return [position for position in allowed if audit[0].item.position <= position <= _behind(audit[-1])]
 
 
 def _allowed(manifest: Manifest, block: Block) -> list[int]:
@@ -84,8 +84,8 @@ def _allowed(manifest: Manifest, block: Block) -> list[int]:
     """
     words = sum(item.list_path == block.path for item in manifest.items[: manifest.program_words])
     pairs = [(flag.item, flag.value_item) for flag in manifest.flag_list if flag.value_item]
-    taken = {item.index + 1 for item, _ in pairs if item.list_path == block.path}
-    taken |= {value.index for _, value in pairs if value.list_path == block.path}
+    taken = {item.position + 1 for item, _ in pairs if item.list_path == block.path}
+    taken |= {value.position for _, value in pairs if value.list_path == block.path}
     return [index for index in range(words, len(block.spans) + 1) if index not in taken]
 
 
@@ -94,7 +94,7 @@ def _wanted_position(manifest: Manifest, flags: Sequence[Flag], name: str, allow
     audit = [flag for flag in flags if flag.is_audit]
     if audit:
         before = [flag for flag in audit if flag.name < name]
-        return _behind(before[-1]) if before else audit[0].item.index
+        return _behind(before[-1]) if before else audit[0].item.position
     names = [flag.name for flag in flags]
     if kubeadm_sorts(manifest.version) and in_order(names):
         position = sorted_position(names, name)
@@ -105,4 +105,4 @@ def _wanted_position(manifest: Manifest, flags: Sequence[Flag], name: str, allow
 def _behind(flag: Flag) -> int:
     """Return the index behind a flag and its value, in the list that the flag stands in."""
     second = flag.value_item
-    return (second if second and second.list_path == flag.item.list_path else flag.item).index + 1
+    return (second if second and second.list_path == flag.item.list_path else flag.item).position + 1

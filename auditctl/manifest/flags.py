@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from auditctl.errors import ManifestError
 from auditctl.facts import FlagType, audit_flags
@@ -16,22 +16,20 @@ TRUE = "true"
 Path = tuple[str | int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One word of the command line: its text, the list that it stands in (``command`` or ``args``), its index."""
 
     text: str
     list_path: Path
-    index: int
+    position: int
 
     @property
     def path(self) -> Path:
         """The path of the item in the document."""
-        return (*self.list_path, self.index)
+        return (*self.list_path, self.position)
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(NamedTuple):
     """One flag: its name without dashes and with underscores made dashes, its value, the items that hold it.
 
     ``value_item`` is the second item of the form ``--name value``. ``spelled`` is False for a bool without a value.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from auditctl.errors import BugError
 
@@ -13,8 +13,7 @@ from auditctl.errors import BugError
 BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 
-@dataclass(frozen=True, slots=True)
-class Splice:
+class Splice(NamedTuple):
     """Replace the characters from ``start`` up to ``end`` by ``replacement``; an insertion has ``start == end``."""
 
     start: int

@@ -21,7 +21,7 @@ def edit_mounts(draft: Draft, manifest: Manifest, plan: MountPlan) -> None:
     _edit(draft, mounts, [mount.name for mount in manifest.mounts], plan.removed, [_mount(one) for one in new])
     freed = freed_volumes(manifest, plan.removed)
     gone = {
-        volume.index: f"volume {volume.name}: no container mounts it any more"
+        volume.position: f"volume {volume.name}: no container mounts it any more"
         for volume in manifest.volumes
         if volume.name in freed
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from auditctl.errors import ManifestError, RefusedError
 from auditctl.findings import Finding, Severity
@@ -25,8 +25,7 @@ from auditctl.settings import (
 VOLUME_NAMES = {LOG_FLAG: LOG_VOLUME, POLICY_FLAG: POLICY_VOLUME, WEBHOOK_FLAG: WEBHOOK_VOLUME}
 
 
-@dataclass(frozen=True, slots=True)
-class NewMount:
+class NewMount(NamedTuple):
     """A volume and its mount that are to be added; ``type`` is hostPath's."""
 
     name: str
@@ -37,13 +36,13 @@ class NewMount:
     reason: str
 
 
-@dataclass(slots=True)
 class MountPlan:
     """What becomes of the mounts: indexes that go out with their reason, new ones, and what has to be said."""
 
-    removed: dict[int, str] = field(default_factory=dict)
-    added: list[NewMount] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.removed: dict[int, str] = {}
+        self.added: list[NewMount] = []
+        self.findings: list[Finding] = []
 
 
 def audit_paths(flags: Mapping[str, str]) -> dict[str, str]:
@@ -81,7 +80,7 @@ def plan_mounts(manifest: Manifest, wanted: Mapping[str, str]) -> MountPlan:
 
 def freed_volumes(manifest: Manifest, removed: Mapping[int, str]) -> set[str]:
     """Return the names of the volumes that no mount of any container uses once the ``removed`` mounts are gone."""
-    kept = {mount.name for mount in manifest.mounts if mount.index not in removed}
+    kept = {mount.name for mount in manifest.mounts if mount.position not in removed}
     return {mount.name for mount in manifest.mounts} - kept - set(_mounted_elsewhere(manifest))
 
 
@@ -104,7 +103,7 @@ class _Making:
     def cover(self, path: str) -> HostPath | None:
         """Return what ``path`` is seen through after the change. Raises ManifestError for what is no plain hostPath."""
         added = self.plan.added
-        kept = [mount for mount in self.manifest.mounts if mount.index not in self.plan.removed]
+        kept = [mount for mount in self.manifest.mounts if mount.position not in self.plan.removed]
         mounts = (*kept, *(Mount(one.name, -1, one.path, one.read_only) for one in added))
         volumes = (*self._volumes(), *(Volume(one.name, -1, one.host_path, one.type) for one in added))
         return host_path(mounts, volumes, path, self.manifest.mounts_place)
@@ -134,7 +133,7 @@ class _Making:
         values = () if migrated else self.wanted.values()
         if mount is None or not rules.serves_only_audit(mount, path, [*values, *self._other_words()]):
             return False
-        self.plan.removed.setdefault(mount.index, f"mount {mount.path}: {reason}")
+        self.plan.removed.setdefault(mount.position, f"mount {mount.path}: {reason}")
         return True
 
     def _other_words(self) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from auditctl.errors import ManifestError, Place
 
@@ -24,29 +24,26 @@ KUBEADM_VOLUMES = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Volume:
+class Volume(NamedTuple):
     """One entry of ``spec.volumes``; ``host_path`` is None for another kind, ``type`` is hostPath's (may be empty)."""
 
     name: str
-    index: int
+    position: int
     host_path: str | None
     type: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
+class Mount(NamedTuple):
     """One entry of the container's ``volumeMounts``; ``path`` is its normalised mountPath."""
 
     name: str
-    index: int
+    position: int
     path: str
     read_only: bool = False
     sub_path: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class HostPath:
+class HostPath(NamedTuple):
     """Where a container path is on the host. ``exact``: the mount is that very path (a file mounted alone)."""
 
     path: str

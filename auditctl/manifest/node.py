@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple, TypeAlias
 
 
 class Style(Enum):
@@ -17,49 +17,55 @@ class Style(Enum):
     FOLDED = ">"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
-    """Anything that has a place. ``start`` includes an anchor and a tag; ``end`` is behind the last character."""
+class Scalar(NamedTuple):
+    """A scalar; ``text`` is its content after unquoting and folding."""
 
     start: int
     end: int
+    text: str
+    anchor: str = ""
+    tag: str = ""
+    style: Style = Style.PLAIN
+
+
+class Sequence(NamedTuple):
+    """A list; ``flow`` is the ``[a, b]`` form."""
+
+    start: int
+    end: int
+    items: tuple[Node, ...] = ()
+    flow: bool = False
     anchor: str = ""
     tag: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scalar(Node):
-    """A scalar; ``text`` is its content after unquoting and folding."""
-
-    text: str
-    style: Style = Style.PLAIN
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sequence(Node):
-    """A list; ``flow`` is the ``[a, b]`` form."""
-
-    items: tuple[Node, ...] = ()
-    flow: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mapping(Node):
+class Mapping(NamedTuple):
     """A mapping, entries in the order of the text; ``flow`` is the ``{a: b}`` form."""
 
+    start: int
+    end: int
     entries: tuple[tuple[Node, Node], ...] = ()
     flow: bool = False
+    anchor: str = ""
+    tag: str = ""
 
     def entry(self, key: str) -> tuple[Node, Node] | None:
         """Return the key and value nodes of ``key``, None where it is not written here (a merge key may bring it)."""
         return next((pair for pair in self.entries if isinstance(pair[0], Scalar) and pair[0].text == key), None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alias(Node):
+class Alias(NamedTuple):
     """``*name``: stands here, means ``target``."""
 
-    target: Node = field(repr=False)
+    start: int
+    end: int
+    target: Node
+    anchor: str = ""
+    tag: str = ""
+
+
+# Anything that has a place. ``start`` includes an anchor and a tag; ``end`` is behind the last character.
+Node: TypeAlias = Scalar | Sequence | Mapping | Alias
 
 
 def walk(node: Node) -> Iterator[Node]:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from difflib import unified_diff
-from typing import Any
+from typing import Any, NamedTuple
 
 from auditctl.errors import BugError, ManifestError, RefusedError
 from auditctl.findings import Finding, Severity
@@ -31,8 +30,7 @@ FIRST_WITH_POLICIES = (1, 7, 0)
 ANNOTATIONS: Path = ("metadata", "annotations")
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """Old text, new text, the edits between them in the order of a sequential patch, and what else has to be said.
 
     ``target`` is the new text read as a Pod; None where nothing changes.
@@ -145,7 +143,7 @@ def _finished(draft: Draft, mounts: MountPlan, check: Callable[[Manifest], None]
             "two mounts have one mountPath: the kubelet would refuse the Pod",
             place=document.place(after.container_path),
         )
-    return replace(plan, target=after)
+    return plan._replace(target=after)
 
 
 def _paths_resolve(after: Manifest) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from auditctl.errors import ManifestError, Place
 from auditctl.manifest import fields
@@ -20,22 +20,21 @@ DEFAULT_SECURE_PORT = 6443
 TAG = re.compile(r":v?(\d+)\.(\d+)(?:\.(\d+))?(?![\d.])[^/]*$")
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(NamedTuple):
     """The Pod of the API server. Field names are the Pod's; ``flag_list`` has every flag in the order of the process.
 
     ``container_path`` is where the container stands in the document. Values of probes are the liveness probe's.
     """
 
-    document: Document = field(repr=False)
+    document: Document
     container_path: Path
     pod_name: str
     namespace: str
     container_name: str
     image: str
-    items: tuple[Item, ...] = field(repr=False)
+    items: tuple[Item, ...]
     program_words: int
-    flag_list: tuple[Flag, ...] = field(repr=False)
+    flag_list: tuple[Flag, ...]
     mounts: tuple[Mount, ...]
     volumes: tuple[Volume, ...]
     annotations: Mapping[str, str]
