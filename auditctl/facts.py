@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from auditctl.errors import RefusedError
@@ -113,11 +114,13 @@ def _version(text: str) -> Version:
 
 @cache
 def _templates() -> Traversable:
-    from importlib.resources import files
+    package = Path(__file__).parent
+    for folder in (package / "templates", package.parent / "templates"):
+        if folder.is_dir():
+            return folder
+    from importlib.resources import files  # inside an archive (the single-file build); it brings zipfile and tempfile
 
-    package = files("auditctl")
-    inside = package.joinpath("templates")
-    return inside if inside.is_dir() else package.joinpath("..", "templates")
+    return files("auditctl").joinpath("templates")
 
 
 class CrashPattern(NamedTuple):

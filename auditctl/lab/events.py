@@ -156,7 +156,7 @@ def new_id() -> str:
 
 def without_user(request: Request) -> Request:
     """The same request as the policy sees it when authentication failed."""
-    return replace(request, attributes=replace(request.attributes, user=None), extra={})
+    return replace(request, attributes=request.attributes._replace(user=None), extra={})
 
 
 def _user(user: User | None, extra: Mapping[str, list[str]]) -> Fields:

@@ -125,7 +125,7 @@ class Connection(BaseHTTPRequestHandler):
             return
         request, caller = self._impersonated(request, caller)
         written = _parsed(body)
-        wanted = replace(request.attributes, user=caller.user)
+        wanted = request.attributes._replace(user=caller.user)
         answer = self.api.answers.answer(caller, wanted, self.path.partition("?")[2], written)
         response = _response(answer, written)
         if is_long_running(request.attributes):

@@ -9,12 +9,13 @@ from auditctl.errors import ManifestError
 from auditctl.manifest.document import Document, child
 from auditctl.manifest.fields import written
 from auditctl.manifest.node import Alias, Mapping, Node, Sequence, walk
+from auditctl.patterns import lazily
 
 Path = tuple[str | int, ...]
 Span = tuple[int, int]
 
 # what may stand between two nodes: blanks, line ends, comments, and the anchor or tag of the list itself
-GAP = re.compile("(?:[ \t\ufeff]|\r\n|[\n\r\x85\u2028\u2029]|(?<![^\\s\ufeff])#[^\n\r\x85\u2028\u2029]*)*")
+GAP = lazily("(?:[ \t\ufeff]|\r\n|[\n\r\x85\u2028\u2029]|(?<![^\\s\ufeff])#[^\n\r\x85\u2028\u2029]*)*")
 STEP = 2  # kubeadm's own indentation, where the text shows no other
 
 

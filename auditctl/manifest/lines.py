@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from auditctl.errors import BugError
+from auditctl.patterns import lazily
 
 # YAML 1.1 (and the kubelet's go-yaml, is_break) also breaks lines at NEL, LS and PS
-BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+BREAK = lazily("\r\n|[\n\r\x85\u2028\u2029]")
 
 
 class Splice(NamedTuple):

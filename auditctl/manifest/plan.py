@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from difflib import unified_diff
+from functools import partial
 from typing import Any, NamedTuple
 
 from auditctl.errors import BugError, ManifestError, RefusedError
@@ -22,7 +23,7 @@ from auditctl.manifest.mount_edits import edit_mounts
 from auditctl.manifest.mount_plan import MountPlan, audit_paths, plan_mounts
 from auditctl.manifest.pod import Manifest
 from auditctl.manifest.spelling import spelled
-from auditctl.settings import POLICY_ANNOTATION, Settings
+from auditctl.settings import LOG_FLAG, POLICY_ANNOTATION, Settings
 
 __all__ = ["Edit", "Plan", "plan_annotation", "plan_disable", "plan_enable", "prove"]
 
@@ -76,7 +77,7 @@ def plan_enable(manifest: Manifest, settings: Settings, *, policy_sha256: str | 
     edit_mounts(draft, manifest, mounts)
     if policy_sha256 is not None:
         _set_annotation(draft, manifest, policy_sha256)
-    return _finished(draft, mounts, _paths_resolve)
+    return _finished(draft, mounts, partial(_paths_resolve, mounts))
 
 
 def _too_old(manifest: Manifest) -> list[Finding]:
@@ -133,7 +134,7 @@ def _proved(plan: Plan, before: Document) -> Document:
 def _finished(draft: Draft, mounts: MountPlan, check: Callable[[Manifest], None]) -> Plan:
     document = draft.document
     plan = Plan(document.text, draft.text(), tuple(draft.edits), tuple(mounts.findings))
-    if not draft.edits and not plan.changes:
+    if not draft.edits:
         return plan
     after = Manifest.of(_proved(plan, document))
     check(after)
@@ -146,9 +147,12 @@ def _finished(draft: Draft, mounts: MountPlan, check: Callable[[Manifest], None]
     return plan._replace(target=after)
 
 
-def _paths_resolve(after: Manifest) -> None:
-    for path in audit_paths(after.audit_flags).values():
-        after.host_path(path)
+def _paths_resolve(mounts: MountPlan, after: Manifest) -> None:
+    """Every audit file must be on the host, but for a log of which a finding says that it is not."""
+    said = any(finding.check == "log-not-mounted" for finding in mounts.findings)
+    for flag, path in audit_paths(after.audit_flags).items():
+        if after.host_path(path) is None and not (said and flag == LOG_FLAG):
+            raise BugError(f"no mount would cover {path}; nothing was written", check="proof")
 
 
 def _no_audit_flags(after: Manifest) -> None:

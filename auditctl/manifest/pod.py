@@ -12,12 +12,13 @@ from auditctl.manifest import fields
 from auditctl.manifest.document import Document
 from auditctl.manifest.flags import Flag, Item, Path, normalised, read_flags
 from auditctl.manifest.mounts import HostPath, Mount, Volume, host_path
+from auditctl.patterns import lazily
 
 PROGRAM = "kube-apiserver"
 HYPERKUBE = "hyperkube"  # up to 1.18 one program was all components: `hyperkube apiserver --...`, no wrapper
 SHELLS = frozenset({"sh", "bash", "ash", "dash", "busybox", "env", "flock", "nsenter", "tini", "watch-termination"})
 DEFAULT_SECURE_PORT = 6443
-TAG = re.compile(r":v?(\d+)\.(\d+)(?:\.(\d+))?(?![\d.])[^/]*$")
+TAG = lazily(r":v?(\d+)\.(\d+)(?:\.(\d+))?(?![\d.])[^/]*$")
 
 
 class Manifest(NamedTuple):

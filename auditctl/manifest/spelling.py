@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import re
-
 from auditctl.errors import ManifestError, Place
 from auditctl.manifest.node import Scalar, Style
 from auditctl.manifest.value import plain_value
+from auditctl.patterns import lazily
 
 # a plain scalar may not begin with an indicator (YAML 1.1, 5.3), except - ? : before a non-space
-INDICATOR = re.compile(r"[,\[\]{}#&*!|>'\"%@`]|[-?:](?:\s|$)|---|\.\.\.|=$|<<$|\s")
-UNPRINTABLE = re.compile(r"[^\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+INDICATOR = lazily(r"[,\[\]{}#&*!|>'\"%@`]|[-?:](?:\s|$)|---|\.\.\.|=$|<<$|\s")
+UNPRINTABLE = lazily(r"[^\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 ESCAPES = {"\\": "\\\\", '"': '\\"', "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+
+
+def _is_unprintable(text: str) -> bool:
+    """The whole class takes milliseconds to compile; printable ASCII needs none."""
+    return not (text.isascii() and text.isprintable()) and UNPRINTABLE.search(text) is not None
 
 
 def is_plain(text: str) -> bool:
     """Tell whether ``text`` may stand unquoted and is read back as that very string."""
-    if INDICATOR.match(text) or UNPRINTABLE.search(text) or text != text.strip():
+    if INDICATOR.match(text) or _is_unprintable(text) or text != text.strip():
         return False
     return isinstance(plain_value(text), str) and ": " not in text and " #" not in text and not text.endswith(":")
 
@@ -48,9 +52,9 @@ def respelled(source: str, node: Scalar, new: str, place: Place) -> str:
             return before + new + after
         case Style.PLAIN:
             return before + spelled(new) + after
-        case Style.SINGLE if not UNPRINTABLE.search(new):
+        case Style.SINGLE if not _is_unprintable(new):
             return before + new.replace("'", "''") + after
-        case Style.LITERAL | Style.FOLDED if not UNPRINTABLE.search(new) and new == new.strip():
+        case Style.LITERAL | Style.FOLDED if not _is_unprintable(new) and new == new.strip():
             return before + new + after
         case Style.DOUBLE:
             return before + _escaped(new) + after

@@ -7,8 +7,9 @@ import re
 from auditctl.errors import ManifestError, Place
 from auditctl.manifest.lines import Lines
 from auditctl.manifest.node import Mapping, Node, Scalar, walk
+from auditctl.patterns import lazily
 
-MARKER = re.compile(r"\{\{|\{%|<%|\$\{")
+MARKER = lazily(r"\{\{|\{%|<%|\$\{")
 FIX = "edit the file that the kubelet reads, not the template it is rendered from"
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from auditctl.errors import ManifestError, Place
 from auditctl.manifest.lines import Lines
 from auditctl.manifest.node import Alias, Mapping, Node, Scalar, Sequence, Style
+from auditctl.patterns import lazily
 
 MAX_DEPTH = 100  # a Pod nests about ten deep
 MAX_VALUES = 100_000  # an alias can stand for an alias for an alias: a text of a kilobyte must not fill the memory
@@ -18,9 +17,9 @@ KINDS: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "boo
 NULL = frozenset({"", "~", "null", "Null", "NULL"})
 TRUE = frozenset({"y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"})
 FALSE = frozenset({"n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"})
-INTEGER = re.compile(r"[-+]?(?:0b[01][01_]*|0o[0-7][0-7_]*|0[0-7_]*|0x[0-9a-fA-F][0-9a-fA-F_]*|[1-9][0-9_]*)")
-FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?")
-INFINITY = re.compile(r"[-+]?\.(?:inf|Inf|INF)")
+INTEGER = lazily(r"[-+]?(?:0b[01][01_]*|0o[0-7][0-7_]*|0[0-7_]*|0x[0-9a-fA-F][0-9a-fA-F_]*|[1-9][0-9_]*)")
+FLOAT = lazily(r"[-+]?(?:\.[0-9]+|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?")
+INFINITY = lazily(r"[-+]?\.(?:inf|Inf|INF)")
 MAX_DIGITS = 300  # longer ones stay strings: no field of a Pod holds them, and Python refuses to convert them
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -104,6 +103,8 @@ def _bytes(entry: Mapping[str, Any], name: str, kubeconfig: Path) -> bytes:
     if name == "token":
         return (kubeconfig.parent / entry["tokenFile"]).read_bytes().strip() if entry.get("tokenFile") else b""
     if entry.get(f"{name}-data"):
+        import base64
+
         return base64.b64decode(entry[f"{name}-data"])
     if entry.get(name):
         return files.read_following(kubeconfig.parent / str(entry[name]), name)
@@ -117,6 +118,8 @@ def _user(pem: bytes) -> User | None:
     client certificates of kubeadm have one common name in each.
     """
     body = pem.partition(b"-----BEGIN CERTIFICATE-----")[2].partition(b"-----END CERTIFICATE-----")[0]
+    import base64
+
     der = base64.b64decode(body)
     names = list(_attributes(der, _COMMON_NAME))
     if len(names) < 2:

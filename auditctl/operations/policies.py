@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -112,4 +111,4 @@ def decides_the_same(one: Policy | None, other: Policy) -> bool:
 
 
 def _placeless(policy: Policy) -> Policy:
-    return replace(policy, rules=tuple(replace(rule, line=0) for rule in policy.rules))
+    return policy._replace(rules=tuple(rule._replace(line=0) for rule in policy.rules))

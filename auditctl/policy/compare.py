@@ -8,9 +8,8 @@ and all together.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice, product
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from auditctl.policy.evaluate import evaluate
 from auditctl.policy.types import Attributes, Decision, GroupResources, Policy, PolicyRule, User
@@ -22,8 +21,7 @@ _MOST_REQUESTS_A_RULE = 20_000
 _VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(NamedTuple):
     """One request that the two policies decide otherwise."""
 
     attributes: Attributes
@@ -60,8 +58,7 @@ def requests(*policies: Policy) -> Iterator[Attributes]:
         yield from _bounded(_url_requests(rule, words))
 
 
-@dataclass(frozen=True, slots=True)
-class _Vocabulary:
+class _Vocabulary(NamedTuple):
     """Every value named, and one fresh value a dimension."""
 
     users: tuple[User | None, ...]

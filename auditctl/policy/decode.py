@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from auditctl.policy.goyaml.quoting import quote
 from auditctl.policy.goyaml.values import Kind, Value
@@ -18,8 +18,7 @@ from auditctl.policy.selectors import is_int64
 from auditctl.policy.timestamps import timestamp_fault
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(NamedTuple):
     """A value that does not fit its type. ``path`` is a field path, ``text`` the server's words."""
 
     text: str
@@ -35,8 +34,7 @@ class Strictness(Enum):
     DUPLICATE = "duplicate field"
 
 
-@dataclass(frozen=True, slots=True)
-class Stray:
+class Stray(NamedTuple):
     """A field that is unknown or there twice. ``siblings`` are the names known beside it."""
 
     strictness: Strictness
@@ -91,8 +89,7 @@ class _AbortError(Exception):
         self.fault = fault
 
 
-@dataclass(frozen=True, slots=True)
-class _Context:
+class _Context(NamedTuple):
     """Where the decoder is: its own path, and the struct and fields that errors name (without indexes and map keys)."""
 
     path: str = ""

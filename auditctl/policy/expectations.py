@@ -6,7 +6,7 @@ if they matter, ``rule`` (from 0, -1 is none) and ``stages``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from auditctl.errors import AuditctlError, Place, PolicyError
 from auditctl.policy.evaluate import evaluate, stages
@@ -19,8 +19,7 @@ from auditctl.policy.types import Attributes, Decision, Level, Policy, Stage
 _KEYS = frozenset({"request", "level", "rule", "stages"})
 
 
-@dataclass(frozen=True, slots=True)
-class Expectation:
+class Expectation(NamedTuple):
     """One request and what should become of it. None: it does not matter."""
 
     request: str

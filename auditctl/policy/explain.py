@@ -6,8 +6,8 @@ The tests are those of ``evaluate`` in the order of `checker.go`; here every tes
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from auditctl.policy.evaluate import entry_matches, evaluate, path_matches, resource_matches, stages
 from auditctl.policy.types import Attributes, Decision, GroupResources, Policy, PolicyRule, Stage
@@ -32,8 +32,7 @@ class Test(Enum):
     NON_RESOURCE_URLS = "nonResourceURLs"
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """One test that a request does not pass: what the rule lists, and what the request has."""
 
     test: Test
@@ -51,8 +50,7 @@ class Failure:
                 return f"{self.test.value} [{', '.join(self.wanted)}] does not hold {got}"
 
 
-@dataclass(frozen=True, slots=True)
-class Miss:
+class Miss(NamedTuple):
     """A rule that does not apply, with every test that failed; the first is the one that the server stopped at."""
 
     rule: int
@@ -64,8 +62,7 @@ class Miss:
         return self.failures[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(NamedTuple):
     """A decision and its reasons.
 
     ``line`` is that of the deciding rule (0: none, or unknown), ``stages`` those that will be written. ``misses`` are

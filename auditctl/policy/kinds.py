@@ -5,7 +5,7 @@ From `apimachinery/pkg/runtime/serializer/json/{meta.go,json.go}`, `runtime/sche
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from auditctl.policy.goyaml.quoting import quote
 from auditctl.policy.goyaml.values import Kind, Value
@@ -28,8 +28,7 @@ class KindFault(Exception):  # noqa: N818 - it never leaves the wing; `load` tur
     """The text is no audit policy. The message is the server's."""
 
 
-@dataclass(frozen=True, slots=True)
-class TypeName:
+class TypeName(NamedTuple):
     """Group, version and kind."""
 
     group: str
@@ -58,7 +57,7 @@ def type_name(value: Value, raw: bytes) -> TypeName:
     group, _, version = api_version.rpartition("/")
     name = TypeName(group, version, words["kind"] or "Policy")
     if not name.version and name.group in {"", GROUP}:
-        return replace(name, group=GROUP, version=INTERNAL)
+        return name._replace(group=GROUP, version=INTERNAL)
     if not name.version:
         raise KindFault(f"Object 'apiVersion' is missing in '{raw.decode('utf-8', 'replace')}'")
     return name

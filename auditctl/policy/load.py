@@ -6,10 +6,10 @@ is, decode it strictly (a strict complaint is only a warning to the server), che
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from auditctl.findings import Finding
+from auditctl.patterns import lazily
 from auditctl.policy import advice
 from auditctl.policy.decode import Decoded, Strictness, decode
 from auditctl.policy.draft import draft_of, policy_of
@@ -24,14 +24,13 @@ from auditctl.policy.validate import Complaint, aggregate, validate
 _STRICT_SINCE = (1, 26)
 _MOST_STRAYS_TOLD = 100
 # `yaml.IsJSONBuffer` skips what is a blank to Unicode, though JSON itself takes no such blank
-_JSON_START = re.compile(
+_JSON_START = lazily(
     rb"(?:[\t-\r ]|\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80)*\{"
 )
 _PROTOBUF_PREFIX = b"k8s\0"
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(NamedTuple):
     """What the server makes of a text.
 
     ``policy`` is None if it is refused, and ``error`` then the server's words without the ``loading audit policy
@@ -78,8 +77,7 @@ def _read(raw: bytes) -> Document:
         raise SyntaxFault(text, fault.line, fault.column) from fault
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
+class _Read(NamedTuple):
     """A text that could be read, and the object in it."""
 
     document: Document

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from auditctl.errors import RefusedError
+from auditctl.patterns import lazily
 from auditctl.policy.selectors import exact_name, is_int64, is_label_selector, is_path_segment
 from auditctl.policy.types import Attributes, User
 
@@ -22,10 +23,10 @@ _VERBS = {
 _SPECIAL_VERBS = frozenset({"proxy", "watch"})
 _NAMESPACE_SUBRESOURCES = frozenset({"status", "finalize"})
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2}).{0,2}", re.DOTALL)
-_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
-_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?://[^/?]*|(?=/)|[^?]*)")
+_CONTROL = lazily(r"[\x00-\x1f\x7f]")
+_BAD_ESCAPE = lazily(r"%(?![0-9A-Fa-f]{2}).{0,2}", re.DOTALL)
+_ESCAPE = lazily(rb"%([0-9A-Fa-f]{2})")
+_ABSOLUTE = lazily(r"[A-Za-z][A-Za-z0-9+.-]*:(?://[^/?]*|(?=/)|[^?]*)")
 _INVALID_BYTES = dict.fromkeys(range(0xDC80, 0xDD00), "\ufffd")
 
 

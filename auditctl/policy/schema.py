@@ -6,61 +6,53 @@ From `apiserver/pkg/apis/audit/{types.go,v1/types.go}` and `apimachinery/pkg/api
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(NamedTuple):
     """A string, or a type made of one."""
 
     go_type: str = "string"
 
 
-@dataclass(frozen=True, slots=True)
-class Boolean:
+class Boolean(NamedTuple):
     """A bool. ``pointer``: null unsets it; otherwise null leaves it alone."""
 
     pointer: bool = False
     go_type: str = "bool"
 
 
-@dataclass(frozen=True, slots=True)
-class Integer:
+class Integer(NamedTuple):
     """An int64."""
 
     go_type: str = "int64"
 
 
-@dataclass(frozen=True, slots=True)
-class Timestamp:
+class Timestamp(NamedTuple):
     """A ``metav1.Time``: RFC 3339 in a string."""
 
     go_type: str = "v1.Time"
 
 
-@dataclass(frozen=True, slots=True)
-class Anything:
+class Anything(NamedTuple):
     """Raw JSON that nobody looks into."""
 
 
-@dataclass(frozen=True, slots=True)
-class ListOf:
+class ListOf(NamedTuple):
     """A slice."""
 
     element: Schema
     go_type: str
 
 
-@dataclass(frozen=True, slots=True)
-class MapOf:
+class MapOf(NamedTuple):
     """A map with string keys."""
 
     element: Schema
     go_type: str
 
 
-@dataclass(frozen=True, slots=True)
-class Struct:
+class Struct(NamedTuple):
     """A struct: ``name`` stands before a field in an error, ``go_type`` behind it."""
 
     name: str

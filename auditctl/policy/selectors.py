@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 
+from auditctl.patterns import lazily
+
 MAX_SUBDOMAIN = 253
 _MAX_NAME = 63
 
-_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
-_LEXEME = re.compile(r"[ \t\r\n]*(?:(==|=|!=|!|<|>|\(|\)|,)\0?|([^=!(),<> \t\r\n\0]+)\0?|\0|\Z)")
-_INTEGER = re.compile(r"([+-]?)0*([0-9]+)")
+_SUBDOMAIN = lazily(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_QUALIFIED = lazily(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
+_LEXEME = lazily(r"[ \t\r\n]*(?:(==|=|!=|!|<|>|\(|\)|,)\0?|([^=!(),<> \t\r\n\0]+)\0?|\0|\Z)")
+_INTEGER = lazily(r"([+-]?)0*([0-9]+)")
 _INT64_DIGITS = 19
 _END = ""
 

@@ -5,22 +5,24 @@ from __future__ import annotations
 import re
 from calendar import monthrange
 
+from auditctl.patterns import lazily
+
 _LAYOUT = "2006-01-02T15:04:05Z07:00"
-_TWO = re.compile("[0-9]{2}")
+_TWO = lazily("[0-9]{2}")
 # what the layout asks for, in order: its own words for the part, the pattern, the name and range of the number
 _PARTS: tuple[tuple[str, re.Pattern[str], str, int, int], ...] = (
-    ("2006", re.compile("[0-9]{4}"), "", 0, 9999),
-    ("-", re.compile("-"), "", 0, 0),
+    ("2006", lazily("[0-9]{4}"), "", 0, 9999),
+    ("-", lazily("-"), "", 0, 0),
     ("01", _TWO, "month", 1, 12),
-    ("-", re.compile("-"), "", 0, 0),
+    ("-", lazily("-"), "", 0, 0),
     ("02", _TWO, "day", 0, 99),
-    ("T", re.compile("T"), "", 0, 0),
-    ("15", re.compile("[0-9]{1,2}"), "hour", 0, 23),
-    (":", re.compile(":"), "", 0, 0),
+    ("T", lazily("T"), "", 0, 0),
+    ("15", lazily("[0-9]{1,2}"), "hour", 0, 23),
+    (":", lazily(":"), "", 0, 0),
     ("04", _TWO, "minute", 0, 59),
-    (":", re.compile(":"), "", 0, 0),
-    ("05", re.compile("([0-9]{2})(?:[.,][0-9]+)?"), "second", 0, 59),
-    ("Z07:00", re.compile("Z|[+-][0-9]{2}:[0-9]{2}"), "", 0, 0),
+    (":", lazily(":"), "", 0, 0),
+    ("05", lazily("([0-9]{2})(?:[.,][0-9]+)?"), "second", 0, 59),
+    ("Z07:00", lazily("Z|[+-][0-9]{2}:[0-9]{2}"), "", 0, 0),
 )
 
 

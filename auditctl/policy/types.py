@@ -5,8 +5,8 @@ Everything here is frozen and plain. Field meaning follows `staging/src/k8s.io/a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 
 class Level(Enum):
@@ -46,8 +46,7 @@ class Stage(Enum):
     PANIC = "Panic"
 
 
-@dataclass(frozen=True, slots=True)
-class GroupResources:
+class GroupResources(NamedTuple):
     """One entry of a rule's ``resources``. Group "" is the core group, ``*`` every group (1.36 and later)."""
 
     group: str = ""
@@ -55,8 +54,7 @@ class GroupResources:
     resource_names: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyRule:
+class PolicyRule(NamedTuple):
     """One rule. An empty tuple does not restrict. ``line`` is where the rule stands in the text, from 1 (0: unknown)."""
 
     level: Level
@@ -71,8 +69,7 @@ class PolicyRule:
     line: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(NamedTuple):
     """A policy that the API server would load: rules in order, and what holds for all of them."""
 
     rules: tuple[PolicyRule, ...]
@@ -80,16 +77,14 @@ class Policy:
     omit_managed_fields: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class User:
+class User(NamedTuple):
     """Who asks, as authentication saw them (never the impersonated user): name and groups."""
 
     name: str
     groups: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Attributes:
+class Attributes(NamedTuple):
     """What rules match against (``authorizer.Attributes``). ``user`` is None where authentication failed.
 
     ``namespace``, ``resource``, ``subresource`` and ``name`` are "" where the request has none; ``path`` is the URL's
@@ -108,8 +103,7 @@ class Attributes:
     path: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What a policy makes of a request. ``omit_stages`` is the union of policy and rule; ``rule`` from 0, -1 is none."""
 
     level: Level

@@ -7,7 +7,7 @@ up to 1.33 and as JSON since.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from auditctl.policy.goyaml.quoting import json_string, quote
 from auditctl.policy.selectors import MAX_SUBDOMAIN, is_subdomain
@@ -25,8 +25,7 @@ _SUBDOMAIN_FAULT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class DraftEntry:
+class DraftEntry(NamedTuple):
     """An entry of ``resources`` as it was written."""
 
     group: str = ""
@@ -34,8 +33,7 @@ class DraftEntry:
     resource_names: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class DraftRule:
+class DraftRule(NamedTuple):
     """A rule as it was written: level and stages may be any words."""
 
     level: str = ""
@@ -49,8 +47,7 @@ class DraftRule:
     omit_managed_fields: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """A policy as it was written, before anyone asks whether it is legal."""
 
     rules: tuple[DraftRule, ...] = ()
@@ -58,8 +55,7 @@ class Draft:
     omit_managed_fields: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Complaint:
+class Complaint(NamedTuple):
     """``text`` is the server's, path included; ``path`` is exact (``rules[0].resources[1].group``)."""
 
     path: str

@@ -32,6 +32,12 @@ def test_the_annotation_goes_in_order_beside_others() -> None:
     assert f"    a: x\n    auditctl/policy-sha256: {DIGEST}\n" in annotated(unsorted, DIGEST)
 
 
+def test_blank_lines_that_a_value_keeps_stay_with_it() -> None:
+    text = small(("  labels:", "  annotations:\n    a: |+\n      x\n\n\n    b: y\n  labels:"))
+    assert f"      x\n\n\n    auditctl/policy-sha256: {DIGEST}\n    b: y\n" in annotated(text, DIGEST)
+    assert disabled(annotated(text, DIGEST)) == text
+
+
 def test_a_comment_beside_the_annotation_stays() -> None:
     text = annotated(small(), DIGEST).replace("    auditctl/", "    # ours\n    auditctl/")
     assert "  # ours\n" in disabled(text)
@@ -82,6 +88,10 @@ def test_the_diff_is_one_that_patch_understands() -> None:
     )
     assert "\n+    - --audit-log-maxage=30\n" in diff
     assert "     name: k8s-certs\n\\ No newline at end of file\n" in diff
+
+
+def test_the_diff_of_a_change_in_the_last_lines_does_not_speak_of_a_missing_line_end() -> None:
+    assert "No newline" not in enabling(small(("status: {}\n", ""))).diff("m")
 
 
 def test_a_text_without_a_final_line_end_keeps_having_none() -> None:

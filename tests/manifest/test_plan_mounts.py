@@ -194,6 +194,32 @@ def test_what_is_said_about_a_log_points_at_its_flag() -> None:
     assert (found.line, found.column) == (10, 5)
 
 
+def test_a_list_that_loses_all_its_entries_and_gets_new_ones_stays() -> None:
+    text = small(
+        ("    volumeMounts:\n    - mountPath: /etc/kubernetes/pki\n      name: k8s-certs\n      readOnly: true\n", ""),
+        (
+            "  volumes:\n  - hostPath:\n      path: /etc/kubernetes/pki\n      type: DirectoryOrCreate\n    name: k8s-certs\n",
+            "",
+        ),
+    )
+    moved = enabled(enabled(text), Settings(policy_path="/srv/audit/p.yaml", log_path="/srv/log/a.log"))
+    assert [mount.path for mount in manifest(moved).mounts] == ["/srv/log", "/srv/audit/p.yaml"]
+    assert [volume.name for volume in manifest(moved).volumes] == ["audit-log", "audit-policy"]
+    assert disabled(moved) == text
+
+
+def test_an_empty_entry_of_a_list_is_one() -> None:
+    text = small(("  volumes:\n", "  volumes:\n  -\n  - # nothing\n"))
+    assert disabled(enabled(text)) == text
+    assert [volume.name for volume in manifest(enabled(text)).volumes] == [
+        "",
+        "",
+        "audit-log",
+        "audit-policy",
+        "k8s-certs",
+    ]
+
+
 def test_a_mount_that_the_other_audit_file_still_needs_stays() -> None:
     text = enabled(small(), Settings(policy_path="/srv/audit/policy.yaml", log_path="/srv/audit/audit.log"))
     moved = enabled(text, Settings(policy_path="/srv/policy.yaml"))

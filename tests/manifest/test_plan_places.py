@@ -65,6 +65,23 @@ def test_in_two_lists_the_order_is_that_of_the_list_that_grows() -> None:
     assert command(enabled(unsorted))[4:] == [*(f"- {flag}" for flag in ENABLED), "- --b"]
 
 
+def test_pairs_of_the_other_list_do_not_count() -> None:
+    text = small(
+        (
+            "    - --allow-privileged=true\n    - --secure-port=6443\n",
+            "    - --v\n    - '2'\n    args:\n    - --a=1\n    - --aa=1\n    - --b=1\n",
+        )
+    )
+    assert command(enabled(text))[2:5] == ["- --a=1", "- --aa=1", "- --audit-log-maxage=30"]
+    text = small(
+        (
+            "    - --secure-port=6443\n",
+            "    - --audit-log-maxage=1\n    - --c=1\n    args:\n    - --a=1\n    - --b=1\n    - --v\n    - '2'\n",
+        )
+    )
+    assert command(enabled(text))[2:4] == ["- --audit-log-maxage=1", "- --audit-log-maxbackup=10"]
+
+
 def test_an_audit_flag_whose_value_is_the_first_of_args_keeps_it() -> None:
     text = small(
         (

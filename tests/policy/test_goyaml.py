@@ -130,6 +130,8 @@ def test_a_scalar_without_a_value(text: str, fault: str) -> None:
         ("[a: b, ? c, {d, e: f}]", [{"a": "b"}, {"c": None}, {"d": None, "e": "f"}]),
         ("{? a : b, c: }", {"a": "b", "c": None}),
         ("[]: a", []),
+        ("---x: 1", {"---x": number("1")}),
+        ("a: 'b\n---c'", {"a": "b ---c"}),
         ("- - a\n  - b\n-\n- c", [["a", "b"], None, "c"]),
         ("? a\n: - b\n? c", {"a": ["b"], "c": None}),
         ("a:\n- b\nc:\n  - d", {"a": ["b"], "c": ["d"]}),
@@ -231,6 +233,11 @@ def test_a_bad_byte_is_minded_only_when_its_piece_of_512_bytes_is_read() -> None
     document = b"a: 1\n---\n"
     assert yaml(document + b" " * 503 + b"\x00") == {"a": number("1")}
     assert fault_of(document + b" " * 502 + b"\x00") == "yaml: control characters are not allowed"
+
+
+def test_a_bad_byte_is_minded_only_when_the_scanner_looks_that_far() -> None:
+    assert yaml(b"a: 1\n--- \xc3") == {"a": number("1")}
+    assert fault_of(b"a: 1\n---\xc3") == "yaml: incomplete UTF-8 octet sequence"
 
 
 def test_utf_16_is_told_by_its_mark() -> None:

@@ -38,6 +38,7 @@ def judged(text: str) -> Loaded:
                 ("audit.k8s.io/__internal", "EventList", "audit.EventList"),
                 ("audit.k8s.io/__internal", "WatchEvent", "v1.InternalEvent"),
                 ("audit.k8s.io/v1", "WatchEvent", "v1.WatchEvent"),
+                ("__internal", "WatchEvent", "v1.InternalEvent"),
                 ("v1", "DeleteOptions", "v1.DeleteOptions"),
                 ("anything/v7", "Status", "v1.Status"),
             )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from auditctl.policy.goyaml.events import Sort
 from auditctl.policy.goyaml.faults import SyntaxFault
@@ -23,8 +24,7 @@ _MERGE_FAULT = "yaml: map merge requires map or sequence of maps as the value"
 _FEW_STEPS, _MANY_STEPS = 400_000, 4_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Duplicate:
+class Duplicate(NamedTuple):
     """A key that its mapping has already: of the two values the later one counts.
 
     ``key`` is in Go's syntax, ``line`` that of its value (go-yaml's choice), ``column`` its own.
@@ -38,8 +38,7 @@ class Duplicate:
         return f"line {self.line}: key {self.key} already set in map"
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """A decoded first document. ``duplicates`` is what only strict decoding complains about."""
 
     value: Value
@@ -60,8 +59,7 @@ class _Built:
     entries: Mapping[tuple[str, str], _Entry] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(NamedTuple):
     """One key of a mapping: as JSON will have it, the value that counts, and where that was written."""
 
     pair: Pair

@@ -7,22 +7,23 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from auditctl.patterns import lazily
 from auditctl.policy.goyaml.faults import SyntaxFault
 from auditctl.policy.goyaml.quoting import quote
 from auditctl.policy.goyaml.values import MAX_DEPTH, Kind, Pair, Value
 
-_BLANKS = re.compile(rb"[ \t\r\n]*")
-_STRING_RUN = re.compile(rb'[^"\\\x00-\x1f]*')
+_BLANKS = lazily(rb"[ \t\r\n]*")
+_STRING_RUN = lazily(rb'[^"\\\x00-\x1f]*')
 _NUMBER_PARTS = (
-    (re.compile(rb"-?"), "in numeric literal"),
-    (re.compile(rb"0|[1-9][0-9]*"), "in numeric literal"),
+    (lazily(rb"-?"), "in numeric literal"),
+    (lazily(rb"0|[1-9][0-9]*"), "in numeric literal"),
 )
-_FRACTION = re.compile(rb"[0-9]+")
+_FRACTION = lazily(rb"[0-9]+")
 _HEXADECIMAL = frozenset(b"0123456789abcdefABCDEF")
 _ESCAPES = {ord(key): value for key, value in zip('"\\/bfnrt', '"\\/\b\f\n\r\t', strict=True)}
 _LITERALS = {ord("t"): (b"true", Kind.BOOL), ord("f"): (b"false", Kind.BOOL), ord("n"): (b"null", Kind.NULL)}
 _SURROGATES = dict.fromkeys(range(0xDC80, 0xDD00), "\ufffd")
-_HALVES = re.compile("[\ud800-\udbff][\udc00-\udfff]|[\ud800-\udfff]")
+_HALVES = lazily("[\ud800-\udbff][\udc00-\udfff]|[\ud800-\udfff]")
 
 
 @dataclass(slots=True)

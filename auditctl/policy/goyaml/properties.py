@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
+from auditctl.patterns import lazily
 from auditctl.policy.goyaml.cursor import BLANKS, BLANKS_BREAKS_AND_END, Cursor
 from auditctl.policy.goyaml.scalars import skip_to_line_end
 from auditctl.policy.goyaml.tokens import Kind, Token
 
-_WORD = re.compile("[0-9A-Za-z_-]*")
-_URI_RUN = re.compile(r"[0-9A-Za-z_\-;/?:@&=+$,.!~*'()\[\]]+")
-_OCTET = re.compile("%([0-9A-Fa-f]{2})")
+_WORD = lazily("[0-9A-Za-z_-]*")
+_URI_RUN = lazily(r"[0-9A-Za-z_\-;/?:@&=+$,.!~*'()\[\]]+")
+_OCTET = lazily("%([0-9A-Fa-f]{2})")
 _BEHIND_ANCHOR = BLANKS_BREAKS_AND_END | set("?:,]}%@`")
 _MAX_VERSION_DIGITS = 2
 

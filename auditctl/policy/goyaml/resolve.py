@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
-import re
-from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
+from auditctl.patterns import lazily
 from auditctl.policy.goyaml.faults import SyntaxFault
 from auditctl.policy.goyaml.numbers import float_literal
 from auditctl.policy.goyaml.values import Kind
@@ -27,13 +27,13 @@ _WORDS = {
 }
 _NUMBER_STARTS = frozenset("+-0123456789")
 
-_INTEGER = re.compile(r"([+-]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|(0|[1-9][0-9]*))")
+_INTEGER = lazily(r"([+-]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|(0|[1-9][0-9]*))")
 _BASES = (16, 2, 8, 10)
-_DECIMAL = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_POINT_FIRST = re.compile(r"\.[0-9](?:_?[0-9])*(?:[eE][-+]?[0-9](?:_?[0-9])*)?")
+_DECIMAL = lazily(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_POINT_FIRST = lazily(r"\.[0-9](?:_?[0-9])*(?:[eE][-+]?[0-9](?:_?[0-9])*)?")
 _MOST_DIGITS = 64
-_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
-_DATE = re.compile(
+_BASE64 = lazily(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+_DATE = lazily(
     r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})"
     r"(?:(?:[Tt](?=.*(?:Z|[-+]..:..)\Z)| (?!.*(?:Z|[-+]..:..)\Z))"
     r"([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})(?:[.,][0-9]+)?(?:Z|[-+][0-9]{2}:[0-9]{2})?)?"
@@ -41,8 +41,7 @@ _DATE = re.compile(
 _SURROGATES = dict.fromkeys(range(0xDC80, 0xDD00), "\ufffd")
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
+class Resolved(NamedTuple):
     """``text`` is a number's JSON literal, or ``NaN``, ``+Inf``, ``-Inf``. ``go_type`` tells map keys apart."""
 
     kind: Kind

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from auditctl.patterns import lazily
 from auditctl.policy.goyaml.cursor import (
     BLANKS,
     BLANKS_AND_BREAKS,
@@ -16,14 +17,14 @@ from auditctl.policy.goyaml.cursor import (
 from auditctl.policy.goyaml.source import END
 
 _STOP = " \\t\\r\\n\\x85\u2028\u2029\\0"
-_BLOCK_RUN = re.compile(f"(?:[^:{_STOP}]+|:(?![{_STOP}]))+")
-_FLOW_RUN = re.compile(f"(?:[^:,?\\[\\]{{}}{_STOP}]+|:(?![{_STOP}]))+")
-_SINGLE_RUN = re.compile(f"[^'{_STOP}]+")
-_DOUBLE_RUN = re.compile(f'[^"\\\\{_STOP}]+')
-_BLANK_RUN = re.compile("[ \\t]*")
-_SPACE_RUN = re.compile(" *")
-_LINE = re.compile("[^\\r\\n\\x85\u2028\u2029\\0]*")
-_HEXADECIMAL = re.compile("[0-9A-Fa-f]+")
+_BLOCK_RUN = lazily(f"(?:[^:{_STOP}]+|:(?![{_STOP}]))+")
+_FLOW_RUN = lazily(f"(?:[^:,?\\[\\]{{}}{_STOP}]+|:(?![{_STOP}]))+")
+_SINGLE_RUN = lazily(f"[^'{_STOP}]+")
+_DOUBLE_RUN = lazily(f'[^"\\\\{_STOP}]+')
+_BLANK_RUN = lazily("[ \\t]*")
+_SPACE_RUN = lazily(" *")
+_LINE = lazily("[^\\r\\n\\x85\u2028\u2029\\0]*")
+_HEXADECIMAL = lazily("[0-9A-Fa-f]+")
 
 _ESCAPES = {
     "0": "\0",

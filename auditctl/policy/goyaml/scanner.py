@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 
+from auditctl.patterns import lazily
 from auditctl.policy.goyaml import properties, scalars
 from auditctl.policy.goyaml.cursor import BLANKS, BLANKS_BREAKS_AND_END, BREAKS
 from auditctl.policy.goyaml.queue import MAX_DEPTH, SimpleKey, TokenQueue
 from auditctl.policy.goyaml.source import END
 from auditctl.policy.goyaml.tokens import Kind, Token
 
-_SPACES = re.compile(" *")
-_BLANKS = re.compile("[ \\t]*")
-_COMMENT = re.compile("#[^\\r\\n\\x85\u2028\u2029\\0]*")
+_SPACES = lazily(" *")
+_BLANKS = lazily("[ \\t]*")
+_COMMENT = lazily("#[^\\r\\n\\x85\u2028\u2029\\0]*")
 _NEVER_PLAIN = BLANKS_BREAKS_AND_END | set("-?:,[]{}#&*!|>'\"%@`")
 _FLOW_STARTS = {"[": Kind.FLOW_SEQUENCE_START, "{": Kind.FLOW_MAPPING_START}
 _FLOW_ENDS = {"]": Kind.FLOW_SEQUENCE_END, "}": Kind.FLOW_MAPPING_END}

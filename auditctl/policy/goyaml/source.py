@@ -6,9 +6,10 @@ far behind the first document is never seen. ``limit`` says how many characters 
 
 from __future__ import annotations
 
-import re
 import sys
-from dataclasses import dataclass
+from typing import NamedTuple
+
+from auditctl.patterns import lazily
 
 _PIECE = 512
 _UNLIMITED = sys.maxsize
@@ -16,12 +17,12 @@ _UNLIMITED = sys.maxsize
 END = "\0"
 _TAIL = END * 16
 
-_FORBIDDEN = re.compile("[^\\t\\n\\r -~\\x85\\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_FORBIDDEN_ASCII = lazily("[^\\t\\n\\r -~]")
+_FORBIDDEN = lazily("[^\\t\\n\\r -~\\x85\\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _CONTROL_FAULT = "control characters are not allowed"
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """The characters, closed by NULs. Looking at ``limit`` or beyond is the reader's ``fault``."""
 
     text: str
@@ -35,7 +36,8 @@ def read(raw: bytes) -> Source:
     """The characters of ``raw``: UTF-8, or UTF-16 by its byte order mark."""
     encoding, mark = _encoding(raw)
     text, bad_byte, fault = _decode(raw, encoding, mark)
-    forbidden = _FORBIDDEN.search(text)
+    # the whole class takes milliseconds to compile; a text of ASCII needs the small one
+    forbidden = (_FORBIDDEN_ASCII if text.isascii() else _FORBIDDEN).search(text)
     if forbidden:
         bad_byte = mark + len(text[: forbidden.start()].encode(encoding, "surrogatepass"))
         text, fault = text[: forbidden.start()], _CONTROL_FAULT

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 MAX_DEPTH = 10_000
 """How deep `encoding/json` follows."""
@@ -20,8 +20,7 @@ class Kind(Enum):
     OBJECT = "object"
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """One value. ``text`` is a string's characters, a number's literal, ``true`` or ``false``.
 
     ``line`` and ``column`` count from 1.
@@ -35,8 +34,7 @@ class Value:
     pairs: tuple[Pair, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(NamedTuple):
     """One key of an object with its value. In JSON a key may come twice; YAML's pairs are sorted by key."""
 
     key: str
