@@ -12,7 +12,7 @@ from auditctl.manifest.plan import Plan, plan_annotation, plan_disable, plan_ena
 from auditctl.manifest.pod import Manifest
 from auditctl.settings import Settings
 
-CORPUS = Path("/work/shared/corpus")
+CORPUS = Path(__file__).parents[3] / "shared/corpus"  # beside the clone, never in it
 GOLDEN = Path(__file__).parent.parent / "golden" / "kubeadm"
 
 SMALL = """\
