@@ -14,7 +14,7 @@ from auditctl.cli.context import Globals
 from auditctl.cli.hoist import hoist
 from auditctl.operations.controlplane import MANIFEST, STATE
 
-_GROUPS = ("lab",)
+_GROUPS = ("lab", "policy")
 _EPILOG = """Examples: auditctl enable --policy p.yaml | auditctl enable --dry-run | auditctl verify | auditctl disable --purge |
 auditctl lab demo. Exit codes: 0 done, or already so; 1 the answer is no; 2 usage; 3 refused, nothing was changed; 4 failed, put
 back, the old configuration serves; 5 failed, a human is needed; 70 a bug of ours; 130 interrupted. Global options may stand
@@ -77,6 +77,10 @@ def build(words: Sequence[str]) -> typer.Typer:
         from auditctl.cli import lab_commands
 
         app.add_typer(lab_commands.app, name="lab")
+    if asked in (None, "policy"):
+        from auditctl.cli import policy_commands
+
+        app.add_typer(policy_commands.app, name="policy")
     return app
 
 

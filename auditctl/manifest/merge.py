@@ -47,8 +47,8 @@ def _hunks(base: Sequence[str], other: Sequence[str]) -> list[Hunk]:
     difflib looks for the longest run of equal lines, not for the fewest changes, and is misled by lines that recur
     (``readOnly: true``); so this is the longest common subsequence, on the part between equal beginning and end.
     """
-    first = _common(base, other)
-    last = _common(base[first:][::-1], other[first:][::-1])
+    first = _equal_beginning(base, other)
+    last = _equal_beginning(base[first:][::-1], other[first:][::-1])
     middle, others = base[first : len(base) - last], other[first : len(other) - last]
     lengths = _lengths(middle, others)
     hunks: list[Hunk] = []
@@ -68,7 +68,7 @@ def _pairs(one: Sequence[str], other: Sequence[str], i: int, j: int) -> bool:
     return i < len(one) and j < len(other) and one[i] == other[j]
 
 
-def _common(one: Sequence[str], other: Sequence[str]) -> int:
+def _equal_beginning(one: Sequence[str], other: Sequence[str]) -> int:
     """Return how many lines both begin with."""
     return next(
         (number for number, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]),

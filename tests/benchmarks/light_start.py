@@ -45,8 +45,12 @@ def main() -> None:
             cpu_seconds(command)  # byte code is compiled once
         pairs = [(cpu_seconds(base), cpu_seconds(ours)) for _ in range(RUNS)]
         one, other = (statistics.median(column) for column in zip(*pairs, strict=True))
-        kilobytes = int(subprocess.run([sys.executable, "-c", MEMORY, *ours], capture_output=True, text=True, check=True).stdout)
-    print(f"imports and compose {one:.3f} s, enable --dry-run {other:.3f} s: {other / one:.2f} times; peak memory {kilobytes / 1024:.1f} MB")
+        kilobytes = int(
+            subprocess.run([sys.executable, "-c", MEMORY, *ours], capture_output=True, text=True, check=True).stdout
+        )
+    print(
+        f"imports and compose {one:.3f} s, enable --dry-run {other:.3f} s: {other / one:.2f} times; peak memory {kilobytes / 1024:.1f} MB"
+    )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import OTHER_POLICY, PLAIN, POLICY, FakeClock
+from foldernode import OTHER_POLICY, PLAIN, POLICY, FakeClock
 
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.disable import Purge, disable

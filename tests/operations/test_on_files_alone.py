@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import HERE, OTHER_POLICY, PLAIN, POLICY
+from foldernode import HERE, OTHER_POLICY, PLAIN, POLICY
 
 from auditctl.errors import AuditctlError, RefusedError, UsageError
 from auditctl.operations.controlplane import ControlPlane

@@ -49,7 +49,9 @@ def node() -> Iterator[None]:
 
 def run(*words: str | Path) -> tuple[int, dict[str, Any]]:
     """auditctl, as its user would; prints what the closing note needs."""
-    ran = subprocess.run([sys.executable, "-m", "auditctl", *map(str, words), "-o", "json"], capture_output=True, text=True, timeout=800)
+    ran = subprocess.run(
+        [sys.executable, "-m", "auditctl", *map(str, words), "-o", "json"], capture_output=True, text=True, timeout=800
+    )
     assert "Traceback" not in ran.stderr, ran.stderr
     report = json.loads(ran.stdout)
     print(words, ran.returncode, report["summary"], report["timings"])

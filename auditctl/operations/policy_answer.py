@@ -1,0 +1,51 @@
+"""What the commands on policies hand to the command line: an object of the contract, its text, the exit code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from auditctl.findings import Finding
+from auditctl.report import ManifestChange, Outcome, Report
+
+
+class Answer(NamedTuple):
+    """``document`` is what ``-o json`` prints, ``lines`` what a person reads, ``summary`` what is left of it with -q."""
+
+    document: Mapping[str, Any]
+    lines: tuple[str, ...] = ()
+    summary: str = ""
+    exit_code: int = 0
+
+    def text(self, output: str, *, quiet: bool = False) -> str:
+        """The answer in the asked format."""
+        match output:
+            case "json":
+                return json.dumps(self.document, indent=2)
+            case "yaml":
+                return "\n".join(_yaml(self.document, 0))
+            case _:
+                told = () if quiet else self.lines
+                return "\n".join((*told, *filter(None, (self.summary,))))
+
+
+def finding_rows(findings: Iterable[Finding]) -> list[Mapping[str, Any]]:
+    """The findings in the contract's shape, which is the report's."""
+    rows: list[Mapping[str, Any]] = Report(
+        "policy", Outcome.UNCHANGED, "", ManifestChange(""), findings=tuple(findings)
+    ).to_dict()["findings"]
+    return rows
+
+
+def _yaml(value: Any, indent: int) -> Iterator[str]:
+    """Block style with JSON scalars: every JSON string is a YAML string."""
+    blank = "  " * indent
+    pairs = value.items() if isinstance(value, Mapping) else (("-", item) for item in value)
+    for key, item in pairs:
+        head = f"{blank}{key}:" if isinstance(value, Mapping) else f"{blank}-"
+        if isinstance(item, Mapping | list) and item:
+            yield head
+            yield from _yaml(item, indent + 1)
+        else:
+            yield f"{head} {json.dumps(item)}"

@@ -1,0 +1,122 @@
+"""The texts that the commands on policies read, and the server that they are read for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from auditctl import facts
+from auditctl.errors import PolicyError, RefusedError, UsageError
+from auditctl.findings import Finding, Severity
+from auditctl.node import files
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.patterns import lazily
+from auditctl.policy.load import Loaded, load
+from auditctl.policy.types import Policy
+
+Version = tuple[int, int]
+NEWEST: Version = (1, 36)
+_STANDARD_INPUT = "-"
+_SHIPPED = lazily(r"[a-z][a-z0-9-]*")
+_VERSION = lazily(r"v?([0-9]{1,3})\.([0-9]{1,3})(?:\.[0-9]+)?(?:[-+][0-9A-Za-z.+-]*)?")
+# the image tag of the manifest, without reading YAML: half of this command's time would go there
+_IMAGE = lazily(rb"""(?m)^[ \t]*(?:-[ \t]+)?image:[ \t]*["']?[^\s"'#]*kube-apiserver[^\s"'#:]*:v?([0-9]+)\.([0-9]+)\b""")
+
+
+class Text(NamedTuple):
+    """A text and the name under which the user knows it."""
+
+    name: str
+    raw: bytes
+
+
+def read(name: str, what: str = "policy") -> Text:
+    """The text of a file anywhere, of standard input (``-``), or of a shipped policy where ``name`` is a bare word.
+
+    Raises:
+        RefusedError: there is no such file and no such policy, or it cannot be read.
+    """
+    if name == _STANDARD_INPUT:
+        return Text(name, files.read_following(Path("/dev/stdin"), what))
+    if what == "policy" and _SHIPPED.fullmatch(name):
+        if name in facts.policy_names():
+            return Text(name, facts.policy_text(name).encode())
+        if not Path(name).exists():
+            raise RefusedError(
+                f"{name}: neither a file nor a shipped policy",
+                check="policy-missing",
+                fix=f"name a file, or one of: {', '.join(facts.policy_names())}",
+            )
+    return Text(name, files.read_following(Path(name), what))
+
+
+@contextmanager
+def opened(name: str, what: str) -> Iterator[BinaryIO]:
+    """A file that is read line by line, whatever its size; ``-`` is standard input. Raises RefusedError."""
+    path = "/dev/stdin" if name == _STANDARD_INPUT else name
+    try:
+        file = Path(path).open("rb")  # noqa: SIM115 (closed below)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise RefusedError(f"{name}: cannot read {what}: {reason}", check=f"{what}-missing") from error
+    with file:
+        yield file
+
+
+def server_version(plane: ControlPlane, asked: str | None) -> Version:
+    """``--kubernetes``, else the image tag in the node's manifest, else the newest that we know.
+
+    Raises:
+        UsageError: ``asked`` is no version.
+    """
+    if asked is not None:
+        match = _VERSION.fullmatch(asked)
+        if match is None:
+            raise UsageError(f"--kubernetes {asked}: not a version", fix="write it like 1.36")
+        return int(match[1]), int(match[2])
+    with suppress(RefusedError):
+        tag = _IMAGE.search(files.read(plane.manifest_path, "manifest").content)
+        if tag:
+            return int(tag[1]), int(tag[2])
+    return NEWEST
+
+
+def words(version: Version) -> str:
+    """``kube-apiserver 1.36``."""
+    return f"kube-apiserver {version[0]}.{version[1]}"
+
+
+class Named(NamedTuple):
+    """A policy that the server would load, under its user's name, with what is to be said about it."""
+
+    name: str
+    policy: Policy
+    findings: tuple[Finding, ...] = ()
+
+
+def located(name: str, loaded: Loaded) -> tuple[Finding, ...]:
+    """What loading found, each finding with its file's name; never nothing for a policy that is refused."""
+    if loaded.policy is None and not loaded.findings:
+        return (Finding("policy", Severity.ERROR, loaded.error, file=name),)
+    return tuple(finding._replace(file=name) for finding in loaded.findings)
+
+
+def read_policy(name: str, version: Version) -> Named:
+    """The policy as that server would load it: fields that it drops are dropped, and told of as warnings.
+
+    Raises:
+        PolicyError: the server would refuse it; every finding with its line.
+    """
+    text = read(name)
+    loaded = load(text.raw, version)
+    findings = located(name, loaded)
+    if loaded.policy is None:
+        raise PolicyError(
+            f"{name}: {words(version)} would refuse this policy: {loaded.error}",
+            check="policy",
+            fix="correct the lines named above",
+            findings=findings,
+        )
+    return Named(name, loaded.policy, tuple(finding._replace(severity=Severity.WARNING) for finding in findings))
