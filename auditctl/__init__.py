@@ -2,7 +2,7 @@
 
 The map of the house (imports go downward only; ``tests/test_architecture.py`` holds it)::
 
-    errors, facts, findings, settings        values and words, no I/O (facts reads package data)
+    errors, facts, findings, settings        values and words, no I/O (facts reads package data; durations, patterns)
     manifest/   policy/                      PURE: lossless YAML, the Pod, the plan / the audit policy
     report                                   all that a run has to say: text, JSON, exit code
     node/                                    the WORLD: files, journal, processes, kubelet, API server, receipt
@@ -12,6 +12,9 @@ The map of the house (imports go downward only; ``tests/test_architecture.py`` h
 
 Text is located with ruamel.yaml (composed nodes carry marks), changed by splicing the original text, and proved with
 jsonpatch before a byte is written: ``load(new) == apply_patch(load(old), plan.patch)``.
+
+Policies are not read with ruamel.yaml: the API server reads them with go-yaml v2, and where the two differ is exactly where
+a verdict is made, so ``policy/goyaml`` is a reader of that lineage of its own (its docstring has the reasons).
 """
 
 __version__ = "0.1.0"

@@ -48,7 +48,7 @@ WORLDLY = frozenset(
     ]
 )
 OWNERS = {
-    "ruamel": ("manifest/document.py", "policy/"),
+    "ruamel": ("manifest/document.py",),
     "jsonpatch": ("manifest/plan.py",),
     "kubernetes": ("kubeadm/configmap.py",),
     "typer": ("cli/",),

@@ -1,7 +1,5 @@
 """The commands on the node: arguments to one operation each."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path

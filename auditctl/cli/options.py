@@ -1,7 +1,5 @@
 """The options that every changing command takes, and how their texts become values."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated
 

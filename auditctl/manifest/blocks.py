@@ -74,7 +74,7 @@ def _in_the_way(document: Document, node: Node, problem: str) -> ManifestError:
 def list_block(document: Document, path: Path) -> Block:
     """Return the block list at ``path``. Raises ManifestError for one that cannot be edited line by line."""
     node = editable(document, path)
-    if not isinstance(node, Sequence) or not node.items:
+    if not isinstance(node, Sequence):
         problem = f"{written(path)} is there but has no entries, so that its form cannot be told"
         raise ManifestError(problem, fix=f"remove the key {path[-1]}", place=document.place(path))
     spans, dashes, position = [], [], node.start
@@ -84,7 +84,7 @@ def list_block(document: Document, path: Path) -> Block:
         _refuse_odd_dash(document, path, dash, line)
         dashes.append(dash)
         spans.append((line, _behind(document, item, dash)))
-        position = max(item.end, dash + 1)
+        position = item.end
     column = dashes[0] - document.lines.start(spans[0][0])
     return Block(path, tuple(spans), column, _lead(document, node, dashes))
 

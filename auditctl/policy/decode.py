@@ -7,7 +7,6 @@ one left, elements that a shorter list cut off included.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple, assert_never
 
@@ -47,12 +46,14 @@ class Stray(NamedTuple):
         return f"{self.strictness.value} {quote(self.path)}"
 
 
-@dataclass(slots=True)
 class Elements:
     """A Go slice: the first ``length`` items count, those behind them are what a longer list left."""
 
-    items: list[Shape] = field(default_factory=list)
-    length: int = 0
+    __slots__ = ("items", "length")
+
+    def __init__(self, length: int = 0) -> None:
+        self.items: list[Shape] = []
+        self.length = length
 
     def __iter__(self) -> Iterator[Shape]:
         return iter(self.items[: self.length])
@@ -62,14 +63,16 @@ Fields = dict[str, "Shape"]
 Shape = None | bool | int | str | Elements | Fields
 
 
-@dataclass(slots=True)
 class Decoded:
     """A decoded object: its fields by name, where each path stands (line, column), and what was wrong with it."""
 
-    fields: Fields = field(default_factory=dict)
-    places: dict[str, tuple[int, int]] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
-    strays: list[Stray] = field(default_factory=list)
+    __slots__ = ("faults", "fields", "places", "strays")
+
+    def __init__(self) -> None:
+        self.fields: Fields = {}
+        self.places: dict[str, tuple[int, int]] = {}
+        self.faults: list[Fault] = []
+        self.strays: list[Stray] = []
 
 
 def decode(value: Value, schema: Struct) -> Decoded:

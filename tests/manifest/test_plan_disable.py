@@ -45,6 +45,7 @@ def hand_written(*mounts: tuple[str, str], flags: str = "") -> str:
         ([("a", "/var/log/kubernetes/audit")], "    - --x=/var/log/kubernetes/audit/x,b\n", ["a"]),
         ([("a", "/var/log/kubernetes/audit")], "    - --x=/var/log/kubernetes/audit-b\n", []),
         ([("other", "/srv/other")], "", ["other"]),
+        ([("etcd-certs-0", "/var/log/kubernetes/audit")], "", ["etcd-certs-0"]),
     ],
 )
 def test_disable_takes_out_the_mounts_that_serve_nothing_else(
@@ -53,6 +54,20 @@ def test_disable_takes_out_the_mounts_that_serve_nothing_else(
     pod = manifest(disabled(hand_written(*mounts, flags=flags)))
     assert [mount.name for mount in pod.mounts] == ["k8s-certs", *left]
     assert [volume.name for volume in pod.volumes] == ["k8s-certs", *left]
+
+
+@pytest.mark.parametrize(
+    ("path", "mount", "goes"),
+    [
+        ("/etc/kubernetes/policies/p.yaml", "/etc/kubernetes/policies", True),
+        ("/etc/kubernetes/policies/p.yaml", "/etc/kubernetes/policies/p.yaml", True),
+        ("/srv/audit/deep/p.yaml", "/srv/audit", True),
+        ("/srv/other/deep/p.yaml", "/srv/other", False),
+    ],
+)
+def test_a_mount_goes_where_it_is_the_file_its_directory_or_called_audit(path: str, mount: str, goes: bool) -> None:
+    text = hand_written(("a", mount)).replace("/etc/kubernetes/audit-policy.yaml", path)
+    assert [one.name for one in manifest(disabled(text)).mounts] == ["k8s-certs", *([] if goes else ["a"])]
 
 
 def test_a_path_in_environment_or_probe_keeps_a_mount() -> None:

@@ -102,6 +102,7 @@ def test_a_log_below_a_read_only_mount_is_refused() -> None:
         (Settings(policy_path="/etc/kubernetes/manifests/../manifests/p.yaml"), "in, at or above"),
         (Settings(policy_path="/etc"), "in, at or above"),
         (Settings(policy_path="p.yaml"), "no absolute path"),
+        (Settings(policy_path="/srv/a\0b"), "no absolute path"),
         (Settings(set_flags={"audit-webhook-config-file": "/etc/kubernetes/manifests/w"}), "in, at or above"),
         (Settings(policy_path="/srv/p"), "is a directory in the Pod"),
     ],
@@ -209,6 +210,8 @@ def test_a_list_that_loses_all_its_entries_and_gets_new_ones_stays() -> None:
 
 
 def test_an_empty_entry_of_a_list_is_one() -> None:
+    last = small(("    name: k8s-certs\nstatus", "    name: k8s-certs\n  -\nstatus"))
+    assert disabled(enabled(last)) == last
     text = small(("  volumes:\n", "  volumes:\n  -\n  - # nothing\n"))
     assert disabled(enabled(text)) == text
     assert [volume.name for volume in manifest(enabled(text)).volumes] == [

@@ -119,6 +119,34 @@ def test_settings_that_cannot_work_are_refused(asked: Settings, check: str, word
     assert word in refused.message
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        Settings(log=False, webhook=True, policy_path="/srv/p.yaml", set_flags={"audit-webhook-mode": "batch"}),
+        Settings(webhook=False, log_maxage_days=10, log_maxbackup_files=10, log_maxsize_megabytes=10),
+    ],
+)
+def test_settings_that_have_nothing_to_do_with_each_other_are_no_contradiction(asked: Settings) -> None:
+    assert enabling(small(), asked).changes
+
+
+def test_an_empty_policy_is_none_even_if_the_manifest_says_so() -> None:
+    refused = refusal(with_flags("--audit-policy-file="), Settings(set_flags={"audit-policy-file": ""}))
+    assert "without a policy" in refused.message
+
+
+def test_each_flag_that_goes_has_its_reason() -> None:
+    text = enabled(small(), Settings(webhook=True))
+
+    def reasons(asked: Settings) -> set[str]:
+        edits = enabling(text, asked).edits
+        return {edit.reason for edit in edits if "/command/" in edit.operation["path"]}
+
+    assert reasons(Settings(unset_flags=frozenset({"audit-log-maxage"}))) == {"--audit-log-maxage: asked to unset"}
+    assert reasons(Settings(webhook=False)) == {"--audit-webhook-config-file: no webhook is asked for"}
+    assert "--audit-log-path: no log is asked for" in reasons(Settings(log=False))
+
+
 def test_a_misspelt_flag_gets_a_suggestion() -> None:
     assert refusal(small(), Settings(set_flags={"audit-log-maxsise": "1"})).fix == "did you mean --audit-log-maxsize?"
     assert refusal(small(), Settings(set_flags={"zzz": "1"})).fix == "`auditctl flags` lists them all"

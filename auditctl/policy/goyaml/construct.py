@@ -7,7 +7,6 @@ count is what refuses alias bombs.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from auditctl.policy.goyaml.events import Sort
@@ -45,18 +44,30 @@ class Document(NamedTuple):
     duplicates: tuple[Duplicate, ...]
 
 
-@dataclass(slots=True)
 class _Built:
     """A finished value and what an alias to it would repeat: decoding steps, duplicates, faults of the conversion."""
 
-    value: Value
-    scalar: Resolved | None = None
-    steps: int = 1
-    depth: int = 0
-    duplicates: tuple[Duplicate, ...] = ()
-    unconvertible: str = ""
-    not_finite: str = ""
-    entries: Mapping[tuple[str, str], _Entry] | None = None
+    __slots__ = ("depth", "duplicates", "entries", "not_finite", "scalar", "steps", "unconvertible", "value")
+
+    def __init__(
+        self,
+        value: Value,
+        scalar: Resolved | None = None,
+        steps: int = 1,
+        depth: int = 0,
+        duplicates: tuple[Duplicate, ...] = (),
+        unconvertible: str = "",
+        not_finite: str = "",
+        entries: Mapping[tuple[str, str], _Entry] | None = None,
+    ) -> None:
+        self.value = value
+        self.scalar = scalar
+        self.steps = steps
+        self.depth = depth
+        self.duplicates = duplicates
+        self.unconvertible = unconvertible
+        self.not_finite = not_finite
+        self.entries = entries
 
 
 class _Entry(NamedTuple):
@@ -67,13 +78,15 @@ class _Entry(NamedTuple):
     line: int
 
 
-@dataclass(slots=True)
 class _Table:
     """A mapping while its keys are set, each known by its Go type and text."""
 
-    entries: dict[tuple[str, str], _Entry] = field(default_factory=dict)
-    duplicates: list[Duplicate] = field(default_factory=list)
-    unconvertible: str = ""
+    __slots__ = ("duplicates", "entries", "unconvertible")
+
+    def __init__(self, unconvertible: str = "") -> None:
+        self.entries: dict[tuple[str, str], _Entry] = {}
+        self.duplicates: list[Duplicate] = []
+        self.unconvertible = unconvertible
 
     def put(self, identity: tuple[str, str], entry: _Entry) -> None:
         if identity in self.entries:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from dataclasses import dataclass, field
 from typing import NoReturn
 
 from auditctl.patterns import lazily
@@ -26,16 +25,18 @@ _SURROGATES = dict.fromkeys(range(0xDC80, 0xDD00), "\ufffd")
 _HALVES = lazily("[\ud800-\udbff][\udc00-\udfff]|[\ud800-\udfff]")
 
 
-@dataclass(slots=True)
 class _Open:
     """An array or object that is not closed yet."""
 
-    offset: int
-    is_object: bool
-    items: list[Value] = field(default_factory=list)
-    pairs: list[Pair] = field(default_factory=list)
-    key: str = ""
-    key_offset: int = 0
+    __slots__ = ("is_object", "items", "key", "key_offset", "offset", "pairs")
+
+    def __init__(self, offset: int, is_object: bool, key: str = "", key_offset: int = 0) -> None:
+        self.offset = offset
+        self.is_object = is_object
+        self.items: list[Value] = []
+        self.pairs: list[Pair] = []
+        self.key = key
+        self.key_offset = key_offset
 
 
 def read_json(raw: bytes) -> Value:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from auditctl.policy.goyaml.events import Event, Sort
@@ -20,7 +19,6 @@ class Role(Enum):
     MERGED = auto()
 
 
-@dataclass(slots=True, eq=False)
 class Node:
     """One node. A mapping's ``children`` are keys and values by turns; ``ancestors`` is how deep it lies.
 
@@ -29,12 +27,17 @@ class Node:
     it.
     """
 
-    event: Event
-    ancestors: int
-    role: Role = Role.ITEM
-    counted: bool = True
-    target: Node | None = None
-    children: list[Node] = field(default_factory=list)
+    __slots__ = ("ancestors", "children", "counted", "event", "role", "target")
+
+    def __init__(
+        self, event: Event, ancestors: int, role: Role = Role.ITEM, counted: bool = True, target: Node | None = None
+    ) -> None:
+        self.event = event
+        self.ancestors = ancestors
+        self.role = role
+        self.counted = counted
+        self.target = target
+        self.children: list[Node] = []
 
 
 def compose(events: list[Event]) -> list[Node]:

@@ -6,8 +6,6 @@ possible is asked only when it is next: the order of complaints depends on that,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from auditctl.policy.goyaml.cursor import Cursor
 from auditctl.policy.goyaml.source import Source
 from auditctl.policy.goyaml.tokens import Kind, Token
@@ -17,16 +15,20 @@ _MAX_KEY_LENGTH = 1024
 _SPENT_TOKENS = 4096
 
 
-@dataclass(slots=True)
 class SimpleKey:
     """Where a simple key might have begun, one for each flow level."""
 
-    number: int
-    position: int
-    line: int
-    column: int
-    possible: bool = False
-    required: bool = False
+    __slots__ = ("column", "line", "number", "position", "possible", "required")
+
+    def __init__(
+        self, number: int, position: int, line: int, column: int, possible: bool = False, required: bool = False
+    ) -> None:
+        self.number = number
+        self.position = position
+        self.line = line
+        self.column = column
+        self.possible = possible
+        self.required = required
 
 
 class TokenQueue(Cursor):

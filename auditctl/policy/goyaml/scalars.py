@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 
 from auditctl.patterns import lazily
 from auditctl.policy.goyaml.cursor import (
@@ -49,14 +48,16 @@ _ESCAPES = {
 _CODE_LENGTHS = {"x": 2, "u": 4, "U": 8}
 
 
-@dataclass(slots=True)
 class _Gap:
     """Blanks and line breaks between two runs: several lines fold into one space, or into their empty lines."""
 
-    blanks: str = ""
-    first_break: str = ""
-    more_breaks: list[str] = field(default_factory=list)
-    broken: bool = False
+    __slots__ = ("blanks", "broken", "first_break", "more_breaks")
+
+    def __init__(self, blanks: str = "", first_break: str = "", broken: bool = False) -> None:
+        self.blanks = blanks
+        self.first_break = first_break
+        self.more_breaks: list[str] = []
+        self.broken = broken
 
     def folded(self) -> str:
         if not self.broken:
