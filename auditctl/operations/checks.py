@@ -58,8 +58,11 @@ def live(plane: ControlPlane, manifest: Manifest, process: Process | None, how: 
         return
     from auditctl.node.apiserver import Readiness
 
-    endpoint = plane.endpoint(manifest)
-    readiness = endpoint.readiness(plane.credentials())
+    endpoint, credentials = plane.endpoint(manifest), plane.credentials()
+    readiness = endpoint.readiness(credentials)
+    if plane.kubeconfig is None and credentials.source.endswith("super-admin.conf"):
+        text = f"{credentials.source} is used, because there is no admin.conf"
+        yield Finding("kubeconfig", Severity.INFO, text)
     if readiness is Readiness.UNKNOWN:
         yield _not_ready(f"{endpoint}/readyz answers neither us nor the kubelet's anonymous probe (401 or 403)")
     elif readiness is not Readiness.READY:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -206,6 +207,22 @@ def test_losing_the_terminal_changes_nothing(node: Node) -> None:
     process.send_signal(signal.SIGHUP)
 
     assert process.wait(timeout=60) == 0
+    assert node.run("verify").code == 0
+
+
+def test_a_terminal_that_goes_away_changes_nothing(node: Node) -> None:
+    """EIO on every write, in the middle of the live line of progress."""
+    before = node.manifest.read_bytes()
+    (node.root / "p.yaml").write_text(METADATA)
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "auditctl", "--rootfs", node.root, "enable", "--policy", node.root / "p.yaml"]
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm"}
+    ) as process:
+        os.close(theirs)
+        assert until(lambda: node.manifest.read_bytes() != before, 20)
+        os.close(ours)
+        assert process.wait(timeout=60) == 0
     assert node.run("verify").code == 0
 
 
