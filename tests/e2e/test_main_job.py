@@ -174,6 +174,22 @@ def test_a_restart_that_kills_the_server_brings_the_last_known_good_file_back(no
     assert "webhook" not in node.manifest.read_text()
 
 
+def test_a_strangers_edit_during_the_wait_is_left_alone(node: Node) -> None:
+    """A server serves, but not with our command line: that is no success; exit 5 with the backup and the exact command."""
+    process = started(node, "--timeout", "4s")
+    theirs = node.manifest.read_text().replace("    image:", "    - --v=3\n    image:", 1)
+    node.manifest.with_name(".theirs").write_text(theirs)
+    node.manifest.with_name(".theirs").rename(node.manifest)
+    _, stderr = process.communicate(timeout=60)
+
+    assert process.returncode == 5
+    assert node.manifest.read_text() == theirs
+    assert "somebody else changed the manifest" in stderr
+    (backup,) = (node.root / "var/lib/auditctl/changes").glob("*/manifest.before")
+    assert f"cp -p {backup} " in stderr
+    assert "audit" not in backup.read_text()
+
+
 def test_a_server_that_is_too_slow_is_put_back(node: Node) -> None:
     """--timeout; then the old configuration serves again."""
     before = node.manifest.read_bytes()
@@ -240,11 +256,11 @@ def test_killed_during_the_wait_the_next_run_finishes(node: Node) -> None:
     assert node.run("verify").code == 0
 
 
-def started(node: Node) -> subprocess.Popen[str]:
+def started(node: Node, *words: str) -> subprocess.Popen[str]:
     """`enable`, stopped right after the manifest was replaced."""
     before = node.manifest.read_bytes()
     (node.root / "p.yaml").write_text(METADATA)
-    process = node.start("enable", "--policy", node.root / "p.yaml")
+    process = node.start("enable", "--policy", node.root / "p.yaml", *words)
     assert until(lambda: node.manifest.read_bytes() != before, 20)
     return process
 
