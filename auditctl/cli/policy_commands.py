@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from auditctl.errors import AuditctlError
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.policy_answer import Answer
 from auditctl.report import Report, finding_line
+
+if TYPE_CHECKING:  # validate needs no requests
+    from auditctl.operations.policy_decide import Request
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,7 +41,10 @@ def _answer(context: typer.Context, command: str, operation: Callable[[ControlPl
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (told here, or by the funnel of all commands)
         _fail(context, command, error)
         return
-    write(sys.stdout, answer.text(options.output, quiet=options.quiet))
+    for note in () if options.quiet else answer.notes:
+        write(sys.stderr, note)
+    if text := answer.text(options.output, quiet=options.quiet):
+        write(sys.stdout, text)
     raise typer.Exit(answer.exit_code)
 
 
@@ -85,9 +91,7 @@ def show(context: typer.Context, name: Annotated[str, typer.Argument(metavar="NA
 @app.command()
 def validate(
     context: typer.Context,
-    files: Annotated[
-        list[str] | None, typer.Argument(metavar="FILE...", help="Policies; - is standard input.")
-    ] = None,
+    files: Annotated[list[str] | None, typer.Argument(metavar="FILE...", help="Policies; - is standard input.")] = None,
     kubernetes: Kubernetes = None,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings make the exit code 1 too.")] = False,
     only: Annotated[
@@ -111,3 +115,130 @@ def validate(
         return policy_check.validate(plane, asked)
 
     _answer(context, "policy validate", operation)
+
+
+@app.command()
+def explain(
+    context: typer.Context,
+    file: File,
+    request: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[REQUEST]",
+            help="VERB RESOURCE[/SUB][.GROUP] [NAME] [in NAMESPACE] [by USER] [of GROUP...], or METHOD /url [by USER].",
+        ),
+    ] = None,
+    requests: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JSONL", help='Many requests, one {"user", "groups", "method", "url"} a line; - is standard input.'
+        ),
+    ] = None,
+    verb: Annotated[str | None, typer.Option(metavar="VERB", help="get, list, watch, create, ...")] = None,
+    resource: Annotated[str | None, typer.Option(metavar="RESOURCE[/SUB]")] = None,
+    group: Annotated[str | None, typer.Option(metavar="GROUP", help="API group; default: core.")] = None,
+    namespace: Annotated[str | None, typer.Option("-n", "--namespace", metavar="NAMESPACE")] = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME")] = None,
+    method: Annotated[str | None, typer.Option(metavar="METHOD", help="With --url; default: GET.")] = None,
+    url: Annotated[str | None, typer.Option(metavar="URL", help="The request target, query included.")] = None,
+    user: Annotated[
+        str | None, typer.Option(metavar="USER", help="Default: kubernetes-admin; '' is nobody (a 401).")
+    ] = None,
+    user_group: Annotated[
+        list[str] | None, typer.Option(metavar="GROUP", help="Default: what the server gives to such a user.")
+    ] = None,
+    kubernetes: Kubernetes = None,
+) -> None:
+    """Which rule decides a request, at which line, what is recorded, and why the rules before it do not apply."""
+    from auditctl.operations.policy_decide import Request
+
+    asked = Request(
+        " ".join(request or ()), verb, resource, group, namespace, name, method, url, user, tuple(user_group or ())
+    )
+    if asked.given == (requests is not None):
+        raise typer.BadParameter("name one request, in words or by options, or a file of them with --requests")
+    if requests is not None:
+        _stream(context, file, requests, kubernetes)
+    else:
+        _explain_one(context, file, asked, kubernetes)
+
+
+def _explain_one(context: typer.Context, file: str, asked: Request, kubernetes: str | None) -> None:
+    def operation(plane: ControlPlane) -> Answer:
+        from auditctl.operations import policy_decide
+
+        return policy_decide.explain_one(plane, file, asked, kubernetes)
+
+    _answer(context, "policy explain", operation)
+
+
+def _stream(context: typer.Context, file: str, requests: str, kubernetes: str | None) -> None:
+    options: Globals = context.obj
+    try:
+        from auditctl.operations import policy_stream
+
+        stream = policy_stream.explain_many(options.plane(), file, requests, kubernetes, options.output)
+        for note in () if options.quiet else stream.notes:
+            write(sys.stderr, note)
+        for chunk in stream.chunks:
+            write(sys.stdout, chunk)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (as in `_answer`)
+        _fail(context, "policy explain", error)
+
+
+@app.command("test")
+def test_policy(
+    context: typer.Context,
+    file: File,
+    expect: Annotated[
+        str,
+        typer.Argument(
+            metavar="EXPECT", help="YAML: a list of `REQUEST -> LEVEL`, or of mappings with rule and stages."
+        ),
+    ],
+    kubernetes: Kubernetes = None,
+) -> None:
+    """Does the policy decide as expected? Exit 1 with a table of what differs."""
+
+    def operation(plane: ControlPlane) -> Answer:
+        from auditctl.operations import policy_compare
+
+        return policy_compare.test(plane, file, expect, kubernetes)
+
+    _answer(context, "policy test", operation)
+
+
+@app.command()
+def diff(
+    context: typer.Context,
+    old: Annotated[str, typer.Argument(metavar="OLD")],
+    new: Annotated[str, typer.Argument(metavar="NEW")],
+    kubernetes: Kubernetes = None,
+) -> None:
+    """Which requests change level, stages or managed fields; exit 1 if any does."""
+
+    def operation(plane: ControlPlane) -> Answer:
+        from auditctl.operations import policy_compare
+
+        return policy_compare.diff(plane, old, new, kubernetes)
+
+    _answer(context, "policy diff", operation)
+
+
+@app.command()
+def convert(context: typer.Context, file: File) -> None:
+    """Print a v1beta1 or v1alpha1 policy as v1; every byte but the version stays."""
+    try:
+        from auditctl.operations import policy_compare
+
+        text = policy_compare.convert(file)
+        sys.stdout.flush()
+        write_bytes(text)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (as in `_answer`)
+        _fail(context, "policy convert", error)
+
+
+def write_bytes(text: bytes) -> None:
+    """To standard output as they are: no line end is added, none is changed."""
+    sys.stdout.buffer.write(text)
+    sys.stdout.buffer.flush()

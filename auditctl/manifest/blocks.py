@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
 from auditctl.errors import ManifestError
@@ -106,7 +105,7 @@ def _lead(document: Document, node: Sequence, dashes: list[int]) -> str:
     """Return the indentation and dash of the last entry that begins on its dash's line: what most entries look like."""
     for item, dash in reversed(list(zip(node.items, dashes, strict=True))):
         gap = document.lines.text[dash + 1 : item.start]
-        if gap and not gap.strip(" ") and not item.tag and not item.anchor:
+        if gap and not gap.strip(" "):
             return document.lines.text[document.lines.start(document.lines.number(dash)) : item.start]
     dash = dashes[0]
     return document.lines.text[document.lines.start(document.lines.number(dash)) : dash] + "- "
@@ -115,41 +114,35 @@ def _lead(document: Document, node: Sequence, dashes: list[int]) -> str:
 def mapping_block(document: Document, path: Path) -> Block:
     """Return the block mapping at ``path``. Raises ManifestError for one that cannot be edited line by line."""
     node = editable(document, path)
-    if not isinstance(node, Mapping) or not node.entries:
+    if not isinstance(node, Mapping):
         problem = f"{written(path)} is there but has no entries, so that its form cannot be told"
         raise ManifestError(problem, fix=f"remove the key {path[-1]}", place=document.place(path))
-    columns, spans, inline = set(), [], False
-    for index, (key, value) in enumerate(node.entries):
+    spans, leads = [], []
+    for key, value in node.entries:
         line = document.lines.number(key.start)
-        before = document.lines.text[document.lines.start(line) : key.start]
-        columns.add(len(before))
-        if before.strip(" \ufeff") and (index or not re.fullmatch(r"[ -]+", before)):
+        leads.append(document.lines.text[document.lines.start(line) : key.start])
+        spans.append((line, _behind(document, value, key.start)))
+        if leads[-1].strip(" ") and (len(leads) > 1 or leads[0].strip(" -")):  # only a dash may share the first line
             raise ManifestError(f"{written(path)} has a key that cannot be edited exactly", place=document.place(key))
-        inline = inline or bool(before.strip(" \ufeff"))
-        spans.append((line, _behind(document, value, max(key.start, key.end - 1))))
-    if len(columns) > 1:
-        raise ManifestError(f"{written(path)} has keys that are not in one column", place=document.place(node))
-    return Block(path, tuple(spans), columns.pop(), first_is_inline=inline)
+    return Block(path, tuple(spans), len(leads[0]), first_is_inline=bool(leads[0].strip(" ")))
 
 
 def entry_step(document: Document, path: Path) -> int:
     """Return how far a nested mapping below the list at ``path`` is indented (``hostPath:`` to ``path:``)."""
     node = document.node(path)
     for part in walk(node) if node else ():
-        if isinstance(part, Mapping) and not part.flow:
+        if isinstance(part, Mapping):
             for key, value in part.entries:
-                if isinstance(value, Mapping) and value.entries and not value.flow:
-                    step = _column(document, value.entries[0][0]) - _column(document, key)
-                    if step > 0:
-                        return step
+                if isinstance(value, Mapping) and not value.flow:
+                    return _column(document, value.entries[0][0]) - _column(document, key)
     return STEP
 
 
 def list_offset(document: Document, path: Path, key_column: int) -> int:
     """Return how far the dashes of the list at ``path`` are indented from its key (0 as kubeadm writes it)."""
     node = document.node(path)
-    if isinstance(node, Sequence) and not node.flow and node.items:
-        return max(0, _column(document, node) - key_column)
+    if isinstance(node, Sequence) and not node.flow:
+        return _column(document, node) - key_column
     return 0
 
 

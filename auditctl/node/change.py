@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,8 @@ from auditctl.node.fileedit import FileEdit
 from auditctl.node.files import Root, Snapshot
 from auditctl.node.journal import TRANSITIONS, FileRecord, Journal, Role, Standing, Step, standing
 from auditctl.node.state import State, cannot_write
+
+_STAMP_LENGTH = len("20261121T220849123Z")
 
 
 @dataclass(slots=True)
@@ -85,7 +88,7 @@ def begin(state: State, root: Root, clock: Clock, edits: Sequence[FileEdit], int
     wanted = [*intent.directories, *(edit.path.parent for edit in edits if edit.after is not None)]
     missing = {parent for directory in wanted for parent in (directory, *directory.parents) if not parent.exists()}
     journal = Journal(
-        id=_new_id(clock),
+        id=_later(max((folder.name for folder in state.folders()), default=""), clock),
         command=intent.command,
         started=_now(clock),
         who=intent.who,
@@ -100,6 +103,7 @@ def begin(state: State, root: Root, clock: Clock, edits: Sequence[FileEdit], int
             _save(state, journal, edit)
         return Change(state, root, clock, state.append(journal, Step.BACKED_UP, _now(clock)))
     except OSError as error:
+        state.discard(journal)
         raise cannot_write(state.path, "the backup", error) from error
 
 
@@ -128,17 +132,29 @@ def install(change: Change) -> float:
         for record in change.journal.files:
             if record.role is not Role.MANIFEST and not record.removed_last:
                 _put(change, record, "after")
-        change.mark(Step.REPLACING)
         renamed_at = change.clock.boot()
+        change.mark(Step.REPLACING, f"{change.clock.boot_id()} {renamed_at:.3f}")
         _put(change, change.journal.manifest, "after")
     except (OSError, RefusedError) as error:
-        put_back(change)
+        _take_back(change)
         change.try_mark(Step.UNDONE, "refused before the manifest was replaced")
         if isinstance(error, RefusedError):
             raise
         raise cannot_write(change.root.host(change.journal.manifest.path), "the change", error) from error
     change.try_mark(Step.WAITING)
     return renamed_at
+
+
+def _take_back(change: Change) -> None:
+    """After a failed install: the other files, and the manifest only if its rename had happened after all."""
+    if change.standing(change.journal.manifest) is not Standing.OTHER:
+        put_back(change)
+        return
+    change.try_mark(Step.UNDOING)
+    for record in change.journal.files:
+        if record.role is not Role.MANIFEST:
+            _put(change, record, "before")
+    _remove_made_directories(change)
 
 
 def put_back(change: Change) -> None:
@@ -183,20 +199,42 @@ def remove_last(change: Change) -> None:
 
 
 def _put(change: Change, record: FileRecord, when: str) -> None:
-    """Bring one file to its state ``when`` (before, after), if it is in the other one; a stranger's is left alone."""
+    """Bring one file to its state ``when`` (before, after), if it is in the other one.
+
+    Raises:
+        RefusedError: on the way there, somebody else has changed it; on the way back a stranger's file is left alone.
+    """
     wanted, other = (record.before, record.after) if when == "before" else (record.after, record.before)
     path = change.root.host(record.path)
-    if wanted == other or change.standing(record) not in (Standing.BEFORE, Standing.AFTER):
+    found = files.digest(path)
+    if found == wanted:
         return
-    if files.digest(path) == wanted:
-        return
+    if found != other:
+        if when == "before":
+            return
+        raise RefusedError(
+            f"{path}: somebody else changed it a moment ago", check="changed-meanwhile", fix="run the command again"
+        )
     if wanted is None:
         files.remove(path)
         return
-    content = files.read(change.state.saved(change.journal, record.role, when), "backup").content
+    content = saved_bytes(change.state, change.journal, record, when)
     files.replace(
         path, content, files.read_if_there(path, record.role.value) or _saved_attributes(change, record), expected=other
     )
+
+
+def saved_bytes(state: State, journal: Journal, record: FileRecord, when: str) -> bytes:
+    """The saved bytes of one file, compared with the journal's digest.
+
+    Raises:
+        RefusedError: the backup is gone, or is not what was saved.
+    """
+    path = state.saved(journal, record.role, when)
+    content = files.read(path, "backup").content
+    if files.sha256(content) != (record.before if when == "before" else record.after):
+        raise RefusedError(f"{path}: the saved bytes are not those of the journal", check="backup-damaged")
+    return content
 
 
 def _saved_attributes(change: Change, record: FileRecord) -> Snapshot | None:
@@ -222,8 +260,23 @@ def _stranded(change: Change, why: str) -> StrandedError:
 
 def _new_id(clock: Clock) -> str:
     """Sorts by time, to the millisecond: the order of the folders is the order of the changes."""
-    now = clock.utc()
-    return f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03d}Z-{secrets.token_hex(2)}"
+    return f"{_stamp(clock.utc())}-{secrets.token_hex(2)}"
+
+
+def _later(last: str, clock: Clock) -> str:
+    """A new id that sorts behind ``last``, even where the clock was set back meanwhile."""
+    new = _new_id(clock)
+    if new[:_STAMP_LENGTH] > last[:_STAMP_LENGTH]:
+        return new
+    try:
+        before = datetime.strptime(last[: _STAMP_LENGTH - 1] + "000", "%Y%m%dT%H%M%S%f").replace(tzinfo=UTC)
+    except ValueError:
+        return new
+    return f"{_stamp(before + timedelta(milliseconds=1))}-{secrets.token_hex(2)}"
+
+
+def _stamp(moment: datetime) -> str:
+    return f"{moment:%Y%m%dT%H%M%S}{moment.microsecond // 1000:03d}Z"
 
 
 def _now(clock: Clock) -> str:

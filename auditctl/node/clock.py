@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 
 class Clock:
@@ -14,6 +15,10 @@ class Clock:
 
     def boot(self) -> float:
         return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def boot_id(self) -> str:
+        """Which boot the boot clock counts in."""
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)

@@ -28,11 +28,12 @@ class Step(Enum):
     UNPROVED = "unproved"  # written with --no-wait: finished, and nothing proved
     UNDOING = "undoing"
     UNDONE = "undone"
-    STRANDED = "stranded"  # could not be put back, or not confirmed
+    UNCONFIRMED = "unconfirmed"  # put back; the old configuration was not seen serving
+    STRANDED = "stranded"  # not put back
     ABANDONED = "abandoned"  # somebody else changed the manifest since: left alone
 
 
-FINAL = frozenset({Step.DONE, Step.UNPROVED, Step.UNDONE, Step.STRANDED, Step.ABANDONED})
+FINAL = frozenset({Step.DONE, Step.UNPROVED, Step.UNDONE, Step.UNCONFIRMED, Step.STRANDED, Step.ABANDONED})
 
 _GIVE_UP = frozenset({Step.UNDOING, Step.ABANDONED})
 TRANSITIONS: dict[Step, frozenset[Step]] = {
@@ -43,7 +44,7 @@ TRANSITIONS: dict[Step, frozenset[Step]] = {
     Step.REPLACING: _GIVE_UP | {Step.WAITING, Step.REMOVING, Step.DONE, Step.UNPROVED},
     Step.WAITING: _GIVE_UP | {Step.REMOVING, Step.DONE, Step.UNPROVED},
     Step.REMOVING: frozenset({Step.DONE, Step.UNPROVED}),
-    Step.UNDOING: frozenset({Step.UNDONE, Step.STRANDED, Step.ABANDONED}),
+    Step.UNDOING: frozenset({Step.UNDONE, Step.UNCONFIRMED, Step.STRANDED, Step.ABANDONED}),
     **{final: frozenset() for final in FINAL},
 }
 
@@ -134,7 +135,7 @@ class Recovery(Enum):
 def recovery(journal: Journal, manifest: Standing) -> Recovery:
     """Decide from the last entry and from what stands at the manifest's path; the disk has the last word."""
     match journal.step:
-        case Step.DONE | Step.UNPROVED | Step.UNDONE | Step.STRANDED | Step.ABANDONED:
+        case Step.DONE | Step.UNPROVED | Step.UNDONE | Step.UNCONFIRMED | Step.STRANDED | Step.ABANDONED:
             return Recovery.NOTHING
         case Step.REMOVING:
             return Recovery.REMOVE
@@ -177,14 +178,22 @@ def encode_step(step: Step, at: str, note: str) -> str:
 
 
 def decode(text: str) -> Journal | None:
-    """Read a journal file; None where not even its first line is whole (nothing had been touched then).
+    """Read a journal file; None where it cannot be read (damaged, or an unknown step of a newer version).
 
-    A torn last line (power failure in the middle of an append) is as if it had not been written.
+    A torn last line (power failure in the middle of an append) is as if it had not been written; header keys of a newer
+    version are passed over.
     """
+    try:
+        return _decoded(text)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _decoded(text: str) -> Journal | None:
     lines = [parsed for line in text.split("\n") if (parsed := _parse(line)) is not None]
     if not lines or "id" not in lines[0]:
         return None
-    header = lines[0]
+    header = {key: value for key, value in lines[0].items() if key in Journal._fields}
     files = tuple(FileRecord(**{**file, "role": Role(file["role"])}) for file in header.pop("files"))
     for name in ("made_directories", "undoes"):
         header[name] = tuple(header.get(name, ()))

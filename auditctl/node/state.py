@@ -44,15 +44,51 @@ class State(NamedTuple):
             raise cannot_write(self.path, "the state directory", error) from error
 
     def journals(self) -> list[Journal]:
-        """Every change on this node, oldest first; folders without a whole first line never touched anything."""
-        found = []
-        with suppress(FileNotFoundError):
-            for folder in sorted(self.changes.iterdir()):
-                with suppress(OSError):
-                    journal = decode((folder / "journal.jsonl").read_text(errors="replace"))
-                    if journal is not None:
-                        found.append(journal)
-        return found
+        """Every change on this node that can be read, oldest first.
+
+        Raises:
+            RefusedError: the state directory may not be read.
+        """
+        return [journal for folder in self.folders() if (journal := _journal_in(folder)) is not None]
+
+    def unreadable(self) -> list[Path]:
+        """Folders of changes that cannot be read: damaged, or written by a newer version.
+
+        The first line comes by one rename, so a folder without a journal file never touched anything.
+        """
+        return [
+            folder for folder in self.folders() if (folder / "journal.jsonl").exists() and _journal_in(folder) is None
+        ]
+
+    def folders(self) -> list[Path]:
+        """The folders of all changes, oldest first."""
+        try:
+            return sorted(self.changes.iterdir())
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise cannot_read(self.path, error) from error
+
+    def discard(self, journal: Journal) -> None:
+        """Remove the folder of a change that touched nothing."""
+        with suppress(OSError):
+            for path in self.folder(journal.id).iterdir():
+                path.unlink()
+            self.folder(journal.id).rmdir()
+
+    def is_locked(self) -> bool:
+        """Is a change running now?"""
+        try:
+            descriptor = os.open(self.path / "lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
 
     def open_changes(self) -> list[Journal]:
         """Those that were interrupted."""
@@ -127,15 +163,32 @@ def lock(state: State, command: str) -> Iterator[None]:
                 check="lock-held",
                 fix="wait until it has finished, then run the command again",
             ) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"auditctl {command} (pid {os.getpid()})\n".encode(), 0)
+        with suppress(OSError):  # a courtesy to whoever finds it held; a full disk may refuse it
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"auditctl {command} (pid {os.getpid()})\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)
 
 
+def _journal_in(folder: Path) -> Journal | None:
+    try:
+        return decode((folder / "journal.jsonl").read_text(errors="replace"))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise cannot_read(folder, error) from error
+
+
+def cannot_read(path: Path, error: OSError) -> RefusedError:
+    """One sentence for records of ours that may not be read."""
+    reason = (error.strerror or str(error)).lower()
+    return RefusedError(f"{path}: cannot read it: {reason}", check="state-unreadable", fix="run it as root (sudo)")
+
+
 def cannot_write(path: Path, what: str, error: OSError) -> RefusedError:
-    """One sentence for a file system that will not take ``what``."""
+    """One sentence for a file system that will not take ``what``; the file that it names itself comes first."""
+    path = Path(error.filename) if isinstance(error.filename, str) else path
     reason = (error.strerror or str(error)).lower()
     fix = (
         "run it as root (sudo)"

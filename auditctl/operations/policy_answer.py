@@ -11,12 +11,16 @@ from auditctl.report import ManifestChange, Outcome, Report
 
 
 class Answer(NamedTuple):
-    """``document`` is what ``-o json`` prints, ``lines`` what a person reads, ``summary`` what is left of it with -q."""
+    """``document`` is what ``-o json`` prints, ``lines`` what a person reads, ``summary`` what is left of it with -q.
+
+    ``notes`` are for stderr, where a person reads them and no program stumbles over them.
+    """
 
     document: Mapping[str, Any]
     lines: tuple[str, ...] = ()
     summary: str = ""
     exit_code: int = 0
+    notes: tuple[str, ...] = ()
 
     def text(self, output: str, *, quiet: bool = False) -> str:
         """The answer in the asked format."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -22,7 +21,9 @@ _STANDARD_INPUT = "-"
 _SHIPPED = lazily(r"[a-z][a-z0-9-]*")
 _VERSION = lazily(r"v?([0-9]{1,3})\.([0-9]{1,3})(?:\.[0-9]+)?(?:[-+][0-9A-Za-z.+-]*)?")
 # the image tag of the manifest, without reading YAML: half of this command's time would go there
-_IMAGE = lazily(rb"""(?m)^[ \t]*(?:-[ \t]+)?image:[ \t]*["']?[^\s"'#]*kube-apiserver[^\s"'#:]*:v?([0-9]+)\.([0-9]+)\b""")
+_IMAGE = lazily(
+    rb"""(?m)^[ \t]*(?:-[ \t]+)?image:[ \t]*["']?[^\s"'#]*kube-apiserver[^\s"'#:]*:v?([0-9]+)\.([0-9]+)\b"""
+)
 
 
 class Text(NamedTuple):
@@ -52,17 +53,14 @@ def read(name: str, what: str = "policy") -> Text:
     return Text(name, files.read_following(Path(name), what))
 
 
-@contextmanager
-def opened(name: str, what: str) -> Iterator[BinaryIO]:
+def opened(name: str, what: str) -> BinaryIO:
     """A file that is read line by line, whatever its size; ``-`` is standard input. Raises RefusedError."""
     path = "/dev/stdin" if name == _STANDARD_INPUT else name
     try:
-        file = Path(path).open("rb")  # noqa: SIM115 (closed below)
+        return Path(path).open("rb")
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise RefusedError(f"{name}: cannot read {what}: {reason}", check=f"{what}-missing") from error
-    with file:
-        yield file
 
 
 def server_version(plane: ControlPlane, asked: str | None) -> Version:

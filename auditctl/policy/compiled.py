@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from auditctl.policy.evaluate import evaluate, resource_matches
 from auditctl.policy.plain import Plain, take_apart
 from auditctl.policy.request import attributes
-from auditctl.policy.types import Attributes, Decision, Policy, PolicyRule
+from auditctl.policy.types import Attributes, Decision, Policy, PolicyRule, User
 
 _MOST_TARGETS_KEPT = 4096
 _NOWHERE = Attributes(None, is_resource_request=True, verb="")
@@ -25,7 +25,6 @@ class Compiled:
     """Decides requests. Not to be shared by threads: it keeps what it learned of resources, up to a bound."""
 
     __slots__ = (
-        "_base_resource",
         "_base_url",
         "_by_group",
         "_by_namespace",
@@ -39,6 +38,7 @@ class Compiled:
         "_policy",
         "_prefixes",
         "_targets",
+        "_on_resources",
         "decisions",
     )
 
@@ -49,28 +49,23 @@ class Compiled:
         self._no_groups, self._by_group = _table(rules, lambda rule: rule.user_groups, alone=True)
         self._no_verbs, self._by_verb = _table(rules, lambda rule: rule.verbs)
         self._no_namespaces, self._by_namespace = _table(rules, lambda rule: rule.namespaces)
-        on_resources = _bits(rules, lambda rule: bool(rule.resources or rule.namespaces))
-        on_urls = _bits(rules, lambda rule: bool(rule.non_resource_urls)) & ~on_resources
+        restricted = _bits(rules, lambda rule: bool(rule.resources or rule.namespaces))
+        on_urls = _bits(rules, lambda rule: bool(rule.non_resource_urls)) & ~restricted
         everything = (1 << len(rules)) - 1
-        self._base_resource = everything & ~on_urls
-        self._base_url = everything & ~on_resources & ~on_urls
+        self._on_resources = everything & ~on_urls
+        self._base_url = everything & ~restricted & ~on_urls
         self._by_url, self._prefixes = _urls(rules, on_urls)
         self._targets: dict[tuple[str, str, str], Target] = {}
         self.decisions: tuple[Decision, ...] = _decisions(policy)
         """By rule; the last one is that of no rule, so that ``decisions[-1]`` is it."""
 
-    def request(
-        self, method: str, url: str, user: str | None, groups: Sequence[str]
-    ) -> tuple[int, Plain | tuple[object, ...]]:
+    def request(self, method: str, url: str, user: str | None, groups: Sequence[str]) -> tuple[int, Plain]:
         """The deciding rule (-1: none) of one HTTP request, and the fields of its ``Attributes`` behind ``user``.
 
         Raises:
             RequestError: the URL does not parse.
         """
-        found: Plain | None = take_apart(method, url)
-        if found is None:
-            whole = attributes(method, url, None)
-            found = whole[1:]
+        found = take_apart(method, url) or attributes(method, url, None)[1:]
         on_resource, verb, group, _, namespace, resource, subresource, name, path = found
         passing = self._by_verb.get(verb, self._no_verbs)
         if user is None:
@@ -91,10 +86,30 @@ class Compiled:
                 unnamed |= named[name]
             passing &= unnamed & self._by_namespace.get(namespace, self._no_namespaces)
         else:
-            passing &= self._url(path)
+            passing &= self.by_path(path)
         return (passing & -passing).bit_length() - 1, found
 
-    def _url(self, path: str) -> int:
+    def by_user(self, user: User | None) -> int:
+        """The rules that pass the tests of users and groups, as bits."""
+        if user is None:
+            return self._no_users & self._no_groups
+        groups = self._no_groups
+        for member in user.groups:
+            groups |= self._by_group.get(member, 0)
+        return groups & self._by_user.get(user.name, self._no_users)
+
+    def by_verb(self, verb: str) -> int:
+        """The rules that pass the test of verbs, as bits."""
+        return self._by_verb.get(verb, self._no_verbs)
+
+    def by_resource(self, key: tuple[str, str, str], name: str, namespace: str) -> int:
+        """The rules that a resource request passes: ``key`` is group, resource and subresource."""
+        unnamed, named = self._targets.get(key) or self._target(key)
+        passing = unnamed | (named.get(name, 0) if named else 0)
+        return passing & self._by_namespace.get(namespace, self._no_namespaces)
+
+    def by_path(self, path: str) -> int:
+        """The rules that a non-resource request passes, as bits."""
         passing = self._base_url | self._by_url.get(path, 0)
         for prefix, bits in self._prefixes:
             if path.startswith(prefix):
@@ -107,7 +122,7 @@ class Compiled:
         unnamed = 0
         named: dict[str, int] = {}
         for index, rule in enumerate(self._policy.rules):
-            bit = self._base_resource & (1 << index)
+            bit = self._on_resources & (1 << index)
             if not rule.resources:
                 unnamed |= bit
             for entry in rule.resources:
@@ -156,7 +171,10 @@ def _urls(rules: Sequence[PolicyRule], on_urls: int) -> tuple[dict[str, int], tu
 def _decisions(policy: Policy) -> tuple[Decision, ...]:
     """What each rule decides, asked of ``evaluate`` itself: a policy of that rule alone, for a request it matches."""
     anything = Attributes(None, is_resource_request=False, verb="")
-    bare = (PolicyRule(rule.level, omit_stages=rule.omit_stages, omit_managed_fields=rule.omit_managed_fields) for rule in policy.rules)
+    bare = (
+        PolicyRule(rule.level, omit_stages=rule.omit_stages, omit_managed_fields=rule.omit_managed_fields)
+        for rule in policy.rules
+    )
     alone = (evaluate(policy._replace(rules=(rule,)), anything) for rule in bare)
     none = evaluate(policy._replace(rules=()), anything)
     return (*(decision._replace(rule=index) for index, decision in enumerate(alone)), none)

@@ -1,7 +1,8 @@
 """Requests with the decision that a policy should take: the unit tests of a policy.
 
 A text is a YAML list. An item is ``REQUEST -> LEVEL`` in the shorthand, or a mapping with ``request``, ``level`` and,
-if they matter, ``rule`` (from 0, -1 is none) and ``stages``.
+if they matter, ``rule`` (from 0, -1 is none) and ``stages``. Instead of ``request`` it may have ``method``, ``url``,
+``user`` (null: authentication failed) and ``groups``.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ from auditctl.policy.evaluate import evaluate, stages
 from auditctl.policy.goyaml.construct import read_yaml
 from auditctl.policy.goyaml.faults import SyntaxFault
 from auditctl.policy.goyaml.values import Kind, Value
-from auditctl.policy.shorthand import parse
-from auditctl.policy.types import Attributes, Decision, Level, Policy, Stage
+from auditctl.policy.request import attributes
+from auditctl.policy.shorthand import DEFAULT_USER, parse, usual_groups
+from auditctl.policy.types import Attributes, Decision, Level, Policy, Stage, User
 
-_KEYS = frozenset({"request", "level", "rule", "stages"})
+_OUTCOME = frozenset({"level", "rule", "stages"})
+_IN_WORDS = frozenset({"request"})
+_IN_FULL = frozenset({"method", "url", "user", "groups"})
 
 
 class Expectation(NamedTuple):
@@ -52,19 +56,42 @@ def _expectation(item: Value, file: str) -> Expectation:
             raise _error(item, file, f"{item.text!r} has no `-> LEVEL`")
         return Expectation(request, _request(item, file, request), _level(item, file, level), line=item.line)
     fields = {pair.key: pair.value for pair in item.pairs}
-    if item.kind is not Kind.OBJECT or not {"request", "level"} <= fields.keys() <= _KEYS:
+    asked = fields.keys() - _OUTCOME
+    if item.kind is not Kind.OBJECT or "level" not in fields or not (asked == _IN_WORDS or "url" in asked <= _IN_FULL):
         raise _error(item, file, "an item is `REQUEST -> LEVEL`, or has request, level, and perhaps rule and stages")
     rule = fields.get("rule")
     if rule is not None and not (rule.kind is Kind.NUMBER and rule.text.lstrip("-").isdigit()):
         raise _error(rule, file, "a rule is a number, from 0; -1 is none")
+    request = fields["request"].text if "request" in fields else _words(fields)
     return Expectation(
-        fields["request"].text,
-        _request(fields["request"], file, fields["request"].text),
+        request,
+        _request(fields["request"], file, request) if "request" in fields else _full_request(fields, file),
         _level(fields["level"], file, fields["level"].text),
         rule=None if rule is None else int(rule.text),
         stages=_stages(fields["stages"], file) if "stages" in fields else None,
         line=item.line,
     )
+
+
+def _words(fields: dict[str, Value]) -> str:
+    method, user = fields.get("method"), fields.get("user")
+    by = f" by {user.text or 'nobody'}" if user else ""
+    return f"{method.text if method else 'GET'} {fields['url'].text}{by}"
+
+
+def _full_request(fields: dict[str, Value], file: str) -> Attributes:
+    """Method, URL, user and groups; what is left out is as in the shorthand."""
+    method, name, groups = fields.get("method"), fields.get("user"), fields.get("groups")
+    if name is None:
+        user: User | None = DEFAULT_USER
+    else:
+        user = None if name.kind is Kind.NULL else User(name.text, usual_groups(name.text))
+    if user and groups is not None:
+        user = user._replace(groups=tuple(group.text for group in groups.items))
+    try:
+        return attributes(method.text.upper() if method else "GET", fields["url"].text, user)
+    except AuditctlError as error:
+        raise _error(fields["url"], file, error.message) from error
 
 
 def _request(value: Value, file: str, text: str) -> Attributes:
@@ -97,7 +124,8 @@ def unmet(policy: Policy, expectation: Expectation) -> tuple[Decision, str]:
     if expectation.rule is not None and decision.rule != expectation.rule:
         differences.append(f"rule {decision.rule}, expected {expectation.rule}")
     if expectation.stages is not None:
-        written = stages(decision, expectation.attributes)
+        asked = expectation.attributes
+        written = stages(decision, asked, authenticated=asked.user is not None)
         if set(written) != set(expectation.stages):
             differences.append(f"stages {', '.join(stage.value for stage in written) or 'none'}")
     return decision, "; ".join(differences)

@@ -125,20 +125,25 @@ def _resource_failures(rule: PolicyRule, attributes: Attributes) -> Iterator[Fai
     if rule.namespaces and attributes.namespace not in rule.namespaces:
         yield Failure(Test.NAMESPACES, rule.namespaces, (attributes.namespace,))
     if rule.resources and not any(entry_matches(entry, attributes) for entry in rule.resources):
-        yield _entry_failure(rule.resources, attributes)
+        yield from _entry_failures(rule.resources, attributes)
 
 
-def _entry_failure(entries: tuple[GroupResources, ...], attributes: Attributes) -> Failure:
-    """Where the entry that came furthest failed: on the group, on the resource, or only on the name."""
+def _entry_failures(entries: tuple[GroupResources, ...], attributes: Attributes) -> Iterator[Failure]:
+    """Where the entry that came furthest failed: on the group (and the resource), on the resource, or only on the name."""
+    resource = "/".join(filter(None, (attributes.resource, attributes.subresource)))
     of_group = [entry for entry in entries if entry.group in {attributes.api_group, "*"}]
     if not of_group:
-        return Failure(Test.GROUP, tuple(entry.group for entry in entries), (attributes.api_group,))
+        yield Failure(Test.GROUP, tuple(entry.group for entry in entries), (attributes.api_group,))
+        listed = [entry.resources for entry in entries]
+        if all(names and not any(resource_matches(name, attributes) for name in names) for names in listed):
+            yield Failure(Test.RESOURCES, tuple(name for names in listed for name in names), (resource,))
+        return
     named = [entry for entry in of_group if any(resource_matches(pattern, attributes) for pattern in entry.resources)]
     if named:
         names = tuple(name for entry in named for name in entry.resource_names)
-        return Failure(Test.RESOURCE_NAMES, names, (attributes.name,))
-    resource = "/".join(filter(None, (attributes.resource, attributes.subresource)))
-    return Failure(Test.RESOURCES, tuple(name for entry in of_group for name in entry.resources), (resource,))
+        yield Failure(Test.RESOURCE_NAMES, names, (attributes.name,))
+        return
+    yield Failure(Test.RESOURCES, tuple(name for entry in of_group for name in entry.resources), (resource,))
 
 
 def _hint(failure: Failure, attributes: Attributes) -> str:

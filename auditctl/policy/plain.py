@@ -12,7 +12,7 @@ Plain = tuple[bool, str, str, str, str, str, str, str, str]
 """The fields of ``Attributes`` behind ``user``, in their order."""
 
 
-def take_apart(method: str, url: str) -> Plain | None:  # noqa: C901, PLR0912 (a straight line; calls would double its time)
+def take_apart(method: str, url: str) -> Plain | None:
     """The attributes of a plain request without its user; None for one that ``request.attributes`` has to read."""
     if "%" in url or url[:1] != "/" or not url.isprintable():
         return None

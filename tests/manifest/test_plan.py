@@ -8,7 +8,7 @@ from auditctl.errors import BugError, ManifestError, RefusedError
 from auditctl.manifest.plan import Edit, Plan, plan_annotation, plan_disable, prove
 from auditctl.settings import Settings
 
-from .pods import POLICY, annotated, disabled, enabled, enabling, manifest, small
+from .pods import POLICY, annotated, disabled, enabled, enabling, manifest, small, with_mount
 
 DIGEST = "0123456789abcdef" * 4
 
@@ -91,7 +91,7 @@ def test_the_diff_is_one_that_patch_understands() -> None:
 
 
 def test_the_diff_of_a_change_in_the_last_lines_does_not_speak_of_a_missing_line_end() -> None:
-    assert "No newline" not in enabling(small(("status: {}\n", ""))).diff("m")
+    assert "No newline" not in enabling(with_mount("/srv/x", "a").replace("status: {}\n", "")).diff("m")
 
 
 def test_a_text_without_a_final_line_end_keeps_having_none() -> None:

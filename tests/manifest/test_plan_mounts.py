@@ -28,6 +28,45 @@ def test_missing_lists_are_made_where_kubeadm_has_them_and_go_again() -> None:
     )
 
 
+NO_MOUNTS = (
+    "    volumeMounts:\n    - mountPath: /etc/kubernetes/pki\n      name: k8s-certs\n      readOnly: true\n",
+    "",
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("    image: registry.k8s.io/kube-apiserver:v1.31.14\n", "    ? image\n    : x\n"),
+        ("  - command:", "  - ? name2\n    : x\n    command:"),
+    ],
+)
+def test_beside_an_explicit_key_no_key_is_made(old: str, new: str) -> None:
+    assert "cannot be edited exactly" in refusal(small(NO_MOUNTS, (old, new))).message
+    assert enabling(small((old, new))).changes
+
+
+def test_where_neighbours_are_in_flow_style_the_indentation_is_that_of_kubeadm() -> None:
+    text = small(
+        NO_MOUNTS,
+        ("    - kube-apiserver\n    - --allow-privileged=true\n    - --secure-port=6443\n", "    args:\n    - --v=2\n"),
+        ("command:\n", "command: [kube-apiserver]\n"),
+        (
+            "  - hostPath:\n      path: /etc/kubernetes/pki\n      type: DirectoryOrCreate\n",
+            "  - hostPath: {path: /etc/kubernetes/pki}\n",
+        ),
+    )
+    assert "    volumeMounts:\n    - mountPath: /var/log/kubernetes/audit\n" in enabled(text)
+    assert "  - hostPath:\n      path: /var/log/kubernetes/audit\n" in enabled(text)
+    assert disabled(enabled(text)) == text
+
+
+def test_a_tag_of_the_last_item_is_not_taken_for_indentation() -> None:
+    text = with_flags("!!str --v=2")
+    assert disabled(enabled(text)) == text
+    assert "    - --audit-log-maxage=30\n" in enabled(text)
+
+
 def test_new_volumes_are_indented_as_those_that_are_there() -> None:
     text = small(
         (

@@ -66,7 +66,7 @@ def test_the_table_is_this_one() -> None:
     assert TRANSITIONS[Step.REPLACING] == give_up | {Step.WAITING, Step.REMOVING, Step.DONE, Step.UNPROVED}
     assert TRANSITIONS[Step.WAITING] == give_up | {Step.REMOVING, Step.DONE, Step.UNPROVED}
     assert TRANSITIONS[Step.REMOVING] == {Step.DONE, Step.UNPROVED}
-    assert TRANSITIONS[Step.UNDOING] == {Step.UNDONE, Step.STRANDED, Step.ABANDONED}
+    assert TRANSITIONS[Step.UNDOING] == {Step.UNDONE, Step.UNCONFIRMED, Step.STRANDED, Step.ABANDONED}
 
 
 @pytest.mark.parametrize(
@@ -126,10 +126,19 @@ def test_a_torn_last_line_is_as_if_it_had_not_been_written() -> None:
     assert resumed.step is Step.UNDOING
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"id": "1', "[]\n", "null\n"])
-def test_without_a_whole_first_line_nothing_had_been_touched(text: str) -> None:
-    """Such a folder is no change."""
+@pytest.mark.parametrize(
+    "text", ["", "{", '{"id": "1', "[]\n", "null\n", '{"id": "x"}\n', encode_header(journal()) + '{"step": "paused", "at": "", "note": ""}\n']
+)
+def test_what_cannot_be_read_is_none_and_never_raises(text: str) -> None:
+    """Damaged, or of a newer version."""
     assert decode(text) is None
+
+
+def test_a_header_of_a_newer_version_is_read_as_far_as_we_know_it() -> None:
+    """An unknown key is passed over."""
+    text = encode_header(journal()).replace('{"command"', '{"colour": 1, "command"')
+
+    assert decode(text) == journal()
 
 
 def test_what_a_rollback_took_back_no_longer_stands() -> None:

@@ -108,7 +108,11 @@ def test_wrong_words_are_usage(policy: Call, file: Call, words: list[str]) -> No
 
 def test_a_missing_file_is_one_sentence(policy: Call, tmp_path: Path) -> None:
     ran = policy("validate", tmp_path / "nope.yaml")
-    assert (ran.code, ran.out, ran.err) == (3, "", f"auditctl policy validate: {tmp_path}/nope.yaml: policy not found\n")
+    assert (ran.code, ran.out, ran.err) == (
+        3,
+        "",
+        f"auditctl policy validate: {tmp_path}/nope.yaml: policy not found\n",
+    )
     assert policy("validate", "nope").code == 3
     assert policy("validate", tmp_path).code == 3
     told = policy("validate", tmp_path / "nope.yaml", "-o", "json")

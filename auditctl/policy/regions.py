@@ -1,0 +1,181 @@
+"""Every request that rules can tell apart, each by one witness: the exact ground for "unreachable" and "differs".
+
+A test of a rule sees of a request only whether a value is one that some rule names. So of each dimension the named
+values and one that nobody names are all there is; those that the same rules pass are one. Sets of rules are bits, and
+what is put together is merged after every step, so that the product stays small.
+
+Requests that no server can make are left out: a verb that no HTTP request has, a get without a name, an anonymous
+user in other groups, a service account outside of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import combinations, product
+from typing import NamedTuple, TypeVar
+
+from auditctl.policy.compiled import Compiled
+from auditctl.policy.shorthand import DEFAULT_USER, usual_groups
+from auditctl.policy.types import Attributes, Policy, PolicyRule, User
+
+T = TypeVar("T")
+
+FRESH = "auditctl-other"
+"""A value that no policy names."""
+_NAMELESS_VERBS = ("list", "create", "watch", "deletecollection", "update", "patch", "")
+_NAMED_VERBS = ("get", "update", "patch", "delete", "list", "watch", "proxy", "")
+_CONNECT_VERBS = ("get", "create", "update", "patch", "delete", "")
+_URL_VERBS = ("get", "post", "put", "patch", "delete", "head", "options")
+_ANONYMOUS = "system:anonymous"
+_ACCOUNT = "system:serviceaccount:"
+_ACCOUNTS = "system:serviceaccounts"
+_AUTHENTICATED = "system:authenticated"
+_MOST_COMBINED_GROUPS = 10
+_USUAL = ("pods", "secrets")
+
+Target = tuple[str, str, str, str, str]
+"""Group, resource, subresource, name, namespace."""
+
+
+class Region(NamedTuple):
+    """Requests that the same rules apply to (as bits), and one of them."""
+
+    rules: int
+    witness: Attributes
+
+    @property
+    def first(self) -> int:
+        """The first rule that applies; -1 is none."""
+        return (self.rules & -self.rules).bit_length() - 1
+
+
+def regions(rules: Sequence[PolicyRule], cluster_scoped: frozenset[tuple[str, str]] = frozenset()) -> tuple[Region, ...]:
+    """The regions of these rules. ``cluster_scoped`` are (group, resource) that have no namespace."""
+    compiled = Compiled(Policy(tuple(rules)))
+    users = _distinct((compiled.by_user(user), user) for user in _users(rules))
+    found: dict[int, Attributes] = {}
+    for passing, asked in _resources(compiled, rules, cluster_scoped).items():
+        _cross(found, passing, asked, users)
+    for passing, asked in _paths(compiled, rules).items():
+        _cross(found, passing, asked, users)
+    return tuple(Region(*pair) for pair in found.items())
+
+
+def _cross(found: dict[int, Attributes], passing: int, asked: Attributes, users: dict[int, User | None]) -> None:
+    for bits, user in users.items():
+        if passing & bits not in found:
+            found[passing & bits] = asked._replace(user=user)
+
+
+def _distinct(pairs: Iterable[tuple[int, T]]) -> dict[int, T]:
+    """One value for each number, the first."""
+    found: dict[int, T] = {}
+    for bits, value in pairs:
+        found.setdefault(bits, value)
+    return found
+
+
+def _users(rules: Sequence[PolicyRule]) -> Iterator[User | None]:
+    """Named and usual users in every combination of groups that they can have; None is a failed authentication."""
+    names = dict.fromkeys(name for rule in rules for name in rule.users)
+    groups = dict.fromkeys(group for rule in rules for group in rule.user_groups)
+    yield DEFAULT_USER
+    spaces = [group.removeprefix(f"{_ACCOUNTS}:") for group in groups if group.startswith(f"{_ACCOUNTS}:")]
+    accounts = (f"{_ACCOUNT}{space}:{FRESH}" for space in (*spaces, FRESH))
+    free = [name for name in groups if not name.startswith((_ACCOUNTS, "system:unauthenticated", _AUTHENTICATED))]
+    for name in (FRESH, *names, f"system:node:{FRESH}", *accounts, _ANONYMOUS):
+        own = usual_groups(name)
+        yield User(name, own)
+        if name != _ANONYMOUS and not name.startswith(_ACCOUNT):
+            yield from (User(name, (*combined, *own)) for combined in _combined(free))
+    yield None
+
+
+def _combined(groups: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Every set of them; of very many the small and the whole ones."""
+    if len(groups) <= _MOST_COMBINED_GROUPS:
+        sizes: Iterable[int] = range(1, len(groups) + 1)
+    else:
+        sizes = (1, 2, len(groups))
+    return (chosen for size in sizes for chosen in combinations(groups, size))
+
+
+def _resources(
+    compiled: Compiled, rules: Sequence[PolicyRule], cluster_scoped: frozenset[tuple[str, str]]
+) -> dict[int, Attributes]:
+    """One request without its user for each set of rules that resources, names, namespaces and verbs leave."""
+    spaces = tuple(dict.fromkeys((*(space for rule in rules for space in rule.namespaces), "", "default")))
+    targets: dict[tuple[int, bool, bool], Target] = {}
+    for key, name in _targets(rules):
+        for space in _namespaces(key, name, spaces, cluster_scoped):
+            bits = compiled.by_resource(key, name, space)
+            targets.setdefault((bits, bool(name), bool(key[2])), (*key, name, space))
+    verbs = [_distinct((compiled.by_verb(verb), verb) for verb in each) for each in _VERB_LISTS]
+    found: dict[int, Attributes] = {}
+    for (bits, named, connects), (group, resource, subresource, name, space) in targets.items():
+        for passing, verb in verbs[2 * named + (named and connects)].items():
+            if bits & passing not in found:
+                found[bits & passing] = Attributes(
+                    None, True, verb, group, "v1", space, resource, subresource, name, _path(group, resource, name)
+                )
+    return found
+
+
+_VERB_LISTS = (_NAMELESS_VERBS, (), _NAMED_VERBS, (*_NAMED_VERBS, *_CONNECT_VERBS))
+
+
+def _path(group: str, resource: str, name: str) -> str:
+    return "/".join(filter(None, ("/apis" if group else "/api", group, "v1", resource, name)))
+
+
+def _namespaces(
+    key: tuple[str, str, str], name: str, spaces: tuple[str, ...], cluster_scoped: frozenset[tuple[str, str]]
+) -> tuple[str, ...]:
+    """The namespaces that a request for it can be in; a namespace is in itself."""
+    if key[:2] == ("", "namespaces"):
+        return (name,)
+    if key[:2] in cluster_scoped:
+        return ("",)
+    return tuple(space for space in spaces if space) if name else spaces
+
+
+def _targets(rules: Sequence[PolicyRule]) -> Iterator[tuple[tuple[str, str, str], str]]:
+    """(group, resource, subresource) and name: what the rules name, and beside it what none does."""
+    entries = [entry for rule in rules for entry in rule.resources]
+    spaces = [space for rule in rules for space in rule.namespaces if space]
+    for group in dict.fromkeys(("", *(entry.group for entry in entries if entry.group != "*"), FRESH)):
+        patterns = dict.fromkeys(
+            pattern for entry in entries if entry.group in {group, "*"} for pattern in entry.resources
+        )
+        named = [pattern.partition("/")[::2] for pattern in patterns]
+        resources = dict.fromkeys((*(one for one, _ in named if one not in {"*", ""}), *_USUAL[: 2 * (not group)], FRESH))
+        anywhere = [sub for one, sub in named if one == "*" and sub not in {"", "*"}]
+        for resource in resources:
+            own = [sub for one, sub in named if one == resource and sub not in {"", "*"}]
+            names = dict.fromkeys(
+                name
+                for entry in entries
+                if entry.group in {group, "*"}
+                for name in entry.resource_names
+                if name
+            )
+            if (group, resource) == ("", "namespaces"):
+                names.update(dict.fromkeys(spaces))
+            for sub, name in product(dict.fromkeys(("", *own, *anywhere, FRESH)), ("web", *names, "")):
+                if name or not sub:
+                    yield (group, resource, sub), name
+
+
+def _paths(compiled: Compiled, rules: Sequence[PolicyRule]) -> dict[int, Attributes]:
+    """One request without its user for each set of rules that URLs and verbs leave."""
+    patterns = dict.fromkeys(url for rule in rules for url in rule.non_resource_urls)
+    urls = ["/version", f"/{FRESH}"]
+    for pattern in patterns:
+        stem = pattern.rstrip("*")
+        urls += [stem or "/", f"{stem or '/'}{FRESH}"] if pattern.endswith("*") else [pattern]
+    paths = _distinct((compiled.by_path(url), url) for url in urls)
+    verbs = _distinct((compiled.by_verb(verb), verb) for verb in _URL_VERBS)
+    return _distinct(
+        (bits & passing, Attributes(None, is_resource_request=False, verb=verb, path=path))
+        for (bits, path), (passing, verb) in product(paths.items(), verbs.items())
+    )
