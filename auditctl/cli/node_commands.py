@@ -195,7 +195,7 @@ def status(
 def verify(
     context: typer.Context,
     policy: Annotated[
-        list[Path] | None, typer.Option("--policy", metavar="FILE", help="The loaded policy decides the same.")
+        list[str] | None, typer.Option("--policy", metavar="FILE", help="The loaded policy decides the same.")
     ] = None,
     flag: Annotated[
         list[str] | None, typer.Option("--flag", metavar="NAME=VALUE", help="The effective flag has that value.")

@@ -71,6 +71,8 @@ class Endpoint(NamedTuple):
                     return _exchange(secure, self, method, path, _headers(credentials, headers))
         except (OSError, http.client.HTTPException) as error:
             return Answer(0, str(error) or type(error).__name__)
+        except ValueError:  # its text would quote a header, and with it a token
+            return Answer(0, "the request cannot be written as HTTP")
 
     def readiness(self, credentials: Credentials) -> Readiness:
         """Ask ``/readyz``, anonymously first as the kubelet's probes do, then with credentials."""

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,7 @@ class Credentials:
 NOBODY = Credentials("anonymous", ANONYMOUS)
 
 
+@lru_cache(maxsize=4)  # once a run: a pipe can be read only once
 def find(root: files.Root, named: Path | None) -> Credentials:
     """The credentials of ``--kubeconfig``, else of admin.conf, else of super-admin.conf, else none.
 
@@ -74,11 +76,15 @@ def read(path: Path) -> Credentials:
     try:
         value = load(raw.decode())
         config: Mapping[str, Any] = value if isinstance(value, dict) else {}
+        if not config.get("current-context") or not isinstance(config.get("users"), list):
+            raise RefusedError(f"{path}: not a kubeconfig with a current context and users", check="kubeconfig")
         context = _named(config, "contexts", config.get("current-context"), "context")
         entry = _named(config, "users", context.get("user"), "user")
         cluster = _named(config, "clusters", context.get("cluster"), "cluster")
         certificate = _bytes(entry, "client-certificate", path)
-        token = _bytes(entry, "token", path).decode() or str(entry.get("token", ""))
+        token = (_bytes(entry, "token", path).decode() or str(entry.get("token", ""))).strip()
+        if not token.isascii() or not token.isprintable():
+            raise RefusedError(f"{path}: the token is not one line of ASCII", check="kubeconfig")
         return Credentials(
             str(path),
             _user(certificate) if certificate else None,
@@ -87,7 +93,7 @@ def read(path: Path) -> Credentials:
             token,
             _bytes(cluster, "certificate-authority", path),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, OSError) as error:
         raise RefusedError(f"{path}: not a usable kubeconfig", check="kubeconfig") from error
 
 

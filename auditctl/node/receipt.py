@@ -35,10 +35,11 @@ class Sought(NamedTuple):
 
 
 class Found(NamedTuple):
-    """The receipt, or none, and the checks that tell what was seen."""
+    """The receipt, or none, and the checks that tell what was seen. ``turned_away``: a 401 that is not recorded."""
 
     receipt: Receipt | None
     checks: tuple[Check, ...]
+    turned_away: bool = False
 
 
 def obtain(sought: Sought, process: Process | None, clock: Clock, nonce: str) -> Found:
@@ -54,6 +55,9 @@ def obtain(sought: Sought, process: Process | None, clock: Clock, nonce: str) ->
             check = Check("receipt", Status.FAILED, f"{sought.probe} at {sought.endpoint}: {answer.reason}")
             return Found(None, (check,))
         decision, wanted = _expected(sought, answer)
+        if answer.status == 401 and not wanted:
+            check = Check("receipt", Status.UNKNOWN, f"{sought.probe}: HTTP 401, which this policy does not record")
+            return Found(None, (check,), turned_away=True)
         events = _look(tail, nonce, wanted, begun + sought.seconds, clock)
         return judge(sought, answer, decision, wanted, events, tail, process, clock.monotonic() - begun)
     finally:
@@ -116,9 +120,18 @@ def _decision_check(decision: Decision, wanted: tuple[Stage, ...], events: list[
 def _inode_check(tail: Tail, process: Process | None) -> Check:
     if process is None or tail.identity is None:
         return Check("log-open", Status.UNKNOWN, "the process that holds the log is not visible")
-    if tail.identity in process.open_inodes():
+    held = process.open_inodes()
+    if tail.identity in held or _identity(tail.path) in held:  # the log may have been rotated meanwhile
         return Check("log-open", Status.PASSED, f"process {process.pid} holds this very file open")
     return Check("log-open", Status.FAILED, f"process {process.pid} holds another file open than {tail.path}")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _expected(sought: Sought, answer: Answer) -> tuple[Decision, tuple[Stage, ...]]:

@@ -32,14 +32,18 @@ _CLOCK_TICK_SECONDS = 0.02  # /proc/PID/stat counts in ticks of 10 ms
 
 
 class Expected(NamedTuple):
-    """Whom we wait for. ``renamed_at`` is in seconds of the boot clock; ``unless`` is the process of before."""
+    """Whom we wait for: a process started after ``renamed_at`` (seconds of the boot clock) that is not ``before``.
+
+    After an undo also one that was never stopped: started before ``or_started_before``, and still listening a while
+    after. One that was started in between runs with what was put back meanwhile, whatever its command line says.
+    """
 
     command: Sequence[str]
     renamed_at: float
     endpoint: Endpoint
     credentials: Credentials
     before: Process | None = None
-    may_be_before: bool = False
+    or_started_before: float | None = None
 
 
 class Restarted(NamedTuple):
@@ -137,7 +141,7 @@ class Watch:
             if old is not None:
                 old.drain(expected.endpoint.port, drain, self.clock.monotonic())
             crash = self.crash()
-            if crash is not None and not crash.heals and not expected.may_be_before:
+            if crash is not None and not crash.heals and expected.or_started_before is None:
                 return Failed("the API server refuses to start", crash, self.outage())
             self.tell(self._what_for(process, expected, crash), passed)
             self.clock.sleep(_POLL_SECONDS)
@@ -158,7 +162,8 @@ class Watch:
             return False
         is_before = expected.before is not None and process.identity == expected.before.identity
         started_since = process.started >= expected.renamed_at - _CLOCK_TICK_SECONDS and not is_before
-        if not started_since and not (expected.may_be_before and passed >= _LEFT_ALONE_SECONDS):
+        left_alone = expected.or_started_before is not None and process.started < expected.or_started_before
+        if not started_since and not (left_alone and passed >= _LEFT_ALONE_SECONDS):
             return False
         return expected.endpoint.readiness(expected.credentials) is Readiness.READY
 

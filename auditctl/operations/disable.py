@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
-from auditctl.errors import UsageError
-from auditctl.findings import Check, Status
+from auditctl.errors import RefusedError, UsageError
+from auditctl.findings import Check, Finding, Severity, Status
 from auditctl.manifest.plan import plan_disable
 from auditctl.manifest.pod import Manifest
 from auditctl.node import files, preflight
+from auditctl.node.change import saved_bytes
 from auditctl.node.fileedit import FileEdit
 from auditctl.node.journal import Role
 from auditctl.node.logfiles import log_files
@@ -36,37 +38,44 @@ def disable(plane: ControlPlane, purge: Purge, how: How) -> Report:
     """Take auditing out.
 
     Raises:
-        UsageError: ``--purge-logs`` without ``--yes``; RefusedError: nothing was changed.
+        UsageError: ``--purge-logs`` without ``--yes`` or with ``--no-wait``; RefusedError: nothing was changed.
     """
-    if purge.logs and not purge.confirmed:
+    if purge.logs and not purge.confirmed and not how.dry_run:
         raise UsageError("--purge-logs removes the audit trail for good", check="confirmation", fix="say --yes as well")
+    if purge.logs and not how.wait:
+        raise UsageError("--purge-logs needs a server that no longer writes them, so it does not go with --no-wait")
     if how.dry_run:
         checks.check_places(plane)
-        work = _decide(plane, purge, how)
-        return dry_run_report(plane, work, (), nothing=not work.plan.changes and not work.edits)
+        work, logs = _decide(plane, purge, how)
+        nothing = not work.plan.changes and not work.edits and not logs
+        report = dry_run_report(plane, work, (), nothing=nothing)
+        return report._replace(lines=(*report.lines, *(f"would remove {path}" for path in logs)))
     from auditctl.operations.session import session
 
     with session(plane, "disable") as opened:
-        work = _decide(plane, purge, how)
-        if not work.plan.changes and not work.edits:
+        work, logs = _decide(plane, purge, how)
+        if not work.plan.changes and not work.edits and not logs:
             return unchanged_report(plane, work, opened.recovered, How(wait=False))
         from auditctl.operations.perform import perform
 
         performed = perform(opened, work, how)
-        if performed.outcome is Outcome.CHANGED and how.wait:
-            _clear_away(plane, work.before, purge)
-        return performed_report(plane, work, opened.recovered, performed)
+        removed = _clear_away(plane, logs, purge) if performed.outcome is Outcome.CHANGED else ()
+        return performed_report(plane, work, (*opened.recovered, *removed), performed)
 
 
-def _decide(plane: ControlPlane, purge: Purge, how: How) -> Work:
+def _decide(plane: ControlPlane, purge: Purge, how: How) -> tuple[Work, tuple[Path, ...]]:
+    """The work, and the log files that go after it."""
     snapshot, before = plane.read_manifest()
     plan = plan_disable(before)
     after = plan.target or before
-    edits = tuple(_removals(plane, before)) if purge.files else ()
+    audited = before if before.audit_flags else _last_audited(plane) or before
+    edits = tuple(_removals(plane, audited)) if purge.files else ()
+    log = preflight.host_of(plane.root, audited, LOG_FLAG)
+    logs = tuple(sorted(log_files(log))) if purge.logs and log is not None else ()
     if plan.changes:
         process = listener(before.secure_port) if checks.is_live(plane, how) else None
         weigh((*plan.findings, *checks.before_edit(plane, before, after, (), process, how)), how)
-    return Work(
+    work = Work(
         "disable",
         ", ".join(changed_flags(before, after)) or "remove files",
         snapshot,
@@ -77,6 +86,16 @@ def _decide(plane: ControlPlane, purge: Purge, how: How) -> Work:
         restart=Restart.REPLACE_POD if plan.changes else Restart.NONE,
         prove=_no_audit_flags if plan.changes else nothing_more,
     )
+    return work, logs
+
+
+def _last_audited(plane: ControlPlane) -> Manifest | None:
+    """Where auditing is off already: the manifest that our own last `disable` took it out of names the files."""
+    for journal in reversed(plane.state.journals()):
+        if journal.command == "disable" and journal.manifest.before != journal.manifest.after:
+            with suppress(RefusedError):
+                return plane.parse(saved_bytes(plane.state, journal, journal.manifest, "before"))
+    return None
 
 
 def _removals(plane: ControlPlane, manifest: Manifest) -> Iterator[FileEdit]:
@@ -95,14 +114,19 @@ def _no_audit_flags(process: Process) -> Proof:
     return Proof((Check("auditing-off", Status.PASSED, f"process {process.pid} has no audit flag"),))
 
 
-def _clear_away(plane: ControlPlane, before: Manifest, purge: Purge) -> None:
-    """Logs where asked, and directories that earlier changes of ours made and that are empty now."""
-    log = preflight.host_of(plane.root, before, LOG_FLAG)
-    if purge.logs and log is not None:
-        for path in log_files(log):
+def _clear_away(plane: ControlPlane, logs: tuple[Path, ...], purge: Purge) -> tuple[Finding, ...]:
+    """Logs where asked, and directories that earlier changes of ours made and that are empty now; say what went."""
+    told = []
+    for path in logs:
+        try:
             files.remove(path)
+            told.append(Finding("removed", Severity.INFO, f"removed {path}"))
+        except OSError as error:
+            text = f"{path}: cannot be removed: {(error.strerror or str(error)).lower()}"
+            told.append(Finding("not-removed", Severity.WARNING, text, "remove it by hand"))
     if purge.files or purge.logs:
         made = {path for journal in plane.state.journals() for path in journal.made_directories}
         for directory in sorted(made, key=len, reverse=True):
             with suppress(OSError):  # not empty, or gone
                 plane.root.host(directory).rmdir()
+    return tuple(told)

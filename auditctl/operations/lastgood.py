@@ -11,6 +11,7 @@ from auditctl.errors import RefusedError
 from auditctl.node import files, preflight
 from auditctl.node.fileedit import FileEdit
 from auditctl.node.journal import Role
+from auditctl.node.loaded import loaded_file
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.settings import POLICY_FLAG, WEBHOOK_FLAG
 
@@ -21,16 +22,39 @@ if TYPE_CHECKING:
 _FLAGS = ((Role.POLICY, POLICY_FLAG), (Role.WEBHOOK, WEBHOOK_FLAG))
 
 
-def keep(plane: ControlPlane, manifest: Manifest, process: Process | None) -> None:
-    """Keep what stands on disk: it was just proved that the server serves with it.
+def keep(plane: ControlPlane, manifest: Manifest, process: Process | None, proved: bytes | None = None) -> None:
+    """Keep what the server has just been proved to serve with.
 
-    A state directory that cannot be written loses nothing but this.
+    ``proved`` is a policy that is known to decide as the loaded one does. Else a file counts only if nobody has touched
+    it since the process started: one that was edited in place meanwhile is not what the server runs with. A state
+    directory that cannot be written loses nothing but this.
     """
+    if process is None:
+        return
     with suppress(OSError, RefusedError):
-        for role, path in _paths(plane, manifest):
-            plane.state.keep_last_good(role, files.read(path, role.value).content)
-        if process is not None:
-            plane.state.keep_last_process(process.pid, process.started)
+        for role, flag in _FLAGS:
+            path = manifest.flag(flag)
+            content = proved if role is Role.POLICY and proved is not None else None
+            if content is None and path:
+                content = loaded_file(process, plane.root, manifest, path)
+            if content is not None:
+                plane.state.keep_last_good(role, content)
+                if role is Role.POLICY:
+                    plane.state.keep_last_process(process.pid, process.started)
+
+
+def loaded(plane: ControlPlane, manifest: Manifest, process: Process | None) -> bytes | None:
+    """The policy that the running process has loaded, as text; None where that cannot be known.
+
+    Its file, if that is older than the process; else the last known good one, if it was proved with this very process.
+    """
+    path = manifest.flag(POLICY_FLAG)
+    if process is None or not path:
+        return None
+    raw = loaded_file(process, plane.root, manifest, path)
+    if raw is None and plane.state.last_process() == process.identity:
+        return recall(plane, Role.POLICY)
+    return raw
 
 
 def recall(plane: ControlPlane, role: Role) -> bytes | None:

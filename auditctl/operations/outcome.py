@@ -77,7 +77,9 @@ def unchanged_report(plane: ControlPlane, work: Work, findings: tuple[Finding, .
     return Report(
         work.command,
         Outcome.NEGATIVE if verification.holds is False else Outcome.UNCHANGED,
-        f"already so, {text}: nothing was written",
+        "auditing is off already: nothing was written"
+        if work.command == "disable"
+        else f"already so, {text}: nothing was written",
         manifest_change(plane, work.snapshot, work.plan),
         settings=settled(plane, work.after),
         findings=findings,

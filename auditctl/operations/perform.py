@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from auditctl.errors import InterruptionError, StrandedError
+from auditctl.errors import InterruptionError
 from auditctl.findings import ChangeRecord, Check, Finding, Receipt, Severity, Status, Timings
+from auditctl.manifest.pod import Manifest
 from auditctl.node import change as changes
 from auditctl.node import restart
 from auditctl.node.apiserver import Endpoint, peers
@@ -24,6 +26,7 @@ from auditctl.report import Outcome
 from auditctl.settings import WEBHOOK_FLAG
 
 _DRAIN_SECONDS = 5.0
+_LEAST_UNDO_SECONDS = 120.0
 _BATCH_FLAG = "audit-log-mode"
 
 
@@ -69,7 +72,7 @@ class _Performance:
     def begin(cls, session: Session, work: Work, how: How) -> _Performance:
         plane = session.plane
         began = plane.clock.monotonic()
-        before = listener(work.before.secure_port) if how.wait else None
+        before = _serving(work.before) if how.wait else None
         drain, findings = _drain(session, work, how, before)
         manifest = FileEdit(Role.MANIFEST, plane.manifest_path, work.snapshot, work.new_text)
         intent = Intent(work.command, work.summary, who(), work.directories, work.undoes)
@@ -88,10 +91,7 @@ class _Performance:
         plane = self.session.plane
         watch = Watch.begin(plane.root, self.work.after, plane.clock, plane.progress.waiting, self.session.interrupted)
         try:
-            plane.progress.step(f"change {self.change.journal.id}: {self.work.summary}")
-            self.renamed_at = changes.install(self.change)
-            self.edited = plane.clock.monotonic() - self.began
-            performed = self._unproved() if not self.how.wait else self._prove_or_undo(watch)
+            performed = self._stopped_early() if self.session.interrupted() else self._install(watch)
         finally:
             if self.old is not None:
                 self.old.release()
@@ -100,6 +100,18 @@ class _Performance:
                 f"change {self.change.journal.id}: {self.work.command}: {performed.outcome.value}: {self.work.summary}"
             )
         return performed
+
+    def _stopped_early(self) -> Performed:
+        self.change.try_mark(Step.UNDOING)
+        self.change.try_mark(Step.UNDONE, "interrupted before anything was changed")
+        return self._performed(Outcome.INTERRUPTED, failure="interrupted; nothing was changed")
+
+    def _install(self, watch: Watch) -> Performed:
+        plane = self.session.plane
+        plane.progress.step(f"change {self.change.journal.id}: {self.work.summary}")
+        self.renamed_at = changes.install(self.change)
+        self.edited = plane.clock.monotonic() - self.began
+        return self._unproved() if not self.how.wait else self._prove_or_undo(watch)
 
     def _prove_or_undo(self, watch: Watch) -> Performed:
         try:
@@ -136,12 +148,14 @@ class _Performance:
         """Files that a purge names go last, when nothing mounts them any more."""
         if any(edit.removed_last for edit in self.work.edits):
             self.change.try_mark(Step.REMOVING)
-            changes.remove_last(self.change)
+            self.findings += tuple(_removed(self.change))
         self.change.try_mark(step, note)
 
     def _finish(self, seen: _Seen) -> Performed:
         self._end(Step.DONE)
-        lastgood.keep(self.session.plane, self.work.after, seen.process)
+        policy = next((edit.after for edit in self.work.edits if edit.role is Role.POLICY), None)
+        proved = policy if self.work.restart is Restart.NONE else None  # it decides as the loaded one does
+        lastgood.keep(self.session.plane, self.work.after, seen.process, proved)
         return self._performed(
             Outcome.CHANGED,
             checks=seen.checks,
@@ -158,9 +172,9 @@ class _Performance:
             self.change.try_mark(Step.STRANDED, "--no-rollback")
             return self._performed(
                 Outcome.STRANDED,
-                failure=f"{failure}; left as it is (--no-rollback)",
+                failure=f"{failure}; left as it is (--no-rollback); the saved manifest is {self.change.backup}",
                 checks=checks,
-                next_steps=(f"auditctl rollback {self.change.journal.id}",),
+                next_steps=(f"auditctl rollback {self.change.journal.id} --allow apiserver-ready",),
             )
         plane.progress.step(f"{failure}; putting the node back")
         changes.put_back(self.change)
@@ -174,30 +188,41 @@ class _Performance:
             self.change.try_mark(Step.UNDONE, failure)
             text = f"{failure}; put back, and the old configuration serves again"
             return self._performed(outcome, failure=text, checks=checks)
-        self.change.try_mark(Step.STRANDED, _why(result))
-        raise StrandedError(
-            f"{failure}; put back, but the old configuration does not serve either: {_why(result)}; the saved manifest is {self.change.backup}",
-            check="not-serving",
-            fix=f"ls -l {plane.manifest_path.parent} && tail -n 20 {plane.root.host('/var/log/pods')}/*kube-apiserver*/*/*.log",
+        self.change.try_mark(Step.UNCONFIRMED, _why(result))
+        text = f"{failure}; the old manifest is back, but the API server does not serve with it: {_why(result)}"
+        return self._performed(
+            Outcome.STRANDED,
+            failure=f"{text}; the saved manifest is {self.change.backup}",
+            checks=checks,
+            next_steps=(f"tail -n 20 {plane.root.host('/var/log/pods')}/*kube-apiserver*/*/*.log",),
         )
 
     def _wait_for_the_old(self, back_at: float) -> Restarted | Failed:
         plane = self.session.plane
-        now = listener(self.endpoint.port)
+        now = _serving(self.work.after)
         if self.work.restart is Restart.IN_PLACE and now is not None and now != self.before:
             restart.end_in_place(now)
+        # a short --timeout is for the change; the way back must not fail of it
+        timeout = max(self.how.timeout_seconds, _LEAST_UNDO_SECONDS)
         hanging = Old.hold(restart.any_other(self.work.after.command, self.endpoint.port))
         watch = Watch.begin(plane.root, self.work.before, plane.clock, plane.progress.waiting)
         expected = Expected(
-            self.work.before.command, back_at, plane.endpoint(self.work.before), self.credentials, may_be_before=True
+            self.work.before.command,
+            back_at,
+            plane.endpoint(self.work.before),
+            self.credentials,
+            or_started_before=self.renamed_at,
         )
         try:
-            return watch.wait(expected, timeout=self.how.timeout_seconds, drain=self.drain, old=hanging or self.old)
+            return watch.wait(expected, timeout=timeout, drain=self.drain, old=hanging or self.old)
         finally:
             if hanging is not None:
                 hanging.release()
 
     def _unproved(self) -> Performed:
+        process = _serving(self.work.before) if self.work.restart is Restart.IN_PLACE else None
+        if process is not None:
+            restart.end_in_place(process)
         self._end(Step.UNPROVED, "--no-wait")
         check = Check("restarted", Status.UNKNOWN, "not waited for (--no-wait)")
         return self._performed(
@@ -220,6 +245,25 @@ class _Performance:
         return Timings(
             *(None if value is None else round(value, 3) for value in (self.edited, seconds, outage, verify, total))
         )
+
+
+def _serving(manifest: Manifest) -> Process | None:
+    """The process that serves with the manifest's command line.
+
+    Another one on the same port is not this node's (a folder under --rootfs on a machine that is a control plane itself):
+    it is neither waited for, drained nor ended.
+    """
+    process = listener(manifest.secure_port)
+    return process if process is not None and process.runs(manifest.command) else None
+
+
+def _removed(change: Change) -> Iterator[Finding]:
+    """Remove what is to go last; what cannot be removed is told, for the change itself is done."""
+    try:
+        changes.remove_last(change)
+    except OSError as error:
+        text = f"{error.filename}: cannot be removed: {(error.strerror or str(error)).lower()}"
+        yield Finding("not-removed", Severity.WARNING, text, "remove it by hand")
 
 
 def _restart_checks(result: Restarted, endpoint: Endpoint) -> tuple[Check, ...]:

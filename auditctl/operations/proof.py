@@ -12,14 +12,16 @@ from auditctl.findings import Check, Finding, Severity, Status
 from auditctl.manifest.pod import Manifest
 from auditctl.node import preflight
 from auditctl.node.probe import Callers, Probe, choose
+from auditctl.operations import lastgood
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.work import Proof
 from auditctl.policy.load import load
 from auditctl.policy.types import Policy
-from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
+from auditctl.settings import LOG_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
 
 if TYPE_CHECKING:
     from auditctl.node.process import Process
+    from auditctl.node.receipt import Found
 
 _RECEIPT_SECONDS = 10.0
 
@@ -74,47 +76,33 @@ def prover(plane: ControlPlane, manifest: Manifest, planned: Plan) -> Callable[[
     """The function that takes the receipt, once the process serves."""
 
     def prove(process: Process) -> Proof:
-        from auditctl.node.receipt import Sought, obtain
-
         if planned.log is None or planned.probe is None:
-            return Proof(
-                (
-                    Check(
-                        "receipt",
-                        Status.UNKNOWN,
-                        planned.unknown or "the policy records no request that auditctl may send",
-                    ),
-                )
-            )
-        plane.progress.step(f"asking {planned.probe} under Audit-ID {planned.nonce}")
-        sought = Sought(
-            planned.probe,
-            planned.policy,
-            planned.log,
-            plane.endpoint(manifest),
-            plane.credentials(),
-            _seconds(manifest),
-        )
-        found = obtain(sought, process, plane.clock, planned.nonce)
+            why = planned.unknown or "the policy records no request that auditctl may send"
+            return Proof((Check("receipt", Status.UNKNOWN, why),))
+        found = _ask(plane, manifest, planned, planned.log, planned.probe, process)
+        if found.turned_away and not planned.probe.with_credentials:
+            # anonymous requests are turned away by a configuration that no flag shows: ask with credentials
+            callers = _callers(plane, manifest)._replace(anonymous=None)
+            other = choose(planned.policy, None, callers, planned.nonce)
+            if other is not None and other.with_credentials:
+                found = _ask(plane, manifest, planned, planned.log, other, process)
         return Proof(found.checks, found.receipt)
 
     return prove
 
 
+def _ask(plane: ControlPlane, manifest: Manifest, planned: Plan, log: Path, probe: Probe, process: Process) -> Found:
+    from auditctl.node.receipt import Sought, obtain
+
+    plane.progress.step(f"asking {probe} under Audit-ID {planned.nonce}")
+    endpoint, credentials = plane.endpoint(manifest), plane.credentials()
+    sought = Sought(probe, planned.policy, log, endpoint, credentials, _seconds(manifest))
+    return obtain(sought, process, plane.clock, planned.nonce)
+
+
 def loaded_policy(plane: ControlPlane, manifest: Manifest, process: Process | None) -> Policy | None:
     """The policy that the running process has loaded, None where that cannot be known."""
-    from auditctl.node.journal import Role
-    from auditctl.node.loaded import loaded_file
-
-    path = manifest.flag(POLICY_FLAG)
-    if process is None or not path:
-        return None
-    raw = loaded_file(process, plane.root, manifest, path)
-    if raw is None and plane.state.last_process() == process.identity:
-        try:
-            raw = plane.state.last_good_of(Role.POLICY).read_bytes()
-        except OSError:
-            return None
+    raw = lastgood.loaded(plane, manifest, process)
     return load(raw).policy if raw is not None else None
 
 

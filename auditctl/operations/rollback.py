@@ -10,6 +10,7 @@ from auditctl.manifest.merge import undo
 from auditctl.manifest.plan import Plan, plan_between
 from auditctl.manifest.pod import Manifest
 from auditctl.node import files, preflight
+from auditctl.node.change import saved_bytes
 from auditctl.node.fileedit import FileEdit
 from auditctl.node.journal import FileRecord, Journal, Role, standing_changes
 from auditctl.node.process import Process, listener
@@ -92,11 +93,11 @@ def _manifest_before(plane: ControlPlane, undone: list[Journal], text: str, dige
     """
     current = text
     for journal in undone:
-        before = plane.state.saved(journal, Role.MANIFEST, "before").read_bytes()
+        before = saved_bytes(plane.state, journal, journal.manifest, "before")
         if digest == journal.manifest.after:
             current, digest = before.decode(), files.sha256(before)
         elif journal.manifest.before != journal.manifest.after:
-            after = plane.state.saved(journal, Role.MANIFEST, "after").read_bytes()
+            after = saved_bytes(plane.state, journal, journal.manifest, "after")
             current = undo(before.decode(), after.decode(), current)
             digest = files.sha256(current.encode())
     return current
@@ -130,8 +131,8 @@ def _touched(plane: ControlPlane, undone: list[Journal]) -> Iterator[tuple[FileR
         for record in journal.files:
             if record.role is not Role.MANIFEST:
                 newest.setdefault(record.path, record)
-                saved = plane.state.saved(journal, record.role, "before")
-                oldest[record.path] = saved.read_bytes() if record.before is not None else None
+                known = record.before is not None
+                oldest[record.path] = saved_bytes(plane.state, journal, record, "before") if known else None
     yield from ((record, oldest[path]) for path, record in newest.items())
 
 

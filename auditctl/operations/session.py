@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from typing import NamedTuple
 
 from auditctl.errors import RefusedError, StrandedError
@@ -41,7 +40,18 @@ def session(plane: ControlPlane, command: str) -> Iterator[Session]:
     check_places(plane)
     plane.state.prepare()
     with lock(plane.state, command), deferred(plane.progress.step) as interrupted:
+        _refuse_unreadable(plane)
         yield Session(plane, interrupted, recover_all(plane, interrupted))
+
+
+def _refuse_unreadable(plane: ControlPlane) -> None:
+    """What an unknown record of a change means is not ours to guess."""
+    for folder in plane.state.unreadable():
+        raise RefusedError(
+            f"{folder}: a record of a change that this version cannot read",
+            check="state-unreadable",
+            fix="use the version that wrote it, or move the folder away if its change is settled",
+        )
 
 
 def recover_all(plane: ControlPlane, interrupted: Callable[[], bool]) -> tuple[Finding, ...]:
@@ -99,43 +109,58 @@ def _finish(plane: ControlPlane, change: Change, interrupted: Callable[[], bool]
 
 def _confirm(plane: ControlPlane, change: Change, text: str, interrupted: Callable[[], bool]) -> str:
     """Law 11: the *serving* of the old configuration is confirmed before anyone says undone."""
-    if serves(plane, plane.read_manifest()[1], None, interrupted):
+    replaced_at = _renamed_at(plane, change.journal)
+    if replaced_at is None:
+        change.try_mark(Step.UNDONE, "by the next run")
+        return f"{text}; its manifest had not been put in place"
+    if serves(plane, plane.read_manifest()[1], None, interrupted, old_until=replaced_at):
         change.try_mark(Step.UNDONE, "by the next run")
         return f"{text}, and the old configuration serves"
     if not plane.root.is_host:
         change.try_mark(Step.UNDONE, "by the next run; serving not confirmed under --rootfs")
         return f"{text}; whether it serves is not known"
-    change.try_mark(Step.STRANDED, "put back; serving not confirmed")
+    change.try_mark(Step.UNCONFIRMED, "by the next run")
     raise StrandedError(
-        f"change {change.journal.id}: {text}, but the API server does not serve with it",
+        f"change {change.journal.id}: {text}, but the API server does not serve with it; the saved manifest is {change.backup}",
         check="not-serving",
-        fix=f"look at {plane.root.host('/var/log/pods')} and the kubelet's log; the saved manifest is {change.backup}",
+        fix=f"tail -n 20 {plane.root.host('/var/log/pods')}/*kube-apiserver*/*/*.log",
     )
 
 
-def serves(plane: ControlPlane, manifest: Manifest, renamed_at: float | None, interrupted: Callable[[], bool]) -> bool:
-    """Does an API server with this manifest's command line serve, within a bounded wait?"""
+def serves(
+    plane: ControlPlane,
+    manifest: Manifest,
+    renamed_at: float | None,
+    interrupted: Callable[[], bool],
+    *,
+    old_until: float | None = None,
+) -> bool:
+    """Does an API server with this manifest's command line serve, within a bounded wait?
+
+    Raises:
+        InterruptionError: the user asked to stop; the change stays open, and the next run goes on with it.
+    """
     from auditctl.node.restart import Expected, Restarted, Watch
 
     try:
         endpoint = plane.endpoint(manifest)
     except RefusedError:
         return False  # a folder whose server is elsewhere, if anywhere
-    expected = Expected(
-        manifest.command,
-        renamed_at if renamed_at is not None else plane.clock.boot(),
-        endpoint,
-        plane.credentials(),
-        may_be_before=renamed_at is None,
-    )
+    since = renamed_at if renamed_at is not None else plane.clock.boot()
+    expected = Expected(manifest.command, since, endpoint, plane.credentials(), or_started_before=old_until)
+    watch = Watch.begin(plane.root, manifest, plane.clock, plane.progress.waiting, interrupted)
     # one that nobody starts is not waited for long: a lab folder, a node whose kubelet is stopped
-    watch = Watch.begin(plane.root, manifest, plane.clock, plane.progress.waiting)
     seconds = _RECOVERY_SECONDS if plane.root.is_host else _RECOVERY_SECONDS / 4
-    return isinstance(watch.wait(expected, timeout=seconds, drain=0.0, old=None), Restarted) and not interrupted()
+    return isinstance(watch.wait(expected, timeout=seconds, drain=0.0, old=None), Restarted)
 
 
-def _renamed_at(plane: ControlPlane, journal: Journal) -> float:
-    """When the manifest was replaced, in seconds of the boot clock (negative: before this boot)."""
-    at = next((at for step, at, _ in journal.steps if step == Step.REPLACING.value), journal.started)
-    age = plane.clock.utc() - datetime.fromisoformat(at)
-    return plane.clock.boot() - age.total_seconds()
+def _renamed_at(plane: ControlPlane, journal: Journal) -> float | None:
+    """When the manifest was replaced, in seconds of this boot's clock; None if it never came to that.
+
+    The wall clock may have been set since, so the journal has the boot and its clock; another boot is long ago.
+    """
+    note = next((note for step, _, note in journal.steps if step == Step.REPLACING.value), None)
+    if note is None:
+        return None
+    boot, _, seconds = note.partition(" ")
+    return float(seconds) if boot == plane.clock.boot_id() else 0.0

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.pod import Manifest
-from auditctl.node import files, preflight
-from auditctl.node.loaded import loaded_file
+from auditctl.node import files, kubelet, preflight
+from auditctl.node.crash import recognise
+from auditctl.node.journal import Step
 from auditctl.node.process import Process, listener
-from auditctl.operations import policies
+from auditctl.operations import lastgood, policies
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.outcome import settled
 from auditctl.operations.work import How
@@ -63,8 +64,7 @@ def status(plane: ControlPlane) -> Report:
 
 def _look(plane: ControlPlane, manifest: Manifest) -> _Seen:
     process = listener(manifest.secure_port)
-    path = manifest.flag(POLICY_FLAG)
-    loaded = loaded_file(process, plane.root, manifest, path) if process is not None and path else None
+    loaded = lastgood.loaded(plane, manifest, process)
     return _Seen(
         manifest,
         process,
@@ -78,15 +78,18 @@ def _findings(plane: ControlPlane, seen: _Seen) -> Iterator[Finding]:
     if seen.process is None:
         yield _warning(
             "apiserver-ready",
-            f"no kube-apiserver that we can see listens on port {seen.manifest.secure_port}",
-            "auditctl doctor",
+            f"no kube-apiserver that we can see listens on port {seen.manifest.secure_port}{_last_words(plane, seen)}",
+            f"look at {plane.root.host('/var/log/pods')} and the kubelet's log",
         )
     elif not seen.process.runs(seen.manifest.command):
         yield _warning(
             "drift", f"process {seen.process.pid} was not started with the manifest's command line", "auditctl restart"
         )
-    if seen.enabled and seen.process is not None and seen.policy is not None and seen.loaded is None:
-        text = f"{seen.policy} was touched after the API server had started; what it loaded is not known"
+    on_disk = files.digest(seen.policy) if seen.policy is not None else None
+    if seen.enabled and seen.process is not None and on_disk is not None and seen.loaded != on_disk:
+        text = f"{seen.policy} was edited after the API server had started, and is not loaded"
+        if seen.loaded is None:
+            text = f"{seen.policy} was touched after the API server had started; what it loaded is not known"
         yield _warning("policy-not-loaded", text, "auditctl restart")
     if seen.policy is not None and not seen.policy.is_file():
         yield _warning(
@@ -103,13 +106,34 @@ def _findings(plane: ControlPlane, seen: _Seen) -> Iterator[Finding]:
     if seen.manifest.flag(LOG_FLAG) and not seen.manifest.flag(POLICY_FLAG):
         yield _warning("no-policy", "a log is set, but no policy: nothing is recorded", "auditctl enable")
     yield from preflight.stray_manifests(plane.manifest_path, seen.manifest)
-    with suppress(OSError):
-        for journal in plane.state.open_changes():
-            yield _warning(
-                "interrupted-change",
-                f"change {journal.id} ({journal.command}) was interrupted at {journal.step.value}",
-                "auditctl recover",
-            )
+    yield from _change_findings(plane)
+
+
+def _change_findings(plane: ControlPlane) -> Iterator[Finding]:
+    """What our own records say: a change that runs, was interrupted, or was left as it failed."""
+    journals = plane.state.journals()
+    if plane.state.is_locked():
+        yield Finding("running-change", Severity.INFO, "another run of auditctl is changing this node now")
+    else:
+        for journal in (journal for journal in journals if not journal.finished):
+            text = f"change {journal.id} ({journal.command}) was interrupted at {journal.step.value}"
+            yield _warning("interrupted-change", text, "auditctl recover")
+    for folder in plane.state.unreadable():
+        yield _warning(
+            "state-unreadable",
+            f"{folder}: a record of a change that this version cannot read",
+            "use the version that wrote it",
+        )
+    if journals and journals[-1].step is Step.STRANDED:
+        text = f"change {journals[-1].id} ({journals[-1].command}) failed and was not put back"
+        yield _warning("stranded-change", text, f"auditctl rollback {journals[-1].id} --allow apiserver-ready")
+
+
+def _last_words(plane: ControlPlane, seen: _Seen) -> str:
+    """The server's own last fatal line, where it left one."""
+    logs = kubelet.container_logs(plane.root, seen.manifest)
+    crash = recognise(kubelet.last_lines(logs[-1].path)) if logs else None
+    return f"; its last words: {crash.words}" if crash else ""
 
 
 def _policy_findings(plane: ControlPlane, manifest: Manifest, policy: Path) -> Iterator[Finding]:
@@ -129,9 +153,8 @@ def _lines(seen: _Seen) -> Iterator[str]:
     for name, value in sorted(seen.manifest.audit_flags.items()):
         yield f"  --{name}={value}"
     if seen.policy is not None:
-        loaded = (
-            "loaded by the running process" if seen.loaded == files.digest(seen.policy) else "not known to be loaded"
-        )
+        is_loaded = seen.loaded is not None and seen.loaded == files.digest(seen.policy)
+        loaded = "loaded by the running process" if is_loaded else "not known to be loaded"
         yield f"policy   {seen.policy} ({loaded})"
     if seen.log is not None:
         yield f"log      {seen.log} ({_log_text(seen.log)})"

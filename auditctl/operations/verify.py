@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 from auditctl import facts
@@ -21,7 +20,7 @@ from auditctl.policy.compare import first_difference
 from auditctl.policy.evaluate import evaluate
 from auditctl.policy.load import load
 from auditctl.policy.shorthand import parse
-from auditctl.policy.types import Level, Policy
+from auditctl.policy.types import Level, Policy, Stage
 from auditctl.report import ManifestChange, Outcome, Report
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
 
@@ -29,12 +28,12 @@ from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
 class Wanted(NamedTuple):
     """What a grader wants to see besides the receipt."""
 
-    policies: tuple[Path, ...] = ()
+    policies: tuple[str, ...] = ()
     flags: tuple[tuple[str, str], ...] = ()
     expectations: tuple[tuple[str, Level], ...] = ()
 
     @classmethod
-    def parse(cls, files_: tuple[Path, ...], flags: tuple[str, ...], expectations: tuple[str, ...]) -> Wanted:
+    def parse(cls, files_: tuple[str, ...], flags: tuple[str, ...], expectations: tuple[str, ...]) -> Wanted:
         """Read the options' texts: ``NAME=VALUE`` and ``REQUEST -> LEVEL``.
 
         Raises:
@@ -48,6 +47,7 @@ class _Loaded(NamedTuple):
 
     policy: Policy | None
     known: bool
+    edited: bool
 
 
 def verify(plane: ControlPlane, wanted: Wanted) -> Report:
@@ -64,8 +64,10 @@ def verify(plane: ControlPlane, wanted: Wanted) -> Report:
     if all(check.status is not Status.FAILED for check in state) and process is not None and loaded.policy is not None:
         planned = proof.plan(plane, manifest, loaded.policy, None)
         done = proof.prover(plane, manifest, planned)(process)
+        if planned.unprovable and not _records_anything(loaded.policy):
+            done = Proof((Check("receipt", Status.FAILED, "the policy records nothing at all"),))
     verification = Verification((*state, *done.checks, *_graded(plane, manifest, process, loaded, wanted)))
-    if verification.holds and loaded.known:
+    if verification.holds:
         lastgood.keep(plane, manifest, process)
     summary = _summary(verification)
     return Report(
@@ -91,6 +93,12 @@ def _summary(verification: Verification) -> str:
     return f"not proved: {unknown[0].detail if unknown else 'nothing could be asked'}"
 
 
+def _records_anything(policy: Policy) -> bool:
+    """Is there a rule that writes an event?"""
+    stages = [set(policy.omit_stages) | set(rule.omit_stages) for rule in policy.rules if rule.level is not Level.NONE]
+    return any(omitted != set(Stage) for omitted in stages)
+
+
 def _state(manifest: Manifest, process: Process | None) -> Iterator[Check]:
     """Is auditing on in the manifest, and does the process run with it?"""
     on = manifest.flag(POLICY_FLAG) and (manifest.flag(LOG_FLAG) or manifest.flag(WEBHOOK_FLAG))
@@ -111,23 +119,23 @@ def _state(manifest: Manifest, process: Process | None) -> Iterator[Check]:
 
 def _loaded(plane: ControlPlane, manifest: Manifest, process: Process | None) -> _Loaded:
     """What the process loaded where that is known, else what stands on disk."""
-    known = proof.loaded_policy(plane, manifest, process)
-    if known is not None:
-        return _Loaded(known, known=True)
     host = preflight.host_of(plane.root, manifest, POLICY_FLAG)
     try:
-        raw = files.read_following(host, "policy") if host is not None else None
+        on_disk = files.read_following(host, "policy") if host is not None else None
     except RefusedError:
-        raw = None
-    return _Loaded(
-        load(raw, policies.version_of(plane, manifest, live=False)).policy if raw is not None else None, known=False
-    )
+        on_disk = None
+    known = lastgood.loaded(plane, manifest, process)
+    raw = on_disk if known is None else known
+    policy = load(raw, policies.version_of(plane, manifest, live=False)).policy if raw is not None else None
+    return _Loaded(policy, known=known is not None, edited=known != on_disk)
 
 
 def _not_loaded(loaded: _Loaded, process: Process | None) -> tuple[Finding, ...]:
-    if loaded.known or process is None or loaded.policy is None:
+    if process is None or loaded.policy is None or not loaded.edited:
         return ()
-    text = "the policy file was touched after the API server had started; what it loaded is judged by the receipt alone"
+    text = "the policy on disk was edited after the API server had started, and is not loaded"
+    if not loaded.known:
+        text = "the policy file was touched after the API server had started; what it loaded is judged by the receipt alone"
     return (Finding("policy-not-loaded", Severity.WARNING, text, "auditctl restart"),)
 
 
@@ -142,8 +150,8 @@ def _graded(
         yield _decision(request, level, loaded)
 
 
-def _same_policy(path: Path, version: tuple[int, int], loaded: _Loaded) -> Check:
-    chosen = policies.judge(str(path), files.read_following(path, "policy"), version, How())
+def _same_policy(path: str, version: tuple[int, int], loaded: _Loaded) -> Check:
+    chosen = policies.judge(*policies.fetch(path), version, How())
     if loaded.policy is None:
         return Check("policy", Status.FAILED, f"no policy is loaded, so not that of {path}")
     difference = first_difference(loaded.policy, chosen.policy)
@@ -188,19 +196,22 @@ def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
         raise UsageError(f"--flag {text}: not of the form NAME=VALUE")
+    if normalised(name) not in facts.audit_flags():
+        raise UsageError(
+            f"--flag {text}: {normalised(name)} is no audit flag", fix="name one of kube-apiserver's --audit-* flags"
+        )
     return normalised(name), value
 
 
 def _expectation(text: str) -> tuple[str, Level]:
     request, arrow, level = text.rpartition("->")
+    form = "write 'REQUEST -> LEVEL', as in 'get secrets in prod -> Metadata'"
+    if not arrow:
+        raise UsageError(f"--expect {text!r}: no '->' in it", fix=form)
     try:
         parse(request.strip())
-        if arrow:
-            return request.strip(), Level(level.strip())
-    except (ValueError, RefusedError) as error:
-        raise UsageError(
-            f"--expect {text!r}: {error}", fix="write 'REQUEST -> LEVEL', as in 'get secrets in prod -> Metadata'"
-        ) from error
-    raise UsageError(
-        f"--expect {text!r}: no '->' in it", fix="write 'REQUEST -> LEVEL', as in 'get secrets in prod -> Metadata'"
-    )
+        return request.strip(), Level(level.strip())
+    except ValueError as error:
+        raise UsageError(f"--expect {text!r}: {error}", fix=form) from error
+    except RefusedError as error:
+        raise UsageError(f"--expect {text!r}: {error.message}", fix=form) from error
