@@ -67,6 +67,7 @@ _OUR_WORDS = frozenset(
 
 def main() -> None:
     """Run the command line, or hand over to auditd's program of the same name."""
+    _open_what_is_closed()
     _hand_over_to_auditd(sys.argv)
     # A run is short and its memory small: looking for cycles while modules load and a manifest is read is wasted time.
     gc.set_threshold(_GC_THRESHOLD)
@@ -75,11 +76,23 @@ def main() -> None:
     sys.exit(run(sys.argv))
 
 
+def _open_what_is_closed() -> None:
+    """With ``>&-`` a descriptor of 0 to 2 is free: the next file that we open, a lock or a key, would become it."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+
+
 def _hand_over_to_auditd(argv: list[str]) -> None:
     """Under the name ``auditctl`` only, with no command word of ours, beginning with one of auditd's options."""
     if Path(argv[0]).name != "auditctl" or len(argv) < 2 or _OUR_WORDS.intersection(argv[1:]):
         return
-    if argv[1].partition("=")[0] not in _AUDITD_OPTIONS:
+    option = argv[1].partition("=")[0] if argv[1].startswith("--") else argv[1][:2]  # `-e1` is `-e 1`
+    if option not in _AUDITD_OPTIONS:
         return
     if os.access(_AUDITD, os.X_OK) and not _is_this_program(_AUDITD):
         os.execv(_AUDITD, [_AUDITD, *argv[1:]])  # noqa: S606 (an exact path, no shell)

@@ -122,7 +122,9 @@ class Report(NamedTuple):
         if not quiet:
             if self.show_diff:
                 yield from _diff(self.manifest, paint)
-            yield from (finding_line(finding, paint) for finding in self.findings)
+            # an error that is the summary itself is said once
+            told = (finding for finding in self.findings if finding.message not in self.summary)
+            yield from (finding_line(finding, paint) for finding in told)
             yield from self.lines
             for check in self.verification.checks:
                 mark, colour = _STATUS_MARKS[check.status]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ from auditctl import __version__
 from auditctl.cli import node_commands
 from auditctl.cli.context import Globals
 from auditctl.cli.hoist import hoist
+from auditctl.cli.output import write
 from auditctl.operations.controlplane import MANIFEST, STATE
 
 _GROUPS = ("lab", "policy")
@@ -86,9 +88,12 @@ def build(words: Sequence[str]) -> typer.Typer:
 
 def run(argv: list[str]) -> int:
     """Run the words of a command line; the exit code is the state of the node."""
-    words = hoist(argv[1:])
+    hoisted = hoist(argv[1:])
+    if hoisted.lacking:
+        write(sys.stderr, f"auditctl: the option {hoisted.lacking} needs a value (see auditctl --help)")
+        return 2
     try:
-        build(words)(args=words, prog_name="auditctl")
+        build(hoisted.rest)(args=hoisted.words, prog_name="auditctl")
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(bool(ended.code))
     return 0

@@ -10,9 +10,12 @@ from typing import NamedTuple
 import typer
 
 from auditctl.cli.output import Lines, Terminal, coloured, show, write
-from auditctl.errors import AuditctlError
+from auditctl.errors import AuditctlError, RefusedError
 from auditctl.operations.controlplane import MANIFEST, STATE, ControlPlane, Progress, Silence
 from auditctl.report import ManifestChange, Outcome, Report, from_error
+
+# commands that change nothing of the node: an error of the file system is not a bug of ours there
+_READERS = ("status", "history", "verify", "lab up", "lab down", "lab status", "lab demo")
 
 
 class Globals(NamedTuple):
@@ -38,13 +41,18 @@ class Globals(NamedTuple):
 
 def finish(context: typer.Context, command: str, operation: Callable[[ControlPlane], Report]) -> None:
     """Run one operation on the node, print its report, exit with its code. A traceback never reaches a user."""
+    code, _ = look(context, command, operation)
+    raise typer.Exit(code)
+
+
+def look(context: typer.Context, command: str, operation: Callable[[ControlPlane], Report]) -> tuple[int, bool]:
+    """Run one operation and print its report; its exit code, and whether anybody reads it."""
     options: Globals = context.obj
     plane = options.plane()
     report = _report(command, plane, operation, verbose=options.verbose)
     if isinstance(plane.progress, Terminal):
         plane.progress.close()
-    show(report, options.output, quiet=options.quiet)
-    raise typer.Exit(report.exit_code)
+    return report.exit_code, show(report, options.output, quiet=options.quiet)
 
 
 def _report(command: str, plane: ControlPlane, operation: Callable[[ControlPlane], Report], *, verbose: bool) -> Report:
@@ -55,11 +63,23 @@ def _report(command: str, plane: ControlPlane, operation: Callable[[ControlPlane
         return from_error(command, path, error)
     except KeyboardInterrupt:
         return Report(command, Outcome.INTERRUPTED, "interrupted; nothing was changed", ManifestChange(path))
+    except OSError as error:
+        if command not in _READERS:
+            return _bug(command, path, error, verbose=verbose)
+        where, reason = error.filename or path, (error.strerror or str(error)).lower()
+        fix = "run it as root (sudo)" if isinstance(error, PermissionError) else ""
+        return from_error(command, path, RefusedError(f"{where}: {reason}", check="unreadable", fix=fix))
     except Exception as error:  # noqa: BLE001 (a bug of ours: one sentence for the user, the rest with -v)
-        if verbose:
-            import traceback
+        return _bug(command, path, error, verbose=verbose)
 
-            write(sys.stderr, traceback.format_exc())
-        text = f"a bug of auditctl: {type(error).__name__}: {error}"
-        steps = ("auditctl status", "report it with the output of the same command and -v")
-        return Report(command, Outcome.REFUSED, text, ManifestChange(path), code=70, next_steps=steps)
+
+def _bug(command: str, path: str, error: Exception, *, verbose: bool) -> Report:
+    """Its kind and place, not its words: a foreign text could quote a secret."""
+    import traceback
+
+    if verbose:
+        write(sys.stderr, traceback.format_exc())
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    text = f"a bug of auditctl: {type(error).__name__} at {Path(last.filename).name}:{last.lineno}; see what state the node is in"
+    steps = ("auditctl status", "report it with the output of the same command and -v")
+    return Report(command, Outcome.REFUSED, text, ManifestChange(path), code=70, next_steps=steps)

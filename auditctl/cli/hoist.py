@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 WITH_VALUE = ("--rootfs", "--manifest", "--state-dir", "--kubeconfig", "--output", "-o")
-WITHOUT_VALUE = ("--quiet", "-q", "--verbose", "-v")
+WITHOUT_VALUE = ("--quiet", "-q", "--verbose", "-v", "--version")
 
 
-def hoist(words: Sequence[str]) -> list[str]:
-    """The same words, global options first; whatever stands behind ``--`` is left alone."""
+class Hoisted(NamedTuple):
+    """A command line apart: global options with their values, what is left, and an option that lacks its value."""
+
+    front: list[str]
+    rest: list[str]
+    lacking: str = ""
+
+    @property
+    def words(self) -> list[str]:
+        return self.front + self.rest
+
+
+def hoist(words: Sequence[str]) -> Hoisted:
+    """Take the global options out; whatever stands behind ``--`` is left alone."""
     front: list[str] = []
     rest: list[str] = []
     stream = iter(words)
@@ -19,18 +32,16 @@ def hoist(words: Sequence[str]) -> list[str]:
         elif word in WITHOUT_VALUE or _has_value_in_it(word):
             front.append(word)
         elif word in WITH_VALUE:
-            front += [word, *_next(stream)]
+            value = next(stream, None)
+            if value is None:
+                return Hoisted(front, rest, word)
+            front += [word, value]
         else:
             rest.append(word)
-    return front + rest
+    return Hoisted(front, rest)
 
 
 def _has_value_in_it(word: str) -> bool:
     """``--rootfs=DIR`` or ``-ojson``."""
     long = any(word.startswith(f"{name}=") for name in WITH_VALUE if name.startswith("--"))
     return long or (word.startswith("-o") and len(word) > 2)
-
-
-def _next(stream: Iterator[str]) -> list[str]:
-    value = next(stream, None)
-    return [] if value is None else [value]

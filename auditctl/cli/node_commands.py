@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from auditctl.cli.context import finish
+from auditctl.cli.context import finish, look
 from auditctl.cli.options import (
     Allow,
     Drain,
@@ -26,6 +26,7 @@ from auditctl.report import Report
 from auditctl.settings import Settings
 
 _WATCH_SECONDS = 2.0
+_INTERRUPTED = 130
 
 
 def enable(
@@ -63,7 +64,9 @@ def enable(
     readers: Annotated[
         str | None, typer.Option(metavar="GROUP", help="Let GROUP read a log directory of ours (default ACL).")
     ] = None,
-    persist: Annotated[bool, typer.Option("--persist", help="Also write kubeadm-config.")] = False,
+    persist: Annotated[
+        bool, typer.Option("--persist", help="Also write kubeadm-config (not built yet: refused).")
+    ] = False,
     dry_run: DryRun = False,
     no_wait: NoWait = False,
     timeout: Timeout = "5m",
@@ -73,6 +76,8 @@ def enable(
     no_rollback: NoRollback = False,
 ) -> None:
     """Switch auditing on, or change it; the same again does nothing."""
+    if policy == "":
+        raise typer.BadParameter("the name is empty", param_hint="--policy")
     if no_log and log_path is not None:
         raise typer.BadParameter("--no-log and --log-path exclude each other")
     if no_webhook and webhook_config is not None:
@@ -112,7 +117,9 @@ def disable(
         bool, typer.Option("--purge-logs", help="Also remove the audit log and its rotated files (with --yes).")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Yes, the logs too.")] = False,
-    persist: Annotated[bool, typer.Option("--persist", help="Also write kubeadm-config.")] = False,
+    persist: Annotated[
+        bool, typer.Option("--persist", help="Also write kubeadm-config (not built yet: refused).")
+    ] = False,
     dry_run: DryRun = False,
     no_wait: NoWait = False,
     timeout: Timeout = "5m",
@@ -237,10 +244,10 @@ def _once_or_watch(
         finish(context, command, operation)
     try:
         while True:
-            try:
-                finish(context, command, operation)
-            except typer.Exit:
-                time.sleep(_WATCH_SECONDS)
+            code, is_read = look(context, command, operation)
+            if code == _INTERRUPTED or not is_read:
+                raise typer.Exit(0)
+            time.sleep(_WATCH_SECONDS)
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
 

@@ -62,8 +62,11 @@ def how_of(
     no_rollback: bool,
 ) -> How:
     """The options as a value; wrong texts are usage errors."""
+    seconds = duration(timeout)
+    if seconds <= 0:
+        raise typer.BadParameter("--timeout 0 leaves the API server no time to start", param_hint="--timeout")
     return How(
-        duration(timeout),
+        seconds,
         None if drain is None else duration(drain),
         not no_wait,
         not no_rollback,

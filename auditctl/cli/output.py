@@ -17,28 +17,34 @@ def coloured(stream: TextIO) -> bool:
     """May escapes be written? NO_COLOR, a dumb terminal and anything that is not a terminal say no."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
-    return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
+    with suppress(OSError, ValueError):
+        return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
+    return False
 
 
-def show(report: Report, output: str, *, quiet: bool) -> None:
-    """Print the report in the asked format. Errors in text go to stderr: stdout is for answers."""
+def show(report: Report, output: str, *, quiet: bool) -> bool:
+    """Print the report in the asked format; False where nobody reads it.
+
+    Errors in text go to stderr: stdout is for answers.
+    """
     if output == "json":
-        write(sys.stdout, report.to_json())
-    elif output == "yaml":
-        write(sys.stdout, report.to_yaml())
-    else:
-        stream = sys.stdout if report.exit_code in (0, 1) else sys.stderr
-        write(stream, report.to_text(colour=coloured(stream), quiet=quiet))
+        return write(sys.stdout, report.to_json())
+    if output == "yaml":
+        return write(sys.stdout, report.to_yaml())
+    stream = sys.stdout if report.exit_code in (0, 1) else sys.stderr
+    return write(stream, report.to_text(colour=coloured(stream), quiet=quiet))
 
 
-def write(stream: TextIO, text: str) -> None:
-    """Write a line; a reader that has gone (EPIPE, EIO) is not an error."""
+def write(stream: TextIO, text: str) -> bool:
+    """Write a line; a reader that has gone (EPIPE, EIO) is not an error, but told: False."""
     try:
         stream.write(text + "\n")
         stream.flush()
-    except (OSError, ValueError):
+    except (OSError, ValueError, RuntimeError):  # RuntimeError: a signal's word in the middle of a write
         with suppress(OSError, ValueError):  # so that the interpreter's own flush at exit has somewhere to go
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return False
+    return True
 
 
 class Lines:

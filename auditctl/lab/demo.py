@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ def demo(plane: ControlPlane, say: Callable[[str], None]) -> Report:
     Raises:
         AuditctlError: what `up` or `enable` raise.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the folder goes in any case
     with tempfile.TemporaryDirectory(prefix="auditctl-lab-") as folder:
         root = Path(folder) / "node"
         say(f"a practice node in {root}: no root, no cluster; its API server is a stand-in")

@@ -231,7 +231,12 @@ def _refusal(path: Path, what: str, error: OSError) -> RefusedError:
             fix="name the file that it points to, or put a regular file there",
         )
     if error.errno == errno.ENOENT:
-        return RefusedError(f"{path}: {what} not found", check=f"{what}-missing")
+        fix = (
+            "name it with --manifest, or the node's root with --rootfs"
+            if what == "manifest"
+            else "name a file that is there"
+        )
+        return RefusedError(f"{path}: {what} not found", check=f"{what}-missing", fix=fix)
     reason = (error.strerror or str(error)).lower()
     fix = "run it as root (sudo)" if error.errno in (errno.EACCES, errno.EPERM) else ""
     return RefusedError(f"{path}: cannot read {what}: {reason}", check=check, fix=fix)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.pod import Manifest
 from auditctl.node import files, kubelet
@@ -42,7 +43,7 @@ def kinds(root: Root, manifest: Manifest, *, policy_is_written: bool, webhook_is
             yield _error(
                 "audit-path",
                 f"{host}, for --{flag}, is not there; the Pod would not start",
-                f"put the file there, or name it with --{flag.removeprefix('audit-').removesuffix('-file')}",
+                "put the file there",
             )
     log = host_of(root, manifest, LOG_FLAG)
     if log is not None:
@@ -84,7 +85,20 @@ def host_of(root: Root, manifest: Manifest, flag: str) -> Path | None:
     if not value or value == STANDARD_OUTPUT:
         return None
     place = manifest.host_path(value)
-    return root.host(place.path) if place is not None else None
+    return inside(root, root.host(place.path)) if place is not None else None
+
+
+def inside(root: Root, path: Path) -> Path:
+    """The path itself, if no symbolic link on its way leads out of ``--rootfs``.
+
+    Raises:
+        RefusedError: one does: on the node itself it leads elsewhere, and here into the machine.
+    """
+    if not root.is_host and not path.parent.resolve().is_relative_to(root.path.resolve()):
+        raise RefusedError(
+            f"{path} leads out of --rootfs by a symbolic link", check="rootfs", fix="make the link relative"
+        )
+    return path
 
 
 def _misplaced(root: Root, manifest_path: Path, path: Path, what: str, check: str) -> Iterator[Finding]:

@@ -20,6 +20,8 @@ def check_places(plane: ControlPlane) -> None:
     Raises:
         RefusedError: with every such finding.
     """
+    for path in (plane.manifest_path, plane.state.path):
+        preflight.inside(plane.root, path)
     files.read(
         plane.manifest_path, "manifest"
     )  # its absence is told first: the wrong --rootfs is likelier than the wrong user

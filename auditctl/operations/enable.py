@@ -117,6 +117,9 @@ def _choose(
     if before.flag(POLICY_FLAG) is None:
         return policies.judge(*policies.fetch(policies.DEFAULT_POLICY), version, how)
     if installed is None:
+        installed = _installed(plane, before, POLICY_FLAG, "policy")  # --policy-path moves what is there
+        host = preflight.host_of(plane.root, before, POLICY_FLAG)
+    if installed is None:
         raise RefusedError(
             f"{host}: the policy that the manifest names is not there",
             check="policy-missing",

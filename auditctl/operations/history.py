@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from auditctl.findings import Verification
-from auditctl.node.journal import Journal, Role
+from auditctl.node.journal import EFFECTIVE, Journal, Role
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.session import session
 from auditctl.report import ManifestChange, Outcome, Report
@@ -14,7 +14,8 @@ from auditctl.report import ManifestChange, Outcome, Report
 def history(plane: ControlPlane) -> Report:
     """Every change, oldest first."""
     journals = plane.state.journals()
-    lines = tuple(_line(journal) for journal in journals)
+    undone = {change: journal.id for journal in journals if journal.step in EFFECTIVE for change in journal.undoes}
+    lines = tuple(_line(journal, undone.get(journal.id)) for journal in journals)
     summary = f"{len(journals)} change{'' if len(journals) == 1 else 's'} on this node"
     return Report(
         "history",
@@ -22,7 +23,7 @@ def history(plane: ControlPlane) -> Report:
         summary,
         ManifestChange(str(plane.manifest_path)),
         lines=lines,
-        details={"history": [_row(plane, journal) for journal in journals]},
+        details={"history": [_row(plane, journal, undone.get(journal.id)) for journal in journals]},
     )
 
 
@@ -42,11 +43,12 @@ def recover(plane: ControlPlane) -> Report:
     )
 
 
-def _line(journal: Journal) -> str:
-    return f"{journal.id}  {journal.command:8}  {_outcome(journal):10}  {_person(journal):16}  {journal.summary}"
+def _line(journal: Journal, undone_by: str | None) -> str:
+    outcome = "taken back" if undone_by else _outcome(journal)
+    return f"{journal.id}  {journal.command:8}  {outcome:10}  {_person(journal):16}  {journal.summary}"
 
 
-def _row(plane: ControlPlane, journal: Journal) -> dict[str, Any]:
+def _row(plane: ControlPlane, journal: Journal, undone_by: str | None) -> dict[str, Any]:
     return {
         "id": journal.id,
         "time": journal.started,
@@ -55,6 +57,7 @@ def _row(plane: ControlPlane, journal: Journal) -> dict[str, Any]:
         "outcome": _outcome(journal),
         "summary": journal.summary,
         "undoes": list(journal.undoes),
+        "undoneBy": undone_by,
         "backup": str(plane.state.saved(journal, Role.MANIFEST, "before")),
         "steps": [{"step": step, "at": at, "note": note or None} for step, at, note in journal.steps],
     }

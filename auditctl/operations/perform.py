@@ -8,26 +8,23 @@ from typing import Any, NamedTuple
 
 from auditctl.errors import InterruptionError
 from auditctl.findings import ChangeRecord, Check, Finding, Receipt, Severity, Status, Timings
-from auditctl.manifest.pod import Manifest
 from auditctl.node import change as changes
 from auditctl.node import restart
-from auditctl.node.apiserver import Endpoint, peers
+from auditctl.node.apiserver import Endpoint
 from auditctl.node.change import Change, Intent
 from auditctl.node.credentials import Credentials
 from auditctl.node.fileedit import FileEdit
 from auditctl.node.journal import Role, Step
-from auditctl.node.process import Process, listener
+from auditctl.node.process import Process
 from auditctl.node.restart import Expected, Failed, Old, Restarted, Watch
 from auditctl.node.who import record, who
 from auditctl.operations import lastgood
+from auditctl.operations.drain import drain_seconds, serving
 from auditctl.operations.session import Session
 from auditctl.operations.work import How, Performed, Proof, Restart, Work
 from auditctl.report import Outcome
-from auditctl.settings import WEBHOOK_FLAG
 
-_DRAIN_SECONDS = 5.0
 _LEAST_UNDO_SECONDS = 120.0
-_BATCH_FLAG = "audit-log-mode"
 
 
 def perform(session: Session, work: Work, how: How) -> Performed:
@@ -72,8 +69,8 @@ class _Performance:
     def begin(cls, session: Session, work: Work, how: How) -> _Performance:
         plane = session.plane
         began = plane.clock.monotonic()
-        before = _serving(work.before) if how.wait else None
-        drain, findings = _drain(session, work, how, before)
+        before = serving(work.before) if how.wait else None
+        drain, findings = drain_seconds(session, work, how, before)
         manifest = FileEdit(Role.MANIFEST, plane.manifest_path, work.snapshot, work.new_text)
         intent = Intent(work.command, work.summary, who(), work.directories, work.undoes)
         change = changes.begin(plane.state, plane.root, plane.clock, (*work.edits, manifest), intent)
@@ -199,7 +196,7 @@ class _Performance:
 
     def _wait_for_the_old(self, back_at: float) -> Restarted | Failed:
         plane = self.session.plane
-        now = _serving(self.work.after)
+        now = serving(self.work.after)
         if self.work.restart is Restart.IN_PLACE and now is not None and now != self.before:
             restart.end_in_place(now)
         # a short --timeout is for the change; the way back must not fail of it
@@ -220,7 +217,7 @@ class _Performance:
                 hanging.release()
 
     def _unproved(self) -> Performed:
-        process = _serving(self.work.before) if self.work.restart is Restart.IN_PLACE else None
+        process = serving(self.work.before) if self.work.restart is Restart.IN_PLACE else None
         if process is not None:
             restart.end_in_place(process)
         self._end(Step.UNPROVED, "--no-wait")
@@ -245,16 +242,6 @@ class _Performance:
         return Timings(
             *(None if value is None else round(value, 3) for value in (self.edited, seconds, outage, verify, total))
         )
-
-
-def _serving(manifest: Manifest) -> Process | None:
-    """The process that serves with the manifest's command line.
-
-    Another one on the same port is not this node's (a folder under --rootfs on a machine that is a control plane itself):
-    it is neither waited for, drained nor ended.
-    """
-    process = listener(manifest.secure_port)
-    return process if process is not None and process.runs(manifest.command) else None
 
 
 def _removed(change: Change) -> Iterator[Finding]:
@@ -283,21 +270,3 @@ def _restart_checks(result: Restarted, endpoint: Endpoint) -> tuple[Check, ...]:
 
 def _why(failed: Failed) -> str:
     return f"{failed.reason}: {failed.crash.words}" if failed.crash else failed.reason
-
-
-def _drain(session: Session, work: Work, how: How, before: Process | None) -> tuple[float, tuple[Finding, ...]]:
-    """The default of 5 s, or 0 where ending the old process early could lose audit records or traffic; said so."""
-    if how.drain_seconds is not None:
-        return how.drain_seconds, ()
-    if before is None:
-        return 0.0, ()
-    reason = ""
-    words = " ".join(before.flags).replace("_", "-")
-    if f"--{WEBHOOK_FLAG}" in words or f"--{_BATCH_FLAG}=batch" in words or f"--{_BATCH_FLAG} batch" in words:
-        reason = "the running API server still holds audit records for a webhook or a batch"
-    elif peers(session.plane.endpoint(work.before), session.plane.credentials()) > 1:
-        reason = "another control plane serves meanwhile"
-    if not reason:
-        return _DRAIN_SECONDS, ()
-    text = f"{reason}, so the old process gets the kubelet's whole grace period (--drain 0)"
-    return 0.0, (Finding("drain", Severity.INFO, text),)

@@ -55,7 +55,7 @@ def fetch(name: str) -> tuple[str, bytes]:
                 check="policy-missing",
                 fix=f"name a file, or one of: {', '.join(facts.policy_names())}",
             )
-    return name, files.read_following(Path(name), "policy")
+    return name, files.read_following(Path("/dev/stdin" if name == "-" else name), "policy")
 
 
 def judge(source: str, raw: bytes, version: tuple[int, int], how: How) -> Chosen:

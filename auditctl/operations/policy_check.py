@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Any, NamedTuple
 
 from auditctl import facts
@@ -12,6 +14,7 @@ from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.policy_answer import Answer, finding_rows
 from auditctl.operations.policy_files import Version, located, read, server_version, words
 from auditctl.policy import lint
+from auditctl.policy.lint_checks import CHECKS, NAMES, Check, Known, Resource
 from auditctl.policy.load import load
 from auditctl.report import finding_line
 
@@ -92,7 +95,7 @@ def validate(plane: ControlPlane, asked: Asked) -> Answer:
 def _check_names(asked: Asked) -> None:
     if not asked.files:
         raise UsageError("no policy is named", fix="auditctl policy validate FILE... (or --list for the checks)")
-    for option, names, known in (("--only", asked.only, lint.NAMES), ("--allow", asked.allow, lint.ALLOWABLE)):
+    for option, names, known in (("--only", asked.only, NAMES), ("--allow", asked.allow, NAMES)):
         unknown = sorted(names - set(known))
         if unknown:
             raise UsageError(f"{option} {unknown[0]}: no such check", fix=f"choose of: {', '.join(known)}")
@@ -101,7 +104,7 @@ def _check_names(asked: Asked) -> None:
 def _judge(name: str, raw: bytes, version: Version, asked: Asked) -> Verdict:
     loaded = load(raw, version)
     told = lint.with_consequences(located(name, loaded), loaded)
-    warned = lint.warnings(raw, loaded.policy, asked.only) if loaded.policy else ()
+    warned = lint.warnings(raw, loaded.policy, built_in(), asked.only) if loaded.policy else ()
     findings = (
         *(_weighed(finding, asked, accepted=loaded.policy is not None) for finding in told),
         *(finding._replace(file=name) for finding in warned if finding.check not in asked.allow),
@@ -109,6 +112,17 @@ def _judge(name: str, raw: bytes, version: Version, asked: Asked) -> Verdict:
     severities = {finding.severity for finding in findings}
     bad = Severity.ERROR in severities or (asked.strict and Severity.WARNING in severities)
     return Verdict(name, loaded.policy is not None, loaded.dropped, findings, bad or loaded.policy is None)
+
+
+@cache
+def built_in() -> Known:
+    """The resources that the server has of its own."""
+    table = json.loads(facts.template("resources.json").read_text(encoding="utf-8"))
+    rows = (
+        Resource(row["group"], row["resource"], row["kind"], row["short"], row["namespaced"])
+        for row in table["resources"]
+    )
+    return Known.of(tuple(rows), frozenset(table["goneGroups"]))
 
 
 def _weighed(finding: Finding, asked: Asked, *, accepted: bool) -> Finding:
@@ -144,14 +158,13 @@ def checks() -> Answer:
             "example": check.example,
             "fix": check.fix,
         }
-        for check in lint.CHECKS
+        for check in CHECKS
     ]
-    return Answer({"checks": rows}, tuple(_check_lines(lint.CHECKS)))
+    return Answer({"checks": rows}, tuple(_check_lines(CHECKS)))
 
 
-def _check_lines(known: Iterable[lint.Check]) -> Iterator[str]:
+def _check_lines(known: Iterable[Check]) -> Iterator[str]:
     for check in known:
         yield f"{check.name} ({check.severity.value}): {check.reason}"
-        if check.example:
-            yield f"    for example: {check.example}"
+        yield f"    example: rules: {' '.join(check.example.split())}"
         yield f"    fix: {check.fix}"

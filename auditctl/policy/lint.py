@@ -1,49 +1,128 @@
-"""What is legal and surely not meant: the checks, each with name, reason, example and fix, and the run of them."""
+"""What is legal and surely not meant: the run of the checks, and their findings with places in the text."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
 
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Finding
+from auditctl.patterns import lazily
+from auditctl.policy.compare import differences, request_words
+from auditctl.policy.evaluate import evaluate
+from auditctl.policy.goyaml.construct import read_yaml
+from auditctl.policy.goyaml.faults import SyntaxFault
+from auditctl.policy.goyaml.json import read_json
+from auditctl.policy.goyaml.values import Value
+from auditctl.policy.lint_checks import CHECKS, NAMES, Known, Problem
+from auditctl.policy.lint_decisions import MOST_PROVEN, decision_problems
+from auditctl.policy.lint_selectors import selector_problems
 from auditctl.policy.load import Loaded
-from auditctl.policy.types import Policy
+from auditctl.policy.shorthand import parse
+from auditctl.policy.types import Level, Policy
 
-
-class Check(NamedTuple):
-    """One check of ``policy validate``. ``example`` is a piece of a policy that it complains about."""
-
-    name: str
-    severity: Severity
-    reason: str
-    example: str
-    fix: str
-
-
-CHECKS: tuple[Check, ...] = (
-    Check(
-        "dropped-fields",
-        Severity.ERROR,
-        "the server drops a field that it does not know, and the rule then means something else",
-        "rules: [{level: None, resource: [{group: apps}]}]",
-        "spell the field as the API does",
-    ),
-    Check(
-        "duplicate-key",
-        Severity.WARNING,
-        "of a key that is there twice the server keeps one",
-        "rules: [{level: None, level: Metadata}]",
-        "join the two",
-    ),
+_SEVERITIES = {check.name: check.severity for check in CHECKS}
+_MOST_PROBLEMS = 50
+_RULE = lazily(r"rules\[([0-9]+)\]")
+_DOCUMENT_MARK = lazily(rb"(?m)^---(?=[ \t\r\n]|\Z)")
+_CONTENT = lazily(rb"(?m)^[ \t]*[^#\s]")
+_SENSITIVE = (
+    "get secrets db in default",
+    "create secrets in default",
+    "create pods/exec web in default",
+    "get pods/exec web in default",
+    "create serviceaccounts/token robot in default",
+    "create clusterrolebindings.rbac.authorization.k8s.io",
+    "create pods in default",
+    "delete namespaces prod",
 )
-NAMES = tuple(check.name for check in CHECKS)
-ALLOWABLE = NAMES
 
 
-def warnings(raw: bytes, policy: Policy, only: frozenset[str] = frozenset()) -> tuple[Finding, ...]:  # noqa: ARG001
+def problems(raw: bytes, policy: Policy, known: Known) -> Iterator[Problem]:
+    """Everything that the checks find, each with its proof. What changes no decision is not said."""
+    if _documents(raw) > 1:
+        yield Problem("more-documents", "", "the server reads only the first document", "make one list of rules")
+    told: set[str] = set()
+    for problem in selector_problems(policy, known):
+        proven = _proven(policy, problem)
+        if proven:
+            told.add(proven.path.partition(".")[0])
+            yield proven
+    for problem in decision_problems(policy, known):
+        if problem.request or problem.path not in told:  # a rule that nothing passes: its selectors say why
+            yield problem
+
+
+def _proven(policy: Policy, problem: Problem) -> Problem | None:
+    """The problem with a request that its mending changes; None if it changes none."""
+    if len(policy.rules) > MOST_PROVEN or problem.mended is None or problem.mended == policy:
+        return problem
+    difference = next(differences(policy, problem.mended), None)
+    return problem._replace(request=difference.attributes) if difference else None
+
+
+def _documents(raw: bytes) -> int:
+    """How many documents of the text hold something."""
+    if raw.lstrip().startswith(b"{"):
+        return 1
+    parts = _DOCUMENT_MARK.split(raw)
+    return sum(1 for part in parts if _CONTENT.search(part))
+
+
+def warnings(raw: bytes, policy: Policy, known: Known, only: frozenset[str] = frozenset()) -> tuple[Finding, ...]:
     """What of a policy that the server loads is surely not meant, with places in ``raw``."""
-    return ()
+    found: list[Problem] = []
+    for problem in problems(raw, policy, known):
+        if not only or problem.check in only:
+            found.append(problem)
+        if len(found) >= _MOST_PROBLEMS:
+            break
+    places = _places(raw) if found else {}
+    findings = (_finding(problem, places) for problem in found)
+    return tuple(sorted(findings, key=lambda finding: (finding.line, finding.column, NAMES.index(finding.check))))
 
 
-def with_consequences(findings: tuple[Finding, ...], loaded: Loaded) -> tuple[Finding, ...]:  # noqa: ARG001
+def _finding(problem: Problem, places: dict[str, tuple[int, int]]) -> Finding:
+    path = problem.path
+    while path and path not in places:
+        path = path.rpartition("[" if path.endswith("]") else ".")[0]
+    line, column = places.get(path, (1, 1))
+    severity = _SEVERITIES[problem.check]
+    return Finding(problem.check, severity, problem.message, problem.fix, problem.path, "", line, column)
+
+
+def _places(raw: bytes) -> dict[str, tuple[int, int]]:
+    """Where each field stands."""
+    try:
+        value = read_json(raw) if raw.lstrip().startswith(b"{") else read_yaml(raw).value
+    except SyntaxFault:  # pragma: no cover - it has been loaded
+        return {}
+    return dict(_walk(value, ""))
+
+
+def _walk(value: Value, path: str) -> Iterator[tuple[str, tuple[int, int]]]:
+    yield path, (value.line, value.column)
+    for index, item in enumerate(value.items):
+        yield from _walk(item, f"{path}[{index}]")
+    for pair in value.pairs:
+        yield from _walk(pair.value, f"{path}.{pair.key}" if path else pair.key)
+
+
+def with_consequences(findings: tuple[Finding, ...], loaded: Loaded) -> tuple[Finding, ...]:
     """The findings, those of dropped fields with what the rule does without them."""
-    return findings
+    policy = loaded.policy
+    if policy is None:
+        return findings
+    return tuple(_with_consequence(each, policy) if each.check == "dropped-fields" else each for each in findings)
+
+
+def _with_consequence(finding: Finding, policy: Policy) -> Finding:
+    match = _RULE.match(finding.path)
+    if match is None:
+        return finding
+    index = int(match[1])
+    decided = [asked for asked in map(parse, _SENSITIVE) if evaluate(policy, asked).rule == index]
+    if not decided:
+        return finding
+    level = policy.rules[index].level
+    does = "then drops" if level is Level.NONE else f"then decides (level {level.value})"
+    named = ", ".join(request_words(asked._replace(user=None)).removesuffix(" without a user") for asked in decided)
+    return finding._replace(message=f"{finding.message}; rules[{index}] {does} {named}")

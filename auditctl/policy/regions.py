@@ -49,7 +49,9 @@ class Region(NamedTuple):
         return (self.rules & -self.rules).bit_length() - 1
 
 
-def regions(rules: Sequence[PolicyRule], cluster_scoped: frozenset[tuple[str, str]] = frozenset()) -> tuple[Region, ...]:
+def regions(
+    rules: Sequence[PolicyRule], cluster_scoped: frozenset[tuple[str, str]] = frozenset()
+) -> tuple[Region, ...]:
     """The regions of these rules. ``cluster_scoped`` are (group, resource) that have no namespace."""
     compiled = Compiled(Policy(tuple(rules)))
     users = _distinct((compiled.by_user(user), user) for user in _users(rules))
@@ -148,16 +150,14 @@ def _targets(rules: Sequence[PolicyRule]) -> Iterator[tuple[tuple[str, str, str]
             pattern for entry in entries if entry.group in {group, "*"} for pattern in entry.resources
         )
         named = [pattern.partition("/")[::2] for pattern in patterns]
-        resources = dict.fromkeys((*(one for one, _ in named if one not in {"*", ""}), *_USUAL[: 2 * (not group)], FRESH))
+        resources = dict.fromkeys(
+            (*(one for one, _ in named if one not in {"*", ""}), *_USUAL[: 2 * (not group)], FRESH)
+        )
         anywhere = [sub for one, sub in named if one == "*" and sub not in {"", "*"}]
         for resource in resources:
             own = [sub for one, sub in named if one == resource and sub not in {"", "*"}]
             names = dict.fromkeys(
-                name
-                for entry in entries
-                if entry.group in {group, "*"}
-                for name in entry.resource_names
-                if name
+                name for entry in entries if entry.group in {group, "*"} for name in entry.resource_names if name
             )
             if (group, resource) == ("", "namespaces"):
                 names.update(dict.fromkeys(spaces))

@@ -21,12 +21,17 @@ from auditctl.cli.hoist import hoist
         (["-q", "enable", "-v"], ["-q", "-v", "enable"]),
         (["status", "-ojson"], ["-ojson", "status"]),
         (["x", "--", "-q"], ["x", "--", "-q"]),
-        (["enable", "--output"], ["--output", "enable"]),
+        (["enable", "--version"], ["--version", "enable"]),
     ],
 )
 def test_global_options_come_to_the_front(words: list[str], expected: list[str]) -> None:
     """Where typer reads them."""
-    assert hoist(words) == expected
+    assert hoist(words).words == expected
+
+
+def test_an_option_without_its_value_is_named() -> None:
+    """Not taken for a missing command."""
+    assert hoist(["status", "-o"]).lacking == "-o"
 
 
 @pytest.mark.parametrize(
@@ -54,7 +59,10 @@ def as_auditctl(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]
 
 
 @pytest.mark.skipif(os.path.exists("/usr/sbin/auditctl"), reason="auditd is installed here, and would be called")
-@pytest.mark.parametrize("words", [("-l",), ("-s",), ("-w", "/etc/passwd", "-p", "wa"), ("--reset-lost",), ("-v",)])
+@pytest.mark.parametrize(
+    "words",
+    [("-l",), ("-s",), ("-w", "/etc/passwd", "-p", "wa"), ("--reset-lost",), ("-v",), ("-e1",), ("-w/etc/passwd",)],
+)
 def test_auditds_options_are_handed_over_or_named(tmp_path: Path, words: tuple[str, ...]) -> None:
     """One line says which program this is; exit 2."""
     ran = as_auditctl(tmp_path, *words)
@@ -89,6 +97,12 @@ def test_our_own_words_are_ours(tmp_path: Path, words: tuple[str, ...], code: in
         ("--manifest", "relative", "status"),
         ("verify", "--expect", "nonsense"),
         ("disable", "--purge-logs"),
+        ("disable", "--purge-logs", "--yes", "--no-wait"),
+        ("enable", "--timeout", "0"),
+        ("enable", "--policy", ""),
+        ("status", "--rootfs"),
+        ("verify", "--flag", "foo=1"),
+        ("verify", "--expect", "get secrets"),
     ],
 )
 def test_usage_errors_are_exit_2(tmp_path: Path, words: tuple[str, ...]) -> None:

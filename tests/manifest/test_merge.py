@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditctl.errors import ManifestError
@@ -59,6 +59,7 @@ def test_two_different_insertions_at_one_point_are_a_conflict() -> None:
         undo("a\nx\nb\n", "a\nb\n", "a\ny\nb\n")
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from("abcd"), max_size=8), st.integers(0, 8), st.integers(0, 8))
 def test_an_insertion_of_ours_comes_out_wherever_the_stranger_deleted(lines: list[str], at: int, gone: int) -> None:
     before = [line + "\n" for line in lines]
@@ -69,6 +70,7 @@ def test_an_insertion_of_ours_comes_out_wherever_the_stranger_deleted(lines: lis
     )
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from("abc"), max_size=9), st.lists(st.sampled_from("abc"), max_size=9))
 def test_of_any_change_of_ours_the_old_text_comes_back(before: list[str], after: list[str]) -> None:
     old, new = "".join(line + "\n" for line in before), "".join(line + "\n" for line in after)

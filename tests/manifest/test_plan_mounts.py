@@ -61,6 +61,12 @@ def test_where_neighbours_are_in_flow_style_the_indentation_is_that_of_kubeadm()
     assert disabled(enabled(text)) == text
 
 
+def test_a_comment_behind_the_last_dash_is_not_taken_for_indentation() -> None:
+    text = with_flags("# why\n      --v=2")
+    assert "    - --audit-log-maxage=30\n" in enabled(text)
+    assert disabled(enabled(text)) == text
+
+
 def test_a_tag_of_the_last_item_is_not_taken_for_indentation() -> None:
     text = with_flags("!!str --v=2")
     assert disabled(enabled(text)) == text

@@ -80,6 +80,12 @@ def test_no_webhook_and_no_log_take_out_their_flags_and_mounts() -> None:
     assert [volume.name for volume in manifest(hook_only).volumes] == ["audit-policy", "audit-webhook", "k8s-certs"]
 
 
+def test_no_webhook_leaves_the_log_as_it_is() -> None:
+    text = enabled(small(), Settings(webhook=True, log_maxage_days=1, log_path="/srv/log/a.log"))
+    left = audit_flags(enabled(text, Settings(webhook=False)))
+    assert (left["audit-log-maxage"], left["audit-log-path"]) == ("1", "/srv/log/a.log")
+
+
 def test_set_and_unset_take_any_audit_flag_in_any_spelling() -> None:
     text = enabled(small(), Settings(set_flags={"--audit_log_mode": "batch", "audit-log-batch-throttle-qps": "1.5"}))
     assert audit_flags(text)["audit-log-mode"] == "batch"

@@ -84,6 +84,7 @@ def test_of_other_flags_the_last_one_wins_and_they_may_have_two_items_or_none() 
         "profiling": "true",
     }
     assert pod.flag("nothing") is None
+    assert manifest(with_flags("audit-nothing", "-audience=1")).audit_flags == {}
 
 
 def test_an_audit_flag_that_this_version_does_not_know_is_read_all_the_same() -> None:

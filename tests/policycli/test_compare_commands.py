@@ -113,9 +113,7 @@ def test_only_the_version_changes(capfdbinary: Any, tmp_path: Path, version: str
     assert out[len(before) + 9 :] == behind.replace(f"k8s.io/{version}".encode(), b"k8s.io/v1", 1)
 
 
-def test_what_is_v1_stays_and_what_cannot_be_converted_is_refused(
-    policy: Call, tmp_path: Path, capfdbinary: Any
-) -> None:
+def test_what_is_v1_stays_and_what_cannot_be_converted_is_refused(tmp_path: Path, capfdbinary: Any) -> None:
     from auditctl.cli.app import run
 
     path = tmp_path / "p.yaml"
@@ -157,9 +155,16 @@ USERS = st.none() | st.builds(
     some(["dev", "ops", "other"]),
 )
 URLS = st.sampled_from(
-    ["/a", "/ab", "/b", "/version", "/api/v1/pods", "/api/v1/namespaces/x/pods/web", "/api/v1/namespaces/x"]
-    + ["/api/v1/namespaces/default/pods/other/log", "/apis/apps/v1/namespaces/q/deployments/web/scale"]  # noqa: RUF005
-    + [
+    [
+        "/a",
+        "/ab",
+        "/b",
+        "/version",
+        "/api/v1/pods",
+        "/api/v1/namespaces/x/pods/web",
+        "/api/v1/namespaces/x",
+        "/api/v1/namespaces/default/pods/other/log",
+        "/apis/apps/v1/namespaces/q/deployments/web/scale",
         "/apis/apps/v1/deployments?watch=1",
         "/apis/other/v1/things",
         "/api/v1/namespaces/x/secrets",

@@ -1,0 +1,196 @@
+"""The checks of ``policy validate`` as data: name, reason, example, fix; and what a check hands back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from auditctl.findings import Severity
+from auditctl.policy.types import Attributes, Policy
+
+_E, _W = Severity.ERROR, Severity.WARNING
+
+
+class Check(NamedTuple):
+    """One check. ``example`` is the rules of a policy that it complains about, as YAML."""
+
+    name: str
+    severity: Severity
+    reason: str
+    example: str
+    fix: str
+
+
+class Problem(NamedTuple):
+    """One complaint about a policy, with its proof: ``policy`` and ``mended`` decide ``request`` otherwise.
+
+    ``path`` is a field path. Without a ``request`` the text itself is the proof.
+    """
+
+    check: str
+    path: str
+    message: str
+    fix: str
+    mended: Policy | None = None
+    request: Attributes | None = None
+
+
+class Resource(NamedTuple):
+    """A built-in resource."""
+
+    group: str
+    name: str
+    kind: str
+    short: str
+    namespaced: bool
+
+
+class Known(NamedTuple):
+    """What is known of the built-in API: by plural, and every other word for one of them in lower case."""
+
+    by_name: Mapping[str, tuple[Resource, ...]]
+    by_word: Mapping[str, Resource]
+    gone: frozenset[str]
+
+    @classmethod
+    def of(cls, resources: tuple[Resource, ...], gone: frozenset[str]) -> Known:
+        """The tables, of all resources and the groups that no longer exist."""
+        by_name: dict[str, tuple[Resource, ...]] = {}
+        by_word: dict[str, Resource] = {}
+        for each in resources:
+            by_name[each.name] = (*by_name.get(each.name, ()), each)
+            for word in (each.kind.lower(), each.short):
+                if word and word != each.name:
+                    by_word.setdefault(word, each)
+        return cls(by_name, by_word, gone)
+
+    @property
+    def cluster_scoped(self) -> frozenset[tuple[str, str]]:
+        """(group, resource) of what has no namespace."""
+        return frozenset(
+            (each.group, each.name) for rows in self.by_name.values() for each in rows if not each.namespaced
+        )
+
+
+CHECKS: tuple[Check, ...] = (
+    Check(
+        "dropped-fields",
+        _E,
+        "the server drops a field that it does not know, and the rule then means something else",
+        "[{level: None, resource: [{group: apps}]}, {level: Metadata}]",
+        "spell the field as the API does",
+    ),
+    Check(
+        "duplicate-key",
+        _W,
+        "of a key that is there twice the server keeps one",
+        "[{level: None, level: Metadata}]",
+        "join the two",
+    ),
+    Check(
+        "more-documents",
+        _W,
+        "only the first document of a file is read",
+        "[{level: Metadata}]\n---\nrules: [{level: Request}]",
+        "make one list of rules",
+    ),
+    Check(
+        "unreachable",
+        _W,
+        "every request that passes a rule's tests is decided by a rule before it, or none passes them",
+        "[{level: Metadata}, {level: RequestResponse, verbs: [delete]}]",
+        "move the rule up, or remove it",
+    ),
+    Check(
+        "verb-never-sent",
+        _W,
+        "verbs are compared as they are: no pattern, no upper case, no word of kubectl's",
+        "[{level: Request, verbs: ['*']}, {level: Metadata}]",
+        "leave `verbs` out for all, or write get, list, watch, create, update, patch, delete, deletecollection",
+    ),
+    Check(
+        "pattern-never-matches",
+        _W,
+        "users, userGroups and namespaces take no patterns",
+        "[{level: Request, namespaces: ['*']}, {level: Metadata}]",
+        "leave the field out for all, or name each",
+    ),
+    Check(
+        "resource-never-matches",
+        _W,
+        "a resource is a lower-case plural, perhaps with a subresource; the one pattern is `*` for a whole part",
+        "[{level: Request, resources: [{group: '', resources: [Pod]}]}, {level: Metadata}]",
+        "write it as the URL of the API does: pods, pods/log, pods/*, */scale",
+    ),
+    Check(
+        "wrong-group",
+        _W,
+        "the resource is served by another API group",
+        "[{level: Request, resources: [{group: '', resources: [deployments]}]}, {level: Metadata}]",
+        'write the group of `kubectl api-resources`, without a version; the core group is ""',
+    ),
+    Check(
+        "names-on-create",
+        _W,
+        "no name is known when an object is created or a collection deleted, so resourceNames never match",
+        "[{level: Request, verbs: [create], resources: [{group: '', resources: [pods], resourceNames: [web]}]}, {level: Metadata}]",
+        "leave resourceNames out",
+    ),
+    Check(
+        "namespace-of-cluster-scoped",
+        _W,
+        'the resources have no namespace, so the rule\'s namespaces never match; theirs is ""',
+        "[{level: Request, namespaces: [default], resources: [{group: '', resources: [nodes]}]}, {level: Metadata}]",
+        'leave `namespaces` out, or write [""]',
+    ),
+    Check(
+        "secret-bodies",
+        _W,
+        "the log holds what is in Secrets, ConfigMaps or tokens",
+        "[{level: RequestResponse}]",
+        "put a rule of level Metadata for them before it",
+    ),
+    Check(
+        "tunnels-unseen",
+        _W,
+        "a shell, a tunnel or a proxy can be opened without a trace; kubectl uses POST or, over WebSockets, GET",
+        "[{level: Request, verbs: [create]}, {level: None}]",
+        "put a rule of level Metadata for pods/exec, pods/attach, pods/portforward and the proxies first, without verbs",
+    ),
+    Check(
+        "outcome-omitted",
+        _W,
+        "without ResponseComplete no event has bodies or an outcome; without ResponseStarted no failed authentication is seen",
+        "[{level: Request, omitStages: [ResponseComplete]}]",
+        "omit RequestReceived at most",
+    ),
+    Check(
+        "no-catch-all",
+        _W,
+        "a request that no rule names is not recorded",
+        "[{level: Request, resources: [{group: ''}]}]",
+        "end with `- level: Metadata`, or `- level: None` if that is meant",
+    ),
+    Check(
+        "list-bodies",
+        _W,
+        "every list is recorded with all the objects in it",
+        "[{level: Metadata, resources: [{group: '', resources: [secrets, configmaps, serviceaccounts/token]}, {group: authentication.k8s.io}]}, {level: RequestResponse}]",
+        "put `- level: Metadata` with `verbs: [list, watch]` before it",
+    ),
+    Check(
+        "noise",
+        _W,
+        "heartbeats and leader elections are recorded with bodies, several times a second",
+        "[{level: Request}]",
+        "put a rule of level None for leases of coordination.k8s.io before it",
+    ),
+    Check(
+        "url-level",
+        _W,
+        "a URL that is no resource has no bodies to record (but discovery, with RequestResponse)",
+        "[{level: Request, nonResourceURLs: [/metrics]}, {level: Metadata}]",
+        "write level: Metadata",
+    ),
+)
+NAMES = tuple(check.name for check in CHECKS)

@@ -1,0 +1,200 @@
+"""What a policy does with the requests that matter: bodies of secrets, shells unseen, noise, gaps, rules in vain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from auditctl.policy.compare import differences, request_words
+from auditctl.policy.evaluate import evaluate
+from auditctl.policy.lint_checks import Known, Problem
+from auditctl.policy.regions import FRESH, regions
+from auditctl.policy.shorthand import parse
+from auditctl.policy.types import Attributes, Decision, GroupResources, Level, Policy, PolicyRule, Stage
+
+MOST_RULES = 100
+"""More than that and the exact search for rules in vain is left out: a check may take a second at most."""
+MOST_PROVEN = 30
+"""More than that and a selector that cannot match is told without a request that proves that it matters."""
+_MOST_NAMED = 4
+_SECRETS = (
+    GroupResources("", ("secrets", "configmaps", "serviceaccounts/token")),
+    GroupResources("authentication.k8s.io", ("tokenreviews",)),
+)
+_TUNNELS = GroupResources(
+    "", ("pods/exec", "pods/attach", "pods/portforward", "pods/proxy", "services/proxy", "nodes/proxy")
+)
+_SENT = ("create secrets in default", "update configmaps app in default", "create tokenreviews.authentication.k8s.io")
+_ANSWERED = (
+    "get secrets db in default",
+    "list secrets",
+    "create serviceaccounts/token robot in default",
+    "list configmaps",
+)
+_OPENED = (
+    *(f"{verb} pods/{sub} web in default" for sub in ("exec", "attach", "portforward") for verb in ("create", "get")),
+    "create services/proxy web in default",
+    "get nodes/proxy worker",
+    "create nodes/proxy worker",
+)
+_BEATS = (
+    "update leases.coordination.k8s.io worker in kube-node-lease by system:node:worker",
+    "update leases.coordination.k8s.io kube-scheduler in kube-system by system:kube-scheduler",
+)
+_ANYTHING = (f"create things.{FRESH} in default by {FRESH}", f"delete things.{FRESH} x in default by {FRESH}")
+_WHO = ("", f" by {FRESH}")
+
+
+class _Watch(NamedTuple):
+    """Requests, which decisions on them are bad, and the rule that put first would mend it."""
+
+    check: str
+    requests: tuple[str, ...]
+    bad: Callable[[Decision], bool]
+    mending: PolicyRule
+    message: str
+    fix: str
+
+
+_WATCHES = (
+    _Watch(
+        "secret-bodies",
+        _SENT,
+        lambda decision: decision.level >= Level.REQUEST,
+        PolicyRule(Level.METADATA, resources=_SECRETS),
+        "secrets are recorded as they are sent",
+        "put a rule of level Metadata for secrets, configmaps, serviceaccounts/token and tokenreviews before it",
+    ),
+    _Watch(
+        "secret-bodies",
+        _ANSWERED,
+        lambda decision: decision.level is Level.REQUEST_RESPONSE,
+        PolicyRule(Level.METADATA, resources=_SECRETS),
+        "secrets are recorded as they are answered",
+        "put a rule of level Metadata for secrets, configmaps, serviceaccounts/token and tokenreviews before it",
+    ),
+    _Watch(
+        "tunnels-unseen",
+        _OPENED,
+        lambda decision: decision.level is Level.NONE,
+        PolicyRule(Level.METADATA, resources=(_TUNNELS,)),
+        "ways into containers and nodes leave no trace",
+        "put a rule of level Metadata for them first, without verbs",
+    ),
+    _Watch(
+        "list-bodies",
+        ("list pods", "list deployments.apps"),
+        lambda decision: decision.level is Level.REQUEST_RESPONSE,
+        PolicyRule(Level.METADATA, verbs=("list", "watch")),
+        "every list is recorded with all the objects in it",
+        "put `- level: Metadata` with `verbs: [list, watch]` before it",
+    ),
+    _Watch(
+        "noise",
+        _BEATS,
+        lambda decision: decision.level >= Level.REQUEST,
+        PolicyRule(Level.NONE, resources=(GroupResources("coordination.k8s.io", ("leases",)),)),
+        "heartbeats are recorded with bodies",
+        "put a rule of level None for leases before it",
+    ),
+)
+
+
+def decision_problems(policy: Policy, known: Known) -> Iterator[Problem]:
+    """What the decisions on well-known requests say against the policy, and its stages, levels and order."""
+    for watch in _WATCHES:
+        yield from _watched(policy, watch)
+    for text in _ANYTHING:
+        asked = parse(text)
+        if evaluate(policy, asked).rule < 0:
+            mended = policy._replace(rules=(*policy.rules, PolicyRule(Level.METADATA)))
+            message = f"no rule decides what none names ({request_words(asked)}), so it is not recorded"
+            yield Problem("no-catch-all", "rules", message, "end with `- level: Metadata`", mended, asked)
+            break
+    yield from _stages(policy)
+    yield from _url_levels(policy)
+    if len(policy.rules) <= MOST_RULES:
+        yield from _in_vain(policy, known)
+
+
+def _watched(policy: Policy, watch: _Watch) -> Iterator[Problem]:
+    """One problem for each rule that decides badly; -1, no rule at all, is said of the list."""
+    found: dict[int, list[Attributes]] = {}
+    for who in _WHO if " by " not in watch.requests[0] else ("",):
+        for text in watch.requests:
+            asked = parse(text + who)
+            decision = evaluate(policy, asked)
+            if watch.bad(decision):
+                found.setdefault(decision.rule, []).append(asked)
+    mended = policy._replace(rules=(watch.mending, *policy.rules))
+    for rule, requests in found.items():
+        path = f"rules[{rule}]" if rule >= 0 else "rules"
+        words = dict.fromkeys(
+            request_words(asked._replace(user=None)).removesuffix(" without a user") for asked in requests
+        )
+        named = ", ".join(list(words)[:_MOST_NAMED]) + (", ..." if len(words) > _MOST_NAMED else "")
+        yield Problem(watch.check, path, f"{watch.message}: {named}", watch.fix, mended, requests[0])
+
+
+def _stages(policy: Policy) -> Iterator[Problem]:
+    complete, started = Stage.RESPONSE_COMPLETE, Stage.RESPONSE_STARTED
+    places = [("omitStages", policy.omit_stages, policy._replace(omit_stages=()))]
+    for index, rule in enumerate(policy.rules):
+        mended = (*policy.rules[:index], rule._replace(omit_stages=()), *policy.rules[index + 1 :])
+        places.append((f"rules[{index}].omitStages", rule.omit_stages, policy._replace(rules=mended)))
+    for path, omitted, mended_policy in places:
+        top = path == "omitStages"
+        if complete in omitted:
+            message = "without ResponseComplete no event has a body or tells how the request ended"
+        elif top and started in omitted:
+            message = "without ResponseStarted no failed authentication (401) is recorded: that is its only event"
+        else:
+            continue
+        request = _witness(policy, mended_policy)
+        if request:
+            yield Problem("outcome-omitted", path, message, "omit RequestReceived at most", mended_policy, request)
+
+
+def _url_levels(policy: Policy) -> Iterator[Problem]:
+    for index, rule in enumerate(policy.rules):
+        if not rule.non_resource_urls or rule.level <= Level.METADATA:
+            continue
+        mended = (*policy.rules[:index], rule._replace(level=Level.METADATA), *policy.rules[index + 1 :])
+        request = _witness(policy, policy._replace(rules=mended))
+        if request:
+            message = f"level {rule.level.value} records no more of such a URL than Metadata does"
+            if rule.level is Level.REQUEST_RESPONSE:
+                message += ", but the whole answers of API discovery"
+            changed = policy._replace(rules=mended)
+            yield Problem("url-level", f"rules[{index}].level", message, "write level: Metadata", changed, request)
+
+
+def _witness(one: Policy, other: Policy) -> Attributes | None:
+    """A request that the two decide otherwise."""
+    if len(one.rules) > MOST_PROVEN:
+        return None
+    return next((each.attributes for each in differences(one, other)), None)
+
+
+def _in_vain(policy: Policy, known: Known) -> Iterator[Problem]:
+    found = regions(policy.rules, known.cluster_scoped)
+    reached = {region.first for region in found}
+    for index, rule in enumerate(policy.rules):
+        if index in reached:
+            continue
+        inside = [region for region in found if region.rules >> index & 1]
+        takers = sorted({region.first for region in inside})
+        if not takers:
+            message = "no request passes all of its tests"
+            yield Problem("unreachable", f"rules[{index}]", message, "look at each of its values, or remove it")
+            continue
+        message = f"never decides: {_takers(policy.rules, takers)} decides every request that it is for"
+        first = takers[0]
+        rules = (*policy.rules[:first], rule, *policy.rules[first:index], *policy.rules[index + 1 :])
+        fix = f"move it above rules[{first}], or remove it"
+        yield Problem("unreachable", f"rules[{index}]", message, fix, policy._replace(rules=rules), inside[0].witness)
+
+
+def _takers(rules: Sequence[PolicyRule], takers: list[int]) -> str:
+    names = [f"rules[{index}] (line {rules[index].line})" for index in takers]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
