@@ -35,10 +35,10 @@ class Compiled:
         "_no_namespaces",
         "_no_users",
         "_no_verbs",
+        "_on_resources",
         "_policy",
         "_prefixes",
         "_targets",
-        "_on_resources",
         "decisions",
     )
 

@@ -118,7 +118,16 @@ def _resources(
         for passing, verb in verbs[2 * named + (named and connects)].items():
             if bits & passing not in found:
                 found[bits & passing] = Attributes(
-                    None, True, verb, group, "v1", space, resource, subresource, name, _path(group, resource, name)
+                    None,
+                    is_resource_request=True,
+                    verb=verb,
+                    api_group=group,
+                    api_version="v1",
+                    namespace=space,
+                    resource=resource,
+                    subresource=subresource,
+                    name=name,
+                    path=_path(group, resource, name),
                 )
     return found
 

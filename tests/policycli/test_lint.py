@@ -129,7 +129,7 @@ def test_a_rule_in_vain_is_found_by_exact_subsumption(rules: str, index: int) ->
 def test_findings_have_places_and_can_be_chosen_and_allowed(policy: Call, tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
     path.write_text(
-        "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: Metadata\n- level: Request\n  verbs:\n  - GET\n"
+        "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: Metadata\n- level: Request\n  verbs:\n  - get\n"
     )
     ran = policy("validate", path)
     assert ran.code == 0
