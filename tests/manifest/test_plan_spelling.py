@@ -71,6 +71,22 @@ def test_a_value_that_cannot_be_changed_exactly_is_refused(item: str, word: str)
     )
 
 
+@pytest.mark.parametrize(
+    ("items", "value", "word"),
+    [
+        (("--audit-log-mode", "!!str s"), "batch", "cannot be changed exactly"),
+        (("--audit-log-mode", "''"), "batch", "cannot be changed exactly"),
+        (("'--audit-log-mode=x'",), "a\tb", "cannot be spelled"),
+        (("|-\n      --audit-log-mode=x",), "a\tb", "cannot be spelled"),
+        (("|-\n      --audit-log-mode=x",), "a ", "cannot be spelled"),
+    ],
+)
+def test_a_value_that_has_no_exact_spelling_in_its_place_is_refused(
+    items: tuple[str, ...], value: str, word: str
+) -> None:
+    assert word in refusal(with_flags(*items), Settings(set_flags={"audit-log-mode": value})).message
+
+
 def test_an_alias_in_the_way_is_refused_and_beside_the_way_it_is_not() -> None:
     aliased = (
         with_flags("--audit-log-maxage=1")
