@@ -25,6 +25,7 @@ class AuditctlError(Exception):
 
     exit_code: ClassVar[int] = 70
     outcome: ClassVar[str] = "Stranded"
+    usual_fix: ClassVar[str] = ""
 
     def __init__(
         self,
@@ -39,7 +40,7 @@ class AuditctlError(Exception):
         self.message = message
         self.findings = tuple(findings)
         self.check = check or type(self).__name__.removesuffix("Error").lower()
-        self.fix = fix
+        self.fix = fix or self.usual_fix
         self.place = place
 
     def __str__(self) -> str:
@@ -65,6 +66,8 @@ class RefusedError(AuditctlError):
 
 class ManifestError(RefusedError):
     """The manifest cannot be edited exactly, or cannot be read as a Pod."""
+
+    usual_fix = "write that place as kubeadm does (plain block lists, one flag an item), then run the command again"
 
 
 class PolicyError(RefusedError):
