@@ -82,7 +82,7 @@ def build(words: Sequence[str]) -> typer.Typer:
     if asked in (None, "policy"):
         from auditctl.cli import policy_commands
 
-        app.add_typer(policy_commands.app, name="policy")
+        app.add_typer(policy_commands.build(words), name="policy")
     return app
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,12 +18,6 @@ from auditctl.report import Report, finding_line
 if TYPE_CHECKING:  # validate needs no requests
     from auditctl.operations.policy_decide import Request
 
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="Audit policies: is it legal, is it meant, what will it record.",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
 Kubernetes = Annotated[
     str | None,
     typer.Option(
@@ -64,7 +58,6 @@ def _fail(context: typer.Context, command: str, error: BaseException) -> None:
     finish(context, command, operation)
 
 
-@app.command("list")
 def list_policies(context: typer.Context) -> None:
     """The shipped policies, each with what it is for."""
 
@@ -76,7 +69,6 @@ def list_policies(context: typer.Context) -> None:
     _answer(context, "policy list", operation)
 
 
-@app.command()
 def show(context: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
     """Print a shipped policy."""
 
@@ -88,7 +80,6 @@ def show(context: typer.Context, name: Annotated[str, typer.Argument(metavar="NA
     _answer(context, "policy show", operation)
 
 
-@app.command()
 def validate(
     context: typer.Context,
     files: Annotated[list[str] | None, typer.Argument(metavar="FILE...", help="Policies; - is standard input.")] = None,
@@ -117,7 +108,6 @@ def validate(
     _answer(context, "policy validate", operation)
 
 
-@app.command()
 def explain(
     context: typer.Context,
     file: File,
@@ -186,8 +176,7 @@ def _stream(context: typer.Context, file: str, requests: str, kubernetes: str | 
         _fail(context, "policy explain", error)
 
 
-@app.command("test")
-def test_policy(
+def expect_decisions(
     context: typer.Context,
     file: File,
     expect: Annotated[
@@ -208,7 +197,6 @@ def test_policy(
     _answer(context, "policy test", operation)
 
 
-@app.command()
 def diff(
     context: typer.Context,
     old: Annotated[str, typer.Argument(metavar="OLD")],
@@ -225,7 +213,6 @@ def diff(
     _answer(context, "policy diff", operation)
 
 
-@app.command()
 def convert(context: typer.Context, file: File) -> None:
     """Print a v1beta1 or v1alpha1 policy as v1; every byte but the version stays."""
     try:
@@ -242,3 +229,30 @@ def write_bytes(text: bytes) -> None:
     """To standard output as they are: no line end is added, none is changed."""
     sys.stdout.buffer.write(text)
     sys.stdout.buffer.flush()
+
+
+COMMANDS: Mapping[str, Callable[..., None]] = {
+    "list": list_policies,
+    "show": show,
+    "validate": validate,
+    "explain": explain,
+    "test": expect_decisions,
+    "diff": diff,
+    "convert": convert,
+}
+
+
+def build(words: Sequence[str]) -> typer.Typer:
+    """The group for a command line: only the asked command is built, all of them where none is (help, a typo)."""
+    app = typer.Typer(
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        help="Audit policies: is it legal, is it meant, what will it record.",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    rest = words[words.index("policy") + 1 :] if "policy" in words else ()
+    asked = next(iter(rest), None)
+    for name, command in COMMANDS.items():
+        if asked == name or asked not in COMMANDS:
+            app.command(name)(command)
+    return app

@@ -6,17 +6,22 @@ holds the two together on the recorded requests of the server and on drawn ones.
 
 from __future__ import annotations
 
+from auditctl.patterns import lazily
+
+# one simple term; beside other options, which may spoil it, and a second selector it is not plain
+_TERM = lazily(r"([A-Za-z.]+)(?:=|%3[Dd])([-a-z0-9]+(?:\.[-a-z0-9]+)*)")
+_OTHER_OPTIONS = lazily(r"labelSelector|limit|timeoutSeconds|fieldSelector.*fieldSelector")
 _VERBS = {"POST": "create", "GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 Plain = tuple[bool, str, str, str, str, str, str, str, str]
 """The fields of ``Attributes`` behind ``user``, in their order."""
 
 
-def take_apart(method: str, url: str) -> Plain | None:
+def take_apart(method: str, url: str) -> Plain | None:  # noqa: C901, PLR0912 (a straight line; calls would double its time)
     """The attributes of a plain request without its user; None for one that ``request.attributes`` has to read."""
-    if "%" in url or url[:1] != "/" or not url.isprintable():
-        return None
     path, _, query = url.partition("?")
+    if "%" in path or path[:1] != "/" or not url.isprintable():
+        return None
     parts = path.strip("/").split("/")
     count = len(parts)
     head = parts[0]
@@ -41,19 +46,35 @@ def take_apart(method: str, url: str) -> Plain | None:
     verb = _VERBS.get(method, "")
     if not name:
         if verb == "get":
-            verb = _list_or_watch(query) if query else "list"
-            if not verb:
-                return None
+            if query:
+                found = _list_or_watch(query)
+                if found is None:
+                    return None
+                verb, name = found
+            else:
+                verb = "list"
         elif verb == "delete":
             verb = "deletecollection"
     return True, verb, group, version, namespace, resource, subresource, name, path
 
 
-def _list_or_watch(query: str) -> str:
-    """The verb of a get without a name, "" where the query may name the one object or is not plain itself."""
-    if "fieldSelector" in query or "+" in query or not query.isascii():
-        return ""
+def _list_or_watch(query: str) -> tuple[str, str] | None:
+    """Verb and name of a get without a name, None where the query is not plain itself."""
+    if "+" in query or ";" in query or not query.isascii():
+        return None
+    watch: str | None = None
+    name = ""
     for pair in query.split("&"):
-        if pair[:5] == "watch" and pair[5:6] in {"", "="} and ";" not in pair:
-            return "list" if pair[6:].lower() in {"0", "false"} else "watch"
-    return "list"
+        key, _, value = pair.partition("=")
+        if "%" in key:
+            return None
+        if key == "watch":
+            if "%" in value:
+                return None
+            watch = value if watch is None else watch
+        elif key == "fieldSelector":
+            term = _TERM.fullmatch(value)
+            if term is None or name or _OTHER_OPTIONS.search(query):
+                return None
+            name = term[2] if term[1] == "metadata.name" else ""
+    return ("list" if watch is None or watch.lower() in {"0", "false"} else "watch"), name

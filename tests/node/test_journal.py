@@ -127,7 +127,16 @@ def test_a_torn_last_line_is_as_if_it_had_not_been_written() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", '{"id": "1', "[]\n", "null\n", '{"id": "x"}\n', encode_header(journal()) + '{"step": "paused", "at": "", "note": ""}\n']
+    "text",
+    [
+        "",
+        "{",
+        '{"id": "1',
+        "[]\n",
+        "null\n",
+        '{"id": "x"}\n',
+        encode_header(journal()) + '{"step": "paused", "at": "", "note": ""}\n',
+    ],
 )
 def test_what_cannot_be_read_is_none_and_never_raises(text: str) -> None:
     """Damaged, or of a newer version."""

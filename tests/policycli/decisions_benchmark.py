@@ -35,7 +35,10 @@ SHAPES = (
 )
 USERS = (
     ("user-{1}", ["system:authenticated"]),
-    ("system:serviceaccount:ns{0}:sa-{1}", ["system:serviceaccounts", "system:serviceaccounts:ns{0}", "system:authenticated"]),
+    (
+        "system:serviceaccount:ns{0}:sa-{1}",
+        ["system:serviceaccounts", "system:serviceaccounts:ns{0}", "system:authenticated"],
+    ),
     ("system:node:n{1}", ["system:nodes", "system:authenticated"]),
 )
 
@@ -75,7 +78,18 @@ def main() -> None:
     with tempfile.NamedTemporaryFile() as requests:
         Path(requests.name).write_bytes(text)
         began = time.perf_counter()
-        command = [sys.executable, "-m", "auditctl", "policy", "explain", str(file), "--requests", requests.name, "-o", "json"]
+        command = [
+            sys.executable,
+            "-m",
+            "auditctl",
+            "policy",
+            "explain",
+            str(file),
+            "--requests",
+            requests.name,
+            "-o",
+            "json",
+        ]
         subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
         command_seconds = time.perf_counter() - began
     print(
