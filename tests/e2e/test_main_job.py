@@ -151,6 +151,25 @@ def test_an_edited_policy_is_never_taken_for_the_loaded_one(node: Node) -> None:
     assert node.run("status").code == 0
 
 
+def test_a_policy_that_the_annotation_names_already_is_loaded_in_place(node: Node) -> None:
+    """The server had died meanwhile, and loaded what somebody had put there."""
+    node.enable(METADATA)
+    node.enable(EVERYTHING)
+    node.policy.write_text(METADATA)
+    old = node.run("status").report["status"]["process"]["pid"]
+    os.kill(old, signal.SIGKILL)
+
+    def serves_again() -> bool:
+        process = node.run("status").report["status"]["process"]
+        return process is not None and process["pid"] != old and node.run("verify").code == 0
+
+    assert until(serves_again, 20)
+    loaded = node.enable(EVERYTHING)
+
+    assert (loaded.code, loaded.report["manifest"]["patch"]) == (0, [])
+    assert loaded.report["receipt"]["level"] == "RequestResponse"
+
+
 def test_a_restart_in_place_without_waiting_is_done_all_the_same(node: Node) -> None:
     """Another process serves soon after."""
     node.enable(METADATA)

@@ -163,3 +163,22 @@ def test_many_rules_take_a_second_at_most(count: int) -> None:
     began = time.process_time()
     assert warnings(text, policy, built_in())
     assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        f"[{{level: None, resources: [{{resources: [{', '.join(f'r{i}/s{i}' for i in range(3000))}], resourceNames: [{', '.join(f'n{i}' for i in range(1000))}]}}]}}]",
+        f"[{{level: None, nonResourceURLs: [{', '.join(f'/a{i}*' for i in range(5000))}]}}]",
+        f"[{{level: None, resources: [{', '.join(f'{{group: g{i}}}' for i in range(3000))}]}}]",
+        f"[{{level: None, namespaces: [{', '.join(f'n{i}' for i in range(8000))}]}}, {{level: None, userGroups: [{', '.join(f'g{i}' for i in range(2000))}]}}]",
+    ],
+    ids=["resources", "urls", "groups", "namespaces"],
+)
+def test_long_lists_take_a_second_at_most(rules: str) -> None:
+    text = (HEAD + rules).encode()
+    policy = load(text).policy
+    assert policy is not None
+    began = time.process_time()
+    warnings(text, policy, built_in())
+    assert time.process_time() - began < 2
