@@ -13,7 +13,7 @@ from auditctl.policy.goyaml.faults import SyntaxFault
 from auditctl.policy.goyaml.json import read_json
 from auditctl.policy.goyaml.values import Value
 from auditctl.policy.lint_checks import CHECKS, NAMES, Known, Problem
-from auditctl.policy.lint_decisions import MOST_PROVEN, decision_problems
+from auditctl.policy.lint_decisions import MOST_PROVEN, decision_problems, is_searchable
 from auditctl.policy.lint_selectors import selector_problems
 from auditctl.policy.load import Loaded
 from auditctl.policy.shorthand import parse
@@ -53,7 +53,7 @@ def problems(raw: bytes, policy: Policy, known: Known) -> Iterator[Problem]:
 
 def _proven(policy: Policy, problem: Problem) -> Problem | None:
     """The problem with a request that its mending changes; None if it changes none."""
-    if len(policy.rules) > MOST_PROVEN or problem.mended is None or problem.mended == policy:
+    if not is_searchable(policy, MOST_PROVEN) or problem.mended is None or problem.mended == policy:
         return problem
     difference = next(differences(policy, problem.mended), None)
     return problem._replace(request=difference.attributes) if difference else None

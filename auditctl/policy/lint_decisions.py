@@ -16,6 +16,7 @@ MOST_RULES = 100
 """More than that and the exact search for rules in vain is left out: a check may take a second at most."""
 MOST_PROVEN = 30
 """More than that and a selector that cannot match is told without a request that proves that it matters."""
+_MOST_VALUES = 1000
 _MOST_NAMED = 4
 _SECRETS = (
     GroupResources("", ("secrets", "configmaps", "serviceaccounts/token")),
@@ -100,6 +101,12 @@ _WATCHES = (
 )
 
 
+def is_searchable(policy: Policy, most_rules: int) -> bool:
+    """Is the exact search over all its requests quick? URLs and groups are what it grows with, beside rules."""
+    values = sum(len(rule.non_resource_urls) + len(rule.resources) for rule in policy.rules)
+    return len(policy.rules) <= most_rules and values <= _MOST_VALUES
+
+
 def decision_problems(policy: Policy, known: Known) -> Iterator[Problem]:
     """What the decisions on well-known requests say against the policy, and its stages, levels and order."""
     for watch in _WATCHES:
@@ -113,7 +120,7 @@ def decision_problems(policy: Policy, known: Known) -> Iterator[Problem]:
             break
     yield from _stages(policy)
     yield from _url_levels(policy)
-    if len(policy.rules) <= MOST_RULES:
+    if is_searchable(policy, MOST_RULES):
         yield from _in_vain(policy, known)
 
 
@@ -171,7 +178,7 @@ def _url_levels(policy: Policy) -> Iterator[Problem]:
 
 def _witness(one: Policy, other: Policy) -> Attributes | None:
     """A request that the two decide otherwise."""
-    if len(one.rules) > MOST_PROVEN:
+    if not is_searchable(one, MOST_PROVEN):
         return None
     return next((each.attributes for each in differences(one, other)), None)
 

@@ -10,13 +10,13 @@ user in other groups, a service account outside of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import combinations, product
 from typing import NamedTuple, TypeVar
 
 from auditctl.policy.compiled import Compiled
 from auditctl.policy.shorthand import DEFAULT_USER, usual_groups
-from auditctl.policy.types import Attributes, Policy, PolicyRule, User
+from auditctl.policy.types import Attributes, GroupResources, Policy, PolicyRule, User
 
 T = TypeVar("T")
 
@@ -79,8 +79,8 @@ def _distinct(pairs: Iterable[tuple[int, T]]) -> dict[int, T]:
 
 def _users(rules: Sequence[PolicyRule]) -> Iterator[User | None]:
     """Named and usual users in every combination of groups that they can have; None is a failed authentication."""
-    names = dict.fromkeys(name for rule in rules for name in rule.users)
-    groups = dict.fromkeys(group for rule in rules for group in rule.user_groups)
+    names = _alike((rule.users for rule in rules), lambda name: str(usual_groups(name)))
+    groups = _alike((rule.user_groups for rule in rules), lambda group: group if group.startswith("system:") else "")
     yield DEFAULT_USER
     spaces = [group.removeprefix(f"{_ACCOUNTS}:") for group in groups if group.startswith(f"{_ACCOUNTS}:")]
     accounts = (f"{_ACCOUNT}{space}:{FRESH}" for space in (*spaces, FRESH))
@@ -106,9 +106,10 @@ def _resources(
     compiled: Compiled, rules: Sequence[PolicyRule], cluster_scoped: frozenset[tuple[str, str]]
 ) -> dict[int, Attributes]:
     """One request without its user for each set of rules that resources, names, namespaces and verbs leave."""
-    spaces = tuple(dict.fromkeys((*(space for rule in rules for space in rule.namespaces), "", "default")))
+    listed = _alike((rule.namespaces for rule in rules), lambda space: "" if space else "none")
+    spaces = tuple(dict.fromkeys((*listed, "", "default")))
     targets: dict[tuple[int, bool, bool], Target] = {}
-    for key, name in _targets(rules):
+    for key, name in _targets(rules, spaces, cluster_scoped):
         for space in _namespaces(key, name, spaces, cluster_scoped):
             bits = compiled.by_resource(key, name, space)
             targets.setdefault((bits, bool(name), bool(key[2])), (*key, name, space))
@@ -150,29 +151,57 @@ def _namespaces(
     return tuple(space for space in spaces if space) if name else spaces
 
 
-def _targets(rules: Sequence[PolicyRule]) -> Iterator[tuple[tuple[str, str, str], str]]:
+def _targets(
+    rules: Sequence[PolicyRule], spaces: tuple[str, ...], cluster_scoped: frozenset[tuple[str, str]]
+) -> Iterator[tuple[tuple[str, str, str], str]]:
     """(group, resource, subresource) and name: what the rules name, and beside it what none does."""
     entries = [entry for rule in rules for entry in rule.resources]
-    spaces = [space for rule in rules for space in rule.namespaces if space]
     for group in dict.fromkeys(("", *(entry.group for entry in entries if entry.group != "*"), FRESH)):
-        patterns = dict.fromkeys(
-            pattern for entry in entries if entry.group in {group, "*"} for pattern in entry.resources
-        )
-        named = [pattern.partition("/")[::2] for pattern in patterns]
-        resources = dict.fromkeys(
-            (*(one for one, _ in named if one not in {"*", ""}), *_USUAL[: 2 * (not group)], FRESH)
-        )
-        anywhere = [sub for one, sub in named if one == "*" and sub not in {"", "*"}]
-        for resource in resources:
-            own = [sub for one, sub in named if one == resource and sub not in {"", "*"}]
-            names = dict.fromkeys(
-                name for entry in entries if entry.group in {group, "*"} for name in entry.resource_names if name
-            )
-            if (group, resource) == ("", "namespaces"):
-                names.update(dict.fromkeys(spaces))
-            for sub, name in product(dict.fromkeys(("", *own, *anywhere, FRESH)), ("web", *names, "")):
+        of_group = [entry for entry in entries if entry.group in {group, "*"}]
+        names = _alike((entry.resource_names for entry in of_group), bool)
+        for resource, sub in _resource_pairs(group, of_group, cluster_scoped):
+            own = spaces if (group, resource) == ("", "namespaces") else ()
+            for name in dict.fromkeys(("web", *names, *own, "")):
                 if name or not sub:
                     yield (group, resource, sub), name
+
+
+def _resource_pairs(
+    group: str, entries: Sequence[GroupResources], cluster_scoped: frozenset[tuple[str, str]]
+) -> Iterator[tuple[str, str]]:
+    """Resource and subresource of a group, one for each set of entries that they match."""
+    listed: dict[str, list[int]] = {}
+    for index, entry in enumerate(entries):
+        for pattern in entry.resources:
+            listed.setdefault(pattern, []).append(index)
+    named = [pattern.partition("/")[::2] for pattern in listed]
+    anywhere = [sub for one, sub in named if one == "*" and sub not in {"", "*"}]
+    subs: dict[str, list[str]] = {one: [] for one in (*_USUAL[: 2 * (not group)], FRESH)}
+    for one, sub in named:
+        if one not in {"*", ""}:
+            subs.setdefault(one, []).extend([sub] if sub not in {"", "*"} else [])
+    seen = set()
+    for resource, own in subs.items():
+        for sub in dict.fromkeys(("", *own, *anywhere, FRESH)):
+            patterns = (f"{resource}/{sub}" if sub else resource, f"{resource}/*", f"*/{sub}" if sub else "*", "*")
+            matched = frozenset(index for pattern in patterns for index in listed.get(pattern, ()))
+            alone = (group, resource) == ("", "namespaces")
+            sort = (matched, bool(sub), alone, (group, resource) in cluster_scoped)
+            if sort not in seen:
+                seen.add(sort)
+                yield resource, sub
+
+
+def _alike(lists: Iterable[Sequence[str]], kind: Callable[[str], object]) -> list[str]:
+    """Of all values one for each set of lists that hold it; those of another kind are not alike."""
+    places: dict[str, list[int]] = {}
+    for index, values in enumerate(lists):
+        for value in values:
+            places.setdefault(value, []).append(index)
+    found: dict[object, str] = {}
+    for value, indexes in places.items():
+        found.setdefault((tuple(indexes), kind(value)), value)
+    return list(found.values())
 
 
 def _paths(compiled: Compiled, rules: Sequence[PolicyRule]) -> dict[int, Attributes]:
