@@ -85,7 +85,7 @@ class Report(NamedTuple):
         return json.dumps(self.to_dict(), indent=2)
 
     def to_yaml(self) -> str:
-        return "\n".join(_yaml(self.to_dict(), 0))
+        return "\n".join(yaml_lines(self.to_dict()))
 
     def to_dict(self) -> dict[str, Any]:
         """The contract's object: keys are stable, unknown values are None."""
@@ -99,7 +99,7 @@ class Report(NamedTuple):
             "summary": self.summary,
             "manifest": _manifest(self.manifest),
             "settings": _settings(self.settings),
-            "findings": [_finding(finding) for finding in self.findings],
+            "findings": [finding_row(finding) for finding in self.findings],
             "verification": {
                 "holds": self.verification.holds,
                 "checks": [
@@ -198,7 +198,8 @@ def _settings(settled: Settled | None) -> dict[str, Any]:
     return {**settled._asdict(), "flags": dict(settled.flags)}
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def finding_row(finding: Finding) -> dict[str, Any]:
+    """One finding in the contract's shape; unknown values are None."""
     return {
         "check": finding.check,
         "severity": finding.severity.value,
@@ -229,14 +230,14 @@ def _receipt(receipt: Receipt | None) -> dict[str, Any] | None:
     }
 
 
-def _yaml(value: Any, indent: int) -> Iterator[str]:
-    """Block style with JSON scalars: every JSON string is a YAML string."""
+def yaml_lines(value: Any, indent: int = 0) -> Iterator[str]:
+    """A JSON value as YAML: block style with JSON scalars, for every JSON string is a YAML string."""
     blank = "  " * indent
-    pairs = value.items() if isinstance(value, dict) else (("-", item) for item in value)
+    pairs = value.items() if isinstance(value, Mapping) else (("-", item) for item in value)
     for key, item in pairs:
-        head = f"{blank}{key}:" if isinstance(value, dict) else f"{blank}-"
-        if isinstance(item, dict | list) and item:
+        head = f"{blank}{key}:" if isinstance(value, Mapping) else f"{blank}-"
+        if isinstance(item, Mapping | list) and item:
             yield head
-            yield from _yaml(item, indent + 1)
+            yield from yaml_lines(item, indent + 1)
         else:
             yield f"{head} {json.dumps(item)}"

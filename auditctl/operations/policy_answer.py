@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from auditctl.findings import Finding
-from auditctl.report import ManifestChange, Outcome, Report
+from auditctl.report import finding_row, yaml_lines
 
 
 class Answer(NamedTuple):
@@ -28,7 +28,7 @@ class Answer(NamedTuple):
             case "json":
                 return json.dumps(self.document, indent=2)
             case "yaml":
-                return "\n".join(_yaml(self.document, 0))
+                return "\n".join(yaml_lines(self.document))
             case _:
                 told = () if quiet else self.lines
                 return "\n".join((*told, *filter(None, (self.summary,))))
@@ -36,20 +36,4 @@ class Answer(NamedTuple):
 
 def finding_rows(findings: Iterable[Finding]) -> list[Mapping[str, Any]]:
     """The findings in the contract's shape, which is the report's."""
-    rows: list[Mapping[str, Any]] = Report(
-        "policy", Outcome.UNCHANGED, "", ManifestChange(""), findings=tuple(findings)
-    ).to_dict()["findings"]
-    return rows
-
-
-def _yaml(value: Any, indent: int) -> Iterator[str]:
-    """Block style with JSON scalars: every JSON string is a YAML string."""
-    blank = "  " * indent
-    pairs = value.items() if isinstance(value, Mapping) else (("-", item) for item in value)
-    for key, item in pairs:
-        head = f"{blank}{key}:" if isinstance(value, Mapping) else f"{blank}-"
-        if isinstance(item, Mapping | list) and item:
-            yield head
-            yield from _yaml(item, indent + 1)
-        else:
-            yield f"{head} {json.dumps(item)}"
+    return [finding_row(finding) for finding in findings]

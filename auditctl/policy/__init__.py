@@ -19,6 +19,10 @@ Request to decision:
 - ``request``   HTTP method and URL to attributes (`requestinfo.go`); ``selectors`` judges their query
 - ``shorthand`` ``get pods/log web-0 in test by alice`` to attributes
 - ``evaluate``  attributes to a decision (`checker.go`)
+- ``compiled``  the same for many requests (``plain`` reads the plain URLs; what it cannot, ``request`` does)
 - ``explain``   the same told to a human
+- ``compare``   which requests two policies decide otherwise; ``regions`` has one request for each set of rules that apply
+- ``lint``      what is legal and surely not meant (``lint_selectors``, ``lint_decisions``, ``lint_checks``)
+- ``convert``   old versions to v1, every other byte kept
 - ``expectations`` requests with the decision they should get: a policy's unit tests
 """
