@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from auditctl.node import probe as probe_module
 from auditctl.node.credentials import ANONYMOUS
 from auditctl.node.probe import Callers, Probe, choose
 from auditctl.policy.load import load
@@ -112,3 +113,86 @@ def test_where_anonymous_requests_are_turned_away_the_decision_is_that_of_a_401(
     probe = chosen(policy("- level: Metadata\n"), callers=callers)
     assert [stage.value for stage in probe.stages] == ["ResponseStarted"]
     assert choose(policy("- level: Metadata\n", "omitStages: [ResponseStarted]\n"), None, callers, "n") is None
+
+
+def candidates(rules: str, callers: Callers = EVERYONE) -> list[tuple[str, str, bool]]:
+    return list(probe_module._candidates((policy(rules), None), callers, "n0nce"))
+
+
+RICH = (
+    "- level: Metadata\n  resources: [{group: '*', resources: ['*', 'pods/*', 'pods/log'], resourceNames: [x]}, {group: apps, resources: [deployments]}]\n"
+    "  namespaces: ['', prod]\n- level: Metadata\n  nonResourceURLs: ['*', '/logs/*', '/exact']\n- level: Metadata\n  verbs: [get, watch, escalate]\n"
+)
+
+
+def test_nothing_that_could_change_or_show_anything_is_ever_sent_with_credentials() -> None:
+    """Every candidate of a policy with everything in it."""
+    for method, url, with_credentials in candidates(RICH):
+        if method != "GET":
+            assert not with_credentials
+            assert url.endswith("?dryRun=All")
+        if with_credentials and url.startswith(("/api/v1/", "/apis/")):
+            assert "n0nce" in url, f"{url} may exist"
+            assert "watch" not in url
+
+
+def test_every_form_of_request_is_written_as_the_server_reads_it() -> None:
+    """Verb, group, namespace, name and subresource of a rule, one URL each."""
+    rule = "- level: Metadata\n  verbs: [{verbs}]\n  namespaces: [{namespace}]\n  resources: [{{group: '{group}', resources: ['{resource}'], resourceNames: [{names}]}}]\n"
+
+    def urls(**parts: str) -> list[str]:
+        whole = {"verbs": "get", "namespace": "prod", "group": "", "resource": "pods", "names": "", **parts}
+        plain = set(candidates("- level: Metadata\n  users: [nobody]\n", Callers(ANONYMOUS, None)))
+        return [
+            f"{method} {url}"
+            for method, url, _ in candidates(rule.format(**whole), Callers(ANONYMOUS, None))
+            if (method, url, False) not in plain
+        ]
+
+    assert urls() == ["GET /api/v1/namespaces/prod/pods/n0nce"]
+    assert urls(names="web-0") == ["GET /api/v1/namespaces/prod/pods/web-0"]
+    assert urls(namespace="''") == ["GET /api/v1/pods/n0nce"]
+    assert urls(group="apps", resource="deployments") == ["GET /apis/apps/v1/namespaces/prod/deployments/n0nce"]
+    assert urls(resource="pods/log") == ["GET /api/v1/namespaces/prod/pods/n0nce/log"]
+    assert urls(resource="*") == ["GET /api/v1/namespaces/prod/pods/n0nce"]
+    assert urls(verbs="list") == ["GET /api/v1/namespaces/prod/pods"]
+    assert urls(verbs="watch") == ["GET /api/v1/namespaces/prod/pods?watch=1&timeoutSeconds=1"]
+    assert urls(verbs="create") == ["POST /api/v1/namespaces/prod/pods?dryRun=All"]
+    assert urls(verbs="create", resource="pods/exec") == ["POST /api/v1/namespaces/prod/pods/n0nce/exec?dryRun=All"]
+    assert urls(verbs="deletecollection") == ["DELETE /api/v1/namespaces/prod/pods?dryRun=All"]
+    assert urls(verbs="update") == ["PUT /api/v1/namespaces/prod/pods/n0nce?dryRun=All"]
+    assert urls(verbs="escalate") == []
+
+
+def test_urls_of_rules_are_asked_for_as_they_stand() -> None:
+    """A prefix with our nonce behind it; the exact one as it is; everything at a path of ours."""
+    urls = [
+        url
+        for method, url, _ in candidates("- level: Metadata\n  nonResourceURLs: ['*', '/logs/*', '/exact']\n")
+        if method == "GET"
+    ]
+
+    assert {"/n0nce", "/logs/n0nce", "/exact"} <= set(urls)
+    assert not any("dryRun" in url for url in urls)
+
+
+def test_a_url_that_cannot_be_sent_is_passed_over() -> None:
+    """The server reads it; HTTP cannot carry it unescaped."""
+    rules = "- level: Metadata\n  nonResourceURLs: ['/é*']\n"
+
+    assert choose(policy(rules), None, EVERYONE, "n0nce") is None
+
+
+def test_the_first_recorded_request_is_kept_where_none_tells_the_policies_apart() -> None:
+    """Not the last, and not none: /version comes before all others."""
+    same = policy("- level: Metadata\n")
+
+    assert chosen(same, same).url == "/version"
+
+
+def test_levels_that_record_nothing_are_alike_whatever_their_stages() -> None:
+    """None with other stages is no difference that a log could show."""
+    old = policy("- level: None\n  nonResourceURLs: ['/version']\n- level: Metadata\n")
+    new = policy("- level: None\n  nonResourceURLs: ['/version']\n  omitStages: [RequestReceived]\n- level: Metadata\n")
+
+    assert chosen(new, old).distinguishes is False
