@@ -5,14 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
-
-import typer
+from typing import TYPE_CHECKING, NamedTuple
 
 from auditctl.cli.output import Lines, Terminal, coloured, show, write
 from auditctl.errors import AuditctlError, RefusedError
 from auditctl.operations.controlplane import MANIFEST, STATE, ControlPlane, Progress, Silence
 from auditctl.report import ManifestChange, Outcome, Report, from_error
+
+if TYPE_CHECKING:
+    import typer
 
 # commands that change nothing of the node: an error of the file system is not a bug of ours there
 _READERS = ("status", "history", "verify", "lab up", "lab down", "lab status", "lab demo")
@@ -41,13 +42,14 @@ class Globals(NamedTuple):
 
 def finish(context: typer.Context, command: str, operation: Callable[[ControlPlane], Report]) -> None:
     """Run one operation on the node, print its report, exit with its code. A traceback never reaches a user."""
-    code, _ = look(context, command, operation)
+    import typer  # a plain line is read without it
+
+    code, _ = look(context.obj, command, operation)
     raise typer.Exit(code)
 
 
-def look(context: typer.Context, command: str, operation: Callable[[ControlPlane], Report]) -> tuple[int, bool]:
+def look(options: Globals, command: str, operation: Callable[[ControlPlane], Report]) -> tuple[int, bool]:
     """Run one operation and print its report; its exit code, and whether anybody reads it."""
-    options: Globals = context.obj
     plane = options.plane()
     report = _report(command, plane, operation, verbose=options.verbose)
     if isinstance(plane.progress, Terminal):

@@ -7,23 +7,13 @@ from typing import Annotated
 
 import typer
 
+from auditctl.cli.asked import Enable, enabling
 from auditctl.cli.context import finish, look
-from auditctl.cli.options import (
-    Allow,
-    Drain,
-    DryRun,
-    NoRollback,
-    NoWait,
-    Strict,
-    Timeout,
-    flag_pairs,
-    how_of,
-    plain_name,
-)
+from auditctl.cli.options import Allow, Drain, DryRun, NoRollback, NoWait, Strict, Timeout
+from auditctl.cli.values import how_of
 from auditctl.errors import RefusedError
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import Report
-from auditctl.settings import Settings
 
 _WATCH_SECONDS = 2.0
 _INTERRUPTED = 130
@@ -76,38 +66,29 @@ def enable(
     no_rollback: NoRollback = False,
 ) -> None:
     """Switch auditing on, or change it; the same again does nothing."""
-    if policy == "":
-        raise typer.BadParameter("the name is empty", param_hint="--policy")
-    if no_log and log_path is not None:
-        raise typer.BadParameter("--no-log and --log-path exclude each other")
-    if no_webhook and webhook_config is not None:
-        raise typer.BadParameter("--no-webhook and --webhook-config exclude each other")
-    settings = Settings(
+    asked = Enable(
+        policy,
         policy_path,
         log_path,
-        False if no_log else (True if log_path is not None else None),
+        no_log,
         log_maxage,
         log_maxbackup,
         log_maxsize,
-        False if no_webhook else (True if webhook_config is not None else None),
-        flag_pairs(set_flags or ()),
-        frozenset(plain_name(name) for name in unset or ()),
+        webhook_config,
+        no_webhook,
+        set_flags,
+        unset,
+        readers,
+        persist,
+        dry_run,
+        no_wait,
+        timeout,
+        drain,
+        allow,
+        strict,
+        no_rollback,
     )
-    how = how_of(dry_run, no_wait, timeout, drain, allow, strict, no_rollback)
-
-    def operation(plane: ControlPlane) -> Report:
-        from auditctl.operations.enable import Request
-        from auditctl.operations.enable import enable as run
-
-        if persist:
-            raise RefusedError(
-                "--persist is not built yet in this version",
-                check="persist",
-                fix="run it without --persist, and put the settings into kubeadm-config by hand",
-            )
-        return run(plane, Request(settings, policy, webhook_config, readers), how)
-
-    finish(context, "enable", operation)
+    finish(context, "enable", enabling(asked))
 
 
 def disable(
@@ -244,7 +225,7 @@ def _once_or_watch(
         finish(context, command, operation)
     try:
         while True:
-            code, is_read = look(context, command, operation)
+            code, is_read = look(context.obj, command, operation)
             if code == _INTERRUPTED or not is_read:
                 raise typer.Exit(0)
             time.sleep(_WATCH_SECONDS)

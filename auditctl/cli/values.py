@@ -1,0 +1,64 @@
+"""Texts of options to values. No typer here: a plain line is read without it (`plain`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from auditctl import durations
+from auditctl.errors import UsageError
+from auditctl.operations.work import ALLOWED_CHECKS, How
+
+
+def duration(text: str) -> float:
+    """Seconds of a Go duration; a wrong one is a usage error."""
+    try:
+        return durations.parse(text)
+    except ValueError as error:
+        raise UsageError(f"{error} (write it as Go does: 90s, 5m, 1m30s)") from error
+
+
+def _flag_setting(text: str) -> str:
+    name, equals, _ = text.partition("=")
+    if not equals or not name.lstrip("-").startswith("audit"):
+        raise UsageError(f"{text!r} is not of the form audit-...=VALUE")
+    return text
+
+
+def _allowed(text: str) -> str:
+    if text not in ALLOWED_CHECKS:
+        raise UsageError(f"{text!r} is not one of {', '.join(ALLOWED_CHECKS)}")
+    return text
+
+
+def how_of(
+    dry_run: bool,
+    no_wait: bool,
+    timeout: str,
+    drain: str | None,
+    allow: Sequence[str] | None,
+    strict: bool,
+    no_rollback: bool,
+) -> How:
+    """The options as a value; wrong texts are usage errors."""
+    seconds = duration(timeout)
+    if seconds <= 0:
+        raise UsageError("--timeout 0 leaves the API server no time to start")
+    return How(
+        seconds,
+        None if drain is None else duration(drain),
+        not no_wait,
+        not no_rollback,
+        dry_run,
+        strict,
+        frozenset(_allowed(check) for check in allow or ()),
+    )
+
+
+def flag_pairs(texts: Iterable[str]) -> dict[str, str]:
+    """``audit-...=VALUE`` texts as a mapping."""
+    return {plain_name(name): value for name, _, value in (text.partition("=") for text in map(_flag_setting, texts))}
+
+
+def plain_name(name: str) -> str:
+    """A flag's name as the table has it: no dashes before it, none underscored."""
+    return name.lstrip("-").replace("_", "-")
