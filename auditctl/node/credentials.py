@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from auditctl.errors import RefusedError
 from auditctl.manifest.document import load
@@ -24,16 +23,19 @@ _DEFAULTS = ("/etc/kubernetes/admin.conf", "/etc/kubernetes/super-admin.conf")
 _COMMON_NAME, _ORGANIZATION = bytes.fromhex("0603550403"), bytes.fromhex("060355040a")
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(NamedTuple):
     """What a request is made with. ``user`` is None where we cannot know whom the server will see."""
 
     source: str
     user: User | None
-    certificate: bytes = field(default=b"", repr=False)
-    key: bytes = field(default=b"", repr=False)
-    token: str = field(default="", repr=False)
-    authority: bytes = field(default=b"", repr=False)
+    certificate: bytes = b""
+    key: bytes = b""
+    token: str = ""
+    authority: bytes = b""
+
+    def __repr__(self) -> str:
+        """Without anything secret."""
+        return f"Credentials({self.source!r}, {self.user!r})"
 
     @property
     def anonymous(self) -> bool:
