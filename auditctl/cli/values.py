@@ -9,24 +9,24 @@ from auditctl.errors import UsageError
 from auditctl.operations.work import ALLOWED_CHECKS, How
 
 
-def duration(text: str) -> float:
+def duration(option: str, text: str) -> float:
     """Seconds of a Go duration; a wrong one is a usage error."""
     try:
         return durations.parse(text)
     except ValueError as error:
-        raise UsageError(f"{error} (write it as Go does: 90s, 5m, 1m30s)") from error
+        raise UsageError(f"{option}: {error} (write it as Go does: 90s, 5m, 1m30s)") from error
 
 
 def _flag_setting(text: str) -> str:
     name, equals, _ = text.partition("=")
     if not equals or not name.lstrip("-").startswith("audit"):
-        raise UsageError(f"{text!r} is not of the form audit-...=VALUE")
+        raise UsageError(f"--set {text}: not of the form audit-...=VALUE")
     return text
 
 
 def _allowed(text: str) -> str:
     if text not in ALLOWED_CHECKS:
-        raise UsageError(f"{text!r} is not one of {', '.join(ALLOWED_CHECKS)}")
+        raise UsageError(f"--allow {text}: not one of {', '.join(ALLOWED_CHECKS)}")
     return text
 
 
@@ -40,12 +40,12 @@ def how_of(
     no_rollback: bool,
 ) -> How:
     """The options as a value; wrong texts are usage errors."""
-    seconds = duration(timeout)
+    seconds = duration("--timeout", timeout)
     if seconds <= 0:
         raise UsageError("--timeout 0 leaves the API server no time to start")
     return How(
         seconds,
-        None if drain is None else duration(drain),
+        None if drain is None else duration("--drain", drain),
         not no_wait,
         not no_rollback,
         dry_run,
