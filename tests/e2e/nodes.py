@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from auditctl.lab import status
 from auditctl.lab.layout import Pace
 
 QUICK = Pace(grace=0.6, listing=0.4, backoff=0.3, backoff_cap=1.0, replace=0.1, start=0.3)
@@ -52,6 +53,11 @@ class Node:
         path = self.root / "p.yaml"
         path.write_text(text)
         return self.run("enable", "--policy", path, *words)
+
+    def is_ready(self) -> bool:
+        """Does `/readyz` answer 200? (A server listens, and answers `/version`, before it is ready.)"""
+        lab = status(self.root)
+        return lab is not None and lab.serving
 
     def events(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log.read_text().splitlines()]

@@ -161,12 +161,12 @@ def test_a_policy_that_the_annotation_names_already_is_loaded_in_place(node: Nod
 
     def serves_again() -> bool:
         process = node.run("status").report["status"]["process"]
-        return process is not None and process["pid"] != old and node.run("verify").code == 0
+        return process is not None and process["pid"] != old and node.is_ready()
 
     assert until(serves_again, 20)
     loaded = node.enable(EVERYTHING)
 
-    assert (loaded.code, loaded.report["manifest"]["patch"]) == (0, [])
+    assert (loaded.code, loaded.report["manifest"]["patch"]) == (0, []), loaded.report["summary"]
     assert loaded.report["receipt"]["level"] == "RequestResponse"
 
 
@@ -407,7 +407,7 @@ def replace(node: Node, text: str) -> None:
 
     def replaced() -> bool:
         process = node.run("status").report["status"]["process"]
-        return process is not None and process["pid"] != old and node.run("verify").code == 0
+        return process is not None and process["pid"] != old and node.is_ready()
 
     assert until(replaced, 20)
 
