@@ -74,13 +74,6 @@ class PolicyError(RefusedError):
     """The policy is not one that the API server would load as it is meant."""
 
 
-class RolledBackError(AuditctlError):
-    """Tried, failed, put back, and the old configuration serves again."""
-
-    exit_code = 4
-    outcome = "RolledBack"
-
-
 class StrandedError(AuditctlError):
     """Tried, failed, and not put back or not confirmable: a human is needed."""
 

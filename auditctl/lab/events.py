@@ -7,7 +7,7 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -152,11 +152,6 @@ def stamp(moment: datetime) -> str:
 def new_id() -> str:
     """A UUIDv4, where the client sent no Audit-ID."""
     return str(uuid.uuid4())
-
-
-def without_user(request: Request) -> Request:
-    """The same request as the policy sees it when authentication failed."""
-    return replace(request, attributes=request.attributes._replace(user=None), extra={})
 
 
 def _user(user: User | None, extra: Mapping[str, list[str]]) -> Fields:
