@@ -1,0 +1,163 @@
+"""A ClusterConfiguration as text: the extra arguments and volumes of the API server, read and located, never dumped.
+
+Dialects (``cmd/kubeadm/app/apis/kubeadm``): ``extraArgs`` is a map up to v1beta3 and a list of name and value from
+v1beta4 on; ``extraVolumes`` is the same list in all of them. kubeadm decodes every value as a string.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+from auditctl.errors import ManifestError
+from auditctl.manifest import fields
+from auditctl.manifest.document import Document
+from auditctl.manifest.mounts import normalised_path
+
+KIND = "ClusterConfiguration"
+API_GROUP = "kubeadm.k8s.io/"
+MAP_DIALECTS = frozenset({"v1beta1", "v1beta2", "v1beta3"})
+LIST_DIALECTS = frozenset({"v1beta4"})
+API_SERVER = ("apiServer",)
+EXTRA_ARGS = ("apiServer", "extraArgs")
+EXTRA_VOLUMES = ("apiServer", "extraVolumes")
+AUDIT_PREFIX = "audit-"
+
+_SEPARATOR = re.compile(r"^---(?:[ \t].*)?$", re.MULTILINE)
+
+
+class Argument(NamedTuple):
+    """One extra argument: a flag's name without dashes, its value, and its place in the text (index, or key)."""
+
+    name: str
+    value: str
+    step: int | str = 0
+
+    @property
+    def is_audit(self) -> bool:
+        return self.name.startswith(AUDIT_PREFIX)
+
+
+class ExtraVolume(NamedTuple):
+    """One extra volume (kubeadm's HostPathMount): paths on the host and in the container; ``path_type`` may be empty."""
+
+    name: str
+    host_path: str
+    mount_path: str
+    read_only: bool = False
+    path_type: str = ""
+
+
+class ClusterConfiguration(NamedTuple):
+    """The document, its dialect (``v1beta4``), and what it adds to the API server, in the order of the text.
+
+    ``before`` and ``behind`` are the texts of a file around this document (an InitConfiguration, say).
+    """
+
+    document: Document
+    dialect: str
+    arguments: tuple[Argument, ...]
+    volumes: tuple[ExtraVolume, ...]
+    before: str = ""
+    behind: str = ""
+
+    @classmethod
+    def parse(cls, text: str, name: str) -> ClusterConfiguration:
+        """Read the text of a file or of the ConfigMap's key; ``name`` is what messages call it.
+
+        Raises ManifestError, with its place, for what kubeadm would not read, or reads in another way than it is meant.
+        """
+        before, own, behind = _own_document(text, name)
+        document = Document.of_text(own, name)
+        dialect = str(document.value.get("apiVersion", ""))
+        known = MAP_DIALECTS | LIST_DIALECTS
+        fields.require(
+            dialect.startswith(API_GROUP) and dialect.removeprefix(API_GROUP) in known,
+            f"the apiVersion {dialect!r} is none of kubeadm's that auditctl knows ({', '.join(sorted(known))})",
+            document,
+            ("apiVersion",),
+        )
+        dialect = dialect.removeprefix(API_GROUP)
+        arguments = _mapped(document) if dialect in MAP_DIALECTS else _listed(document)
+        return cls(document, dialect, arguments, _volumes(document), before, behind)
+
+    @property
+    def kubernetes_version(self) -> str | None:
+        """The version that kubeadm would write (``v1.36.2``), None where none is said."""
+        value = self.document.value.get("kubernetesVersion")
+        return value if isinstance(value, str) and value else None
+
+    @property
+    def audit_arguments(self) -> dict[str, str]:
+        """Every extra argument ``audit-*`` by its name."""
+        return {argument.name: argument.value for argument in self.arguments if argument.is_audit}
+
+    def whole(self, own: str) -> str:
+        """The text of the whole file with ``own`` in the place of this document."""
+        return self.before + own + self.behind
+
+
+def _own_document(text: str, name: str) -> tuple[str, str, str]:
+    """Find the ClusterConfiguration among the documents of a text: what is before it, itself, what is behind.
+
+    Raises ManifestError where there is none.
+    """
+    cuts = [0, *(found.end() for found in _SEPARATOR.finditer(text)), len(text)]
+    parts = list(zip(cuts, [*(found.start() for found in _SEPARATOR.finditer(text)), len(text)], strict=False))
+    for start, end in parts:
+        own = text[start:end]
+        if re.search(rf"^kind:[ \t]*[\"']?{KIND}[\"']?[ \t]*(?:#.*)?\r?$", own, re.MULTILINE):
+            lead = re.match(r"(?:\r?\n)?", own)
+            skipped = lead.end() if lead and start else 0
+            return text[: start + skipped], own[skipped:], text[end:]
+    document = Document.of_text(text, name)
+    raise ManifestError(f"no {KIND} is in it", place=document.place(("kind",)))
+
+
+def _mapped(document: Document) -> tuple[Argument, ...]:
+    names = fields.mapping(document, EXTRA_ARGS)
+    return tuple(Argument(name, _text(document, (*EXTRA_ARGS, name)), name) for name in names)
+
+
+def _listed(document: Document) -> tuple[Argument, ...]:
+    found: list[Argument] = []
+    for index in range(len(fields.sequence(document, EXTRA_ARGS))):
+        here = (*EXTRA_ARGS, index)
+        name = _text(document, (*here, "name"))
+        fields.require(bool(name), f"{fields.written(here)} has no name", document, here)
+        seen = name in {argument.name for argument in found}
+        fields.require(
+            not (seen and name.startswith(AUDIT_PREFIX)), f"the extra argument {name} is there twice", document, here
+        )
+        found.append(Argument(name, _text(document, (*here, "value")), index))
+    return tuple(found)
+
+
+def _volumes(document: Document) -> tuple[ExtraVolume, ...]:
+    found = []
+    for index in range(len(fields.sequence(document, EXTRA_VOLUMES))):
+        here = (*EXTRA_VOLUMES, index)
+        entry = fields.mapping(document, here)
+        texts = {key: _text(document, (*here, key)) for key in ("name", "hostPath", "mountPath", "pathType")}
+        found.append(
+            ExtraVolume(
+                texts["name"],
+                normalised_path(texts["hostPath"]),
+                normalised_path(texts["mountPath"]),
+                entry.get("readOnly") is True,
+                texts["pathType"],
+            )
+        )
+    return tuple(found)
+
+
+def _text(document: Document, path: tuple[Any, ...]) -> str:
+    """A string, as kubeadm demands; a number or a bool without quotes is refused as kubeadm refuses it."""
+    value = fields.value_at(document, path)
+    fields.require(
+        value is None or isinstance(value, str),
+        f"{fields.written(path)} is no string (kubeadm would refuse it): quote it",
+        document,
+        path,
+    )
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,175 @@
+"""The ConfigMap ``kube-system/kubeadm-config``, read and replaced through the Kubernetes client; its only owner here.
+
+The client is imported when it is used: it is slow and has native parts, and the single-file build is without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from auditctl.errors import RefusedError
+from auditctl.manifest.flags import normalised
+
+NAMESPACE, NAME, KEY = "kube-system", "kubeadm-config", "ClusterConfiguration"
+_SECONDS = (5.0, 20.0)  # to connect, to answer
+_SERVER_NAME = "kubernetes"  # in every serving certificate that kubeadm makes
+_TO_INSTALL = "pip install 'auditctl[kube]'"
+
+
+class Access(NamedTuple):
+    """How the API is reached: ``https://host:port``, PEM texts and paths, a token. Nothing of it is printed."""
+
+    server: str
+    authority: str
+    certificate_path: str = ""
+    key_path: str = ""
+    token: str = ""
+
+    def __repr__(self) -> str:
+        """Without anything secret."""
+        return f"Access({self.server!r})"
+
+
+class Stored(NamedTuple):
+    """The text under the key, and the version of the object that it was read from (opaque)."""
+
+    text: str
+    resource_version: str
+
+
+class MirrorPod(NamedTuple):
+    """A kube-apiserver as the API shows it: its node, and its audit flags by name without dashes."""
+
+    node: str
+    audit_flags: Mapping[str, str]
+
+
+class ConflictError(RefusedError):
+    """Somebody else has written the ConfigMap since it was read."""
+
+
+def require_library() -> None:
+    """Say now, before anything is edited, that the package is missing.
+
+    Raises:
+        RefusedError: it is.
+    """
+    try:
+        import kubernetes.client  # noqa: F401 (only whether it is there)
+    except ImportError as error:
+        raise RefusedError(
+            "the Python package kubernetes is not installed, and kubeadm-config is read and written through it",
+            check="kubernetes-package",
+            fix=_TO_INSTALL,
+        ) from error
+
+
+def read(access: Access) -> Stored:
+    """Read the ConfigMap.
+
+    Raises:
+        RefusedError: it cannot be had (no package, no such object, forbidden, unreachable).
+    """
+    with _api(access, "be read") as api:
+        found = api.read_namespaced_config_map(NAME, NAMESPACE, _request_timeout=_SECONDS)
+    text = (found.data or {}).get(KEY)
+    if not text:
+        raise RefusedError(
+            f"the ConfigMap {NAMESPACE}/{NAME} has no key {KEY}",
+            check="kubeadm-config",
+            fix="was this cluster made by kubeadm? then: kubeadm init phase upload-config kubeadm --config FILE",
+        )
+    return Stored(text, found.metadata.resource_version)
+
+
+def write(access: Access, stored: Stored, text: str) -> None:
+    """Replace the text, if nobody has written the object since ``stored`` was read.
+
+    Raises:
+        ConflictError: somebody has; nothing was written. RefusedError: forbidden, unreachable.
+    """
+    body = [
+        {"op": "test", "path": "/metadata/resourceVersion", "value": stored.resource_version},
+        {"op": "test", "path": f"/data/{KEY}", "value": stored.text},
+        {"op": "replace", "path": f"/data/{KEY}", "value": text},
+        {"op": "replace", "path": "/metadata/resourceVersion", "value": stored.resource_version},
+    ]
+    with _api(access, "be written") as api:
+        api.patch_namespaced_config_map(NAME, NAMESPACE, body, _request_timeout=_SECONDS)
+
+
+def apiservers(access: Access) -> tuple[MirrorPod, ...]:
+    """Every kube-apiserver of the cluster, by its mirror Pod.
+
+    Raises:
+        RefusedError: they cannot be listed.
+    """
+    with _api(access, "be compared with the other control planes") as api:
+        found = api.list_namespaced_pod(NAMESPACE, label_selector="component=kube-apiserver", _request_timeout=_SECONDS)
+    return tuple(_mirror(pod) for pod in found.items)
+
+
+def _mirror(pod: Any) -> MirrorPod:
+    words = [word for one in pod.spec.containers for word in (*(one.command or ()), *(one.args or ()))]
+    pairs = (word.lstrip("-").partition("=") for word in words if word.startswith("-"))
+    flags = {normalised(name): value for name, _, value in pairs}
+    audit = {name: value for name, value in flags.items() if name.startswith("audit-")}
+    return MirrorPod(pod.spec.node_name or pod.metadata.name, audit)
+
+
+@contextmanager
+def _api(access: Access, what: str) -> Iterator[Any]:
+    """The client for one call; its exceptions stop here, as one sentence each."""
+    require_library()
+    import urllib3
+    from kubernetes import client
+
+    configuration = client.Configuration(host=access.server)
+    configuration.ca_cert_data = access.authority
+    configuration.cert_file = access.certificate_path or None
+    configuration.key_file = access.key_path or None
+    configuration.tls_server_name = _SERVER_NAME
+    configuration.retries = False
+    configuration.proxy = None  # this node's own address: a proxy of the shell has no business here
+    if access.token:
+        configuration.api_key["authorization"] = f"Bearer {access.token}"
+    try:
+        with client.ApiClient(configuration) as connection:
+            yield client.CoreV1Api(connection)
+    except client.ApiException as error:
+        raise _refusal(access, what, int(error.status or 0), str(error.reason or "")) from error
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise RefusedError(
+            f"{NAMESPACE}/{NAME} cannot {what}: no answer from {access.server} ({type(error).__name__})",
+            check="kubeadm-config",
+            fix="auditctl status",
+        ) from error
+
+
+def _refusal(access: Access, what: str, status: int, reason: str) -> RefusedError:
+    where = f"the ConfigMap {NAMESPACE}/{NAME} cannot {what}"
+    match status:
+        case 404:
+            return RefusedError(
+                f"{where}: there is none; this cluster was not made by kubeadm, or its record was removed",
+                check="kubeadm-config",
+                fix="kubeadm init phase upload-config kubeadm --config FILE",
+            )
+        case 401 | 403:
+            return RefusedError(
+                f"{where}: {access.server} says {status} {reason}",
+                check="kubeadm-config",
+                fix="name credentials that may, with --kubeconfig",
+            )
+        case 409 | 422:  # 422: a test of the patch failed
+            return ConflictError(
+                f"{where}: somebody else has written it in the meantime",
+                check="kubeadm-config-conflict",
+                fix="run the command again",
+            )
+        case _:
+            return RefusedError(
+                f"{where}: {access.server} says {status} {reason}", check="kubeadm-config", fix="auditctl status"
+            )
