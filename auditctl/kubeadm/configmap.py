@@ -40,9 +40,10 @@ class Stored(NamedTuple):
 
 
 class MirrorPod(NamedTuple):
-    """A kube-apiserver as the API shows it: its node, and its audit flags by name without dashes."""
+    """A kube-apiserver as the API shows it: its node, its advertised address, its audit flags without dashes."""
 
     node: str
+    address: str
     audit_flags: Mapping[str, str]
 
 
@@ -116,7 +117,7 @@ def _mirror(pod: Any) -> MirrorPod:
     pairs = (word.lstrip("-").partition("=") for word in words if word.startswith("-"))
     flags = {normalised(name): value for name, _, value in pairs}
     audit = {name: value for name, value in flags.items() if name.startswith("audit-")}
-    return MirrorPod(pod.spec.node_name or pod.metadata.name, audit)
+    return MirrorPod(pod.spec.node_name or pod.metadata.name, flags.get("advertise-address", ""), audit)
 
 
 @contextmanager

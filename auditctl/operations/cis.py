@@ -1,0 +1,195 @@
+"""``cis``: the audit controls of the CIS Kubernetes Benchmark, each with its evidence. The controls are data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from auditctl import facts
+from auditctl.errors import RefusedError
+from auditctl.findings import Check, Status, Verification
+from auditctl.manifest.pod import Manifest
+from auditctl.node import files, preflight
+from auditctl.node.process import Process, listener
+from auditctl.operations import lastgood, policies
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.policy.evaluate import evaluate
+from auditctl.policy.load import load
+from auditctl.policy.shorthand import parse
+from auditctl.policy.types import Level, Policy, Stage
+from auditctl.report import ManifestChange, Outcome, Report
+from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
+
+
+class Control(NamedTuple):
+    """One control: what was seen (``evidence``, one row a fact), and what another tool would say."""
+
+    id: str
+    title: str
+    status: Status
+    detail: str
+    evidence: tuple[Mapping[str, Any], ...] = ()
+    scanners: str = ""
+
+
+class _Node(NamedTuple):
+    """What the controls are asked of."""
+
+    plane: ControlPlane
+    manifest: Manifest
+    process: Process | None
+    version: tuple[int, int]
+    table: Mapping[str, Any]
+
+
+def cis(plane: ControlPlane) -> Report:
+    """Answer 1.2.16 to 1.2.19, 3.2.1 and 3.2.2 with evidence; a control that is not met makes the answer no.
+
+    Raises:
+        RefusedError: the manifest cannot be read.
+    """
+    snapshot, manifest = plane.read_manifest()
+    table = json.loads(facts.template("cis.json").read_text(encoding="utf-8"))
+    process = listener(manifest.secure_port) if plane.root.is_host else None
+    node = _Node(plane, manifest, process, policies.version_of(plane, manifest, live=False), table)
+    controls = tuple(_controls(node))
+    failed = [control.id for control in controls if control.status is Status.FAILED]
+    summary = f"not met: {', '.join(failed)}" if failed else "every audit control is met"
+    return Report(
+        "cis",
+        Outcome.NEGATIVE if failed else Outcome.UNCHANGED,
+        summary,
+        ManifestChange(str(plane.manifest_path), snapshot.sha256, snapshot.sha256),
+        verification=Verification(tuple(Check(one.id, one.status, f"{one.title}: {one.detail}") for one in controls)),
+        next_steps=("auditctl enable --policy cis",) if failed else (),
+        details={"controls": [_row(control) for control in controls]},
+        lines=tuple(line for control in controls for line in _lines(control)),
+    )
+
+
+def _controls(node: _Node) -> Iterator[Control]:
+    for row in node.table["flags"]:
+        yield _flag(node, row)
+    policy, control = _policy(node)
+    yield control
+    yield _concerns(node, policy)
+
+
+def _flag(node: _Node, row: Mapping[str, Any]) -> Control:
+    name, least = row["flag"], row["atLeast"]
+    flag = next((one for one in reversed(node.manifest.flag_list) if one.name == name), None)
+    place = node.manifest.document.place(flag.item.path) if flag else None
+    known = facts.audit_flags()[name]
+    value = flag.value if flag else known.default((*node.version, 0))
+    evidence: dict[str, Any] = {
+        "flag": f"--{name}",
+        "value": value or None,
+        "set": flag is not None,
+        "file": place.file if place else None,
+        "line": place.line if place else None,
+        "runs": None if node.process is None else node.process.runs(node.manifest.command),
+    }
+    where = f"{place.file}:{place.line}" if place else f"not set (default {value or 'none'})"
+    if name == LOG_FLAG:
+        status, detail = _path(node, value, where)
+    elif flag is None:
+        met = value.isdecimal() and int(value) >= least
+        status = Status.FAILED
+        detail = f"{where}{', which would do, but the control asks for the flag itself' if met else ''}"
+    else:
+        met = value.isdecimal() and int(value) >= least
+        status = Status.PASSED if met else Status.FAILED
+        detail = f"{value} ({where})" + ("" if met else f", less than {least}")
+    return Control(row["id"], row["title"], status, detail, (evidence,), node.table["scanners"][row["id"]])
+
+
+def _path(node: _Node, value: str, where: str) -> tuple[Status, str]:
+    if not value:
+        other = ", events go to a webhook only" if node.manifest.flag(WEBHOOK_FLAG) else ""
+        return Status.FAILED, f"not set{other}"
+    if value == STANDARD_OUTPUT:
+        return Status.PASSED, f"standard output ({where})"
+    return Status.PASSED, f"{value} ({where})"
+
+
+def _policy(node: _Node) -> tuple[Policy | None, Control]:
+    """3.2.1: a policy is set, there, legal, and records something."""
+    title = "a minimal audit policy is created"
+    scanners = node.table["scanners"]["3.2.1"]
+    host = preflight.host_of(node.plane.root, node.manifest, POLICY_FLAG)
+    if host is None:
+        return None, Control("3.2.1", title, Status.FAILED, f"no --{POLICY_FLAG} is set", (), scanners)
+    raw = lastgood.loaded(node.plane, node.manifest, node.process)
+    source = "loaded by the running API server" if raw is not None else "on disk"
+    try:
+        raw = files.read_following(host, "policy") if raw is None else raw
+    except RefusedError as error:
+        return None, Control("3.2.1", title, Status.FAILED, error.message, (), scanners)
+    loaded = load(raw, node.version)
+    evidence = {"file": str(host), "sha256": files.sha256(raw), "source": source}
+    if loaded.policy is None:
+        detail = f"{host}: kube-apiserver {node.version[0]}.{node.version[1]} refuses it: {loaded.error}"
+        return None, Control("3.2.1", title, Status.FAILED, detail, (evidence,), scanners)
+    recording = [rule for rule in loaded.policy.rules if rule.level is not Level.NONE]
+    status = Status.PASSED if recording else Status.FAILED
+    detail = f"{host} ({source}): {len(loaded.policy.rules)} rules, {len(recording)} of them record"
+    return loaded.policy, Control("3.2.1", title, status, detail, (evidence,), scanners)
+
+
+def _concerns(node: _Node, policy: Policy | None) -> Control:
+    """3.2.2: every key concern, request by request, with the rule that records it."""
+    title = "the audit policy covers key security concerns"
+    scanners = node.table["scanners"]["3.2.2"]
+    if policy is None:
+        return Control("3.2.2", title, Status.FAILED, "there is no policy to ask", (), scanners)
+    rows = [
+        _decided(policy, row["concern"], request, Level(row["atLeast"]), Level(row["atMost"]))
+        for row in node.table["concerns"]
+        for request in row["requests"]
+    ]
+    failed = [row for row in rows if not row["met"]]
+    first = f"; first: {failed[0]['request']}: {failed[0]['why']}" if failed else ""
+    detail = f"{len(rows) - len(failed)} of {len(rows)} requests are recorded as they should be{first}"
+    return Control("3.2.2", title, Status.FAILED if failed else Status.PASSED, detail, tuple(rows), scanners)
+
+
+def _decided(policy: Policy, concern: str, request: str, least: Level, most: Level) -> dict[str, Any]:
+    decision = evaluate(policy, parse(request))
+    silent = set(decision.omit_stages) >= {Stage.RESPONSE_STARTED, Stage.RESPONSE_COMPLETE}
+    why = ""
+    if decision.level < least:
+        why = f"{decision.level.value}: not recorded"
+    elif silent:
+        why = "its outcome is not recorded (ResponseStarted and ResponseComplete are omitted)"
+    elif decision.level > most:
+        why = f"{decision.level.value}: the contents are written to the log"
+    line = policy.rules[decision.rule].line if decision.rule >= 0 else None
+    return {
+        "concern": concern,
+        "request": request,
+        "level": decision.level.value,
+        "rule": decision.rule,
+        "line": line,
+        "met": not why,
+        "why": why or None,
+    }
+
+
+def _row(control: Control) -> dict[str, Any]:
+    return {
+        "id": control.id,
+        "title": control.title,
+        "status": control.status.value,
+        "detail": control.detail,
+        "evidence": list(control.evidence),
+        "otherScanners": control.scanners,
+    }
+
+
+def _lines(control: Control) -> Iterator[str]:
+    """What a person wants to see beyond the verdict: the requests of 3.2.2 that are not recorded as they should be."""
+    for row in control.evidence:
+        if row.get("why"):
+            by = f"rule {row['rule']}, line {row['line']}" if row["rule"] >= 0 else "no rule"
+            yield f"    {control.id} {row['concern']}: {row['request']}: {row['why']} ({by})"
