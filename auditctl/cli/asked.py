@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from auditctl.cli.values import flag_pairs, how_of, plain_name
-from auditctl.errors import RefusedError, UsageError
+from auditctl.cli.values import flag_pairs, how_of, persisting, plain_name
+from auditctl.errors import UsageError
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import Report
 from auditctl.settings import Settings
@@ -62,16 +62,11 @@ def enabling(asked: Enable) -> Callable[[ControlPlane], Report]:
         frozenset(plain_name(name) for name in asked.unset or ()),
     )
     how = how_of(asked.dry_run, asked.no_wait, asked.timeout, asked.drain, asked.allow, asked.strict, asked.no_rollback)
+    how = persisting(how, asked.persist)
 
     def operation(plane: ControlPlane) -> Report:
         from auditctl.operations.enable import Request, enable
 
-        if asked.persist:
-            raise RefusedError(
-                "--persist is not built yet in this version",
-                check="persist",
-                fix="run it without --persist, and put the settings into kubeadm-config by hand",
-            )
         return enable(plane, Request(settings, asked.policy, asked.webhook_config, asked.readers), how)
 
     return operation

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import typer
 
 # commands that change nothing of the node: an error of the file system is not a bug of ours there
-_READERS = ("status", "history", "verify", "lab up", "lab down", "lab status", "lab demo")
+_READERS = ("status", "history", "verify", "lab up", "lab down", "lab status", "lab demo", "lab receiver", "cis")
 
 
 class Globals(NamedTuple):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from auditctl.cli.context import finish
+from auditctl.cli.values import duration
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import ManifestChange, Outcome, Report
 
@@ -102,6 +103,33 @@ def demo(context: typer.Context) -> None:
         return run(plane, plane.progress.step)
 
     finish(context, "lab demo", operation)
+
+
+@app.command()
+def receiver(
+    context: typer.Context,
+    directory: Annotated[
+        Path | None,
+        typer.Argument(metavar="[DIR]", help="Where webhook.yaml and events.jsonl go; default: a temporary folder."),
+    ] = None,
+    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="Of 127.0.0.1; 0 is a free one.")] = 0,
+    delay: Annotated[str, typer.Option(metavar="DURATION", help="Answer each batch that much later.")] = "0s",
+    fail: Annotated[int, typer.Option(metavar="N", min=-1, help="Answer the first N batches 500; -1: all.")] = 0,
+) -> None:
+    """A webhook receiver for practice, until Ctrl-C: stores events as JSON lines, writes the kubeconfig that leads to it."""
+
+    def operation(plane: ControlPlane) -> Report:
+        from auditctl.lab.receiver import Behaviour
+        from auditctl.lab.reception import receive
+
+        folder = directory or Path(tempfile.gettempdir()) / f"auditctl-receiver-{os.getuid()}"
+        behaviour = Behaviour(duration("--delay", delay), fail)
+        counts = receive(folder, port, behaviour, plane.progress.step)
+        text = f"{counts.events} events in {counts.batches} batches are in {folder / 'events.jsonl'}"
+        numbers = {"events": counts.events, "batches": counts.batches, "refused": counts.refused}
+        return _report("lab receiver", folder, Outcome.UNCHANGED, text, (), {"receiver": numbers})
+
+    finish(context, "lab receiver", operation)
 
 
 def _folder(plane: ControlPlane, directory: Path | None) -> Path:

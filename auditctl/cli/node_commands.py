@@ -10,8 +10,7 @@ import typer
 from auditctl.cli.asked import Enable, enabling
 from auditctl.cli.context import finish, look
 from auditctl.cli.options import Allow, Drain, DryRun, NoRollback, NoWait, Strict, Timeout
-from auditctl.cli.values import how_of
-from auditctl.errors import RefusedError
+from auditctl.cli.values import how_of, persisting
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import Report
 
@@ -55,7 +54,7 @@ def enable(
         str | None, typer.Option(metavar="GROUP", help="Let GROUP read a log directory of ours (default ACL).")
     ] = None,
     persist: Annotated[
-        bool, typer.Option("--persist", help="Also write kubeadm-config (not built yet: refused).")
+        bool, typer.Option("--persist", help="Also write kubeadm-config, once the node has proved healthy.")
     ] = False,
     dry_run: DryRun = False,
     no_wait: NoWait = False,
@@ -99,7 +98,7 @@ def disable(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Yes, the logs too.")] = False,
     persist: Annotated[
-        bool, typer.Option("--persist", help="Also write kubeadm-config (not built yet: refused).")
+        bool, typer.Option("--persist", help="Also write kubeadm-config, once the node has proved healthy.")
     ] = False,
     dry_run: DryRun = False,
     no_wait: NoWait = False,
@@ -110,18 +109,12 @@ def disable(
     no_rollback: NoRollback = False,
 ) -> None:
     """Take auditing out: every flag, and each volume or mount that serves nothing else."""
-    how = how_of(dry_run, no_wait, timeout, drain, allow, strict, no_rollback)
+    how = persisting(how_of(dry_run, no_wait, timeout, drain, allow, strict, no_rollback), persist)
 
     def operation(plane: ControlPlane) -> Report:
         from auditctl.operations.disable import Purge
         from auditctl.operations.disable import disable as run
 
-        if persist:
-            raise RefusedError(
-                "--persist is not built yet in this version",
-                check="persist",
-                fix="run it without --persist, and take the settings out of kubeadm-config by hand",
-            )
         return run(plane, Purge(purge, purge_logs, yes), how)
 
     finish(context, "disable", operation)

@@ -213,6 +213,37 @@ def diff(
     _answer(context, "policy diff", operation)
 
 
+def matrix(
+    context: typer.Context,
+    file: File,
+    html: Annotated[
+        str | None,
+        typer.Option("--html", metavar="OUT", help="Write one self-contained page there; - is standard output."),
+    ] = None,
+    user: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WHO",
+            help="admin, node, service-account, anonymous (these four by default), nobody (a 401), or USER [of GROUP...]; repeatable.",
+        ),
+    ] = None,
+    kubernetes: Kubernetes = None,
+) -> None:
+    """The policy as a picture: what is recorded of each verb on each resource, by whom, and which rule says so."""
+
+    def operation(plane: ControlPlane) -> Answer:
+        from auditctl.operations import policy_matrix
+
+        drawn = policy_matrix.draw(plane, file, tuple(user or ()), kubernetes)
+        if html is not None or context.obj.output != "text" or context.obj.quiet:
+            return policy_matrix.answer(drawn, html)
+        from auditctl.cli.policy_matrix import lines
+
+        return policy_matrix.answer(drawn, None, lines(drawn))
+
+    _answer(context, "policy matrix", operation)
+
+
 def convert(context: typer.Context, file: File) -> None:
     """Print a v1beta1 or v1alpha1 policy as v1; every byte but the version stays."""
     try:
@@ -238,6 +269,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "explain": explain,
     "test": expect_decisions,
     "diff": diff,
+    "matrix": matrix,
     "convert": convert,
 }
 

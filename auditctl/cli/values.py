@@ -54,6 +54,15 @@ def how_of(
     )
 
 
+def persisting(how: How, asked: bool) -> How:
+    """With ``--persist``: only a node that has proved healthy may write the record that other nodes start from."""
+    if asked and not how.wait:
+        raise UsageError(
+            "--persist and --no-wait exclude each other: the record is written once the node has proved healthy"
+        )
+    return how._replace(persist=asked)
+
+
 def flag_pairs(texts: Iterable[str]) -> dict[str, str]:
     """``audit-...=VALUE`` texts as a mapping."""
     return {plain_name(name): value for name, _, value in (text.partition("=") for text in map(_flag_setting, texts))}

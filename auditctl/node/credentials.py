@@ -44,7 +44,7 @@ class Credentials(NamedTuple):
     def load_into(self, context: ssl.SSLContext) -> None:
         """Give the TLS context the client certificate, through memory alone (a memfd)."""
         if self.certificate:
-            with _in_memory(self.certificate) as certificate, _in_memory(self.key) as key:
+            with in_memory(self.certificate) as certificate, in_memory(self.key) as key:
                 context.load_cert_chain(certificate, key)
 
 
@@ -147,7 +147,8 @@ def _attributes(der: bytes, kind: bytes) -> Iterator[tuple[int, str]]:
 
 
 @contextmanager
-def _in_memory(content: bytes) -> Iterator[str]:
+def in_memory(content: bytes) -> Iterator[str]:
+    """A path under which ``content`` can be read while the context lasts; nothing is written to a disk."""
     descriptor = os.memfd_create("auditctl", os.MFD_CLOEXEC)
     try:
         os.write(descriptor, content)

@@ -20,6 +20,7 @@ from auditctl.node.process import Process, listener
 from auditctl.operations import checks
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.outcome import changed_flags, dry_run_report, performed_report, unchanged_report
+from auditctl.operations.persistence import recording
 from auditctl.operations.policies import weigh
 from auditctl.operations.work import How, Proof, Restart, Work, nothing_more
 from auditctl.report import Outcome, Report
@@ -49,18 +50,20 @@ def disable(plane: ControlPlane, purge: Purge, how: How) -> Report:
         work, logs = _decide(plane, purge, how)
         nothing = not work.plan.changes and not work.edits and not logs
         report = dry_run_report(plane, work, (), nothing=nothing)
-        return report._replace(lines=(*report.lines, *(f"would remove {path}" for path in logs)))
+        report = report._replace(lines=(*report.lines, *(f"would remove {path}" for path in logs)))
+        return recording(plane, work.after, how)(report)
     from auditctl.operations.session import session
 
     with session(plane, "disable") as opened:
         work, logs = _decide(plane, purge, how)
+        record = recording(plane, work.after, how)
         if not work.plan.changes and not work.edits and not logs:
-            return unchanged_report(plane, work, opened.recovered, How(wait=False))
+            return record(unchanged_report(plane, work, opened.recovered, How(wait=False)))
         from auditctl.operations.perform import perform
 
         performed = perform(opened, work, how)
         removed = _clear_away(plane, logs, purge) if performed.outcome is Outcome.CHANGED else ()
-        return performed_report(plane, work, (*opened.recovered, *removed), performed)
+        return record(performed_report(plane, work, (*opened.recovered, *removed), performed))
 
 
 def _decide(plane: ControlPlane, purge: Purge, how: How) -> tuple[Work, tuple[Path, ...]]:

@@ -18,6 +18,7 @@ from auditctl.node.process import Process, listener
 from auditctl.operations import checks, policies, proof, readers
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.outcome import changed_flags, dry_run_report, performed_report, unchanged_report
+from auditctl.operations.persistence import recording
 from auditctl.operations.policies import Chosen, weigh
 from auditctl.operations.work import How, Restart, Work
 from auditctl.policy.types import Policy
@@ -52,20 +53,22 @@ def enable(plane: ControlPlane, request: Request, how: How) -> Report:
     if how.dry_run:
         checks.check_places(plane)
         decided = decide(plane, request, how)
-        return dry_run_report(plane, decided.work, decided.findings, nothing=decided.nothing)
+        record = recording(plane, decided.work.after, how)
+        return record(dry_run_report(plane, decided.work, decided.findings, nothing=decided.nothing))
     from auditctl.operations.session import session
 
     with session(plane, "enable") as opened:
         decided = decide(plane, request, how)
         decided = decided._replace(findings=(*opened.recovered, *decided.findings))
+        record = recording(plane, decided.work.after, how)
         if decided.nothing:
             granted = readers.grant(request.readers, decided.proof.log)
-            return unchanged_report(plane, decided.work, (*decided.findings, *granted), how)
+            return record(unchanged_report(plane, decided.work, (*decided.findings, *granted), how))
         from auditctl.operations.perform import perform
 
         performed = perform(opened, decided.work, how)
         granted = readers.grant(request.readers, decided.proof.log) if performed.outcome is Outcome.CHANGED else ()
-        return performed_report(plane, decided.work, (*decided.findings, *granted), performed)
+        return record(performed_report(plane, decided.work, (*decided.findings, *granted), performed))
 
 
 def decide(plane: ControlPlane, request: Request, how: How) -> Decided:
@@ -139,13 +142,13 @@ def _edits(
     """The files to install, where what is there differs."""
     host = preflight.host_of(plane.root, after, POLICY_FLAG)
     if host is not None and (installed is None or installed.content != chosen.raw):
-        yield FileEdit(Role.POLICY, host, installed, chosen.raw)
+        yield FileEdit(Role.POLICY, host, installed, chosen.raw, source=chosen.source)
     if request.webhook_config is not None:
         content = files.read_following(request.webhook_config, "webhook configuration")
         there = _installed(plane, after, WEBHOOK_FLAG, "webhook")
         host = preflight.host_of(plane.root, after, WEBHOOK_FLAG)
         if host is not None and (there is None or there.content != content):
-            yield FileEdit(Role.WEBHOOK, host, there, content)
+            yield FileEdit(Role.WEBHOOK, host, there, content, source=str(request.webhook_config))
 
 
 def _restart(

@@ -42,6 +42,7 @@ class How(NamedTuple):
     dry_run: bool = False
     strict: bool = False
     allow: frozenset[str] = frozenset()
+    persist: bool = False
 
 
 class Restart(Enum):

@@ -18,6 +18,7 @@ pytest.importorskip("kubernetes", reason="the kubernetes package is not installe
 MANIFEST = Path("/etc/kubernetes/manifests/kube-apiserver.yaml")
 SETTINGS = Path("/var/lib/realnode/kubeadm.yaml")
 CLIENT = Path("/etc/kubernetes/super-admin.conf")
+AS_ADMIN = ("--kubeconfig", CLIENT)  # the node script makes no binding for the group of admin.conf
 IN_V1BETA3 = """\
 # kept by hand
 apiServer:
@@ -71,21 +72,21 @@ def test_the_record_is_written_so_that_kubeadm_renders_this_very_manifest(
     first = configmap.read(access).text
     plain = MANIFEST.read_bytes()
     assert rendered(binaries, first, tmp_path / "plain") == plain
-    assert run("kubeadm", "check")[0] == 0
+    assert run("kubeadm", "check", *AS_ADMIN)[0] == 0
 
     code, report = run("enable")
     assert code == 0
-    code, report = run("kubeadm", "check")
+    code, report = run("kubeadm", "check", *AS_ADMIN)
     assert code == 1
     assert {row["fate"] for row in report["kubeadmConfig"]["differences"]} == {"lost"}
 
-    assert run("kubeadm", "persist", "--dry-run")[0] == 0
+    assert run("kubeadm", "persist", "--dry-run", *AS_ADMIN)[0] == 0
     assert configmap.read(access).text == first
-    code, report = run("enable", "--log-maxage", "7", "--persist")
+    code, report = run("enable", "--log-maxage", "7", "--persist", *AS_ADMIN)
     assert (code, report["kubeadmConfig"]["written"]) == (0, True)
     assert rendered(binaries, configmap.read(access).text, tmp_path / "on") == MANIFEST.read_bytes()
-    assert run("kubeadm", "check")[0] == 0
-    code, report = run("enable", "--log-maxage", "7", "--persist")
+    assert run("kubeadm", "check", *AS_ADMIN)[0] == 0
+    code, report = run("enable", "--log-maxage", "7", "--persist", *AS_ADMIN)
     assert (code, report["outcome"]) == (0, "Unchanged")
 
     stored = configmap.read(access)
@@ -99,14 +100,14 @@ def test_the_record_is_written_so_that_kubeadm_renders_this_very_manifest(
         configmap.write(access, stored, "lost")
     assert configmap.read(access).text == older
 
-    code, report = run("enable", "--log-maxage", "9", "--persist")
+    code, report = run("enable", "--log-maxage", "9", "--persist", *AS_ADMIN)
     assert (code, report["kubeadmConfig"]["written"]) == (0, True)
-    assert run("kubeadm", "check")[0] == 0
+    assert run("kubeadm", "check", *AS_ADMIN)[0] == 0
     text = configmap.read(access).text
     assert text.startswith("# kept by hand\napiServer:\n  extraArgs:\n")
     assert b"--audit-log-maxage=9" in rendered(binaries, text, tmp_path / "older")
 
-    code, report = run("disable", "--purge", "--persist")
+    code, report = run("disable", "--purge", "--persist", *AS_ADMIN)
     assert (code, report["kubeadmConfig"]["written"]) == (0, True)
     assert configmap.read(access).text == older
     assert MANIFEST.read_bytes() == plain

@@ -1,0 +1,209 @@
+"""The picture of a policy on a terminal: colours where they are wanted, letters everywhere, lists where it is narrow."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from io import StringIO
+from typing import NamedTuple
+
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table as Grid
+from rich.text import Text
+
+from auditctl.cli.output import coloured
+from auditctl.operations.policy_matrix import Drawn
+from auditctl.patterns import lazily
+from auditctl.policy.matrix import Cell, Cells, Concern, Person, Table
+from auditctl.policy.matrix_rows import METHODS, VERBS, Row, Scope
+from auditctl.policy.matrix_words import LETTERS, MEANINGS, letters, listed, place, where
+from auditctl.policy.types import Level
+
+_STYLES = {Level.NONE: "dim", Level.METADATA: "cyan", Level.REQUEST: "yellow", Level.REQUEST_RESPONSE: "bold magenta"}
+_SHORT = {"deletecollection": "delcol"}
+_SHORTEST = {verb: verb[:3] for verb in (*VERBS, *METHODS)} | {"deletecollection": "dcol"}
+_ALARM = "bold red"
+_LABEL_WIDTH = 22
+_WIDTH_IN_A_PIPE = 110
+_NARROWEST = 30
+# what a policy's text could do to a terminal: control characters, and those that turn the writing around
+_UNSEEN = lazily("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+class Strip(NamedTuple):
+    """Rows that are drawn as one, because all of their signs are alike."""
+
+    group: str
+    labels: tuple[str, ...]
+    signs: tuple[Text | None, ...]
+
+    @property
+    def label(self) -> str:
+        """The names, and the group before them where they have one."""
+        names = ", ".join(self.labels)
+        return _visible(f"{self.group}: {names}" if self.group else names)
+
+
+def lines(drawn: Drawn) -> tuple[str, ...]:
+    """The picture as lines for standard output, as wide as it is."""
+    colour = coloured(sys.stdout)
+    out = StringIO()
+    console = Console(
+        file=out,
+        width=_width(),
+        force_terminal=colour,
+        no_color=not colour,
+        color_system="auto" if colour else None,
+        highlight=False,
+        emoji=False,
+        markup=False,
+    )
+    for part in _parts(drawn, console.width):
+        console.print(part)
+    return tuple(line.rstrip() for line in out.getvalue().rstrip("\n").split("\n"))
+
+
+def _width() -> int:
+    asked = os.environ.get("COLUMNS", "")
+    if not sys.stdout.isatty() and not asked.isdecimal():
+        return _WIDTH_IN_A_PIPE
+    return max(_NARROWEST, shutil.get_terminal_size().columns)
+
+
+def _parts(drawn: Drawn, width: int) -> Iterator[RenderableType]:
+    matrix = drawn.matrix
+    server = f"kube-apiserver {drawn.version[0]}.{drawn.version[1]}"
+    yield Text(_visible(f"{drawn.named.name}: what {server} records"))
+    yield from _legend(matrix.tables)
+    for table in matrix.tables:
+        yield Text()
+        yield Text(_visible(", ".join(person.label for person in table.people)), style="bold")
+        for person in table.people:
+            yield Padding(Text(_visible(_person(person)), style="dim"), (0, 0, 0, 2))
+        notes = _Notes(drawn)
+        yield from _block("RESOURCE", VERBS, _strips(matrix.rows.resources, table.resources, VERBS, notes), width)
+        yield from _block("URL", METHODS, _strips(matrix.rows.urls, table.urls, METHODS, notes), width)
+        yield from notes.told()
+    if matrix.others:
+        yield Text()
+        others = _visible(listed(matrix.others))
+        yield Text(f"The policy also names users and groups who are none of these: {others} (--user).")
+    if matrix.rows.left_out:
+        yield Text(f"{matrix.rows.left_out} more resources or URLs that it names are not drawn.")
+
+
+def _visible(text: str) -> str:
+    return _UNSEEN.sub("\ufffd", text)
+
+
+def _person(person: Person) -> str:
+    user = person.user
+    if user is None:
+        return "authentication failed (401)"
+    return f"{user.name} of {', '.join(user.groups)}" if user.groups else user.name
+
+
+def _legend(tables: Sequence[Table]) -> Iterator[RenderableType]:
+    """Only the signs that are there."""
+    cells = [cell for table in tables for row in (*table.resources, *table.urls) for cell in row if cell]
+    told = [
+        (LETTERS[level], _STYLES[level], f"{level.value}: {MEANINGS[level]}")
+        for level in Level
+        if any(level in cell.levels for cell in cells)
+    ]
+    signs = (
+        ("*", "", "sensitive", any(cell.why and not cell.concern for cell in cells)),
+        ("!", _ALARM, f"sensitive, and {Concern.UNSEEN.value}", any(cell.concern is Concern.UNSEEN for cell in cells)),
+        ("!", _ALARM, f"sensitive, and {Concern.BODY.value}", any(cell.concern is Concern.BODY for cell in cells)),
+        ("(1)", "", "depends on namespace or name: told below", any(cell.depends for cell in cells)),
+    )
+    for sign, style, words in (*told, *(row[:3] for row in signs if row[3])):
+        yield Padding(Text.assemble((f"{sign:3} ", style), words), (0, 0, 0, 2))
+
+
+def _strips(rows: Sequence[Row], cells: Sequence[Cells], verbs: tuple[str, ...], notes: _Notes) -> tuple[Strip, ...]:
+    """Rows of one group whose signs are alike, as one."""
+    found: dict[object, Strip] = {}
+    for row, of_row in zip(rows, cells, strict=True):
+        signs = tuple(cell and _sign(cell, row, verb, notes) for verb, cell in zip(verbs, of_row, strict=True))
+        whole = row.scope is Scope.URL or row.label == "(anything else)"
+        label = row.label if whole else row.bare_label
+        key = (row.group, *(sign and sign.plain for sign in signs))
+        if key in found:
+            found[key] = found[key]._replace(labels=(*found[key].labels, label))
+        else:
+            found[key] = Strip("" if whole or not row.group else row.group_label, (label,), signs)
+    return tuple(found.values())
+
+
+class _Notes:
+    """What the cells that depend on something depend on, each told once under a number."""
+
+    def __init__(self, drawn: Drawn) -> None:
+        self._lines = drawn.lines
+        self._numbers: dict[str, int] = {}
+
+    def number(self, cell: Cell, row: Row, verb: str) -> int:
+        cases = (
+            f"{LETTERS[case.level]} {where(case, cell, row, verb)} ({place(case.rule, self._lines)})"
+            for case in cell.cases
+        )
+        text = "; ".join((*map(_visible, cases), *(("and more rules than are told",) if cell.cut else ())))
+        return self._numbers.setdefault(text, len(self._numbers) + 1)
+
+    def told(self) -> Iterator[RenderableType]:
+        for text, number in self._numbers.items():
+            yield Padding(Text(f"({number}) {text}"), (0, 0, 0, 2))
+
+
+def _block(head: str, verbs: tuple[str, ...], strips: Sequence[Strip], width: int) -> Iterator[RenderableType]:
+    """A grid where it fits, its verbs written out if they can be; else a list."""
+    for names in ({}, _SHORT, _SHORTEST):
+        heads = tuple(names.get(verb, verb) for verb in verbs)
+        widths = [
+            max(len(name), *(sign.cell_len if sign else 0 for sign in column))
+            for name, column in zip(heads, zip(*(strip.signs for strip in strips), strict=True), strict=True)
+        ]
+        if sum(widths) + 2 * len(widths) + _LABEL_WIDTH <= width:
+            yield _grid(head, heads, strips)
+            return
+    yield Text(f"{head}: signs and verbs", style="bold")
+    yield from _list(verbs, strips)
+
+
+def _grid(head: str, heads: tuple[str, ...], strips: Sequence[Strip]) -> Grid:
+    grid = Grid(box=None, pad_edge=False, padding=(0, 1), show_edge=False, header_style="bold")
+    grid.add_column(head, overflow="fold", min_width=_LABEL_WIDTH)
+    for name in heads:
+        grid.add_column(name, no_wrap=True, min_width=len(name))
+    for strip in strips:
+        grid.add_row(Text(strip.label), *(sign or Text() for sign in strip.signs))
+    return grid
+
+
+def _sign(cell: Cell, row: Row, verb: str, notes: _Notes) -> Text:
+    """Letters, ``*`` for sensitive or ``!`` for a concern, and the number of the note."""
+    text = Text()
+    for index, level in enumerate(cell.levels):
+        text.append("/" if index else "").append(LETTERS[level], style=_STYLES[level])
+    text.append(letters(cell)[len(text.plain) :])
+    if cell.concern:
+        text.append("!", style=_ALARM)
+    elif cell.why:
+        text.append("*")
+    return text.append(f"({notes.number(cell, row, verb)})") if cell.depends else text
+
+
+def _list(verbs: tuple[str, ...], strips: Sequence[Strip]) -> Iterator[RenderableType]:
+    """A line for each row, and below it the verbs of each sign."""
+    for strip in strips:
+        yield Text(strip.label, style="bold", overflow="fold")
+        named: dict[str, tuple[Text, list[str]]] = {}
+        for verb, sign in zip(verbs, strip.signs, strict=True):
+            if sign:
+                named.setdefault(sign.plain, (sign, []))[1].append(verb)
+        for sign, of_sign in named.values():
+            yield Padding(Text.assemble(sign, f" {' '.join(of_sign)}"), (0, 0, 0, 3))
