@@ -6,6 +6,7 @@ The map of the house (imports go downward only; ``tests/test_architecture.py`` h
     manifest/   policy/                      PURE: lossless YAML, the Pod, the plan / the audit policy
     report                                   all that a run has to say: text, JSON, exit code
     node/                                    the WORLD: files, journal, processes, kubelet, API server, receipt
+    kubeadm/   log/                          kubeadm's own record of the cluster / the audit log: events, following, figures
     operations/                              one module a verb: calls rooms in order, returns a Report
     lab/                                     an embedded practice node
     cli/                                     typer: arguments -> one operation -> print the report -> exit

@@ -51,6 +51,7 @@ OWNERS = {
     "ruamel": ("manifest/document.py",),
     "jsonpatch": ("manifest/plan.py",),
     "kubernetes": ("kubeadm/configmap.py",),
+    "urllib3": ("kubeadm/configmap.py",),  # the Kubernetes client lets its exceptions through
     "typer": ("cli/",),
     "rich": ("cli/",),
     "msgspec": ("log/",),
