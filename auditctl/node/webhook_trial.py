@@ -1,0 +1,168 @@
+"""Try a webhook receiver from this host's own network, as the API server will reach it. Nothing is run, one POST is sent."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from enum import Enum
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from auditctl.node.credentials import in_memory
+from auditctl.node.webhook_config import WebhookConfig
+
+_SECONDS = 10.0
+_EMPTY_LIST = json.dumps({"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "metadata": {}, "items": []}).encode()
+_SUCCESS = range(200, 207)  # client-go rest/request.go transformResponse
+_PORTS = {"http": 80, "https": 443}
+
+
+class Verdict(Enum):
+    """What the trial came to."""
+
+    REACHED = "reached"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+class Tried(NamedTuple):
+    """``words`` is one sentence without a full stop; ``seconds`` is what the POST took."""
+
+    verdict: Verdict
+    words: str
+    seconds: float = 0.0
+
+
+class Surroundings(NamedTuple):
+    """What the Pod adds to the host's own: variables (``HTTPS_PROXY``), and names from ``hostAliases``."""
+
+    environment: Mapping[str, str] = {}
+    aliases: Mapping[str, str] = {}
+
+
+def attempt(config: WebhookConfig, surroundings: Surroundings) -> Tried:
+    """Resolve, connect, shake hands, POST an empty list of events. Never raises."""
+    if config.runs:
+        return Tried(Verdict.UNKNOWN, f"its credentials come from the program {config.runs}, which is not run here")
+    parts = urlsplit(config.server if "://" in config.server else f"http://{config.server}")
+    host = parts.hostname or ""
+    try:
+        port = parts.port or _PORTS.get(parts.scheme, 0)
+    except ValueError:
+        port = 0
+    if not port or parts.scheme not in _PORTS:
+        return Tried(Verdict.FAILED, f"{config.server} is neither http nor https, or names no port")
+    proxy = config.proxy or _proxy(parts.scheme, host, surroundings.environment)
+    began = time.monotonic()
+    try:
+        connection = _connection(config, parts.scheme, host, port, proxy, surroundings)
+        try:
+            through = (
+                f"http://{parts.netloc}" if proxy and parts.scheme == "http" else ""
+            )  # a proxy wants the whole URL
+            path = f"{through}{parts.path or '/'}?timeout=30s"
+            connection.request("POST", path, _EMPTY_LIST, _headers(config, parts.scheme))
+            answer = connection.getresponse()
+            answer.read(1 << 16)
+        finally:
+            connection.close()
+    except socket.gaierror:
+        return Tried(Verdict.FAILED, _unresolved(host))
+    except ssl.SSLCertVerificationError as error:
+        return Tried(Verdict.FAILED, f"its certificate is not accepted: {error.verify_message}")
+    except (OSError, http.client.HTTPException) as error:
+        return Tried(Verdict.FAILED, f"no answer from {host}:{port}: {_reason(error)}")
+    except ValueError:  # its text would quote a header, and with it a token
+        return Tried(Verdict.FAILED, "the request cannot be written as HTTP (a line break in a credential?)")
+    seconds = time.monotonic() - began
+    if answer.status in _SUCCESS:
+        return Tried(Verdict.REACHED, f"{answer.status} in {seconds * 1000:.0f} ms", seconds)
+    return Tried(Verdict.FAILED, f"it answers an empty list of events with {answer.status} {answer.reason}", seconds)
+
+
+def _connection(
+    config: WebhookConfig, scheme: str, host: str, port: int, proxy: str, surroundings: Surroundings
+) -> http.client.HTTPConnection:
+    """A connection that is open already: resolved as the Pod resolves, through a proxy where one is set."""
+    way = urlsplit(proxy if "://" in proxy else f"http://{proxy}") if proxy else None
+    target = (way.hostname or "", way.port or _PORTS.get(way.scheme, 80)) if way else (host, port)
+    address = surroundings.aliases.get(target[0], target[0])
+    plain = socket.create_connection((address, target[1]), _SECONDS)
+    connection = http.client.HTTPConnection(host, port, timeout=_SECONDS)
+    try:
+        if way is not None and scheme == "https":
+            _tunnel(plain, host, port)
+        connection.sock = _secured(plain, config, host) if scheme == "https" else plain
+    except BaseException:
+        plain.close()
+        raise
+    return connection
+
+
+def _tunnel(plain: socket.socket, host: str, port: int) -> None:
+    plain.sendall(f"CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+    answer = b""
+    while b"\r\n\r\n" not in answer and len(answer) < 1 << 16:
+        chunk = plain.recv(4096)
+        if not chunk:
+            break
+        answer += chunk
+    words = answer.split(b"\r\n", 1)[0].decode(errors="replace").split(" ", 2)
+    if len(words) < 2 or words[1] != "200":
+        raise OSError(f"the proxy says {' '.join(words[1:]) or 'nothing'}")
+
+
+def _secured(plain: socket.socket, config: WebhookConfig, host: str) -> ssl.SSLSocket:
+    context = ssl.create_default_context()
+    if config.authority:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(cadata=config.authority.decode(errors="replace"))
+    if config.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if config.certificate:
+        with in_memory(config.certificate) as certificate, in_memory(config.key) as key:
+            context.load_cert_chain(certificate, key)
+    return context.wrap_socket(plain, server_hostname=config.server_name or host)
+
+
+def _headers(config: WebhookConfig, scheme: str) -> dict[str, str]:
+    headers = {"Content-Type": "application/json", "Accept": "application/json, */*"}
+    if scheme != "https":
+        return headers  # credentials are used only over TLS (client-go transport)
+    if config.token:
+        headers["Authorization"] = f"Bearer {config.token}"
+    elif config.user:
+        headers["Authorization"] = "Basic " + base64.b64encode(f"{config.user}:{config.password}".encode()).decode()
+    return headers
+
+
+def _proxy(scheme: str, host: str, environment: Mapping[str, str]) -> str:
+    """The proxy that Go would take from the container's variables (``net/http`` ProxyFromEnvironment)."""
+    found = {name.lower(): value for name, value in environment.items()}
+    proxy = found.get(f"{scheme}_proxy", "")
+    if not proxy or host == "localhost" or host.startswith("127.") or host == "::1":
+        return ""
+    for pattern in (word.strip().lower() for word in found.get("no_proxy", "").split(",")):
+        name = pattern.partition(":")[0].removeprefix("*").lstrip(".")
+        if pattern == "*" or (name and (host == name or host.endswith("." + name))):
+            return ""
+    return proxy
+
+
+def _unresolved(host: str) -> str:
+    if host.endswith((".svc", ".cluster.local")) or (host.count(".") == 1 and host.endswith(".default")):
+        return (
+            f"{host} is the name of a Service, and the API server runs in the host's network, whose resolver does not know it: "
+            "use the Service's cluster IP, or a name that the node itself resolves"
+        )
+    return f"the node cannot resolve {host}"
+
+
+def _reason(error: BaseException) -> str:
+    return str(getattr(error, "strerror", "") or error or type(error).__name__).lower()

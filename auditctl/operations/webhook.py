@@ -1,0 +1,141 @@
+"""The webhook backend before the edit: its kubeconfig as the server would read it, its files, and whether anybody answers."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from auditctl.errors import RefusedError
+from auditctl.findings import Finding, Severity
+from auditctl.manifest.document import Document
+from auditctl.manifest.edits import Draft
+from auditctl.manifest.fields import mapping, sequence
+from auditctl.manifest.pod import Manifest
+from auditctl.node import files
+from auditctl.node.webhook_config import FILES, Reference, WebhookConfig, parse, resolved
+from auditctl.node.webhook_trial import Surroundings, Verdict, attempt
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.settings import WEBHOOK_FLAG, WEBHOOK_PATH
+
+_EGRESS_FLAG = "egress-selector-config-file"
+
+
+class Prepared(NamedTuple):
+    """What is installed, as bytes, and what the API server takes from it."""
+
+    content: bytes
+    config: WebhookConfig
+    findings: tuple[Finding, ...] = ()
+
+
+def prepare(plane: ControlPlane, source: Path, after: Manifest, *, embed: bool) -> Prepared:
+    """Read the kubeconfig ``source`` for a Pod as in ``after``; with ``embed`` its files become part of it.
+
+    Raises:
+        RefusedError: the API server would not start with it, or a file that it names is not to be had; nothing secret
+            is in the words.
+    """
+    raw = files.read_following(source, "webhook configuration")
+    if embed:
+        raw = _embedded(raw, source)
+    config = parse(raw, after.flag(WEBHOOK_FLAG) or WEBHOOK_PATH)
+    config = resolved(config, lambda reference: _in_container(plane, after, reference))
+    return Prepared(raw, config)
+
+
+def reachable(config: WebhookConfig, after: Manifest) -> Iterator[Finding]:
+    """Try the receiver from the host's own network, as the API server will reach it."""
+    if after.flag(_EGRESS_FLAG):
+        text = f"whether {_host(config)} answers is not known: the API server goes there through --{_EGRESS_FLAG}"
+        yield Finding("webhook-reachable", Severity.INFO, text)
+        return
+    tried = attempt(config, _surroundings(after))
+    match tried.verdict:
+        case Verdict.REACHED:
+            yield Finding("webhook-reachable", Severity.INFO, f"the receiver {_host(config)} answers: {tried.words}")
+        case Verdict.UNKNOWN:
+            yield Finding("webhook-reachable", Severity.INFO, f"{_host(config)} was not tried: {tried.words}")
+        case Verdict.FAILED:
+            yield Finding(
+                "webhook-reachable",
+                Severity.ERROR,
+                f"the webhook receiver {_host(config)} does not take events: {tried.words}",
+                "repair it or the kubeconfig, or say --allow webhook-reachable",
+            )
+
+
+def _host(config: WebhookConfig) -> str:
+    """The server without its path and query, which may hold a secret."""
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(config.server if "://" in config.server else f"http://{config.server}")
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{parts.hostname}{port}"
+
+
+def _in_container(plane: ControlPlane, after: Manifest, reference: Reference) -> bytes:
+    """The file that the container would see under that path."""
+    place = after.host_path(reference.path)
+    if place is None:
+        raise RefusedError(
+            f"the webhook configuration names {reference.path} ({reference.field}), and no mount brings it into the container",
+            check="webhook-files",
+            fix="say --embed-certs to make it part of the configuration",
+        )
+    host = plane.root.host(place.path)
+    try:
+        return files.read_following(host, reference.field)
+    except RefusedError as error:
+        raise RefusedError(
+            f"the webhook configuration names {reference.path} ({reference.field}), which is {host} on the host: {error.message}",
+            check="webhook-files",
+            fix="put the file there, or say --embed-certs to make it part of the configuration",
+        ) from error
+
+
+def _embedded(raw: bytes, source: Path) -> bytes:
+    """The kubeconfig with the contents of its files in their place; every other byte is kept.
+
+    Raises:
+        RefusedError: a file is not to be had, or its line cannot be replaced exactly.
+    """
+    document = Document.parse(raw, str(source))
+    draft = Draft(document)
+    for list_name, key in (("clusters", "cluster"), ("users", "user")):
+        for index in range(len(sequence(document, (list_name,)))):
+            path = (list_name, index, key)
+            part = mapping(document, path)
+            for field, content_field in FILES.items():
+                if part.get(field):
+                    content = files.read_following(source.parent / str(part[field]), field)
+                    draft.drop_key((*path, field), "its content is embedded")
+                    if not part.get(content_field):
+                        text = _as_text(content_field, content)
+                        draft.add_key((*path, content_field), text, [f"{content_field}: {text}"], "embedded")
+    return draft.text().encode()
+
+
+def _as_text(field: str, content: bytes) -> str:
+    if field == "token":
+        return content.decode(errors="replace").strip()
+    return base64.b64encode(content).decode()
+
+
+def _surroundings(manifest: Manifest) -> Surroundings:
+    """What the Pod says of variables and names. A variable from a field or a ConfigMap has no value here."""
+    document = manifest.document
+    container: Any = mapping(document, manifest.container_path)
+    environment = {
+        str(one.get("name")): str(one["value"])
+        for one in container.get("env") or ()
+        if isinstance(one, dict) and one.get("value") is not None
+    }
+    aliases = {
+        str(name): str(one.get("ip"))
+        for one in sequence(document, ("spec", "hostAliases"))
+        if isinstance(one, dict)
+        for name in one.get("hostnames") or ()
+    }
+    return Surroundings(environment, aliases)

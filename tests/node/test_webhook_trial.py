@@ -1,0 +1,91 @@
+"""A receiver is tried before the edit: one empty list, from this host, as the API server will reach it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
+
+import pytest
+
+from auditctl.node.webhook_config import WebhookConfig
+from auditctl.node.webhook_trial import Surroundings, Verdict, attempt
+
+
+class Answering(BaseHTTPRequestHandler):
+    """Answers with the status that its path names, and remembers what came."""
+
+    seen: ClassVar[list[tuple[str, str, Any, str | None]]] = []
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.seen.append((self.path, self.headers["Content-Type"], body, self.headers["Authorization"]))
+        status = self.path.rpartition("/")[2].partition("?")[0]
+        self.send_response(int(status))
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Quietly."""
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    Answering.seen.clear()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_address[1]
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [(200, Verdict.REACHED), (206, Verdict.REACHED), (401, Verdict.FAILED), (500, Verdict.FAILED)],
+)
+def test_only_200_to_206_is_success(port: int, status: int, verdict: Verdict) -> None:
+    tried = attempt(WebhookConfig(f"http://127.0.0.1:{port}/{status}"), Surroundings())
+    assert tried.verdict is verdict
+    assert str(status) in tried.words
+
+
+def test_one_empty_list_of_events_is_posted_and_no_credential_without_tls(port: int) -> None:
+    attempt(WebhookConfig(f"http://127.0.0.1:{port}/200?key=1", token="s3cr3t"), Surroundings())
+    [(path, kind, body, authorization)] = Answering.seen
+    assert path == "/200?timeout=30s"
+    assert kind == "application/json"
+    assert (body["kind"], body["items"]) == ("EventList", [])
+    assert authorization is None
+
+
+def test_a_host_alias_of_the_pod_is_followed(port: int) -> None:
+    config = WebhookConfig(f"http://receiver.example:{port}/200")
+    assert attempt(config, Surroundings(aliases={"receiver.example": "127.0.0.1"})).verdict is Verdict.REACHED
+
+
+def test_the_proxy_of_the_pod_is_used_unless_its_no_proxy_says_otherwise(port: int) -> None:
+    config = WebhookConfig("http://receiver.example/200")
+    through = {"HTTP_PROXY": f"http://127.0.0.1:{port}"}
+    tried = attempt(config, Surroundings({**through, "NO_PROXY": ".example"}))
+    assert (tried.verdict, Answering.seen) == (Verdict.FAILED, [])
+    attempt(config, Surroundings(through))
+    assert [path for path, *_ in Answering.seen] == ["http://receiver.example/200?timeout=30s"]
+
+
+def test_nobody_there_a_service_name_and_an_exec_plugin_are_told_apart(port: int) -> None:
+    refused = attempt(WebhookConfig("https://127.0.0.1:1/"), Surroundings())
+    assert (refused.verdict, "refused" in refused.words) == (Verdict.FAILED, True)
+    service = attempt(WebhookConfig("https://audit.logging.svc:443/"), Surroundings())
+    assert "name of a Service" in service.words
+    runs = attempt(WebhookConfig(f"http://127.0.0.1:{port}/200", runs="/usr/bin/token"), Surroundings())
+    assert (runs.verdict, Answering.seen) == (Verdict.UNKNOWN, [])
+
+
+def test_tls_with_a_server_that_speaks_none_fails_with_a_reason(port: int) -> None:
+    assert attempt(WebhookConfig(f"https://127.0.0.1:{port}/200"), Surroundings()).verdict is Verdict.FAILED
+
+
+def test_another_scheme_than_http_is_told_before_anybody_is_asked(port: int) -> None:
+    tried = attempt(WebhookConfig(f"ftp://127.0.0.1:{port}/200"), Surroundings())
+    assert (tried.verdict, Answering.seen) == (Verdict.FAILED, [])
