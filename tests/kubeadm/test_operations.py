@@ -1,0 +1,148 @@
+"""check, preflight-upgrade, render and cis on a node that is just files: each answer with its evidence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from auditctl import facts
+from auditctl.errors import UsageError
+from auditctl.operations.cis import cis
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.kubeadm_config import check
+from auditctl.operations.kubeadm_render import rendered
+from auditctl.operations.kubeadm_upgrade import preflight_upgrade
+from auditctl.report import Report
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "kubeadm"
+HEAD = "kind: ClusterConfiguration\napiVersion: kubeadm.k8s.io/v1beta4\n"
+POST_ONLY = """\
+apiVersion: audit.k8s.io/v1
+kind: Policy
+rules:
+- level: Request
+  verbs: [create]
+  resources: [{group: "", resources: ["pods/exec"]}]
+- level: None
+"""
+
+
+@pytest.fixture
+def plane(tmp_path: Path) -> ControlPlane:
+    return ControlPlane(tmp_path)
+
+
+def give(
+    plane: ControlPlane, version: str, policy: str, *, name: str = "plain+log", drop: str = "", **swaps: str
+) -> None:
+    """Put a manifest of kubeadm's own and a policy there; ``drop`` takes out the lines that hold it."""
+    text = (GOLDEN / version / f"{name}.yaml").read_text()
+    text = "".join(line for line in text.splitlines(keepends=True) if not drop or drop not in line)
+    for old, new in swaps.items():
+        text = text.replace(old.replace("_", "-"), new)
+    plane.manifest_path.parent.mkdir(parents=True, exist_ok=True)
+    plane.manifest_path.write_text(text)
+    path = plane.root.host("/etc/kubernetes/audit/policy.yaml")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(policy)
+
+
+def checks(report: Report) -> set[str]:
+    return {finding.check for finding in report.findings if finding.severity.value != "info"}
+
+
+def test_a_record_that_has_it_all_keeps_it_and_one_without_loses_it_line_by_line(plane: ControlPlane) -> None:
+    give(plane, "v1.36.2", facts.policy_text("baseline"))
+    source = plane.rootfs / "kubeadm.yaml"
+    source.write_text(HEAD + (GOLDEN / "v1.36.2/plain+log.clusterconfiguration.yaml").read_text())
+    assert check(plane, source).exit_code == 0
+    source.write_text(HEAD + (GOLDEN / "v1.36.2/plain.clusterconfiguration.yaml").read_text())
+    report = check(plane, source)
+    assert report.exit_code == 1
+    lost = [finding.message for finding in report.findings]
+    assert len(lost) == 7
+    assert any("--audit-policy-file" in text and "would be lost" in text for text in lost)
+
+
+def test_the_retention_that_nobody_set_changes_with_1_36(plane: ControlPlane) -> None:
+    give(plane, "v1.35.6", facts.policy_text("baseline"), drop="maxage")
+    assert checks(preflight_upgrade(plane, "1.36", None)) == {"flag-default"}
+    give(plane, "v1.35.6", facts.policy_text("baseline"))
+    report = preflight_upgrade(plane, "1.36", None)
+    assert (report.exit_code, checks(report)) == (0, set())
+
+
+def test_a_maxsize_of_zero_changes_its_meaning_with_1_36_and_not_before(plane: ControlPlane) -> None:
+    give(plane, "v1.33.13", facts.policy_text("baseline"), **{"maxsize=100": "maxsize=0"})
+    assert checks(preflight_upgrade(plane, "1.35", None)) == set()
+    assert checks(preflight_upgrade(plane, "1.36", None)) == {"flag-meaning"}
+
+
+def test_a_policy_version_that_goes_away_is_told_with_the_command_that_converts_it(plane: ControlPlane) -> None:
+    old = facts.policy_text("metadata").replace("audit.k8s.io/v1", "audit.k8s.io/v1beta1")
+    give(plane, "v1.31.14", old, **{"kube_apiserver:v1.31.14": "kube-apiserver:v1.23.9"})
+    report = preflight_upgrade(plane, "1.24", None)
+    assert "policy" in checks(report)
+    assert any("auditctl policy convert" in finding.fix for finding in report.findings)
+
+
+def test_exec_that_becomes_a_get_is_told_once_the_upgrade_crosses_1_30(plane: ControlPlane) -> None:
+    give(plane, "v1.31.14", POST_ONLY, **{"kube_apiserver:v1.31.14": "kube-apiserver:v1.29.9"})
+    assert checks(preflight_upgrade(plane, "1.30", None)) == {"exec-over-get"}
+    give(plane, "v1.31.14", POST_ONLY)
+    assert checks(preflight_upgrade(plane, "1.32", None)) == set()
+
+
+def test_cis_answers_with_file_and_line_and_with_each_request(plane: ControlPlane) -> None:
+    give(plane, "v1.36.2", facts.policy_text("cis"))
+    report = cis(plane)
+    assert report.exit_code == 0
+    rows = {row["id"]: row for row in report.details["controls"]}
+    assert list(rows) == ["1.2.16", "1.2.17", "1.2.18", "1.2.19", "3.2.1", "3.2.2"]
+    line = rows["1.2.17"]["evidence"][0]["line"]
+    assert "--audit-log-maxage=30" in plane.manifest_path.read_text().splitlines()[line - 1]
+    decided = rows["3.2.2"]["evidence"]
+    assert all(row["met"] and row["line"] for row in decided)
+    assert "get pods/exec web in prod by alice" in {row["request"] for row in decided}
+
+
+@pytest.mark.parametrize(
+    ("policy", "request_", "why"),
+    [
+        (POST_ONLY, "get secrets web in prod by alice", "not recorded"),
+        (
+            "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: Request\n",
+            "create secrets in prod by alice",
+            "contents",
+        ),
+        (
+            "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [ResponseStarted, ResponseComplete]\nrules:\n- level: Metadata\n",
+            "delete pods web in prod by alice",
+            "outcome",
+        ),
+    ],
+)
+def test_a_concern_that_is_not_met_names_the_request_and_why(
+    plane: ControlPlane, policy: str, request_: str, why: str
+) -> None:
+    give(plane, "v1.36.2", policy)
+    report = cis(plane)
+    assert report.exit_code == 1
+    rows = {row["request"]: row for row in report.details["controls"][-1]["evidence"]}
+    assert why in rows[request_]["why"]
+
+
+def test_short_retention_and_a_missing_policy_fail_their_controls(plane: ControlPlane) -> None:
+    give(plane, "v1.36.2", facts.policy_text("cis"), **{"maxage=30": "maxage=7"})
+    plane.root.host("/etc/kubernetes/audit/policy.yaml").unlink()
+    failed = {check.name for check in cis(plane).verification.checks if check.status.value == "failed"}
+    assert failed == {"1.2.17", "3.2.1", "3.2.2"}
+
+
+def test_rendering_without_a_manifest_gives_the_defaults_and_an_unknown_form_is_usage(plane: ControlPlane) -> None:
+    report = rendered(plane, "patches", "1.36", {"audit-log-maxage": "7"})
+    assert '"value": "--audit-log-maxage=7"' in report.summary
+    assert '"value": "--audit-policy-file=/etc/kubernetes/audit/policy.yaml"' in report.summary
+    with pytest.raises(UsageError, match="not one of"):
+        rendered(plane, "helm", None, {})
