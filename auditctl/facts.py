@@ -123,17 +123,41 @@ def _templates() -> Traversable:
     return files("auditctl").joinpath("templates")
 
 
+class CrashKind(Enum):
+    """What a line says of the start: no other start can go better, time may mend it, unknown, it serves all the same.
+
+    ``ASIDE`` is a consequence of something else: told only where nothing better is known.
+    """
+
+    FINAL = "final"
+    UNKNOWN = "unknown"
+    TRANSIENT = "transient"
+    WARNING = "warning"
+    ASIDE = "aside"
+
+
 class CrashPattern(NamedTuple):
-    """How a fatal line of kube-apiserver is recognised; ``heals``: another start could go better."""
+    """How a line of kube-apiserver or the kubelet (``says``) is recognised, and what it means.
+
+    ``cause`` and ``fix`` are sentences with the pattern's groups in braces. ``file`` is the user's file that is to blame
+    (``policy``, ``webhook``, ``manifest`` or none), ``at`` a pattern for the place in it: groups in braces, ``line`` for
+    the line that the words name.
+    """
 
     name: str
+    says: str
+    kind: CrashKind
     pattern: str
-    heals: bool
+    cause: str
+    fix: str
+    file: str = ""
+    at: str = ""
 
 
 @cache
-def crashes() -> tuple[CrashPattern, ...]:
-    """Return the known fatal lines, most specific first."""
+def crashes(says: str = "apiserver") -> tuple[CrashPattern, ...]:
+    """Return the known lines of ``apiserver`` or ``kubelet``, most specific first."""
     import json
 
-    return tuple(CrashPattern(**row) for row in json.loads(template("crashes.json").read_text(encoding="utf-8")))
+    rows = json.loads(template("crashes.json").read_text(encoding="utf-8"))
+    return tuple(CrashPattern(**{**row, "kind": CrashKind(row["kind"])}) for row in rows if row["says"] == says)

@@ -159,7 +159,7 @@ def from_error(command: str, path: str, error: AuditctlError, findings: Iterable
         str(error),
         ManifestChange(path),
         code=error.exit_code,
-        findings=(*findings, *(error.findings or (own,))),
+        findings=(*findings, *error.earlier, *(error.findings or (own,))),
         next_steps=(error.fix,) if error.fix else (),
     )
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from auditctl.cli import plain
-from auditctl.cli.asked import enabling
-from auditctl.cli.context import look
-from auditctl.cli.hoist import hoist
+from auditctl.cli.hoist import Hoisted, hoist
 from auditctl.cli.output import write
 from auditctl.errors import UsageError
 
@@ -19,9 +16,8 @@ def run(argv: list[str]) -> int:
         write(sys.stderr, f"auditctl: the option {hoisted.lacking} needs a value (see auditctl --help)")
         return 2
     try:
-        if (line := plain.read(hoisted)) is not None:
-            said, asked = line
-            return look(said, "enable", enabling(asked))[0]
+        if (code := _plainly(hoisted)) is not None:
+            return code
         from auditctl.cli.application import build
 
         build(hoisted.rest)(args=hoisted.words, prog_name="auditctl")
@@ -31,3 +27,22 @@ def run(argv: list[str]) -> int:
         write(sys.stderr, f"auditctl: {error}" + (f" ({error.fix})" if error.fix else ""))
         return error.exit_code
     return 0
+
+
+def _plainly(hoisted: Hoisted) -> int | None:
+    """Run a line that needs no typer; None for any other. Each brings its own modules, and no other's."""
+    match hoisted.rest[:2]:
+        case ["enable", *_]:
+            from auditctl.cli import plain
+            from auditctl.cli.asked import enabling
+            from auditctl.cli.context import look
+
+            line = plain.read(hoisted)
+            return None if line is None else look(line[0], "enable", enabling(line[1]))[0]
+        case ["policy", "validate"]:
+            from auditctl.cli import policy_plain
+
+            asked = policy_plain.read(hoisted)
+            return None if asked is None else policy_plain.run(asked)
+        case _:
+            return None

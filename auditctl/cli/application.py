@@ -13,7 +13,7 @@ from auditctl.cli import node_commands
 from auditctl.cli.context import Globals
 from auditctl.operations.controlplane import MANIFEST, STATE
 
-_GROUPS = ("lab", "policy", "kubeadm", "cis")
+_GROUPS = ("lab", "policy", "log", "kubeadm", "cis", "flags")
 _EPILOG = """Examples: auditctl enable --policy p.yaml | auditctl enable --dry-run | auditctl verify | auditctl disable --purge |
 auditctl lab demo. Exit codes: 0 done, or already so; 1 the answer is no; 2 usage; 3 refused, nothing was changed; 4 failed, put
 back, the old configuration serves; 5 failed, a human is needed; 70 a bug of ours; 130 interrupted. Global options may stand
@@ -80,9 +80,17 @@ def build(words: Sequence[str]) -> typer.Typer:
         from auditctl.cli import policy_commands
 
         app.add_typer(policy_commands.build(words), name="policy")
+    if asked in (None, "log"):
+        from auditctl.cli import log_commands
+
+        app.add_typer(log_commands.build(words), name="log")
     if asked in (None, "kubeadm", "cis"):
         from auditctl.cli import kubeadm_commands
 
         app.add_typer(kubeadm_commands.app, name="kubeadm")
         app.command("cis")(kubeadm_commands.cis)
+    if asked in (None, "flags"):
+        from auditctl.cli.flag_commands import flags
+
+        app.command("flags")(flags)
     return app

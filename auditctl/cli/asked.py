@@ -28,6 +28,7 @@ class Enable(NamedTuple):
     set_flags: Sequence[str] | None = None
     unset: Sequence[str] | None = None
     readers: str | None = None
+    embed_certs: bool = False
     persist: bool = False
     dry_run: bool = False
     no_wait: bool = False
@@ -48,6 +49,8 @@ def enabling(asked: Enable) -> Callable[[ControlPlane], Report]:
         raise UsageError("--policy: the name is empty")
     if asked.no_log and asked.log_path is not None:
         raise UsageError("--no-log and --log-path exclude each other")
+    if asked.embed_certs and asked.webhook_config is None:
+        raise UsageError("--embed-certs goes with --webhook-config")
     if asked.no_webhook and asked.webhook_config is not None:
         raise UsageError("--no-webhook and --webhook-config exclude each other")
     settings = Settings(
@@ -67,6 +70,8 @@ def enabling(asked: Enable) -> Callable[[ControlPlane], Report]:
     def operation(plane: ControlPlane) -> Report:
         from auditctl.operations.enable import Request, enable
 
-        return enable(plane, Request(settings, asked.policy, asked.webhook_config, asked.readers), how)
+        return enable(
+            plane, Request(settings, asked.policy, asked.webhook_config, asked.readers, asked.embed_certs), how
+        )
 
     return operation

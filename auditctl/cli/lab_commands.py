@@ -36,13 +36,18 @@ def up(
     kubernetes: Annotated[
         str, typer.Option(metavar="VERSION", help="Write the manifest as that kubeadm does.")
     ] = "1.36.2",
+    real_times: Annotated[
+        bool, typer.Option("--real-times", help="As slow as a real kubelet: 30 s of grace, back-off up to 300 s.")
+    ] = False,
 ) -> None:
     """Bring a practice node up in a folder, or say that it is up."""
 
     def operation(plane: ControlPlane) -> Report:
         from auditctl.lab import node
+        from auditctl.lab.layout import REAL_TIMES
 
-        lab = node.up(_folder(plane, directory), kubernetes=kubernetes)
+        pace = REAL_TIMES if real_times else None
+        lab = node.up(_folder(plane, directory), kubernetes=kubernetes, pace=pace)
         steps = (f"auditctl --rootfs {lab.root} enable", f"auditctl lab down {lab.root}")
         text = f"the stand-in kube-apiserver {lab.kubernetes} serves at {lab.url}; the node is {lab.root}"
         return _report(

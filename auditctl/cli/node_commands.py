@@ -9,6 +9,7 @@ import typer
 
 from auditctl.cli.asked import Enable, enabling
 from auditctl.cli.context import finish, look
+from auditctl.cli.doctor_command import doctor
 from auditctl.cli.options import Allow, Drain, DryRun, NoRollback, NoWait, Strict, Timeout
 from auditctl.cli.values import how_of, persisting
 from auditctl.operations.controlplane import ControlPlane
@@ -53,6 +54,9 @@ def enable(
     readers: Annotated[
         str | None, typer.Option(metavar="GROUP", help="Let GROUP read a log directory of ours (default ACL).")
     ] = None,
+    embed_certs: Annotated[
+        bool, typer.Option("--embed-certs", help="Make the files that the webhook's kubeconfig names part of it.")
+    ] = False,
     persist: Annotated[
         bool, typer.Option("--persist", help="Also write kubeadm-config, once the node has proved healthy.")
     ] = False,
@@ -78,6 +82,7 @@ def enable(
         set_flags,
         unset,
         readers,
+        embed_certs,
         persist,
         dry_run,
         no_wait,
@@ -168,9 +173,11 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Again every two seconds, until Ctrl-C.")] = False,
 ) -> None:
     """What the manifest says, what the process runs with, what it loaded; drift and strays named."""
+    from auditctl.operations.counters import Memory
     from auditctl.operations.status import status as run
 
-    _once_or_watch(context, "status", run, watch=watch)
+    memory = Memory() if watch else None
+    _once_or_watch(context, "status", lambda plane: run(plane, memory), watch=watch)
 
 
 def verify(
@@ -227,5 +234,6 @@ def _once_or_watch(
 
 
 COMMANDS: Mapping[str, Callable[..., None]] = {
-    command.__name__: command for command in (enable, disable, status, verify, restart, rollback, history, recover)
+    command.__name__: command
+    for command in (enable, disable, status, verify, restart, rollback, history, doctor, recover)
 }

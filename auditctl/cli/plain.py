@@ -6,26 +6,26 @@ which has the words for it. ``tests/cli/test_plain.py`` holds both to the same a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from auditctl.cli.asked import Enable
 from auditctl.cli.context import Globals
 from auditctl.cli.hoist import Hoisted
+from auditctl.cli.plain_words import apart, globals_of
 
 TEXTS = ("policy", "policy_path", "log_path", "readers", "timeout", "drain")
 NUMBERS = ("log_maxage", "log_maxbackup", "log_maxsize")
 LISTS = {"--set": "set_flags", "--unset": "unset", "--allow": "allow"}
-SWITCHES = ("no_log", "no_webhook", "persist", "dry_run", "no_wait", "strict", "no_rollback")
-_SHORT = {"-o": "output", "-q": "quiet", "-v": "verbose"}
+SWITCHES = ("no_log", "no_webhook", "embed_certs", "persist", "dry_run", "no_wait", "strict", "no_rollback")
 
 
 def read(hoisted: Hoisted) -> tuple[Globals, Enable] | None:
     """The global options and what was asked; None where the line is not a plain ``enable``."""
     if hoisted.rest[:1] != ["enable"]:
         return None
-    said = _globals(hoisted.front)
+    said = globals_of(hoisted.front)
     asked = _enable(hoisted.rest[1:])
     return (said, asked) if said is not None and asked is not None else None
 
@@ -38,7 +38,7 @@ def option(name: str) -> str:
 def _enable(words: Sequence[str]) -> Enable | None:
     found: dict[str, Any] = {}
     texts, numbers, switches = ({option(name): name for name in names} for names in (TEXTS, NUMBERS, SWITCHES))
-    stream = _apart(words)
+    stream = apart(words)
     for word in stream:
         if word in switches:
             found[switches[word]] = True
@@ -57,34 +57,3 @@ def _enable(words: Sequence[str]) -> Enable | None:
         else:
             return None
     return Enable(**found)
-
-
-def _globals(words: Sequence[str]) -> Globals | None:
-    found: dict[str, Any] = {}
-    stream = _apart(words)
-    for word in stream:
-        name = _SHORT.get(word, word.removeprefix("--").replace("-", "_"))
-        if name in ("quiet", "verbose"):
-            found[name] = True
-        elif name in Globals._fields:
-            found[name] = next(stream)
-        else:
-            return None
-    for name in ("rootfs", "kubeconfig"):
-        if name in found:
-            found[name] = Path(found[name])
-    said = Globals(**found)
-    absolute = said.manifest.startswith("/") and said.state_dir.startswith("/")
-    return said if absolute and said.output in ("text", "json", "yaml") else None
-
-
-def _apart(words: Sequence[str]) -> Iterator[str]:
-    """``--name=value`` and ``-ojson`` as two words."""
-    for word in words:
-        name, equals, value = word.partition("=")
-        if word.startswith("--") and equals:
-            yield from (name, value)
-        elif word.startswith("-o") and len(word) > 2:
-            yield from ("-o", word[2:])
-        else:
-            yield word

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from auditctl.cli.context import Globals, finish
+from auditctl.cli.context import Globals
 from auditctl.cli.output import write
-from auditctl.errors import AuditctlError
+from auditctl.cli.policy_answer import answered, failed
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.policy_answer import Answer
-from auditctl.report import Report, finding_line
 
 if TYPE_CHECKING:  # validate needs no requests
     from auditctl.operations.policy_decide import Request
@@ -28,34 +27,12 @@ File = Annotated[str, typer.Argument(metavar="FILE", help="A policy; - is standa
 
 
 def _answer(context: typer.Context, command: str, operation: Callable[[ControlPlane], Answer]) -> None:
-    """Print what the operation answers, exit with its code; what goes wrong is one sentence on stderr."""
-    options: Globals = context.obj
-    try:
-        answer = operation(options.plane())
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (told here, or by the funnel of all commands)
-        _fail(context, command, error)
-        return
-    for note in () if options.quiet else answer.notes:
-        write(sys.stderr, note)
-    if text := answer.text(options.output, quiet=options.quiet):
-        write(sys.stdout, text)
-    raise typer.Exit(answer.exit_code)
+    """Print what the operation answers, exit with its code."""
+    raise typer.Exit(answered(context.obj, command, operation))
 
 
 def _fail(context: typer.Context, command: str, error: BaseException) -> None:
-    options: Globals = context.obj
-    if isinstance(error, AuditctlError) and options.output == "text":
-        for finding in error.findings:
-            write(sys.stderr, finding_line(finding))
-        place = f"{error.place}: " if error.place else ""
-        fix = f" ({error.fix})" if error.fix else ""
-        write(sys.stderr, f"auditctl {command}: {place}{error.message}{fix}")
-        raise typer.Exit(error.exit_code)
-
-    def operation(plane: ControlPlane) -> Report:  # noqa: ARG001 (the shape of an operation)
-        raise error
-
-    finish(context, command, operation)
+    raise typer.Exit(failed(context.obj, command, error))
 
 
 def list_policies(context: typer.Context) -> None:
@@ -92,6 +69,9 @@ def validate(
         list[str] | None, typer.Option("--allow", metavar="CHECK", help="Let CHECK pass (--list names them).")
     ] = None,
     listing: Annotated[bool, typer.Option("--list", help="Print every check: name, reason, example, fix.")] = False,
+    rehearse: Annotated[
+        bool, typer.Option("--rehearse", help="Ask this node's own kube-apiserver too: it is started aside, and ended.")
+    ] = False,
 ) -> None:
     """What the server would refuse, silently drop, and what is surely not meant; exit 1 if it is refused or has dropped fields."""
 
@@ -101,7 +81,7 @@ def validate(
         if listing:
             return policy_check.checks()
         asked = policy_check.Asked(
-            tuple(files or ()), kubernetes, strict, frozenset(only or ()), frozenset(allow or ())
+            tuple(files or ()), kubernetes, strict, frozenset(only or ()), frozenset(allow or ()), rehearse
         )
         return policy_check.validate(plane, asked)
 
@@ -286,5 +266,10 @@ def build(words: Sequence[str]) -> typer.Typer:
     asked = next(iter(rest), None)
     for name, command in COMMANDS.items():
         if asked == name or asked not in COMMANDS:
+            app.command(name)(command)
+    if asked not in COMMANDS:
+        from auditctl.cli import replay_commands
+
+        for name, command in replay_commands.COMMANDS.items():
             app.command(name)(command)
     return app

@@ -15,8 +15,8 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from auditctl.cli.output import coloured
+from auditctl.operations.policy_answer import visible
 from auditctl.operations.policy_matrix import Drawn
-from auditctl.patterns import lazily
 from auditctl.policy.matrix import Cell, Cells, Concern, Person, Table
 from auditctl.policy.matrix_rows import METHODS, VERBS, Row, Scope
 from auditctl.policy.matrix_words import LETTERS, MEANINGS, letters, listed, place, where
@@ -26,11 +26,9 @@ _STYLES = {Level.NONE: "dim", Level.METADATA: "cyan", Level.REQUEST: "yellow", L
 _SHORT = {"deletecollection": "delcol"}
 _SHORTEST = {verb: verb[:3] for verb in (*VERBS, *METHODS)} | {"deletecollection": "dcol"}
 _ALARM = "bold red"
-_LABEL_WIDTH = 22
+_LABEL_WIDTH = 24  # pods/ephemeralcontainers
 _WIDTH_IN_A_PIPE = 110
 _NARROWEST = 30
-# what a policy's text could do to a terminal: control characters, and those that turn the writing around
-_UNSEEN = lazily("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 class Strip(NamedTuple):
@@ -44,7 +42,7 @@ class Strip(NamedTuple):
     def label(self) -> str:
         """The names, and the group before them where they have one."""
         names = ", ".join(self.labels)
-        return _visible(f"{self.group}: {names}" if self.group else names)
+        return visible(f"{self.group}: {names}" if self.group else names)
 
 
 def lines(drawn: Drawn) -> tuple[str, ...]:
@@ -76,27 +74,23 @@ def _width() -> int:
 def _parts(drawn: Drawn, width: int) -> Iterator[RenderableType]:
     matrix = drawn.matrix
     server = f"kube-apiserver {drawn.version[0]}.{drawn.version[1]}"
-    yield Text(_visible(f"{drawn.named.name}: what {server} records"))
+    yield Text(visible(f"{drawn.named.name}: what {server} records"))
     yield from _legend(matrix.tables)
     for table in matrix.tables:
         yield Text()
-        yield Text(_visible(", ".join(person.label for person in table.people)), style="bold")
+        yield Text(visible(", ".join(person.label for person in table.people)), style="bold")
         for person in table.people:
-            yield Padding(Text(_visible(_person(person)), style="dim"), (0, 0, 0, 2))
+            yield Padding(Text(visible(_person(person)), style="dim"), (0, 0, 0, 2))
         notes = _Notes(drawn)
         yield from _block("RESOURCE", VERBS, _strips(matrix.rows.resources, table.resources, VERBS, notes), width)
         yield from _block("URL", METHODS, _strips(matrix.rows.urls, table.urls, METHODS, notes), width)
         yield from notes.told()
     if matrix.others:
         yield Text()
-        others = _visible(listed(matrix.others))
+        others = visible(listed(matrix.others))
         yield Text(f"The policy also names users and groups who are none of these: {others} (--user).")
     if matrix.rows.left_out:
         yield Text(f"{matrix.rows.left_out} more resources or URLs that it names are not drawn.")
-
-
-def _visible(text: str) -> str:
-    return _UNSEEN.sub("\ufffd", text)
 
 
 def _person(person: Person) -> str:
@@ -151,7 +145,7 @@ class _Notes:
             f"{LETTERS[case.level]} {where(case, cell, row, verb)} ({place(case.rule, self._lines)})"
             for case in cell.cases
         )
-        text = "; ".join((*map(_visible, cases), *(("and more rules than are told",) if cell.cut else ())))
+        text = "; ".join((*map(visible, cases), *(("and more rules than are told",) if cell.cut else ())))
         return self._numbers.setdefault(text, len(self._numbers) + 1)
 
     def told(self) -> Iterator[RenderableType]:
@@ -161,21 +155,21 @@ class _Notes:
 
 def _block(head: str, verbs: tuple[str, ...], strips: Sequence[Strip], width: int) -> Iterator[RenderableType]:
     """A grid where it fits, its verbs written out if they can be; else a list."""
-    for names in ({}, _SHORT, _SHORTEST):
+    for names, gap in (({}, 2), (_SHORT, 2), (_SHORT, 1), (_SHORTEST, 1)):
         heads = tuple(names.get(verb, verb) for verb in verbs)
         widths = [
             max(len(name), *(sign.cell_len if sign else 0 for sign in column))
             for name, column in zip(heads, zip(*(strip.signs for strip in strips), strict=True), strict=True)
         ]
-        if sum(widths) + 2 * len(widths) + _LABEL_WIDTH <= width:
-            yield _grid(head, heads, strips)
+        if sum(widths) + gap * len(widths) + _LABEL_WIDTH <= width:
+            yield _grid(head, heads, strips, gap)
             return
     yield Text(f"{head}: signs and verbs", style="bold")
     yield from _list(verbs, strips)
 
 
-def _grid(head: str, heads: tuple[str, ...], strips: Sequence[Strip]) -> Grid:
-    grid = Grid(box=None, pad_edge=False, padding=(0, 1), show_edge=False, header_style="bold")
+def _grid(head: str, heads: tuple[str, ...], strips: Sequence[Strip], gap: int) -> Grid:
+    grid = Grid(box=None, pad_edge=False, padding=(0, gap, 0, 0), show_edge=False, header_style="bold")
     grid.add_column(head, overflow="fold", min_width=_LABEL_WIDTH)
     for name in heads:
         grid.add_column(name, no_wrap=True, min_width=len(name))

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
-from auditctl.lab.events import Counters
+from auditctl.lab import klog, metrics
+from auditctl.lab.backends import Counters
+from auditctl.lab.health import CHECKS
 from auditctl.lab.identity import Caller, Verdict, authorize, forbidden
+from auditctl.lab.klog import Letter
 from auditctl.lab.layout import STAND_IN
 from auditctl.lab.objects import KINDS, Objects, StatusError
 from auditctl.policy.types import Attributes
 
 TEXT, JSON = "text/plain; charset=utf-8", "application/json"
-_CHECKS = ("ping", "log", "poststarthook/start-apiserver-admission-initializer", "poststarthook/rbac/bootstrap-roles")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +40,11 @@ class Answer:
 
 @dataclass(slots=True)
 class Answers:
-    """The whole API of the stand-in. ``ready`` and ``stopping`` say which health checks pass."""
+    """The whole API of the stand-in. ``failing`` says which checks of /readyz do not pass."""
 
     kubernetes: str
     counters: Counters
-    ready: Callable[[], bool]
+    failing: Callable[[], Collection[str]]
     objects: Objects = field(default_factory=Objects)
 
     def answer(self, caller: Caller, wanted: Attributes, query: str, body: Any) -> Answer:
@@ -72,7 +74,10 @@ class Answers:
                 return Answer(200, _pretty(self._version()), JSON, verdict=verdict)
             case ["metrics"]:
                 return Answer(
-                    200, self._metrics().encode(), "text/plain; version=0.0.4; charset=utf-8", verdict=verdict
+                    200,
+                    metrics.text(self.counters).encode(),
+                    "text/plain; version=0.0.4; charset=utf-8",
+                    verdict=verdict,
                 )
             case ["api"]:
                 return shown(
@@ -89,14 +94,17 @@ class Answers:
 
     def _health(self, path: str, verbose: bool, verdict: Verdict) -> Answer:  # noqa: FBT001 - from the query
         name, _, check = path.strip("/").partition("/")
-        if check and check not in _CHECKS:
+        if check and check not in CHECKS:
             return Answer(404, b"404 page not found\n", verdict=verdict)
-        passed = name == "livez" or self.ready()
-        lines = [f"[+]{each} ok" for each in _CHECKS[:-1]]
-        lines.append(f"[+]{_CHECKS[-1]} ok" if passed else f"[-]{_CHECKS[-1]} failed: reason withheld")
-        lines.append(f"{name} check {'passed' if passed else 'failed'}")
-        text = "\n".join(lines) + "\n" if verbose or not passed else "ok"
-        return Answer(200 if passed else 500, text.encode(), verdict=verdict)
+        failing = frozenset() if name == "livez" else self.failing()
+        asked = (check,) if check else CHECKS
+        failed = [each for each in asked if each in failing]
+        lines = [f"[-]{each} failed: reason withheld" if each in failing else f"[+]{each} ok" for each in asked]
+        lines.append(f"{name} check {'failed' if failed else 'passed'}")
+        if failed:
+            klog.write(klog.line(Letter.INFO, "healthz.go:261", f"{','.join(failed)} check failed: {name}", 1))
+        text = "\n".join(lines) + "\n" if verbose or failed else "ok"
+        return Answer(500 if failed else 200, text.encode(), verdict=verdict)
 
     def _version(self) -> dict[str, str]:
         major, minor, _ = self.kubernetes.split(".")
@@ -108,20 +116,6 @@ class Answers:
             "gitTreeState": STAND_IN,
             "platform": "linux/amd64",
         }
-
-    def _metrics(self) -> str:
-        found = self.counters
-        lines = [
-            f"apiserver_audit_event_total {found.events}",
-            f"apiserver_audit_requests_rejected_total {found.rejected}",
-        ]
-        lines += [
-            f'apiserver_audit_level_total{{level="{level}"}} {count}' for level, count in sorted(found.levels.items())
-        ]
-        lines += [
-            f'apiserver_audit_error_total{{plugin="{name}"}} {count}' for name, count in sorted(found.errors.items())
-        ]
-        return "".join(f"# TYPE {line.split('{')[0].split()[0]} counter\n{line}\n" for line in lines)
 
 
 def shown(code: int, made: Mapping[str, Any], verdict: Verdict | None = None) -> Answer:

@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import ssl
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -18,28 +17,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from auditctl.errors import AuditctlError
 from auditctl.facts import Version
-from auditctl.lab import container, klog, rotation, webhook
+from auditctl.lab import container, klog, recording
 from auditctl.lab.answers import Answers
-from auditctl.lab.events import Recorder, Sink
 from auditctl.lab.filesystem import FileSystem
 from auditctl.lab.flags import FlagError, parse
+from auditctl.lab.health import Health
 from auditctl.lab.klog import Letter
-from auditctl.lab.layout import ADDRESS, STAND_IN, Pace
+from auditctl.lab.layout import ADDRESS, STAND_IN, Layout, Pace
 from auditctl.lab.options import Options, aggregate, validate
-from auditctl.lab.rotation import RotatingFile, Rotation
+from auditctl.lab.recording import StartError
 from auditctl.lab.server import Api, Connection, Server
 from auditctl.lab.volumes import Bind
-from auditctl.policy.load import load
-from auditctl.policy.types import Policy
 
-MAXSIZE_ZERO_IS_OFF: Version = (1, 36, 0)
-UNREADY_SECONDS = 0.2  # it answers before it is ready
-
-
-class StartError(AuditctlError):
-    """The server ends before it serves; the message is the `err=` of its last line."""
+LINGERS = 2.4  # times the grace period: a real 1.36.3 lived 71 s after a SIGTERM that no SIGKILL followed
+FLUSHES = 0.75  # times the grace period: a batch is handed on late, and is lost to an earlier SIGKILL
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +54,10 @@ class Surroundings:
         )
 
     @property
+    def layout(self) -> Layout:
+        return Layout(self.folder)
+
+    @property
     def version(self) -> Version:
         major, minor, patch = self.kubernetes.split(".")
         return int(major), int(minor), int(patch)
@@ -72,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
     around = Surroundings.read()
     try:
         options = Options(parse(arguments, around.version), around.version)
-        _start(options, around, time.monotonic())
+        _start(options, around, Health.begin(around.layout, arguments, around.pace.start))
     except FlagError as error:
         klog.write(f"Error: {error.message}")
     except StartError as error:
@@ -80,15 +76,16 @@ def main(arguments: Sequence[str]) -> int:
     return 1
 
 
-def _start(options: Options, around: Surroundings, started: float) -> NoReturn:
+def _start(options: Options, around: Surroundings, health: Health) -> NoReturn:
     """Serve, or raise StartError; as in the real server the port is bound before the audit options are looked at."""
     _complete(options, around.files)
     with _listen(options) as server:
         server.tls = _tls(options, around.files)
-        server.api = _api(options, around, started)
+        server.api = _api(options, around, health)
+        health.wait_for_etcd(around.pace.etcd)
         words = f"{STAND_IN} for kube-apiserver v{around.kubernetes}: no etcd, no admission, objects in memory"
         klog.write(klog.line(Letter.INFO, "auditctl-lab", klog.quote(words), 1))
-        _serve(server, around, started)
+        _serve(server, around, health)
 
 
 def _complete(options: Options, files: FileSystem) -> None:
@@ -134,97 +131,37 @@ def _tls(options: Options, files: FileSystem) -> ssl.SSLContext:
     return context
 
 
-def _api(options: Options, around: Surroundings, started: float) -> Api:
-    policy = _policy(options, around)
-    sink = _sink(options, around)
-    _webhook(options, around.files)
-    recorder = Recorder(policy, sink, strict=options.value("log-mode") == "blocking-strict")
-    ready_at = started + around.pace.start + UNREADY_SECONDS
-    answers = Answers(around.kubernetes, recorder.counters, ready=lambda: time.monotonic() >= ready_at)
-    return Api(around.version, answers, recorder, anonymous=options.values.get("anonymous-auth", "true") != "false")
+def _api(options: Options, around: Surroundings, health: Health) -> Api:
+    recorder = recording.recorder(options, around.files, health.disk_full)
+    answers = Answers(around.kubernetes, recorder.counters, health.failing)
+    anonymous = options.values.get("anonymous-auth", "true") != "false"
+    return Api(around.version, answers, recorder, anonymous=anonymous)
 
 
-def _policy(options: Options, around: Surroundings) -> Policy | None:
-    """Read once, and refused even where no backend is set."""
-    path = options.value("policy-file")
-    if not path:
-        return None
-    try:
-        raw = around.files.read(path)
-    except OSError as error:
-        call = "read" if around.files.host(path).is_dir() else "open"
-        words = f"failed to read file path {klog.quote(path)}: {call} {path}: {_words(error)}"
-        raise StartError(f"loading audit policy file: {words}") from error
-    loaded = load(raw, around.version[:2])
-    if loaded.warning:
-        words = f"Audit policy contains errors, falling back to lenient decoding: {loaded.warning}"
-        klog.write(klog.line(Letter.WARNING, "reader.go:81", words, 1))
-    if loaded.policy is None:
-        raise StartError(f"loading audit policy file: {loaded.error}: from file {path}")
-    return loaded.policy
-
-
-def _sink(options: Options, around: Surroundings) -> Sink | None:
-    path = options.value("log-path")
-    if not path:
-        return None
-    if path == "-":
-        return StandardOutput()
-    try:
-        rotation.ensure(around.files, path)
-    except rotation.LogFileError as error:
-        raise StartError(error.message) from error
-    kept = Rotation.of(
-        options.number("log-maxsize"),
-        options.number("log-maxage"),
-        options.number("log-maxbackup"),
-        compress=options.value("log-compress") == "true",
-        zero_is_off=around.version >= MAXSIZE_ZERO_IS_OFF,
-    )
-    return RotatingFile(around.files, path, kept)
-
-
-def _webhook(options: Options, files: FileSystem) -> None:
-    if path := options.value("webhook-config-file"):
-        try:
-            webhook.check(files, path)
-        except webhook.WebhookError as error:
-            raise StartError(f"initializing audit webhook: {error.message}") from error
-        words = "auditctl-lab stand-in: the webhook's configuration is checked, and nothing is sent to it"
-        klog.write(klog.line(Letter.WARNING, "auditctl-lab", klog.quote(words), 1))
-    elif options.value("webhook-version").count("/") > 1:  # parsed without a webhook, too
-        raise StartError(f"unexpected GroupVersion string: {options.value('webhook-version')}")
-
-
-class StandardOutput:
-    """`--audit-log-path=-`."""
-
-    def write(self, line: bytes) -> None:
-        """A reader that has gone away loses the line, and nothing else."""
-        try:
-            sys.stdout.buffer.write(line)
-            sys.stdout.buffer.flush()
-        except OSError as error:
-            raise rotation.LogFileError(f"write /dev/stdout: {_words(error)}") from error
-
-
-def _serve(server: Server, around: Surroundings, started: float) -> NoReturn:
+def _serve(server: Server, around: Surroundings, health: Health) -> NoReturn:
     """Until SIGTERM or until the folder is gone; then no more listening, a while of lingering, and the end."""
     stopping = server.api.stopping
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stopping.set())
     folder = around.folder.stat().st_ino
-    stopping.wait(max(0.0, started + around.pace.start - time.monotonic()))
+    stopping.wait(max(0.0, health.answers_at - time.monotonic()))
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     while not stopping.wait(0.25):
+        health.die_in_time()
         if not _same(around.folder, folder):
             os._exit(0)
     server.shutdown()
     server.socket.close()  # from here on nobody owns the port
-    deadline = time.monotonic() + around.pace.grace * 0.75
+    threading.Thread(target=_flush, args=(server.api, around.pace.grace * FLUSHES), daemon=True).start()
+    deadline = time.monotonic() + around.pace.grace * LINGERS
     while time.monotonic() < deadline and _same(around.folder, folder):
         time.sleep(0.1)
     os._exit(0)  # connections still open end here, as under SIGKILL
+
+
+def _flush(api: Api, seconds: float) -> None:
+    time.sleep(seconds)
+    api.recorder.shut_down()
 
 
 def _same(folder: Path, inode: int) -> bool:

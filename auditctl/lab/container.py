@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -67,6 +68,29 @@ def start(layout: Layout, pod: StaticPod, number: int, binds: Sequence[Bind], pa
 def log_directory(layout: Layout, pod: StaticPod) -> Path:
     """kuberuntime/helpers.go BuildPodLogsDirectory."""
     return layout.pod_logs / f"{pod.namespace}_{pod.name}_{pod.uid}" / pod.container
+
+
+def next_number(layout: Layout, pod: StaticPod) -> int:
+    """The kubelet counts on from the logs that are there (kuberuntime_container.go calcRestartCountByLogDir)."""
+    return max(_numbers(layout, pod), default=-1) + 1
+
+
+def forget_before(layout: Layout, pod: StaticPod, number: int) -> None:
+    """Remove the logs and file systems of earlier containers: of the dead only the newest is kept (MaxPerPodContainer)."""
+    for old in _numbers(layout, pod):
+        if old < number:
+            (log_directory(layout, pod) / f"{old}.log").unlink(missing_ok=True)
+            shutil.rmtree(layout.containers / pod.uid / str(old), ignore_errors=True)
+
+
+def forget(layout: Layout, pod: StaticPod) -> None:
+    """Remove what a Pod that is gone leaves; the real kubelet takes the logs away within a second, too."""
+    shutil.rmtree(log_directory(layout, pod).parent, ignore_errors=True)
+    shutil.rmtree(layout.containers / pod.uid, ignore_errors=True)
+
+
+def _numbers(layout: Layout, pod: StaticPod) -> list[int]:
+    return [int(path.stem) for path in log_directory(layout, pod).glob("*.log") if path.stem.isdigit()]
 
 
 def _environment(layout: Layout, pod: StaticPod, binds: Sequence[Bind], room: Path, pace: Pace) -> dict[str, str]:

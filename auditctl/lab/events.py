@@ -2,42 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import threading
 import uuid
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
-from auditctl.errors import AuditctlError
-from auditctl.lab import klog
-from auditctl.lab.klog import Letter
+from auditctl.lab.backends import Backend, Counters, Fields
 from auditctl.policy.evaluate import evaluate
 from auditctl.policy.types import Attributes, Decision, Level, Policy, Stage, User
 
 USER_AGENT_LIMIT = 1024
 _BODY_VERBS = ("create", "update", "patch", "delete", "deletecollection")
-_GO_ESCAPES = {ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&\u2028\u2029"}  # encoding/json's default
-
-Fields = dict[str, Any]
-
-
-class Sink(Protocol):
-    """Where lines go; raises an AuditctlError for one that is lost."""
-
-    def write(self, line: bytes) -> None: ...
-
-
-@dataclass(slots=True)
-class Counters:
-    """The `apiserver_audit_*` metrics (pkg/audit/metrics.go)."""
-
-    events: int = 0
-    rejected: int = 0
-    levels: Counter[str] = field(default_factory=Counter)
-    errors: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,40 +44,37 @@ class Response:
 
 @dataclass(slots=True)
 class Recorder:
-    """Decides by policy and writes. ``policy`` or ``sink`` None: auditing is off."""
+    """Decides by policy and hands on. No ``policy``, or no ``backends``: auditing is off."""
 
     policy: Policy | None
-    sink: Sink | None
-    strict: bool = False  # blocking-strict: a request whose first event is lost is refused
+    backends: Sequence[Backend]
     counters: Counters = field(default_factory=Counters)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def decide(self, request: Request) -> Decision | None:
         """None where auditing is off."""
-        if self.policy is None or self.sink is None:
+        if self.policy is None or not self.backends:
             return None
         decision = evaluate(self.policy, request.attributes)
-        with self._lock:
+        with self.counters.lock:
             self.counters.levels[decision.level.value] += 1
         return decision
 
     def record(
         self, decision: Decision | None, request: Request, stage: Stage, response: Response | None = None
     ) -> bool:
-        """Write one stage's event, if the decision wants it. False where it should have been written and is lost."""
-        if decision is None or self.sink is None or decision.level is Level.NONE or stage in decision.omit_stages:
+        """Hand on one stage's event, if the decision wants it. False where the request must not go on without it."""
+        if decision is None or decision.level is Level.NONE or stage in decision.omit_stages:
             return True
-        line = encode(event(decision, request, stage, response))
-        with self._lock:
+        made = event(decision, request, stage, response)
+        with self.counters.lock:
             self.counters.events += 1
-            try:
-                self.sink.write(line)
-            except AuditctlError as error:
-                self.counters.errors["log"] += 1
-                words = f"Error in audit plugin 'log' affecting 1 audit events: {error.message}"
-                klog.write(klog.line(Letter.ERROR, "metrics.go:110", words, 1))
-                return False
-        return True
+        refused = [backend for backend in self.backends if not backend.process([made])]
+        return not refused
+
+    def shut_down(self) -> None:
+        """Hand on what a batch still holds."""
+        for backend in self.backends:
+            backend.shut_down()
 
 
 def event(decision: Decision, request: Request, stage: Stage, response: Response | None) -> Fields:
@@ -134,14 +107,6 @@ def event(decision: Decision, request: Request, stage: Stage, response: Response
             "authorization.k8s.io/reason": response.allowed,
         }
     return made
-
-
-def encode(made: Fields) -> bytes:
-    """One line, as Go's encoding/json writes it."""
-    return (
-        json.dumps(made, separators=(",", ":"), ensure_ascii=False).translate(_GO_ESCAPES).encode(errors="replace")
-        + b"\n"
-    )
 
 
 def stamp(moment: datetime) -> str:

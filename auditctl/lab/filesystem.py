@@ -41,9 +41,11 @@ class FileSystem:
         if mount is None and path.startswith(_KERNEL):
             raise OSError(errno.EACCES, os.strerror(errno.EACCES), path)
 
-    def is_mount_point(self, path: str) -> bool:
-        """True for a file that is mounted itself: it cannot be renamed (EBUSY)."""
-        return any(bind.container_path == posixpath.normpath(path) for bind in self.mounts)
+    def rename(self, path: str, target: Path) -> None:
+        """Raises OSError: EBUSY for a file that is mounted itself."""
+        if any(bind.container_path == posixpath.normpath(path) for bind in self.mounts):
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), path)
+        self.host(path).rename(target)
 
     def read(self, path: str) -> bytes:
         """Raises OSError."""

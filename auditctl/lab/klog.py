@@ -15,6 +15,7 @@ class Letter(Enum):
     INFO = "I"
     WARNING = "W"
     ERROR = "E"
+    FATAL = "F"
 
 
 def line(letter: Letter, place: str, text: str, pid: int | None = None) -> str:

@@ -13,7 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from auditctl.lab import klog
+from auditctl.lab import container, klog
+from auditctl.lab.backoff import Backoff
+from auditctl.lab.container import Container
+from auditctl.lab.faults import Faults
 from auditctl.lab.goyaml import read
 from auditctl.lab.klog import Letter
 from auditctl.lab.layout import STAND_IN, Layout, Marker
@@ -34,37 +37,56 @@ class Kubelet:
     source: ManifestSource
     workers: dict[str, PodWorker] = field(default_factory=dict)
     stopping: bool = False
+    backoff: Backoff = field(init=False)  # outlives the Pods: it is kept by UID
     _ended: dict[str, float] = field(default_factory=dict)  # when the last Pod of that name was gone
+    _orphans: list[tuple[Container, float]] = field(default_factory=list)  # and when they are killed
+
+    def __post_init__(self) -> None:
+        self.backoff = Backoff(self.marker.pace.backoff, self.marker.pace.backoff_cap)
 
     def run(self) -> None:
         """Until SIGTERM or SIGINT, or until the folder is another one or gone."""
         folder, next_listing = _identity(self.layout.root), 0.0
         while not self.stopping and _identity(self.layout.root) == folder and self.layout.marker.exists():
-            now = time.monotonic()
-            self.source.watch()
-            if now >= next_listing:
-                self.source.list()
-                next_listing = now + self.marker.pace.listing
-            self.step(now)
+            now, faults = time.monotonic(), Faults.load(self.layout)
+            if not faults.kubelet_idle:
+                self.source.watch()
+                if now >= next_listing:
+                    self.source.list()
+                    next_listing = now + self.marker.pace.listing
+                self.step(now, faults)
             time.sleep(TICK_SECONDS)
         self._shut_down()
 
-    def step(self, now: float) -> None:
+    def step(self, now: float, faults: Faults) -> None:
         """Bring what runs one step nearer to what should run."""
         for key, worker in list(self.workers.items()):
             wanted = self.source.desired.get(key)
             if wanted is None or wanted.uid != worker.pod.uid:
-                worker.stop(now)
+                self._replace(worker, now, faults.held_port_seconds)
             worker.tick(now)
             if worker.phase is Phase.GONE:
                 del self.workers[key]
+                container.forget(self.layout, worker.pod)
                 self._ended[key] = now
         for key, pod in self.source.desired.items():
             if (
                 key not in self.workers
                 and now >= self._ended.get(key, -self.marker.pace.replace) + self.marker.pace.replace
             ):
-                self.workers[key] = PodWorker(pod, self.layout, self.marker.pace)
+                self.workers[key] = PodWorker(pod, self.layout, self.marker.pace, self.backoff)
+        for orphan, kill_at in list(self._orphans):
+            if now >= kill_at:
+                orphan.send(signal.SIGKILL)
+            if orphan.poll() is not None:
+                self._orphans.remove((orphan, kill_at))
+
+    def _replace(self, worker: PodWorker, now: float, held_port_seconds: float) -> None:
+        """The Pod must go; or, as a fault, it is forgotten while its server lives on (kubernetes#82512)."""
+        if held_port_seconds and worker.running is not None and worker.phase is Phase.RUNNING:
+            self._orphans.append((worker.running, now + held_port_seconds))
+            worker.running = None
+        worker.stop(now)
 
     def stop(self, _number: int, _frame: FrameType | None) -> None:
         self.stopping = True
@@ -74,6 +96,9 @@ class Kubelet:
         deadline = time.monotonic() + SHUTDOWN_GRACE_SECONDS + 5
         for worker in self.workers.values():
             worker.stop(time.monotonic(), SHUTDOWN_GRACE_SECONDS)
+        for orphan, _ in self._orphans:
+            orphan.send(signal.SIGKILL)
+            orphan.poll()
         while any(worker.phase is not Phase.GONE for worker in self.workers.values()) and time.monotonic() < deadline:
             for worker in self.workers.values():
                 worker.tick(time.monotonic())

@@ -20,9 +20,13 @@ class Pace:
     grace: float = 2.0  # terminationGracePeriodSeconds where the Pod sets none: 30
     listing: float = 1.0  # fileCheckFrequency: 20
     backoff: float = 1.0  # first crash back-off after the immediate restart: 10, doubling
-    backoff_cap: float = 8.0  # 300
+    backoff_cap: float = 8.0  # 300; twice as long without a crash, and the next one is the first again
     replace: float = 0.4  # pause between the end of an old Pod and its successor: 6 to 15
     start: float = 0.6  # from the exec of kube-apiserver to its first answer: 2 to 3
+    etcd: float = 2.0  # how long a server waits for an etcd that refuses: 20
+
+
+REAL_TIMES = Pace(grace=30, listing=20, backoff=10, backoff_cap=300, replace=10, start=2.5, etcd=20)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,8 @@ class Lab:
 def up(directory: Path, *, kubernetes: str = "1.36.2", grace_seconds: float = 2.0, pace: Pace | None = None) -> Lab:
     """Bring a lab up in ``directory`` (made if it is not there) and wait until its API server serves.
 
-    Again on a running lab changes nothing; on one whose processes died, starts them. ``pace`` overrides every time.
+    Again on a running lab changes nothing; on one whose processes died, starts them. ``pace`` overrides every time of a
+    lab that is made now.
     Raises RefusedError for a folder that holds something else or a lab of another version, StrandedError where the
     server does not serve (the lab is left for `lab status` and its logs).
     """

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from auditctl import durations
 from auditctl.facts import Version, audit_flags
 
 MODES = ("batch", "blocking", "blocking-strict")
@@ -26,6 +27,10 @@ class Options:
 
     def number(self, name: str) -> int:
         return int(self.value(name) or 0)
+
+    def seconds(self, name: str) -> float:
+        """A duration; flags with one have been read, so it is well-formed."""
+        return durations.parse(self.value(name))
 
 
 def validate(options: Options) -> list[str]:

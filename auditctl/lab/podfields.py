@@ -31,7 +31,11 @@ _CONTAINER_NAMES = """
 """
 _CONTAINER = tuple(_CONTAINER_NAMES.split())
 _MOUNT = ("mountPath", "mountPropagation", "name", "readOnly", "recursiveReadOnly", "subPath", "subPathExpr")
-_VOLUME = ("name", "hostPath", "emptyDir")
+VOLUME_SOURCES = (  # of volumes, in the order of validateVolumeSource
+    *("emptyDir", "hostPath", "gitRepo", "secret", "nfs", "iscsi", "persistentVolumeClaim", "configMap", "projected"),
+    *("downwardAPI", "fc", "azureFile", "csi", "ephemeral", "image"),
+)
+_VOLUME = ("name", *VOLUME_SOURCES)
 _HOST_PATH = ("path", "type")
 # Written out or left to the API's default, the Pod is the same (pkg/apis/core/v1/defaults.go).
 _SPEC_DEFAULTS: Fields = {
@@ -67,14 +71,18 @@ class InvalidPodError(AuditctlError):
 
 def expect_pod(tree: object) -> Fields:
     """The tree, if it says that it is a Pod. Raises InvalidPodError."""
+    if tree is not None and not isinstance(tree, Mapping):
+        go_type = r'struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }'
+        reason = f"json: cannot unmarshal {_json_kind(tree)} into Go value of type {go_type}"
+        raise InvalidPodError(f"couldn't get version/kind; json parse error: {reason}")
     for name, shown in (("kind", "Kind"), ("apiVersion", "apiVersion")):
-        if not isinstance(tree, Mapping) or not tree.get(name):
-            text = json.dumps(tree, default=str, separators=(",", ":"))
+        if tree is None or not tree.get(name):
+            text = json.dumps(tree, default=str, separators=(",", ":"), sort_keys=True)
             raise InvalidPodError(f"Object '{shown}' is missing in '{text}'")
-    assert isinstance(tree, Mapping)  # noqa: S101 - for the type checker: the loop has looked
+    assert tree is not None  # noqa: S101 - for the type checker: the loop has looked
     version, kind = tree["apiVersion"], tree["kind"]
     if (version, kind) != ("v1", "Pod"):
-        scheme = "pkg/api/legacyscheme/scheme.go:30"
+        scheme = "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"
         raise InvalidPodError(f'no kind "{kind}" is registered for version "{version}" in scheme "{scheme}"')
     return tree
 
@@ -105,13 +113,15 @@ def _known_container(tree: object) -> dict[str, Any]:
     mounts = _list(container.get("volumeMounts"), place, "[]v1.VolumeMount")
     container["volumeMounts"] = [_pick(each, _MOUNT, "v1.VolumeMount", place) for each in mounts]
     for mount in container["volumeMounts"]:
-        _strings(mount, ("name", "mountPath"), place)
+        _strings(mount, ("name", "mountPath", "subPath"), place)
     return container
 
 
 def _known_volume(tree: object) -> dict[str, Any]:
     volume = _pick(tree, _VOLUME, "v1.Volume", "PodSpec.spec.volumes")
     _strings(volume, ("name",), "Volume.spec.volumes")
+    if not set(volume) & set(VOLUME_SOURCES):
+        volume["emptyDir"] = {}  # pkg/apis/core/v1/defaults.go SetDefaults_Volume
     if "hostPath" in volume:
         place = "HostPathVolumeSource.spec.volumes.hostPath"
         volume["hostPath"] = _pick(volume["hostPath"], _HOST_PATH, "v1.HostPathVolumeSource", place)
@@ -125,7 +135,10 @@ def without_defaults(pod: Fields) -> dict[str, Any]:
     spec["containers"] = [_less(each, _CONTAINER_DEFAULTS) for each in spec["containers"]]
     for container in spec["containers"]:
         container["volumeMounts"] = [_less(each, {"readOnly": False}) for each in container["volumeMounts"]]
-    spec["volumes"] = [{**each, "hostPath": _less(each.get("hostPath", {}), {"type": ""})} for each in spec["volumes"]]
+    spec["volumes"] = [
+        {**each, "hostPath": _less(each["hostPath"], {"type": ""})} if "hostPath" in each else each
+        for each in spec["volumes"]
+    ]
     return {"metadata": pod["metadata"], "spec": spec}
 
 

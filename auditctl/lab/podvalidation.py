@@ -5,20 +5,38 @@ Source: pkg/apis/core/validation/validation.go ValidatePodCreate, ValidateVolume
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from auditctl.lab.podfields import Fields, HostPathType
+from auditctl.lab.podfields import VOLUME_SOURCES, Fields, HostPathType
+
+# What a static Pod cannot have, since 1.34 (pkg/api/pod/util.go HasAPIObjectReference; gate PreventStaticPodAPIReferences)
+_REFERENCES = {
+    "secret": "secrets",
+    "configMap": "configmaps",
+    "persistentVolumeClaim": "persistentvolumeclaims",
+    "ephemeral": "persistentvolumeclaims",
+}
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_LABEL_WORDS = (
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an "
+    "alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+)
+
+
+def reference(pod: Fields) -> str:
+    """The first kind of API object that a volume refers to, which a static Pod must not; empty where none does."""
+    sources = (source for volume in pod["spec"]["volumes"] for source in volume)
+    return next((_REFERENCES[source] for source in sources if source in _REFERENCES), "")
 
 
 def validate(pod: Fields) -> Iterator[str]:
-    """The complaints that an edit of ours could cause (pkg/apis/core/validation/validation.go), in the API's order."""
-    if not pod["metadata"].get("name"):
-        yield "metadata.name: Required value: name or generateName is required"
+    """The complaints that an edit of ours could cause, in the API's order."""
     volumes = pod["spec"]["volumes"]
-    yield from _validate_volumes(volumes)
+    names: set[str] = set()
+    yield from _validate_volumes(volumes, names)
     if not pod["spec"]["containers"]:
         yield "spec.containers: Required value"
-    names = {volume.get("name") for volume in volumes}
     for index, container in enumerate(pod["spec"]["containers"]):
         place = f"spec.containers[{index}]"
         for key in ("name", "image"):
@@ -27,19 +45,29 @@ def validate(pod: Fields) -> Iterator[str]:
         yield from _validate_mounts(container["volumeMounts"], names, f"{place}.volumeMounts")
 
 
-def _validate_volumes(volumes: list[Fields]) -> Iterator[str]:
-    seen: set[str] = set()
+def _validate_volumes(volumes: list[Fields], valid: set[str]) -> Iterator[str]:
+    """``valid`` becomes the names of those that are right: a mount of any other finds none."""
     for index, volume in enumerate(volumes):
-        place, name, source = f"spec.volumes[{index}]", volume.get("name", ""), volume.get("hostPath")
-        if source is None and "emptyDir" not in volume:
-            yield f"{place}: Required value: must specify a volume type"
-        if source is not None:
-            yield from _validate_source(source, f"{place}.hostPath")
-        if not name:
-            yield f"{place}.name: Required value"
-        elif name in seen:
-            yield f'{place}.name: Duplicate value: "{name}"'
-        seen.add(name)
+        errors = list(_validate_volume(volume, valid, f"spec.volumes[{index}]"))
+        yield from errors
+        if not errors:
+            valid.add(volume["name"])
+
+
+def _validate_volume(volume: Fields, taken: set[str], place: str) -> Iterator[str]:
+    name, sources = volume.get("name", ""), [source for source in VOLUME_SOURCES if source in volume]
+    for source in sources[1:]:
+        yield f"{place}.{source}: Forbidden: may not specify more than 1 volume type"
+    if sources[:1] == ["hostPath"]:
+        yield from _validate_source(volume["hostPath"], f"{place}.hostPath")
+    if not name:
+        yield f"{place}.name: Required value"
+    elif len(name) > 63:
+        yield f'{place}.name: Invalid value: "{name}": must be no more than 63 characters'
+    elif not _LABEL.fullmatch(name):
+        yield f'{place}.name: Invalid value: "{name}": {_LABEL_WORDS}'
+    elif name in taken:
+        yield f'{place}.name: Duplicate value: "{name}"'
 
 
 def _validate_source(source: Fields, place: str) -> Iterator[str]:
@@ -53,7 +81,7 @@ def _validate_source(source: Fields, place: str) -> Iterator[str]:
         yield f'{place}.type: Unsupported value: "{source["type"]}": supported values: {names}'
 
 
-def _validate_mounts(mounts: list[Fields], volumes: set[str | None], place: str) -> Iterator[str]:
+def _validate_mounts(mounts: list[Fields], volumes: set[str], place: str) -> Iterator[str]:
     seen: set[str] = set()
     for index, mount in enumerate(mounts):
         name, path = mount.get("name", ""), mount.get("mountPath", "")
@@ -66,3 +94,8 @@ def _validate_mounts(mounts: list[Fields], volumes: set[str | None], place: str)
         elif path in seen:
             yield f'{place}[{index}].mountPath: Invalid value: "{path}": must be unique'
         seen.add(path)
+        inner = mount.get("subPath", "")
+        if inner.startswith("/"):
+            yield f'{place}.subPath: Invalid value: "{inner}": must be a relative path'
+        elif ".." in inner.split("/"):
+            yield f"{place}.subPath: Invalid value: \"{inner}\": must not contain '..'"

@@ -11,6 +11,7 @@ import os
 import posixpath
 import re
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -64,6 +65,7 @@ class RotatingFile:
     files: FileSystem
     path: str
     rotation: Rotation
+    disk_full: Callable[[], bool] = lambda: False
     _descriptor: int | None = None
     _size: int = 0
 
@@ -72,6 +74,8 @@ class RotatingFile:
         limit = self.rotation.maxsize_bytes
         if limit and len(line) > limit:
             raise LogFileError(f"write length {len(line)} exceeds maximum file size {limit}")
+        if self.disk_full():
+            raise LogFileError(f"write {self.path}: {os.strerror(errno.ENOSPC).lower()}")
         try:
             if self._descriptor is None:
                 self._open(len(line))
@@ -102,10 +106,16 @@ class RotatingFile:
         host, mode = self.files.host(self.path), 0o600
         if host.exists():
             mode = host.stat().st_mode & 0o777
-            if self.files.is_mount_point(self.path):
-                raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
-            host.rename(self._backup_name(host))
-        self._descriptor, self._size = os.open(host, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), 0
+            backup = self._backup_name(host)
+            try:
+                self.files.rename(self.path, backup)
+            except OSError as error:
+                other = posixpath.join(posixpath.dirname(self.path), backup.name)
+                raise LogFileError(f"can't rename log file: rename {self.path} {other}: {_words(error)}") from error
+        try:
+            self._descriptor, self._size = os.open(host, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), 0
+        except OSError as error:
+            raise LogFileError(f"can't open new logfile: open {self.path}: {_words(error)}") from error
         os.fchmod(self._descriptor, mode)
         self._clean()
 

@@ -22,6 +22,7 @@ from auditctl.lab.events import Recorder, Request, Response
 from auditctl.lab.identity import ANONYMOUS, Caller, of_certificate
 from auditctl.lab.klog import Letter
 from auditctl.lab.layout import STAND_IN
+from auditctl.lab.metrics import request_labels
 from auditctl.policy.evaluate import is_long_running
 from auditctl.policy.request import RequestError, attributes
 from auditctl.policy.types import Decision, Stage, User
@@ -118,7 +119,7 @@ class Connection(BaseHTTPRequestHandler):
     def _audited(self, request: Request, caller: Caller, body: bytes) -> None:
         recorder = self.api.recorder
         decision = recorder.decide(request)
-        if not recorder.record(decision, request, Stage.REQUEST_RECEIVED) and recorder.strict:
+        if not recorder.record(decision, request, Stage.REQUEST_RECEIVED):
             recorder.counters.rejected += 1
             text = f'Internal Server Error: "{self.path}": failed to store audit event\n'
             self._send(Answer(500, text.encode()), request.audit_id)
@@ -134,6 +135,7 @@ class Connection(BaseHTTPRequestHandler):
         else:
             self._send(answer, request.audit_id)
         recorder.record(decision, request, Stage.RESPONSE_COMPLETE, response)
+        recorder.counters.count(request_labels(wanted, answer.code, dry_run="dryRun=All" in self.path))
 
     def _stream(self, request: Request, decision: Decision | None, answer: Answer, response: Response) -> None:
         """A watch stays open until its timeout; other long requests are answered at once. No body is audited."""

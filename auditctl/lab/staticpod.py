@@ -14,7 +14,7 @@ from auditctl.errors import AuditctlError
 from auditctl.lab.goyaml import read
 from auditctl.lab.layout import NODE_NAME
 from auditctl.lab.podfields import Fields, HostPathType, InvalidPodError, expect_pod, known, without_defaults
-from auditctl.lab.podvalidation import validate
+from auditctl.lab.podvalidation import reference, validate
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,12 @@ def decode(raw: bytes, path: str) -> StaticPod:
         pod = known(expect_pod(read(raw)))
     except AuditctlError as error:
         raise InvalidPodError(f"{path}: couldn't parse as pod({error.message}), please check config file") from error
+    if not pod["metadata"].get("name"):
+        raise InvalidPodError("invalid pod: name is needed for the pod")
     if errors := list(validate(pod)):
-        raise InvalidPodError(f"invalid pod: [{', '.join(errors)}]")
+        raise InvalidPodError(f"invalid pod: [{' '.join(errors)}]")
+    if kind := reference(pod):
+        raise InvalidPodError(f"static pods may not reference {kind}")
     return _build(pod, path)
 
 

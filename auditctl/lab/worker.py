@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from enum import Enum
 
 from auditctl.lab import container, klog, volumes
+from auditctl.lab.backoff import Backoff, go_duration
 from auditctl.lab.container import Container
 from auditctl.lab.klog import Letter
 from auditctl.lab.layout import Layout, Pace
@@ -35,11 +36,12 @@ class PodWorker:
     pod: StaticPod
     layout: Layout
     pace: Pace
+    backoff: Backoff
     say: Callable[[str], None] = klog.write
     phase: Phase = Phase.WAITING
     running: Container | None = None
     _next: float = 0.0  # when to try again
-    _backoff: float = 0.0
+    _ended: float | None = None  # when the container last ended
     _mount_wait: float = MOUNT_RETRY_SECONDS
     _kill_at: float = 0.0
 
@@ -82,13 +84,15 @@ class PodWorker:
         except VolumeError as error:
             self._mount_failed(error, now)
             return
-        number = self._next_number()
+        number = container.next_number(self.layout, self.pod)
         try:
             self.running = container.start(self.layout, self.pod, number, binds, self.pace)
         except OSError as error:  # no memory, no descriptors, or the folder is being removed
             self._log(Letter.ERROR, "auditctl-lab", "Could not start the container", str(error))
             self._next = now + self.pace.backoff
             return
+        if self._ended is not None:
+            self.backoff.restarted(self._key, self._ended, now)
         self.phase = Phase.RUNNING
         words = f"Started container, a stand-in for kube-apiserver v{self.pod.kubernetes}, restart {number}"
         self._log(Letter.INFO, "auditctl-lab", words)
@@ -103,14 +107,16 @@ class PodWorker:
         return True
 
     def _crashed(self, now: float) -> None:
-        """First restart at once, then a doubling back-off; a new Pod starts with none."""
-        self.running, self.phase, self._next = None, Phase.WAITING, now + self._backoff
-        if self._backoff:
+        """The first restart at once, then a doubling back-off that counts from the end. One dead container is kept."""
+        if self.running is not None:
+            container.forget_before(self.layout, self.pod, self.running.number)
+        delay = self.backoff.delay(self._key, now)
+        self.running, self.phase, self._ended, self._next = None, Phase.WAITING, now, now + delay
+        if delay:
             place = f"container={self.pod.container} pod={self.pod.name}_{self.pod.namespace}({self.pod.uid})"
-            words = f"back-off {self._backoff:g}s restarting failed {place}"
+            words = f"back-off {go_duration(delay)} restarting failed {place}"
             inner = f'failed to "StartContainer" for {klog.quote(self.pod.container)} with CrashLoopBackOff: '
             self._log(Letter.ERROR, "pod_workers.go:1324", "Error syncing pod, skipping", inner + klog.quote(words))
-        self._backoff = min(self._backoff * 2 or self.pace.backoff, self.pace.backoff_cap)
 
     def _mount_failed(self, error: VolumeError, now: float) -> None:
         wait, uid = self._mount_wait, self.pod.uid
@@ -128,14 +134,9 @@ class PodWorker:
             )
         )
 
-    def _next_number(self) -> int:
-        """The kubelet counts on from the logs that are there (kuberuntime: restart count from the log directory)."""
-        numbers = [
-            int(path.stem)
-            for path in container.log_directory(self.layout, self.pod).glob("*.log")
-            if path.stem.isdigit()
-        ]
-        return max(numbers, default=-1) + 1
+    @property
+    def _key(self) -> str:
+        return f"{self.pod.uid}/{self.pod.container}"
 
     def _log(self, letter: Letter, place: str, message: str, reason: str = "") -> None:
         error = f" err={klog.quote(reason)}" if reason else ""

@@ -36,6 +36,13 @@ class Readiness(Enum):
     UNKNOWN = "unknown"
 
 
+class Health(NamedTuple):
+    """What ``/readyz`` says, and which of its checks fail (``etcd``, ``poststarthook/rbac/bootstrap-roles``)."""
+
+    readiness: Readiness
+    failing: tuple[str, ...] = ()
+
+
 class Answer(NamedTuple):
     """One HTTP answer; ``status`` 0: no connection, and ``reason`` says why."""
 
@@ -62,13 +69,17 @@ class Endpoint(NamedTuple):
         credentials: Credentials = NOBODY,
         headers: dict[str, str] | None = None,
         timeout: float = 5.0,
+        limit_bytes: int = 1 << 20,
     ) -> Answer:
-        """Send one request, never retried, never redirected. Failures to connect are an Answer with status 0."""
+        """Send one request, never retried, never redirected. Failures to connect are an Answer with status 0.
+
+        ``timeout`` is in seconds; a longer body than ``limit_bytes`` is cut there.
+        """
         try:
             with socket.create_connection((self.address, self.port), timeout) as plain:
                 context = self._context(credentials)
                 with context.wrap_socket(plain, server_hostname=_SERVER_NAME) as secure:
-                    return _exchange(secure, self, method, path, _headers(credentials, headers))
+                    return _exchange(secure, self, method, path, _headers(credentials, headers), limit_bytes)
         except (OSError, http.client.HTTPException) as error:
             return Answer(0, str(error) or type(error).__name__)
         except ValueError:  # its text would quote a header, and with it a token
@@ -76,14 +87,20 @@ class Endpoint(NamedTuple):
 
     def readiness(self, credentials: Credentials) -> Readiness:
         """Ask ``/readyz``, anonymously first as the kubelet's probes do, then with credentials."""
+        return self.health(credentials).readiness
+
+    def health(self, credentials: Credentials) -> Health:
+        """As `readiness`, with the names of the checks that fail (a refusing ``/readyz`` lists them)."""
         answer = self.request("GET", "/readyz")
         if answer.status in (401, 403) and not credentials.anonymous:
             answer = self.request("GET", "/readyz", credentials=credentials)
         if answer.status == 200:
-            return Readiness.READY
+            return Health(Readiness.READY)
         if answer.status == 0:
-            return Readiness.UNREACHABLE
-        return Readiness.UNKNOWN if answer.status in (401, 403) else Readiness.NOT_READY
+            return Health(Readiness.UNREACHABLE)
+        if answer.status in (401, 403):
+            return Health(Readiness.UNKNOWN)
+        return Health(Readiness.NOT_READY, failing_checks(answer.body))
 
     def version(self) -> tuple[int, int] | None:
         """(major, minor) of the running server; None where it does not say so to anonymous clients."""
@@ -144,12 +161,19 @@ def _headers(credentials: Credentials, extra: dict[str, str] | None) -> dict[str
     return headers
 
 
-def _exchange(stream: ssl.SSLSocket, where: Endpoint, method: str, path: str, headers: dict[str, str]) -> Answer:
+def _exchange(
+    stream: ssl.SSLSocket, where: Endpoint, method: str, path: str, headers: dict[str, str], limit_bytes: int
+) -> Answer:
     connection = http.client.HTTPConnection(where.address, where.port)
     connection.sock = stream
     connection.request(method, path, headers=headers)
     answer = connection.getresponse()
-    return Answer(answer.status, answer.reason, answer.read(1 << 20))
+    return Answer(answer.status, answer.reason, answer.read(limit_bytes))
+
+
+def failing_checks(body: bytes) -> tuple[str, ...]:
+    """The names behind ``[-]`` in a refusing ``/readyz`` (apiserver pkg/server/healthz)."""
+    return tuple(re.findall(r"(?m)^\[-\](\S+) ", body.decode(errors="replace")))
 
 
 def peers(where: Endpoint, credentials: Credentials) -> int:

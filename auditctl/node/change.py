@@ -6,33 +6,34 @@ files that were there get their old bytes first (the old Pod needs them), then t
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 from auditctl.errors import RefusedError, StrandedError
 from auditctl.node import files
+from auditctl.node.changeid import new_id
 from auditctl.node.clock import Clock
 from auditctl.node.fileedit import FileEdit
 from auditctl.node.files import Root, Snapshot
 from auditctl.node.journal import TRANSITIONS, FileRecord, Journal, Role, Standing, Step, standing
 from auditctl.node.state import State, cannot_write
 
-_STAMP_LENGTH = len("20261121T220849123Z")
-
 
 @dataclass(slots=True)
 class Change:
-    """A change in progress. ``journal`` is replaced as entries are written; everything else is fixed."""
+    """A change in progress. ``journal`` is replaced as entries are written; everything else is fixed.
+
+    ``by`` is who writes them, where it is not the run that began it.
+    """
 
     state: State
     root: Root
     clock: Clock
     journal: Journal
+    by: str = ""
 
     @property
     def backup(self) -> Path:
@@ -41,6 +42,7 @@ class Change:
 
     def mark(self, step: Step, note: str = "") -> None:
         """Write one more journal entry, durably."""
+        note = ", ".join(part for part in (note, self.by) if part)
         self.journal = self.state.append(self.journal, step, _now(self.clock), note)
 
     def try_mark(self, step: Step, note: str = "") -> None:
@@ -88,7 +90,7 @@ def begin(state: State, root: Root, clock: Clock, edits: Sequence[FileEdit], int
     wanted = [*intent.directories, *(edit.path.parent for edit in edits if edit.after is not None)]
     missing = {parent for directory in wanted for parent in (directory, *directory.parents) if not parent.exists()}
     journal = Journal(
-        id=_later(max((folder.name for folder in state.folders()), default=""), clock),
+        id=new_id(clock, max((folder.name for folder in state.folders()), default="")),
         command=intent.command,
         started=_now(clock),
         who=intent.who,
@@ -135,6 +137,8 @@ def install(change: Change) -> float:
         renamed_at = change.clock.boot()
         change.mark(Step.REPLACING, f"{change.clock.boot_id()} {renamed_at:.3f}")
         _put(change, change.journal.manifest, "after")
+        if any(record.role is Role.STRAY for record in change.journal.files):
+            _announce(change)
     except (OSError, RefusedError) as error:
         _take_back(change)
         change.try_mark(Step.UNDONE, "refused before the manifest was replaced")
@@ -143,6 +147,16 @@ def install(change: Change) -> float:
         raise cannot_write(change.root.host(change.journal.manifest.path), "the change", error) from error
     change.try_mark(Step.WAITING)
     return renamed_at
+
+
+def _announce(change: Change) -> None:
+    """Rename the manifest over itself: its event brings back the Pod that the kubelet removed with the other file.
+
+    (pkg/kubelet/config/file_linux.go: both names led to one key of its store.)
+    """
+    path = change.root.host(change.journal.manifest.path)
+    standing_now = files.read(path, "manifest")
+    files.replace(path, standing_now.content, standing_now, expected=change.journal.manifest.after)
 
 
 def _take_back(change: Change) -> None:
@@ -154,7 +168,7 @@ def _take_back(change: Change) -> None:
     for record in change.journal.files:
         if record.role is not Role.MANIFEST:
             _put(change, record, "before")
-    _remove_made_directories(change)
+    _remove_directories(change, change.journal.made_directories)
 
 
 def put_back(change: Change) -> None:
@@ -178,7 +192,7 @@ def put_back(change: Change) -> None:
         for record in others:
             if record.before is None:
                 _put(change, record, "before")
-        _remove_made_directories(change)
+        _remove_directories(change, change.journal.made_directories)
     except (OSError, RefusedError) as error:
         change.try_mark(Step.STRANDED, str(error))
         raise _stranded(change, f"the old configuration could not be put back: {error}") from error
@@ -191,11 +205,26 @@ def sweep(change: Change) -> None:
             files.remove(files.temporary_of(change.root.host(record.path)))
 
 
-def remove_last(change: Change) -> None:
-    """Remove the files that a proved change leaves over (``--purge``)."""
+def remove_last(change: Change) -> list[str]:
+    """Remove the files that a proved change leaves over (``--purge``), and directories of ours that are empty then.
+
+    Returns a sentence for each file that cannot be removed: the change itself is done.
+    """
+    failed = []
+    ours = change.standing(change.journal.manifest) in (Standing.AFTER, Standing.SAME)
     for record in change.journal.files:
+        path = change.root.host(record.path)
         if record.removed_last and change.standing(record) is Standing.BEFORE:
-            files.remove(change.root.host(record.path))
+            if not ours:  # theirs may name it, and the API server would die of its absence
+                failed.append(f"{path}: left in place, because somebody else has changed the manifest since")
+                continue
+            try:
+                files.remove(path)
+            except OSError as error:
+                if path.exists():
+                    failed.append(f"{path}: cannot be removed: {(error.strerror or str(error)).lower()}")
+    _remove_directories(change, {path for journal in change.state.journals() for path in journal.made_directories})
+    return failed
 
 
 def _put(change: Change, record: FileRecord, when: str) -> None:
@@ -241,8 +270,8 @@ def _saved_attributes(change: Change, record: FileRecord) -> Snapshot | None:
     return files.read_if_there(change.state.saved(change.journal, record.role, "before"), "backup")
 
 
-def _remove_made_directories(change: Change) -> None:
-    for directory in reversed(change.journal.made_directories):
+def _remove_directories(change: Change, made: Collection[str]) -> None:
+    for directory in sorted(made, key=len, reverse=True):
         with suppress(OSError):  # not empty (the log is kept), or gone
             change.root.host(directory).rmdir()
 
@@ -256,27 +285,6 @@ def _stranded(change: Change, why: str) -> StrandedError:
         # through a dot-named copy: a plain cp would let the kubelet read half a file
         fix=f"cp -p {change.backup} {hidden} && mv {hidden} {manifest}",
     )
-
-
-def _new_id(clock: Clock) -> str:
-    """Sorts by time, to the millisecond: the order of the folders is the order of the changes."""
-    return f"{_stamp(clock.utc())}-{secrets.token_hex(2)}"
-
-
-def _later(last: str, clock: Clock) -> str:
-    """A new id that sorts behind ``last``, even where the clock was set back meanwhile."""
-    new = _new_id(clock)
-    if new[:_STAMP_LENGTH] > last[:_STAMP_LENGTH]:
-        return new
-    try:
-        before = datetime.strptime(last[: _STAMP_LENGTH - 1] + "000", "%Y%m%dT%H%M%S%f").replace(tzinfo=UTC)
-    except ValueError:
-        return new
-    return f"{_stamp(before + timedelta(milliseconds=1))}-{secrets.token_hex(2)}"
-
-
-def _stamp(moment: datetime) -> str:
-    return f"{moment:%Y%m%dT%H%M%S}{moment.microsecond // 1000:03d}Z"
 
 
 def _now(clock: Clock) -> str:

@@ -1,36 +1,158 @@
-"""Why the API server died: its own last words, recognised. The patterns are data (``templates/crashes.json``)."""
+"""Why the API server did not come up: its own words and the kubelet's, recognised. Pure; the patterns are data.
+
+Only last words decide (``"command failed"``, ``Error: ...``, a fatal or a panic): any other line may quote a client.
+Sources: component-base/cli/run.go, klog's header, golden crashes of 1.31.14 and 1.36.2; ``templates/crashes.json``.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from auditctl import facts
+from auditctl.errors import Place
+from auditctl.facts import CrashKind, CrashPattern
+from auditctl.patterns import lazily
+
+APISERVER = "apiserver"
+KUBELET = "kubelet"
+
+_KLOG = lazily(r"(?:\?\?\? )?([IWEF])(\d{4} \d\d:\d\d:\d\d\.\d+) +\d+ [^\]\s]+\] ?(.*)", re.DOTALL)
+_COMMAND_FAILED = lazily(r'"command failed" err="(.*)"$', re.DOTALL)
+_LAST_WORDS = lazily(r"(?:[Ee]rror: |panic: |fatal error: |runtime: out of memory)")
+_CREDENTIALS = lazily(r"//[^/\s\"'@]*@")  # a webhook's server may hold a password, and the server quotes it
+_WEIGHT = {kind: weight for weight, kind in enumerate(reversed(CrashKind))}
 
 
 class Crash(NamedTuple):
-    """``words`` is the server's own line; ``heals`` says whether another start could go better."""
+    """One recognised line. ``words`` is the program's own; ``cause`` and ``fix`` say what it means and what to do.
+
+    ``heals`` says whether another start could go better. ``groups`` are what the pattern caught, ``place`` is where in
+    the user's own file the cause stands, ``at`` the time that the log itself gives the line (RFC 3339, or empty).
+    """
 
     name: str
     words: str
     heals: bool
+    cause: str = ""
+    fix: str = ""
+    kind: CrashKind = CrashKind.UNKNOWN
+    says: str = APISERVER
+    file: str = ""
+    where: str = ""
+    groups: Mapping[str, str] = MappingProxyType({})
+    place: Place | None = None
+    at: str = ""
+
+    @property
+    def certain(self) -> bool:
+        """Is it the cause, in the program's own words? (Words that we do not know, and what time may mend, are not.)"""
+        return self.kind in (CrashKind.FINAL, CrashKind.WARNING)
+
+    def __str__(self) -> str:
+        """What, where, and the program's own words where the cause does not hold them already."""
+        where = f"{self.place}: " if self.place else ""
+        own = "" if not self.cause or _squeezed(self.words) in _squeezed(self.cause) else f" ({self.words})"
+        return f"{where}{self.cause or self.words}{own}"
+
+    def outweighs(self, other: Crash | None) -> bool:
+        """Does it tell more than an earlier one? The later of two alike does."""
+        return other is None or _WEIGHT[self.kind] >= _WEIGHT[other.kind]
 
 
-def recognise(lines: Sequence[str]) -> Crash | None:
-    """The last fatal line of a container's log, None where none is known.
+class Line(NamedTuple):
+    """One line of a log, without the runtime's and klog's prefixes.
 
-    Raises: nothing. Sources: component-base/cli/run.go; golden crashes of 1.31.14 and 1.36.2.
+    ``severity`` is klog's letter, empty where there is none; ``stamp`` klog's local ``MMDD HH:MM:SS.ffffff``.
     """
-    for line in reversed(lines):
-        for fact in facts.crashes():
-            if re.search(fact.pattern, line):
-                return Crash(fact.name, _without_klog(line), fact.heals)
+
+    text: str
+    severity: str = ""
+    stamp: str = ""
+    at: str = ""
+
+    @classmethod
+    def of(cls, raw: str, at: str = "") -> Line:
+        """Read what stands after the runtime's prefix; ``"command failed" err="..."`` becomes ``command failed: ...``."""
+        header = _KLOG.match(raw.strip())
+        if header is None:
+            return cls(raw.strip(), at=at)
+        failed = _COMMAND_FAILED.match(header[3])
+        text = f"command failed: {_unquoted(failed[1])}" if failed else header[3]
+        return cls(text, header[1], header[2], at)
+
+    @property
+    def is_last_words(self) -> bool:
+        """Does a process end with it?"""
+        return (
+            self.severity == "F"
+            or self.text.startswith("command failed: ")
+            or (not self.severity and _LAST_WORDS.match(self.text) is not None)
+        )
+
+
+def recognise(lines: Iterable[str]) -> Crash | None:
+    """The weightiest line of a container's log, the last one of its kind; None where none is known.
+
+    Lines are without the runtime's prefix (``TIME STREAM F``). Raises: nothing.
+    """
+    return weightiest(recognised(Line.of(line)) for line in lines)
+
+
+def weightiest(crashes: Iterable[Crash | None]) -> Crash | None:
+    """The one that decides: final before unknown before transient; of one kind the last."""
+    found: Crash | None = None
+    for crash in crashes:
+        if crash is not None and crash.outweighs(found):
+            found = crash
+    return found
+
+
+def recognised(line: Line, says: str = APISERVER) -> Crash | None:
+    """What one line means, None where it means nothing to us."""
+    if line.severity == "I" or line.text.startswith("{"):  # news; audit events on standard output
+        return None
+    text = _CREDENTIALS.sub("//<redacted>@", line.text)
+    text = text.replace("\\", "") if says == KUBELET else text
+    for fact in facts.crashes(says):
+        is_ours = says == KUBELET or line.is_last_words or fact.kind not in (CrashKind.FINAL, CrashKind.UNKNOWN)
+        match = re.search(fact.pattern, text, re.DOTALL) if is_ours else None
+        if match is not None:
+            return _crash(fact, {name: value or "" for name, value in match.groupdict().items()}, text, line.at)
     return None
 
 
-def _without_klog(line: str) -> str:
-    """``E1121 21:21:44.408260 1 run.go:72] "command failed" err="..."`` -> ``...``."""
-    text = re.sub(r"^[IWEF]\d{4} \S+ +\d+ [^\]]+\] ", "", line.strip())
-    command_failed = re.match(r'"command failed" err="(.*)"$', text)
-    return command_failed[1].replace('\\"', '"').replace("\\\\", "\\") if command_failed else text
+def _crash(fact: CrashPattern, groups: dict[str, str], text: str, at: str) -> Crash:
+    heals = fact.kind is not CrashKind.FINAL
+    return Crash(
+        fact.name,
+        _own_words(fact, groups, text),
+        heals,
+        fact.cause.format_map(groups),
+        fact.fix.format_map(groups),
+        fact.kind,
+        fact.says,
+        fact.file,
+        fact.at,
+        MappingProxyType(groups),
+        at=at,
+    )
+
+
+def _own_words(fact: CrashPattern, groups: Mapping[str, str], text: str) -> str:
+    """The server's whole sentence; of the kubelet's structured line only what it says of the error."""
+    if fact.says == APISERVER:
+        return text.removeprefix("command failed: ").removeprefix("Error: ").strip()
+    error = re.search(r'\berr="(.*?)"(?: [\w-]+="|$)', text)
+    return groups.get("words") or (error[1] if error else text)
+
+
+def _squeezed(text: str) -> str:
+    return re.sub(r"\W+", " ", text).strip()
+
+
+def _unquoted(text: str) -> str:
+    """klog quotes with strconv.Quote."""
+    return re.sub(r"\\(.)", lambda match: {"n": "\n", "t": "\t"}.get(match[1], match[1]), text, flags=re.DOTALL)

@@ -10,10 +10,14 @@ from auditctl.node.journal import Role
 
 
 class FileEdit(NamedTuple):
-    """One file to be: its path on this machine, what stands there (None: nothing), what shall (None: nothing)."""
+    """One file to be: its path on this machine, what stands there (None: nothing), what shall (None: nothing).
+
+    ``source`` is the user's own file that it was made from, empty where it is the file itself.
+    """
 
     role: Role
     path: Path
     before: Snapshot | None
     after: bytes | None
     removed_last: bool = False
+    source: str = ""

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from auditctl.errors import RefusedError
 
 _TEMPORARY_SUFFIX = ".auditctl-new"
+TEMPORARY_PATTERN = f".*{_TEMPORARY_SUFFIX}"
 _CHUNK_BYTES = 1 << 20
 _LARGEST_FILE_BYTES = 10 * 1024 * 1024  # the kubelet's own limit for a manifest (pkg/kubelet/config/file.go)
 

@@ -35,6 +35,8 @@ class Step(Enum):
 
 FINAL = frozenset({Step.DONE, Step.UNPROVED, Step.UNDONE, Step.UNCONFIRMED, Step.STRANDED, Step.ABANDONED})
 
+BY_THE_WATCHDOG = "by the watchdog"  # how the note ends of an entry that a watchdog wrote
+
 _GIVE_UP = frozenset({Step.UNDOING, Step.ABANDONED})
 TRANSITIONS: dict[Step, frozenset[Step]] = {
     Step.PLANNED: _GIVE_UP | {Step.BACKED_UP},
@@ -55,6 +57,7 @@ class Role(Enum):
     MANIFEST = "manifest"
     POLICY = "policy"
     WEBHOOK = "webhook"
+    STRAY = "stray"  # another manifest of the same Pod, moved out of the kubelet's sight
 
 
 class FileRecord(NamedTuple):
@@ -102,6 +105,11 @@ class Journal(NamedTuple):
     @property
     def finished(self) -> bool:
         return self.step in FINAL
+
+    @property
+    def ended_by_the_watchdog(self) -> bool:
+        """Was it finished after its own run had died?"""
+        return self.finished and bool(self.steps) and self.steps[-1][2].endswith(BY_THE_WATCHDOG)
 
 
 class Standing(Enum):

@@ -11,6 +11,7 @@ from auditctl.findings import Finding, Severity
 from auditctl.manifest.pod import Manifest
 from auditctl.node import files, kubelet
 from auditctl.node.files import Root
+from auditctl.node.process import Process
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
 
 
@@ -60,13 +61,18 @@ def kinds(root: Root, manifest: Manifest, *, policy_is_written: bool, webhook_is
             )
 
 
-def stray_manifests(manifest_path: Path, manifest: Manifest) -> Iterator[Finding]:
-    """Copies of the manifest beside it: the kubelet would run whichever sorts last."""
+def stray_manifests(manifest_path: Path, manifest: Manifest, process: Process | None = None) -> Iterator[Finding]:
+    """Copies of the manifest beside it: the kubelet would run whichever sorts last. ``process`` shows which one it is."""
     for path in kubelet.strays(manifest_path, manifest):
+        last = max(path, manifest_path, key=lambda one: one.name.encode())
+        runs = f"{last} wins"
+        if process is not None:
+            runs += ", and runs now" if process.runs(manifest.command) == (last == manifest_path) else " the next time"
         yield _error(
             "stray-manifests",
-            f"{path} defines the same Pod: the kubelet reads every file there whose name does not begin with a dot, and the last name wins",
-            f"move it out of {manifest_path.parent}",
+            f"{path} defines the same Pod: the kubelet reads every file there whose name does not begin with a dot, "
+            f"and the last name wins ({runs})",
+            f"auditctl doctor names what moving it out of {manifest_path.parent} costs, and --fix does it",
         )
 
 

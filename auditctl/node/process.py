@@ -62,6 +62,14 @@ class Process(NamedTuple):
                 found.add((status.st_dev, status.st_ino))
         return frozenset(found)
 
+    def open_paths(self) -> tuple[str, ...]:
+        """The paths of its open files as its own root has them; the kernel marks one that was removed ``(deleted)``."""
+        found = []
+        for link in _children(_PROC / str(self.pid) / "fd"):
+            with suppress(OSError):
+                found.append(str(link.readlink()))
+        return tuple(path for path in found if path.startswith("/"))
+
     def alive(self) -> bool:
         """Is this very process (not another with its pid) still there, and not a zombie?"""
         stat = _stat(self.pid)

@@ -16,15 +16,18 @@ from typing import NamedTuple
 
 from auditctl.errors import InterruptionError
 from auditctl.manifest.pod import Manifest
-from auditctl.node import kubelet
 from auditctl.node.apiserver import Endpoint, Readiness
 from auditctl.node.clock import Clock
-from auditctl.node.crash import Crash, recognise
+from auditctl.node.crash import KUBELET, Crash
 from auditctl.node.credentials import Credentials
+from auditctl.node.diagnosis_attempts import Attempts
 from auditctl.node.files import Root
+from auditctl.node.kubelet import PodName
+from auditctl.node.kubelet_log import KubeletLog
 from auditctl.node.process import Process, apiservers, listener, listening_inodes, owns
 
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = 0.1
+_JOURNAL_EVERY_SECONDS = 1.0  # each look starts a program
 # After an undo the process of the old configuration may never have been stopped. The kubelet acts on an event within
 # two seconds (pod worker and housekeeping); one that still listens after this long was left alone.
 _LEFT_ALONE_SECONDS = 6.0
@@ -36,6 +39,7 @@ class Expected(NamedTuple):
 
     After an undo also one that was never stopped: started before ``or_started_before``, and still listening a while
     after. One that was started in between runs with what was put back meanwhile, whatever its command line says.
+    ``failing_before`` are checks of ``/readyz`` that failed before the change already: not ours, and not waited for.
     """
 
     command: Sequence[str]
@@ -44,22 +48,31 @@ class Expected(NamedTuple):
     credentials: Credentials
     before: Process | None = None
     or_started_before: float | None = None
+    failing_before: frozenset[str] = frozenset()
 
 
 class Restarted(NamedTuple):
-    """The new process serves. ``seconds`` since the rename; ``outage`` seconds without a serving API server."""
+    """The new process serves. ``seconds`` since the rename; ``outage`` seconds without a serving API server.
+
+    ``failing`` are checks of ``/readyz`` that fail still, as they did before the change.
+    """
 
     process: Process
     seconds: float
     outage: float
+    failing: tuple[str, ...] = ()
 
 
 class Failed(NamedTuple):
-    """It did not come up: why, the server's own last words where it left any, and the seconds without a server so far."""
+    """It did not come up: why, the words of the server or the kubelet where they left any, seconds without a server."""
 
     reason: str
     crash: Crash | None
     outage: float
+
+    def __str__(self) -> str:
+        """One line: what, where in the user's own file, in whose words."""
+        return f"{self.reason}: {self.crash}" if self.crash else self.reason
 
 
 @dataclass(slots=True)
@@ -105,7 +118,10 @@ class Watch:
     clock: Clock
     tell: Callable[[str, float], None]
     interrupted: Callable[[], bool] = lambda: False
-    logs_before: frozenset[Path] = frozenset()
+    attempts: Attempts | None = None
+    log: KubeletLog | None = None
+    refusal: Crash | None = None
+    _failing: tuple[str, ...] = ()
     _dark_since: float | None = None
     _dark_seconds: float = 0.0
     _since: float = field(default=0.0)
@@ -119,9 +135,13 @@ class Watch:
         tell: Callable[[str, float], None],
         interrupted: Callable[[], bool] = lambda: False,
     ) -> Watch:
-        """Remember which container logs there are: later ones belong to the new configuration."""
-        logs = frozenset(log.path for log in kubelet.container_logs(root, manifest))
-        return cls(root, manifest, clock, tell, interrupted, logs)
+        """Remember which container logs there are, and where the kubelet's ends: what comes later is of the change."""
+        pod = PodName.of(manifest)
+        attempts = Attempts.from_now(root, pod, broken=listener(manifest.secure_port) is None)
+        path = root.node(Path(manifest.document.name))
+        log = KubeletLog.begin(root, path, pod, since=clock.utc().timestamp())
+        log.ignored_uid = attempts.ignored_uid
+        return cls(root, manifest, clock, tell, interrupted, attempts, log)
 
     def wait(self, expected: Expected, *, timeout: float, drain: float, old: Old | None) -> Restarted | Failed:
         """Wait until the expected process serves.
@@ -130,6 +150,8 @@ class Watch:
             InterruptionError: the user asked to stop; nothing was undone yet.
         """
         self._since = self.clock.monotonic()
+        if self.log is not None:  # until the rename it speaks of the manifest that goes
+            self.log.since = self.clock.utc().timestamp() - (self.clock.boot() - expected.renamed_at)
         while (passed := self.clock.monotonic() - self._since) < timeout:
             if self.interrupted():
                 raise InterruptionError("interrupted while waiting for the API server")
@@ -137,15 +159,15 @@ class Watch:
             serving = self._serves(process, expected, passed)
             self._count_outage(process, serving=serving)
             if serving and process is not None:
-                return Restarted(process, self.clock.boot() - expected.renamed_at, self._dark_seconds)
+                return Restarted(process, self.clock.boot() - expected.renamed_at, self._dark_seconds, self._failing)
             if old is not None:
                 old.drain(expected.endpoint.port, drain, self.clock.monotonic())
             crash = self.crash()
             if crash is not None and not crash.heals and expected.or_started_before is None:
-                return Failed("the API server refuses to start", crash, self.outage())
+                return Failed(_refuser(crash), self._placed(crash), self.outage())
             self.tell(self._what_for(process, expected, crash), passed)
             self.clock.sleep(_POLL_SECONDS)
-        return Failed(f"the API server did not serve within {timeout:.0f} s", self.crash(), self.outage())
+        return Failed(f"the API server did not serve within {timeout:.0f} s", self._placed(self.crash()), self.outage())
 
     def outage(self) -> float:
         """Seconds without a serving API server, up to now."""
@@ -153,9 +175,23 @@ class Watch:
         return self._dark_seconds + ongoing
 
     def crash(self) -> Crash | None:
-        """The fatal words of the newest container that started after this watch began."""
-        fresh = [log for log in kubelet.container_logs(self.root, self.manifest) if log.path not in self.logs_before]
-        return recognise(kubelet.last_lines(fresh[-1].path)) if fresh else None
+        """What the newest container, or the kubelet that makes none, has said since this watch began."""
+        container = self.attempts.look() if self.attempts is not None else None
+        for refusal in self.log.look(_JOURNAL_EVERY_SECONDS) if self.log is not None else ():
+            if refusal.outweighs(self.refusal):
+                self.refusal = refusal
+        if container is None or (container.heals and self.refusal is not None and not self.refusal.heals):
+            return self.refusal
+        return container
+
+    def _placed(self, crash: Crash | None) -> Crash | None:
+        """With the place in the user's own file; only for the end of a wait: it reads files."""
+        if crash is None:
+            return None
+        from auditctl.node.diagnosis_evidence import texts
+        from auditctl.node.diagnosis_place import placed
+
+        return placed(crash, texts(self.root, Path(self.manifest.document.name), self.manifest))
 
     def _serves(self, process: Process | None, expected: Expected, passed: float) -> bool:
         if process is None or not process.runs(expected.command):
@@ -165,7 +201,10 @@ class Watch:
         left_alone = expected.or_started_before is not None and process.started < expected.or_started_before
         if not started_since and not (left_alone and passed >= _LEFT_ALONE_SECONDS):
             return False
-        return expected.endpoint.readiness(expected.credentials) is Readiness.READY
+        health = expected.endpoint.health(expected.credentials)
+        self._failing = health.failing
+        as_before = bool(health.failing) and expected.failing_before.issuperset(health.failing)
+        return health.readiness is Readiness.READY or as_before
 
     def _count_outage(self, process: Process | None, *, serving: bool) -> None:
         now = self.clock.monotonic()
@@ -177,12 +216,16 @@ class Watch:
 
     def _what_for(self, process: Process | None, expected: Expected, crash: Crash | None) -> str:
         if crash is not None:
-            return f"the new API server died: {crash.words}"
+            return f"{'the kubelet says' if crash.says == KUBELET else 'the new API server died'}: {crash.words}"
         if process is None:
             return "the old API server has stopped; waiting for the kubelet to start the new one"
         if process.runs(expected.command) and process.started >= expected.renamed_at - _CLOCK_TICK_SECONDS:
             return "the new API server listens; waiting for /readyz"
         return "waiting for the kubelet to stop the old API server"
+
+
+def _refuser(crash: Crash) -> str:
+    return "the kubelet refuses the change" if crash.says == KUBELET else "the API server refuses to start"
 
 
 def end_in_place(process: Process) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -13,6 +14,8 @@ from typing import NamedTuple
 from auditctl.errors import RefusedError
 from auditctl.node import files
 from auditctl.node.journal import Journal, Role, Step, decode, encode_header, encode_step
+
+_HOLDER_LENGTH = 300
 
 
 class State(NamedTuple):
@@ -27,6 +30,10 @@ class State(NamedTuple):
     @property
     def last_good(self) -> Path:
         return self.path / "last-good"
+
+    @property
+    def lock(self) -> Path:
+        return self.path / "lock"
 
     def folder(self, change_id: str) -> Path:
         """The folder of one change: ``journal.jsonl``, ``ROLE.before``, ``ROLE.after``."""
@@ -76,10 +83,19 @@ class State(NamedTuple):
                 path.unlink()
             self.folder(journal.id).rmdir()
 
+    def sweep(self) -> None:
+        """Under the lock: remove what a killed run left here, temporary files and folders of changes that never began."""
+        for folder in (self.last_good, *self.folders()):
+            with suppress(OSError):
+                for path in folder.glob(files.TEMPORARY_PATTERN):
+                    path.unlink()
+                if not any(folder.iterdir()):
+                    folder.rmdir()
+
     def is_locked(self) -> bool:
         """Is a change running now?"""
         try:
-            descriptor = os.open(self.path / "lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            descriptor = os.open(self.lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError:
             return False
         try:
@@ -89,6 +105,27 @@ class State(NamedTuple):
         finally:
             os.close(descriptor)
         return False
+
+    def holder(self) -> str:
+        """Who holds the lock, in its own words."""
+        try:
+            return self.lock.read_text(errors="replace")[:_HOLDER_LENGTH].strip() or "another run"
+        except OSError:
+            return "another run"
+
+    def sign(self, holder: str) -> None:
+        """Say who holds the lock, a courtesy to whoever finds it held; a full disk may refuse it."""
+        with suppress(OSError):
+            descriptor = os.open(self.lock, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"{holder}\n".encode(), 0)
+            finally:
+                os.close(descriptor)
+
+    def journal(self, change_id: str) -> Journal | None:
+        """One change as it stands on disk now; None if it cannot be read."""
+        return _journal_in(self.folder(change_id))
 
     def open_changes(self) -> list[Journal]:
         """Those that were interrupted."""
@@ -107,7 +144,9 @@ class State(NamedTuple):
         start = b"" if text.endswith(b"\n") else b"\n"  # a torn line of a run that died stays alone on its line
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         try:
-            os.write(descriptor, start + encode_step(step, at, note).encode())
+            line = start + encode_step(step, at, note).encode()
+            if os.write(descriptor, line) != len(line):  # a disk that fills up takes a part, and no error is raised
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -148,24 +187,36 @@ def lock(state: State, command: str) -> Iterator[None]:
     Raises:
         RefusedError: another run holds it.
     """
-    path = state.path / "lock"
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        descriptor = os.open(state.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        raise cannot_write(path, "the lock", error) from error
+        raise cannot_write(state.lock, "the lock", error) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another run"
+            if not isinstance(error, BlockingIOError):
+                raise cannot_write(state.lock, "the lock", error) from error
             raise RefusedError(
-                f"{path}: {holder} is changing this node now",
+                f"{state.lock}: {state.holder()} is changing this node now",
                 check="lock-held",
                 fix="wait until it has finished, then run the command again",
             ) from error
-        with suppress(OSError):  # a courtesy to whoever finds it held; a full disk may refuse it
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"auditctl {command} (pid {os.getpid()})\n".encode(), 0)
+        state.sign(f"auditctl {command} (pid {os.getpid()})")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def lock_left_behind(state: State) -> Iterator[None]:
+    """Wait, for as long as it takes, until the run that holds the lock ends or dies; then hold it.
+
+    The descriptor is one of our own: an inherited one would be the very lock that we wait for.
+    """
+    descriptor = os.open(state.lock, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from pathlib import Path
 
 from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
@@ -12,6 +13,7 @@ from auditctl.node.journal import Role
 from auditctl.node.process import Process, port_is_taken
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.work import How
+from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
 
 
 def check_places(plane: ControlPlane) -> None:
@@ -40,16 +42,74 @@ def is_live(plane: ControlPlane, how: How) -> bool:
 
 
 def before_edit(
-    plane: ControlPlane, before: Manifest, after: Manifest, written: Collection[Role], process: Process | None, how: How
+    plane: ControlPlane,
+    before: Manifest,
+    after: Manifest,
+    written: Collection[Role],
+    process: Process | None,
+    how: How,
+    *,
+    directories: Collection[Path] = (),
 ) -> Iterator[Finding]:
-    """Everything that is decidable beforehand, for a change from ``before`` to ``after`` that writes those files."""
+    """Everything that is decidable beforehand, for a change from ``before`` to ``after`` that writes those files.
+
+    ``directories`` are made by the change. What may not be looked at is said, and refuses nothing.
+    """
     yield from preflight.placement(plane.root, plane.manifest_path, after)
     yield from preflight.kinds(
         plane.root, after, policy_is_written=Role.POLICY in written, webhook_is_written=Role.WEBHOOK in written
     )
-    yield from preflight.stray_manifests(plane.manifest_path, before)
+    yield from preflight.stray_manifests(plane.manifest_path, before, process)
+    try:
+        yield from _of_files(plane, after, written, directories, every_volume=is_live(plane, how))
+        if plane.root.is_host:
+            yield from _of_the_machine(plane, after)
+    except OSError as error:
+        text = f"{error.filename}: could not be looked at: {(error.strerror or str(error)).lower()}"
+        yield Finding("unreadable", Severity.WARNING, text, "run it as root (sudo)")
     if is_live(plane, how):
         yield from live(plane, before, process, how)
+
+
+def _of_files(
+    plane: ControlPlane,
+    after: Manifest,
+    written: Collection[Role],
+    directories: Collection[Path],
+    *,
+    every_volume: bool,
+) -> Iterator[Finding]:
+    """The Pod, its mounts, the disk and who else writes the manifest: all of it lies in files."""
+    from auditctl.manifest import pod_validity
+    from auditctl.node import disk, foreign, preflight_mounts
+
+    yield from pod_validity.findings(after.document, after.version)
+    flags = {Role.POLICY: POLICY_FLAG, Role.WEBHOOK: WEBHOOK_FLAG}
+    new = {flag: preflight.host_of(plane.root, after, flag) for role, flag in flags.items() if role in written}
+    yield from preflight_mounts.audit_paths(plane.root, after, new)
+    to_be = [*(path for path in new.values() if path is not None), *directories]
+    yield from preflight_mounts.volume_types(plane.root, after, all_of_them=every_volume, to_be=to_be)
+    yield from preflight_mounts.unchangeable(plane.manifest_path, new.get(POLICY_FLAG))
+    log = preflight.host_of(plane.root, after, LOG_FLAG)
+    if log is not None:
+        eviction = None
+        if plane.root.is_host:
+            from auditctl.node.kubelet_config import eviction_threshold
+
+            eviction = eviction_threshold()
+        yield from disk.budget(plane.root, after, log, eviction)
+    yield from foreign.owners(plane.root, after)
+
+
+def _of_the_machine(plane: ControlPlane, after: Manifest) -> Iterator[Finding]:
+    """The kubelet, a kubeadm at work, SELinux: of this machine, so that a folder under --rootfs has none of them."""
+    from auditctl.node import kubelet_config, selinux
+
+    yield from kubelet_config.static_pods(plane.manifest_path)
+    yield from kubelet_config.kubeadm_at_work(plane.root, plane.clock.utc().timestamp())
+    log = preflight.host_of(plane.root, after, LOG_FLAG)
+    if log is not None:
+        yield from selinux.log_label(plane.root, after, log)
 
 
 def live(plane: ControlPlane, manifest: Manifest, process: Process | None, how: How) -> Iterator[Finding]:
@@ -78,6 +138,10 @@ def live(plane: ControlPlane, manifest: Manifest, process: Process | None, how: 
             f"process {process.pid} was not started with the manifest's command line",
             "see `auditctl status`",
         )
+    if readiness is Readiness.READY:
+        from auditctl.node import peers
+
+        yield from peers.findings(endpoint, credentials)
 
 
 def _not_ready(what: str) -> Finding:

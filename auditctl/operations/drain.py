@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.pod import Manifest
-from auditctl.node.apiserver import peers
 from auditctl.node.process import Process, listener
-from auditctl.operations.session import Session
-from auditctl.operations.work import How, Work
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.work import How
 from auditctl.settings import WEBHOOK_FLAG
 
 _DRAIN_SECONDS = 5.0
@@ -24,7 +23,9 @@ def serving(manifest: Manifest) -> Process | None:
     return process if process is not None and process.runs(manifest.command) else None
 
 
-def drain_seconds(session: Session, work: Work, how: How, before: Process | None) -> tuple[float, tuple[Finding, ...]]:
+def drain_seconds(
+    plane: ControlPlane, manifest: Manifest, how: How, before: Process | None
+) -> tuple[float, tuple[Finding, ...]]:
     """The default of 5 s, or 0 where ending the old process early could lose audit records or traffic; said so."""
     if how.drain_seconds is not None:
         return how.drain_seconds, ()
@@ -34,9 +35,15 @@ def drain_seconds(session: Session, work: Work, how: How, before: Process | None
     words = " ".join(before.flags).replace("_", "-")
     if f"--{WEBHOOK_FLAG}" in words or f"--{_BATCH_FLAG}=batch" in words or f"--{_BATCH_FLAG} batch" in words:
         reason = "the running API server still holds audit records for a webhook or a batch"
-    elif peers(session.plane.endpoint(work.before), session.plane.credentials()) > 1:
+    elif not how.dry_run and _has_peers(plane, manifest):
         reason = "another control plane serves meanwhile"
     if not reason:
         return _DRAIN_SECONDS, ()
     text = f"{reason}, so the old process gets the kubelet's whole grace period (--drain 0)"
     return 0.0, (Finding("drain", Severity.INFO, text),)
+
+
+def _has_peers(plane: ControlPlane, manifest: Manifest) -> bool:
+    from auditctl.node.apiserver import peers
+
+    return peers(plane.endpoint(manifest), plane.credentials()) > 1

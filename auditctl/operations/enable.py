@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
-from auditctl.manifest.plan import Plan, plan_annotation, plan_enable
+from auditctl.manifest.plan import Plan, plan_enable
 from auditctl.manifest.pod import Manifest
 from auditctl.node import files, preflight
 from auditctl.node.fileedit import FileEdit
@@ -20,6 +20,7 @@ from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.outcome import changed_flags, dry_run_report, performed_report, unchanged_report
 from auditctl.operations.persistence import recording
 from auditctl.operations.policies import Chosen, weigh
+from auditctl.operations.reload import reload
 from auditctl.operations.work import How, Restart, Work
 from auditctl.policy.types import Policy
 from auditctl.report import Outcome, Report
@@ -33,6 +34,7 @@ class Request(NamedTuple):
     policy: str | None = None
     webhook_config: Path | None = None
     readers: str | None = None
+    embed_certs: bool = False
 
 
 class Decided(NamedTuple):
@@ -58,7 +60,7 @@ def enable(plane: ControlPlane, request: Request, how: How) -> Report:
     from auditctl.operations.session import session
 
     with session(plane, "enable") as opened:
-        decided = decide(plane, request, how)
+        decided = decide(plane, request, how, opened.interrupted)
         decided = decided._replace(findings=(*opened.recovered, *decided.findings))
         record = recording(plane, decided.work.after, how)
         if decided.nothing:
@@ -71,7 +73,7 @@ def enable(plane: ControlPlane, request: Request, how: How) -> Report:
         return record(performed_report(plane, decided.work, (*decided.findings, *granted), performed))
 
 
-def decide(plane: ControlPlane, request: Request, how: How) -> Decided:
+def decide(plane: ControlPlane, request: Request, how: How, interrupted: Callable[[], bool] = lambda: False) -> Decided:
     """Read the node and decide; nothing is touched.
 
     Raises:
@@ -87,7 +89,12 @@ def decide(plane: ControlPlane, request: Request, how: How) -> Decided:
     running = proof.loaded_policy(plane, before, process)
     edits = tuple(_edits(plane, request, after, chosen, installed))
     must_load = _must_load(edits, chosen, running, process)
-    plan, restart = _restart(before, plan, request.settings, edits, sha256(chosen.raw), must_load=must_load)
+    digest, said = sha256(chosen.raw), tuple[Finding, ...]()
+    if must_load and not plan.changes:
+        plan, restart, why = reload(plane, plan, before, digest, process, how)
+        said = (why,)
+    else:
+        plan, restart = _restart(before, plan, request.settings, edits, digest)
     after = plan.target or before
     planned = proof.plan(plane, after, chosen.policy, running if must_load else None)
     summary = _summary(before, after, edits, chosen)
@@ -97,17 +104,37 @@ def decide(plane: ControlPlane, request: Request, how: How) -> Decided:
     work = work._replace(prove=proof.prover(plane, after, planned))
     found = weigh(_findings(plane, request, work, planned, process, how), how)
     nothing = not plan.changes and not edits and restart is Restart.NONE
-    return Decided(work, (*chosen.findings, *found), planned, nothing)
+    if checks.is_live(plane, how) and not nothing:
+        from auditctl.operations.rehearse import rehearsed
+
+        found = (*found, *weigh(rehearsed(plane, work, chosen, process, interrupted), how))
+    return Decided(work, (*chosen.findings, *found, *said), planned, nothing)
 
 
 def _findings(
     plane: ControlPlane, request: Request, work: Work, planned: proof.Plan, process: Process | None, how: How
 ) -> Iterator[Finding]:
+    from auditctl.operations import flags
+
     yield from work.plan.findings
-    yield from checks.before_edit(plane, work.before, work.after, [edit.role for edit in work.edits], process, how)
+    yield from flags.findings(work.after, policies.version_of(plane, work.before, live=False), work.before)
+    told = {finding.check for finding in work.plan.findings}  # of the same flag, in the plan's own words
+    roles = [edit.role for edit in work.edits]
+    looked = checks.before_edit(plane, work.before, work.after, roles, process, how, directories=work.directories)
+    yield from (finding for finding in looked if finding.check not in told)
     yield from _overwrites(work.before, work.edits, request)
     yield from readers.before_edit(plane, request.readers, planned.log)
     yield from proof.findings(planned)
+    if request.webhook_config is not None and checks.is_live(plane, how) and _writes_webhook(work):
+        from auditctl.operations import webhook
+
+        prepared = webhook.prepare(plane, request.webhook_config, work.after, embed=request.embed_certs)
+        yield from webhook.reachable(prepared.config, work.after)
+
+
+def _writes_webhook(work: Work) -> bool:
+    """A receiver that is in use already is not tried again: its troubles are not of this change."""
+    return any(edit.role is Role.WEBHOOK for edit in work.edits)
 
 
 def _choose(
@@ -144,7 +171,9 @@ def _edits(
     if host is not None and (installed is None or installed.content != chosen.raw):
         yield FileEdit(Role.POLICY, host, installed, chosen.raw, source=chosen.source)
     if request.webhook_config is not None:
-        content = files.read_following(request.webhook_config, "webhook configuration")
+        from auditctl.operations import webhook
+
+        content = webhook.prepare(plane, request.webhook_config, after, embed=request.embed_certs).content
         there = _installed(plane, after, WEBHOOK_FLAG, "webhook")
         host = preflight.host_of(plane.root, after, WEBHOOK_FLAG)
         if host is not None and (there is None or there.content != content):
@@ -152,19 +181,14 @@ def _edits(
 
 
 def _restart(
-    before: Manifest, plan: Plan, settings: Settings, edits: tuple[FileEdit, ...], digest: str, *, must_load: bool
+    before: Manifest, plan: Plan, settings: Settings, edits: tuple[FileEdit, ...], digest: str
 ) -> tuple[Plan, Restart]:
-    """How the server comes to read it: a changed manifest replaces the Pod, a policy alone does by our annotation."""
-    annotated = before.annotations.get(POLICY_ANNOTATION)
+    """How the server comes to read it: a changed manifest replaces the Pod, and its annotation must not lie then."""
     if plan.changes:
-        if annotated not in (None, digest):
+        if before.annotations.get(POLICY_ANNOTATION) not in (None, digest):
             plan = plan_enable(before, settings, policy_sha256=digest)
         return plan, Restart.REPLACE_POD
-    if must_load and annotated != digest:
-        return plan_annotation(before, digest), Restart.REPLACE_POD
-    if must_load or any(edit.role is Role.WEBHOOK for edit in edits):
-        return plan, Restart.IN_PLACE
-    return plan, Restart.NONE
+    return plan, Restart.IN_PLACE if any(edit.role is Role.WEBHOOK for edit in edits) else Restart.NONE
 
 
 def _must_load(edits: tuple[FileEdit, ...], chosen: Chosen, running: Policy | None, process: Process | None) -> bool:

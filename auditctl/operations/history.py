@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from auditctl.findings import Verification
-from auditctl.node.journal import EFFECTIVE, Journal, Role
+from auditctl.node.journal import BY_THE_WATCHDOG, EFFECTIVE, Journal, Role
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.session import session
 from auditctl.report import ManifestChange, Outcome, Report
@@ -31,7 +31,7 @@ def recover(plane: ControlPlane) -> Report:
     """Finish or undo an interrupted change, and nothing else."""
     with session(plane, "recover") as opened:
         told = opened.recovered
-    changed = bool(told)
+    changed = any(finding.check == "interrupted-change" for finding in told)
     return Report(
         "recover",
         Outcome.CHANGED if changed else Outcome.UNCHANGED,
@@ -45,7 +45,8 @@ def recover(plane: ControlPlane) -> Report:
 
 def _line(journal: Journal, undone_by: str | None) -> str:
     outcome = "taken back" if undone_by else _outcome(journal)
-    return f"{journal.id}  {journal.command:8}  {outcome:10}  {_person(journal):16}  {journal.summary}"
+    by = f"  ({BY_THE_WATCHDOG})" if journal.ended_by_the_watchdog else ""
+    return f"{journal.id}  {journal.command:8}  {outcome:10}  {_person(journal):16}  {journal.summary}{by}"
 
 
 def _row(plane: ControlPlane, journal: Journal, undone_by: str | None) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from auditctl.findings import Check, Finding, Settled, Status, Verification
 from auditctl.manifest.plan import Plan
 from auditctl.manifest.pod import Manifest
@@ -13,6 +15,10 @@ from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.work import How, Performed, Proof, Restart, Work
 from auditctl.report import ManifestChange, Outcome, Report
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
+
+if TYPE_CHECKING:
+    from auditctl.node.apiserver import Endpoint
+    from auditctl.node.restart import Restarted
 
 _OUTAGE = {
     Restart.REPLACE_POD: "expected outage: 15 to 45 s on a node with one control plane, while the kubelet replaces the Pod",
@@ -86,6 +92,25 @@ def unchanged_report(plane: ControlPlane, work: Work, findings: tuple[Finding, .
         verification=verification,
         receipt=proof.receipt,
         next_steps=("auditctl status",) if verification.holds is False else (),
+    )
+
+
+def _ready_check(result: Restarted, endpoint: Endpoint) -> Check:
+    when = f"{result.seconds:.1f} s after the change (outage {result.outage:.1f} s)"
+    if result.failing:  # not ours: these failed before the change already
+        return Check("ready", Status.UNKNOWN, f"/readyz fails on {', '.join(result.failing)} as before, {when}")
+    return Check("ready", Status.PASSED, f"{endpoint}/readyz answers 200, {when}")
+
+
+def restart_checks(result: Restarted, endpoint: Endpoint) -> tuple[Check, ...]:
+    """What the wait has shown, once it ended well."""
+    return (
+        Check(
+            "restarted",
+            Status.PASSED,
+            f"process {result.process.pid} was started after the change, with the manifest's command line",
+        ),
+        _ready_check(result, endpoint),
     )
 
 

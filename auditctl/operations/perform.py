@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from auditctl.node import change as changes
 from auditctl.node import restart
 from auditctl.node.apiserver import Endpoint
 from auditctl.node.change import Change, Intent
+from auditctl.node.crash import Crash
 from auditctl.node.credentials import Credentials
 from auditctl.node.fileedit import FileEdit
 from auditctl.node.journal import Role, Step
@@ -20,11 +21,17 @@ from auditctl.node.restart import Expected, Failed, Old, Restarted, Watch
 from auditctl.node.who import record, who
 from auditctl.operations import lastgood
 from auditctl.operations.drain import drain_seconds, serving
+from auditctl.operations.failure import crash_findings, failing_before, in_the_users_words
+from auditctl.operations.outcome import restart_checks
 from auditctl.operations.session import Session
+from auditctl.operations.watchdog import guard
 from auditctl.operations.work import How, Performed, Proof, Restart, Work
 from auditctl.report import Outcome
 
-_LEAST_UNDO_SECONDS = 120.0
+# The way back must not fail of a --timeout that was short on purpose: the kubelet alone takes up to 30 s of grace to
+# stop a Pod and 20 s to its next listing.
+_LEAST_UNDO_SECONDS = 60.0
+_LAST_LOOK_SECONDS = 5.0
 
 
 def perform(session: Session, work: Work, how: How) -> Performed:
@@ -34,13 +41,14 @@ def perform(session: Session, work: Work, how: How) -> Performed:
         RefusedError: before anything was changed.
         StrandedError: it could not be put back.
     """
-    return _Performance.begin(session, work, how).run()
+    return Performance.begin(session, work, how).run()
 
 
 class _Seen(NamedTuple):
-    """What waiting and proving came to. ``failure`` is one sentence, empty where it went well."""
+    """What waiting and proving came to. ``failure`` is one sentence, empty where it went well; ``crash`` what it rests on."""
 
     failure: str = ""
+    crash: Crash | None = None
     checks: tuple[Check, ...] = ()
     receipt: Receipt | None = None
     process: Process | None = None
@@ -48,7 +56,7 @@ class _Seen(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Performance:
+class Performance:
     """One run of `perform`: what it holds, and the clocks."""
 
     session: Session
@@ -64,17 +72,20 @@ class _Performance:
     edited: float | None = None
     dark_before: float = 0.0
     restarted: Restarted | None = None
+    failing_before: frozenset[str] = frozenset()
 
     @classmethod
-    def begin(cls, session: Session, work: Work, how: How) -> _Performance:
+    def begin(cls, session: Session, work: Work, how: How) -> Performance:
         plane = session.plane
         began = plane.clock.monotonic()
         before = serving(work.before) if how.wait else None
-        drain, findings = drain_seconds(session, work, how, before)
+        drain, findings = drain_seconds(plane, work.before, how, before)
+        failing = failing_before(plane, work, how)
         manifest = FileEdit(Role.MANIFEST, plane.manifest_path, work.snapshot, work.new_text)
         intent = Intent(work.command, work.summary, who(), work.directories, work.undoes)
         change = changes.begin(plane.state, plane.root, plane.clock, (*work.edits, manifest), intent)
-        return cls(session, work, how, change, before, Old.hold(before), drain, findings, began)
+        old = Old.hold(before)
+        return cls(session, work, how, change, before, old, drain, findings, began, failing_before=failing)
 
     @property
     def endpoint(self) -> Endpoint:
@@ -87,9 +98,12 @@ class _Performance:
     def run(self) -> Performed:
         plane = self.session.plane
         watch = Watch.begin(plane.root, self.work.after, plane.clock, plane.progress.waiting, self.session.interrupted)
+        watchdog = guard(self, watch)
         try:
             performed = self._stopped_early() if self.session.interrupted() else self._install(watch)
         finally:
+            if watchdog is not None and self.change.journal.finished:
+                watchdog.dismiss()
             if self.old is not None:
                 self.old.release()
         if plane.root.is_host:
@@ -108,45 +122,64 @@ class _Performance:
         plane.progress.step(f"change {self.change.journal.id}: {self.work.summary}")
         self.renamed_at = changes.install(self.change)
         self.edited = plane.clock.monotonic() - self.began
-        return self._unproved() if not self.how.wait else self._prove_or_undo(watch)
+        return self._unproved() if not self.how.wait else self.prove_or_undo(watch)
 
-    def _prove_or_undo(self, watch: Watch) -> Performed:
+    def prove_or_undo(self, watch: Watch) -> Performed:
         try:
             seen = self._wait_and_prove(watch)
         except InterruptionError as interruption:
             self.dark_before = watch.outage()
-            return self._undo(str(interruption), Outcome.INTERRUPTED)
+            return self.undo(str(interruption), Outcome.INTERRUPTED)
         except Exception:
-            self._undo("a bug of auditctl", Outcome.ROLLED_BACK)
+            self.undo("a bug of auditctl", Outcome.ROLLED_BACK)
             raise
-        return self._undo(seen.failure, Outcome.ROLLED_BACK, seen.checks) if seen.failure else self._finish(seen)
+        if not seen.failure:
+            return self._finish(seen)
+        performed = self.undo(seen.failure, Outcome.ROLLED_BACK, seen.checks)
+        steps = (seen.crash.fix,) if seen.crash is not None and seen.crash.fix else ()
+        return performed._replace(next_steps=performed.next_steps or steps)
 
     def _wait_and_prove(self, watch: Watch) -> _Seen:
         checks: tuple[Check, ...] = ()
         process = self.before
-        if self.work.restart is Restart.IN_PLACE and self.before is not None:
-            restart.end_in_place(self.before)
+        still = serving(self.work.before) if self.work.restart is Restart.IN_PLACE else None
+        if still is not None and still == self.before:  # a watchdog may come after it was ended
+            restart.end_in_place(still)
         if self.work.restart is not Restart.NONE:
             expected = Expected(self.work.after.command, self.renamed_at, self.endpoint, self.credentials, self.before)
-            result = watch.wait(expected, timeout=self.how.timeout_seconds, drain=self.drain, old=self.old)
+            alone = self.renamed_at if self.work.may_be_left_alone else None
+            expected = expected._replace(failing_before=self.failing_before, or_started_before=alone)
+            result = watch.wait(expected, timeout=self._patience(), drain=self.drain, old=self.old)
             if isinstance(result, Failed):
                 self.dark_before = result.outage
-                return _Seen(failure=_why(result))
+                result = in_the_users_words(result, self.work)
+                self.findings += tuple(crash_findings(result.crash))
+                return _Seen(failure=_why(result), crash=result.crash)
             self.restarted, process = result, result.process
-            checks = _restart_checks(result, self.endpoint)
+            checks = restart_checks(result, self.endpoint)
         began = self.session.plane.clock.monotonic()
         proof = self.work.prove(process) if process is not None else Proof()
         checks = (*checks, *proof.checks)
         failed = [check.detail for check in checks if check.status is Status.FAILED]
         seconds = self.session.plane.clock.monotonic() - began
-        return _Seen(failed[0] if failed else "", checks, proof.receipt, process, seconds)
+        return _Seen(failed[0] if failed else "", None, checks, proof.receipt, process, seconds)
+
+    def seconds_left(self, renamed_at: float | None) -> float:
+        """Until the deadline of the change, which is counted from its rename."""
+        return self.how.timeout_seconds - (self.session.plane.clock.boot() - (renamed_at or 0.0))
+
+    def _patience(self) -> float:
+        """How long to wait: to the deadline; who takes over after it looks once more before it judges."""
+        return max(self.seconds_left(self.renamed_at), min(self.how.timeout_seconds, _LAST_LOOK_SECONDS))
 
     def _end(self, step: Step, note: str = "") -> None:
         """Files that a purge names go last, when nothing mounts them any more."""
+        failed: list[str] = []
         if any(edit.removed_last for edit in self.work.edits):
             self.change.try_mark(Step.REMOVING)
-            self.findings += tuple(_removed(self.change))
+            failed = changes.remove_last(self.change)
         self.change.try_mark(step, note)
+        self.findings += tuple(_left_over(self.change, failed))
 
     def _finish(self, seen: _Seen) -> Performed:
         self._end(Step.DONE)
@@ -161,7 +194,7 @@ class _Performance:
             timings=self._timings(seen.seconds),
         )
 
-    def _undo(self, failure: str, outcome: Outcome, checks: tuple[Check, ...] = ()) -> Performed:
+    def undo(self, failure: str, outcome: Outcome, checks: tuple[Check, ...] = ()) -> Performed:
         """Put back, wait until the old configuration serves; exit 5 with the exact command where that fails."""
         plane = self.session.plane
         if not self.how.rollback and outcome is not Outcome.INTERRUPTED:
@@ -199,7 +232,6 @@ class _Performance:
         now = serving(self.work.after)
         if self.work.restart is Restart.IN_PLACE and now is not None and now != self.before:
             restart.end_in_place(now)
-        # a short --timeout is for the change; the way back must not fail of it
         timeout = max(self.how.timeout_seconds, _LEAST_UNDO_SECONDS)
         hanging = Old.hold(restart.any_other(self.work.after.command, self.endpoint.port))
         watch = Watch.begin(plane.root, self.work.before, plane.clock, plane.progress.waiting)
@@ -244,29 +276,16 @@ class _Performance:
         )
 
 
-def _removed(change: Change) -> Iterator[Finding]:
-    """Remove what is to go last; what cannot be removed is told, for the change itself is done."""
-    try:
-        changes.remove_last(change)
-    except OSError as error:
-        text = f"{error.filename}: cannot be removed: {(error.strerror or str(error)).lower()}"
+def _left_over(change: Change, failed: Sequence[str]) -> Iterator[Finding]:
+    """What a change that is done could not do: remove a file, or write its own last word."""
+    for text in failed:
         yield Finding("not-removed", Severity.WARNING, text, "remove it by hand")
-
-
-def _restart_checks(result: Restarted, endpoint: Endpoint) -> tuple[Check, ...]:
-    return (
-        Check(
-            "restarted",
-            Status.PASSED,
-            f"process {result.process.pid} was started after the change, with the manifest's command line",
-        ),
-        Check(
-            "ready",
-            Status.PASSED,
-            f"{endpoint}/readyz answers 200, {result.seconds:.1f} s after the change (outage {result.outage:.1f} s)",
-        ),
-    )
+    if not change.journal.finished:
+        text = f"{change.backup.parent}: the journal's last entry could not be written, so the next run takes this change for an interrupted one and looks at it again"
+        yield Finding(
+            "journal-incomplete", Severity.WARNING, text, "make room or make it writable, then: auditctl recover"
+        )
 
 
 def _why(failed: Failed) -> str:
-    return f"{failed.reason}: {failed.crash.words}" if failed.crash else failed.reason
+    return str(failed)

@@ -7,13 +7,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from auditctl.findings import Finding
+from auditctl.patterns import lazily
 from auditctl.report import finding_row, yaml_lines
+
+_UNSEEN = lazily("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 class Answer(NamedTuple):
     """``document`` is what ``-o json`` prints, ``lines`` what a person reads, ``summary`` what is left of it with -q.
 
-    ``notes`` are for stderr, where a person reads them and no program stumbles over them.
+    ``notes`` are for stderr, where a person reads them and no program stumbles over them. ``styled``: the lines hold
+    our own escapes for the terminal, and none of a policy's.
     """
 
     document: Mapping[str, Any]
@@ -21,6 +25,7 @@ class Answer(NamedTuple):
     summary: str = ""
     exit_code: int = 0
     notes: tuple[str, ...] = ()
+    styled: bool = False
 
     def text(self, output: str, *, quiet: bool = False) -> str:
         """The answer in the asked format."""
@@ -30,8 +35,13 @@ class Answer(NamedTuple):
             case "yaml":
                 return "\n".join(yaml_lines(self.document))
             case _:
-                told = () if quiet else self.lines
-                return "\n".join((*told, *filter(None, (self.summary,))))
+                text = "\n".join((*(() if quiet else self.lines), *filter(None, (self.summary,))))
+                return text if self.styled else visible(text)
+
+
+def visible(text: str) -> str:
+    """The text without what a policy could do to a terminal: controls, and what turns the writing around."""
+    return _UNSEEN.sub("\ufffd", text)
 
 
 def finding_rows(findings: Iterable[Finding]) -> list[Mapping[str, Any]]:

@@ -12,7 +12,7 @@ from auditctl.errors import UsageError
 from auditctl.findings import Finding, Severity
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.policy_answer import Answer, finding_rows
-from auditctl.operations.policy_files import Version, located, read, server_version, words
+from auditctl.operations.policy_files import NEWEST, Version, located, read, server_version, words
 from auditctl.policy import lint
 from auditctl.policy.lint_checks import CHECKS, NAMES, Check, Known, Resource
 from auditctl.policy.load import load
@@ -27,6 +27,7 @@ class Asked(NamedTuple):
     strict: bool = False
     only: frozenset[str] = frozenset()
     allow: frozenset[str] = frozenset()
+    rehearse: bool = False
 
 
 class Verdict(NamedTuple):
@@ -83,6 +84,8 @@ def validate(plane: ControlPlane, asked: Asked) -> Answer:
     version = server_version(plane, asked.kubernetes)
     texts = [read(name) for name in asked.files]
     verdicts = [_judge(text.name, text.raw, version, asked) for text in texts]
+    if asked.rehearse:
+        verdicts = [_rehearsed(plane, text.raw, verdict) for text, verdict in zip(texts, verdicts, strict=True)]
     bad = [verdict for verdict in verdicts if verdict.bad]
     return Answer(
         {"files": [verdict.row() for verdict in verdicts]},
@@ -90,6 +93,15 @@ def validate(plane: ControlPlane, asked: Asked) -> Answer:
         _summary(verdicts, bad, version),
         exit_code=1 if bad else 0,
     )
+
+
+def _rehearsed(plane: ControlPlane, raw: bytes, verdict: Verdict) -> Verdict:
+    """The verdict, and what the node's own server says; it has the last word."""
+    from auditctl.operations import rehearse
+
+    found = tuple(rehearse.of_policy(plane, raw, verdict.file))
+    bad = verdict.bad or any(finding.severity is Severity.ERROR for finding in found)
+    return verdict._replace(findings=(*verdict.findings, *found), bad=bad)
 
 
 def _check_names(asked: Asked) -> None:
@@ -104,7 +116,7 @@ def _check_names(asked: Asked) -> None:
 def _judge(name: str, raw: bytes, version: Version, asked: Asked) -> Verdict:
     loaded = load(raw, version)
     told = lint.with_consequences(located(name, loaded), loaded)
-    warned = lint.warnings(raw, loaded.policy, built_in(), asked.only) if loaded.policy else ()
+    warned = lint.warnings(raw, loaded.policy, built_in(version), asked.only) if loaded.policy else ()
     findings = (
         *(_weighed(finding, asked, accepted=loaded.policy is not None) for finding in told),
         *(finding._replace(file=name) for finding in warned if finding.check not in asked.allow),
@@ -115,20 +127,26 @@ def _judge(name: str, raw: bytes, version: Version, asked: Asked) -> Verdict:
 
 
 @cache
-def built_in() -> Known:
-    """The resources that the server has of its own."""
+def built_in(version: Version = NEWEST) -> Known:
+    """The resources that a server of that version has of its own, and the groups that it no longer serves."""
     table = json.loads(facts.template("resources.json").read_text(encoding="utf-8"))
     rows = (
-        Resource(row["group"], row["resource"], row["kind"], row["short"], row["namespaced"])
+        Resource(row["group"], row["resource"], row["kind"], row["short"], row["namespaced"], numbers(row["since"]))
         for row in table["resources"]
     )
-    return Known.of(tuple(rows), frozenset(table["goneGroups"]))
+    gone = (group for group, until in table["goneGroups"].items() if version >= numbers(until))
+    return Known.of(tuple(rows), frozenset(gone))
+
+
+def numbers(version: str) -> Version:
+    """``1.22`` of a table as (1, 22)."""
+    major, minor = version.split(".")
+    return int(major), int(minor)
 
 
 def _weighed(finding: Finding, asked: Asked, *, accepted: bool) -> Finding:
-    """Errors refuse or drop; a key that is there twice is loaded, the last one wins: loud, and no more than that."""
-    mild = finding.check == "duplicate-key" or finding.check in asked.allow
-    return finding._replace(severity=Severity.WARNING) if accepted and mild else finding
+    """What is allowed is a warning at most; nothing that the server refuses is."""
+    return finding._replace(severity=Severity.WARNING) if accepted and finding.check in asked.allow else finding
 
 
 def _lines(verdict: Verdict, version: Version) -> Iterator[str]:

@@ -107,7 +107,12 @@ def read_policy(name: str, version: Version) -> Named:
     Raises:
         PolicyError: the server would refuse it; every finding with its line.
     """
-    text = read(name)
+    return understood(read(name), version)
+
+
+def understood(text: Text, version: Version) -> Named:
+    """As ``read_policy``, of a text that has been read."""
+    name = text.name
     loaded = load(text.raw, version)
     findings = located(name, loaded)
     if loaded.policy is None:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
-from auditctl.manifest.plan import Plan, plan_annotation
-from auditctl.manifest.pod import Manifest
+from auditctl.manifest.plan import Plan
 from auditctl.node import files, preflight
-from auditctl.node.files import Snapshot
 from auditctl.node.journal import Role
 from auditctl.node.process import listener
 from auditctl.operations import checks, lastgood, policies, proof
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.outcome import dry_run_report, performed_report
 from auditctl.operations.policies import weigh
-from auditctl.operations.work import How, Performed, Restart, Work
+from auditctl.operations.reload import reload
+from auditctl.operations.work import How, Performed, Work
 from auditctl.policy.load import load
 from auditctl.report import Outcome, Report
-from auditctl.settings import POLICY_ANNOTATION, POLICY_FLAG
+from auditctl.settings import POLICY_FLAG
 
 
 def restart(plane: ControlPlane, how: How) -> Report:
@@ -33,7 +34,7 @@ def restart(plane: ControlPlane, how: How) -> Report:
     from auditctl.operations.session import session
 
     with session(plane, "restart") as opened:
-        work, findings = _decide(plane, how)
+        work, findings = _decide(plane, how, opened.interrupted)
         from auditctl.operations.perform import perform
 
         performed = perform(opened, work, how)
@@ -42,7 +43,9 @@ def restart(plane: ControlPlane, how: How) -> Report:
         return performed_report(plane, work, (*opened.recovered, *findings), performed)
 
 
-def _decide(plane: ControlPlane, how: How) -> tuple[Work, tuple[Finding, ...]]:
+def _decide(
+    plane: ControlPlane, how: How, interrupted: Callable[[], bool] = lambda: False
+) -> tuple[Work, tuple[Finding, ...]]:
     snapshot, manifest = plane.read_manifest()
     host = preflight.host_of(plane.root, manifest, POLICY_FLAG)
     if host is None:
@@ -57,7 +60,8 @@ def _decide(plane: ControlPlane, how: How) -> tuple[Work, tuple[Finding, ...]]:
     chosen = policies.judge(str(host), on_disk.content, version, how)
     process = listener(manifest.secure_port) if live else None
     last_good = lastgood.recall(plane, Role.POLICY)
-    plan, kind = _plan(manifest, on_disk)
+    text = manifest.document.text
+    plan, kind, why = reload(plane, Plan(text, text), manifest, on_disk.sha256, process, how)
     after = plan.target or manifest
     before_policy = load(last_good).policy if last_good is not None and last_good != on_disk.content else None
     planned = proof.plan(plane, after, chosen.policy, before_policy)
@@ -67,28 +71,14 @@ def _decide(plane: ControlPlane, how: How) -> tuple[Work, tuple[Finding, ...]]:
         *_no_way_back(last_good),
     )
     edits = tuple(lastgood.edits_made_by_hand(plane, manifest))
-    work = Work(
-        "restart",
-        f"load {host} anew",
-        snapshot,
-        manifest,
-        after,
-        plan,
-        edits,
-        restart=kind,
-        prove=proof.prover(plane, after, planned),
-    )
-    return work, (*chosen.findings, *weigh(found, how))
+    work = Work("restart", f"load {host} anew", snapshot, manifest, after, plan, edits, restart=kind)
+    work = work._replace(prove=proof.prover(plane, after, planned))
+    weighed = weigh(found, how)
+    if live:
+        from auditctl.operations.rehearse import rehearsed
 
-
-def _plan(manifest: Manifest, on_disk: Snapshot) -> tuple[Plan, Restart]:
-    """By our annotation where that changes; where it names this very policy already, in place."""
-    plan = plan_annotation(manifest, on_disk.sha256)
-    return (
-        (plan, Restart.REPLACE_POD)
-        if manifest.annotations.get(POLICY_ANNOTATION) != on_disk.sha256
-        else (plan, Restart.IN_PLACE)
-    )
+        weighed = (*weighed, *weigh(rehearsed(plane, work, chosen, process, interrupted), how))
+    return work, (*chosen.findings, *weighed, why)
 
 
 def _no_way_back(last_good: bytes | None) -> tuple[Finding, ...]:

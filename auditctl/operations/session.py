@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from auditctl.errors import RefusedError, StrandedError
+from auditctl.errors import AuditctlError, RefusedError, StrandedError
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.pod import Manifest
 from auditctl.node import change as changes
@@ -17,6 +17,7 @@ from auditctl.node.signals import deferred
 from auditctl.node.state import lock
 from auditctl.operations.checks import check_places
 from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.watchdog_told import told
 
 _RECOVERY_SECONDS = 120.0
 
@@ -40,8 +41,14 @@ def session(plane: ControlPlane, command: str) -> Iterator[Session]:
     check_places(plane)
     plane.state.prepare()
     with lock(plane.state, command), deferred(plane.progress.step) as interrupted:
+        plane.state.sweep()
         _refuse_unreadable(plane)
-        yield Session(plane, interrupted, recover_all(plane, interrupted))
+        recovered = (*told(plane), *recover_all(plane, interrupted))
+        try:
+            yield Session(plane, interrupted, recovered)
+        except AuditctlError as error:
+            error.earlier = recovered  # "nothing was changed" must not hide what the recovery did
+            raise
 
 
 def _refuse_unreadable(plane: ControlPlane) -> None:
@@ -80,9 +87,9 @@ def _recover(plane: ControlPlane, journal: Journal, interrupted: Callable[[], bo
         case Recovery.NOTHING:
             return "nothing to do"
         case Recovery.REMOVE:
-            changes.remove_last(change)
+            failed = changes.remove_last(change)
             change.try_mark(Step.DONE, "finished by the next run")
-            return "its removals were finished"
+            return "; ".join(["its removals were finished", *failed])
         case Recovery.LEAVE:
             change.try_mark(Step.ABANDONED, "the manifest was changed by somebody else")
             return "somebody else has changed the manifest since, so it was left alone"
@@ -95,21 +102,23 @@ def _recover(plane: ControlPlane, journal: Journal, interrupted: Callable[[], bo
 
 def _finish(plane: ControlPlane, change: Change, interrupted: Callable[[], bool]) -> str:
     """The new manifest stands: keep it if it serves, else go back."""
-    if serves(plane, plane.read_manifest()[1], _renamed_at(plane, change.journal), interrupted):
+    failed: list[str] = []
+    if serves(plane, plane.read_manifest()[1], renamed_at(plane, change.journal), interrupted):
         if any(record.removed_last for record in change.journal.files):
             change.try_mark(Step.REMOVING)
-            changes.remove_last(change)
+            failed = changes.remove_last(change)
             change.try_mark(Step.DONE, "finished by the next run")
         else:
             change.try_mark(Step.UNPROVED, "kept by the next run: the API server serves with it; no receipt was taken")
-        return "its new configuration serves, so it was kept (run `auditctl verify` for a receipt)"
+        text = "its new configuration serves, so it was kept (run `auditctl verify` for a receipt)"
+        return "; ".join([text, *failed])
     changes.put_back(change)
     return _confirm(plane, change, "its new configuration does not serve, so it was undone", interrupted)
 
 
 def _confirm(plane: ControlPlane, change: Change, text: str, interrupted: Callable[[], bool]) -> str:
     """Law 11: the *serving* of the old configuration is confirmed before anyone says undone."""
-    replaced_at = _renamed_at(plane, change.journal)
+    replaced_at = renamed_at(plane, change.journal)
     if replaced_at is None:
         change.try_mark(Step.UNDONE, "by the next run")
         return f"{text}; its manifest had not been put in place"
@@ -119,6 +128,9 @@ def _confirm(plane: ControlPlane, change: Change, text: str, interrupted: Callab
     if not plane.root.is_host:
         change.try_mark(Step.UNDONE, "by the next run; serving not confirmed under --rootfs")
         return f"{text}; whether it serves is not known"
+    if _nobody_starts_it(plane, plane.read_manifest()[1]):
+        change.try_mark(Step.UNCONFIRMED, "by the next run, before the kubelet ran")
+        return f"{text}; no kubelet runs, so nobody has seen it serve yet"
     change.try_mark(Step.UNCONFIRMED, "by the next run")
     raise StrandedError(
         f"change {change.journal.id}: {text}, but the API server does not serve with it; the saved manifest is {change.backup}",
@@ -130,7 +142,7 @@ def _confirm(plane: ControlPlane, change: Change, text: str, interrupted: Callab
 def serves(
     plane: ControlPlane,
     manifest: Manifest,
-    renamed_at: float | None,
+    started_since: float | None,
     interrupted: Callable[[], bool],
     *,
     old_until: float | None = None,
@@ -142,11 +154,13 @@ def serves(
     """
     from auditctl.node.restart import Expected, Restarted, Watch
 
+    if _nobody_starts_it(plane, manifest):
+        return False
     try:
         endpoint = plane.endpoint(manifest)
     except RefusedError:
         return False  # a folder whose server is elsewhere, if anywhere
-    since = renamed_at if renamed_at is not None else plane.clock.boot()
+    since = started_since if started_since is not None else plane.clock.boot()
     expected = Expected(manifest.command, since, endpoint, plane.credentials(), or_started_before=old_until)
     watch = Watch.begin(plane.root, manifest, plane.clock, plane.progress.waiting, interrupted)
     # one that nobody starts is not waited for long: a lab folder, a node whose kubelet is stopped
@@ -154,7 +168,18 @@ def serves(
     return isinstance(watch.wait(expected, timeout=seconds, drain=0.0, old=None), Restarted)
 
 
-def _renamed_at(plane: ControlPlane, journal: Journal) -> float | None:
+def _nobody_starts_it(plane: ControlPlane, manifest: Manifest) -> bool:
+    """On the host, with no kubelet and no server: at boot, before the kubelet, which must not be kept waiting.
+
+    What was not proved before the machine went down is undone then: the old configuration is known to serve.
+    """
+    from auditctl.node.kubelet_log import find
+    from auditctl.node.process import port_is_taken
+
+    return plane.root.is_host and not port_is_taken(manifest.secure_port) and find(plane.root) is None
+
+
+def renamed_at(plane: ControlPlane, journal: Journal) -> float | None:
     """When the manifest was replaced, in seconds of this boot's clock; None if it never came to that.
 
     The wall clock may have been set since, so the journal has the boot and its clock; another boot is long ago.

@@ -14,10 +14,12 @@ from auditctl.manifest.pod import Manifest
 from auditctl.node import files, kubelet, preflight
 from auditctl.node.crash import recognise
 from auditctl.node.journal import Step
+from auditctl.node.metrics import Counters
 from auditctl.node.process import Process, listener
-from auditctl.operations import lastgood, policies
+from auditctl.operations import counters, lastgood, policies
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.outcome import settled
+from auditctl.operations.watchdog_told import told
 from auditctl.operations.work import How
 from auditctl.report import ManifestChange, Outcome, Report
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
@@ -31,6 +33,7 @@ class _Seen(NamedTuple):
     policy: Path | None
     loaded: str | None
     log: Path | None
+    counters: Counters | None = None
 
     @property
     def enabled(self) -> bool:
@@ -38,14 +41,15 @@ class _Seen(NamedTuple):
         return bool(self.manifest.flag(POLICY_FLAG) and has_backend)
 
 
-def status(plane: ControlPlane) -> Report:
-    """Look, change nothing, ask the API server nothing.
+def status(plane: ControlPlane, memory: counters.Memory | None = None) -> Report:
+    """Look, change nothing; of the API server only its counters are asked. With a ``memory`` rates are told, too.
 
     Raises:
         RefusedError: the manifest cannot be read.
     """
     snapshot, manifest = plane.read_manifest()
     seen = _look(plane, manifest)
+    before = memory.before(seen.counters, plane.clock.monotonic()) if memory and seen.counters else None
     findings = tuple(_findings(plane, seen))
     bad = [finding for finding in findings if finding.severity is not Severity.INFO]
     state = "on" if seen.enabled else "off"
@@ -57,7 +61,7 @@ def status(plane: ControlPlane) -> Report:
         ManifestChange(str(plane.manifest_path), snapshot.sha256, snapshot.sha256),
         settings=settled(plane, manifest),
         findings=findings,
-        lines=tuple(_lines(seen)),
+        lines=tuple(_lines(seen, before)),
         details={"status": _details(seen)},
     )
 
@@ -71,6 +75,7 @@ def _look(plane: ControlPlane, manifest: Manifest) -> _Seen:
         preflight.host_of(plane.root, manifest, POLICY_FLAG),
         files.sha256(loaded) if loaded is not None else None,
         preflight.host_of(plane.root, manifest, LOG_FLAG),
+        counters.read(plane, manifest) if process is not None and process.runs(manifest.command) else None,
     )
 
 
@@ -107,17 +112,20 @@ def _findings(plane: ControlPlane, seen: _Seen) -> Iterator[Finding]:
         yield _warning("no-policy", "a log is set, but no policy: nothing is recorded", "auditctl enable")
     yield from preflight.stray_manifests(plane.manifest_path, seen.manifest)
     yield from _change_findings(plane)
+    if seen.counters is not None:
+        yield from counters.findings(seen.counters, enabled=seen.enabled)
 
 
 def _change_findings(plane: ControlPlane) -> Iterator[Finding]:
     """What our own records say: a change that runs, was interrupted, or was left as it failed."""
     journals = plane.state.journals()
     if plane.state.is_locked():
-        yield Finding("running-change", Severity.INFO, "another run of auditctl is changing this node now")
+        yield Finding("running-change", Severity.INFO, f"{plane.state.holder()} is changing this node now")
     else:
         for journal in (journal for journal in journals if not journal.finished):
             text = f"change {journal.id} ({journal.command}) was interrupted at {journal.step.value}"
             yield _warning("interrupted-change", text, "auditctl recover")
+    yield from told(plane)
     for folder in plane.state.unreadable():
         yield _warning(
             "state-unreadable",
@@ -149,7 +157,7 @@ def _warning(check: str, message: str, fix: str) -> Finding:
     return Finding(check, Severity.WARNING, message, fix)
 
 
-def _lines(seen: _Seen) -> Iterator[str]:
+def _lines(seen: _Seen, before: tuple[Counters, float] | None) -> Iterator[str]:
     for name, value in sorted(seen.manifest.audit_flags.items()):
         yield f"  --{name}={value}"
     if seen.policy is not None:
@@ -161,6 +169,8 @@ def _lines(seen: _Seen) -> Iterator[str]:
     if seen.process is not None:
         runs = "as the manifest says" if seen.process.runs(seen.manifest.command) else "NOT as the manifest says"
         yield f"process  {seen.process.pid}, started {runs}"
+    if seen.counters is not None:
+        yield from counters.lines(seen.counters, before)
 
 
 def _log_text(log: Path) -> str:
@@ -191,4 +201,5 @@ def _details(seen: _Seen) -> dict[str, Any]:
         else None,
         "policy": {"onDiskSha256": on_disk, "loadedSha256": seen.loaded} if seen.policy is not None else None,
         "log": log,
+        "metrics": counters.row(seen.counters),
     }

@@ -11,8 +11,9 @@ from auditctl.findings import Check, Finding, Severity, Status, Verification
 from auditctl.manifest.flags import normalised
 from auditctl.manifest.pod import Manifest
 from auditctl.node import files, preflight
+from auditctl.node.diagnosis_recording import records_anything
 from auditctl.node.process import Process, listener
-from auditctl.operations import lastgood, policies, proof
+from auditctl.operations import counters, lastgood, policies, proof
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.outcome import settled
 from auditctl.operations.work import How, Proof
@@ -20,7 +21,7 @@ from auditctl.policy.compare import first_difference
 from auditctl.policy.evaluate import evaluate
 from auditctl.policy.load import load
 from auditctl.policy.shorthand import parse
-from auditctl.policy.types import Level, Policy, Stage
+from auditctl.policy.types import Level, Policy
 from auditctl.report import ManifestChange, Outcome, Report
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
 
@@ -63,8 +64,10 @@ def verify(plane: ControlPlane, wanted: Wanted) -> Report:
     state = tuple(_state(manifest, process))
     if all(check.status is not Status.FAILED for check in state) and process is not None and loaded.policy is not None:
         planned = proof.plan(plane, manifest, loaded.policy, None)
+        counted = counters.read(plane, manifest)
         done = proof.prover(plane, manifest, planned)(process)
-        if planned.unprovable and not _records_anything(loaded.policy):
+        done = done._replace(checks=(*done.checks, *counters.check(counted, counters.read(plane, manifest))))
+        if planned.unprovable and not records_anything(loaded.policy):
             done = Proof((Check("receipt", Status.FAILED, "the policy records nothing at all"),))
     verification = Verification((*state, *done.checks, *_graded(plane, manifest, process, loaded, wanted)))
     if verification.holds:
@@ -91,12 +94,6 @@ def _summary(verification: Verification) -> str:
         return "yes: requests are recorded"
     unknown = [check for check in verification.checks if check.status is Status.UNKNOWN]
     return f"not proved: {unknown[0].detail if unknown else 'nothing could be asked'}"
-
-
-def _records_anything(policy: Policy) -> bool:
-    """Is there a rule that writes an event?"""
-    stages = [set(policy.omit_stages) | set(rule.omit_stages) for rule in policy.rules if rule.level is not Level.NONE]
-    return any(omitted != set(Stage) for omitted in stages)
 
 
 def _state(manifest: Manifest, process: Process | None) -> Iterator[Check]:

@@ -29,6 +29,7 @@ ALLOWED_CHECKS = (
     "shared-log-directory",
     "other-control-planes",
     "single-file-log",
+    "kubeadm-at-work",
 )
 
 
@@ -79,6 +80,12 @@ class Work(NamedTuple):
     restart: Restart = Restart.REPLACE_POD
     undoes: tuple[str, ...] = ()
     prove: Callable[[Process], Proof] = nothing_more
+
+    @property
+    def may_be_left_alone(self) -> bool:
+        """Is the Pod announced anew just as it runs already, so that the kubelet may see nothing to do?"""
+        same = not self.plan.changes and self.before.command == self.after.command
+        return same and self.restart is Restart.REPLACE_POD
 
     @property
     def new_text(self) -> bytes:

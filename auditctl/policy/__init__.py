@@ -24,5 +24,6 @@ Request to decision:
 - ``compare``   which requests two policies decide otherwise; ``regions`` has one request for each set of rules that apply
 - ``lint``      what is legal and surely not meant (``lint_selectors``, ``lint_decisions``, ``lint_checks``)
 - ``convert``   old versions to v1, every other byte kept
+- ``matrix``    all of it as a picture (``matrix_rows``, ``matrix_lines``, ``matrix_words``), and as a page (``matrix_html``)
 - ``expectations`` requests with the decision they should get: a policy's unit tests
 """

@@ -1,4 +1,9 @@
-"""What the server's complaints mean to whoever wrote the policy: findings with places, and what to write instead."""
+"""What the server's complaints mean to whoever wrote the policy: findings with places, and what to write instead.
+
+Errors are what the server refuses, and fields that it drops. A key that is there twice is neither: the server loads
+the policy, drops no field and counts the last one, so it is a warning, for ``policy validate`` and for ``enable`` alike
+(both refuse it with ``--strict``).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,7 @@ from auditctl.policy.goyaml.construct import Duplicate
 from auditctl.policy.goyaml.faults import SyntaxFault
 from auditctl.policy.goyaml.quoting import quote
 from auditctl.policy.goyaml.values import Value
+from auditctl.policy.kinds import GROUP, OLD_VERSIONS
 from auditctl.policy.types import Level, Stage
 from auditctl.policy.validate import Complaint
 
@@ -42,7 +48,11 @@ def syntax(fault: SyntaxFault) -> Finding:
 def kind(error: str, value: Value, versions: tuple[str, ...]) -> Finding:
     """The text is no audit policy of a version that the server knows."""
     fix = f"write `apiVersion: audit.k8s.io/{versions[0]}` and `kind: Policy`"
-    place = _place_of(value, ("apiVersion",) if "version" in error or "Version" in error else ("kind",))
+    if any(f'version "{GROUP}/{old}"' in error for old in OLD_VERSIONS):
+        fix = "`auditctl policy convert FILE` prints it as v1"
+    odd_kind = error.startswith("no kind") and not error.startswith('no kind "Policy"')
+    wrong_kind = odd_kind or error.startswith("converting") or "field .kind" in error
+    place = _place_of(value, ("kind",) if wrong_kind else ("apiVersion",))
     return Finding("kind", Severity.ERROR, error, fix, *place)
 
 
@@ -78,14 +88,14 @@ def type_fault(fault: Fault) -> Finding:
 def duplicate(found: Duplicate) -> Finding:
     """A YAML key that is there twice."""
     message = f"{found}: the server keeps the last one and forgets the others"
-    return Finding("duplicate-key", Severity.ERROR, message, "join the two", "", "", found.line, found.column)
+    return Finding("duplicate-key", Severity.WARNING, message, "join the two", "", "", found.line, found.column)
 
 
 def stray(found: Stray, *, told: bool) -> Finding:
     """A field that the server drops, or has twice. ``told``: look for what was meant (it costs time)."""
     if found.strictness is Strictness.DUPLICATE:
         message = f"{found}: the server decodes the second into the first"
-        return Finding("duplicate-key", Severity.ERROR, message, "join the two", *_at(found))
+        return Finding("duplicate-key", Severity.WARNING, message, "join the two", *_at(found))
     name = found.path.rpartition(".")[2]
     meant = _nearest(name, found.siblings) if told else ""
     fix = f"did you mean `{meant}`?" if meant else "remove it, or spell it as the API does"

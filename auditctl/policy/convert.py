@@ -10,11 +10,10 @@ from auditctl.policy.goyaml.construct import read_yaml
 from auditctl.policy.goyaml.faults import SyntaxFault
 from auditctl.policy.goyaml.json import read_json
 from auditctl.policy.goyaml.values import Kind, Value
-from auditctl.policy.kinds import GROUP, V1
+from auditctl.policy.kinds import GROUP, OLD_VERSIONS, V1
 from auditctl.policy.load import load
 
 _READS_ALL = (1, 23)
-_OLD = ("v1beta1", "v1alpha1")
 _LINE_END = lazily(rb"\r\n|\r|\n")
 
 
@@ -43,7 +42,7 @@ def convert(raw: bytes, file: str = "") -> Converted:
     if version == V1:
         return Converted(raw, version)
     text = _spliced(raw, value, version)
-    if version not in _OLD or text is None or load(text).policy != loaded.policy:
+    if version not in OLD_VERSIONS or text is None or load(text).policy != loaded.policy:
         place = Place(file, value.line, value.column)
         raise PolicyError("the version cannot be replaced here", fix=f"write {GROUP}/{V1} by hand", place=place)
     return Converted(text, version)

@@ -99,8 +99,9 @@ class _Context(NamedTuple):
     struct: str = ""
     names: str = ""
 
-    def within(self, struct: str, name: str) -> _Context:
-        return _Context(_child(self.path, name), struct, _child(self.names, name))
+    def within(self, struct: Struct, name: str) -> _Context:
+        shown = _child(struct.embedded.get(name, ""), name)
+        return _Context(_child(self.path, name), struct.name, _child(self.names, shown))
 
     def at(self, suffix: str) -> _Context:
         return _Context(self.path + suffix, self.struct, self.names)
@@ -216,7 +217,7 @@ class _Decoder:
             if pair.key in seen:
                 self._stray(Strictness.DUPLICATE, path, pair.line, pair.column)
             seen.add(pair.key)
-            within = context.within(schema.name, pair.key)
+            within = context.within(schema, pair.key)
             before = fields.get(pair.key, _zero(element))
             fields[pair.key] = self.store(element, pair.value, before, within)
         return fields

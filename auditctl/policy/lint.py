@@ -21,6 +21,7 @@ from auditctl.policy.types import Level, Policy
 
 _SEVERITIES = {check.name: check.severity for check in CHECKS}
 _MOST_PROBLEMS = 50
+_DEEPEST = len(("rules", "[0]", "resources", "[0]", "resourceNames", "[0]"))
 _RULE = lazily(r"rules\[([0-9]+)\]")
 _DOCUMENT_MARK = lazily(rb"(?m)^---(?=[ \t\r\n]|\Z)")
 _CONTENT = lazily(rb"(?m)^[ \t]*[^#\s]")
@@ -95,15 +96,17 @@ def _places(raw: bytes) -> dict[str, tuple[int, int]]:
         value = read_json(raw) if raw.lstrip().startswith(b"{") else read_yaml(raw).value
     except SyntaxFault:  # pragma: no cover - it has been loaded
         return {}
-    return dict(_walk(value, ""))
+    return dict(_walk(value, "", _DEEPEST))
 
 
-def _walk(value: Value, path: str) -> Iterator[tuple[str, tuple[int, int]]]:
+def _walk(value: Value, path: str, depth: int) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Paths and places, no deeper than a policy's own fields are: an unknown one may go down thousands of times."""
     yield path, (value.line, value.column)
-    for index, item in enumerate(value.items):
-        yield from _walk(item, f"{path}[{index}]")
-    for pair in value.pairs:
-        yield from _walk(pair.value, f"{path}.{pair.key}" if path else pair.key)
+    if depth:
+        for index, item in enumerate(value.items):
+            yield from _walk(item, f"{path}[{index}]", depth - 1)
+        for pair in value.pairs:
+            yield from _walk(pair.value, f"{path}.{pair.key}" if path else pair.key, depth - 1)
 
 
 def with_consequences(findings: tuple[Finding, ...], loaded: Loaded) -> tuple[Finding, ...]:

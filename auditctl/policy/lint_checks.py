@@ -8,7 +8,7 @@ from typing import NamedTuple
 from auditctl.findings import Severity
 from auditctl.policy.types import Attributes, Policy
 
-_E, _W = Severity.ERROR, Severity.WARNING
+_E, _W, _I = Severity.ERROR, Severity.WARNING, Severity.INFO
 
 
 class Check(NamedTuple):
@@ -36,13 +36,14 @@ class Problem(NamedTuple):
 
 
 class Resource(NamedTuple):
-    """A built-in resource."""
+    """A built-in resource; ``since`` is the first version (major, minor) whose stable API serves it."""
 
     group: str
     name: str
     kind: str
     short: str
     namespaced: bool
+    since: tuple[int, int] = (1, 19)
 
 
 class Known(NamedTuple):
@@ -51,6 +52,7 @@ class Known(NamedTuple):
     by_name: Mapping[str, tuple[Resource, ...]]
     by_word: Mapping[str, Resource]
     gone: frozenset[str]
+    resources: tuple[Resource, ...] = ()
 
     @classmethod
     def of(cls, resources: tuple[Resource, ...], gone: frozenset[str]) -> Known:
@@ -62,7 +64,7 @@ class Known(NamedTuple):
             for word in (each.kind.lower(), each.short):
                 if word and word != each.name:
                     by_word.setdefault(word, each)
-        return cls(by_name, by_word, gone)
+        return cls(by_name, by_word, gone, resources)
 
     @property
     def cluster_scoped(self) -> frozenset[tuple[str, str]]:
@@ -142,6 +144,13 @@ CHECKS: tuple[Check, ...] = (
         'the resources have no namespace, so the rule\'s namespaces never match; theirs is ""',
         "[{level: Request, namespaces: [default], resources: [{group: '', resources: [nodes]}]}, {level: Metadata}]",
         'leave `namespaces` out, or write [""]',
+    ),
+    Check(
+        "only-no-namespace",
+        _I,
+        'namespaces [""] is for objects in no namespace and lists across all of them: nothing in a namespace passes',
+        "[{level: Request, namespaces: [''], resources: [{group: '', resources: [pods]}]}, {level: Metadata}]",
+        "leave `namespaces` out for everything; as it stands it is right for cluster-scoped resources",
     ),
     Check(
         "secret-bodies",

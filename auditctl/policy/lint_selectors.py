@@ -54,6 +54,7 @@ def _of_rule(rule: PolicyRule, known: Known) -> Iterator[Complaint]:
             yield check, f".resources[{place}]{path}", message, fix, rule._replace(resources=entries)
     yield from _names_on_create(rule)
     yield from _scope(rule, known)
+    yield from _no_namespace(rule, known)
 
 
 def _patterns(
@@ -158,3 +159,16 @@ def _scope(rule: PolicyRule, known: Known) -> Iterator[Complaint]:
             mended = rule._replace(namespaces=(*rule.namespaces, ""))
             fix = 'make a rule of its own for them, without namespaces or with [""]'
             yield "namespace-of-cluster-scoped", f".resources[{place}].resources", message, fix, mended
+
+
+def _no_namespace(rule: PolicyRule, known: Known) -> Iterator[Complaint]:
+    """``namespaces: [""]`` alone, where not all that the rule names has no namespace anyway."""
+    if not rule.namespaces or any(rule.namespaces):
+        return
+    parts = [(entry.group, name.partition("/")[0]) for entry in rule.resources for name in entry.resources or ("*",)]
+    inside = [name for group, name in parts if (group, name) not in known.cluster_scoped]
+    if not parts or inside:
+        named = f"of {', '.join(dict.fromkeys(inside))} " if parts and "*" not in inside else ""
+        message = f'[""] alone leaves {named}only what is in no namespace, and lists across all of them'
+        fix = "leave `namespaces` out if what is in namespaces is meant too"
+        yield "only-no-namespace", ".namespaces", message, fix, rule._replace(namespaces=())

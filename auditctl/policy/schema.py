@@ -6,6 +6,7 @@ From `apiserver/pkg/apis/audit/{types.go,v1/types.go}` and `apimachinery/pkg/api
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 
@@ -53,15 +54,21 @@ class MapOf(NamedTuple):
 
 
 class Struct(NamedTuple):
-    """A struct: ``name`` stands before a field in an error, ``go_type`` behind it."""
+    """A struct: ``name`` stands before a field in an error, ``go_type`` behind it.
+
+    ``embedded``: fields of another struct inside it, with that one's name; errors say it since Go's decoder does.
+    """
 
     name: str
     go_type: str
     fields: Mapping[str, Schema]
+    embedded: Mapping[str, str] = MappingProxyType({})
 
 
 Schema = Text | Boolean | Integer | Timestamp | Anything | ListOf | MapOf | Struct
 
+# seen: 1.31.14 does not name the embedded struct, 1.36.3 does; the other words that changed with Go changed in 1.34
+_EMBEDDED_SINCE = (1, 34)
 _TEXTS = ListOf(Text(), "[]string")
 _TYPE_META: Mapping[str, Schema] = {"apiVersion": Text(), "kind": Text()}
 _OWNER_REFERENCE = Struct(
@@ -153,7 +160,10 @@ def policy_schema(package: str, version: tuple[int, int]) -> Struct:
         **_since_1_23(version, Boolean()),
     }
     metadata: Mapping[str, Schema] = OBJECT_META.fields if package == "audit" else {"metadata": OBJECT_META}
-    return Struct("Policy", f"{package}.Policy", {**_TYPE_META, **metadata, **_named(package, fields)})
+    embedded = (
+        dict.fromkeys(OBJECT_META.fields, "ObjectMeta") if package == "audit" and version >= _EMBEDDED_SINCE else {}
+    )
+    return Struct("Policy", f"{package}.Policy", {**_TYPE_META, **metadata, **_named(package, fields)}, embedded)
 
 
 def _named(package: str, fields: Mapping[str, Schema]) -> Mapping[str, Schema]:

@@ -204,18 +204,19 @@ def test_a_signal_before_anything_was_changed_changes_nothing(node: Node) -> Non
 def test_a_server_that_dies_of_the_change_is_put_back_with_its_own_last_words(node: Node) -> None:
     """Exit 4; the old configuration serves; the policy and the directories are gone again."""
     before = node.manifest.read_bytes()
+    node.log.parent.mkdir(parents=True)
+    node.log.symlink_to("nowhere/audit.log")  # what no look at paths and flags sees
 
-    failed = node.enable(METADATA, "--set", "audit-log-mode=async")
+    failed = node.enable(METADATA)
 
     assert (failed.code, failed.report["outcome"]) == (4, "RolledBack")
-    assert (
-        'invalid audit log mode async, allowed modes are "batch,blocking,blocking-strict"' in failed.report["summary"]
-    )
+    assert "ensureLogFile: open" in failed.report["summary"]
     assert node.manifest.read_bytes() == before
     assert not node.policy.parent.exists()
     assert not node.log.exists()
     assert node.run("status").report["status"]["process"]["matchesManifest"]
     assert node.run("history").report["history"][-1]["outcome"] == "undone"
+    node.log.unlink()
     assert node.enable(METADATA).code == 0
 
 

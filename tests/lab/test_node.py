@@ -15,8 +15,8 @@ import pytest
 from labroom import EVERYTHING, QUICK, Node, eventually, with_auditing
 
 from auditctl.errors import RefusedError
-from auditctl.lab import certificates, certificates_openssl, down, status, tree, up
-from auditctl.lab.layout import ADDRESS, MARKER
+from auditctl.lab import certificates, certificates_openssl, down, status, up
+from auditctl.lab.layout import ADDRESS, MARKER, STAND_IN
 from auditctl.lab.process import identify
 
 pytestmark = pytest.mark.lab
@@ -152,7 +152,7 @@ def test_auditing_starts_with_a_new_pod_and_a_missing_policy_file_keeps_it_waiti
     eventually(lambda: refusal in node.kubelet_log())
     assert identify(before) is None
     assert owners_of(node.lab.port) == []
-    assert len(node.pod_logs()) == 1  # no container, no log
+    assert node.pod_logs() == {}  # no container, no log; and those of the Pod before are gone with it
     policy = node.layout.host("/etc/kubernetes/audit/policy.yaml")
     policy.parent.mkdir()
     policy.write_text(EVERYTHING)
@@ -212,5 +212,5 @@ def test_the_tree_is_a_nodes(audited: Node) -> None:
         "etc/kubernetes/admin.conf": 0o600,
         "etc/kubernetes/pki/apiserver.key": 0o600,
     }
-    assert tree.STAND_IN in audited.kubelet_log()
+    assert STAND_IN in audited.kubelet_log()
     assert f"https://127.0.0.1:{audited.lab.port}" in audited.layout.admin_conf.read_text()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from labroom import golden, with_auditing
@@ -237,3 +239,17 @@ def test_what_is_no_pod_is_refused_with_a_reason(text: str, reason: str) -> None
 def words(line: str) -> str:
     """A klog line without time and pid."""
     return re.sub(r"^([EWI])\d{4} [\d:.]+ +\d+ ", r"\1 ", line)
+
+
+SEEN = [json.loads(line) for line in (Path(__file__).parent / "kubelet-1.36.3.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("row", SEEN, ids=lambda row: str(row["name"]))
+def test_a_manifest_is_taken_or_refused_as_a_real_kubelet_did(row: dict[str, Any]) -> None:
+    """Each row was given to a kubelet 1.36.3; ``refusal`` is what its listing said, None where it took the Pod."""
+    try:
+        decode(row["text"].encode(), row["file"])
+        refusal = None
+    except InvalidPodError as error:
+        refusal = error.message
+    assert refusal == row["refusal"]

@@ -12,10 +12,22 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from auditctl import facts
 from auditctl.errors import AuditctlError
+from auditctl.operations.policy_check import built_in
+from auditctl.operations.policy_matrix import api, person_of
+from auditctl.policy.convert import convert
+from auditctl.policy.evaluate import evaluate
+from auditctl.policy.expectations import read_expectations
+from auditctl.policy.explain import explain
+from auditctl.policy.lint import warnings
 from auditctl.policy.load import load
+from auditctl.policy.matrix import matrix
+from auditctl.policy.matrix_html import Page, page
+from auditctl.policy.matrix_lines import extents
 from auditctl.policy.request import RequestError, attributes
 from auditctl.policy.shorthand import parse
+from auditctl.policy.types import Policy
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "policy" / "load.jsonl"
 TEXTS = [json.loads(line)["policy"] for line in GOLDEN.read_text().splitlines()]
@@ -60,6 +72,36 @@ def damaged(draw: st.DrawFn) -> bytes:
 @given(damaged(), VERSIONS)
 def test_any_damaged_policy_is_judged(raw: bytes, version: tuple[int, int]) -> None:
     judge(raw, version)
+
+
+SHELL, SCRIPT = (facts.template(f"matrix.{kind}").read_text() for kind in ("html", "js"))
+PEOPLE = [person_of(words) for words in ("admin", "node", "nobody")]
+
+
+def use(raw: bytes, policy: Policy) -> None:
+    """Whatever else there is to be said of a policy that a server loads."""
+    warnings(raw, policy, built_in())
+    for text in ("get secrets db in default", "create pods/exec web in a by alice", "GET /healthz"):
+        assert explain(policy, parse(text)).decision == evaluate(policy, parse(text))
+    drawn = matrix(policy, PEOPLE, api((1, 36)), (1, 36))
+    lines = extents(raw, policy)
+    assert all(first <= last for first, last in lines)
+    page(Page("p", "s", raw, policy, drawn, lines), SHELL, SCRIPT)
+
+
+@relaxed
+@given(damaged())
+@example(b"apiVersion: audit.k8s.io/v1\nrules: [{level: RequestResponse}]\nx: " + b"[" * 5000 + b"]" * 5000)
+@example(b'{"apiVersion":"audit.k8s.io/v1","rules":[{"level":"None"},{"level":"None"}],"rules":[{"level":"Request"}]}')
+@example("apiVersion: audit.k8s.io/v1\rrules:\x85- {level: None,\u2028   users: ['\U0001f600']}\n".encode())
+@example("apiVersion: audit.k8s.io/v1\nrules: [{level: None}]\n".encode("utf-16"))
+def test_any_policy_that_loads_is_linted_explained_converted_and_drawn(raw: bytes) -> None:
+    policy = load(raw).policy
+    if policy is not None:
+        use(raw, policy)
+    for read in (convert, read_expectations):
+        with contextlib.suppress(AuditctlError):
+            read(raw)
 
 
 @relaxed

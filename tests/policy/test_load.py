@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from auditctl.policy.load import Loaded, load
-from auditctl.policy.types import Level
+from auditctl.policy.types import Level, PolicyRule
 
 HEAD = "apiVersion: audit.k8s.io/v1\nkind: Policy\n"
 SNIFFING = "failed decoding: couldn't get version/kind; json parse error"
@@ -196,3 +196,47 @@ def test_a_field_whose_type_is_wrong_is_not_also_missing() -> None:
         ("rules[0].level", "type"),
         ("rules[1].level", "invalid"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("version", "named"), [((1, 31), "Policy.name"), ((1, 36), "Policy.ObjectMeta.name")], ids=["1.31", "1.36"]
+)
+def test_the_metadata_of_the_internal_type_is_named_as_that_server_names_it(
+    version: tuple[int, int], named: str
+) -> None:
+    fault = f"failed decoding: json: cannot unmarshal number into Go struct field {named} of type string"
+    assert load(b"kind: Policy\nname: 1\n", version).error == fault
+
+
+def test_the_metadata_inside_the_internal_type_is_named_whole() -> None:
+    fault = "failed decoding: json: cannot unmarshal number into Go struct field OwnerReference.ObjectMeta.ownerReferences.name of type string"
+    assert load(b"kind: Policy\nownerReferences: [{name: 1}]\n").error == fault
+
+
+def test_null_after_a_value_leaves_a_text_and_unsets_a_pointer() -> None:
+    rule = '{"level": "None", "level": null, "omitManagedFields": true, "omitManagedFields": null, "users": ["a"], "users": null}'
+    policy = load(f'{{"apiVersion": "audit.k8s.io/v1", "rules": [{rule}]}}'.encode()).policy
+    assert policy is not None
+    assert policy.rules[0]._replace(line=0) == PolicyRule(Level.NONE)
+
+
+@pytest.mark.parametrize(
+    ("time", "fault"),
+    [
+        ("0000-02-29T00:00:00Z", ""),
+        ("2024-02-29T00:00:00Z", ""),
+        ("2023-02-29T00:00:00Z", '"2023-02-29T00:00:00Z": day out of range'),
+        ("2023-04-00T00:00:00Z", '"2023-04-00T00:00:00Z": day out of range'),
+        ("2020\\u0001", '"2020\\x01" as "2006-01-02T15:04:05Z07:00": cannot parse "\\x01" as "-"'),
+        ("2020\\u00e9", '"2020\\xc3\\xa9" as "2006-01-02T15:04:05Z07:00": cannot parse "\\xc3\\xa9" as "-"'),
+    ],
+)
+def test_a_time_is_read_as_go_reads_it(time: str, fault: str) -> None:
+    text = f'{{"apiVersion": "audit.k8s.io/v1", "metadata": {{"creationTimestamp": "{time}"}}, "rules": [{{"level": "None"}}]}}'
+    assert load(text.encode()).error == (f"failed decoding: parsing time {fault}" if fault else "")
+
+
+@pytest.mark.parametrize("value", ["a", "[a]", "[[a]]", "[{a: 1}, b]"])
+def test_only_mappings_are_merged(value: str) -> None:
+    fault = "failed decoding: yaml: map merge requires map or sequence of maps as the value"
+    assert load(f"apiVersion: audit.k8s.io/v1\nx: {{<<: {value}}}\nrules: [{{level: None}}]\n".encode()).error == fault

@@ -186,7 +186,8 @@ def test_everything_that_is_wrong_is_told_at_once_with_a_remedy() -> None:
         (11, "rules[1].resources[0].apiGroups", "did you mean `group`?"),
         (12, "", "join the two"),
     ]
-    assert {finding.severity for finding in loaded.findings} == {Severity.ERROR}
+    mild = [finding.check for finding in loaded.findings if finding.severity is not Severity.ERROR]
+    assert mild == ["duplicate-key"]
 
 
 def test_rules_know_their_lines() -> None:

@@ -14,6 +14,7 @@ from auditctl.policy.compare import outcome
 from auditctl.policy.evaluate import evaluate, matches
 from auditctl.policy.lint import problems, warnings
 from auditctl.policy.lint_checks import CHECKS, Check, Problem
+from auditctl.policy.lint_decisions import MOST_PROVEN
 from auditctl.policy.load import load
 from auditctl.policy.types import Policy
 
@@ -86,6 +87,22 @@ def test_what_we_ship_is_free_of_warnings(path: Path) -> None:
         ("[{level: Request, resources: [{resources: [deployments.apps]}]}, {level: Metadata}]", "resource-never-matches", "rules[0].resources[0].resources[0]", "in group 'apps'"),
         ("[{level: Request, resources: [{group: core, resources: [pods]}]}, {level: Metadata}]", "wrong-group", "rules[0].resources[0].group", 'core group is ""'),
         ("[{level: Request, resources: [{group: extensions, resources: [ingresses]}]}, {level: Metadata}]", "wrong-group", "rules[0].resources[0].resources[0]", "networking.k8s.io"),
+        ("[{level: Request, userGroups: ['system:*']}, {level: Metadata}]", "pattern-never-matches", "rules[0].userGroups[0]", "name each"),
+        ("[{level: Request, resources: [{resources: ['']}]}, {level: Metadata}]", "resource-never-matches", "rules[0].resources[0].resources[0]", "write '*'"),
+        ("[{level: Request, resources: [{resources: ['po*']}]}, {level: Metadata}]", "resource-never-matches", "rules[0].resources[0].resources[0]", "write '*'"),
+        ("[{level: Request, verbs: [teleport]}, {level: Metadata}]", "verb-never-sent", "rules[0].verbs[0]", "remove it"),
+        ("[{level: Request, verbs: ['*'], nonResourceURLs: [/x]}, {level: Metadata}]", "verb-never-sent", "rules[0].verbs[0]", "leave `verbs` out"),
+        ("[{level: Request, verbs: [list], nonResourceURLs: [/x]}, {level: Metadata}]", "verb-never-sent", "rules[0].verbs[0]", "remove it"),
+        ("[{level: Request, resources: [{group: v1, resources: [pods]}]}, {level: Metadata}]", "wrong-group", "rules[0].resources[0].group", 'core group is ""'),
+        ("[{level: Request, resources: [{group: apps, resources: [pods/exec]}]}, {level: Metadata}]", "wrong-group", "rules[0].resources[0].resources[0]", "'pods/exec' in group ''"),
+        ("[{level: Request, resources: [{group: apps, resources: [Deployment/scale]}]}, {level: Metadata}]", "resource-never-matches", "rules[0].resources[0].resources[0]", "write 'deployments/scale'"),
+        ("[{level: Request, verbs: [deletecollection, create], resources: [{resources: [pods, secrets], resourceNames: [a]}]}, {level: Metadata}]", "names-on-create", "rules[0].resources[0].resourceNames", "leave resourceNames out"),
+        ("[{level: Request, namespaces: [a], resources: [{resources: [pods]}, {resources: [nodes/status]}]}, {level: Metadata}]", "namespace-of-cluster-scoped", "rules[0].resources[1].resources", 'with [""]'),
+        ("[{level: Request, resources: [{resources: [pods, deployments]}]}, {level: Metadata}]", "wrong-group", "rules[0].resources[0].resources[1]", "in group 'apps'"),
+        ("[{level: Request, resources: [{group: '*', resources: [Pod]}]}, {level: Metadata}]", "resource-never-matches", "rules[0].resources[0].resources[0]", "'pods' in group ''"),
+        ("[{level: Request, resources: [{group: apps, resources: [deploy]}]}, {level: Metadata}]", "resource-never-matches", "rules[0].resources[0].resources[0]", "write 'deployments'"),
+        ("[{level: None, namespaces: [''], resources: [{resources: [nodes, pods]}]}, {level: Metadata}]", "only-no-namespace", "rules[0].namespaces", "leave `namespaces` out"),
+        ("[{level: None, namespaces: ['', '']}, {level: Metadata}]", "only-no-namespace", "rules[0].namespaces", "leave `namespaces` out"),
     ],
 )  # fmt: skip
 def test_what_was_meant_is_told(rules: str, check: str, path: str, fix: str) -> None:
@@ -102,7 +119,14 @@ def test_what_was_meant_is_told(rules: str, check: str, path: str, fix: str) -> 
         "[{level: None, resources: [{group: example.com, resources: [pods, deployments, Widget]}]}, {level: Metadata}]",
         "[{level: None, verbs: [head], nonResourceURLs: ['*']}, {level: Metadata}]",
         "[{level: None, resources: [{group: metrics.k8s.io, resources: [pods, nodes]}]}, {level: Metadata}]",
-        "[{level: None, namespaces: [''], resources: [{resources: [nodes, pods]}]}, {level: Metadata}]",
+        "[{level: None, namespaces: [''], resources: [{resources: [nodes, persistentvolumes/status]}]}, {level: Metadata}]",
+        "[{level: Metadata, namespaces: ['']}, {level: Metadata}]",
+        "[{level: Request, namespaces: [a, ''], resources: [{resources: [nodes]}]}, {level: Metadata}]",
+        "[{level: Request, namespaces: [a], resources: [{resources: [namespaces]}]}, {level: Metadata}]",
+        "[{level: Request, verbs: [create, get], resources: [{resources: [pods], resourceNames: [a]}]}, {level: Metadata}]",
+        "[{level: Request, verbs: [create], resources: [{resources: [pods/eviction], resourceNames: [a]}]}, {level: Metadata}]",
+        "[{level: Request, resources: [{group: x.io, resources: [a.b, po]}]}, {level: Metadata}]",
+        "[{level: None, verbs: [head, post]}, {level: Metadata}]",
         "[{level: Metadata, resources: [{resources: [pods/*, '*/scale']}]}, {level: Metadata, verbs: [get]}, {level: Metadata, omitStages: [RequestReceived]}]",
     ],
 )
@@ -140,6 +164,35 @@ def test_findings_have_places_and_can_be_chosen_and_allowed(policy: Call, tmp_pa
     checks = [row["check"] for row in policy("validate", path, "-o", "json").json["files"][0]["findings"]]
     assert {"secret-bodies", "list-bodies", "noise"} == set(checks)
     assert policy("validate", path, "--only", "noise").out.count("warning") == 1
+
+
+def test_of_a_policy_too_large_to_prove_it_nothing_plain_is_complained_of() -> None:
+    rule = (
+        "{level: Metadata, users: [u%d], userGroups: [g], verbs: [get, list], namespaces: [a, ''],"
+        " resources: [{resources: [nodes, pods/log]}, {group: apps, resources: [deployments, deployments/scale], resourceNames: [x]}]}"
+    )
+    rules = ", ".join(rule % index for index in range(MOST_PROVEN + 1))
+    assert found(f"{HEAD}[{rules}, {{level: Metadata}}]")[1] == []
+
+
+def test_a_note_is_neither_a_warning_nor_a_refusal(policy: Call, tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(HEAD + "[{level: None, namespaces: [''], resources: [{resources: [pods]}]}, {level: Metadata}]")
+    ran = policy("validate", path, "--strict")
+    assert ran.code == 0
+    assert '[""] alone leaves of pods only what is in no namespace, and lists across all of them' in ran.out
+    assert ": info: rules[0].namespaces: " in ran.out
+
+
+@pytest.mark.parametrize(("version", "told"), [("1.21", False), ("1.22", True), ("1.36", True)])
+def test_a_group_is_wrong_from_the_version_on_that_no_longer_serves_it(
+    policy: Call, tmp_path: Path, version: str, told: bool
+) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        HEAD + "[{level: None, resources: [{group: extensions, resources: [ingresses]}]}, {level: Metadata}]"
+    )
+    assert ("wrong-group" in policy("validate", path, "--kubernetes", version).out) is told
 
 
 def test_a_dropped_field_is_told_with_what_the_rule_then_does(policy: Call, tmp_path: Path) -> None:

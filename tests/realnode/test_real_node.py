@@ -40,8 +40,9 @@ def test_the_whole_way(tmp_path: Path, run: Run) -> None:
 
     standing = MANIFEST.read_bytes()
     code, report = run("enable", "--set", "audit-log-mode=async")
-    assert code == 4
+    assert code == 3
     assert "allowed modes are" in report["summary"]
+    _dies_and_is_put_back(run)
     assert MANIFEST.read_bytes() == standing
     assert run("verify", "--expect", "get secrets in prod -> Metadata")[0] == 0
 
@@ -54,3 +55,14 @@ def test_the_whole_way(tmp_path: Path, run: Run) -> None:
     assert report["receipt"]["level"] == "Metadata"
     assert run("disable", "--purge")[0] == 0
     assert MANIFEST.read_bytes() == before
+
+
+def _dies_and_is_put_back(run: Run) -> None:
+    nowhere = Path("/var/log/kubernetes/other/audit.log")
+    nowhere.parent.mkdir(parents=True)
+    nowhere.symlink_to("nowhere/audit.log")  # what no look at paths and flags sees
+    code, report = run("enable", "--log-path", nowhere)
+    nowhere.unlink()
+    nowhere.parent.rmdir()
+    assert code == 4
+    assert "ensureLogFile: open" in report["summary"]

@@ -1,0 +1,196 @@
+"""``auditctl log``: follow the audit log, and say who makes it what it is."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+
+from auditctl.cli.context import Globals
+from auditctl.cli.output import coloured, write
+from auditctl.cli.policy_answer import answered, failed
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.policy_answer import Answer
+
+Logs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[LOG...]", help="Logs (.gz too), directories, - for standard input; default: the node's own."
+    ),
+]
+LogOption = Annotated[list[str] | None, typer.Option("--log", metavar="LOG", help="The same as an option.")]
+Processes = Annotated[int | None, typer.Option("--processes", min=1, metavar="N", help="Default: one a core.")]
+Many = list[str] | None
+
+
+def tail(
+    context: typer.Context,
+    logs: Logs = None,
+    log: LogOption = None,
+    follow: Annotated[
+        bool, typer.Option("-f", "--follow", help="Go on with what is appended, across rotation.")
+    ] = False,
+    count: Annotated[
+        int | None, typer.Option("-n", "--lines", min=0, metavar="N", help="The last N; default: 10, all with filters.")
+    ] = None,
+    user: Annotated[
+        Many, typer.Option(metavar="USER", help="Filters: ! before a value negates, * is any text, several are or.")
+    ] = None,
+    user_group: Annotated[Many, typer.Option(metavar="GROUP")] = None,
+    verb: Annotated[Many, typer.Option(metavar="VERB", help="get, list, ... or several with commas; !watch.")] = None,
+    resource: Annotated[Many, typer.Option(metavar="RESOURCE[/SUB][.GROUP]")] = None,
+    subresource: Annotated[Many, typer.Option(metavar="SUB")] = None,
+    namespace: Annotated[Many, typer.Option("--namespace", metavar="NAMESPACE")] = None,
+    name: Annotated[Many, typer.Option(metavar="NAME")] = None,
+    level: Annotated[Many, typer.Option(metavar="LEVEL")] = None,
+    stage: Annotated[Many, typer.Option(metavar="STAGE", help="Stages are then not folded into one line.")] = None,
+    code: Annotated[Many, typer.Option(metavar="CODE", help="403, 4xx, 500-599, !200.")] = None,
+    agent: Annotated[Many, typer.Option(metavar="AGENT", help="Of the client; kubectl* for example.")] = None,
+    source_ip: Annotated[Many, typer.Option(metavar="ADDRESS", help="10.0.0.7 or 10.0.0.0/8.")] = None,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="RFC 3339, or a duration ago (15m, 2d).")] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME")] = None,
+) -> None:
+    """The events of the log, one line each; -o json prints them as they are in it."""
+    options: Globals = context.obj
+    try:
+        from auditctl.log.filters import Wanted
+        from auditctl.operations.log_tail import Asked, log_tail
+
+        given = (user, user_group, verb, resource, subresource, namespace, name, level, stage, code, agent, source_ip)
+        wanted = Wanted.of([tuple(each or ()) for each in given], since, until)
+        as_json = options.output != "text"
+        asked = Asked(
+            (*(logs or ()), *(log or ())), wanted, follow, count, as_json, not as_json and coloured(sys.stdout)
+        )
+        tailed = log_tail(options.plane(), asked)
+        if _printed(tailed.pieces) and not options.quiet:
+            for sentence in tailed.account.sentences():
+                write(sys.stderr, sentence)
+    except KeyboardInterrupt:
+        raise typer.Exit(0 if follow else 130) from None
+    except Exception as error:  # noqa: BLE001 (told by the funnel of all commands)
+        raise typer.Exit(failed(options, "log tail", error)) from None
+
+
+def _printed(pieces: Iterator[bytes]) -> bool:
+    """Write as it comes; False where the reader has gone: no error, as with any filter in a pipe."""
+    sys.stdout.flush()
+    descriptor = sys.stdout.fileno()
+    for piece in pieces:
+        rest = memoryview(piece)
+        try:
+            if not piece and _is_gone(descriptor):
+                return False
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+        except OSError:
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+            return False
+    return True
+
+
+def _is_gone(descriptor: int) -> bool:
+    """Has the reader of our pipe ended, while there was nothing to write?"""
+    import select
+
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+
+
+def _answer(context: typer.Context, command: str, operation: Callable[[ControlPlane], Answer]) -> None:
+    raise typer.Exit(answered(context.obj, command, operation))
+
+
+def top(
+    context: typer.Context,
+    logs: Logs = None,
+    log: LogOption = None,
+    by: Annotated[
+        Many, typer.Option(metavar="WHAT", help="user, verb, resource, namespace, level or rule; default: all.")
+    ] = None,
+    count: Annotated[int, typer.Option("-n", min=1, metavar="N", help="Values of each.")] = 10,
+    policy: Annotated[str | None, typer.Option(metavar="FILE", help="By its rules too.")] = None,
+    kubernetes: Annotated[str | None, typer.Option(metavar="VERSION")] = None,
+    processes: Processes = None,
+) -> None:
+    """Who, what, and which rule makes the volume: events, bytes, share."""
+
+    def operation(plane: ControlPlane) -> Answer:
+        from auditctl.errors import UsageError
+        from auditctl.log.volume import BY
+        from auditctl.operations import log_volume
+
+        for each in by or ():
+            if each not in BY:
+                raise UsageError(f"--by {each}: not one of {', '.join(BY)}")
+        if by and "rule" in by and policy is None:
+            raise UsageError("--by rule needs --policy")
+        asked = log_volume.Asked((*(logs or ()), *(log or ())), tuple(by or ()), count, policy, kubernetes, processes)
+        return log_volume.log_top(plane, asked)
+
+    _answer(context, "log top", operation)
+
+
+def stats(context: typer.Context, logs: Logs = None, log: LogOption = None, processes: Processes = None) -> None:
+    """Events over time: a sparkline, events a second, bytes a day."""
+
+    def operation(plane: ControlPlane) -> Answer:
+        from auditctl.operations import log_volume
+
+        return log_volume.log_stats(plane, (*(logs or ()), *(log or ())), processes)
+
+    _answer(context, "log stats", operation)
+
+
+def forecast(
+    context: typer.Context,
+    logs: Logs = None,
+    log: LogOption = None,
+    rate: Annotated[float | None, typer.Option(metavar="EVENTS", help="Events a second; default: the log's.")] = None,
+    requests: Annotated[
+        float | None, typer.Option(metavar="REQUESTS", help="Requests a second instead, times --stages.")
+    ] = None,
+    stages: Annotated[int, typer.Option(min=1, max=3, metavar="N", help="Audited stages of a request.")] = 2,
+    event_size: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Bytes of an event; default: the log's.")
+    ] = None,
+    days: Annotated[float | None, typer.Option(metavar="DAYS", help="To be kept; default: 30.")] = None,
+    disk: Annotated[str | None, typer.Option(metavar="SIZE", help="That the logs may take (20G).")] = None,
+    slowest: Annotated[str, typer.Option(metavar="DURATION", help="The backend's slowest answer.")] = "10s",
+) -> None:
+    """Days kept with the flags as they are, days until the disk is full, and the values for what is wanted."""
+
+    def operation(plane: ControlPlane) -> Answer:
+        from auditctl.cli.values import duration
+        from auditctl.operations import log_forecast
+
+        names = (*(logs or ()), *(log or ()))
+        seconds = duration("--slowest", slowest)
+        asked = log_forecast.Asked(names, rate, requests, stages, event_size, days, disk, seconds)
+        return log_forecast.log_forecast(plane, asked)
+
+    _answer(context, "log forecast", operation)
+
+
+COMMANDS: Mapping[str, Callable[..., None]] = {"tail": tail, "top": top, "stats": stats, "forecast": forecast}
+
+
+def build(words: Sequence[str]) -> typer.Typer:
+    """The group for a command line: only the asked command is built, all of them where none is (help, a typo)."""
+    app = typer.Typer(
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        help="The audit log: follow it, count it, plan its disk.",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    asked = next(iter(words[words.index("log") + 1 :]), None) if "log" in words else None
+    for name, command in COMMANDS.items():
+        if asked == name or asked not in COMMANDS:
+            app.command(name)(command)
+    return app

@@ -1,0 +1,177 @@
+"""What is not an event: located, named and counted, never fatal. Every intact event beside it is found.
+
+Where damage comes from (reference 4): a crash tears the last line; a full disk leaves half an event, and the next one
+follows in the same line; an external truncation leaves a run of NUL bytes; a shipper wraps each line in its own format.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from auditctl.log.events import Reader
+from auditctl.patterns import lazily
+
+_BOM = b"\xef\xbb\xbf"
+_START = b'{"kind":"Event'
+_NULS = lazily(rb"\x00+")
+_SPACE = lazily(rb"[ \t\r\n]+")
+_CONTAINER_PREFIX = lazily(rb"\d{4}-\d\d-\d\dT\S+ (?:(?:stdout|stderr) [FP] )?")
+_READ = json.JSONDecoder().raw_decode
+_MOST_PLACES = 200
+
+# formats that hold audit events in another shape: a key of theirs, and their name
+_WRAPPINGS = (
+    ("protoPayload", "Google Cloud Logging entry"),
+    ("logEvents", "CloudWatch Logs export"),
+    ("@message", "CloudWatch Logs Insights result"),
+    ("operationName", "Azure diagnostic log record"),
+    ("_source", "Elasticsearch document"),
+    ("streams", "Loki push"),
+    ("__topic__", "Alibaba Cloud SLS record"),
+    ("specversion", "CloudEvent"),
+    ("stream", "container log in json-file format"),
+    ("@timestamp", "Logstash or Beats record"),
+)
+
+
+class Damage(NamedTuple):
+    """Bytes of a file that are no event. ``offset`` counts from 0; of a compressed file it is that of the text."""
+
+    kind: str
+    offset: int
+    length: int
+
+
+class Found(NamedTuple):
+    """An event's own bytes, without what stands around them."""
+
+    raw: bytes
+
+
+class Account:
+    """What a reading met: events, bytes, and damage by kind, the first places with their offsets."""
+
+    def __init__(self) -> None:
+        self.events = 0
+        self.bytes = 0
+        self.lists = 0
+        self.damaged: dict[str, tuple[int, int]] = {}
+        self.places: list[tuple[str, Damage]] = []
+
+    def note(self, file: str, damage: Damage) -> None:
+        count, length = self.damaged.get(damage.kind, (0, 0))
+        self.damaged[damage.kind] = (count + 1, length + damage.length)
+        if len(self.places) < _MOST_PLACES:
+            self.places.append((file, damage))
+
+    def absorb(self, other: Account) -> None:
+        self.events += other.events
+        self.bytes += other.bytes
+        self.lists += other.lists
+        for kind, (count, length) in other.damaged.items():
+            mine = self.damaged.get(kind, (0, 0))
+            self.damaged[kind] = (mine[0] + count, mine[1] + length)
+        self.places = sorted((*self.places, *other.places))[:_MOST_PLACES]
+
+    def rows(self) -> dict[str, Any]:
+        """For ``-o json``."""
+        return {
+            "events": self.events,
+            "bytes": self.bytes,
+            "damaged": [
+                {"kind": kind, "count": count, "bytes": length}
+                for kind, (count, length) in sorted(self.damaged.items())
+            ],
+            "places": [
+                {"file": file, "kind": each.kind, "offset": each.offset, "length": each.length}
+                for file, each in self.places
+            ],
+        }
+
+    def sentences(self) -> Iterator[str]:
+        """For a person: one a kind, with the first places."""
+        for kind, (count, length) in sorted(self.damaged.items()):
+            where = [f"{file} byte {each.offset}" for file, each in self.places if each.kind == kind][:3]
+            more = ", ..." if count > len(where) else ""
+            yield f"skipped {count} x {kind} ({length} bytes): {', '.join(where)}{more}"
+
+
+def recover(line: bytes, offset: int, reader: Reader) -> Iterator[Found | Damage]:
+    """The intact events in a line that is not just one event, and the damage around them, in their order."""
+    at = 0
+    end = len(line)
+    while at < end:
+        if line.startswith(_BOM, at):
+            at += len(_BOM)
+        elif space := _SPACE.match(line, at):
+            at = space.end()
+        elif nuls := _NULS.match(line, at):
+            yield Damage("run of NUL bytes", offset + at, nuls.end() - at)
+            at = nuls.end()
+        elif (prefix := _CONTAINER_PREFIX.match(line, at)) and line.startswith(_START, prefix.end()):
+            at = prefix.end()
+        else:
+            length = _value_length(line, at) if line[at : at + 1] == b"{" else 0
+            if length:
+                yield from _judge(line[at : at + length], offset + at, reader)
+            else:
+                length = _next_start(line, at) - at
+                yield Damage("torn event" if line.startswith(b"{", at) else "not JSON", offset + at, length)
+            at += length
+
+
+def _value_length(line: bytes, at: int) -> int:
+    """Bytes of the JSON value that begins here, 0 if none does."""
+    text = line[at:].decode("utf-8", "surrogateescape")
+    try:
+        _, end = _READ(text)
+    except (ValueError, RecursionError):
+        return 0
+    return len(text[:end].encode("utf-8", "surrogateescape"))
+
+
+def _next_start(line: bytes, at: int) -> int:
+    """Where the next event or run of NUL bytes may begin."""
+    found = [line.find(_START, at + 1)]
+    nuls = _NULS.search(line, at + 1)
+    found.append(nuls.start() if nuls else -1)
+    return min((place for place in found if place >= 0), default=len(line))
+
+
+def _judge(value: bytes, offset: int, reader: Reader) -> Iterator[Found | Damage]:
+    """A whole JSON value: an event, a list of them, or something else."""
+    try:
+        reader.one(value)
+    except ValueError:
+        pass
+    else:
+        yield Found(value)
+        return
+    try:
+        items = reader.items(value)
+    except (ValueError, KeyError):
+        yield Damage(_name(value), offset, len(value))
+        return
+    place = 0
+    for item in items:
+        place = max(value.find(item, place), 0)
+        yield from _judge(item, offset + place, reader)
+        place += len(item)
+
+
+def _name(value: bytes) -> str:
+    try:
+        found = json.loads(value)
+    except ValueError:
+        return "not JSON"
+    if isinstance(found, dict):
+        for key, name in _WRAPPINGS:
+            if key in found:
+                return f"wrapped: {name}"
+        kind = found.get("kind")
+        if isinstance(kind, str) and re.fullmatch(r"[A-Za-z]{1,40}", kind):
+            return f"JSON of kind {kind}, incomplete as an audit event" if kind == "Event" else f"JSON of kind {kind}"
+    return "JSON, but no audit event"

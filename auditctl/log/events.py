@@ -1,0 +1,129 @@
+"""A line of the audit log to an event: only the needed fields, bodies as raw bytes.
+
+Two readers of one shape: msgspec's, and the standard library's where msgspec is not installed. Field names are those of
+`apiserver/pkg/apis/audit/v1/types.go` in snake_case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+
+class Reference(Protocol):
+    """``objectRef``: what a resource request is about. The server fills name and namespace from the body if the URL has none."""
+
+    @property
+    def resource(self) -> str: ...
+    @property
+    def namespace(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def api_group(self) -> str: ...
+    @property
+    def subresource(self) -> str: ...
+
+
+class Identity(Protocol):
+    """``user``: name and groups; both are empty for a 401."""
+
+    @property
+    def username(self) -> str: ...
+    @property
+    def groups(self) -> Sequence[str]: ...
+
+
+class Outcome(Protocol):
+    """``responseStatus``: code, reason and message of the answer."""
+
+    @property
+    def code(self) -> int: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def message(self) -> str: ...
+
+
+class Event(Protocol):
+    """What counting and replaying need. ``user`` and the bodies are JSON text, empty where the event has none."""
+
+    @property
+    def level(self) -> str: ...
+    @property
+    def stage(self) -> str: ...
+    @property
+    def verb(self) -> str: ...
+    @property
+    def request_uri(self) -> str: ...
+    @property
+    def object_ref(self) -> Reference | None: ...
+    @property
+    def user(self) -> bytes: ...
+    @property
+    def request_object(self) -> bytes: ...
+    @property
+    def response_object(self) -> bytes: ...
+    @property
+    def stage_timestamp(self) -> str | None: ...
+
+
+class Whole(Protocol):
+    """What a person is shown of an event, and filters may ask for."""
+
+    @property
+    def level(self) -> str: ...
+    @property
+    def audit_id(self) -> str: ...
+    @property
+    def stage(self) -> str: ...
+    @property
+    def verb(self) -> str: ...
+    @property
+    def request_uri(self) -> str: ...
+    @property
+    def object_ref(self) -> Reference | None: ...
+    @property
+    def user(self) -> Identity: ...
+    @property
+    def impersonated_user(self) -> Identity | None: ...
+    @property
+    def source_ips(self) -> Sequence[str] | None: ...
+    @property
+    def user_agent(self) -> str: ...
+    @property
+    def response_status(self) -> Outcome | None: ...
+    @property
+    def request_received_timestamp(self) -> str | None: ...
+    @property
+    def stage_timestamp(self) -> str | None: ...
+
+
+class Reader(Protocol):
+    """How lines become events. All raise ValueError for what is not of that shape."""
+
+    @property
+    def lines(self) -> Callable[[bytes], Sequence[Event]]: ...
+    @property
+    def one(self) -> Callable[[bytes], Event]: ...
+    @property
+    def whole_lines(self) -> Callable[[bytes], Sequence[Whole]]: ...
+    @property
+    def whole(self) -> Callable[[bytes], Whole]: ...
+    @property
+    def items(self) -> Callable[[bytes], Sequence[bytes]]: ...
+    @property
+    def identity(self) -> Callable[[bytes], Identity]: ...
+    @property
+    def managed(self) -> Callable[[bytes], int]: ...
+
+
+def reader() -> Reader:
+    """The quicker of the two that is installed."""
+    try:
+        from auditctl.log.events_msgspec import READER
+    except ImportError:
+        from auditctl.log.events_json import READER as SLOWER
+
+        return SLOWER
+    return READER

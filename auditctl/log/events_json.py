@@ -1,0 +1,247 @@
+"""Events read by the standard library: the same shape as ``events_msgspec``, slower, wherever Python runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from auditctl.log.events import Event, Identity, Whole
+
+_READ = json.JSONDecoder().raw_decode
+_WHITESPACE = " \t\r\n"
+
+
+class _Reference(NamedTuple):
+    resource: str = ""
+    namespace: str = ""
+    name: str = ""
+    api_group: str = ""
+    subresource: str = ""
+
+
+class _Event(NamedTuple):
+    level: str
+    stage: str
+    request_uri: str
+    verb: str
+    user: bytes
+    object_ref: _Reference | None
+    request_object: bytes
+    response_object: bytes
+    stage_timestamp: str | None
+
+
+class _Identity(NamedTuple):
+    username: str = ""
+    groups: Sequence[str] = ()
+
+
+class _Outcome(NamedTuple):
+    code: int = 0
+    reason: str = ""
+    message: str = ""
+
+
+class _Whole(NamedTuple):
+    level: str
+    audit_id: str
+    stage: str
+    request_uri: str
+    verb: str
+    user: _Identity
+    impersonated_user: _Identity | None
+    source_ips: Sequence[str] | None
+    user_agent: str
+    object_ref: _Reference | None
+    response_status: _Outcome | None
+    request_received_timestamp: str | None
+    stage_timestamp: str | None
+
+
+class _Value(NamedTuple):
+    """A value of the outermost object, and its very text."""
+
+    value: Any
+    raw: bytes
+
+
+def _after_space(text: str, at: int) -> int:
+    while text[at : at + 1] in _WHITESPACE and at < len(text):
+        at += 1
+    return at
+
+
+def _members(line: bytes) -> dict[str, _Value]:
+    """The members of the outermost object. Raises ValueError: not one JSON object."""
+    text = line.decode()
+    at = _after_space(text, 0)
+    if text[at : at + 1] != "{":
+        raise ValueError("no JSON object")
+    found: dict[str, _Value] = {}
+    at = _after_space(text, at + 1)
+    while text[at : at + 1] != "}":
+        if found:
+            at = _after_space(text, _past(text, at, ","))
+        key, at = _READ(text, at)
+        at = _after_space(text, _past(text, _after_space(text, at), ":"))
+        value, end = _READ(text, at)
+        found[_text(key)] = _Value(value, text[at:end].encode())
+        at = _after_space(text, end)
+    if _after_space(text, at + 1) != len(text):
+        raise ValueError("more than one value")
+    return found
+
+
+def _past(text: str, at: int, wanted: str) -> int:
+    if text[at : at + 1] != wanted:
+        raise ValueError(f"expected {wanted}")
+    return at + 1
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("not a text")  # noqa: TRY004 (one kind of error for what is no event)
+    return value
+
+
+def _object(members: dict[str, _Value], name: str) -> dict[str, Any] | None:
+    value = members[name].value if name in members else None
+    if value is not None and not isinstance(value, dict):
+        raise ValueError(f"{name} is no object")
+    return value
+
+
+def _known(members: dict[str, _Value], name: str) -> str:
+    if name not in members:
+        raise ValueError(f"no {name}")
+    return _text(members[name].value)
+
+
+def _time(members: dict[str, _Value], name: str) -> str | None:
+    value = members[name].value if name in members else None
+    return None if value is None else _text(value)
+
+
+def _reference(members: dict[str, _Value]) -> _Reference | None:
+    row = _object(members, "objectRef")
+    names = ("resource", "namespace", "name", "apiGroup", "subresource")
+    return None if row is None else _Reference(*(_text(row.get(name, "")) for name in names))
+
+
+def _identity_of(row: dict[str, Any] | None) -> _Identity | None:
+    if row is None:
+        return None
+    groups = row.get("groups") or []
+    if not isinstance(groups, list):
+        raise ValueError("groups is no list")  # noqa: TRY004 (as above)
+    return _Identity(_text(row.get("username", "")), [_text(each) for each in groups])
+
+
+def _raw(members: dict[str, _Value], name: str) -> bytes:
+    return members[name].raw if name in members else b""
+
+
+def _one(line: bytes) -> Event:
+    members = _members(line)
+    if "user" not in members:
+        raise ValueError("no user")
+    return _Event(
+        _known(members, "level"),
+        _known(members, "stage"),
+        _known(members, "requestURI"),
+        _known(members, "verb"),
+        _raw(members, "user"),
+        _reference(members),
+        _raw(members, "requestObject"),
+        _raw(members, "responseObject"),
+        _time(members, "stageTimestamp"),
+    )
+
+
+def _whole(line: bytes) -> Whole:
+    members = _members(line)
+    status = _object(members, "responseStatus")
+    agent = members["userAgent"].value if "userAgent" in members else ""
+    return _Whole(
+        _known(members, "level"),
+        _known(members, "auditID"),
+        _known(members, "stage"),
+        _known(members, "requestURI"),
+        _known(members, "verb"),
+        _identity_of(_object(members, "user")) or _nobody(members),
+        _identity_of(_object(members, "impersonatedUser")),
+        members["sourceIPs"].value if "sourceIPs" in members else None,
+        _text(agent),
+        _reference(members),
+        None
+        if status is None
+        else _Outcome(status.get("code", 0), status.get("reason", ""), status.get("message", "")),
+        _time(members, "requestReceivedTimestamp"),
+        _time(members, "stageTimestamp"),
+    )
+
+
+def _nobody(members: dict[str, _Value]) -> _Identity:
+    if "user" not in members:
+        raise ValueError("no user")
+    return _Identity()
+
+
+def _identity(raw: bytes) -> Identity:
+    row = json.loads(raw)
+    return _identity_of(row if isinstance(row, dict) else None) or _Identity()
+
+
+def _items(line: bytes) -> Sequence[bytes]:
+    members = _members(line)
+    if _known(members, "kind") != "EventList" or not isinstance(members["items"].value, list):
+        raise ValueError("no EventList")
+    text = members["items"].raw.decode()
+    return list(_elements(text))
+
+
+def _elements(text: str) -> Iterator[bytes]:
+    at = _after_space(text, 1)
+    while text[at] != "]":
+        _, end = _READ(text, at)
+        yield text[at:end].encode()
+        at = _after_space(text, end)
+        at = _after_space(text, at + 1) if text[at] == "," else at
+
+
+def _managed(body: bytes) -> int:
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return 0
+    if not isinstance(found, dict):
+        return 0
+    rows = [row.get("object") for row in found.get("rows") or () if isinstance(row, dict)]
+    objects = [found, *(found.get("items") or ()), *rows]
+    return sum(_managed_of(each) for each in objects if isinstance(each, dict))
+
+
+def _managed_of(found: dict[str, Any]) -> int:
+    metadata = found.get("metadata")
+    if not isinstance(metadata, dict) or "managedFields" not in metadata:
+        return 0
+    text = json.dumps(metadata["managedFields"], separators=(",", ":"), ensure_ascii=False)
+    return len(text.encode()) + len(b'"managedFields":,')
+
+
+def _by_line(one: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    return lambda block: [one(line) for line in block.split(b"\n") if line.strip()]
+
+
+class _Reader(NamedTuple):
+    lines: Callable[[bytes], Sequence[Event]]
+    one: Callable[[bytes], Event]
+    whole_lines: Callable[[bytes], Sequence[Whole]]
+    whole: Callable[[bytes], Whole]
+    items: Callable[[bytes], Sequence[bytes]]
+    identity: Callable[[bytes], Identity]
+    managed: Callable[[bytes], int]
+
+
+READER = _Reader(_by_line(_one), _one, _by_line(_whole), _whole, _items, _identity, _managed)

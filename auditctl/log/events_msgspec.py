@@ -1,0 +1,143 @@
+"""Events read by msgspec: a struct of the needed fields, everything else is skipped without being built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, cast
+
+import msgspec
+
+from auditctl.log.events import Event, Identity, Whole
+
+_NOTHING = msgspec.Raw()
+
+
+class _Reference(msgspec.Struct, gc=False, rename="camel"):
+    resource: str = ""
+    namespace: str = ""
+    name: str = ""
+    api_group: str = ""
+    subresource: str = ""
+
+
+class _Event(msgspec.Struct, gc=False, rename={"request_uri": "requestURI", "object_ref": "objectRef",
+    "request_object": "requestObject", "response_object": "responseObject", "stage_timestamp": "stageTimestamp"}):  # fmt: skip
+    level: str
+    stage: str
+    request_uri: str
+    verb: str
+    user: msgspec.Raw
+    object_ref: _Reference | None = None
+    request_object: msgspec.Raw = _NOTHING
+    response_object: msgspec.Raw = _NOTHING
+    stage_timestamp: str | None = None
+
+
+class _Identity(msgspec.Struct, gc=False):
+    username: str = ""
+    groups: list[str] = []
+
+
+class _Outcome(msgspec.Struct, gc=False):
+    code: int = 0
+    reason: str = ""
+    message: str = ""
+
+
+class _Whole(msgspec.Struct, gc=False, rename={"audit_id": "auditID", "request_uri": "requestURI",
+    "object_ref": "objectRef", "impersonated_user": "impersonatedUser", "source_ips": "sourceIPs", "user_agent": "userAgent",
+    "response_status": "responseStatus", "request_received_timestamp": "requestReceivedTimestamp",
+    "stage_timestamp": "stageTimestamp"}):  # fmt: skip
+    level: str
+    audit_id: str
+    stage: str
+    request_uri: str
+    verb: str
+    user: _Identity
+    impersonated_user: _Identity | None = None
+    source_ips: list[str] | None = None
+    user_agent: str = ""
+    object_ref: _Reference | None = None
+    response_status: _Outcome | None = None
+    request_received_timestamp: str | None = None
+    stage_timestamp: str | None = None
+
+
+class _List(msgspec.Struct, gc=False):
+    kind: str
+    items: list[msgspec.Raw]
+
+
+class _Metadata(msgspec.Struct, gc=False, rename="camel"):
+    managed_fields: msgspec.Raw = _NOTHING
+
+
+class _Object(msgspec.Struct, gc=False):
+    metadata: _Metadata | None = None
+
+
+class _Row(msgspec.Struct, gc=False):
+    object: _Object | None = None
+
+
+class _Body(msgspec.Struct, gc=False):
+    metadata: _Metadata | None = None
+    items: list[_Object] | None = None
+    rows: list[_Row] | None = None
+
+
+_BODY = msgspec.json.Decoder(_Body)
+_LIST = msgspec.json.Decoder(_List)
+_KEY_BYTES = len(b'"managedFields":,')
+
+
+def _items(line: bytes) -> Sequence[bytes]:
+    found = _LIST.decode(line)
+    if found.kind != "EventList":
+        raise ValueError(found.kind)
+    return [bytes(cast("Any", item)) for item in found.items]
+
+
+def _managed(body: bytes) -> int:
+    try:
+        found = _BODY.decode(body)
+    except msgspec.MsgspecError:  # a patch that is a list, or no object of the API
+        return 0
+    objects = [found, *(found.items or ()), *(row.object for row in found.rows or () if row.object)]
+    sizes = (len(cast("Any", each.metadata.managed_fields)) for each in objects if each.metadata)
+    return sum(size + _KEY_BYTES for size in sizes if size)
+
+
+class _Reader(NamedTuple):
+    lines: Callable[[bytes], Sequence[Event]]
+    one: Callable[[bytes], Event]
+    whole_lines: Callable[[bytes], Sequence[Whole]]
+    whole: Callable[[bytes], Whole]
+    items: Callable[[bytes], Sequence[bytes]]
+    identity: Callable[[bytes], Identity]
+    managed: Callable[[bytes], int]
+
+
+def _telling(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """msgspec has errors of its own; to us they are ValueErrors."""
+
+    def decoded(text: bytes) -> Any:
+        try:
+            return decode(text)
+        except (msgspec.MsgspecError, RecursionError) as error:
+            raise ValueError(str(error)) from error
+
+    return decoded
+
+
+_EVENT = msgspec.json.Decoder(_Event)
+_WHOLE = msgspec.json.Decoder(_Whole)
+READER = _Reader(
+    _telling(_EVENT.decode_lines),
+    _telling(_EVENT.decode),
+    _telling(_WHOLE.decode_lines),
+    _telling(_WHOLE.decode),
+    _telling(_items),
+    _telling(msgspec.json.Decoder(_Identity).decode),
+    _managed,
+)

@@ -1,0 +1,209 @@
+"""Which events are asked for. A value with ``!`` before it is unwanted, ``*`` stands for any text; several values: any of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+from ipaddress import ip_address, ip_network
+from typing import NamedTuple
+
+from auditctl import durations
+from auditctl.errors import UsageError
+from auditctl.log.events import Whole
+
+_DAYS = re.compile(r"(\d+)d")
+_CODES = re.compile(r"(?:([1-5])xx|(\d{3})(?:-(\d{3}))?)")
+_PLAIN = re.compile(r"[A-Za-z0-9:._@/-]+")
+_LISTED = frozenset({"verb", "resource", "subresource", "namespace", "level", "stage", "code"})
+Test = Callable[[Whole], bool]
+
+
+class Wanted(NamedTuple):
+    """The filters of ``log tail``, as they were typed; times are RFC 3339, or a duration ago."""
+
+    user: Sequence[str] = ()
+    user_group: Sequence[str] = ()
+    verb: Sequence[str] = ()
+    resource: Sequence[str] = ()
+    subresource: Sequence[str] = ()
+    namespace: Sequence[str] = ()
+    name: Sequence[str] = ()
+    level: Sequence[str] = ()
+    stage: Sequence[str] = ()
+    code: Sequence[str] = ()
+    agent: Sequence[str] = ()
+    source_ip: Sequence[str] = ()
+    since: str | None = None
+    until: str | None = None
+
+    @classmethod
+    def of(cls, values: Sequence[Sequence[str]], since: str | None, until: str | None) -> Wanted:
+        """From the values of each filter, in the order of the fields."""
+        return cls(**dict(zip(cls._fields, (*values, since, until), strict=True)))  # type: ignore[arg-type] # by position
+
+    @property
+    def given(self) -> bool:
+        """Was anything asked for?"""
+        return self != Wanted()
+
+
+def moment(option: str, text: str, now: datetime) -> str:
+    """RFC 3339 in UTC with six decimals, as the server writes it, so that texts compare as times do.
+
+    Raises:
+        UsageError: neither a time nor a duration.
+    """
+    try:
+        if days := _DAYS.fullmatch(text):
+            found = now - timedelta(days=int(days[1]))
+        elif text[:4].isdigit() and "-" in text:
+            found = datetime.fromisoformat(text)
+            found = found if found.tzinfo else found.replace(tzinfo=UTC)
+        else:
+            found = now - timedelta(seconds=durations.parse(text))
+    except (ValueError, OverflowError) as error:
+        raise UsageError(
+            f"{option} {text}: neither a time (2026-11-21T20:29:55Z) nor a duration ago (15m, 2d)"
+        ) from error
+    return found.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def needle(wanted: Wanted) -> bytes:
+    """Bytes that every event that is asked for has in it, as the server spells them; none where that is not one text."""
+    for field, key in (
+        ("name", "name"),
+        ("user", "username"),
+        ("namespace", "namespace"),
+        ("verb", "verb"),
+        ("stage", "stage"),
+    ):
+        values = getattr(wanted, field)
+        if len(values) == 1 and _PLAIN.fullmatch(values[0]):
+            return f'"{key}":"{values[0]}"'.encode()
+    return b""
+
+
+def compiled(wanted: Wanted, now: datetime) -> Test:
+    """One test for all of it.
+
+    Raises:
+        UsageError: a value is not of its option's form.
+    """
+    tests: list[Test] = []
+    values: dict[str, Callable[[Whole], Iterable[str]]] = {
+        "user": lambda event: (event.user.username,),
+        "user_group": lambda event: event.user.groups,
+        "verb": lambda event: (event.verb,),
+        "resource": _resources,
+        "subresource": lambda event: (event.object_ref.subresource if event.object_ref else "",),
+        "namespace": lambda event: (event.object_ref.namespace if event.object_ref else "",),
+        "name": lambda event: (event.object_ref.name if event.object_ref else "",),
+        "level": lambda event: (event.level,),
+        "stage": lambda event: (event.stage,),
+        "agent": lambda event: (event.user_agent,),
+    }
+    for field, of in values.items():
+        tests += _texts(field, getattr(wanted, field), of)
+    tests += _codes(wanted.code)
+    tests += _addresses(wanted.source_ip)
+    if wanted.since is not None:
+        since = moment("--since", wanted.since, now)
+        tests.append(lambda event: (event.stage_timestamp or "") >= since)
+    if wanted.until is not None:
+        until = moment("--until", wanted.until, now)
+        tests.append(lambda event: (event.stage_timestamp or "") <= until)
+    if len(tests) == 1:
+        return tests[0]
+    return lambda event: all(test(event) for test in tests)
+
+
+def _resources(event: Whole) -> Iterable[str]:
+    """``pods``, ``pods/log``, ``deployments.apps``: each is a name of it."""
+    reference = event.object_ref
+    if reference is None:
+        return ("",)
+    plain = reference.resource
+    combined = f"{plain}/{reference.subresource}" if reference.subresource else plain
+    return (plain, combined, f"{plain}.{reference.api_group}", f"{combined}.{reference.api_group}")
+
+
+def _apart(field: str, values: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What is wanted, and what is unwanted."""
+    single = [part for value in values for part in (_comma(value) if field in _LISTED else [value])]
+    return [each for each in single if each[:1] != "!"], [each[1:] for each in single if each[:1] == "!"]
+
+
+def _comma(value: str) -> list[str]:
+    parts = value.split(",")
+    return [parts[0], *(f"!{part}" if value[:1] == "!" and part[:1] != "!" else part for part in parts[1:])]
+
+
+def _texts(field: str, given: Sequence[str], of: Callable[[Whole], Iterable[str]]) -> Iterable[Test]:
+    yes, no = _apart(field, given)
+    for patterns, expected in ((yes, True), (no, False)):
+        if patterns:
+            yield _text_test(patterns, of, expected=expected)
+
+
+def _text_test(patterns: list[str], of: Callable[[Whole], Iterable[str]], *, expected: bool) -> Test:
+    exact = frozenset(each for each in patterns if not set(each) & set("*?["))
+    globs = [each for each in patterns if each not in exact]
+    if not globs:
+        return lambda event: exact.isdisjoint(of(event)) is not expected
+
+    def test(event: Whole) -> bool:
+        found = any(value in exact or any(fnmatchcase(value, each) for each in globs) for value in of(event))
+        return found is expected
+
+    return test
+
+
+def _codes(given: Sequence[str]) -> Iterable[Test]:
+    yes, no = _apart("code", given)
+    for texts, expected in ((yes, True), (no, False)):
+        if texts:
+            yield _code_test([_code_range(each) for each in texts], expected=expected)
+
+
+def _code_test(ranges: list[tuple[int, int]], *, expected: bool) -> Test:
+    def test(event: Whole) -> bool:
+        if event.response_status is None:  # not answered yet: of no code, and not of another either
+            return False
+        code = event.response_status.code
+        return any(low <= code <= high for low, high in ranges) is expected
+
+    return test
+
+
+def _code_range(text: str) -> tuple[int, int]:
+    match = _CODES.fullmatch(text.lower())
+    if match is None:
+        raise UsageError(f"--code {text}: not a code, a range or a class (403, 500-599, 4xx, !200)")
+    if match[1]:
+        return int(match[1]) * 100, int(match[1]) * 100 + 99
+    return int(match[2]), int(match[3] or match[2])
+
+
+def _addresses(given: Sequence[str]) -> Iterable[Test]:
+    yes, no = _apart("source_ip", given)
+    for texts, expected in ((yes, True), (no, False)):
+        if texts:
+            yield _address_test(texts, expected=expected)
+
+
+def _address_test(texts: list[str], *, expected: bool) -> Test:
+    try:
+        networks = [ip_network(each, strict=False) for each in texts]
+    except ValueError as error:
+        raise UsageError(f"--source-ip: {error} (write 10.0.0.7 or 10.0.0.0/8)") from error
+
+    def holds(text: str) -> bool:
+        try:
+            address = ip_address(text)
+        except ValueError:
+            return False
+        return any(address in network for network in networks)
+
+    return lambda event: any(holds(each) for each in event.source_ips or ()) is expected

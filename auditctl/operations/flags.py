@@ -1,0 +1,69 @@
+"""``flags``: every ``--audit-*`` flag of a version, and what is wrong with those that a manifest sets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from textwrap import wrap
+from typing import Any
+
+from auditctl.errors import UsageError
+from auditctl.facts import AuditFlag, audit_flags
+from auditctl.findings import Finding
+from auditctl.manifest.flag_values import Version, complaints, is_known
+from auditctl.manifest.pod import Manifest
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.policy_answer import Answer
+from auditctl.operations.policy_files import server_version, words
+
+_WIDTH = 96
+
+
+def findings(after: Manifest, version: Version, before: Manifest | None = None) -> Iterator[Finding]:
+    """What is wrong with the audit flags of ``after`` on a server of that version, each at its line."""
+    for finding in complaints(after.audit_flags, version, before.audit_flags if before is not None else None):
+        flag = next((one for one in after.flag_list if f"--{one.name}" == finding.path), None)
+        place = after.document.place(flag.item.path) if flag is not None else None
+        yield finding._replace(path="", line=place.line if place else 0, column=place.column if place else 0)
+
+
+def table(plane: ControlPlane, kubernetes: str | None, name: str | None = None) -> Answer:
+    """The flags of that version (None: the node's, else the newest known), or one of them.
+
+    Raises:
+        UsageError: no such flag, or no version.
+    """
+    version = server_version(plane, kubernetes)
+    known = {flag.name: flag for flag in audit_flags().values() if is_known(flag, version)}
+    if name is not None:
+        plain = name.lstrip("-").replace("_", "-")
+        if plain not in known:
+            near = [flag for flag in known if plain.removeprefix("audit-") in flag]
+            raise UsageError(
+                f"{words(version)} has no flag --{plain}",
+                fix=f"did you mean --{near[0]}?" if near else "`auditctl flags` lists them all",
+            )
+        known = {plain: known[plain]}
+    rows = [_row(flag, version) for flag in known.values()]
+    lines = tuple(line for flag in known.values() for line in _lines(flag, version))
+    document = {"kubernetes": f"{version[0]}.{version[1]}", "flags": rows}
+    return Answer(document, lines, notes=(f"the audit flags of {words(version)}",))
+
+
+def _row(flag: AuditFlag, version: Version) -> dict[str, Any]:
+    return {
+        "name": f"--{flag.name}",
+        "type": flag.type.value,
+        "unit": flag.unit,
+        "default": flag.default((*version, 0)),
+        "since": f"{flag.since[0]}.{flag.since[1]}",
+        "meaning": flag.meaning,
+        "trap": flag.trap,
+    }
+
+
+def _lines(flag: AuditFlag, version: Version) -> Iterator[str]:
+    unit = f" {flag.unit}" if flag.unit else ""
+    default = flag.default((*version, 0))
+    yield f"--{flag.name}  ({flag.type.value}{unit}; default {default or 'none'})"
+    yield from wrap(flag.meaning, _WIDTH, initial_indent="    ", subsequent_indent="    ")
+    yield from wrap(f"trap: {flag.trap}", _WIDTH, initial_indent="    ", subsequent_indent="          ")

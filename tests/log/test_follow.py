@@ -1,0 +1,118 @@
+"""Follow across rotation as the server does it, across truncation, and never an event twice."""
+
+from __future__ import annotations
+
+import gzip
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from auditctl.log.follow import Follower
+
+
+def rotated(log: Path) -> list[Path]:
+    return [path for path in log.parent.iterdir() if path != log]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "audit.log"
+    path.write_bytes(b"0\n")
+    return path
+
+
+def follow(log: Path, *, from_end: bool = True) -> Follower:
+    return Follower(log, partial(rotated, log), from_end=from_end)
+
+
+def seen(follower: Follower) -> list[str]:
+    return b"".join(text for text, _ in follower.texts()).decode().split()
+
+
+def rotate(log: Path, number: int) -> Path:
+    """Rename; the moment without the file is the caller's."""
+    target = log.with_name(f"audit-2026-11-21T20-45-{number:02}.643.log")
+    log.rename(target)
+    return target
+
+
+def append(path: Path, text: str) -> None:
+    with path.open("a") as file:
+        file.write(text)
+
+
+def test_only_what_is_appended_and_only_whole_lines(log: Path) -> None:
+    follower = follow(log)
+    assert seen(follower) == []
+    append(log, "1\n2")
+    assert seen(follower) == ["1"]
+    append(log, "2\n")
+    assert seen(follower) == ["22"]
+    assert seen(follow(log, from_end=False)) == ["0", "1", "22"]
+
+
+def test_the_old_file_is_drained_before_the_new_one(log: Path) -> None:
+    follower = follow(log)
+    append(log, "1\n")
+    old = rotate(log, 1)
+    assert seen(follower) == ["1"]
+    append(old, "2\n")
+    assert seen(follower) == ["2"]
+    append(old, "3\n")
+    append(log, "4\n")
+    assert seen(follower) == ["3", "4"]
+    append(log, "5\n")
+    assert seen(follower) == ["5"]
+
+
+def test_files_that_came_and_went_between_two_looks_are_read_in_their_order(log: Path) -> None:
+    follower = follow(log)
+    append(log, "1\n")
+    for number in range(1, 5):
+        rotate(log, number)
+        append(log, f"{number + 1}\n")
+    assert seen(follower) == ["1", "2", "3", "4", "5"]
+    assert seen(follower) == []
+    rotate(log, 7)
+    append(log, "6\n")
+    assert seen(follower) == ["6"]
+
+
+def test_a_missed_file_that_is_compressed_already_is_read_and_the_drained_one_not_twice(log: Path) -> None:
+    follower = follow(log)
+    append(log, "1\n")
+    for number in (1, 2):
+        old = rotate(log, number)
+        old.with_name(old.name + ".gz").write_bytes(gzip.compress(old.read_bytes()))
+        old.unlink()
+        append(log, f"{number + 1}\n")
+    assert seen(follower) == ["1", "2", "3"]
+
+
+def test_a_file_that_was_removed_after_its_rotation_is_drained_all_the_same(log: Path) -> None:
+    follower = follow(log)
+    append(log, "1\n")
+    rotate(log, 1).unlink()
+    append(log, "2\n")
+    rotate(log, 2)
+    append(log, "3\n")
+    assert seen(follower) == ["1", "2", "3"]
+
+
+def test_after_a_truncation_it_goes_on_from_the_beginning_or_behind_the_nuls(log: Path) -> None:
+    follower = follow(log)
+    append(log, "1\n2\n")
+    assert seen(follower) == ["1", "2"]
+    log.write_bytes(b"3\n")
+    assert seen(follower) == ["3"]
+    log.write_bytes(b"\0" * 600_000 + b"4\n")  # the server writes on at its old offset
+    assert seen(follower) == ["4"]
+
+
+def test_a_log_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
+    log = tmp_path / "audit.log"
+    follower = follow(log)
+    assert seen(follower) == []
+    append(log, "1\n")
+    assert seen(follower) == ["1"]

@@ -1,0 +1,207 @@
+"""Every intact event is found, whatever happened to the file; the rest is counted, with its place."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from auditctl.log import blocks as blocks_module
+from auditctl.log import events_json, events_msgspec, sources
+from auditctl.log.blocks import Piece, blocks, whole_blocks
+from auditctl.log.damage import Account
+from auditctl.log.events import Reader
+
+GOLDEN = Path(__file__).parents[3] / "shared/golden/logs"
+READERS = pytest.mark.parametrize("reader", [events_msgspec.READER, events_json.READER], ids=["msgspec", "json"])
+
+
+def event(number: int, **more: object) -> bytes:
+    """One event as the server writes it."""
+    row = {
+        "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata", "auditID": f"id-{number}",
+        "stage": "ResponseComplete", "requestURI": f"/api/v1/namespaces/default/pods/p{number}", "verb": "get",
+        "user": {"username": "alice", "groups": ["system:authenticated"]},
+        "objectRef": {"resource": "pods", "namespace": "default", "name": f"p{number}", "apiVersion": "v1"},
+        "responseStatus": {"metadata": {}, "code": 200},
+        "requestReceivedTimestamp": "2026-11-21T20:29:55.927083Z", "stageTimestamp": f"2026-11-21T20:29:{number % 60:02}.942278Z",
+    }  # fmt: skip
+    return json.dumps({**row, **more}, separators=(",", ":")).encode()
+
+
+def read(path: Path, reader: Reader, pieces: list[Piece] | None = None) -> tuple[list[bytes], Account]:
+    """The events' bytes, in the order of the file."""
+    account = Account()
+    opened = sources.open_sources([str(path)])
+    found: list[bytes] = []
+    for piece in pieces or sources.pieces(opened):
+        for block in blocks(Piece(piece.name, opened[0].descriptor, piece.start, piece.end, piece.compressed), reader, account):
+            assert [each.request_uri for each in block.events] == [json.loads(line)["requestURI"] for line in block.lines]
+            found += block.lines
+    sources.close(opened)
+    return found, account
+
+
+DAMAGE = {
+    "torn-last-line": (lambda a, b: a + b"\n" + b[:200], 1, [("torn event", 1)]),
+    "half-an-event-before-one": (lambda a, b: a[:200] + b + b"\n", 1, [("torn event", 0)]),
+    "two-in-a-line": (lambda a, b: a + b + b"\n", 2, []),
+    "cut-before-a-body": (lambda a, b: a[:-1] + b',"requestObject":' + b + b"\n", 1, [("torn event", 0)]),
+    "nul-run": (lambda a, b: a + b"\n" + b"\0" * 5000 + b + b"\n", 2, [("run of NUL bytes", 1)]),
+    "nul-run-first": (lambda a, b: b"\0" * 700_000 + a + b"\n" + b + b"\n", 2, [("run of NUL bytes", 0)]),
+    "crlf": (lambda a, b: a + b"\r\n" + b + b"\r\n", 2, []),
+    "bom": (lambda a, b: b"\xef\xbb\xbf" + a + b"\n" + b + b"\n", 2, []),
+    "blank-lines": (lambda a, b: a + b"\n\n\n" + b, 2, []),
+    "container-log": (lambda a, b: b"2026-11-21T20:29:55.9Z stdout F " + a + b"\n" + b + b"\n", 2, []),
+    "event-list": (
+        lambda a, b: b'{"kind":"EventList","apiVersion":"audit.k8s.io/v1","metadata":{},"items":[' + a + b"," + b + b"]}\n",
+        2,
+        [],
+    ),
+    "cloud": (
+        lambda a, b: b'{"protoPayload":{"a":1}}\n' + a + b"\n",
+        1,
+        [("wrapped: Google Cloud Logging entry", 0)],
+    ),
+    "other-text": (lambda a, b: b"hello\n" + a + b"\n", 1, [("not JSON", 0)]),
+    "other-json": (lambda a, b: a + b'\n{"kind":"Pod"}\n', 1, [("JSON of kind Pod", 1)]),
+}  # fmt: skip
+
+
+@READERS
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_each_kind_of_damage_costs_only_itself(kind: str, reader: Reader, tmp_path: Path) -> None:
+    make, intact, damaged = DAMAGE[kind]
+    one, two = event(1), event(2)
+    text = make(one, two)
+    path = tmp_path / "audit.log"
+    path.write_bytes(text)
+
+    found, account = read(path, reader)
+
+    assert found == [each for each in (one, two) if each in text][-intact:] or intact == 1
+    assert len(found) == account.events == intact
+    assert sorted(account.damaged) == sorted(name for name, _ in damaged)
+    after_first = len(one) + 1
+    for (_, place), (name, where) in zip(account.places, damaged, strict=False):
+        assert (place.kind, place.offset) == (name, where * after_first)
+
+
+@READERS
+def test_random_damage_hides_no_intact_event(reader: Reader, tmp_path: Path) -> None:
+    """Bytes overwritten, cut out and put in at random places: lines that none of it touched are found, each once."""
+    dice = random.Random(7)
+    for _ in range(30):
+        lines = [event(number, auditID=f"id-{number}-{'x' * dice.randrange(50)}") for number in range(60)]
+        text, intact = bytearray(), []
+        for line in lines:
+            kind = dice.choice(["keep", "keep", "keep", "flip", "cut", "insert", "newline"])
+            broken = bytearray(line + b"\n")
+            at = dice.randrange(len(line))
+            if kind == "flip":
+                broken[at] = 0x01
+            elif kind == "cut":
+                del broken[at : at + dice.randrange(1, 30)]
+            elif kind == "insert":
+                broken[at:at] = dice.choice([b"\0\0\0", b"\x02\xff", b"\n{"])
+            elif kind == "newline":
+                broken[-1:] = dice.choice([b"", b"\0", b" "])
+            if kind in ("keep", "newline"):
+                intact.append(line)
+            text += broken
+        path = tmp_path / "audit.log"
+        path.write_bytes(text)
+        found, account = read(path, reader)
+        assert [line for line in found if line in intact] == intact
+        assert account.events == len(found)
+        assert all(text[place.offset : place.offset + place.length].strip() for _, place in account.places)
+
+
+@READERS
+def test_pieces_share_every_event_once_wherever_they_are_cut(reader: Reader, tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    lines = [event(number) for number in range(20)]
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    size = path.stat().st_size
+    for step in (1, 97, len(lines[0]), len(lines[0]) + 1, size):
+        cut = [Piece(str(path), 0, start, min(start + step, size)) for start in range(0, size, step)]
+        assert read(path, reader, cut)[0] == lines
+
+
+def test_a_line_longer_than_a_chunk_is_one_event(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    lines = [event(1), event(2, requestObject={"a": "x" * (3 * blocks_module.CHUNK_BYTES)}), event(3)]
+    path.write_bytes(b"\n".join(lines))
+    assert read(path, events_msgspec.READER)[0] == lines
+
+
+def test_rotated_files_come_in_the_order_of_time_and_compressed_ones_too(tmp_path: Path) -> None:
+    (tmp_path / "audit.log").write_bytes(event(30) + b"\n")
+    (tmp_path / "audit-2026-11-21T20-45-37.643.log.gz").write_bytes(gzip.compress(event(10) + b"\n"))
+    (tmp_path / "audit-2026-11-21T20-46-37.643.log").write_bytes(event(20) + b"\n")
+    (tmp_path / "audit-2026-11-21T20-46-37.643.log.gz").write_bytes(b"being written")
+    opened = sources.open_sources([str(tmp_path)])
+    found = [
+        block.events[0].audit_id
+        for piece in sources.pieces(opened)
+        for block in whole_blocks(piece, events_msgspec.READER, Account())
+    ]
+    sources.close(opened)
+    assert found == ["id-10", "id-20", "id-30"]
+
+
+def test_a_compressed_file_that_is_cut_short_tells_what_it_has(tmp_path: Path) -> None:
+    path = tmp_path / "audit-1.log.gz"
+    lines = b"".join(event(number, auditID=os.urandom(40).hex()) + b"\n" for number in range(3000))
+    path.write_bytes(gzip.compress(lines)[:-5000])
+    found, account = read(path, events_msgspec.READER)
+    assert 0 < len(found) < 3000
+    assert any("compressed file" in kind for kind in account.damaged)
+
+
+def test_a_needle_finds_what_decoding_finds_and_nothing_in_bodies(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    hidden = event(2, requestObject={"spec": {"verb": "delete"}})
+    lines = [event(1, verb="delete"), hidden, event(3), event(4, verb="delete")[:-1] + b',"annotations":{}}', event(5)]
+    assert b'"verb":"delete"' in hidden
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    opened = sources.open_sources([str(path)])
+    piece = sources.pieces(opened)[0]
+    for needle in (b"", b'"verb":"delete"'):
+        found = [
+            each.audit_id
+            for block in whole_blocks(piece, events_msgspec.READER, Account(), needle)
+            for each in block.events
+            if each.verb == "delete"
+        ]
+        assert found == ["id-1", "id-4"]
+    sources.close(opened)
+
+
+@pytest.mark.skipif(not GOLDEN.exists(), reason="the recorded logs are not beside the repository")
+def test_both_readers_read_the_recorded_logs_alike() -> None:
+    for path in GOLDEN.glob("*.jsonl"):
+        for line in path.read_bytes().splitlines():
+            one, other = events_msgspec.READER.one(line), events_json.READER.one(line)
+            for field in ("level", "stage", "verb", "request_uri", "stage_timestamp"):
+                assert getattr(one, field) == getattr(other, field)
+            for field in ("user", "request_object", "response_object"):
+                assert bytes(getattr(one, field)) == getattr(other, field)
+                assert events_msgspec.READER.managed(bytes(one.response_object or b"{}")) == events_json.READER.managed(
+                    bytes(other.response_object or b"{}")
+                )
+            wide, same = events_msgspec.READER.whole(line), events_json.READER.whole(line)
+            assert (wide.audit_id, wide.user.username, wide.source_ips) == (same.audit_id, same.user.username, same.source_ips)
+            assert (wide.response_status is None) == (same.response_status is None)
+
+
+def test_without_msgspec_the_standard_library_reads() -> None:
+    code = "import sys; sys.modules['msgspec'] = None; from auditctl.log.events import reader; print(reader().one.__module__)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "auditctl.log.events_json"

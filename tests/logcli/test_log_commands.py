@@ -1,0 +1,242 @@
+"""`auditctl log` and `policy replay`, `suggest`, as their users call them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auditctl.cli.app import run
+
+GOLDEN = Path(__file__).parents[3] / "shared/golden/logs/request-response-1.36.jsonl"
+golden = pytest.mark.skipif(not GOLDEN.exists(), reason="the recorded logs are not beside the repository")
+
+
+def event(number: int, **more: object) -> dict[str, Any]:
+    """One event as the server writes it."""
+    return {
+        "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata", "auditID": f"id-{number}",
+        "stage": "ResponseComplete", "requestURI": f"/api/v1/namespaces/default/pods/p{number}", "verb": "get",
+        "user": {"username": "alice", "groups": ["dev"]}, "sourceIPs": ["10.0.0.7"], "userAgent": "kubectl/v1.36",
+        "objectRef": {"resource": "pods", "namespace": "default", "name": f"p{number}", "apiVersion": "v1"},
+        "responseStatus": {"metadata": {}, "code": 200}, "requestReceivedTimestamp": "2026-11-21T20:29:05.000000Z",
+        "stageTimestamp": f"2026-11-21T20:29:{5 + number:02}.250000Z", **more,
+    }  # fmt: skip
+
+
+def line(number: int, **more: object) -> bytes:
+    return json.dumps(event(number, **more), separators=(",", ":")).encode() + b"\n"
+
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def call(capfd: pytest.CaptureFixture[str], tmp_path_factory: pytest.TempPathFactory) -> Call:
+    empty = str(tmp_path_factory.mktemp("root"))
+
+    def called(*words: object) -> tuple[int, str, str]:
+        code = run(["auditctl", *map(str, words), "--rootfs", empty])
+        return code, *capfd.readouterr()
+
+    return called
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "audit.log"
+    path.write_bytes(
+        line(1)
+        + line(2, verb="delete", responseStatus={"metadata": {}, "code": 403, "message": "no\x1b[31m"})
+        + line(3, user={"username": "system:node:a"}, level="Request", sourceIPs=["192.168.0.1"])
+        + line(4, objectRef={"resource": "deployments", "apiGroup": "apps", "subresource": "scale"}, stage="RequestReceived")
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "numbers"),
+    [
+        (["--verb", "delete"], [2]),
+        (["--verb", "!delete"], [1, 3, 4]),
+        (["--verb", "get,delete"], [1, 2, 3, 4]),
+        (["--user", "system:*"], [3]),
+        (["--user", "!system:*"], [1, 2, 4]),
+        (["--user-group", "dev"], [1, 2, 4]),
+        (["--resource", "deployments"], [4]),
+        (["--resource", "deployments/scale.apps"], [4]),
+        (["--subresource", "!scale"], [1, 2, 3]),
+        (["--namespace", "default", "--name", "p1"], [1]),
+        (["--level", "Request"], [3]),
+        (["--stage", "RequestReceived"], [4]),
+        (["--code", "4xx"], [2]),
+        (["--code", "!200"], [2]),
+        (["--code", "200-299"], [1, 3, 4]),
+        (["--agent", "kubectl*"], [1, 2, 3, 4]),
+        (["--source-ip", "10.0.0.0/8"], [1, 2, 4]),
+        (["--since", "2026-11-21T20:29:07Z"], [2, 3, 4]),
+        (["--since", "2026-11-21T21:29:07+01:00", "--until", "2026-11-21T20:29:08.5Z"], [2, 3]),
+        (["-n", "2"], [3, 4]),
+    ],
+)
+def test_filters_choose(options: list[str], numbers: list[int], log: Path, call: Call) -> None:
+    code, out, _ = call("log", "tail", log, *options, "-o", "json")
+    assert code == 0
+    assert [json.loads(each)["auditID"] for each in out.splitlines()] == [f"id-{number}" for number in numbers]
+
+
+@pytest.mark.parametrize("options", [["--code", "abc"], ["--since", "yesterday"], ["--source-ip", "x"], ["-f", "-"]])
+def test_a_wrong_filter_is_a_usage_error(options: list[str], log: Path, call: Call) -> None:
+    assert call("log", "tail", *([] if "-" in options else [log]), *options)[0] == 2
+
+
+def test_a_log_that_is_missing_is_one_sentence(tmp_path: Path, call: Call) -> None:
+    code, out, err = call("log", "tail", tmp_path / "none.log")
+    assert (code, out) == (3, "")
+    assert "cannot read the log: no such file or directory" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_people_read_one_line_a_request_and_no_escape_of_a_stranger(tmp_path: Path, call: Call) -> None:
+    path = tmp_path / "audit.log"
+    path.write_bytes(
+        line(1, stage="RequestReceived") + line(1) + line(2, responseStatus={"metadata": {}, "code": 404, "message": "no\x1b[31m"})
+    )
+    code, out, _ = call("log", "tail", path)
+    one, other = out.splitlines()
+    assert code == 0
+    assert one.split() == ["20:29:06.250", "M", "200", "1.2s", "alice", "get", "pods", "p1", "in", "default"]
+    assert "\x1b" not in other
+    assert "404" in other
+
+
+def test_what_is_no_event_is_told_on_stderr(log: Path, call: Call) -> None:
+    log.write_bytes(log.read_bytes() + line(9)[:100])
+    code, out, err = call("log", "tail", log)
+    assert (code, len(out.splitlines())) == (0, 4)
+    assert f"torn event (100 bytes): {log} byte" in err
+
+
+@golden
+def test_the_same_events_as_jq_would_choose(call: Call) -> None:
+    _, out, _ = call("log", "tail", GOLDEN, "--verb", "delete", "-o", "json")
+    expected = [each for each in GOLDEN.read_text().splitlines() if json.loads(each)["verb"] == "delete"]
+    assert out.splitlines() == expected
+
+
+def started(*words: object) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "auditctl", "log", "tail", *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def lines_until(process: subprocess.Popen[bytes], count: int) -> list[bytes]:
+    assert process.stdout is not None
+    return [process.stdout.readline() for _ in range(count)]
+
+
+def test_following_across_rotations_and_a_kill_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    log = tmp_path / "audit.log"
+    log.write_bytes(line(0))
+    process = started("-f", "--since", "2026-01-01T00:00:00Z", "-o", "json", log)
+    found = lines_until(process, 1)
+    for number in range(1, 21):
+        if number % 4 == 0:
+            log.rename(tmp_path / f"audit-2026-11-21T20-45-{number:02}.643.log")
+        with log.open("ab") as file:
+            file.write(line(number))
+        if number == 10:
+            found += lines_until(process, 10)
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            process = started("-f", "--since", json.loads(found[-1])["stageTimestamp"], "-o", "json", log)
+    found += lines_until(process, 11)
+    process.kill()
+    process.communicate()
+    assert list(dict.fromkeys(found)) == [line(number) for number in range(21)]
+    assert len(found) == 22  # the last one before the kill, again: --since is inclusive
+
+
+def test_a_reader_that_goes_ends_it_without_a_word(log: Path) -> None:
+    process = started("-f", "-n", "1", log)
+    lines_until(process, 1)
+    assert process.stdout is not None
+    process.stdout.close()
+    deadline = time.monotonic() + 20
+    while process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert process.returncode == 0
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    process.stderr.close()
+
+
+def test_standard_input_is_a_log_too(log: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "auditctl", "log", "tail", "-", "-o", "json"], input=log.read_bytes(), capture_output=True, check=True
+    )
+    assert ran.stdout == log.read_bytes()
+
+
+def test_top_and_stats_count_every_event(log: Path, call: Call) -> None:
+    top = json.loads(call("log", "top", log, "--policy", "metadata", "-o", "json")[1])["top"]
+    assert {each["value"]: each["events"] for each in top["user"]} == {"alice": 3, "system:node:a": 1}
+    assert sum(each["bytes"] for each in top["verb"]) == log.stat().st_size
+    assert {each["value"] for each in top["resource"]} == {"pods", "deployments/scale.apps"}
+    assert sum(each["events"] for each in top["rule"]) == 4
+    stats = json.loads(call("log", "stats", log, "-o", "json")[1])
+    assert (stats["seconds"], sum(stats["columns"]), stats["bytesPerDay"]) == (4, 4, round(log.stat().st_size / 4 * 86400))
+    assert "█" in call("log", "stats", log)[1]
+
+
+def test_forecast_reckons_as_the_manual_does_and_its_options_are_those_of_enable(call: Call) -> None:
+    words = ("log", "forecast", "--requests", "500", "--stages", "2", "--event-size", "1Ki", "--disk", "100Gi", "--days", "1")
+    told = json.loads(call(*words, "-o", "json")[1])
+    assert told["load"]["eventsPerSecond"] == 1000
+    assert told["proposed"]["flags"] == {"audit-log-maxsize": "100", "audit-log-maxbackup": "844", "audit-log-maxage": "1"}
+    assert told["batching"]["audit-webhook-batch-throttle-qps"] == "3.8"  # 1000 / 400, and a half
+    assert told["batching"]["audit-webhook-batch-buffer-size"] == "15000"  # 10 s x 1000, and a half
+    text = call(*words)[1]
+    assert "auditctl enable --set audit-log-maxsize=100 --set audit-log-maxbackup=844 --set audit-log-maxage=1" in text
+
+
+def test_forecast_tells_what_the_nodes_own_flags_keep(folder_node: Any, capfd: pytest.CaptureFixture[str], policy_file: Path) -> None:
+    root = str(folder_node.rootfs)
+    assert run(["auditctl", "enable", "--policy", str(policy_file), "--no-wait", "--rootfs", root]) == 0
+    capfd.readouterr()
+    code = run(["auditctl", "log", "forecast", "--rate", "100", "--event-size", "1Mi", "--rootfs", root, "-o", "json"])
+    now = json.loads(capfd.readouterr().out)["now"]
+    assert (code, now["maxbackup"], now["decidedBy"]) == (0, 10, "audit-log-maxbackup times audit-log-maxsize")
+    assert now["daysKept"] == pytest.approx(10 / 86400)  # 1000 MiB at 100 MiB a second
+
+
+@golden
+def test_what_suggest_prints_is_valid_and_keeps_every_sensitive_event(call: Call, tmp_path: Path) -> None:
+    told = json.loads(call("policy", "suggest", "--log", GOLDEN, "--policy", "metadata", "-o", "json")[1])
+    assert told["suggestions"]
+    assert told["savedEvents"] == sum(each["savedEvents"] for each in told["suggestions"])
+    path = tmp_path / "suggested.yaml"
+    path.write_text(told["text"])
+    code, out, _ = call("policy", "validate", path, "--strict")
+    assert (code, len(out.splitlines())) == (0, 1)
+    replayed = json.loads(call("policy", "replay", path, "--log", GOLDEN, "--against", "metadata", "-o", "json")[1])
+    assert replayed["baseline"]["events"] - replayed["predicted"]["events"] == told["savedEvents"]
+    assert not [group for group in replayed["newlyInvisible"] if group["sensitive"]]
+
+
+@golden
+def test_replay_tells_people_the_same_as_programs(call: Call) -> None:
+    code, out, _ = call("policy", "replay", "baseline", "--log", GOLDEN)
+    told = json.loads(call("policy", "replay", "baseline", "--log", GOLDEN, "-o", "json")[1])
+    assert code == 0
+    assert f"{told['predicted']['events']} events" in out.splitlines()[-1]
+    assert told["decisionsKept"]["events"] == told["recorded"]["events"] == 1200
+    assert os.linesep.join(out.splitlines()).count("rules[") >= len(told["rules"])

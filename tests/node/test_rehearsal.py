@@ -1,0 +1,165 @@
+"""The dress rehearsal: what the server says decides, and nothing of it is left, whatever happens."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from auditctl.errors import InterruptionError
+from auditctl.node.rehearsal import Play, Rehearsed, Verdict, rehearse
+
+BINARIES = os.environ.get("AUDITCTL_NODE_BIN") or ""
+GOOD = b"apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: Metadata\n"
+PASSED = "I1121 21:21:44.408260    6221 audit.go:344] Using audit backend: ignoreErrors<log>"
+FAILED = 'E1121 21:21:44.408260    6221 run.go:72] "command failed" err="%s"'
+
+Stage = Callable[..., Rehearsed]
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where rehearsals make their folders."""
+    folder = tmp_path / "folders"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.fixture
+def script(tmp_path: Path, folders: Path) -> Callable[[str], Path]:
+    """A server written in shell."""
+
+    def write(text: str) -> Path:
+        path = tmp_path / "kube-apiserver"
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+        return path
+
+    return write
+
+
+def is_gone(pid_file: Path) -> bool:
+    """Has the process ended that wrote its number there?"""
+    return not Path("/proc", pid_file.read_text().strip()).exists()
+
+
+def test_a_server_that_has_built_its_backend_is_accepted_and_ended_at_once(
+    script: Callable[[str], Path], tmp_path: Path, folders: Path
+) -> None:
+    binary = script(f"sleep 600 & echo $! > {tmp_path}/child\necho $$ > {tmp_path}/pid\necho '{PASSED}' >&2\nwait")
+    assert rehearse(Play(binary, ())).verdict is Verdict.ACCEPTED
+    assert is_gone(tmp_path / "pid")
+    deadline = time.monotonic() + 5
+    while not is_gone(tmp_path / "child") and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert is_gone(tmp_path / "child")
+    assert not list(folders.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "verdict", "crash"),
+    [
+        ("loading audit policy file: rules[0].level: Required value: from file /dev/stdin", "refused", "policy-level"),
+        ('invalid audit log mode async, allowed modes are \\"batch\\"', "refused", "flag-mode"),
+        ("failed to create listener: listen tcp 127.0.0.1:9: bind: address already in use", "unknown", "port-in-use"),
+        ("open /nope/sa.key: no such file or directory", "unknown", "file-missing"),
+        ("context deadline exceeded", "unknown", "etcd"),
+        ('loading audit policy file: failed to read file path \\"/dev/stdin\\": open /dev/stdin: permission denied',
+         "unknown", "policy-unreadable"),
+    ],
+)  # fmt: skip
+def test_only_words_about_auditing_refuse(
+    script: Callable[[str], Path], words: str, verdict: str, crash: str, tmp_path: Path
+) -> None:
+    (tmp_path / "words").write_text(FAILED % words)
+    found = rehearse(Play(script(f"cat {tmp_path}/words >&2; exit 1"), ()))
+    assert (found.verdict.value, found.crash) == (verdict, crash)
+    assert "from file" not in found.words
+
+
+def test_an_unknown_flag_refuses_if_it_is_one_of_auditings(script: Callable[[str], Path]) -> None:
+    binary = script('echo "Error: unknown flag: $1" >&2; exit 1')
+    assert rehearse(Play(binary, ("--audit-log-max-size",))).verdict is Verdict.REFUSED
+    assert rehearse(Play(binary, ("--frob",))).verdict is Verdict.UNKNOWN
+
+
+def test_the_files_reach_it_without_a_name_on_disk(script: Callable[[str], Path], tmp_path: Path) -> None:
+    big = GOOD + b"#" * 3_000_000
+    binary = script(
+        f'cat /dev/stdin > {tmp_path}/policy\nfor word; do case $word in --audit-webhook-config-file=*) cat "${{word#*=}}" > {tmp_path}/webhook;; esac; done'
+        f"\nls > {tmp_path}/listing\nstat -c %a . > {tmp_path}/mode\nnice > {tmp_path}/nice\necho '{PASSED}'; sleep 600"
+    )
+    assert rehearse(Play(binary, (), big, b"secret")).verdict is Verdict.ACCEPTED
+    assert (tmp_path / "policy").read_bytes() == big
+    assert (tmp_path / "webhook").read_bytes() == b"secret"
+    assert (tmp_path / "listing").read_text() == ""
+    assert (tmp_path / "mode").read_text() == "700\n"
+    assert (tmp_path / "nice").read_text() == "19\n"
+
+
+def test_endless_words_are_bounded_and_a_silent_server_is_unknown(script: Callable[[str], Path], folders: Path) -> None:
+    assert rehearse(Play(script("yes"), ()), patience_seconds=0.5).verdict is Verdict.UNKNOWN
+    found = rehearse(Play(script("exec >&- 2>&-; sleep 600"), ()), patience_seconds=0.3)
+    assert (found.verdict, found.words) == (Verdict.UNKNOWN, "it did not get far enough in time")
+    assert not list(folders.iterdir())
+
+
+def test_one_that_begins_and_stays_is_accepted_without_a_backend(script: Callable[[str], Path]) -> None:
+    binary = script('echo "I1121 21:21:44.408260    6221 server.go:187] Version: v1.31.14"; sleep 600')
+    found = rehearse(Play(binary, ()))
+    assert (found.verdict, found.version) == (Verdict.ACCEPTED, (1, 31))
+
+
+def test_an_interruption_ends_it(script: Callable[[str], Path], tmp_path: Path, folders: Path) -> None:
+    binary = script(f"echo $$ > {tmp_path}/pid; exec sleep 600")
+    with pytest.raises(InterruptionError, match="nothing was changed"):
+        rehearse(Play(binary, ()), lambda: (tmp_path / "pid").exists() and bool((tmp_path / "pid").read_text()))
+    assert is_gone(tmp_path / "pid")
+    assert not list(folders.iterdir())
+
+
+def test_what_cannot_be_run_is_unknown(tmp_path: Path, folders: Path) -> None:
+    found = rehearse(Play(tmp_path / "none", ()))
+    assert (found.verdict, "no such file" in found.words) == (Verdict.UNKNOWN, True)
+    assert not list(folders.iterdir())
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    """The service-account flags without which the real one does not come to auditing."""
+    pem = pytest.importorskip("cryptography.hazmat.primitives.serialization")
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = tmp_path_factory.mktemp("keys") / "sa.key"
+    form = (pem.Encoding.PEM, pem.PrivateFormat.TraditionalOpenSSL, pem.NoEncryption())
+    key.write_bytes(rsa.generate_private_key(65537, 2048).private_bytes(*form))
+    issuer = "--service-account-issuer=https://kubernetes.default.svc.cluster.local"
+    return issuer, f"--service-account-key-file={key}", f"--service-account-signing-key-file={key}"
+
+
+@pytest.mark.node
+@pytest.mark.skipif(not BINARIES, reason="AUDITCTL_NODE_BIN names no folder with kube-apiserver")
+@pytest.mark.parametrize(
+    ("words", "policy", "refusal"),
+    [
+        ((), GOOD, ""),
+        ((), GOOD.replace(b"Metadata", b"Metada"), 'rules[0].level: Unsupported value: "Metada"'),
+        ((), GOOD.replace(b"/v1", b"/v1beta1"), "audit.k8s.io/v1beta1"),
+        (("--audit-log-mode=async",), GOOD, "invalid audit log mode async"),
+        (("--audit-log-max-size=5",), GOOD, "unknown flag: --audit-log-max-size"),
+        (("--audit-log-mode=batch", "--audit-log-batch-max-size=0"), GOOD, "max batch size 0"),
+        (("--audit-webhook-config-file=/nonexistent/w.yaml",), GOOD, "stat /nonexistent/w.yaml: no such file"),
+    ],
+)
+def test_the_real_server_says_its_own_words(
+    keys: tuple[str, ...], words: tuple[str, ...], policy: bytes, refusal: str
+) -> None:
+    play = Play(Path(BINARIES) / "kube-apiserver", (*keys, "--audit-log-path=-", *words), policy)
+    found = rehearse(play)
+    assert found.verdict is (Verdict.REFUSED if refusal else Verdict.ACCEPTED), found
+    assert refusal in found.words
