@@ -39,7 +39,8 @@ class AuditctlError(Exception):
         super().__init__(message)
         self.message = message
         self.findings = tuple(findings)
-        self.earlier: tuple[Finding, ...] = ()  # what the run did before it came to this: an interrupted change recovered
+        # what the run did before it came to this: an interrupted change recovered
+        self.earlier: tuple[Finding, ...] = ()
         self.check = check or type(self).__name__.removesuffix("Error").lower()
         self.fix = fix or self.usual_fix
         self.place = place

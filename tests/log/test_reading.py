@@ -41,8 +41,12 @@ def read(path: Path, reader: Reader, pieces: list[Piece] | None = None) -> tuple
     opened = sources.open_sources([str(path)])
     found: list[bytes] = []
     for piece in pieces or sources.pieces(opened):
-        for block in blocks(Piece(piece.name, opened[0].descriptor, piece.start, piece.end, piece.compressed), reader, account):
-            assert [each.request_uri for each in block.events] == [json.loads(line)["requestURI"] for line in block.lines]
+        for block in blocks(
+            Piece(piece.name, opened[0].descriptor, piece.start, piece.end, piece.compressed), reader, account
+        ):
+            assert [each.request_uri for each in block.events] == [
+                json.loads(line)["requestURI"] for line in block.lines
+            ]
             found += block.lines
     sources.close(opened)
     return found, account
@@ -197,7 +201,11 @@ def test_both_readers_read_the_recorded_logs_alike() -> None:
                     bytes(other.response_object or b"{}")
                 )
             wide, same = events_msgspec.READER.whole(line), events_json.READER.whole(line)
-            assert (wide.audit_id, wide.user.username, wide.source_ips) == (same.audit_id, same.user.username, same.source_ips)
+            assert (wide.audit_id, wide.user.username, wide.source_ips) == (
+                same.audit_id,
+                same.user.username,
+                same.source_ips,
+            )
             assert (wide.response_status is None) == (same.response_status is None)
 
 

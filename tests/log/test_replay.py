@@ -124,7 +124,8 @@ def log_of(tmp_path: Path, *events: dict[str, Any]) -> list[str]:
 def test_the_name_that_only_a_body_has_plays_no_part(tmp_path: Path) -> None:
     """A create's objectRef is filled from the body; the decision was taken before."""
     chosen = policy(
-        HEAD + "rules:\n- level: None\n  resources: [{group: '', resources: [secrets], resourceNames: [db]}]\n- level: Metadata\n"
+        HEAD
+        + "rules:\n- level: None\n  resources: [{group: '', resources: [secrets], resourceNames: [db]}]\n- level: Metadata\n"
     )
     create = {"verb": "create", "requestURI": "/api/v1/namespaces/prod/secrets"}
     assert replayed(log_of(tmp_path, create), chosen).predicted.events == 1
@@ -161,7 +162,10 @@ def test_sensitive_requests_come_first_however_few_they_are(tmp_path: Path) -> N
     many = [{"objectRef": {"resource": "pods", "namespace": "prod"}, "verb": "list"}] * 5
     nothing = policy(HEAD + "rules:\n- level: None\n")
     found = replayed(log_of(tmp_path, *many, {}), nothing)
-    assert [(group.sensitive, group.target, group.requests) for group in found.invisible] == [("secrets", "secrets", 1), ("", "pods", 5)]
+    assert [(group.sensitive, group.target, group.requests) for group in found.invisible] == [
+        ("secrets", "secrets", 1),
+        ("", "pods", 5),
+    ]
     old = policy(HEAD + "rules:\n- level: Metadata\n  resources: [{group: '', resources: [pods]}]\n")
     against = replayed(log_of(tmp_path, *many, {}), policy(HEAD + "rules:\n- level: Metadata\n"), old)
     assert [(group.target, group.requests) for group in against.visible] == [("secrets", 1)]

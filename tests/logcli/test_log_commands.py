@@ -57,7 +57,11 @@ def log(tmp_path: Path) -> Path:
         line(1)
         + line(2, verb="delete", responseStatus={"metadata": {}, "code": 403, "message": "no\x1b[31m"})
         + line(3, user={"username": "system:node:a"}, level="Request", sourceIPs=["192.168.0.1"])
-        + line(4, objectRef={"resource": "deployments", "apiGroup": "apps", "subresource": "scale"}, stage="RequestReceived")
+        + line(
+            4,
+            objectRef={"resource": "deployments", "apiGroup": "apps", "subresource": "scale"},
+            stage="RequestReceived",
+        )
     )
     return path
 
@@ -108,7 +112,9 @@ def test_a_log_that_is_missing_is_one_sentence(tmp_path: Path, call: Call) -> No
 def test_people_read_one_line_a_request_and_no_escape_of_a_stranger(tmp_path: Path, call: Call) -> None:
     path = tmp_path / "audit.log"
     path.write_bytes(
-        line(1, stage="RequestReceived") + line(1) + line(2, responseStatus={"metadata": {}, "code": 404, "message": "no\x1b[31m"})
+        line(1, stage="RequestReceived")
+        + line(1)
+        + line(2, responseStatus={"metadata": {}, "code": 404, "message": "no\x1b[31m"})
     )
     code, out, _ = call("log", "tail", path)
     one, other = out.splitlines()
@@ -134,7 +140,9 @@ def test_the_same_events_as_jq_would_choose(call: Call) -> None:
 
 def started(*words: object) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "auditctl", "log", "tail", *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-m", "auditctl", "log", "tail", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
 
 
@@ -181,7 +189,10 @@ def test_a_reader_that_goes_ends_it_without_a_word(log: Path) -> None:
 
 def test_standard_input_is_a_log_too(log: Path) -> None:
     ran = subprocess.run(
-        [sys.executable, "-m", "auditctl", "log", "tail", "-", "-o", "json"], input=log.read_bytes(), capture_output=True, check=True
+        [sys.executable, "-m", "auditctl", "log", "tail", "-", "-o", "json"],
+        input=log.read_bytes(),
+        capture_output=True,
+        check=True,
     )
     assert ran.stdout == log.read_bytes()
 
@@ -193,22 +204,45 @@ def test_top_and_stats_count_every_event(log: Path, call: Call) -> None:
     assert {each["value"] for each in top["resource"]} == {"pods", "deployments/scale.apps"}
     assert sum(each["events"] for each in top["rule"]) == 4
     stats = json.loads(call("log", "stats", log, "-o", "json")[1])
-    assert (stats["seconds"], sum(stats["columns"]), stats["bytesPerDay"]) == (4, 4, round(log.stat().st_size / 4 * 86400))
+    assert (stats["seconds"], sum(stats["columns"]), stats["bytesPerDay"]) == (
+        4,
+        4,
+        round(log.stat().st_size / 4 * 86400),
+    )
     assert "█" in call("log", "stats", log)[1]
 
 
 def test_forecast_reckons_as_the_manual_does_and_its_options_are_those_of_enable(call: Call) -> None:
-    words = ("log", "forecast", "--requests", "500", "--stages", "2", "--event-size", "1Ki", "--disk", "100Gi", "--days", "1")
+    words = (
+        "log",
+        "forecast",
+        "--requests",
+        "500",
+        "--stages",
+        "2",
+        "--event-size",
+        "1Ki",
+        "--disk",
+        "100Gi",
+        "--days",
+        "1",
+    )
     told = json.loads(call(*words, "-o", "json")[1])
     assert told["load"]["eventsPerSecond"] == 1000
-    assert told["proposed"]["flags"] == {"audit-log-maxsize": "100", "audit-log-maxbackup": "844", "audit-log-maxage": "1"}
+    assert told["proposed"]["flags"] == {
+        "audit-log-maxsize": "100",
+        "audit-log-maxbackup": "844",
+        "audit-log-maxage": "1",
+    }
     assert told["batching"]["audit-webhook-batch-throttle-qps"] == "3.8"  # 1000 / 400, and a half
     assert told["batching"]["audit-webhook-batch-buffer-size"] == "15000"  # 10 s x 1000, and a half
     text = call(*words)[1]
     assert "auditctl enable --set audit-log-maxsize=100 --set audit-log-maxbackup=844 --set audit-log-maxage=1" in text
 
 
-def test_forecast_tells_what_the_nodes_own_flags_keep(folder_node: Any, capfd: pytest.CaptureFixture[str], policy_file: Path) -> None:
+def test_forecast_tells_what_the_nodes_own_flags_keep(
+    folder_node: Any, capfd: pytest.CaptureFixture[str], policy_file: Path
+) -> None:
     root = str(folder_node.rootfs)
     assert run(["auditctl", "enable", "--policy", str(policy_file), "--no-wait", "--rootfs", root]) == 0
     capfd.readouterr()

@@ -82,7 +82,7 @@ def test_a_fault_in_the_manifest_is_told_at_its_own_line(
     finding = next(finding for finding in ran.report["findings"] if finding["check"] == check)
     assert finding["file"] == str(node.manifest)
     line = node.manifest.read_text().splitlines()[finding["line"] - 1]
-    assert new.split("\n")[0].strip().removesuffix("Directory") in line or check == "volume-type"
+    assert new.split("\n", maxsplit=1)[0].strip().removesuffix("Directory") in line or check == "volume-type"
     assert ran.report["nextSteps"] == [finding["fix"]]
 
 
