@@ -61,7 +61,9 @@ def lines(drawn: Drawn) -> tuple[str, ...]:
     )
     for part in _parts(drawn, console.width):
         console.print(part)
-    return tuple(line.rstrip() for line in out.getvalue().rstrip("\n").split("\n"))
+    server = f"kube-apiserver {drawn.version[0]}.{drawn.version[1]}"
+    title = visible(f"{drawn.named.name}: what {server} records")  # as long as it is: a path is not cut
+    return (title, *(line.rstrip() for line in out.getvalue().rstrip("\n").split("\n")))
 
 
 def _width() -> int:
@@ -73,8 +75,6 @@ def _width() -> int:
 
 def _parts(drawn: Drawn, width: int) -> Iterator[RenderableType]:
     matrix = drawn.matrix
-    server = f"kube-apiserver {drawn.version[0]}.{drawn.version[1]}"
-    yield Text(visible(f"{drawn.named.name}: what {server} records"))
     yield from _legend(matrix.tables)
     for table in matrix.tables:
         yield Text()

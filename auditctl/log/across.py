@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from auditctl.errors import RefusedError
 from auditctl.log.blocks import STANDARD_INPUT, Piece
+from auditctl.log.damage import Account
 
 
 class Tally(Protocol):
@@ -20,6 +21,7 @@ class Tally(Protocol):
 
 
 T = TypeVar("T", bound=Tally)
+_MOST_HELD_BYTES = 8 << 20
 
 
 def cores() -> int:
@@ -83,3 +85,62 @@ def _received(pipe: Connection) -> Any:
         raise RefusedError(
             "a reading process ended early (out of memory?)", check="log-read", fix="try --processes 1"
         ) from error
+
+
+def in_order(
+    pieces: Sequence[Piece],
+    work: Callable[[Piece, Account], Iterator[bytes]],
+    account: Account,
+    processes: int | None = None,
+) -> Iterator[bytes]:
+    """What ``work`` makes of each piece, in the order of the pieces; each process has every n-th of them.
+
+    Raises:
+        RefusedError: as ``tallied``.
+    """
+    wanted = min(len(pieces), processes or cores())
+    if wanted < 2 or any(piece.name == STANDARD_INPUT for piece in pieces):
+        for piece in pieces:
+            yield from work(piece, account)
+        return
+    context = multiprocessing.get_context("fork")
+    workers = []
+    try:
+        for index in range(wanted):
+            mine, theirs = context.Pipe(duplex=False)
+            worker = context.Process(target=_in_turn, args=(theirs, pieces[index::wanted], work), daemon=True)
+            worker.start()
+            theirs.close()
+            workers.append((worker, mine))
+        for index in range(len(pieces)):
+            while part := _received(workers[index % wanted][1]):
+                yield part
+        for _, mine in workers:
+            account.absorb(_received(mine))
+    finally:
+        for worker, mine in workers:
+            mine.close()
+            worker.terminate()
+            worker.join()
+
+
+def _in_turn(pipe: Connection, pieces: Sequence[Piece], work: Callable[[Piece, Account], Iterator[bytes]]) -> None:
+    account = Account()
+    try:
+        for piece in pieces:
+            parts: list[bytes] = []
+            length = 0
+            for part in work(piece, account):
+                parts.append(part)
+                length += len(part)
+                if length > _MOST_HELD_BYTES:
+                    pipe.send(b"".join(parts))
+                    parts, length = [], 0
+            if parts:
+                pipe.send(b"".join(parts))
+            pipe.send(b"")
+        pipe.send(account)
+    except (KeyboardInterrupt, OSError):  # the reader has gone
+        return
+    finally:
+        pipe.close()

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from auditctl.errors import UsageError
 from auditctl.log import sources
-from auditctl.log.blocks import STANDARD_INPUT, WholeBlock, whole_block, whole_blocks
+from auditctl.log.across import in_order
+from auditctl.log.blocks import STANDARD_INPUT, Piece, WholeBlock, whole_block, whole_blocks
 from auditctl.log.damage import Account
 from auditctl.log.events import Whole, reader
 from auditctl.log.filters import Test, Wanted, compiled, needle
@@ -75,11 +76,16 @@ def _read(found: list[sources.Source], asked: Asked, test: Test | None, account:
         if count is not None:
             yield b"".join(_last(found, count, _Printer(asked), test, account))
             return
-        printer, reading = _Printer(asked), reader()
-        for piece in sources.whole_pieces(found):
-            for block in whole_blocks(piece, reading, account, needle(asked.wanted)):
+        printer, reading, wanted = _Printer(asked), reader(), needle(asked.wanted)
+
+        def printed(piece: Piece, met: Account) -> Iterator[bytes]:
+            for block in whole_blocks(piece, reading, met, wanted):
                 if rows := printer.rows(block, test, 0.0):
                     yield b"".join(rows)
+
+        # folded stages belong together wherever the file is cut: one process then
+        pieces = sources.whole_pieces(found) if printer.folds else sources.pieces(found)
+        yield from in_order(pieces, printed, account, 1 if printer.folds else None)
         yield b"".join(printer.overdue(0.0))
     finally:
         sources.close(found)
@@ -150,6 +156,11 @@ class _Printer:
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
         self._fold = None if asked.as_json or asked.wanted.stage else Fold()
+
+    @property
+    def folds(self) -> bool:
+        """Are the stages of a request put together?"""
+        return self._fold is not None
 
     def rows(self, block: WholeBlock, test: Test | None, now: float) -> list[bytes]:
         """Those of the block that are asked for."""

@@ -116,3 +116,19 @@ def test_a_log_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
     assert seen(follower) == []
     append(log, "1\n")
     assert seen(follower) == ["1"]
+
+
+class Hurried(Follower):
+    """The server writes and rotates right after the last look at the old file."""
+
+    def _is_replaced(self) -> bool:
+        if not rotated(self._path):
+            append(self._path, "late\n")
+            rotate(self._path, 1)
+            append(self._path, "new\n")
+        return super()._is_replaced()
+
+
+def test_what_was_written_right_before_the_rename_is_not_lost(log: Path) -> None:
+    follower = Hurried(log, partial(rotated, log), from_end=True)
+    assert seen(follower) == ["late", "new"]

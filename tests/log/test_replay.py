@@ -187,3 +187,13 @@ def test_a_rule_that_any_sensitive_request_matches_is_not_harmless() -> None:
     assert not is_harmless(PolicyRule(Level.NONE, resources=(GroupResources("", ("pods/*",)),)))
     assert not is_harmless(PolicyRule(Level.NONE, users=("system:kube-scheduler",)))
     assert rule(Level.NONE).resources
+
+
+def test_managed_fields_leave_bodies_but_never_a_patch(tmp_path: Path) -> None:
+    body = {"metadata": {"name": "db", "managedFields": [{"manager": "kubectl"}]}}
+    bodies = {"level": "RequestResponse", "requestObject": body, "responseObject": body}
+    chosen = policy(HEAD + "omitManagedFields: true\nrules:\n- level: RequestResponse\n")
+    gone = len(',"managedFields":[{"manager":"kubectl"}]')
+    for verb, times in (("update", 2), ("patch", 1)):
+        found = replayed(log_of(tmp_path, {**bodies, "verb": verb}), chosen)
+        assert found.recorded.bytes - found.predicted.bytes == times * gone

@@ -14,7 +14,12 @@ from typing import Any
 
 import pytest
 
+from auditctl import facts
 from auditctl.cli.app import run
+from auditctl.log.suggest import Suggestion
+from auditctl.operations import policy_suggest
+from auditctl.policy.load import load
+from auditctl.policy.types import GroupResources, Level, PolicyRule
 
 GOLDEN = Path(__file__).parents[3] / "shared/golden/logs/request-response-1.36.jsonl"
 golden = pytest.mark.skipif(not GOLDEN.exists(), reason="the recorded logs are not beside the repository")
@@ -274,3 +279,23 @@ def test_replay_tells_people_the_same_as_programs(call: Call) -> None:
     assert f"{told['predicted']['events']} events" in out.splitlines()[-1]
     assert told["decisionsKept"]["events"] == told["recorded"]["events"] == 1200
     assert os.linesep.join(out.splitlines()).count("rules[") >= len(told["rules"])
+
+
+def test_a_request_without_an_answer_yet_is_of_no_code_and_not_of_another(log: Path, call: Call) -> None:
+    log.write_bytes(line(1, stage="RequestReceived", responseStatus=None) + line(2))
+    for code, numbers in (("!403", ["id-2"]), ("100-599", ["id-2"])):
+        out = call("log", "tail", log, "--code", code, "-o", "json")[1]
+        assert [json.loads(each)["auditID"] for each in out.splitlines()] == numbers
+
+
+def test_a_rule_that_validation_has_something_to_say_about_is_not_suggested() -> None:
+    good, bad = (
+        Suggestion(PolicyRule(Level.NONE, verbs=("get",), resources=(GroupResources("", (name,)),)), "x", 1, 1, 0, "")
+        for name in ("pods", "pod")
+    )
+    base = facts.policy_text("metadata")
+    loaded = load(base.encode()).policy
+    assert loaded is not None
+    text, kept = policy_suggest._text(base, loaded, [bad, good], policy_suggest._Seen(2, 0), (1, 36))
+    assert kept == [good]
+    assert "- pods" in text
