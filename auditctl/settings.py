@@ -11,6 +11,8 @@ WEBHOOK_PATH = "/etc/kubernetes/audit/webhook.yaml"
 LOG_PATH = "/var/log/kubernetes/audit/audit.log"
 STANDARD_OUTPUT = "-"  # `--audit-log-path=-`: the exact string; /dev/stdout would be rotated like a file
 
+RECEIVER = "auditctl-lab receiver"  # how `lab receiver` names itself in its Server header
+
 POLICY_FLAG = "audit-policy-file"
 LOG_FLAG = "audit-log-path"
 WEBHOOK_FLAG = "audit-webhook-config-file"

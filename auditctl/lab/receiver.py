@@ -1,6 +1,6 @@
 """A small receiver for `--audit-webhook-config-file`: HTTPS on 127.0.0.1, one JSON line an event, slow or failing on demand.
 
-It writes the webhook's configuration (a kubeconfig with its own authority in it) beside the events, ready for
+A GET with ``?auditID=ID`` tells how many events with that Audit-ID came, and their levels and stages. It writes the webhook's configuration (a kubeconfig with its own authority in it) beside the events, ready for
 `enable --webhook-config`. For practice and for tests: nobody is asked who they are.
 """
 
@@ -19,15 +19,18 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple, cast
+from urllib.parse import parse_qs, urlsplit
 
 from auditctl.errors import RefusedError
 from auditctl.lab import certificates
-from auditctl.lab.layout import ADDRESS, STAND_IN
+from auditctl.lab.layout import ADDRESS
+from auditctl.settings import RECEIVER
 
 EVENTS, CONFIG = "events.jsonl", "webhook.yaml"
 PATH = "/audit"
 IDLE_SECONDS = 60
 BODY_LIMIT_BYTES = 256 * 1024 * 1024  # a batch of 400 events with bodies
+REMEMBERED_IDS = 100_000  # the newest; the file has them all
 
 _KUBECONFIG = """\
 apiVersion: v1
@@ -71,6 +74,7 @@ class Receiver:
     server: _Server
     counts: Counts = field(default_factory=Counts)
     say: Callable[[str], None] = lambda _text: None
+    _seen: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -110,10 +114,25 @@ class Receiver:
                 return 400
             with self.events.open("a", encoding="utf-8") as file:
                 file.write(text)
+            for item in items:
+                self._remember(item)
             self.counts.batches += 1
             self.counts.events += len(items)
             self.say(f"{len(items)} events; {self.counts.events} in {self.counts.batches} batches")
             return 200
+
+    def told_of(self, audit_id: str) -> dict[str, Any]:
+        """What came with that Audit-ID: the number of events, their levels and stages."""
+        with self._lock:
+            seen = list(self._seen.get(audit_id, ()))
+        levels, stages = (sorted({pair[at] for pair in seen}) for at in (0, 1))
+        return {"auditID": audit_id, "events": len(seen), "levels": levels, "stages": stages}
+
+    def _remember(self, item: dict[str, Any]) -> None:
+        audit_id = str(item.get("auditID"))
+        self._seen.setdefault(audit_id, []).append((str(item.get("level")), str(item.get("stage"))))
+        if len(self._seen) > REMEMBERED_IDS:
+            del self._seen[next(iter(self._seen))]
 
 
 class _Server(ThreadingHTTPServer):
@@ -141,21 +160,29 @@ class _Connection(BaseHTTPRequestHandler):
     timeout = IDLE_SECONDS
 
     def version_string(self) -> str:
-        return STAND_IN
+        return RECEIVER
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """Nothing: the counts are the log."""
 
     def handle_one_request(self) -> None:
-        """Any method is answered; only a POST with a length is taken."""
+        """Any method is answered; only a POST with a length is taken, only a GET with an Audit-ID tells something."""
         try:
             self.raw_requestline = self.rfile.readline(65537)
             if not self.raw_requestline:
                 self.close_connection = True
             elif self.parse_request():
-                self._answer(self._taken())
+                told = self._told()
+                self._answer(self._taken() if told is None else 200, told or b"")
         except OSError:  # the client went away, or was idle too long
             self.close_connection = True
+
+    def _told(self) -> bytes | None:
+        """The answer to a question for an Audit-ID; None where nobody asks."""
+        wanted = parse_qs(urlsplit(self.path).query).get("auditID")
+        if self.command != "GET" or not wanted:
+            return None
+        return json.dumps(cast("_Server", self.server).receiver.told_of(wanted[0])).encode()
 
     def _taken(self) -> int:
         length = self.headers.get("Content-Length", "")
@@ -164,10 +191,11 @@ class _Connection(BaseHTTPRequestHandler):
             return 405 if self.command != "POST" else 411
         return cast("_Server", self.server).receiver.take(self.rfile.read(int(length)))
 
-    def _answer(self, code: int) -> None:
+    def _answer(self, code: int, body: bytes = b"") -> None:
         self.send_response(code)
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        self.wfile.write(body)
 
 
 def open_receiver(folder: Path, port: int = 0, behaviour: Behaviour | None = None) -> Receiver:

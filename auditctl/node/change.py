@@ -6,14 +6,14 @@ files that were there get their old bytes first (the old Pod needs them), then t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from auditctl.errors import RefusedError, StrandedError
-from auditctl.node import files
+from auditctl.node import backup, files
 from auditctl.node.changeid import new_id
 from auditctl.node.clock import Clock
 from auditctl.node.fileedit import FileEdit
@@ -26,7 +26,8 @@ from auditctl.node.state import State, cannot_write
 class Change:
     """A change in progress. ``journal`` is replaced as entries are written; everything else is fixed.
 
-    ``by`` is who writes them, where it is not the run that began it.
+    ``by`` is who writes them, where it is not the run that began it; ``unsaved`` are new contents that hold secrets, by
+    node path: they are in memory until they are installed, which is never left to a later run.
     """
 
     state: State
@@ -34,6 +35,7 @@ class Change:
     clock: Clock
     journal: Journal
     by: str = ""
+    unsaved: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     @property
     def backup(self) -> Path:
@@ -101,23 +103,16 @@ def begin(state: State, root: Root, clock: Clock, edits: Sequence[FileEdit], int
     )
     try:
         state.write_header(journal)
-        for edit in edits:
-            _save(state, journal, edit)
-        return Change(state, root, clock, state.append(journal, Step.BACKED_UP, _now(clock)))
-    except OSError as error:
+        for edit, record in zip(edits, records, strict=True):
+            backup.save(state, journal, edit, record)
+        unsaved = {root.node(edit.path): edit.after for edit in edits if edit.role is Role.WEBHOOK and edit.after}
+        return Change(state, root, clock, state.append(journal, Step.BACKED_UP, _now(clock)), unsaved=unsaved)
+    except (OSError, RefusedError) as error:
+        backup.forget(root, journal)
         state.discard(journal)
+        if isinstance(error, RefusedError):
+            raise
         raise cannot_write(state.path, "the backup", error) from error
-
-
-def _save(state: State, journal: Journal, edit: FileEdit) -> None:
-    for when, content in (("before", edit.before.content if edit.before else None), ("after", edit.after)):
-        if content is not None:
-            path = state.saved(journal, edit.role, when)
-            # attributes go with the backup, so that a human's `cp -p` puts back the whole file
-            like = edit.before._replace(xattrs={}) if edit.before else None
-            files.replace(path, content, like)
-            if files.digest(path) != files.sha256(content):
-                raise OSError(0, "the saved bytes read back differ")
 
 
 def install(change: Change) -> float:
@@ -223,6 +218,8 @@ def remove_last(change: Change) -> list[str]:
             except OSError as error:
                 if path.exists():
                     failed.append(f"{path}: cannot be removed: {(error.strerror or str(error)).lower()}")
+    if ours:
+        backup.forget_removed(change.state, change.root, change.journal)
     _remove_directories(change, {path for journal in change.state.journals() for path in journal.made_directories})
     return failed
 
@@ -247,23 +244,13 @@ def _put(change: Change, record: FileRecord, when: str) -> None:
     if wanted is None:
         files.remove(path)
         return
-    content = saved_bytes(change.state, change.journal, record, when)
+    if record.role is Role.WEBHOOK and when == "before":
+        backup.put_back(path, change.journal.id, record)
+        return
+    content = change.unsaved.get(record.path) or backup.saved_bytes(change.state, change.journal, record, when)
     files.replace(
         path, content, files.read_if_there(path, record.role.value) or _saved_attributes(change, record), expected=other
     )
-
-
-def saved_bytes(state: State, journal: Journal, record: FileRecord, when: str) -> bytes:
-    """The saved bytes of one file, compared with the journal's digest.
-
-    Raises:
-        RefusedError: the backup is gone, or is not what was saved.
-    """
-    path = state.saved(journal, record.role, when)
-    content = files.read(path, "backup").content
-    if files.sha256(content) != (record.before if when == "before" else record.after):
-        raise RefusedError(f"{path}: the saved bytes are not those of the journal", check="backup-damaged")
-    return content
 
 
 def _saved_attributes(change: Change, record: FileRecord) -> Snapshot | None:

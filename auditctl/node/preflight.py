@@ -40,6 +40,8 @@ def kinds(root: Root, manifest: Manifest, *, policy_is_written: bool, webhook_is
                 f"{host}, for --{flag}, is a directory; the API server would not start",
                 "remove it, or name another path",
             )
+        elif host.exists() and not host.is_file():
+            yield _no_regular_file(host, flag)
         elif not written and not host.is_file():
             yield _error(
                 "audit-path",
@@ -54,11 +56,19 @@ def kinds(root: Root, manifest: Manifest, *, policy_is_written: bool, webhook_is
                 f"{log}, for --{LOG_FLAG}, is a directory; the API server would not start",
                 "name a file with --log-path",
             )
+        elif log.exists() and not log.is_file():
+            yield _no_regular_file(log, LOG_FLAG)
         obstacle = next((parent for parent in log.parents if parent.exists()), None)
         if obstacle is not None and not obstacle.is_dir():
             yield _error(
                 "audit-path", f"{obstacle} is not a directory, so {log} cannot be written", "name another --log-path"
             )
+
+
+def _no_regular_file(path: Path, flag: str) -> Finding:
+    """A device, a pipe, a socket, or a link to one."""
+    text = f"{path}, for --{flag}, is no regular file: the API server would hang, or what it writes be lost"
+    return _error("audit-path", text, f"ls -l {path}, then move it away, or name another path")
 
 
 def stray_manifests(manifest_path: Path, manifest: Manifest, process: Process | None = None) -> Iterator[Finding]:

@@ -157,7 +157,8 @@ class State(NamedTuple):
         return self.folder(journal.id) / f"{role.value}.{when}"
 
     def last_good_of(self, role: Role) -> Path:
-        return self.last_good / f"{role.value}.yaml"
+        """The policy itself; of the webhook's file, which holds secrets, the SHA-256 alone."""
+        return self.last_good / (f"{role.value}.sha256" if role is Role.WEBHOOK else f"{role.value}.yaml")
 
     def keep_last_good(self, role: Role, content: bytes) -> None:
         """Remember what a verified server runs with."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,7 +58,8 @@ class Tail:
         if os.fstat(self.descriptor).st_size < self.offset:  # truncated from outside
             self.offset, self._rest, self._line = 0, b"", 0
         found: list[tuple[int, bytes]] = []
-        while chunk := os.pread(self.descriptor, _CHUNK_BYTES, self.offset):
+        end = os.fstat(self.descriptor).st_size  # what comes meanwhile is for the next look
+        while self.offset < end and (chunk := os.pread(self.descriptor, _CHUNK_BYTES, self.offset)):
             self.offset += len(chunk)
             self.grew_bytes += len(chunk)
             *whole, self._rest = (self._rest + chunk).split(b"\n")
@@ -79,8 +81,12 @@ class Tail:
         return False  # a moment without the file: keep the old one until the new one is there
 
     def _open(self) -> bool:
+        """Open it, if it is a regular file: a device has no end, a pipe waits for a writer."""
         with suppress(OSError):
-            self.descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            self.descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            if not stat.S_ISREG(os.fstat(self.descriptor).st_mode):
+                self._close()
+                return False
             self.offset, self.started_at, self._rest, self._line = 0, 0, b"", -1
             return True
         return False

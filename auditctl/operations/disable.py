@@ -12,7 +12,7 @@ from auditctl.findings import Check, Finding, Severity, Status
 from auditctl.manifest.plan import plan_disable
 from auditctl.manifest.pod import Manifest
 from auditctl.node import files, preflight
-from auditctl.node.change import saved_bytes
+from auditctl.node.backup import saved_bytes
 from auditctl.node.fileedit import FileEdit
 from auditctl.node.journal import Role
 from auditctl.node.logfiles import log_files
@@ -22,7 +22,7 @@ from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.outcome import changed_flags, dry_run_report, performed_report, unchanged_report
 from auditctl.operations.persistence import recording
 from auditctl.operations.policies import weigh
-from auditctl.operations.work import How, Proof, Restart, Work, nothing_more
+from auditctl.operations.work import How, Patience, Proof, Restart, Work, nothing_more
 from auditctl.report import Outcome, Report
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
 
@@ -110,7 +110,7 @@ def _removals(plane: ControlPlane, manifest: Manifest) -> Iterator[FileEdit]:
             yield FileEdit(role, host, there, None, removed_last=True)
 
 
-def _no_audit_flags(process: Process) -> Proof:
+def _no_audit_flags(process: Process, patience: Patience) -> Proof:  # noqa: ARG001 (the shape of a proof)
     left = [flag for flag in process.flags if flag.replace("_", "-").startswith("--audit-")]
     if left:
         return Proof((Check("auditing-off", Status.FAILED, f"process {process.pid} still has {left[0]}"),))

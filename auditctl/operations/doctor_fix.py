@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from auditctl.operations import checks, doctor_stray, lastgood, policies, proof
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.doctor_look import Looked
 from auditctl.operations.policies import weigh
-from auditctl.operations.work import How, Proof, Restart, Work
+from auditctl.operations.work import How, Patience, Proof, Prover, Restart, Work
 from auditctl.policy.convert import convert
 from auditctl.policy.load import load
 from auditctl.settings import LOG_FLAG, POLICY_FLAG
@@ -197,16 +197,17 @@ def _not_loaded(node: _Node) -> Repair | None:
     return None
 
 
-def _receipt(node: _Node) -> Callable[[Process], Proof]:
+def _receipt(node: _Node) -> Prover:
     """Take a receipt where auditing is on; else serving is proof enough."""
 
-    def prove(process: Process) -> Proof:
+    def prove(process: Process, patience: Patience) -> Proof:
         host = preflight.host_of(node.plane.root, node.manifest, POLICY_FLAG)
         there = files.read_if_there(host, "policy") if host is not None and not host.is_dir() else None
         policy = load(there.content, node.version).policy if there is not None else None
         if policy is None:
             return Proof()
-        return proof.prover(node.plane, node.manifest, proof.plan(node.plane, node.manifest, policy, None))(process)
+        planned = proof.plan(node.plane, node.manifest, policy, None)
+        return proof.prover(node.plane, node.manifest, planned)(process, patience)
 
     return prove
 

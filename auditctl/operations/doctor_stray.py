@@ -7,12 +7,12 @@ identity of the process until one further listing has passed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from auditctl.durations import parse
-from auditctl.errors import RefusedError
+from auditctl.errors import InterruptionError, RefusedError
 from auditctl.findings import Check, Finding, Severity, Status
 from auditctl.manifest.document import load as load_yaml
 from auditctl.manifest.plan import Plan
@@ -23,15 +23,13 @@ from auditctl.node.files import Snapshot
 from auditctl.node.journal import Role
 from auditctl.node.process import Process, listener
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.work import Proof, Restart, Work
+from auditctl.operations.work import Patience, Proof, Prover, Restart, Work
 
 OUTAGE = "15 to 45 s"
 _KUBELET_CONFIG = "/var/lib/kubelet/config.yaml"
 _LISTING_SECONDS = 20.0  # pkg/kubelet/apis/config/v1beta1/defaults.go FileCheckFrequency
 _BEYOND_SECONDS = 2.0
 _LOOK_SECONDS = 0.5
-
-Prover = Callable[[Process], Proof]
 
 
 def findings(plane: ControlPlane, manifest: Manifest, process: Process | None) -> Iterator[Finding]:
@@ -93,11 +91,13 @@ def work(
 def _past_one_listing(plane: ControlPlane, manifest: Manifest, receipt: Prover) -> Prover:
     """The same process must still serve after the kubelet has listed its directory once more."""
 
-    def prove(process: Process) -> Proof:
+    def prove(process: Process, patience: Patience) -> Proof:
         seconds = listing_seconds(plane) + _BEYOND_SECONDS
         plane.progress.step(f"waiting {seconds:g} s: the kubelet's next listing must leave the Pod alone")
         until = plane.clock.monotonic() + seconds
         while plane.clock.monotonic() < until:
+            if patience.interrupted():
+                raise InterruptionError("interrupted while waiting for the kubelet's next listing")
             now = listener(manifest.secure_port)
             if now is None or now.identity != process.identity:
                 text = (
@@ -106,7 +106,7 @@ def _past_one_listing(plane: ControlPlane, manifest: Manifest, receipt: Prover) 
                 return Proof((Check("listing", Status.FAILED, text),))
             plane.clock.sleep(_LOOK_SECONDS)
         text = f"process {process.pid} still serves after a further listing of {plane.manifest_path.parent}"
-        further = receipt(process)
+        further = receipt(process, patience._replace(deadline=patience.deadline + seconds))
         return further._replace(checks=(Check("listing", Status.PASSED, text), *further.checks))
 
     return prove

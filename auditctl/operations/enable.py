@@ -65,7 +65,8 @@ def enable(plane: ControlPlane, request: Request, how: How) -> Report:
         record = recording(plane, decided.work.after, how)
         if decided.nothing:
             granted = readers.grant(request.readers, decided.proof.log)
-            return record(unchanged_report(plane, decided.work, (*decided.findings, *granted), how))
+            found = (*decided.findings, *granted)
+            return record(unchanged_report(plane, decided.work, found, how, opened.interrupted))
         from auditctl.operations.perform import perform
 
         performed = perform(opened, decided.work, how)

@@ -1,13 +1,16 @@
-"""The last known good policy and webhook file: what a verified server runs with, kept for the day when an edit kills it."""
+"""The last known good policy: what a verified server runs with, kept for the day when an edit kills it.
+
+Of the webhook's file, which holds secrets, only the digest is kept: enough to say that it was edited, not to put it back.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditctl.errors import RefusedError
+from auditctl.findings import Finding, Severity
 from auditctl.node import files, preflight
 from auditctl.node.fileedit import FileEdit
 from auditctl.node.journal import Role
@@ -38,7 +41,8 @@ def keep(plane: ControlPlane, manifest: Manifest, process: Process | None, prove
             if content is None and path:
                 content = loaded_file(process, plane.root, manifest, path)
             if content is not None:
-                plane.state.keep_last_good(role, content)
+                kept = content if role is Role.POLICY else files.sha256(content).encode()
+                plane.state.keep_last_good(role, kept)
                 if role is Role.POLICY:
                     plane.state.keep_last_process(process.pid, process.started)
 
@@ -66,16 +70,21 @@ def recall(plane: ControlPlane, role: Role) -> bytes | None:
 
 
 def edits_made_by_hand(plane: ControlPlane, manifest: Manifest) -> Iterator[FileEdit]:
-    """What somebody has edited in place since: from the last known good file to the one on disk."""
-    for role, path in _paths(plane, manifest):
-        on_disk = files.read_if_there(path, role.value)
-        known = recall(plane, role)
-        if on_disk is not None and known is not None and known != on_disk.content:
-            yield FileEdit(role, path, on_disk._replace(content=known), on_disk.content)
+    """What somebody has edited in the policy since: from the last known good one to the one on disk."""
+    path = preflight.host_of(plane.root, manifest, POLICY_FLAG)
+    on_disk = files.read_if_there(path, Role.POLICY.value) if path is not None else None
+    known = recall(plane, Role.POLICY)
+    if path is not None and on_disk is not None and known is not None and known != on_disk.content:
+        yield FileEdit(Role.POLICY, path, on_disk._replace(content=known), on_disk.content)
 
 
-def _paths(plane: ControlPlane, manifest: Manifest) -> Iterator[tuple[Role, Path]]:
-    for role, flag in _FLAGS:
-        path = preflight.host_of(plane.root, manifest, flag)
-        if path is not None:
-            yield role, path
+def webhook_edited_by_hand(plane: ControlPlane, manifest: Manifest) -> Iterator[Finding]:
+    """Was the webhook's file edited since it was last known good? Then there is no way back from that."""
+    path = preflight.host_of(plane.root, manifest, WEBHOOK_FLAG)
+    known = recall(plane, Role.WEBHOOK)
+    if path is not None and known is not None and files.digest(path) != known.decode():
+        text = (
+            f"{path} was edited since it was last proved; it holds secrets, so auditctl keeps no copy of it, and if the "
+            "API server dies of the edit the old one cannot be put back"
+        )
+        yield Finding("webhook-edited", Severity.WARNING, text, "keep your own copy of the one that worked")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from auditctl.errors import InterruptionError
 from auditctl.findings import Check, Finding, Settled, Status, Verification
 from auditctl.manifest.plan import Plan
 from auditctl.manifest.pod import Manifest
@@ -12,7 +14,7 @@ from auditctl.node.files import Snapshot, sha256
 from auditctl.node.process import listener
 from auditctl.operations import lastgood
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.work import How, Performed, Proof, Restart, Work
+from auditctl.operations.work import How, Patience, Performed, Proof, Restart, Work
 from auditctl.report import ManifestChange, Outcome, Report
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
 
@@ -66,16 +68,28 @@ def performed_report(plane: ControlPlane, work: Work, findings: tuple[Finding, .
     )
 
 
-def unchanged_report(plane: ControlPlane, work: Work, findings: tuple[Finding, ...], how: How) -> Report:
-    """Nothing to do; whether it is recorded is proved all the same, where there is a server to ask."""
+def unchanged_report(
+    plane: ControlPlane,
+    work: Work,
+    findings: tuple[Finding, ...],
+    how: How,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> Report:
+    """Nothing to do; whether it is recorded is proved all the same, where there is a server to ask.
+
+    Raises:
+        InterruptionError: the user asked to stop; nothing was changed.
+    """
     proof = Proof()
     if how.wait:
         process = listener(work.after.secure_port)
-        proof = (
-            work.prove(process)
-            if process is not None
-            else Proof((Check("receipt", Status.UNKNOWN, "no API server to ask"),))
-        )
+        proof = Proof((Check("receipt", Status.UNKNOWN, "no API server to ask"),))
+        if process is not None:
+            patience = Patience(plane.clock.monotonic() + how.timeout_seconds, interrupted)
+            try:
+                proof = work.prove(process, patience)
+            except InterruptionError as error:
+                raise InterruptionError(f"{error.message}; nothing was changed") from error
         if Verification(proof.checks).holds:
             lastgood.keep(plane, work.after, process)
     verification = Verification(proof.checks)

@@ -25,13 +25,14 @@ from auditctl.operations.failure import crash_findings, failing_before, in_the_u
 from auditctl.operations.outcome import restart_checks
 from auditctl.operations.session import Session
 from auditctl.operations.watchdog import guard
-from auditctl.operations.work import How, Performed, Proof, Restart, Work
+from auditctl.operations.work import How, Patience, Performed, Proof, Restart, Work
 from auditctl.report import Outcome
 
 # The way back must not fail of a --timeout that was short on purpose: the kubelet alone takes up to 30 s of grace to
 # stop a Pod and 20 s to its next listing.
 _LEAST_UNDO_SECONDS = 60.0
 _LAST_LOOK_SECONDS = 5.0
+_LAST_RECEIPT_SECONDS = 2.0
 
 
 def perform(session: Session, work: Work, how: How) -> Performed:
@@ -158,7 +159,8 @@ class Performance:
             self.restarted, process = result, result.process
             checks = restart_checks(result, self.endpoint)
         began = self.session.plane.clock.monotonic()
-        proof = self.work.prove(process) if process is not None else Proof()
+        patience = Patience(began + self._receipt_seconds(), self.session.interrupted)
+        proof = self.work.prove(process, patience) if process is not None else Proof()
         checks = (*checks, *proof.checks)
         failed = [check.detail for check in checks if check.status is Status.FAILED]
         seconds = self.session.plane.clock.monotonic() - began
@@ -171,6 +173,10 @@ class Performance:
     def _patience(self) -> float:
         """How long to wait: to the deadline; who takes over after it looks once more before it judges."""
         return max(self.seconds_left(self.renamed_at), min(self.how.timeout_seconds, _LAST_LOOK_SECONDS))
+
+    def _receipt_seconds(self) -> float:
+        """What the restart has left of the time; a server that came up at the last moment is still asked."""
+        return max(self.seconds_left(self.renamed_at), min(self.how.timeout_seconds, _LAST_RECEIPT_SECONDS))
 
     def _end(self, step: Step, note: str = "") -> None:
         """Files that a purge names go last, when nothing mounts them any more."""

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from auditctl.durations import parse
 from auditctl.errors import RefusedError
+from auditctl.facts import audit_flags
 from auditctl.findings import Check, Finding, Severity, Status
 from auditctl.manifest.pod import Manifest
 from auditctl.node import preflight
 from auditctl.node.probe import Callers, Probe, choose
 from auditctl.operations import lastgood
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.work import Proof
+from auditctl.operations.work import Patience, Proof, Prover
 from auditctl.policy.load import load
 from auditctl.policy.types import Policy
 from auditctl.settings import LOG_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from auditctl.node.receipt import Found
 
 _RECEIPT_SECONDS = 10.0
+_BATCH_FLAGS = ("audit-log-batch-max-size", "audit-log-batch-max-wait")
 
 
 class Plan(NamedTuple):
@@ -72,32 +75,52 @@ def findings(planned: Plan) -> Iterator[Finding]:
         )
 
 
-def prover(plane: ControlPlane, manifest: Manifest, planned: Plan) -> Callable[[Process], Proof]:
-    """The function that takes the receipt, once the process serves."""
+def prover(plane: ControlPlane, manifest: Manifest, planned: Plan) -> Prover:
+    """The function that takes the receipt, once the process serves.
 
-    def prove(process: Process) -> Proof:
+    It raises InterruptionError where the user asks to stop meanwhile.
+    """
+
+    def prove(process: Process, patience: Patience) -> Proof:
         if planned.log is None or planned.probe is None:
             why = planned.unknown or "the policy records no request that auditctl may send"
             return Proof((Check("receipt", Status.UNKNOWN, why),))
-        found = _ask(plane, manifest, planned, planned.log, planned.probe, process)
+        asked = _Asked(plane, manifest, planned, planned.log, patience)
+        found = asked.obtain(planned.probe, process)
         if found.turned_away and not planned.probe.with_credentials:
             # anonymous requests are turned away by a configuration that no flag shows: ask with credentials
             callers = _callers(plane, manifest)._replace(anonymous=None)
             other = choose(planned.policy, None, callers, planned.nonce)
             if other is not None and other.with_credentials:
-                found = _ask(plane, manifest, planned, planned.log, other, process)
+                found = asked.obtain(other, process)
         return Proof(found.checks, found.receipt)
 
     return prove
 
 
-def _ask(plane: ControlPlane, manifest: Manifest, planned: Plan, log: Path, probe: Probe, process: Process) -> Found:
-    from auditctl.node.receipt import Sought, obtain
+class _Asked(NamedTuple):
+    """What a receipt is taken of, and how long that may last."""
 
-    plane.progress.step(f"asking {probe} under Audit-ID {planned.nonce}")
-    endpoint, credentials = plane.endpoint(manifest), plane.credentials()
-    sought = Sought(probe, planned.policy, log, endpoint, credentials, _seconds(manifest))
-    return obtain(sought, process, plane.clock, planned.nonce)
+    plane: ControlPlane
+    manifest: Manifest
+    planned: Plan
+    log: Path
+    patience: Patience
+
+    def obtain(self, probe: Probe, process: Process) -> Found:
+        from auditctl.node.receipt import Sought, obtain
+
+        plane, planned = self.plane, self.planned
+        plane.progress.step(f"asking {probe} under Audit-ID {planned.nonce}")
+        endpoint, credentials = plane.endpoint(self.manifest), plane.credentials()
+        delay = batch_seconds(self.manifest)
+        left = max(self.patience.deadline - plane.clock.monotonic(), 0.0)
+        later = _held(self.manifest) if delay and delay >= left else ""
+        seconds = min(_RECEIPT_SECONDS + delay, left)
+        sought = Sought(
+            probe, planned.policy, self.log, endpoint, credentials, seconds, later, self.patience.interrupted
+        )
+        return obtain(sought, process, plane.clock, planned.nonce)
 
 
 def loaded_policy(plane: ControlPlane, manifest: Manifest, process: Process | None) -> Policy | None:
@@ -127,11 +150,27 @@ def _why_unknown(manifest: Manifest) -> str:
     return "no audit log is set"
 
 
-def _seconds(manifest: Manifest) -> float:
-    """How long an event may take to reach the file: at once, or the batch's longest wait."""
+def batch_seconds(manifest: Manifest) -> float:
+    """How much later an event may be written than it happens: not at all, or the batch's longest wait.
+
+    Without such a wait a batch is written when it is full, whenever that is (plugin/buffered/buffered.go collectEvents).
+    """
     if manifest.flag("audit-log-mode") != "batch":
-        return _RECEIPT_SECONDS
+        return 0.0
+    size, wait = (_effective(manifest, name) for name in _BATCH_FLAGS)
     try:
-        return _RECEIPT_SECONDS + parse(manifest.flag("audit-log-batch-max-wait") or "0s")
+        return 0.0 if int(size, 0) <= 1 else parse(wait) or inf
     except ValueError:
-        return _RECEIPT_SECONDS
+        return 0.0
+
+
+def _held(manifest: Manifest) -> str:
+    size, wait = _BATCH_FLAGS
+    if batch_seconds(manifest) == inf:
+        return f"events are written when {_effective(manifest, size)} of them have come (--{size}, no --{wait})"
+    return f"events are written up to {_effective(manifest, wait)} later (--{wait})"
+
+
+def _effective(manifest: Manifest, name: str) -> str:
+    value = manifest.flag(name)
+    return audit_flags()[name].default(manifest.version) if value is None else value

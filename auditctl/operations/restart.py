@@ -69,6 +69,7 @@ def _decide(
         *checks.before_edit(plane, manifest, after, (), process, how),
         *proof.findings(planned),
         *_no_way_back(last_good),
+        *lastgood.webhook_edited_by_hand(plane, manifest),
     )
     edits = tuple(lastgood.edits_made_by_hand(plane, manifest))
     work = Work("restart", f"load {host} anew", snapshot, manifest, after, plan, edits, restart=kind)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
@@ -10,7 +10,7 @@ from auditctl.manifest.merge import undo
 from auditctl.manifest.plan import Plan, plan_between
 from auditctl.manifest.pod import Manifest
 from auditctl.node import files, preflight
-from auditctl.node.change import saved_bytes
+from auditctl.node.backup import kept_bytes, saved_bytes
 from auditctl.node.fileedit import FileEdit
 from auditctl.node.journal import FileRecord, Journal, Role, standing_changes
 from auditctl.node.process import Process, listener
@@ -18,7 +18,7 @@ from auditctl.operations import checks, policies, proof
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.outcome import dry_run_report, performed_report
 from auditctl.operations.policies import weigh
-from auditctl.operations.work import How, Proof, Restart, Work, nothing_more
+from auditctl.operations.work import How, Patience, Proof, Prover, Restart, Work, nothing_more
 from auditctl.report import Report
 from auditctl.settings import POLICY_FLAG
 
@@ -126,14 +126,21 @@ def _files_before(plane: ControlPlane, undone: list[Journal]) -> tuple[tuple[Fil
 def _touched(plane: ControlPlane, undone: list[Journal]) -> Iterator[tuple[FileRecord, bytes | None]]:
     """Each file beside the manifest: its newest record, and its bytes before the oldest of these changes."""
     newest: dict[str, FileRecord] = {}
-    oldest: dict[str, bytes | None] = {}
+    oldest: dict[str, tuple[Journal, FileRecord]] = {}
     for journal in undone:
         for record in journal.files:
             if record.role is not Role.MANIFEST:
                 newest.setdefault(record.path, record)
-                known = record.before is not None
-                oldest[record.path] = saved_bytes(plane.state, journal, record, "before") if known else None
-    yield from ((record, oldest[path]) for path, record in newest.items())
+                oldest[record.path] = journal, record
+    yield from ((record, _bytes_before(plane, *oldest[path])) for path, record in newest.items())
+
+
+def _bytes_before(plane: ControlPlane, journal: Journal, record: FileRecord) -> bytes | None:
+    if record.before is None:
+        return None
+    if record.role is Role.WEBHOOK:
+        return kept_bytes(plane.root.host(record.path), journal.id, record.before)
+    return saved_bytes(plane.state, journal, record, "before")
 
 
 def _restart(plan: Plan, edits: tuple[FileEdit, ...]) -> Restart:
@@ -142,7 +149,7 @@ def _restart(plan: Plan, edits: tuple[FileEdit, ...]) -> Restart:
     return Restart.IN_PLACE if edits else Restart.NONE
 
 
-def _prover(plane: ControlPlane, after: Manifest, edits: tuple[FileEdit, ...], how: How) -> Callable[[Process], Proof]:
+def _prover(plane: ControlPlane, after: Manifest, edits: tuple[FileEdit, ...], how: How) -> Prover:
     """How the old configuration is proved.
 
     Raises:
@@ -158,7 +165,7 @@ def _prover(plane: ControlPlane, after: Manifest, edits: tuple[FileEdit, ...], h
         return nothing_more
     policy = policies.judge(str(host), raw, policies.version_of(plane, after, live=False), how).policy
 
-    def prove(process: Process) -> Proof:
-        return proof.prover(plane, after, proof.plan(plane, after, policy, None))(process)
+    def prove(process: Process, patience: Patience) -> Proof:
+        return proof.prover(plane, after, proof.plan(plane, after, policy, None))(process, patience)
 
     return prove

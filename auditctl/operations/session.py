@@ -9,8 +9,8 @@ from typing import NamedTuple
 from auditctl.errors import AuditctlError, RefusedError, StrandedError
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.pod import Manifest
+from auditctl.node import backup, files
 from auditctl.node import change as changes
-from auditctl.node import files
 from auditctl.node.change import Change
 from auditctl.node.journal import Journal, Recovery, Step, recovery, standing
 from auditctl.node.signals import deferred
@@ -49,6 +49,8 @@ def session(plane: ControlPlane, command: str) -> Iterator[Session]:
         except AuditctlError as error:
             error.earlier = recovered  # "nothing was changed" must not hide what the recovery did
             raise
+        finally:
+            backup.settle(plane.state, plane.root)
 
 
 def _refuse_unreadable(plane: ControlPlane) -> None:

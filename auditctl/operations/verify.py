@@ -16,7 +16,7 @@ from auditctl.node.process import Process, listener
 from auditctl.operations import counters, lastgood, policies, proof
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.outcome import settled
-from auditctl.operations.work import How, Proof
+from auditctl.operations.work import How, Patience, Proof
 from auditctl.policy.compare import first_difference
 from auditctl.policy.evaluate import evaluate
 from auditctl.policy.load import load
@@ -65,7 +65,8 @@ def verify(plane: ControlPlane, wanted: Wanted) -> Report:
     if all(check.status is not Status.FAILED for check in state) and process is not None and loaded.policy is not None:
         planned = proof.plan(plane, manifest, loaded.policy, None)
         counted = counters.read(plane, manifest)
-        done = proof.prover(plane, manifest, planned)(process)
+        patience = Patience(plane.clock.monotonic() + How().timeout_seconds)
+        done = proof.prover(plane, manifest, planned)(process, patience)
         done = done._replace(checks=(*done.checks, *counters.check(counted, counters.read(plane, manifest))))
         if planned.unprovable and not records_anything(loaded.policy):
             done = Proof((Check("receipt", Status.FAILED, "the policy records nothing at all"),))

@@ -41,7 +41,7 @@ def prepare(plane: ControlPlane, source: Path, after: Manifest, *, embed: bool) 
     if embed:
         raw = _embedded(raw, source)
     config = parse(raw, after.flag(WEBHOOK_FLAG) or WEBHOOK_PATH)
-    config = resolved(config, lambda reference: _in_container(plane, after, reference))
+    config = resolved(config, lambda reference: in_container(plane, after, reference))
     return Prepared(raw, config)
 
 
@@ -75,7 +75,7 @@ def _host(config: WebhookConfig) -> str:
     return f"{parts.scheme}://{parts.hostname}{port}"
 
 
-def _in_container(plane: ControlPlane, after: Manifest, reference: Reference) -> bytes:
+def in_container(plane: ControlPlane, after: Manifest, reference: Reference) -> bytes:
     """The file that the container would see under that path."""
     place = after.host_path(reference.path)
     if place is None:

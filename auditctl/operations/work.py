@@ -61,7 +61,17 @@ class Proof(NamedTuple):
     receipt: Receipt | None = None
 
 
-def nothing_more(process: Process) -> Proof:  # noqa: ARG001 (the shape of a proof)
+class Patience(NamedTuple):
+    """How long a proof may take: until ``deadline`` (seconds of the monotonic clock), or until the user asks to stop."""
+
+    deadline: float
+    interrupted: Callable[[], bool] = lambda: False
+
+
+Prover = Callable[["Process", Patience], Proof]
+
+
+def nothing_more(process: Process, patience: Patience) -> Proof:  # noqa: ARG001 (the shape of a proof)
     """Serving with the new command line is proof enough."""
     return Proof()
 
@@ -79,7 +89,7 @@ class Work(NamedTuple):
     directories: tuple[Path, ...] = ()
     restart: Restart = Restart.REPLACE_POD
     undoes: tuple[str, ...] = ()
-    prove: Callable[[Process], Proof] = nothing_more
+    prove: Prover = nothing_more
 
     @property
     def may_be_left_alone(self) -> bool:

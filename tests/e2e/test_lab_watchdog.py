@@ -205,5 +205,5 @@ def test_told_to_end_the_watchdog_leaves_the_change_to_recover(node: Node) -> No
 @pytest.mark.parametrize("words", [("--no-wait",), ("--no-rollback",)])
 def test_no_watchdog_where_nothing_is_waited_for_or_put_back(node: Node, words: tuple[str, ...]) -> None:
     """The run says nothing of one."""
-    assert "takes over" not in node.enable(METADATA, *words).stderr
-    assert "takes over" in node.enable(METADATA, "--log-maxage", "7").stderr
+    assert "takes over" in node.enable(METADATA).stderr
+    assert "takes over" not in node.enable(METADATA, "--log-maxage", "7", *words).stderr

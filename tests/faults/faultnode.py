@@ -28,14 +28,17 @@ WEBHOOK = (
     "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters:\n- name: k\n  cluster: {server: 'https://127.0.0.1:1/'}\n"
     "contexts:\n- name: c\n  context: {cluster: k, user: u}\nusers:\n- name: u\n  user: {}\n"
 )
+OTHER_WEBHOOK = WEBHOOK.replace("/'}", "/other'}")
 EVERYTHING = bool(os.environ.get("AUDITCTL_FAULTS"))  # "all": the complete walks, some thousand runs
 
+_CHANGE_ID = re.compile(r"\d{8}T\d{9}Z-[0-9a-f]{4}")
 TALLY: Counter[str] = Counter()  # what was tried, for the summary of the run
 
 # What a person types; {root} is the node's folder. The files that it names lie in that folder.
 FIRST = ("enable", "--policy", "{root}/p.yaml", "--no-wait")
 SECOND = ("enable", "--policy", "{root}/q.yaml", "--log-maxage", "7", "--no-wait")
 WEBHOOKED = ("enable", "--webhook-config", "{root}/w.yaml", "--no-wait")
+REHOOKED = ("enable", "--webhook-config", "{root}/v.yaml", "--no-wait")
 OUT = ("disable", "--no-wait")
 PURGED = ("disable", "--purge", "--no-wait")
 BACK = ("rollback", "--no-wait")
@@ -46,10 +49,13 @@ JOURNEYS = {
     "enable-first": ((), FIRST),
     "enable-other-policy-and-flag": ((FIRST,), SECOND),
     "enable-webhook": ((FIRST,), WEBHOOKED),
+    "enable-other-webhook": ((FIRST, WEBHOOKED), REHOOKED),
     "disable": ((FIRST,), OUT),
     "disable-purge": ((FIRST, WEBHOOKED), PURGED),
+    "disable-purge-of-two-webhooks": ((FIRST, WEBHOOKED, REHOOKED), PURGED),
     "rollback-to-the-first-policy": ((FIRST, SECOND), BACK),
     "rollback-to-nothing": ((FIRST,), BACK),
+    "rollback-to-the-first-webhook": ((FIRST, WEBHOOKED, REHOOKED), BACK),
 }
 
 
@@ -76,7 +82,12 @@ class FaultNode:
         node.manifest.parent.mkdir(parents=True)
         node.manifest.write_bytes(PLAIN.read_bytes())
         node.manifest.chmod(0o640)
-        for name, text in (("p.yaml", POLICY), ("q.yaml", OTHER_POLICY), ("w.yaml", WEBHOOK)):
+        for name, text in (
+            ("p.yaml", POLICY),
+            ("q.yaml", OTHER_POLICY),
+            ("w.yaml", WEBHOOK),
+            ("v.yaml", OTHER_WEBHOOK),
+        ):
             (root / name).write_text(text)
         for step in steps:
             ran = node.run(*step)
@@ -128,7 +139,8 @@ class FaultNode:
             for path in (self.root / top, *sorted((self.root / top).rglob("*"))):
                 if path.exists():
                     content = path.read_bytes() if path.is_file() else b""
-                    found[str(path.relative_to(self.root))] = (stat.filemode(path.stat().st_mode), content)
+                    name = _CHANGE_ID.sub("ID", str(path.relative_to(self.root)))
+                    found[name] = (stat.filemode(path.stat().st_mode), content)
         return found
 
     def files(self) -> dict[str, bytes]:

@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from auditctl.errors import InterruptionError
 from auditctl.findings import Status
 from auditctl.node.apiserver import Answer
 from auditctl.node.clock import Clock
@@ -61,6 +64,33 @@ def ask(
         assert server.stdout is not None
         server.stdout.readline()
         return obtain(sought, Process(server.pid, 0.0, ("kube-apiserver",)), Clock(), NONCE)
+
+
+def sought_in(log: Path, **fields: Any) -> Sought:
+    """A request that is sent, and whose event is not written."""
+    policy = load((HEAD + "- level: Metadata\n").encode()).policy
+    assert policy is not None
+    probe = choose(policy, None, Callers(ANONYMOUS, None), NONCE)
+    assert probe is not None
+    return Sought(probe, policy, log, Server(log, 200, b""), NOBODY, 0.2)._replace(**fields)  # type: ignore[arg-type]
+
+
+def test_an_event_that_may_come_later_than_anyone_waits_is_unknown_and_not_failed(tmp_path: Path) -> None:
+    """A batch of an hour: nothing is proved, and nothing failed."""
+    log = tmp_path / "audit.log"
+
+    found = obtain(sought_in(log, later="events are written up to 1h later"), None, Clock(), NONCE)
+
+    assert [check.status for check in found.checks] == [Status.UNKNOWN]
+    assert "up to 1h later" in found.checks[0].detail
+    assert failed(obtain(sought_in(log), None, Clock(), NONCE)) == ["receipt"]
+
+
+def test_who_is_told_to_stop_looks_no_longer(tmp_path: Path) -> None:
+    """Not until the end of the batch's wait."""
+    sought = sought_in(tmp_path / "audit.log", seconds=60.0, interrupted=lambda: True)
+    with pytest.raises(InterruptionError, match="waiting for the event"):
+        obtain(sought, None, Clock(), NONCE)
 
 
 def failed(found: Found) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,4 +93,17 @@ def test_line_numbers_of_a_file_without_final_newline(tmp_path: Path) -> None:
     append(path, b"rn\nthree\n")
 
     assert [number for number, _ in tail.lines()] == [2, 3]
+    tail.close()
+
+
+@pytest.mark.parametrize("other", ["/dev/full", "pipe"])
+def test_what_is_no_regular_file_is_not_read(tmp_path: Path, other: str) -> None:
+    """Zeros without end, a writer that never comes."""
+    path = tmp_path / "audit.log"
+    os.mkfifo(tmp_path / "pipe")
+    path.symlink_to(other)
+
+    tail = Tail.at_end(path)
+
+    assert (tail.lines(), tail.identity, tail.grew_bytes) == ([], None, 0)
     tail.close()

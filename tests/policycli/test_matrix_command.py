@@ -115,7 +115,7 @@ def test_a_narrow_terminal_gets_shorter_names(columns: int, head: str) -> None:
 
 def test_a_very_narrow_terminal_gets_a_list(file: Path) -> None:
     lines = on_a_terminal(file, 40, NO_COLOR="1")
-    assert all(len(line) <= 40 for line in lines)
+    assert all(len(line) <= 40 for line in lines[1:])  # the first holds the path, and is never cut
     assert lines[lines.index("secrets") + 1] == "   -/RR!(2) get"
 
 
