@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from auditctl.cli.hoist import Hoisted, hoist
@@ -20,6 +21,10 @@ def run(argv: list[str]) -> int:
             return code
         from auditctl.cli.application import build
 
+        if "_AUDITCTL_COMPLETE" in os.environ:  # a shell asks what could come next
+            from typer._completion_classes import completion_init
+
+            completion_init()
         build(hoisted.rest)(args=hoisted.words, prog_name="auditctl")
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(bool(ended.code))

@@ -13,7 +13,7 @@ from auditctl.cli import node_commands
 from auditctl.cli.context import Globals
 from auditctl.operations.controlplane import MANIFEST, STATE
 
-_GROUPS = ("lab", "policy", "log", "kubeadm", "cis", "flags")
+_GROUPS = ("lab", "policy", "log", "kubeadm", "cis", "flags", "completion")
 _EPILOG = """Examples: auditctl enable --policy p.yaml | auditctl enable --dry-run | auditctl verify | auditctl disable --purge |
 auditctl lab demo. Exit codes: 0 done, or already so; 1 the answer is no; 2 usage; 3 refused, nothing was changed; 4 failed, put
 back, the old configuration serves; 5 failed, a human is needed; 70 a bug of ours; 130 interrupted. Global options may stand
@@ -93,4 +93,8 @@ def build(words: Sequence[str]) -> typer.Typer:
         from auditctl.cli.flag_commands import flags
 
         app.command("flags")(flags)
+    if asked in (None, "completion"):
+        from auditctl.cli.completion_command import completion
+
+        app.command("completion")(completion)
     return app

@@ -115,7 +115,8 @@ class Receiver:
             with self.events.open("a", encoding="utf-8") as file:
                 file.write(text)
             for item in items:
-                self._remember(item)
+                if isinstance(item, dict):
+                    self._remember(item)
             self.counts.batches += 1
             self.counts.events += len(items)
             self.say(f"{len(items)} events; {self.counts.events} in {self.counts.batches} batches")

@@ -170,7 +170,10 @@ def _unwise(flags: Flags, backend: str, before: Mapping[str, str]) -> Iterator[F
         yield (_error if is_new else _warning)(STRICT, mode, text, "write blocking, or say --allow blocking-strict")
     elif backend == "webhook" and flags.value(mode) == "blocking":
         text = "with blocking every request waits for the receiver, and without it the server does not start"
-        yield _warning("webhook-blocking", mode, text, "write batch")
+        is_new = before.get(mode) != "blocking"
+        yield (_error if is_new else _warning)(
+            "webhook-blocking", mode, text, "write batch, or say --allow webhook-blocking"
+        )
     if flags.value(mode) == BATCH:
         yield from _batching(flags, backend)
     else:

@@ -69,6 +69,7 @@ class Intent(NamedTuple):
     who: dict[str, str | None]
     directories: Sequence[Path] = ()
     undoes: tuple[str, ...] = ()
+    restart: str = ""
 
 
 def begin(state: State, root: Root, clock: Clock, edits: Sequence[FileEdit], intent: Intent) -> Change:
@@ -100,6 +101,7 @@ def begin(state: State, root: Root, clock: Clock, edits: Sequence[FileEdit], int
         made_directories=tuple(root.node(path) for path in sorted(missing)),
         summary=intent.summary,
         undoes=intent.undoes,
+        restart=intent.restart,
     )
     try:
         state.write_header(journal)

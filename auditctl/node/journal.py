@@ -74,7 +74,7 @@ class FileRecord(NamedTuple):
 
 
 class Journal(NamedTuple):
-    """The record of one change."""
+    """The record of one change. ``restart`` names how the server was to read it, empty where that was not noted."""
 
     id: str
     command: str
@@ -84,6 +84,7 @@ class Journal(NamedTuple):
     made_directories: tuple[str, ...] = ()
     summary: str = ""
     undoes: tuple[str, ...] = ()
+    restart: str = ""
     step: Step = Step.PLANNED
     steps: tuple[tuple[str, str, str], ...] = ()
 

@@ -33,7 +33,7 @@ class Sought(NamedTuple):
 
     probe: Probe
     policy: Policy
-    log: Path
+    log: Path | None
     endpoint: Endpoint
     credentials: Credentials
     seconds: float
@@ -42,20 +42,25 @@ class Sought(NamedTuple):
 
 
 class Found(NamedTuple):
-    """The receipt, or none, and the checks that tell what was seen. ``turned_away``: a 401 that is not recorded."""
+    """The receipt, or none, and the checks that tell what was seen. ``turned_away``: a 401 that is not recorded.
+
+    ``level`` and ``stages`` are what the policy says of the request as the server saw it; empty where it was not asked.
+    """
 
     receipt: Receipt | None
     checks: tuple[Check, ...]
     turned_away: bool = False
+    level: str = ""
+    stages: tuple[str, ...] = ()
 
 
 def obtain(sought: Sought, process: Process | None, clock: Clock, nonce: str) -> Found:
-    """Send the request and look for its events in the log.
+    """Send the request and look for its events in the log; where there is none, it is sent, and no more.
 
     Raises:
         InterruptionError: the user asked to stop.
     """
-    tail = Tail.at_end(sought.log)
+    tail = Tail.at_end(sought.log) if sought.log is not None else None
     try:
         begun = clock.monotonic()
         credentials = sought.credentials if sought.probe.with_credentials else NOBODY
@@ -69,10 +74,14 @@ def obtain(sought: Sought, process: Process | None, clock: Clock, nonce: str) ->
         if answer.status == 401 and not wanted:
             check = Check("receipt", Status.UNKNOWN, f"{sought.probe}: HTTP 401, which this policy does not record")
             return Found(None, (check,), turned_away=True)
-        events = _look(tail, nonce, wanted, begun + sought.seconds, clock, sought.interrupted)
-        return judge(sought, answer, decision, wanted, events, tail, process, clock.monotonic() - begun)
+        found = Found(None, ())
+        if tail is not None:
+            events = _look(tail, nonce, wanted, begun + sought.seconds, clock, sought.interrupted)
+            found = judge(sought, answer, decision, wanted, events, tail, process, clock.monotonic() - begun)
+        return found._replace(level=decision.level.value, stages=tuple(stage.value for stage in wanted))
     finally:
-        tail.close()
+        if tail is not None:
+            tail.close()
 
 
 class Seen(NamedTuple):

@@ -102,7 +102,8 @@ def decide(plane: ControlPlane, request: Request, how: How, interrupted: Callabl
     log = preflight.host_of(plane.root, after, LOG_FLAG)
     directories = (log.parent,) if log is not None else ()
     work = Work("enable", summary, snapshot, before, after, plan, edits, directories, restart)
-    work = work._replace(prove=proof.prover(plane, after, planned))
+    may_be_down = "webhook-reachable" in how.allow
+    work = work._replace(prove=proof.prover(plane, after, planned, receiver_may_be_down=may_be_down))
     found = weigh(_findings(plane, request, work, planned, process, how), how)
     nothing = not plan.changes and not edits and restart is Restart.NONE
     if checks.is_live(plane, how) and not nothing:

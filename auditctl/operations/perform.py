@@ -83,7 +83,7 @@ class Performance:
         drain, findings = drain_seconds(plane, work.before, how, before)
         failing = failing_before(plane, work, how)
         manifest = FileEdit(Role.MANIFEST, plane.manifest_path, work.snapshot, work.new_text)
-        intent = Intent(work.command, work.summary, who(), work.directories, work.undoes)
+        intent = Intent(work.command, work.summary, who(), work.directories, work.undoes, work.restart.name)
         change = changes.begin(plane.state, plane.root, plane.clock, (*work.edits, manifest), intent)
         old = Old.hold(before)
         return cls(session, work, how, change, before, old, drain, findings, began, failing_before=failing)

@@ -55,6 +55,9 @@ def fetch(name: str) -> tuple[str, bytes]:
                 check="policy-missing",
                 fix=f"name a file, or one of: {', '.join(facts.policy_names())}",
             )
+    if "://" in name:
+        text = f"{name}: auditctl fetches no policy from elsewhere"
+        raise RefusedError(text, check="policy-missing", fix="download it, read it, and name the file")
     return name, files.read_following(Path("/dev/stdin" if name == "-" else name), "policy")
 
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from auditctl.node.receipt import Found
 
 _RECEIPT_SECONDS = 10.0
-_BATCH_FLAGS = ("audit-log-batch-max-size", "audit-log-batch-max-wait")
 
 
 class Plan(NamedTuple):
@@ -75,14 +74,15 @@ def findings(planned: Plan) -> Iterator[Finding]:
         )
 
 
-def prover(plane: ControlPlane, manifest: Manifest, planned: Plan) -> Prover:
-    """The function that takes the receipt, once the process serves.
+def prover(plane: ControlPlane, manifest: Manifest, planned: Plan, *, receiver_may_be_down: bool = False) -> Prover:
+    """The function that takes the receipt, once the process serves, and then asks the webhook's receiver.
 
     It raises InterruptionError where the user asks to stop meanwhile.
     """
 
     def prove(process: Process, patience: Patience) -> Proof:
-        if planned.log is None or planned.probe is None:
+        webhook = bool(manifest.flag(WEBHOOK_FLAG))  # it may be the only backend
+        if planned.probe is None or (planned.log is None and not webhook):
             why = planned.unknown or "the policy records no request that auditctl may send"
             return Proof((Check("receipt", Status.UNKNOWN, why),))
         asked = _Asked(plane, manifest, planned, planned.log, patience)
@@ -93,7 +93,15 @@ def prover(plane: ControlPlane, manifest: Manifest, planned: Plan) -> Prover:
             other = choose(planned.policy, None, callers, planned.nonce)
             if other is not None and other.with_credentials:
                 found = asked.obtain(other, process)
-        return Proof(found.checks, found.receipt)
+        checks = [*found.checks]
+        if planned.unknown:
+            checks.append(Check("receipt", Status.UNKNOWN, planned.unknown))
+        if webhook and found.level:
+            from auditctl.operations import delivery
+
+            awaited = delivery.Awaited(planned.nonce, found.level, frozenset(found.stages))
+            checks.append(delivery.check(plane, manifest, process, awaited, patience, may_be_down=receiver_may_be_down))
+        return Proof(tuple(checks), found.receipt)
 
     return prove
 
@@ -104,7 +112,7 @@ class _Asked(NamedTuple):
     plane: ControlPlane
     manifest: Manifest
     planned: Plan
-    log: Path
+    log: Path | None
     patience: Patience
 
     def obtain(self, probe: Probe, process: Process) -> Found:
@@ -113,9 +121,9 @@ class _Asked(NamedTuple):
         plane, planned = self.plane, self.planned
         plane.progress.step(f"asking {probe} under Audit-ID {planned.nonce}")
         endpoint, credentials = plane.endpoint(self.manifest), plane.credentials()
-        delay = batch_seconds(self.manifest)
+        delay = batch_seconds(self.manifest, "log")
         left = max(self.patience.deadline - plane.clock.monotonic(), 0.0)
-        later = _held(self.manifest) if delay and delay >= left else ""
+        later = held(self.manifest, "log") if delay and delay >= left else ""
         seconds = min(_RECEIPT_SECONDS + delay, left)
         sought = Sought(
             probe, planned.policy, self.log, endpoint, credentials, seconds, later, self.patience.interrupted
@@ -145,28 +153,31 @@ def _callers(plane: ControlPlane, manifest: Manifest) -> Callers:
 def _why_unknown(manifest: Manifest) -> str:
     if manifest.flag(LOG_FLAG) == STANDARD_OUTPUT:
         return "the log goes to standard output (--audit-log-path=-), which is not read"
-    if manifest.flag(WEBHOOK_FLAG):
-        return "events go to a webhook only; a foreign receiver proves nothing to us"
-    return "no audit log is set"
+    return "" if manifest.flag(WEBHOOK_FLAG) else "no audit log is set"
 
 
-def batch_seconds(manifest: Manifest) -> float:
+def batch_seconds(manifest: Manifest, backend: str) -> float:
     """How much later an event may be written than it happens: not at all, or the batch's longest wait.
 
     Without such a wait a batch is written when it is full, whenever that is (plugin/buffered/buffered.go collectEvents).
     """
-    if manifest.flag("audit-log-mode") != "batch":
+    if _effective(manifest, f"audit-{backend}-mode") != "batch":
         return 0.0
-    size, wait = (_effective(manifest, name) for name in _BATCH_FLAGS)
+    size, wait = (_effective(manifest, name) for name in _batch_flags(backend))
     try:
         return 0.0 if int(size, 0) <= 1 else parse(wait) or inf
     except ValueError:
         return 0.0
 
 
-def _held(manifest: Manifest) -> str:
-    size, wait = _BATCH_FLAGS
-    if batch_seconds(manifest) == inf:
+def _batch_flags(backend: str) -> tuple[str, str]:
+    return f"audit-{backend}-batch-max-size", f"audit-{backend}-batch-max-wait"
+
+
+def held(manifest: Manifest, backend: str) -> str:
+    """Why an event may come later, in words."""
+    size, wait = _batch_flags(backend)
+    if batch_seconds(manifest, backend) == inf:
         return f"events are written when {_effective(manifest, size)} of them have come (--{size}, no --{wait})"
     return f"events are written up to {_effective(manifest, wait)} later (--{wait})"
 

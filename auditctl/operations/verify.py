@@ -71,9 +71,9 @@ def verify(plane: ControlPlane, wanted: Wanted) -> Report:
         if planned.unprovable and not records_anything(loaded.policy):
             done = Proof((Check("receipt", Status.FAILED, "the policy records nothing at all"),))
     verification = Verification((*state, *done.checks, *_graded(plane, manifest, process, loaded, wanted)))
-    if verification.holds:
+    if verification.holds or (verification.holds is None and done.receipt is not None):
         lastgood.keep(plane, manifest, process)
-    summary = _summary(verification)
+    summary = _summary(verification, recorded=done.receipt is not None)
     return Report(
         "verify",
         Outcome.NEGATIVE if verification.holds is False else Outcome.UNCHANGED,
@@ -87,14 +87,15 @@ def verify(plane: ControlPlane, wanted: Wanted) -> Report:
     )
 
 
-def _summary(verification: Verification) -> str:
+def _summary(verification: Verification, *, recorded: bool) -> str:
     failed = [check for check in verification.checks if check.status is Status.FAILED]
     if failed:
         return f"no: {failed[0].name}: {failed[0].detail}"
     if verification.holds:
         return "yes: requests are recorded"
     unknown = [check for check in verification.checks if check.status is Status.UNKNOWN]
-    return f"not proved: {unknown[0].detail if unknown else 'nothing could be asked'}"
+    text = f"not proved: {unknown[0].detail if unknown else 'nothing could be asked'}"
+    return f"requests are recorded in the log; {text}" if recorded else text
 
 
 def _state(manifest: Manifest, process: Process | None) -> Iterator[Check]:

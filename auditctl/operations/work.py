@@ -22,6 +22,7 @@ ALLOWED_CHECKS = (
     "dropped-fields",
     "webhook-reachable",
     "blocking-strict",
+    "webhook-blocking",
     "foreign-manager",
     "stray-manifests",
     "apiserver-ready",

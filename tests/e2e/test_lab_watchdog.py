@@ -16,8 +16,15 @@ from typing import Any
 import pytest
 from nodes import EVERYTHING, METADATA, Node
 
-from auditctl.lab.faults import Faults
+from auditctl.lab.faults import Faults, clear
 from auditctl.lab.layout import Layout
+from auditctl.node import change as changes
+from auditctl.node import files
+from auditctl.node.change import Intent
+from auditctl.node.fileedit import FileEdit
+from auditctl.node.journal import Role
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.work import Restart
 
 DEADLINE_SECONDS = 60.0
 NEVER_READY = ("--log-maxage", "77", "--timeout", "4s")  # what no check beforehand can see: `unable` makes it so
@@ -140,6 +147,48 @@ def test_a_policy_loaded_in_place_is_confirmed_too(node: Node) -> None:
     assert node.policy.read_text() == standing[end["step"]]
     assert end["note"].endswith("by the watchdog")
     until(node.is_ready, "serving")
+
+
+def test_a_restart_that_the_watchdog_undoes_leaves_the_edited_policy_beside(node: Node) -> None:
+    """Its author has only this copy."""
+    assert node.enable(METADATA).code == 0
+    Faults(only_with="--audit-", never_ready=True).save(Layout(node.root))
+    node.policy.write_text(EVERYTHING)
+    process = node.start("restart", "--timeout", "4s", "--allow", "apiserver-ready", "-v", start_new_session=True)
+    assert process.stderr is not None
+    until(lambda: "change " in process.stderr.readline(), "the change")
+    until(lambda: last(node)["step"] == "waiting", "the wait")
+    process.kill()
+    process.communicate(timeout=10)
+    until(lambda: node.policy.read_text() == METADATA, "the undo")
+    clear(Layout(node.root))
+    assert finished(node)["note"].endswith("by the watchdog")
+    (rejected,) = node.policy.parent.glob("policy.yaml.rejected-*")
+    assert rejected.name.removeprefix("policy.yaml.rejected-") == last(node)["id"]
+    assert rejected.read_text() == EVERYTHING
+
+
+def test_killed_before_the_old_process_was_told_to_end_recover_ends_it_in_place(node: Node) -> None:
+    """As the watchdog does; without one, nobody else would, and a good change would be undone."""
+    assert node.enable(METADATA).code == 0
+    old = node.run("status").report["status"]["process"]["pid"]
+    plane = ControlPlane(rootfs=node.root)
+    snapshot, manifest = plane.read_manifest()
+    there = files.read(node.policy, "policy")
+    edits = (
+        FileEdit(Role.POLICY, node.policy, there, EVERYTHING.encode()),
+        FileEdit(Role.MANIFEST, plane.manifest_path, snapshot, snapshot.content),
+    )
+    intent = Intent("enable", "x", {}, restart=Restart.IN_PLACE.name)
+    changes.install(changes.begin(plane.state, plane.root, plane.clock, edits, intent))
+
+    began = time.monotonic()
+    recovered = node.run("recover")
+
+    assert (recovered.code, "kept" in recovered.report["summary"]) == (0, True), recovered.report["summary"]
+    assert time.monotonic() - began < 20
+    assert node.run("status").report["status"]["process"]["pid"] != old
+    assert node.run("verify", "--expect", "get pods -> RequestResponse").code == 0
 
 
 def test_the_watchdog_needs_no_import_after_it_was_set_out(node: Node, tmp_path: Path) -> None:

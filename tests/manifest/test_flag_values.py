@@ -65,7 +65,6 @@ def test_what_the_server_refuses_is_an_error(flags: dict[str, str], check: str, 
         ({"audit-log-maxage": "0", "audit-log-maxbackup": "0"}, NEW, "retention"),
         ({"audit-log-format": "legacy"}, NEW, "legacy-format"),
         ({"audit-log-path": "-"}, NEW, "flag-unused"),
-        ({"audit-webhook-mode": "blocking", "audit-webhook-config-file": "/w"}, NEW, "webhook-blocking"),
         ({"audit-webhook-mode": "blocking"}, NEW, "flag-unused"),
     ],
 )  # fmt: skip
@@ -83,6 +82,13 @@ def test_what_the_manifest_has_had_already_is_not_refused_for_being_unwise() -> 
     strict = LOG | {"audit-log-mode": "blocking-strict"}
     assert [finding.severity for finding in complaints(strict, NEW, LOG)] == [Severity.ERROR]
     assert [finding.severity for finding in complaints(strict, NEW, strict)] == [Severity.WARNING]
+
+
+def test_a_webhook_that_every_request_waits_for_is_refused_unless_the_manifest_has_had_it_already() -> None:
+    batch = LOG | {"audit-webhook-config-file": "/w"}
+    blocking = batch | {"audit-webhook-mode": "blocking"}
+    for before, severity in ((batch, Severity.ERROR), (blocking, Severity.WARNING)):
+        assert [(one.check, one.severity) for one in complaints(blocking, NEW, before)] == [("webhook-blocking", severity)]
 
 
 def test_old_versions_know_other_flags_and_values() -> None:
