@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from calendar import monthrange
 
 from auditctl.patterns import lazily
 
@@ -44,6 +43,8 @@ def timestamp_fault(text: str) -> str:
             return f"parsing time {_quote(text)}: {fault} out of range"
     if rest:
         return f"parsing time {_quote(text)}: extra text: {_quote(rest)}"
+    from calendar import monthrange  # it brings locale with it, and hardly a policy holds a time
+
     # year 0 is a leap year to Go; 4 stands for it
     if not 1 <= numbers["day"] <= monthrange(numbers["year"] or 4, numbers["month"])[1]:
         return f"parsing time {_quote(text)}: day out of range"
