@@ -152,6 +152,12 @@ def _api(access: Access, what: str) -> Iterator[Any]:
 def _refusal(access: Access, what: str, status: int, reason: str) -> RefusedError:
     where = f"the ConfigMap {NAMESPACE}/{NAME} cannot {what}"
     match status:
+        case 0:  # the client wraps a TLS error so; its second line is the library's own
+            return RefusedError(
+                f"{where}: {reason.splitlines()[0] if reason else 'no answer'} from {access.server}",
+                check="kubeadm-config",
+                fix="does --kubeconfig name this cluster's authority?",
+            )
         case 404:
             return RefusedError(
                 f"{where}: there is none; this cluster was not made by kubeadm, or its record was removed",
