@@ -96,9 +96,13 @@ class ChangeRecord(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """What the manifest sets after the run: flags by name without dashes, and where the audit files are."""
+    """What the manifest sets after the run: flags by name without dashes, and where the audit files are.
+
+    ``effective`` has the value of every flag that matters, set or the version's default: ``{"value", "set"}`` by name.
+    """
 
     flags: Mapping[str, str] = MappingProxyType({})
     policy: dict[str, str | None] | None = None
     log: dict[str, str | None] | None = None
     webhook: dict[str, str | None] | None = None
+    effective: Mapping[str, Mapping[str, str | bool]] | None = None

@@ -194,7 +194,7 @@ def _manifest(manifest: ManifestChange) -> dict[str, Any]:
 
 def _settings(settled: Settled | None) -> dict[str, Any]:
     if settled is None:
-        return {"flags": None, "policy": None, "log": None, "webhook": None}
+        return dict.fromkeys(Settled._fields)
     return {**settled._asdict(), "flags": dict(settled.flags)}
 
 

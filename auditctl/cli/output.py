@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
@@ -40,11 +41,28 @@ def write(stream: TextIO, text: str) -> bool:
     try:
         stream.write(text + "\n")
         stream.flush()
-    except (OSError, ValueError, RuntimeError):  # RuntimeError: a signal's word in the middle of a write
+    except RuntimeError:  # a signal's word in the middle of a write
+        return False
+    except (OSError, ValueError):
         with suppress(OSError, ValueError):  # so that the interpreter's own flush at exit has somewhere to go
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         return False
     return True
+
+
+def takes(stream: TextIO) -> bool:
+    """Would it take a line at once? A held terminal (Ctrl-S) or a full pipe must not hold the run: a node may be down."""
+    with suppress(OSError, ValueError):  # no descriptor: nothing to wait for
+        asked = select.poll()
+        asked.register(stream.fileno(), select.POLLOUT)
+        return bool(asked.poll(0))
+    return True
+
+
+def _tell(text: str) -> None:
+    """One line of progress, if somebody takes it."""
+    if takes(sys.stderr):
+        write(sys.stderr, f"[auditctl] {text}")
 
 
 class Lines:
@@ -54,12 +72,12 @@ class Lines:
         self._last = ""
 
     def step(self, text: str) -> None:
-        write(sys.stderr, f"[auditctl] {text}")
+        _tell(text)
 
     def waiting(self, text: str, seconds: float) -> None:
         if text != self._last:
             self._last = text
-            write(sys.stderr, f"[auditctl] {seconds:5.1f} s  {text}")
+            _tell(f"{seconds:5.1f} s  {text}")
 
 
 class Terminal:
@@ -69,37 +87,35 @@ class Terminal:
         self._live: Live | None = None
 
     def step(self, text: str) -> None:
-        self._stop()
-        write(sys.stderr, f"[auditctl] {text}")
+        if takes(sys.stderr):
+            self._stop()
+            _tell(text)
 
     def waiting(self, text: str, seconds: float) -> None:
-        with suppress(OSError, ValueError):
-            from rich.text import Text
+        from rich.text import Text
 
-            line = Text.assemble((f"{seconds:5.1f} s  ", "cyan"), text, overflow="ellipsis", no_wrap=True)
-            self._start().update(line, refresh=True)
-
-    def _start(self) -> Live:
-        if self._live is None:
-            from rich.console import Console
-            from rich.live import Live
-
-            # refreshed by us alone: a thread of its own could die of a lost terminal out of our sight
-            self._live = Live(
-                console=Console(stderr=True),
-                auto_refresh=False,
-                transient=True,
-                redirect_stdout=False,
-                redirect_stderr=False,
-            )
-            self._live.start()
-        return self._live
+        line = Text.assemble((f"{seconds:5.1f} s  ", "cyan"), text, overflow="ellipsis", no_wrap=True)
+        live = self._live or _line_of_its_own()
+        with suppress(OSError, ValueError, RuntimeError):  # RuntimeError: as in `write`
+            if takes(sys.stderr):  # asked last: imports take their time
+                self._live = live
+                live.start()
+                live.update(line, refresh=True)
 
     def _stop(self) -> None:
         if self._live is not None:
-            with suppress(OSError, ValueError):
+            with suppress(OSError, ValueError, RuntimeError):
                 self._live.stop()
             self._live = None
 
     def close(self) -> None:
         self._stop()
+
+
+def _line_of_its_own() -> Live:
+    """Refreshed by us alone: a thread of its own could die of a lost terminal out of our sight."""
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(stderr=True)
+    return Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False)

@@ -148,6 +148,10 @@ class _Making:
     def provide_log(self, path: str) -> None:
         """See to it that the log's directory is mounted, as a directory and read-write: rotation renames the file."""
         found = self.cover(path)
+        is_new = self.manifest.audit_flags.get(LOG_FLAG) != self.wanted[LOG_FLAG]
+        if rules.belongs_to_auditd(path) and (is_new or found is None):
+            text = f"the log {path} is in {rules.AUDITD_DIRECTORY}, which belongs to auditd: its rotation and label are others"
+            self._complain("shared-log-directory", text, f"use --log-path {rules.own_log_path(path)}")
         if found and found.exact:
             self._migrate(path, found)
             found = self.cover(path)
@@ -163,7 +167,7 @@ class _Making:
 
     def _add_log_directory(self, path: str) -> None:
         directory = posixpath.dirname(path)
-        if not rules.belongs_to_others(directory):
+        if not rules.is_system_directory(directory):
             self.add(LOG_FLAG, directory, directory, "DirectoryOrCreate", read_only=False)
             return
         problem = f"the log {path} needs {directory} mounted whole into the API server, and it is not the log's own"

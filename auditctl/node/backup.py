@@ -7,7 +7,7 @@ owner stay. Putting back is one rename. It lasts as long as ``rollback ID`` may 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -38,6 +38,11 @@ def save(state: State, journal: Journal, edit: FileEdit, record: FileRecord) -> 
             files.replace(path, content, like)
             if files.digest(path) != files.sha256(content):
                 raise OSError(0, "the saved bytes read back differ")
+
+
+def unsaved(root: Root, edits: Iterable[FileEdit]) -> dict[str, bytes]:
+    """The new contents that are kept nowhere but in memory, by node path."""
+    return {root.node(edit.path): edit.after for edit in edits if edit.role is Role.WEBHOOK and edit.after}
 
 
 def saved_bytes(state: State, journal: Journal, record: FileRecord, when: str) -> bytes:
@@ -120,14 +125,24 @@ def put_back(path: Path, change_id: str, record: FileRecord) -> None:
     files.sync_directory(path.parent)
 
 
-def forget(root: Root, journal: Journal) -> None:
-    """Remove the second names that this change has made, if they are there."""
+def discard(state: State, root: Root, journal: Journal) -> None:
+    """Remove all trace of a change that touched nothing; what cannot be removed now is the next run's, by the record."""
+    if forget(root, journal):
+        state.discard(journal)
+
+
+def forget(root: Root, journal: Journal) -> bool:
+    """Remove the second names that this change has made; are they gone?"""
+    gone = True
     for record in journal.files:
         if is_kept(record):
             kept = old_name(root.host(record.path), journal.id)
             if os.path.lexists(kept):
-                with suppress(OSError):  # the next run tries again
+                try:
                     files.remove(kept)
+                except OSError:  # the next run tries again
+                    gone = False
+    return gone
 
 
 def forget_removed(state: State, root: Root, journal: Journal) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from auditctl.errors import RefusedError, StrandedError
-from auditctl.node import backup, files
+from auditctl.node import backup, files, rejected
 from auditctl.node.changeid import new_id
 from auditctl.node.clock import Clock
 from auditctl.node.fileedit import FileEdit
@@ -73,23 +73,12 @@ class Intent(NamedTuple):
 
 
 def begin(state: State, root: Root, clock: Clock, edits: Sequence[FileEdit], intent: Intent) -> Change:
-    """Write the intent and the backups; nothing of the node is touched yet.
-
-    Missing directories and missing parents of the files are noted as ours.
+    """Write the intent and the backups; nothing of the node is touched yet. Directories that are missing are noted as ours.
 
     Raises:
         RefusedError: the state directory cannot take it (full, read-only).
     """
-    records = tuple(
-        FileRecord(
-            edit.role,
-            root.node(edit.path),
-            edit.before.sha256 if edit.before else None,
-            files.sha256(edit.after) if edit.after is not None else None,
-            edit.removed_last,
-        )
-        for edit in edits
-    )
+    records = tuple(_record(root, edit) for edit in edits)
     wanted = [*intent.directories, *(edit.path.parent for edit in edits if edit.after is not None)]
     missing = {parent for directory in wanted for parent in (directory, *directory.parents) if not parent.exists()}
     journal = Journal(
@@ -107,14 +96,19 @@ def begin(state: State, root: Root, clock: Clock, edits: Sequence[FileEdit], int
         state.write_header(journal)
         for edit, record in zip(edits, records, strict=True):
             backup.save(state, journal, edit, record)
-        unsaved = {root.node(edit.path): edit.after for edit in edits if edit.role is Role.WEBHOOK and edit.after}
-        return Change(state, root, clock, state.append(journal, Step.BACKED_UP, _now(clock)), unsaved=unsaved)
+        journal = state.append(journal, Step.BACKED_UP, _now(clock))
+        return Change(state, root, clock, journal, unsaved=backup.unsaved(root, edits))
     except (OSError, RefusedError) as error:
-        backup.forget(root, journal)
-        state.discard(journal)
+        backup.discard(state, root, journal)
         if isinstance(error, RefusedError):
             raise
         raise cannot_write(state.path, "the backup", error) from error
+
+
+def _record(root: Root, edit: FileEdit) -> FileRecord:
+    before = edit.before.sha256 if edit.before else None
+    after = files.sha256(edit.after) if edit.after is not None else None
+    return FileRecord(edit.role, root.node(edit.path), before, after, edit.removed_last)
 
 
 def install(change: Change) -> float:
@@ -181,6 +175,7 @@ def put_back(change: Change) -> None:
         change.try_mark(Step.ABANDONED, "the manifest was changed by somebody else")
         raise _stranded(change, "somebody else changed the manifest during the change, so it was left alone")
     others = [record for record in change.journal.files if record.role is not Role.MANIFEST]
+    rejected.keep(change.root, change.journal)
     try:
         for record in others:
             if record.before is not None:
@@ -193,6 +188,19 @@ def put_back(change: Change) -> None:
     except (OSError, RefusedError) as error:
         change.try_mark(Step.STRANDED, str(error))
         raise _stranded(change, f"the old configuration could not be put back: {error}") from error
+
+
+def clear_up(change: Change) -> None:
+    """Remove what the runtime has put where our files were, once the old configuration serves; raises nothing.
+
+    Where the kubelet starts the new Pod's container once more while its files go already, containerd makes an empty
+    directory for each mount without a source; the next change would find a directory for a policy.
+    """
+    for record in change.journal.files:
+        if record.before is None:
+            with suppress(OSError):  # not there, not empty, or a file: not the runtime's
+                change.root.host(record.path).rmdir()
+    _remove_directories(change, change.journal.made_directories)
 
 
 def sweep(change: Change) -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from auditctl.policy.goyaml.construct import read_yaml
 from auditctl.policy.goyaml.faults import SyntaxFault
@@ -24,6 +24,11 @@ _BOOLS = frozenset({"insecure-skip-tls-verify", "disable-compression"})
 _LISTS = {"clusters": ("NamedCluster", "cluster", "Cluster"), "users": ("NamedAuthInfo", "user", "AuthInfo")}
 _LISTS["contexts"] = ("NamedContext", "context", "Context")
 _OPEN = frozenset({"exec", "auth-provider", "extensions", "as-groups", "as-user-extra"})  # not plain texts
+# what the reader's faults quote of the text itself, which may be a secret (`password: *x` is an alias)
+_QUOTED = re.compile(
+    r"(?<=anchor ').*(?=')|(?<=map key: ).*|(?<=`).*(?=`)|(?<=, key: ).*|(?<=, value: ).*|(?<=: key ).*(?= already set)"
+)
+_REDACTED = "<redacted>"
 _METHODS = (("token", ("token",)), ("basicAuth", ("username", "password")))
 _PROXY_SCHEMES = frozenset({"http", "https", "socks5"})
 
@@ -41,7 +46,7 @@ def read_kubeconfig(raw: bytes) -> Mapping[str, Any]:
     try:
         value = read_yaml(raw).value
     except SyntaxFault as fault:
-        raise KubeconfigFault(fault.text) from fault
+        raise KubeconfigFault(_QUOTED.sub(_REDACTED, fault.text)) from fault
     if value.kind is Kind.NULL:
         return {}
     if value.kind is not Kind.OBJECT:
@@ -56,6 +61,13 @@ def read_kubeconfig(raw: bytes) -> Mapping[str, Any]:
             for entry in pair.value.items:
                 _check_entry(pair.key, entry)
     return config
+
+
+def without_secrets(url: str) -> str:
+    """Scheme, host and port of an address; who asks, path and query may be secret, and the text may be no URL at all."""
+    scheme, separator, rest = url.rpartition("://")
+    user, at, place = rest.rpartition("@")
+    return f"{scheme}{separator}{_REDACTED + at if user else ''}{re.split('[/?#]', place, maxsplit=1)[0]}"
 
 
 def _check_entry(list_name: str, entry: Value) -> None:
@@ -138,7 +150,7 @@ def cluster_problems(name: str, cluster: Mapping[str, Any] | None) -> Iterator[s
     if not cluster.get("server"):
         yield f'no server found for cluster "{name}"'
     proxy = str(cluster.get("proxy-url") or "")
-    scheme = urlsplit(proxy).scheme
+    scheme = proxy.partition("://")[0] if "://" in proxy else ""
     if proxy and scheme not in _PROXY_SCHEMES:
         reason = f'unsupported scheme "{scheme}", must be http, https, or socks5'
-        yield f'invalid \'proxy-url\' "{proxy}" for cluster "{name}": {reason}'
+        yield f'invalid \'proxy-url\' "{without_secrets(proxy)}" for cluster "{name}": {reason}'

@@ -26,6 +26,7 @@ from typing import NamedTuple
 
 from auditctl.errors import InterruptionError
 from auditctl.facts import CrashKind
+from auditctl.node import rehearsal_folders
 from auditctl.node.crash import Line, recognise
 from auditctl.node.process import Process
 
@@ -104,6 +105,7 @@ def rehearse(
         InterruptionError: the user asked to stop; nothing was changed.
     """
     began = time.monotonic()
+    rehearsal_folders.sweep()
     spare = _spare_megabytes()
     if spare is not None and spare < _SPARE_MEGABYTES:
         return Rehearsed(Verdict.UNKNOWN, f"only {spare} MB of memory are free, and it takes about 120")
@@ -155,7 +157,9 @@ def _renamed(words: str, play: Play) -> str:
 def _on_stage(play: Play) -> Iterator[subprocess.Popen[bytes]]:
     """The server, running; afterwards it and all that it started are gone, and its folder too."""
     with ExitStack() as stack:
-        folder = tempfile.mkdtemp(prefix="auditctl-rehearsal-")  # 0700; it generates its own certificate there
+        folder = tempfile.mkdtemp(
+            prefix=f"{rehearsal_folders.PREFIX}{os.getpid()}-"
+        )  # 0700; it generates its own certificate there
         stack.callback(rmtree, folder, ignore_errors=True)
         words = [*play.words, *_own_words(folder)]
         policy = _unwritten(stack, play.policy or b"")

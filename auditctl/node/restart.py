@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from auditctl.errors import InterruptionError
 from auditctl.manifest.pod import Manifest
+from auditctl.node import kubelet
 from auditctl.node.apiserver import Endpoint, Readiness
 from auditctl.node.clock import Clock
 from auditctl.node.crash import KUBELET, Crash
@@ -167,7 +168,20 @@ class Watch:
                 return Failed(_refuser(crash), self._placed(crash), self.outage())
             self.tell(self._what_for(process, expected, crash), passed)
             self.clock.sleep(_POLL_SECONDS)
-        return Failed(f"the API server did not serve within {timeout:.0f} s", self._placed(self.crash()), self.outage())
+        return self._too_late(expected, f"the API server did not serve within {timeout:.0f} s")
+
+    def _too_late(self, expected: Expected, text: str) -> Failed:
+        """Who serves instead, or what the newest words are that may be the cause."""
+        process = listener(expected.endpoint.port)
+        if process is None or not process.runs(expected.command):
+            strays = kubelet.strays(Path(self.manifest.document.name), self.manifest)
+            why = f"{strays[0]} defines the same Pod, and of equal names the last wins" if strays else ""
+            if process is not None:
+                why = why or "the kubelet has not acted on the manifest"
+                why += f" (process {process.pid} serves with another command line)"
+            if why:
+                return Failed(f"{text}: {why}", None, self.outage())
+        return Failed(text, self._placed(self.crash()), self.outage())
 
     def outage(self) -> float:
         """Seconds without a serving API server, up to now."""

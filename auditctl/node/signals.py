@@ -12,19 +12,24 @@ Handler = Callable[[int, FrameType | None], None] | signal.Handlers
 
 @contextmanager
 def deferred(say: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
-    """Note SIGINT and SIGTERM instead of dying of them, ignore SIGHUP and SIGPIPE; yield "was I asked to stop?"."""
+    """Note SIGINT and SIGTERM instead of dying of them, ignore a lost or stopping terminal; yield "was I asked to stop?".
+
+    Ctrl-Z would stop the run with the lock in its hand: nobody would put back what fails meanwhile.
+    """
     asked: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (the shape of a handler)
-        if not asked:
-            say("stopping: putting the node back first; another signal changes nothing")
         asked.append(number)
+        if len(asked) == 1:
+            say("stopping: putting the node back first; another signal changes nothing")
 
     handlers: dict[int, Handler] = {
         signal.SIGINT: note,
         signal.SIGTERM: note,
         signal.SIGHUP: signal.SIG_IGN,
         signal.SIGPIPE: signal.SIG_IGN,
+        signal.SIGTSTP: signal.SIG_IGN,
+        signal.SIGTTOU: signal.SIG_IGN,
     }
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from auditctl.errors import RefusedError
 from auditctl.node.kubeconfig_rules import (
@@ -18,6 +19,7 @@ from auditctl.node.kubeconfig_rules import (
     content_of,
     read_kubeconfig,
     user_problems,
+    without_secrets,
 )
 
 _EMPTY = "no configuration has been provided, try setting KUBERNETES_MASTER environment variable"
@@ -112,8 +114,8 @@ def resolved(config: WebhookConfig, read: Callable[[Reference], bytes]) -> Webho
 
 def _config(cluster: Mapping[str, Any], user: Mapping[str, Any], folder: str) -> WebhookConfig:
     server = str(cluster.get("server") or "")
-    if not server.isprintable() or " " in server:
-        raise _refused(f'host must be a URL or a host:port pair: "{server}"')
+    if not _is_address(server):
+        raise _refused(f'host must be a URL or a host:port pair: "{without_secrets(server)}"')
     authority = content_of(cluster, "certificate-authority-data")
     insecure = cluster.get("insecure-skip-tls-verify") is True
     if insecure and (authority or cluster.get("certificate-authority")):
@@ -135,6 +137,14 @@ def _config(cluster: Mapping[str, Any], user: Mapping[str, Any], folder: str) ->
         runs=str(runs.get("command") or "") if isinstance(runs, dict) else "",
         references=tuple(_references(cluster, user, folder)),
     )
+
+
+def _is_address(server: str) -> bool:
+    try:
+        port = urlsplit(server if "://" in server else f"http://{server}").port
+    except ValueError:  # no number, or half an IPv6 address
+        return False
+    return server.isprintable() and " " not in server and port != 0
 
 
 def _references(cluster: Mapping[str, Any], user: Mapping[str, Any], folder: str) -> Iterator[Reference]:

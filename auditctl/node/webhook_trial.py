@@ -14,6 +14,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from auditctl.node.credentials import in_memory
+from auditctl.node.kubeconfig_rules import without_secrets
 from auditctl.node.webhook_config import WebhookConfig
 
 _SECONDS = 10.0
@@ -56,7 +57,7 @@ def attempt(config: WebhookConfig, surroundings: Surroundings) -> Tried:
     except ValueError:
         port = 0
     if not port or parts.scheme not in _PORTS:
-        return Tried(Verdict.FAILED, f"{config.server} is neither http nor https, or names no port")
+        return Tried(Verdict.FAILED, f"{without_secrets(config.server)} is neither http nor https, or names no port")
     proxy = config.proxy or _proxy(parts.scheme, host, surroundings.environment)
     began = time.monotonic()
     try:

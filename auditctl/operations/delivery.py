@@ -65,7 +65,6 @@ def check(
     Raises:
         InterruptionError: the user asked to stop.
     """
-    silent = Status.UNKNOWN if may_be_down else Status.FAILED
     try:
         config = _config(plane, manifest, process)
     except RefusedError as error:
@@ -79,6 +78,18 @@ def check(
         )
     if not _may_be_ours(config):
         return Check(NAME, Status.UNKNOWN, foreign(manifest))
+    return _asked(plane, manifest, config, awaited, patience, Status.UNKNOWN if may_be_down else Status.FAILED)
+
+
+def _asked(
+    plane: ControlPlane,
+    manifest: Manifest,
+    config: WebhookConfig,
+    awaited: Awaited,
+    patience: Patience,
+    silent: Status,
+) -> Check:
+    """``silent`` is the verdict on a receiver that has nothing to say."""
     delay = batch_seconds(manifest, "webhook")
     left = max(patience.deadline - plane.clock.monotonic(), 0.0)
     seconds = min(_SECONDS + delay, left)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Settled, Severity
@@ -15,8 +15,11 @@ from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.doctor_fix import Repair, repair
 from auditctl.operations.doctor_look import Looked, look
 from auditctl.operations.outcome import dry_run_report, performed_report, settled
-from auditctl.operations.work import How, Performed
+from auditctl.operations.work import How, Performed, Work
 from auditctl.report import ManifestChange, Outcome, Report
+
+if TYPE_CHECKING:
+    from auditctl.operations.session import Session
 
 _GUESSED = "probably: "
 
@@ -37,21 +40,33 @@ def doctor(plane: ControlPlane, how: How, *, fix: bool) -> Report:
     from auditctl.operations.session import session
 
     with session(plane, "doctor") as opened:
-        from auditctl.operations.perform import perform
-
         found = repair(plane, look(plane, how, proving=False), how)
-        while found is not None and found.work is not None and found.more:
-            perform(opened, found.work, how._replace(wait=False))
-            found = repair(plane, look(plane, how, proving=False), how)
         if found is not None and found.work is not None:
-            performed = _keep_rejected(found, perform(opened, found.work, how))
-            told = (*opened.recovered, *found.findings)
-            return _repaired(plane, performed_report(plane, found.work, told, performed), found, how)
+            return _perform(plane, opened, found, found.work, how)
         if found is None:
             return _nothing(plane, look(plane, how), opened.recovered, how)
     from auditctl.operations.restart import restart
 
     return _repaired(plane, restart(plane, how)._replace(command="doctor"), found, how)
+
+
+def _perform(plane: ControlPlane, opened: Session, found: Repair, work: Work, how: How) -> Report:
+    """Do it; of several of its kind each, until one does not go well, and wait for the last."""
+    from auditctl.operations.perform import perform
+
+    performed = perform(opened, work, how._replace(wait=how.wait and not found.more))
+    if found.more and performed.outcome is Outcome.CHANGED:
+        again = repair(plane, look(plane, how, proving=False), how)
+        if again is not None and again.work is not None:
+            # one is moved: to stop here would leave a restart that nobody has waited for
+            return _perform(plane, opened._replace(interrupted=_never), again, again.work, how)
+    performed = _keep_rejected(found, performed)
+    told = (*opened.recovered, *found.findings)
+    return _repaired(plane, performed_report(plane, work, told, performed), found, how)
+
+
+def _never() -> bool:
+    return False
 
 
 def _planned(plane: ControlPlane, found: Repair, how: How) -> Report:
@@ -100,7 +115,8 @@ def _nothing(plane: ControlPlane, looked: Looked, recovered: tuple[Finding, ...]
     report = _report(plane, looked, how)
     wrong = [finding for finding in looked.findings if finding.severity is Severity.ERROR]
     text = f"{report.summary}; none has one safe repair: nothing was changed" if wrong else report.summary
-    return report._replace(summary=text, findings=(*recovered, *report.findings), changed=bool(recovered))
+    changed = any(finding.check == "interrupted-change" for finding in recovered)  # what a watchdog did is old news
+    return report._replace(summary=text, findings=(*recovered, *report.findings), changed=changed)
 
 
 def _report(plane: ControlPlane, looked: Looked, how: How) -> Report:

@@ -78,6 +78,8 @@ def _stray(node: _Node) -> Repair | None:
     strays = kubelet.strays(node.plane.manifest_path, node.manifest)
     if not strays:
         return None
+    for path in strays:
+        files.read(path, "manifest")  # one that cannot be moved is told before another is
     work = doctor_stray.work(node.plane, strays[0], node.snapshot, node.manifest, node.process, _receipt(node))
     return Repair(work.summary, work, _weighed(node, work, ("stray-manifests",)), more=len(strays) > 1)
 

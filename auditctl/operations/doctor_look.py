@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +24,7 @@ from auditctl.operations.policy_check import Asked, validate
 from auditctl.operations.status import status
 from auditctl.operations.verify import Wanted, verify
 from auditctl.operations.work import How
+from auditctl.patterns import lazily
 from auditctl.policy.load import load
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
 
@@ -31,6 +32,7 @@ from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
 _SAID_ELSEWHERE = frozenset(
     ["apiserver-ready", "drift", "stray-manifests", "policy", "policy-missing", "no-backend", "no-policy"]
 )
+_VOLUME = lazily(r"\bvolume [\w.-]+")
 _QUIET = frozenset([State.SERVING])
 _MILD = frozenset([State.STARTING, State.UNSEEN])
 
@@ -60,7 +62,8 @@ def look(plane: ControlPlane, how: How, *, proving: bool = True) -> Looked:
     verification, receipt = Verification(), None
     if manifest is not None:
         # of a folder that nobody runs, the live checks know nothing
-        found += _guarded(plane, manifest, evidence, how if evidence.live else how._replace(wait=False))
+        looked = _guarded(plane, manifest, evidence, how if evidence.live else how._replace(wait=False))
+        found += (finding for finding in looked if not _is_told(finding, told))
         if proving and judged.state is State.SERVING and evidence.process is not None and _is_on(manifest):
             verification, receipt, more = _proof(plane)
             found += more
@@ -106,6 +109,13 @@ def _diagnosed(judged: Diagnosis) -> Iterator[Finding]:
     place = judged.crash.place if judged.crash is not None else None
     where = (place.file, place.line, place.column) if place else ("", 0, 0)
     yield Finding(judged.check, severity, text, judged.fix, "", *where)
+
+
+def _is_told(finding: Finding, told: Collection[Finding]) -> bool:
+    """Has the kubelet said the same of the same volume? Its words are told; one path on the host may have two names."""
+    volume = _VOLUME.search(finding.message)
+    same = (one for one in told if one.check == finding.check)
+    return volume is not None and any(volume[0] in _VOLUME.findall(one.message) for one in same)
 
 
 def _guarded(plane: ControlPlane, manifest: Manifest, evidence: Evidence, how: How) -> Iterator[Finding]:

@@ -119,8 +119,10 @@ def _findings(
     from auditctl.operations import flags
 
     yield from work.plan.findings
-    yield from flags.findings(work.after, policies.version_of(plane, work.before, live=False), work.before)
+    unwise = tuple(flags.findings(work.after, policies.version_of(plane, work.before, live=False), work.before))
+    yield from unwise
     told = {finding.check for finding in work.plan.findings}  # of the same flag, in the plan's own words
+    told |= {"disk"} if any(finding.check == "retention" for finding in unwise) else set()  # that says why it fills up
     roles = [edit.role for edit in work.edits]
     looked = checks.before_edit(plane, work.before, work.after, roles, process, how, directories=work.directories)
     yield from (finding for finding in looked if finding.check not in told)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from auditctl.errors import Place, RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.node import files
 from auditctl.node.crash import Crash
-from auditctl.node.restart import Failed
+from auditctl.node.restart import Failed, Watch
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.work import How, Work
+
+# what a server that is ready says of its audit log (templates/crashes.json)
+_OF_THE_LOG = frozenset(["disk-full", "events-lost", "log-write", "rotation-impossible"])
 
 
 def in_the_users_words(failed: Failed, work: Work) -> Failed:
@@ -28,6 +31,14 @@ def in_the_users_words(failed: Failed, work: Work) -> Failed:
     place = failed.crash.place
     own = place._replace(file=sources.get(place.file, place.file))
     return failed._replace(crash=failed.crash._replace(place=own))
+
+
+def not_proved(failed: Sequence[str], watch: Watch) -> str:
+    """What the proof lacks, with the server's own words where it says why it records nothing; empty where nothing does."""
+    said = watch.crash() if failed else None
+    if said is None or said.name not in _OF_THE_LOG:
+        return failed[0] if failed else ""
+    return f"{failed[0]}: {said}"
 
 
 def crash_findings(crash: Crash | None) -> Iterator[Finding]:

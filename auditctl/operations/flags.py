@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from textwrap import wrap
 from typing import Any
 
@@ -14,8 +14,11 @@ from auditctl.manifest.pod import Manifest
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.policy_answer import Answer
 from auditctl.operations.policy_files import server_version, words
+from auditctl.settings import LOG_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
 
 _WIDTH = 96
+_RETENTION = ("maxage", "maxbackup", "maxsize")
+_BATCH = ("batch-max-size", "batch-max-wait")
 
 
 def findings(after: Manifest, version: Version, before: Manifest | None = None) -> Iterator[Finding]:
@@ -24,6 +27,31 @@ def findings(after: Manifest, version: Version, before: Manifest | None = None) 
         flag = next((one for one in after.flag_list if f"--{one.name}" == finding.path), None)
         place = after.document.place(flag.item.path) if flag is not None else None
         yield finding._replace(path="", line=place.line if place else 0, column=place.column if place else 0)
+
+
+def effective(manifest: Manifest, version: Version) -> dict[str, dict[str, str | bool]]:
+    """The value of each audit flag that matters to a backend that is on, or that is set: ``{"value", "set"}`` by name."""
+    given = manifest.audit_flags
+    backends = {"audit-log-": LOG_FLAG, "audit-webhook-": WEBHOOK_FLAG}
+    on = tuple(prefix for prefix, path in backends.items() if given.get(path))
+    return {
+        flag.name: {"value": given.get(flag.name, flag.default((*version, 0))), "set": flag.name in given}
+        for flag in audit_flags().values()
+        if flag.name in given or (is_known(flag, version) and flag.name.startswith(on))
+    }
+
+
+def not_set(effective: Mapping[str, Mapping[str, str | bool]]) -> str:
+    """The defaults worth a look, in one line: mode, retention, and what shapes a batch where there is one."""
+    told = []
+    for backend, others in (("log", _RETENTION), ("webhook", ())):
+        mode = effective.get(f"audit-{backend}-mode")
+        if mode is not None:
+            batch = _BATCH if mode["value"] == "batch" else ()
+            told += [f"audit-{backend}-{name}" for name in ("mode", *others, *batch)]
+    if effective.get(LOG_FLAG, {}).get("value") == STANDARD_OUTPUT:
+        told = [name for name in told if name.removeprefix("audit-log-") not in _RETENTION]
+    return ", ".join(f"--{name}={effective[name]['value']}" for name in told if not effective[name]["set"])
 
 
 def table(plane: ControlPlane, kubernetes: str | None, name: str | None = None) -> Answer:

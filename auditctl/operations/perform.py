@@ -18,10 +18,11 @@ from auditctl.node.fileedit import FileEdit
 from auditctl.node.journal import Role, Step
 from auditctl.node.process import Process
 from auditctl.node.restart import Expected, Failed, Old, Restarted, Watch
+from auditctl.node.returned import returned_at
 from auditctl.node.who import record, who
 from auditctl.operations import lastgood
 from auditctl.operations.drain import drain_seconds, serving
-from auditctl.operations.failure import crash_findings, failing_before, in_the_users_words
+from auditctl.operations.failure import crash_findings, failing_before, in_the_users_words, not_proved
 from auditctl.operations.outcome import restart_checks
 from auditctl.operations.session import Session
 from auditctl.operations.watchdog import guard
@@ -164,7 +165,7 @@ class Performance:
         checks = (*checks, *proof.checks)
         failed = [check.detail for check in checks if check.status is Status.FAILED]
         seconds = self.session.plane.clock.monotonic() - began
-        return _Seen(failed[0] if failed else "", None, checks, proof.receipt, process, seconds)
+        return _Seen(not_proved(failed, watch), None, checks, proof.receipt, process, seconds)
 
     def seconds_left(self, renamed_at: float | None) -> float:
         """Until the deadline of the change, which is counted from its rename."""
@@ -213,12 +214,14 @@ class Performance:
                 next_steps=(f"auditctl rollback {self.change.journal.id} --allow apiserver-ready",),
             )
         plane.progress.step(f"{failure}; putting the node back")
+        returned = returned_at(plane.root, plane.clock, self.change.journal)
         changes.put_back(self.change)
-        back_at = plane.clock.boot()
+        back_at = plane.clock.boot() if returned is None else returned
         if self.work.restart is Restart.NONE:
             self.change.try_mark(Step.UNDONE, failure)
             return self._performed(outcome, failure=f"{failure}; put back", checks=checks)
         result = self._wait_for_the_old(back_at)
+        changes.clear_up(self.change)
         if isinstance(result, Restarted):
             self.restarted = result
             self.change.try_mark(Step.UNDONE, failure)
@@ -236,7 +239,7 @@ class Performance:
     def _wait_for_the_old(self, back_at: float) -> Restarted | Failed:
         plane = self.session.plane
         now = serving(self.work.after)
-        if self.work.restart is Restart.IN_PLACE and now is not None and now != self.before:
+        if self.work.restart is Restart.IN_PLACE and now is not None and now != self.before and now.started < back_at:
             restart.end_in_place(now)
         timeout = max(self.how.timeout_seconds, _LEAST_UNDO_SECONDS)
         hanging = Old.hold(restart.any_other(self.work.after.command, self.endpoint.port))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.plan import Plan
-from auditctl.node import files, preflight
+from auditctl.node import files, preflight, rejected
 from auditctl.node.journal import Role
 from auditctl.node.process import listener
 from auditctl.operations import checks, lastgood, policies, proof
@@ -39,7 +39,7 @@ def restart(plane: ControlPlane, how: How) -> Report:
 
         performed = perform(opened, work, how)
         if performed.outcome in (Outcome.ROLLED_BACK, Outcome.INTERRUPTED):
-            performed = _keep_rejected(work, performed)
+            performed = performed._replace(next_steps=_to_repair(plane, performed))
         return performed_report(plane, work, (*opened.recovered, *findings), performed)
 
 
@@ -89,14 +89,9 @@ def _no_way_back(last_good: bytes | None) -> tuple[Finding, ...]:
     return (Finding("last-known-good", Severity.WARNING, text),)
 
 
-def _keep_rejected(work: Work, performed: Performed) -> Performed:
+def _to_repair(plane: ControlPlane, performed: Performed) -> tuple[str, ...]:
     """The edited files stay beside the installed ones, for their author to repair."""
-    steps = []
-    for edit in work.edits:
-        if performed.change is None or edit.after is None:
-            continue
-        beside = edit.path.with_name(f"{edit.path.name}.rejected-{performed.change.id}")
-        files.replace(beside, edit.after, edit.before)
-        option = "--policy" if edit.role is Role.POLICY else "--webhook-config"
-        steps.append(f"repair {beside}, then: auditctl enable {option} {beside}")
-    return performed._replace(next_steps=tuple(steps))
+    journal = plane.state.journal(performed.change.id) if performed.change is not None else None
+    options = {Role.POLICY: "--policy", Role.WEBHOOK: "--webhook-config"}
+    kept = rejected.kept(plane.root, journal) if journal is not None else {}
+    return tuple(f"repair {path}, then: auditctl enable {options[role]} {path}" for role, path in kept.items())

@@ -9,15 +9,19 @@ from typing import NamedTuple
 from auditctl.errors import AuditctlError, RefusedError, StrandedError
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.pod import Manifest
-from auditctl.node import backup, files
+from auditctl.node import backup, files, rejected
 from auditctl.node import change as changes
 from auditctl.node.change import Change
 from auditctl.node.journal import Journal, Recovery, Step, recovery, standing
+from auditctl.node.process import Process
+from auditctl.node.returned import returned_at
 from auditctl.node.signals import deferred
 from auditctl.node.state import lock
 from auditctl.operations.checks import check_places
 from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.drain import drain_seconds, serving
 from auditctl.operations.watchdog_told import told
+from auditctl.operations.work import How, Restart
 
 _RECOVERY_SECONDS = 120.0
 
@@ -38,10 +42,13 @@ def session(plane: ControlPlane, command: str) -> Iterator[Session]:
         RefusedError: not root, the lock is held, the state directory is misplaced or cannot be written.
         StrandedError: an interrupted change could be neither finished nor undone.
     """
+    from auditctl.node import rehearsal_folders
+
     check_places(plane)
     plane.state.prepare()
     with lock(plane.state, command), deferred(plane.progress.step) as interrupted:
         plane.state.sweep()
+        rehearsal_folders.sweep()
         _refuse_unreadable(plane)
         recovered = (*told(plane), *recover_all(plane, interrupted))
         try:
@@ -96,8 +103,9 @@ def _recover(plane: ControlPlane, journal: Journal, interrupted: Callable[[], bo
             change.try_mark(Step.ABANDONED, "the manifest was changed by somebody else")
             return "somebody else has changed the manifest since, so it was left alone"
         case Recovery.PUT_BACK:
+            returned = returned_at(plane.root, plane.clock, journal)
             changes.put_back(change)
-            return _confirm(plane, change, "it was undone", interrupted)
+            return _confirm(plane, change, "it was undone", interrupted, returned)
         case Recovery.FINISH:
             return _finish(plane, change, interrupted)
 
@@ -105,26 +113,52 @@ def _recover(plane: ControlPlane, journal: Journal, interrupted: Callable[[], bo
 def _finish(plane: ControlPlane, change: Change, interrupted: Callable[[], bool]) -> str:
     """The new manifest stands: keep it if it serves, else go back."""
     failed: list[str] = []
-    if serves(plane, plane.read_manifest()[1], renamed_at(plane, change.journal), interrupted):
+    if _serves_with_it(plane, change.journal, interrupted):
         if any(record.removed_last for record in change.journal.files):
             change.try_mark(Step.REMOVING)
             failed = changes.remove_last(change)
             change.try_mark(Step.DONE, "finished by the next run")
         else:
             change.try_mark(Step.UNPROVED, "kept by the next run: the API server serves with it; no receipt was taken")
-        text = "its new configuration serves, so it was kept (run `auditctl verify` for a receipt)"
+        text = "it was kept, for its new configuration serves (run `auditctl verify` for a receipt)"
         return "; ".join([text, *failed])
     changes.put_back(change)
     return _confirm(plane, change, "its new configuration does not serve, so it was undone", interrupted)
 
 
-def _confirm(plane: ControlPlane, change: Change, text: str, interrupted: Callable[[], bool]) -> str:
-    """Law 11: the *serving* of the old configuration is confirmed before anyone says undone."""
+def _serves_with_it(plane: ControlPlane, journal: Journal, interrupted: Callable[[], bool]) -> bool:
+    """What was to be restarted in place may not have been told to end yet: that is done first, as the run would have."""
+    if journal.restart == Restart.NONE.name:
+        return True
+    manifest, replaced_at = plane.read_manifest()[1], renamed_at(plane, journal)
+    process = serving(manifest) if journal.restart == Restart.IN_PLACE.name else None
+    is_old = process is not None and replaced_at is not None and process.started < replaced_at
+    return serves(plane, manifest, replaced_at, interrupted, ends=process if is_old else None)
+
+
+def _confirm(
+    plane: ControlPlane, change: Change, text: str, interrupted: Callable[[], bool], returned: float | None = None
+) -> str:
+    """Law 11: the *serving* of the old configuration is confirmed before anyone says undone.
+
+    ``returned`` is since when its files stand again, where an earlier run had come so far (`returned_at`).
+    """
+    text = "; ".join(
+        [text, *(f"what had been edited is {path}" for path in rejected.kept(plane.root, change.journal).values())]
+    )
     replaced_at = renamed_at(plane, change.journal)
     if replaced_at is None:
         change.try_mark(Step.UNDONE, "by the next run")
         return f"{text}; its manifest had not been put in place"
-    if serves(plane, plane.read_manifest()[1], None, interrupted, old_until=replaced_at):
+    if change.journal.restart == Restart.NONE.name:
+        change.try_mark(Step.UNDONE, "by the next run")
+        return f"{text}; no restart was needed"
+    manifest = plane.read_manifest()[1]
+    now = serving(manifest) if change.journal.restart == Restart.IN_PLACE.name else None
+    since = plane.clock.boot() if returned is None else returned
+    has_loaded_it = now is not None and replaced_at <= now.started < since
+    if serves(plane, manifest, since, interrupted, old_until=replaced_at, ends=now if has_loaded_it else None):
+        changes.clear_up(change)
         change.try_mark(Step.UNDONE, "by the next run")
         return f"{text}, and the old configuration serves"
     if not plane.root.is_host:
@@ -148,13 +182,16 @@ def serves(
     interrupted: Callable[[], bool],
     *,
     old_until: float | None = None,
+    ends: Process | None = None,
 ) -> bool:
     """Does an API server with this manifest's command line serve, within a bounded wait?
+
+    ``ends`` is told to end first, so that the kubelet restarts its container in place.
 
     Raises:
         InterruptionError: the user asked to stop; the change stays open, and the next run goes on with it.
     """
-    from auditctl.node.restart import Expected, Restarted, Watch
+    from auditctl.node.restart import Expected, Old, Restarted, Watch, end_in_place
 
     if _nobody_starts_it(plane, manifest):
         return False
@@ -167,7 +204,15 @@ def serves(
     watch = Watch.begin(plane.root, manifest, plane.clock, plane.progress.waiting, interrupted)
     # one that nobody starts is not waited for long: a lab folder, a node whose kubelet is stopped
     seconds = _RECOVERY_SECONDS if plane.root.is_host else _RECOVERY_SECONDS / 4
-    return isinstance(watch.wait(expected, timeout=seconds, drain=0.0, old=None), Restarted)
+    old = Old.hold(ends)
+    drain = drain_seconds(plane, manifest, How(), ends)[0]
+    if ends is not None:
+        end_in_place(ends)
+    try:
+        return isinstance(watch.wait(expected, timeout=seconds, drain=drain, old=old), Restarted)
+    finally:
+        if old is not None:
+            old.release()
 
 
 def _nobody_starts_it(plane: ControlPlane, manifest: Manifest) -> bool:

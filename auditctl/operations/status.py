@@ -16,7 +16,7 @@ from auditctl.node.crash import recognise
 from auditctl.node.journal import Step
 from auditctl.node.metrics import Counters
 from auditctl.node.process import Process, listener
-from auditctl.operations import counters, lastgood, policies
+from auditctl.operations import counters, flags, lastgood, policies
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.outcome import settled
 from auditctl.operations.watchdog_told import told
@@ -33,6 +33,7 @@ class _Seen(NamedTuple):
     policy: Path | None
     loaded: str | None
     log: Path | None
+    effective: dict[str, dict[str, str | bool]]
     counters: Counters | None = None
 
     @property
@@ -59,7 +60,7 @@ def status(plane: ControlPlane, memory: counters.Memory | None = None) -> Report
         Outcome.NEGATIVE if bad else Outcome.UNCHANGED,
         summary,
         ManifestChange(str(plane.manifest_path), snapshot.sha256, snapshot.sha256),
-        settings=settled(plane, manifest),
+        settings=settled(plane, manifest)._replace(effective=seen.effective),
         findings=findings,
         lines=tuple(_lines(seen, before)),
         details={"status": _details(seen)},
@@ -75,6 +76,7 @@ def _look(plane: ControlPlane, manifest: Manifest) -> _Seen:
         preflight.host_of(plane.root, manifest, POLICY_FLAG),
         files.sha256(loaded) if loaded is not None else None,
         preflight.host_of(plane.root, manifest, LOG_FLAG),
+        flags.effective(manifest, policies.version_of(plane, manifest, live=False)),
         counters.read(plane, manifest) if process is not None and process.runs(manifest.command) else None,
     )
 
@@ -160,6 +162,8 @@ def _warning(check: str, message: str, fix: str) -> Finding:
 def _lines(seen: _Seen, before: tuple[Counters, float] | None) -> Iterator[str]:
     for name, value in sorted(seen.manifest.audit_flags.items()):
         yield f"  --{name}={value}"
+    if defaults := flags.not_set(seen.effective):
+        yield f"  not set: {defaults}"
     if seen.policy is not None:
         is_loaded = seen.loaded is not None and seen.loaded == files.digest(seen.policy)
         loaded = "loaded by the running process" if is_loaded else "not known to be loaded"

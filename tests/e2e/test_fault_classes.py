@@ -306,6 +306,7 @@ def test_a_copy_that_appears_during_the_wait_wins_and_is_not_called_a_success(no
     _, stderr = process.communicate(timeout=200)
 
     assert process.returncode in (4, 5), stderr
+    assert "kube-apiserver.yaml.bak defines the same Pod" in stderr
     assert node.manifest.read_bytes() == before
     assert until(node.is_ready, 20)
     assert not node.log.exists()

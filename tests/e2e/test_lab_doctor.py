@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -79,7 +81,7 @@ def test_a_fault_in_the_manifest_is_told_at_its_own_line(
 
     assert ran.code == 1
     assert check in checks(ran)
-    finding = next(finding for finding in ran.report["findings"] if finding["check"] == check)
+    (finding,) = (finding for finding in ran.report["findings"] if finding["check"] == check)
     assert finding["file"] == str(node.manifest)
     line = node.manifest.read_text().splitlines()[finding["line"] - 1]
     assert new.split("\n", maxsplit=1)[0].strip().removesuffix("Directory") in line or check == "volume-type"
@@ -234,3 +236,50 @@ def test_a_change_that_failed_says_where_and_what_to_do_next(node: Node) -> None
         assert str(config) in failed.report["summary"]
         assert failed.report["summary"].endswith("put back, and the old configuration serves again")
         assert len(failed.report["nextSteps"]) == 1
+
+
+def test_one_of_two_strays_that_cannot_be_moved_is_told_before_the_other_is(node: Node) -> None:
+    assert node.enable(METADATA).code == 0
+    elsewhere = node.root / "elsewhere.yaml"
+    for path in (elsewhere, node.manifest.with_name("a.yaml")):
+        path.write_bytes(node.manifest.read_bytes())
+    node.manifest.with_name("b.yaml").symlink_to(elsewhere)
+
+    ran = node.run("doctor", "--fix")
+
+    assert (ran.code, ran.report["changed"]) == (3, False)
+    assert sorted(node.names_seen_by_the_kubelet()) == ["a.yaml", "b.yaml", "kube-apiserver.yaml"]
+
+
+def test_asked_to_stop_before_the_first_of_two_strays_is_moved_doctor_stops(node: Node) -> None:
+    assert node.enable(METADATA).code == 0
+    for name in ("a.yaml", "b.yaml"):
+        node.manifest.with_name(name).write_bytes(node.manifest.read_bytes())
+    process = node.start("doctor", "--fix", "-o", "json")
+    lock = node.root / "var/lib/auditctl/lock"
+    assert until(lambda: b"doctor" in lock.read_bytes(), SECONDS)
+    process.send_signal(signal.SIGINT)
+    try:
+        answer, _ = process.communicate(timeout=SECONDS)
+    finally:
+        process.kill()
+    report = json.loads(answer)
+    if process.returncode == 130:
+        assert (report["outcome"], report["changed"]) == ("Interrupted", False)
+        assert sorted(node.names_seen_by_the_kubelet()) == ["a.yaml", "b.yaml", "kube-apiserver.yaml"]
+    else:  # one was moved by then: all of it is done
+        assert (process.returncode, node.names_seen_by_the_kubelet()) == (0, ["kube-apiserver.yaml"])
+
+
+def test_what_a_watchdog_did_once_is_no_change_of_this_run(node: Node) -> None:
+    assert node.enable(METADATA).code == 0
+    process = node.start("enable", "--log-maxage", "5")
+    assert until(lambda: "--audit-log-maxage=5" in node.manifest.read_text(), SECONDS)
+    process.kill()
+    process.communicate()
+    assert until(lambda: "watchdog" in checks(node.run("status"), "info"), SECONDS)
+
+    ran = node.run("doctor", "--fix")
+
+    assert (ran.code, ran.report["outcome"], ran.report["changed"]) == (0, "Unchanged", False)
+    assert "watchdog" in checks(ran, "info")

@@ -152,9 +152,9 @@ def test_a_policy_loaded_in_place_is_confirmed_too(node: Node) -> None:
 def test_a_restart_that_the_watchdog_undoes_leaves_the_edited_policy_beside(node: Node) -> None:
     """Its author has only this copy."""
     assert node.enable(METADATA).code == 0
-    Faults(only_with="--audit-", never_ready=True).save(Layout(node.root))
+    Faults(only_with="--audit-", start_seconds=60).save(Layout(node.root))
     node.policy.write_text(EVERYTHING)
-    process = node.start("restart", "--timeout", "4s", "--allow", "apiserver-ready", "-v", start_new_session=True)
+    process = node.start("restart", "--timeout", "4s", "-v", start_new_session=True)
     assert process.stderr is not None
     until(lambda: "change " in process.stderr.readline(), "the change")
     until(lambda: last(node)["step"] == "waiting", "the wait")
@@ -173,7 +173,7 @@ def test_killed_before_the_old_process_was_told_to_end_recover_ends_it_in_place(
     assert node.enable(METADATA).code == 0
     old = node.run("status").report["status"]["process"]["pid"]
     plane = ControlPlane(rootfs=node.root)
-    snapshot, manifest = plane.read_manifest()
+    snapshot, _ = plane.read_manifest()
     there = files.read(node.policy, "policy")
     edits = (
         FileEdit(Role.POLICY, node.policy, there, EVERYTHING.encode()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import pty
 import signal
@@ -11,12 +12,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from nodes import BROKEN, EVERYTHING, METADATA, NOTHING, Node
+from nodes import BROKEN, EVERYTHING, METADATA, NOTHING, Node, Ran
 
 from auditctl.cli.app import run
+from auditctl.lab.faults import Faults, clear
+from auditctl.lab.layout import Layout
 from auditctl.lab.process import until
 
 pytestmark = pytest.mark.lab
+
+ANNOTATION = "/metadata/annotations/auditctl~1policy-sha256"
 
 
 def test_on_proved_again_and_out_without_a_trace(node: Node) -> None:
@@ -62,7 +67,10 @@ def test_on_proved_again_and_out_without_a_trace(node: Node) -> None:
 
 
 def test_another_policy_is_told_apart_from_the_old_one_by_its_receipt(node: Node) -> None:
-    """A policy that changes alone replaces the Pod by our annotation; both receipts differ; disable takes it out."""
+    """A policy that changes alone is loaded in place, the next one by our annotation (back-off); disable takes that out.
+
+    The receipts differ.
+    """
     before = node.manifest.read_bytes()
     first = node.enable(METADATA).report["receipt"]
 
@@ -72,17 +80,27 @@ def test_another_policy_is_told_apart_from_the_old_one_by_its_receipt(node: Node
     receipt = second.report["receipt"]
     assert (first["level"], receipt["level"]) == ("Metadata", "RequestResponse")
     assert receipt["distinguishes"] is True
+    assert second.report["manifest"]["patch"] == []
+    assert "auditctl/policy-sha256" not in node.manifest.read_text()
+    assert "in its Pod" in why_so(second)
+    third = node.enable(METADATA)
+    assert third.report["receipt"]["distinguishes"] is True
+    assert "back-off" in why_so(third)
+    assert [operation["path"] for operation in third.report["manifest"]["patch"]] == [ANNOTATION]
     assert "auditctl/policy-sha256" in node.manifest.read_text()
-    assert [operation["path"] for operation in second.report["manifest"]["patch"]] == [
-        "/metadata/annotations/auditctl~1policy-sha256"
-    ]
     assert {event["level"] for event in node.events() if event["auditID"] == first["auditID"]} == {"Metadata"}
-    same_decisions = node.enable(EVERYTHING + "# a comment alone\n")
+    same_decisions = node.enable(METADATA + "# a comment alone\n")
     assert (same_decisions.code, same_decisions.report["manifest"]["patch"]) == (0, [])
     assert same_decisions.report["timings"]["restart"] is None
     assert "comment" in node.policy.read_text()
     assert node.run("disable").code == 0
     assert node.manifest.read_bytes() == before
+
+
+def why_so(ran: Ran) -> str:
+    """How the policy was loaded, and why in this way."""
+    (told,) = (finding["message"] for finding in ran.report["findings"] if finding["check"] == "policy-reload")
+    return str(told)
 
 
 def test_a_policy_that_the_server_would_refuse_changes_nothing(node: Node) -> None:
@@ -126,9 +144,13 @@ def test_restart_loads_what_was_edited_in_place_or_refuses_it(node: Node) -> Non
     assert loaded.code == 0
     assert loaded.report["receipt"]["level"] == "RequestResponse"
     assert loaded.report["receipt"]["distinguishes"] is True
+    assert loaded.report["manifest"]["patch"] == []
     again = node.run("restart")
-    assert (again.code, again.report["manifest"]["patch"]) == (0, [])
+    assert (again.code, [operation["path"] for operation in again.report["manifest"]["patch"]]) == (0, [ANNOTATION])
     assert again.report["timings"]["restart"] is not None
+    named = node.run("restart")
+    assert (named.code, named.report["manifest"]["patch"]) == (0, [])
+    assert named.report["timings"]["restart"] is not None
 
 
 def test_an_edited_policy_is_never_taken_for_the_loaded_one(node: Node) -> None:
@@ -155,6 +177,8 @@ def test_a_policy_that_the_annotation_names_already_is_loaded_in_place(node: Nod
     """The server had died meanwhile, and loaded what somebody had put there."""
     node.enable(METADATA)
     node.enable(EVERYTHING)
+    assert node.run("restart").code == 0
+    assert "auditctl/policy-sha256" in node.manifest.read_text()
     node.policy.write_text(METADATA)
     old = node.run("status").report["status"]["process"]["pid"]
     os.kill(old, signal.SIGKILL)
@@ -220,27 +244,39 @@ def test_a_server_that_dies_of_the_change_is_put_back_with_its_own_last_words(no
     assert node.enable(METADATA).code == 0
 
 
-def test_a_restart_that_kills_the_server_brings_the_last_known_good_file_back(node: Node) -> None:
-    """A webhook file edited in place; the edited one stays beside it."""
+def test_a_restart_that_kills_the_server_brings_the_last_known_good_policy_back(node: Node) -> None:
+    """It was edited in place; the edited one stays beside it, and the next step names it."""
+    assert node.enable(METADATA).code == 0
+    Faults(only_with="--audit-", start_seconds=60).save(Layout(node.root))
+    node.policy.write_text(EVERYTHING)
+
+    process = node.start("restart", "--timeout", "4s", "-o", "json")
+    assert until(lambda: node.policy.read_text() == METADATA, 60)
+    clear(Layout(node.root))
+    stdout, stderr = process.communicate(timeout=90)
+
+    assert process.returncode == 4, stderr
+    report = json.loads(stdout)
+    (rejected,) = node.policy.parent.glob("policy.yaml.rejected-*")
+    assert rejected.read_text() == EVERYTHING
+    assert rejected.name.removeprefix("policy.yaml.rejected-") == report["change"]["id"]
+    assert report["nextSteps"] == [f"repair {rejected}, then: auditctl enable --policy {rejected}"]
+    assert node.run("verify", "--expect", "get pods -> Metadata").code == 0
+
+
+def test_a_webhook_is_installed_for_nobody_else_and_out_again(node: Node) -> None:
+    """One that nobody listens at is refused unless that is allowed."""
     config = node.root / "webhook.yaml"
     config.write_text(
         "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters:\n- name: k\n  cluster: {server: 'https://127.0.0.1:1/'}\n"
         "contexts:\n- name: c\n  context: {cluster: k, user: u}\n"
     )
-    assert node.enable(METADATA, "--webhook-config", config).code == 0
+    refused = node.enable(METADATA, "--webhook-config", config)
+    assert (refused.code, refused.report["findings"][0]["check"]) == (3, "webhook-reachable")
+    assert node.enable(METADATA, "--webhook-config", config, "--allow", "webhook-reachable").code == 0
     installed = node.root / "etc/kubernetes/audit/webhook.yaml"
     assert oct(installed.stat().st_mode)[-3:] == "600"
-    installed.write_text("apiVersion: v1\nkind: Config\n")
-
-    failed = node.run("restart")
-
-    assert failed.code == 4
-    assert "initializing audit webhook" in failed.report["summary"]
     assert installed.read_text() == config.read_text()
-    (rejected,) = installed.parent.glob("webhook.yaml.rejected-*")
-    assert rejected.read_text() == "apiVersion: v1\nkind: Config\n"
-    assert rejected.name.removeprefix("webhook.yaml.rejected-") == failed.report["change"]["id"]
-    assert node.run("verify").code == 0
     assert node.run("enable", "--no-webhook").code == 0
     assert "webhook" not in node.manifest.read_text()
 
@@ -314,8 +350,8 @@ def test_a_terminal_that_goes_away_changes_nothing(node: Node) -> None:
 
 
 def test_killed_during_the_wait_the_next_run_finishes(node: Node) -> None:
-    """SIGKILL: status names it, the next change begins with it."""
-    process = started(node)
+    """SIGKILL: status names it, the next change begins with it. (With --no-rollback there is no watchdog.)"""
+    process = started(node, "--no-rollback")
     process.kill()
     process.communicate()
     assert any(finding["check"] == "interrupted-change" for finding in node.run("status").report["findings"])
@@ -357,7 +393,10 @@ def test_an_api_server_that_does_not_serve_beforehand_is_not_blamed_on_us(node: 
 
     refused = node.enable(METADATA)
     assert refused.code == 3
-    assert refused.report["findings"][0]["check"] == "apiserver-ready"
+    assert [one["check"] for one in refused.report["findings"] if one["severity"] == "error"] == [
+        "flag-value",
+        "apiserver-ready",
+    ]
 
     repaired = node.run("disable", "--allow", "apiserver-ready")
     assert repaired.code == 0

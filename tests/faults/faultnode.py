@@ -135,11 +135,14 @@ class FaultNode:
     def tree(self) -> dict[str, tuple[str, bytes]]:
         """Everything that a change may touch, but our own records: names, kinds and modes, bytes."""
         found = {}
+        opened = {journal.id for journal in self.plane().state.open_changes()}
         for top in ("etc/kubernetes/manifests", "etc/kubernetes/audit", "var/log"):
             for path in (self.root / top, *sorted((self.root / top).rglob("*"))):
                 if path.exists():
                     content = path.read_bytes() if path.is_file() else b""
-                    name = _CHANGE_ID.sub("ID", str(path.relative_to(self.root)))
+                    name = _CHANGE_ID.sub(
+                        lambda found: "OPEN" if found[0] in opened else "ID", str(path.relative_to(self.root))
+                    )
                     found[name] = (stat.filemode(path.stat().st_mode), content)
         return found
 
@@ -149,7 +152,7 @@ class FaultNode:
 
     def hidden(self) -> list[str]:
         """Of the files: temporary ones, which neither the kubelet nor the API server ever reads."""
-        return [name for name in self.files() if name.endswith((".auditctl-new", ".filling"))]
+        return [name for name in self.files() if name.endswith((".auditctl-new", ".filling", ".before-OPEN"))]
 
     def strays(self) -> list[str]:
         """Temporary files and empty folders of changes, wherever they lie."""

@@ -54,7 +54,7 @@ def test_the_journal_names_the_act_that_comes(traced: list[Call]) -> None:
     for call in traced:
         if call.name == "write" and call.paths[0].endswith("/journal.jsonl"):
             written = call.text
-        if not is_act(call):
+        if not is_act(call) or ".before-" in call.paths[-1]:  # an old file that nobody can ask for any more
             continue
         step = "installing"
         if call.paths[-1].startswith("/etc/kubernetes/manifests/"):

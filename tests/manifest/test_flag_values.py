@@ -88,7 +88,9 @@ def test_a_webhook_that_every_request_waits_for_is_refused_unless_the_manifest_h
     batch = LOG | {"audit-webhook-config-file": "/w"}
     blocking = batch | {"audit-webhook-mode": "blocking"}
     for before, severity in ((batch, Severity.ERROR), (blocking, Severity.WARNING)):
-        assert [(one.check, one.severity) for one in complaints(blocking, NEW, before)] == [("webhook-blocking", severity)]
+        assert [(one.check, one.severity) for one in complaints(blocking, NEW, before)] == [
+            ("webhook-blocking", severity)
+        ]
 
 
 def test_old_versions_know_other_flags_and_values() -> None:

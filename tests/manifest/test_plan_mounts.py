@@ -136,7 +136,6 @@ def test_a_log_below_a_read_only_mount_is_refused() -> None:
         (Settings(log_path="/etc/kubernetes/audit.log"), "needs /etc/kubernetes mounted whole"),
         (Settings(log_path="/tmp/audit.log"), "needs /tmp mounted whole"),
         (Settings(log_path="/sys/kernel/audit/a.log"), "mounted whole"),
-        (Settings(log_path="/var/log/audit/a.log"), "auditd"),
         (Settings(log_path="/dev/stdout"), "taken for a file"),
         (Settings(log_path="/proc/self/fd/1"), "taken for a file"),
         (Settings(log_path="/etc/kubernetes/manifests/a/a.log"), "in, at or above /etc/kubernetes/manifests"),
@@ -281,7 +280,6 @@ def test_a_mount_that_the_other_audit_file_still_needs_stays() -> None:
     [
         ("/var/log/api.log", "/var/log/kubernetes/audit/api.log"),
         ("/dev/stdout", "-"),
-        ("/var/log/audit/a.log", "/var/log/kubernetes/audit/a.log"),
     ],
 )
 def test_a_log_that_no_mount_covers_and_none_can_is_an_error_that_names_the_fix(path: str, fix: str) -> None:
@@ -289,6 +287,31 @@ def test_a_log_that_no_mount_covers_and_none_can_is_an_error_that_names_the_fix(
     assert [(one.check, one.severity, one.fix) for one in plan.findings] == [
         ("log-not-mounted", Severity.ERROR, f"use --log-path {fix}")
     ]
+
+
+AUDITD_LOG = "/var/log/audit/a.log"
+
+
+@pytest.mark.parametrize(
+    ("before", "asked"),
+    [
+        (small(), Settings(log_path=AUDITD_LOG)),
+        (with_flags(f"--audit-log-path={AUDITD_LOG}"), Settings()),
+        (with_mount("/var/log/audit", "logs"), Settings(log_path=AUDITD_LOG)),
+    ],
+    ids=["asked for", "not mounted yet", "mounted already"],
+)
+def test_a_log_in_auditds_directory_is_an_error_and_would_be_mounted_all_the_same(before: str, asked: Settings) -> None:
+    """``--allow shared-log-directory`` turns it; then the log must be written there."""
+    plan = enabling(before, asked)
+    assert [(one.check, one.severity) for one in plan.findings] == [("shared-log-directory", Severity.ERROR)]
+    assert plan.findings[0].fix == "use --log-path /var/log/kubernetes/audit/a.log"
+    assert "/var/log/audit" in [mount.path for mount in manifest(plan.after).mounts]
+
+
+def test_a_log_that_is_in_auditds_directory_already_is_no_reason_to_refuse_another_change() -> None:
+    there = enabled(with_mount("/var/log/audit", "logs"), Settings(log_path=AUDITD_LOG))
+    assert enabling(there, Settings(log_maxage_days=7)).findings == ()
 
 
 @pytest.mark.parametrize("path", ["a.log", "$(DIR)/a.log", "/var/log/$(DIR)/a.log"])

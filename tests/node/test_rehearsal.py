@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 
@@ -46,6 +48,42 @@ def script(tmp_path: Path, folders: Path) -> Callable[[str], Path]:
 def is_gone(pid_file: Path) -> bool:
     """Has the process ended that wrote its number there?"""
     return not Path("/proc", pid_file.read_text().strip()).exists()
+
+
+def test_folders_of_killed_runs_are_swept_and_nothing_else(script: Callable[[str], Path], folders: Path) -> None:
+    """Ours, old, and of a process that is gone; a link is not followed."""
+    with subprocess.Popen(["true"]) as gone:
+        pass
+    long_ago = time.time() - 3600
+    names = [f"auditctl-rehearsal-{gone.pid}-{kind}" for kind in ("old", "young", "link", "file", "theirs")]
+    old, young, link, file, theirs = (folders / name for name in names)
+    living = folders / f"auditctl-rehearsal-{os.getpid()}-living"
+    other = folders / "auditctl-rehearsal-notes"
+    target = folders / "target"
+    for folder in (old, young, living, other, target, theirs):
+        folder.mkdir()
+        (folder / "apiserver.key").write_text("x")
+    link.symlink_to(target)
+    file.write_text("x")
+    if os.geteuid() == 0:
+        os.chown(theirs, 65534, 65534)
+    else:
+        rmtree(theirs)
+    for path in folders.iterdir():
+        if path != young:
+            os.utime(path, (long_ago, long_ago), follow_symlinks=False)
+    before = set(folders.iterdir())
+
+    rehearse(Play(script(f"echo '{PASSED}' >&2; sleep 600"), ()))
+
+    assert set(folders.iterdir()) == before - {old}
+    assert (target / "apiserver.key").exists()
+
+
+def test_a_folder_bears_the_number_of_its_process(script: Callable[[str], Path], folders: Path, tmp_path: Path) -> None:
+    rehearse(Play(script(f"pwd > {tmp_path}/folder; echo '{PASSED}' >&2; sleep 600"), ()))
+    folder = Path((tmp_path / "folder").read_text().strip())
+    assert (folder.parent, folder.name.split("-")[2]) == (folders, str(os.getpid()))
 
 
 def test_a_server_that_has_built_its_backend_is_accepted_and_ended_at_once(

@@ -58,6 +58,32 @@ def test_a_pod_that_the_kubelet_would_refuse_is_not_written(folder_node: Control
     assert manifest.read_text() == text
 
 
+def test_auditds_directory_is_refused_unless_it_is_allowed(folder_node: ControlPlane, policy_file: Path) -> None:
+    """Told once, as an error or as a warning; with the permission it is mounted, and out again without a trace."""
+    text = folder_node.manifest_path.read_text()
+    asked = Request(Settings(log_path="/var/log/audit/apiserver.log"), str(policy_file))
+    with pytest.raises(RefusedError) as refused:
+        enable(folder_node, asked, NO_WAIT)
+    assert refused.value.check == "shared-log-directory"
+    assert folder_node.manifest_path.read_text() == text
+
+    report = enable(folder_node, asked, NO_WAIT._replace(allow=frozenset(["shared-log-directory"])))
+
+    told = [one.severity.value for one in report.findings if one.check == "shared-log-directory"]
+    assert (report.exit_code, told) == (0, ["warning"])
+    assert "path: /var/log/audit\n" in folder_node.manifest_path.read_text()
+    disable(folder_node, Purge(), NO_WAIT)
+    assert folder_node.manifest_path.read_text() == text
+
+
+def test_a_log_without_an_end_is_told_once(folder_node: ControlPlane, policy_file: Path) -> None:
+    """By the flags where both are 0; by the disk where the days alone bound it."""
+    for days, check in ((0, "retention"), (7, "disk")):
+        asked = Request(Settings(log_maxage_days=days, log_maxbackup_files=0), str(policy_file))
+        report = enable(folder_node, asked, DRY)
+        assert [one.check for one in report.findings if one.check in ("retention", "disk")] == [check]
+
+
 def test_a_stray_manifest_is_told_with_the_one_that_wins(folder_node: ControlPlane, policy_file: Path) -> None:
     """By byte order; a name with a dot, and what lies in a folder, are not read."""
     manifest = folder_node.manifest_path

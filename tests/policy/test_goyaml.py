@@ -85,6 +85,16 @@ def number(literal: str) -> tuple[str, str]:
         ("!!timestamp 2024-02-29", "2024-02-29"),
         ("!!timestamp 2024-02-29T1:2:3Z", "2024-02-29T1:2:3Z"),
         ("!<tag:yaml.org,2002:str> 1", "1"),
+        ("!<tag:yaml.org,2002:%73tr> 1", "1"),
+        ("!%c3%a9 1", "1"),
+        ("!%e2%82%ac 1", "1"),
+        ("!%f0%9f%98%80 1", "1"),
+        ("!!timestamp 0000-02-29", "0000-02-29"),
+        ("NaN", "NaN"),
+        ("+Inf", "+Inf"),
+        ("9" * 5000, "9" * 5000),
+        ("-9223372036854775809", number("-9223372036854776000")),
+        ("+9223372036854775808", number("9223372036854776000")),
     ],
 )  # fmt: skip
 def test_a_scalar_has_a_value(text: str, value: Any) -> None:
@@ -99,6 +109,9 @@ def test_a_scalar_has_a_value(text: str, value: Any) -> None:
         ("!!null x", "yaml: cannot decode !!str `x` as a !!null"),
         ("!!timestamp 2023-02-29", "yaml: cannot decode !!str `2023-02-29` as a !!timestamp"),
         ("!!timestamp 2023-02-28T25:00:00Z", "yaml: cannot decode !!str `2023-02-28T25:00:00Z` as a !!timestamp"),
+        ("!!timestamp 2023-02-28T01:60:00Z", "yaml: cannot decode !!str `2023-02-28T01:60:00Z` as a !!timestamp"),
+        ("!!timestamp 2023-02-28T01:00:60Z", "yaml: cannot decode !!str `2023-02-28T01:00:60Z` as a !!timestamp"),
+        ("!!int 2024-01-01", "yaml: cannot decode !!str `2024-01-01` as a !!int"),
         ("!!float 18446744073709551615", "yaml: cannot decode !!int `18446744073709551615` as a !!float"),
         ("!!binary *", "yaml: did not find expected alphabetic or numeric character"),
         ("!!binary '*'", "yaml: !!binary value contains invalid base64 data"),
@@ -138,6 +151,11 @@ def test_a_scalar_without_a_value(text: str, fault: str) -> None:
         ("&a x: 1\nz: *a", {"x": number("1"), "z": "x"}),
         ("a: &b [1]\nc: *b", {"a": [number("1")], "c": [number("1")]}),
         ("1: a\n1.5: b\nyes: c\n1e10: d", {"1": "a", "1.5": "b", "true": "c", "1e+10": "d"}),
+        ("-1.5: a\n0.1: b\n1e-7: c\n0.0: d", {"-1.5": "a", "0.1": "b", "1e-07": "c", "0": "d"}),
+        (".inf: a\n-.inf: b\n.nan: c", {".inf": "a", "-.inf": "b", ".nan": "c"}),
+        ("1e39: a\n-1e39: b", {".inf": "a", "-.inf": "b"}),
+        ("{!!str <<: a, !x <<: b}", {"<<": "b"}),
+        ("%TAG ! tag:yaml.org,2002:int\n---\n! x", "x"),
         ("a: 1\n---\n[", {"a": number("1")}),
         ("a: 1\n...\n[", {"a": number("1")}),
         ("--- a\n", "a"),
@@ -207,6 +225,24 @@ def test_a_text_has_a_value(text: str, value: Any) -> None:
         ("a: !%ff x", "yaml: found an incorrect leading UTF-8 octet"),
         ("a: !%c3%28 x", "yaml: found an incorrect trailing UTF-8 octet"),
         ("a: !x,{", "yaml: did not find expected whitespace or line break"),
+        ("a: !%80 x", "yaml: found an incorrect leading UTF-8 octet"),
+        ("a: !%f8%80%80%80 x", "yaml: found an incorrect leading UTF-8 octet"),
+        ("a: !<> x", "yaml: did not find expected tag URI"),
+        ("a: !! x", "yaml: did not find expected tag URI"),
+        ("%TAG x y\n---\na", "yaml: did not find expected '!'"),
+        ("%TAG !x! \n---\na", "yaml: did not find expected tag URI"),
+        ("%TAG !x!y z\n---\na", "yaml: did not find expected whitespace"),
+        ("%TAG !x! y{\n---\na", "yaml: did not find expected whitespace or line break"),
+        ("%TAG ! tag:yaml.org,2002:\n---\n!int x", "yaml: cannot decode !!str `x` as a !!int"),
+        ("{! <<: a}", "yaml: map merge requires map or sequence of maps as the value"),
+        ("{<<: {~: a}}", 'unsupported map key of type: %!s(<nil>), key: <nil>, value: "a"'),
+        ("{~: a, <<: {b: c}}", 'unsupported map key of type: %!s(<nil>), key: <nil>, value: "a"'),
+        ("{? : b}", 'unsupported map key of type: %!s(<nil>), key: <nil>, value: "b"'),
+        ("{?}", "unsupported map key of type: %!s(<nil>), key: <nil>, value: <nil>"),
+        ("{? , a: b}", "unsupported map key of type: %!s(<nil>), key: <nil>, value: <nil>"),
+        ("x: [[]: a]", "yaml: did not find expected ',' or ']'"),
+        ('["a", : b]', "yaml: did not find expected node content"),
+        ('a: 1\n"b" ]', "yaml: line 2: could not find expected ':'"),
         ("[? : x]", "yaml: did not find expected ',' or ']'"),
         ("- a\nb", "yaml: line 3: could not find expected ':'"),
         ("- a\nb:", "yaml: line 1: did not find expected '-' indicator"),
@@ -292,6 +328,16 @@ def test_aliases_may_repeat_much_but_not_nearly_all() -> None:
     assert len(yaml(bomb(10, 3))) == 3
 
 
+def merging(times: int) -> str:
+    """A mapping that merges another one ten times, in a list, and as many aliases of it."""
+    return f"x: &x {{{', '.join(f'k{i}: v' for i in range(10))}}}\nm: &m {{<<: [{', '.join(['*x'] * 10)}]}}\nz: [{', '.join(['*m'] * times)}]"
+
+
+def test_what_a_merged_list_repeats_is_counted() -> None:
+    assert fault_of(merging(100)) == "yaml: document contains excessive aliasing"
+    assert len(yaml(merging(3))["z"]) == 3
+
+
 def test_depth_beyond_what_json_follows_is_refused() -> None:
     text = "x:\n- y: " + "[" * 9999 + "]" * 9999
     assert fault_of(text) == "couldn't get version/kind; json parse error: exceeded max depth"
@@ -336,6 +382,8 @@ def test_json_is_read(text: str) -> None:
         ('"\n"', "invalid character '\\n' in string literal"),
         ('"\\x"', "invalid character 'x' in string escape code"),
         ('"\\u12g4"', "invalid character 'g' in \\u hexadecimal character escape"),
+        ('"\\', "unexpected end of JSON input"),
+        ('"\\u12', "unexpected end of JSON input"),
         ("'a'", "invalid character '\\'' looking for beginning of value"),
         ("é", "invalid character 'Ã' looking for beginning of value"),
         ("[" * 10001, "invalid character '[' exceeded max depth"),

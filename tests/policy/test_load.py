@@ -240,3 +240,10 @@ def test_a_time_is_read_as_go_reads_it(time: str, fault: str) -> None:
 def test_only_mappings_are_merged(value: str) -> None:
     fault = "failed decoding: yaml: map merge requires map or sequence of maps as the value"
     assert load(f"apiVersion: audit.k8s.io/v1\nx: {{<<: {value}}}\nrules: [{{level: None}}]\n".encode()).error == fault
+
+
+@pytest.mark.parametrize(("aliases", "refused"), [(616, False), (617, True)])
+def test_a_merged_list_makes_an_alias_bomb_just_where_it_does_for_the_server(aliases: int, refused: bool) -> None:
+    fields = ", ".join(f"k{i}: v" for i in range(60))
+    text = f"{HEAD}rules: [{{level: None}}]\np: []\nx: &x {{{fields}}}\nm: {{<<: [{', '.join(['*x'] * aliases)}]}}\n"
+    assert judged(text).error == ("failed decoding: yaml: document contains excessive aliasing" if refused else "")

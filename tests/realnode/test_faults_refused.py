@@ -73,7 +73,7 @@ OPTIONS = {
     "F02 no such policy": Words(("--policy", "/nonexistent/p.yaml"), "/nonexistent/p.yaml"),
     "F02 a URL": Words(("--policy", "https://example.com/p.yaml"), "https://example.com/p.yaml"),
     "F16 read-only mount": Words(("--log-path", "/etc/kubernetes/pki/audit.log"), "/etc/kubernetes/pki"),
-    "F17 log is a directory": Words(("--log-path", "/var/log/pods"), "a directory"),
+    "F17 a directory that is not the log's": Words(("--log-path", "/var/log"), "needs /var mounted whole"),
     "F18 format": Words(("--set", "audit-log-format=xml"), "xml"),
     "F18 negative": Words(("--set", "audit-log-maxbackup=-1"), "audit-log-maxbackup"),
     "F18 truncate": Words(("--set", "audit-log-truncate-max-event-size=20000000"), "20000000"),
@@ -130,11 +130,12 @@ def test_a_webhook(name: str, refused: Callable[..., str], tmp_path: Path) -> No
     assert WEBHOOKS[name].words in refused("--webhook-config", config)
 
 
-def test_f14_a_second_document(refused: Callable[..., str], tmp_path: Path) -> None:
-    """The server reads the first one alone. A warning, so that --strict is what refuses."""
-    policy = tmp_path / "p.yaml"
-    policy.write_text(f"{METADATA}---\n{METADATA}")
-    assert "only the first document" in refused("--policy", policy, "--strict")
+def test_f17_the_log_is_a_directory(refused: Callable[..., str]) -> None:
+    LOG.mkdir(parents=True)
+    try:
+        assert f"{LOG}, for --audit-log-path, is a directory" in refused()
+    finally:
+        LOG.rmdir()
 
 
 def test_f19_a_flag_that_no_server_knows(run: Run) -> None:
@@ -255,9 +256,12 @@ BY_HAND = {
         r"( +)- --audit-log-maxage=30\n", r"\g<0>\1- --audit-log-maxage=5\n", "repeated-flag", "audit-log-maxage"
     ),
     "F23 one path twice": Edit(
-        POLICY_MOUNT, r"\1- mountPath: /etc/kubernetes/audit/policy.yaml/\n\1  name: audit-log\n\g<0>", "", "mountPath"
+        POLICY_MOUNT,
+        r"\1- mountPath: /etc/kubernetes/audit/policy.yaml\n\1  name: audit-log\n\g<0>",
+        "pod-invalid",
+        "twice",
     ),
-    "F24 a volume that is not there": Edit(r"( +name: )audit-policy\n", r"\1audit-polcy\n", "", "audit-pol"),
+    "F24 a volume that is not there": Edit(r"( +name: )audit-policy\n", r"\1audit-polcy\n", "manifest", "audit-polcy"),
     "F25 wrong type": Edit(
         r"( +path: /etc/kubernetes/audit/policy.yaml\n +type: )File\n", r"\1Directory\n", "volume-type", "directory"
     ),

@@ -101,7 +101,7 @@ def _shown(go_type: str, text: str) -> str:
         case "float64" if text not in _NOT_FINITE:
             return float_general(text)
         case _:
-            return text or "<nil>"
+            return text
 
 
 def read_yaml(raw: bytes) -> Document:
@@ -155,7 +155,7 @@ class _Constructor:
             scalar = resolve(event.value, event.tag, implicit=event.implicit)
         except SyntaxFault as fault:
             raise _fault(fault.text, node) from fault
-        built = _Built(Value(scalar.kind, event.line + 1, event.column + 1, scalar.text), scalar)
+        built = _Built(Value(scalar.kind, event.line + 1, event.column + 1, scalar.text), scalar, node.counted)
         if scalar.kind is Kind.NUMBER and scalar.text in _NOT_FINITE:
             built.not_finite = scalar.text
         return built
@@ -202,7 +202,7 @@ class _Constructor:
                 self._set(table, key, value)
         pairs = {entry.pair.key: entry.pair for entry in table.entries.values()}
         built = _Built(Value(Kind.OBJECT, *place, pairs=tuple(pairs[key] for key in sorted(pairs))))
-        built.steps = 1 + sum(part.steps for part, child in zip(parts, node.children, strict=True) if child.counted)
+        built.steps = 1 + sum(part.steps for part in parts)
         built.duplicates = (*_joined(parts), *table.duplicates) if table.duplicates else _joined(parts)
         built.unconvertible = table.unconvertible
         built.entries = table.entries

@@ -20,20 +20,20 @@ class Role(Enum):
 
 
 class Node:
-    """One node. A mapping's ``children`` are keys and values by turns; ``ancestors`` is how deep it lies.
+    """One node. A mapping's ``children`` are keys and values by turns; ``ancestors`` is how deep it lies,
+    those left out that are not counted.
 
     ``target`` is what an alias stands for, None if that node is still open: then the alias is inside itself.
     ``role`` is what its parent takes it for. ``counted`` is False for what merging skips: the ``<<`` and the list behind
     it.
     """
 
-    __slots__ = ("ancestors", "children", "counted", "event", "role", "target")
+    __slots__ = ("ancestors", "children", "counted", "event", "is_open", "role", "target")
 
-    def __init__(
-        self, event: Event, ancestors: int, role: Role = Role.ITEM, counted: bool = True, target: Node | None = None
-    ) -> None:
+    def __init__(self, event: Event, role: Role = Role.ITEM, counted: bool = True, target: Node | None = None) -> None:
         self.event = event
-        self.ancestors = ancestors
+        self.ancestors = 0
+        self.is_open = False
         self.role = role
         self.counted = counted
         self.target = target
@@ -47,19 +47,21 @@ def compose(events: list[Event]) -> list[Node]:
     anchors: dict[str, Node] = {}
     for event in events:
         if event.sort in {Sort.SEQUENCE_END, Sort.MAPPING_END}:
+            open_nodes[-1].is_open = False
             finished.append(open_nodes.pop())
             continue
-        node = Node(event, len(open_nodes))
+        node = Node(event)
         if open_nodes:
             _adopt(open_nodes[-1], node)
         if event.anchor:
             anchors[event.anchor] = node
         if event.sort in {Sort.SEQUENCE_START, Sort.MAPPING_START}:
+            node.is_open = True
             open_nodes.append(node)
             continue
         if event.sort is Sort.ALIAS:
             target = anchors[event.value]
-            node.target = None if target in open_nodes[target.ancestors : target.ancestors + 1] else target
+            node.target = None if target.is_open else target
         finished.append(node)
     return finished
 
@@ -73,8 +75,9 @@ def _adopt(parent: Node, node: Node) -> None:
     node.counted = node.role is not Role.MERGE_KEY
     if node.role is Role.MERGED and node.event.sort is Sort.SEQUENCE_START:
         node.counted = False
+    node.ancestors = parent.ancestors + parent.counted
     parent.children.append(node)
 
 
 def _is_merge_key(event: Event) -> bool:
-    return event.sort is Sort.SCALAR and event.value == "<<" and (event.implicit or event.tag == _MERGE_TAG)
+    return event.value == "<<" and (event.implicit or event.tag == _MERGE_TAG)

@@ -9,7 +9,7 @@ def float_literal(value: float) -> str:
     """A float as ``json.Marshal`` writes it: the shortest digits, an exponent below 1e-6 and from 1e21 on."""
     negative, digits, exponent = _decompose(repr(value))
     sign = "-" if negative else ""
-    if value and not -6 <= exponent < 21:
+    if not -6 <= exponent < 21:
         return f"{sign}{_scientific(digits)}e{'-' if exponent < 0 else '+'}{abs(exponent)}"
     return sign + _positional(digits, exponent)
 
@@ -27,17 +27,15 @@ def float_general(shortest: str) -> str:
     """A float as Go's ``%g`` writes it, from its shortest decimal text: exponents below 1e-4 and from 1e6 on."""
     negative, digits, exponent = _decompose(shortest)
     sign = "-" if negative else ""
-    if digits != "0" and not -4 <= exponent < 6:
+    if not -4 <= exponent < 6:
         return f"{sign}{_scientific(digits)}e{'-' if exponent < 0 else '+'}{abs(exponent):02d}"
     return sign + _positional(digits, exponent)
 
 
 def _shortest_single(value: float) -> str:
-    for precision in range(1, 10):
-        text = f"{value:.{precision}g}"
-        if struct.pack("<f", float(text)) == struct.pack("<f", value):
-            return text
-    return repr(value)
+    # nine digits tell any two of single precision apart
+    texts = (f"{value:.{precision}g}" for precision in range(1, 10))
+    return next(text for text in texts if struct.pack("<f", float(text)) == struct.pack("<f", value))
 
 
 def _decompose(text: str) -> tuple[bool, str, int]:

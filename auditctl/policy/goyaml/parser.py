@@ -25,7 +25,7 @@ _MAPPING_ENDS = frozenset({Kind.FLOW_ENTRY, Kind.FLOW_MAPPING_END})
 
 def parse(raw: bytes) -> list[Event]:
     """The events of the first document; none for a stream without one. Raises SyntaxFault."""
-    return list(_Parser(Scanner(read(raw or b"\n"))).events())
+    return list(_Parser(Scanner(read(raw))).events())
 
 
 class _Parser(States):

@@ -89,7 +89,7 @@ def _uri(cursor: Cursor, head: str) -> str:
 def _escaped_character(cursor: Cursor) -> str:
     lead = _octet(cursor)
     width = 1 if lead < 0x80 else 2 if lead & 0xE0 == 0xC0 else 3 if lead & 0xF0 == 0xE0 else 4
-    if lead >= 0x80 and (lead & 0xC0 == 0x80 or lead >= 0xF8):
+    if lead & 0xC0 == 0x80 or lead >= 0xF8:
         cursor.fail("found an incorrect leading UTF-8 octet")
     octets = [lead]
     cursor.position += 3

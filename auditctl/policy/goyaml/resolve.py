@@ -60,7 +60,7 @@ def resolve(text: str, tag: str, *, implicit: bool) -> Resolved:
     found, literal, go_type = _guess(text)
     if tag == _TIMESTAMP and _is_timestamp(text):
         found, literal, go_type = tag, text, "string"
-    elif tag == _FLOAT and found == _INT and go_type == "int":
+    elif tag == _FLOAT and go_type == "int":
         found, literal, go_type = tag, float_literal(float(literal)), "float64"
     if tag and tag != found:
         raise SyntaxFault(f"yaml: cannot decode {_short(found)} `{text}` as a {_short(tag)}")
@@ -69,7 +69,7 @@ def resolve(text: str, tag: str, *, implicit: bool) -> Resolved:
 
 
 def _short(tag: str) -> str:
-    return "!!" + tag.removeprefix(_PREFIX) if tag.startswith(_PREFIX) else tag
+    return "!!" + tag.removeprefix(_PREFIX)
 
 
 def _guess(text: str) -> tuple[str, str, str]:
