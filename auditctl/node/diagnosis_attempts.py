@@ -10,7 +10,7 @@ from auditctl.node.files import Root
 from auditctl.node.kubelet import ContainerLog, PodName
 from auditctl.node.kubelet_log import TAIL_BYTES, Appended
 
-Identity = tuple[int, int]
+Identity = tuple[str, int, int]
 _MOST_READ = 3  # the newest may have said nothing yet; what the one before it died of stands until then
 
 
@@ -31,7 +31,7 @@ class _Attempt:
 
 @dataclass(slots=True)
 class Attempts:
-    """The container's starts that are not among ``known`` (device, inode), nor of the Pod ``ignored_uid``."""
+    """The container's starts that are not among ``known`` (path, device, inode), nor of the Pod ``ignored_uid``."""
 
     root: Root
     pod: PodName

@@ -121,7 +121,7 @@ def _started(process: Process) -> float:
     return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + process.started
 
 
-def _older(logs: Sequence[kubelet.ContainerLog], changed: float) -> frozenset[tuple[int, int]]:
+def _older(logs: Sequence[kubelet.ContainerLog], changed: float) -> frozenset[tuple[str, int, int]]:
     """Starts from before the manifest's last change; the old server writes on while it ends."""
     return frozenset(log.identity for log in logs if kubelet.began(log) < changed)
 

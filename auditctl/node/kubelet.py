@@ -40,13 +40,16 @@ class PodName(NamedTuple):
 
 
 class ContainerLog(NamedTuple):
-    """One container log file: one start of the container. ``uid`` is the static Pod's, ``number`` counts restarts."""
+    """One container log file: one start of the container. ``uid`` is the static Pod's, ``number`` counts restarts.
+
+    ``identity`` is (path, device, inode): the inode of a log that the kubelet has removed is soon another one's.
+    """
 
     path: Path
     modified: float
     uid: str = ""
     number: int = 0
-    identity: tuple[int, int] = (0, 0)
+    identity: tuple[str, int, int] = ("", 0, 0)
 
 
 def container_logs(root: Root, manifest: Manifest) -> list[ContainerLog]:
@@ -78,7 +81,8 @@ def _logs_in(folder: Path, uid: str) -> Iterator[ContainerLog]:
             continue
         with suppress(OSError):  # docker's are links to its own logs
             status = entry.stat()
-            yield ContainerLog(Path(entry.path), status.st_mtime, uid, int(numbered[1]), (status.st_dev, status.st_ino))
+            identity = entry.path, status.st_dev, status.st_ino
+            yield ContainerLog(Path(entry.path), status.st_mtime, uid, int(numbered[1]), identity)
 
 
 def _scan(folder: Path) -> list[os.DirEntry[str]]:

@@ -28,6 +28,7 @@ from auditctl.node.kubelet_log import KubeletLog
 from auditctl.node.process import Process, apiservers, listener, listening_inodes, owns
 
 _POLL_SECONDS = 0.1
+_LISTENING_POLL_SECONDS = 0.03  # the new server listens: each look longer is outage that is told too late
 _JOURNAL_EVERY_SECONDS = 1.0  # each look starts a program
 # After an undo the process of the old configuration may never have been stopped. The kubelet acts on an event within
 # two seconds (pod worker and housekeeping); one that still listens after this long was left alone.
@@ -167,7 +168,8 @@ class Watch:
             if crash is not None and not crash.heals and expected.or_started_before is None:
                 return Failed(_refuser(crash), self._placed(crash), self.outage())
             self.tell(self._what_for(process, expected, crash), passed)
-            self.clock.sleep(_POLL_SECONDS)
+            listens = process is not None and process.started >= expected.renamed_at
+            self.clock.sleep(_LISTENING_POLL_SECONDS if listens else _POLL_SECONDS)
         return self._too_late(expected, f"the API server did not serve within {timeout:.0f} s")
 
     def _too_late(self, expected: Expected, text: str) -> Failed:

@@ -47,15 +47,15 @@ def disable(plane: ControlPlane, purge: Purge, how: How) -> Report:
         raise UsageError("--purge-logs needs a server that no longer writes them, so it does not go with --no-wait")
     if how.dry_run:
         checks.check_places(plane)
-        work, logs = _decide(plane, purge, how)
+        work, logs, found = _decide(plane, purge, how)
         nothing = not work.plan.changes and not work.edits and not logs
-        report = dry_run_report(plane, work, (), nothing=nothing)
+        report = dry_run_report(plane, work, found, nothing=nothing)
         report = report._replace(lines=(*report.lines, *(f"would remove {path}" for path in logs)))
         return recording(plane, work.after, how)(report)
     from auditctl.operations.session import session
 
     with session(plane, "disable") as opened:
-        work, logs = _decide(plane, purge, how)
+        work, logs, found = _decide(plane, purge, how)
         record = recording(plane, work.after, how)
         if not work.plan.changes and not work.edits and not logs:
             return record(unchanged_report(plane, work, opened.recovered, How(wait=False)))
@@ -63,11 +63,11 @@ def disable(plane: ControlPlane, purge: Purge, how: How) -> Report:
 
         performed = perform(opened, work, how)
         removed = _clear_away(plane, logs, purge) if performed.outcome is Outcome.CHANGED else ()
-        return record(performed_report(plane, work, (*opened.recovered, *removed), performed))
+        return record(performed_report(plane, work, (*opened.recovered, *found, *removed), performed))
 
 
-def _decide(plane: ControlPlane, purge: Purge, how: How) -> tuple[Work, tuple[Path, ...]]:
-    """The work, and the log files that go after it."""
+def _decide(plane: ControlPlane, purge: Purge, how: How) -> tuple[Work, tuple[Path, ...], tuple[Finding, ...]]:
+    """The work, the log files that go after it, and what was found beforehand."""
     snapshot, before = plane.read_manifest()
     plan = plan_disable(before)
     after = plan.target or before
@@ -75,9 +75,10 @@ def _decide(plane: ControlPlane, purge: Purge, how: How) -> tuple[Work, tuple[Pa
     edits = tuple(_removals(plane, audited)) if purge.files else ()
     log = preflight.host_of(plane.root, audited, LOG_FLAG)
     logs = tuple(sorted(log_files(log))) if purge.logs and log is not None else ()
+    found: tuple[Finding, ...] = ()
     if plan.changes:
         process = listener(before.secure_port) if checks.is_live(plane, how) else None
-        weigh((*plan.findings, *checks.before_edit(plane, before, after, (), process, how)), how)
+        found = weigh((*plan.findings, *checks.before_edit(plane, before, after, (), process, how)), how)
     work = Work(
         "disable",
         ", ".join(changed_flags(before, after)) or "remove files",
@@ -89,7 +90,7 @@ def _decide(plane: ControlPlane, purge: Purge, how: How) -> tuple[Work, tuple[Pa
         restart=Restart.REPLACE_POD if plan.changes else Restart.NONE,
         prove=_no_audit_flags if plan.changes else nothing_more,
     )
-    return work, logs
+    return work, logs, found
 
 
 def _last_audited(plane: ControlPlane) -> Manifest | None:

@@ -122,9 +122,7 @@ def _meant(pattern: str, group: str, known: Known) -> tuple[str, str, str, str] 
         return never, row.group, meant, f"{pattern!r} is no resource: the API calls it {row.name!r}"
     rows = known.by_name.get(resource, ())
     served = {each.group for each in rows}
-    builtin = (
-        group == "" or group in known.gone or any(each.group == group for of in known.by_name.values() for each in of)
-    )
+    builtin = group in known.gone or any(each.group == group for of in known.by_name.values() for each in of)
     if rows and builtin and group not in served:
         return "wrong-group", rows[0].group, pattern, f"{pattern!r} is not served by the group {group!r}"
     return None
@@ -146,7 +144,7 @@ def _names_on_create(rule: PolicyRule) -> Iterator[Complaint]:
 
 
 def _scope(rule: PolicyRule, known: Known) -> Iterator[Complaint]:
-    if not rule.namespaces or "" in rule.namespaces or not rule.resources:
+    if not rule.namespaces or "" in rule.namespaces:
         return
     scoped = known.cluster_scoped - {("", "namespaces")}
     for place, entry in enumerate(rule.resources):

@@ -296,6 +296,21 @@ def test_only_starts_after_the_change_count_and_only_new_bytes_are_read(tmp_path
     assert attempts.look() == crash  # the next one has said nothing yet
 
 
+def test_the_inode_of_a_removed_log_may_be_the_next_ones(tmp_path: Path) -> None:
+    """ext4 hands it out again at once, and the kubelet removes the log before the last at each restart."""
+    old = attempt(tmp_path, "pod", 0, "Error: unknown flag: --old")
+    attempts = Attempts.from_now(Root(tmp_path), PodName(), broken=False)
+    inode = old.stat().st_ino
+    old.rename(old.with_name("1.log"))
+
+    path = attempt(tmp_path, "pod", 1, "Error: unknown flag: --new")
+
+    assert path.stat().st_ino == inode
+    crash = attempts.look()
+    assert crash is not None
+    assert crash.groups["flag"] == "new"
+
+
 def test_a_pod_that_was_dying_before_the_change_is_not_listened_to(tmp_path: Path) -> None:
     attempt(tmp_path, "old", 0, "Error: unknown flag: --old")
     attempts = Attempts.from_now(Root(tmp_path), PodName(), broken=True)

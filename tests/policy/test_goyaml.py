@@ -134,6 +134,12 @@ def test_a_scalar_without_a_value(text: str, fault: str) -> None:
         ("a: |\n  b\n   c\n\nd: 1", {"a": "b\n c\n", "d": number("1")}),
         ("a: >\n  b\n  c\n\n  d\n   e\n", {"a": "b c\nd\n e\n"}),
         ("a: |-\n  b\n\n", {"a": "b"}),
+        ("a: |\n  b\n  ", {"a": "b\n"}),
+        ("a: |\n  b\n  c\n", {"a": "b\nc\n"}),
+        ("a: >\n  b\n   c\n  d\n", {"a": "b\n c\nd\n"}),
+        ("a: 'b\\n'", {"a": "b\\n"}),
+        ("a: |\n  b\n  \tc\n", {"a": "b\n\tc\n"}),
+        ("a: b\n  \tc", {"a": "b c"}),
         ("a: |+\n  b\n\n", {"a": "b\n\n"}),
         ("a: |1\n  b", {"a": " b"}),
         ("a: |2-  # c\n   b\n", {"a": " b"}),
@@ -199,8 +205,17 @@ def test_a_text_has_a_value(text: str, value: Any) -> None:
         ('a: "\\q"', "yaml: found unknown escape character"),
         ('a: "\\u12"', "yaml: did not find expected hexdecimal number"),
         ('a: "\\ud800"', "yaml: found invalid Unicode character escape code"),
+        ('a: "\\U00110000"', "yaml: found invalid Unicode character escape code"),
+        ("a: b\n\tc", "yaml: line 2: found a tab character that violates indentation"),
+        ("a: |\n  b\n \tc\n", "yaml: line 3: found a tab character where an indentation space is expected"),
+        ('x: ["b""c"]', "yaml: did not find expected ',' or ']'"),
+        ("x: [|\n a]", "yaml: found character that cannot start any token"),
+        ("x: {a:\n 'b': c}", "yaml: line 1: did not find expected ',' or '}'"),
         ("a: |0\n b", "yaml: found an indentation indicator equal to 0"),
         ("a: |x\n b", "yaml: did not find expected comment or line break"),
+        ("a: |-+\n b", "yaml: did not find expected comment or line break"),
+        ("a: |12\n b", "yaml: did not find expected comment or line break"),
+        ("a: |\n    b\n  c: d", "yaml: line 2: did not find expected key"),
         ("a: *", "yaml: did not find expected alphabetic or numeric character"),
         ("a: *b", "yaml: unknown anchor 'b' referenced"),
         ("a: &a [*a]", "yaml: anchor 'a' value contains itself"),
@@ -250,6 +265,7 @@ def test_a_text_has_a_value(text: str, value: Any) -> None:
         ("[" * 10001, "yaml: exceeded max depth of 10000"),
         ("- " * 10001, "yaml: exceeded max depth of 10000"),
         (b"a: \xff", "yaml: invalid leading UTF-8 octet"),
+        (b"\x80" * 600, "yaml: invalid leading UTF-8 octet"),
         (b"a: \xc3", "yaml: incomplete UTF-8 octet sequence"),
         (b"a: \xc3(", "yaml: invalid trailing UTF-8 octet"),
         (b"a: \xc0\x80", "yaml: invalid length of a UTF-8 sequence"),
@@ -269,6 +285,7 @@ def test_a_bad_byte_is_minded_only_when_its_piece_of_512_bytes_is_read() -> None
     document = b"a: 1\n---\n"
     assert yaml(document + b" " * 503 + b"\x00") == {"a": number("1")}
     assert fault_of(document + b" " * 502 + b"\x00") == "yaml: control characters are not allowed"
+    assert fault_of(document + b" " * 502 + b"\x00 \n") == "yaml: control characters are not allowed"
 
 
 def test_a_bad_byte_is_minded_only_when_the_scanner_looks_that_far() -> None:

@@ -108,7 +108,7 @@ class _Parser(States):
         if collection is not None:
             return Event(collection, start.line, start.column, "", tag, anchor)
         if not anchor and not tag:
-            self._fail("did not find expected node content", token, start.line)
+            self._fail("did not find expected node content", token)
         self._pop_state()
         return Event(Sort.SCALAR, start.line, start.column, "", tag, anchor, implicit=not tag)
 
@@ -121,13 +121,13 @@ class _Parser(States):
             self.scanner.skip()
             token = self.scanner.peek()
         anchor = found[Kind.ANCHOR].value if Kind.ANCHOR in found else ""
-        return anchor, self._tag(found[Kind.TAG], start) if Kind.TAG in found else ""
+        return anchor, self._tag(found[Kind.TAG]) if Kind.TAG in found else ""
 
-    def _tag(self, token: Token, start: Token) -> str:
+    def _tag(self, token: Token) -> str:
         if not token.value:
             return token.suffix
         if token.value not in self._tags:
-            self._fail("found undefined tag handle", token, start.line)
+            self._fail("found undefined tag handle", token)
         return self._tags[token.value] + token.suffix
 
     def _collection_start(self, token: Token, *, block: bool) -> Sort | None:
@@ -147,7 +147,7 @@ class _Parser(States):
     # -- block collections
 
     def _block_sequence_first_entry(self) -> Event:
-        self._enter()
+        self.scanner.skip()
         return self._block_sequence_entry()
 
     def _block_sequence_entry(self) -> Event:
@@ -155,7 +155,7 @@ class _Parser(States):
         if token.kind is Kind.BLOCK_END:
             return self._leave(Sort.SEQUENCE_END, token)
         if token.kind is not Kind.BLOCK_ENTRY:
-            self._fail("did not find expected '-' indicator", token, self._lines[-1])
+            self._fail("did not find expected '-' indicator", token)
         self.scanner.skip()
         if self.scanner.peek().kind in {Kind.BLOCK_ENTRY, Kind.BLOCK_END}:
             self._state = self._block_sequence_entry
@@ -176,7 +176,7 @@ class _Parser(States):
         return self._node(block=True)
 
     def _block_mapping_first_key(self) -> Event:
-        self._enter()
+        self.scanner.skip()
         return self._block_mapping_key()
 
     def _block_mapping_key(self) -> Event:
@@ -184,7 +184,7 @@ class _Parser(States):
         if token.kind is Kind.BLOCK_END:
             return self._leave(Sort.MAPPING_END, token)
         if token.kind is not Kind.KEY:
-            self._fail("did not find expected key", token, self._lines[-1])
+            self._fail("did not find expected key", token)
         self.scanner.skip()
         return self._block_mapping_part(token, self._block_mapping_value)
 
@@ -207,7 +207,7 @@ class _Parser(States):
     # -- flow collections
 
     def _flow_sequence_first_entry(self) -> Event:
-        self._enter()
+        self.scanner.skip()
         return self._flow_sequence_entry(first=True)
 
     def _flow_sequence_entry(self, *, first: bool = False) -> Event:
@@ -225,7 +225,7 @@ class _Parser(States):
 
     def _skip_comma(self, token: Token, problem: str) -> Token:
         if token.kind is not Kind.FLOW_ENTRY:
-            self._fail(problem, token, self._lines[-1])
+            self._fail(problem, token)
         self.scanner.skip()
         return self.scanner.peek()
 
@@ -247,7 +247,7 @@ class _Parser(States):
         return Event(Sort.MAPPING_END, token.line, token.column)
 
     def _flow_mapping_first_key(self) -> Event:
-        self._enter()
+        self.scanner.skip()
         return self._flow_mapping_key(first=True)
 
     def _flow_mapping_key(self, *, first: bool = False) -> Event:

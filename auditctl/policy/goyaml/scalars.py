@@ -248,9 +248,8 @@ def skip_to_line_end(cursor: Cursor) -> None:
         cursor.need(1)
     if cursor.text[cursor.position] not in BREAKS_AND_END:
         cursor.fail("did not find expected comment or line break")
-    if cursor.text[cursor.position] in BREAKS:
-        cursor.need(2)
-        cursor.read_break()
+    cursor.need(2)
+    cursor.read_break()
 
 
 def _block_breaks(cursor: Cursor, indent: int, parent_indent: int) -> tuple[int, str]:

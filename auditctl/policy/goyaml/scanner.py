@@ -14,7 +14,8 @@ from auditctl.policy.goyaml.tokens import Kind, Token
 _SPACES = lazily(" *")
 _BLANKS = lazily("[ \\t]*")
 _COMMENT = lazily("#[^\\r\\n\\x85\u2028\u2029\\0]*")
-_NEVER_PLAIN = BLANKS_BREAKS_AND_END | set("-?:,[]{}#&*!|>'\"%@`")
+# of what comes to it: indicators are tokens of their own, and begin a plain scalar where they are none
+_BEGINS_NOTHING = BLANKS | set("|>%@`")
 _FLOW_STARTS = {"[": Kind.FLOW_SEQUENCE_START, "{": Kind.FLOW_MAPPING_START}
 _FLOW_ENDS = {"]": Kind.FLOW_SEQUENCE_END, "}": Kind.FLOW_MAPPING_END}
 
@@ -167,7 +168,7 @@ class Scanner(TokenQueue):
             self._key_allowed = True
             self._queue.append(Token(Kind.SCALAR, line, column, scalars.block(self, self._indent)))
             return
-        if character not in "*&!'\"" and not self._begins_plain(character):
+        if character in _BEGINS_NOTHING:
             self.fail("found character that cannot start any token")
         self._save_key()
         self._key_allowed = False
@@ -181,13 +182,5 @@ class Scanner(TokenQueue):
         else:
             value, ended_line = scalars.plain(self, self._indent + 1, flow=self._flow_level > 0)
             token = Token(Kind.SCALAR, line, column, value, plain=True)
-            self._key_allowed = self._key_allowed or ended_line
+            self._key_allowed = ended_line
         self._queue.append(token)
-
-    def _begins_plain(self, character: str) -> bool:
-        if character not in _NEVER_PLAIN:
-            return True
-        following = self.text[self.position + 1]
-        if character == "-":
-            return following not in BLANKS
-        return character in "?:" and not self._flow_level and following not in BLANKS_BREAKS_AND_END

@@ -108,8 +108,6 @@ def _piece_ends(raw: bytes, encoding: str) -> list[int]:
 
 
 def _whole_characters(raw: bytes, start: int, end: int, encoding: str) -> int:
-    if end == len(raw):
-        return end
     if encoding != "utf-8":
         end -= (end - start) % 2
         unit = int.from_bytes(raw[end - 2 : end], "little" if encoding.endswith("le") else "big")

@@ -22,18 +22,16 @@ def finished() -> Event:
 
 
 class States:
-    """``_states`` are those to come back to, ``_lines`` where the open collections began (from 0)."""
+    """``_states`` are those to come back to."""
 
     def __init__(self, scanner: Scanner) -> None:
         self.scanner = scanner
         self._states: list[State] = [finished]
-        self._lines: list[int] = []
         self._state: State = finished
 
-    def _fail(self, problem: str, token: Token, context_line: int = 0) -> NoReturn:
+    def _fail(self, problem: str, token: Token) -> NoReturn:
         """The parser's complaint (`decode.go fail`): its lines count from 0, and 0 is not mentioned."""
-        line = token.line or context_line
-        where = f"line {line}: " if line else ""
+        where = f"line {token.line}: " if token.line else ""
         raise SyntaxFault(f"yaml: {where}{problem}", token.line + 1, token.column + 1)
 
     def _empty(self, token: Token, *, behind: bool = False) -> Event:
@@ -43,12 +41,7 @@ class States:
     def _pop_state(self) -> None:
         self._state = self._states.pop()
 
-    def _enter(self) -> None:
-        self._lines.append(self.scanner.peek().line)
-        self.scanner.skip()
-
     def _leave(self, sort: Sort, token: Token) -> Event:
         self._pop_state()
-        self._lines.pop()
         self.scanner.skip()
         return Event(sort, token.line, token.column)
