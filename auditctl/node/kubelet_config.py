@@ -15,6 +15,7 @@ from auditctl.node.files import Root
 
 _PROC = Path("/proc")
 _CHANGING = frozenset(["init", "join", "upgrade", "reset", "certs"])
+_READING = frozenset(["check-expiration", "plan", "diff", "certificate-key", "--dry-run"])
 _FRESH_SECONDS = 600.0
 _STATIC_PODS = "staticPodPath"
 
@@ -120,7 +121,8 @@ def static_pods(manifest_path: Path) -> Iterator[Finding]:
 def kubeadm_at_work(root: Root, now: float) -> Iterator[Finding]:
     """A kubeadm that runs writes the same file; fresh backups of one that ended are worth a word. ``now``: Unix seconds."""
     for program in running("kubeadm"):
-        if _CHANGING & set(program.argv[1:]):
+        words = set(program.argv[1:])
+        if _CHANGING & words and not _READING & words:
             text = (
                 f"kubeadm {' '.join(program.argv[1:3])} runs (process {program.pid}) and may write the manifest itself"
             )

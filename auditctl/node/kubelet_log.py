@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from auditctl.node.kubelet import PodName
 
 TAIL_BYTES = 512 * 1024
 _PROC = Path("/proc")
+_LOCALTIME = Path("/etc/localtime")
 _PROGRAM = "kubelet"
 _UNIT = "kubelet"
 _FALLBACK = "/var/log/kubelet.log"  # where init scripts without systemd put it
@@ -108,9 +110,19 @@ class Appended:
 
 
 def stamp(wall_seconds: float) -> str:
-    """A wall-clock time as klog writes it (``MMDD HH:MM:SS.ffffff``, local): texts of one year compare like times."""
-    fraction = int(wall_seconds % 1 * 1_000_000)
-    return f"{time.strftime('%m%d %H:%M:%S', time.localtime(wall_seconds))}.{fraction:06d}"
+    """A wall-clock time as klog writes it (``MMDD HH:MM:SS.ffffff``): texts of one year compare like times.
+
+    In the machine's own time zone, which the kubelet has; a TZ of our shell's is not the kubelet's.
+    """
+    return f"{datetime.fromtimestamp(wall_seconds, _machine_zone()):%m%d %H:%M:%S.%f}"
+
+
+def _machine_zone() -> tzinfo:
+    from zoneinfo import ZoneInfo
+
+    with suppress(OSError, ValueError), _LOCALTIME.open("rb") as file:
+        return ZoneInfo.from_file(file)
+    return UTC
 
 
 @dataclass(slots=True)

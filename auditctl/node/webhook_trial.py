@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import http.client
 import json
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from enum import Enum
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -17,7 +17,8 @@ from auditctl.node.credentials import in_memory
 from auditctl.node.kubeconfig_rules import without_secrets
 from auditctl.node.webhook_config import WebhookConfig
 
-_SECONDS = 10.0
+_SECONDS = 10.0  # for each of: connect, shake hands, answer
+_LONGEST_LINE = 1 << 16
 _EMPTY_LIST = json.dumps({"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "metadata": {}, "items": []}).encode()
 _SUCCESS = range(200, 207)  # client-go rest/request.go transformResponse
 _PORTS = {"http": 80, "https": 443}
@@ -61,58 +62,83 @@ def attempt(config: WebhookConfig, surroundings: Surroundings) -> Tried:
     proxy = config.proxy or _proxy(parts.scheme, host, surroundings.environment)
     began = time.monotonic()
     try:
-        connection = _connection(config, parts.scheme, host, port, proxy, surroundings)
-        try:
-            through = (
-                f"http://{parts.netloc}" if proxy and parts.scheme == "http" else ""
-            )  # a proxy wants the whole URL
-            path = f"{through}{parts.path or '/'}?timeout=30s"
-            connection.request("POST", path, _EMPTY_LIST, _headers(config, parts.scheme))
-            answer = connection.getresponse()
-            answer.read(1 << 16)
-        finally:
-            connection.close()
+        with _connected(config, parts.scheme, (host, port), proxy, surroundings) as stream:
+            # a proxy wants the whole URL
+            through = f"http://{parts.netloc}" if proxy and parts.scheme == "http" else ""
+            head = f"POST {through}{parts.path or '/'}?timeout=30s HTTP/1.1"
+            _send(stream, head, {"Host": parts.netloc.rpartition("@")[2], **_headers(config, parts.scheme)})
+            status, reason = _status(stream, began + _SECONDS)
     except socket.gaierror:
         return Tried(Verdict.FAILED, _unresolved(host))
     except ssl.SSLCertVerificationError as error:
         return Tried(Verdict.FAILED, f"its certificate is not accepted: {error.verify_message}")
-    except (OSError, http.client.HTTPException) as error:
+    except OSError as error:
         return Tried(Verdict.FAILED, f"no answer from {host}:{port}: {_reason(error)}")
     except ValueError:  # its text would quote a header, and with it a token
         return Tried(Verdict.FAILED, "the request cannot be written as HTTP (a line break in a credential?)")
     seconds = time.monotonic() - began
-    if answer.status in _SUCCESS:
-        return Tried(Verdict.REACHED, f"{answer.status} in {seconds * 1000:.0f} ms", seconds)
-    return Tried(Verdict.FAILED, f"it answers an empty list of events with {answer.status} {answer.reason}", seconds)
+    if status in _SUCCESS:
+        return Tried(Verdict.REACHED, f"{status} in {seconds * 1000:.0f} ms", seconds)
+    return Tried(Verdict.FAILED, f"it answers an empty list of events with {status} {reason}", seconds)
 
 
-def _connection(
-    config: WebhookConfig, scheme: str, host: str, port: int, proxy: str, surroundings: Surroundings
-) -> http.client.HTTPConnection:
-    """A connection that is open already: resolved as the Pod resolves, through a proxy where one is set."""
+@contextmanager
+def _connected(
+    config: WebhookConfig, scheme: str, target: tuple[str, int], proxy: str, surroundings: Surroundings
+) -> Iterator[socket.socket]:
+    """A stream to the receiver: resolved as the Pod resolves, through a proxy where one is set, secured for https."""
     way = urlsplit(proxy if "://" in proxy else f"http://{proxy}") if proxy else None
-    target = (way.hostname or "", way.port or _PORTS.get(way.scheme, 80)) if way else (host, port)
-    address = surroundings.aliases.get(target[0], target[0])
-    plain = socket.create_connection((address, target[1]), _SECONDS)
-    connection = http.client.HTTPConnection(host, port, timeout=_SECONDS)
-    try:
+    first = (way.hostname or "", way.port or _PORTS.get(way.scheme, 80)) if way else target
+    address = surroundings.aliases.get(first[0], first[0])
+    with socket.create_connection((address, first[1]), _SECONDS) as plain:
         if way is not None and scheme == "https":
-            _tunnel(plain, host, port)
-        connection.sock = _secured(plain, config, host) if scheme == "https" else plain
-    except BaseException:
-        plain.close()
-        raise
-    return connection
+            _tunnel(plain, *target)
+        if scheme != "https":
+            yield plain
+            return
+        with _secured(plain, config, target[0]) as secured:
+            yield secured
+
+
+def _send(stream: socket.socket, head: str, headers: Mapping[str, str]) -> None:
+    """Write the request. Raises ValueError for a header that would break its line."""
+    headers = {**headers, "Content-Length": str(len(_EMPTY_LIST)), "Connection": "close"}
+    if not all(value.isprintable() for value in (head, *headers.values())):
+        raise ValueError("a line break in a header")
+    lines = [head, *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+    stream.sendall("\r\n".join(lines).encode() + _EMPTY_LIST)
+
+
+def _status(stream: socket.socket, deadline: float) -> tuple[int, str]:
+    """The status line, which is all that counts; one that comes drop by drop does not outlast the deadline."""
+    answer = b""
+    while b"\n" not in answer and len(answer) < _LONGEST_LINE:
+        stream.settimeout(max(deadline - time.monotonic(), 0.001))
+        try:
+            chunk = stream.recv(4096)
+        except TimeoutError:
+            raise TimeoutError(f"no whole answer within {_SECONDS:.0f} s") from None
+        if not chunk:
+            break
+        answer += chunk
+    words = answer.split(b"\n", 1)[0].decode(errors="replace").strip().split(" ", 2)
+    if len(words) < 2 or not words[0].startswith("HTTP/") or not words[1].isdecimal():
+        raise OSError("what answers does not speak HTTP")
+    reason = words[2] if len(words) > 2 else ""
+    return int(words[1]), reason if reason.isprintable() else ""
 
 
 def _tunnel(plain: socket.socket, host: str, port: int) -> None:
     plain.sendall(f"CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+    deadline = time.monotonic() + _SECONDS
     answer = b""
-    while b"\r\n\r\n" not in answer and len(answer) < 1 << 16:
-        chunk = plain.recv(4096)
+    while b"\r\n\r\n" not in answer and len(answer) < _LONGEST_LINE:
+        plain.settimeout(max(deadline - time.monotonic(), 0.001))
+        chunk = plain.recv(1)  # not a byte of what comes behind
         if not chunk:
             break
         answer += chunk
+    plain.settimeout(_SECONDS)
     words = answer.split(b"\r\n", 1)[0].decode(errors="replace").split(" ", 2)
     if len(words) < 2 or words[1] != "200":
         raise OSError(f"the proxy says {' '.join(words[1:]) or 'nothing'}")

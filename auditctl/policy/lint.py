@@ -54,7 +54,7 @@ def problems(raw: bytes, policy: Policy, known: Known) -> Iterator[Problem]:
 
 def _proven(policy: Policy, problem: Problem) -> Problem | None:
     """The problem with a request that its mending changes; None if it changes none."""
-    if not is_searchable(policy, MOST_PROVEN) or problem.mended is None or problem.mended == policy:
+    if not is_searchable(policy, MOST_PROVEN) or problem.mended is None:
         return problem
     difference = next(differences(policy, problem.mended), None)
     return problem._replace(request=difference.attributes) if difference else None

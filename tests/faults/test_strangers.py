@@ -58,7 +58,10 @@ def test_a_strangers_edit_at_any_moment_is_never_lost(journey: Journey, ground: 
     theirs = old.manifest.read_bytes() + b"# theirs\n"
     calls = calls_of(old, command)
     removals = [nth for nth, line in enumerate(calls, 1) if line.startswith("unlink ") and line.endswith(GOES)]
-    (rename,) = (nth for nth, line in enumerate(calls, 1) if line.startswith("rename ") and "/manifests/" in line)
+    renames = [nth for nth, line in enumerate(calls, 1) if line.startswith("rename ") and "/manifests/" in line]
+    if not renames:
+        pytest.skip("this journey replaces no manifest")
+    (rename,) = renames
     for nth in sorted({*sample(len(calls), about=5, salt=1), rename - 1, rename + 1} - {rename}):
         node = old.copy(ground / str(nth))
         act = stranger(node.manifest, theirs)

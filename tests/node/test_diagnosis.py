@@ -330,6 +330,19 @@ def refusal(path: str = MANIFEST, at: float | None = None) -> str:
     return f'E{moment}    1035 file.go:187] "Could not process manifest file" err="invalid pod: [spec.volumes[2].name: Duplicate value: \\"audit-policy\\"]" path="{path}"\n'
 
 
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/Los_Angeles"])
+def test_the_time_zone_of_our_shell_is_not_the_kubelets(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time()
+    in_its_zone = stamp(now)
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert stamp(now) == in_its_zone
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 @pytest.mark.parametrize(
     ("line", "counts"),
     [

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 import pytest
 
+from auditctl.node import webhook_trial
 from auditctl.node.webhook_config import WebhookConfig
 from auditctl.node.webhook_trial import Surroundings, Verdict, attempt
 
@@ -89,3 +92,24 @@ def test_tls_with_a_server_that_speaks_none_fails_with_a_reason(port: int) -> No
 def test_another_scheme_than_http_is_told_before_anybody_is_asked(port: int) -> None:
     tried = attempt(WebhookConfig(f"ftp://127.0.0.1:{port}/200"), Surroundings())
     assert (tried.verdict, Answering.seen) == (Verdict.FAILED, [])
+
+
+def test_an_answer_that_comes_drop_by_drop_does_not_hold_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deadline is for the whole answer, not for each drop of it."""
+    monkeypatch.setattr(webhook_trial, "_SECONDS", 1.0)
+    ended = threading.Event()
+
+    def drip(listener: socket.socket) -> None:
+        stream, _ = listener.accept()
+        with stream:
+            while not ended.wait(0.2):
+                with suppress(OSError):
+                    stream.sendall(b"H")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        dripping = threading.Thread(target=drip, args=(listener,), daemon=True)
+        dripping.start()
+        tried = attempt(WebhookConfig(f"http://127.0.0.1:{listener.getsockname()[1]}/200"), Surroundings())
+        ended.set()
+        dripping.join(10)
+    assert (tried.verdict, "no whole answer" in tried.words) == (Verdict.FAILED, True)

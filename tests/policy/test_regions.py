@@ -50,6 +50,9 @@ def test_a_user_may_be_in_some_of_the_groups_and_not_in_others() -> None:
         ("[{level: None, verbs: [create], resources: [{resources: [pods/exec], resourceNames: [web]}]}]", 0b1),
         ("[{level: None, verbs: [list], resources: [{resources: [pods], resourceNames: [web]}]}]", 0b1),
         ("[{level: None, verbs: [options], nonResourceURLs: ['*']}]", 0b1),
+        ("[{level: None, resources: [{resources: [secrets]}]}]", 0b1),
+        ("[{level: None, resources: [{resources: [configmaps/status]}]}]", 0b1),
+        ("[{level: None, resources: [{resources: ['*/scale']}]}, {level: None, resources: [{resources: ['*/status']}]}]", 0b10),
         ("[{level: None, namespaces: [a], resources: [{resources: [namespaces], resourceNames: [a]}]}]", 0b1),
     ],
 )  # fmt: skip
@@ -71,24 +74,32 @@ def test_a_set_of_rules_that_a_request_can_pass_has_a_region(rules: str, passed:
         "{level: None, verbs: [create], resources: [{resources: [pods], resourceNames: [web]}]}",
         "{level: None, verbs: [get], resources: [{resources: [pods], resourceNames: ['']}]}",
         "{level: None, verbs: [list], nonResourceURLs: ['*']}",
+        "{level: None, resources: [{resources: ['']}]}",
+        "{level: None, resources: [{resources: ['*/*']}]}",
+        "{level: None, resources: [{resources: [pods/log], resourceNames: ['']}]}",
     ],
 )
 def test_a_rule_that_no_request_can_pass_has_none(rule: str) -> None:
     assert all(not region.rules for region in regions_of(f"[{rule}]"))
 
 
+def test_no_request_has_a_star_for_its_subresource() -> None:
+    rules = "[{level: None, resources: [{resources: ['*/*']}]}, {level: None, resources: [{resources: [pods/*]}]}]"
+    assert sets_of(rules) == {0b00, 0b10}
+
+
 def test_a_witness_is_a_request_that_a_client_could_send() -> None:
     found = regions_of(
-        "[{level: None, resources: [{group: apps, resources: [deployments], resourceNames: [a]}, {resources: ['*/scale']}]},"
-        " {level: None, nonResourceURLs: ['/x*', '/y', '*']}]"
+        "[{level: None, resources: [{group: apps, resources: [deployments], resourceNames: [a]}]},"
+        " {level: None, resources: [{group: ''}]}, {level: None, resources: [{group: '*', resources: ['*', '*/scale']}]},"
+        " {level: None, nonResourceURLs: ['/x*']}, {level: None, nonResourceURLs: ['/y']}]"
     )
-    paths = {region.witness.path for region in found}
-    assert {"/apis/apps/v1/deployments/a", "/api/v1/pods/web", "/x"} & paths
-    assert all(path.startswith("/") and "*" not in path for path in paths)
+    assert "/apis/apps/v1/deployments/a" in {region.witness.path for region in found}
     for region in found:
         asked = region.witness
+        assert "*" not in asked.path + asked.api_group + asked.resource + asked.subresource
+        assert asked.path.startswith(f"/apis/{asked.api_group}/" if asked.api_group else "/")
         assert asked.name or not asked.subresource
-        assert "*" not in asked.resource + asked.subresource
 
 
 def test_one_witness_stands_for_all_that_the_same_rules_pass() -> None:
