@@ -137,7 +137,7 @@ def test_a_scalar_without_a_value(text: str, fault: str) -> None:
         ("a: |\n  b\n  ", {"a": "b\n"}),
         ("a: |\n  b\n  c\n", {"a": "b\nc\n"}),
         ("a: >\n  b\n   c\n  d\n", {"a": "b\n c\nd\n"}),
-        ("a: 'b\\n'", {"a": "b\\n"}),
+        ("a: '\\n'", {"a": "\\n"}),
         ("a: |\n  b\n  \tc\n", {"a": "b\n\tc\n"}),
         ("a: b\n  \tc", {"a": "b c"}),
         ("a: |+\n  b\n\n", {"a": "b\n\n"}),

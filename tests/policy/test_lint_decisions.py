@@ -91,7 +91,7 @@ def test_a_document_of_comments_is_none() -> None:
 
 
 def test_a_place_in_json_is_found_behind_tabs() -> None:
-    raw = b'{"apiVersion": "audit.k8s.io/v1",\n\t"rules": [\n\t{"level": "Request",\n\t"verbs": ["create",\n\t"GET"]},\n\t{"level": "Metadata"}]}'
+    raw = b'{"apiVersion": "audit.k8s.io/v1",\n\t"rules": [\n\t{"level": "Request", "users": ["a\\/b"],\n\t"verbs": ["delete",\n\t"GET"]},\n\t{"level": "Metadata"}]}'
     policy = load(raw).policy
     assert policy is not None
     assert [(each.check, each.line, each.column) for each in warnings(raw, policy, built_in())] == [

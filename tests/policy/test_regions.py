@@ -105,3 +105,8 @@ def test_a_witness_is_a_request_that_a_client_could_send() -> None:
 def test_one_witness_stands_for_all_that_the_same_rules_pass() -> None:
     found = regions_of(f"[{{level: None, users: [a, b, {FRESH}x], verbs: [get]}}, {{level: None, namespaces: [a, b]}}]")
     assert len({region.rules for region in found}) == len(found)
+
+
+def test_no_request_has_a_star_for_its_group() -> None:
+    found = regions_of("[{level: None, resources: [{group: ''}]}, {level: None, resources: [{group: '*'}]}]")
+    assert "*" not in {region.witness.api_group for region in found}
