@@ -5,6 +5,7 @@ says which and finishes. In every command, and in the recovery itself.
 from __future__ import annotations
 
 import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -89,7 +90,8 @@ def interrupted(request: pytest.FixtureRequest, lasting_ground: Path) -> tuple[F
     old, new, command = travelled(name, lasting_ground)
     calls = calls_of(old, command)
     nth = max(number for number, line in enumerate(calls, 1) if line.startswith(f"{call} ") and line.endswith(path))
-    node = old.copy(lasting_ground / request.param)
+    # a worker that took the test over may set the same parameter up twice
+    node = old.copy(Path(tempfile.mkdtemp(dir=lasting_ground)) / request.param)
     kill(node, nth, die, command)
     assert node.open_changes()
     return node, old, new
