@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from auditctl import facts
@@ -19,7 +19,7 @@ from auditctl.policy.load import load
 from auditctl.policy.shorthand import parse
 from auditctl.policy.types import Level, Policy, Stage
 from auditctl.report import ManifestChange, Outcome, Report
-from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
+from auditctl.settings import LOG_FLAG, LOG_PATH, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
 
 
 class Control(NamedTuple):
@@ -31,6 +31,7 @@ class Control(NamedTuple):
     detail: str
     evidence: tuple[Mapping[str, Any], ...] = ()
     scanners: str = ""
+    enable: str = ""  # the option of `enable` that meets it; empty: another policy does
 
 
 class _Node(NamedTuple):
@@ -54,18 +55,24 @@ def cis(plane: ControlPlane) -> Report:
     process = listener(manifest.secure_port) if plane.root.is_host else None
     node = _Node(plane, manifest, process, policies.version_of(plane, manifest, live=False), table)
     controls = tuple(_controls(node))
-    failed = [control.id for control in controls if control.status is Status.FAILED]
-    summary = f"not met: {', '.join(failed)}" if failed else "every audit control is met"
+    failed = [control for control in controls if control.status is Status.FAILED]
+    summary = f"not met: {', '.join(one.id for one in failed)}" if failed else "every audit control is met"
     return Report(
         "cis",
         Outcome.NEGATIVE if failed else Outcome.UNCHANGED,
         summary,
         ManifestChange(str(plane.manifest_path), snapshot.sha256, snapshot.sha256),
         verification=Verification(tuple(Check(one.id, one.status, f"{one.title}: {one.detail}") for one in controls)),
-        next_steps=("auditctl enable --policy cis",) if failed else (),
+        next_steps=(_next_step(failed),) if failed else (),
         details={"controls": [_row(control) for control in controls]},
         lines=tuple(line for control in controls for line in _lines(control)),
     )
+
+
+def _next_step(failed: Sequence[Control]) -> str:
+    """The one command that meets what is not met; a value that is well enough is not named, so that it stays."""
+    policy = () if all(one.enable.startswith("--") for one in failed) else ("--policy cis",)
+    return " ".join(("auditctl enable", *policy, *(one.enable for one in failed if one.enable)))
 
 
 def _controls(node: _Node) -> Iterator[Control]:
@@ -101,7 +108,8 @@ def _flag(node: _Node, row: Mapping[str, Any]) -> Control:
         met = value.isdecimal() and int(value) >= least
         status = Status.PASSED if met else Status.FAILED
         detail = f"{value} ({where})" + ("" if met else f", less than {least}")
-    return Control(row["id"], row["title"], status, detail, (evidence,), node.table["scanners"][row["id"]])
+    option = f"--{name.removeprefix('audit-')} {least or LOG_PATH}"
+    return Control(row["id"], row["title"], status, detail, (evidence,), node.table["scanners"][row["id"]], option)
 
 
 def _path(node: _Node, value: str, where: str) -> tuple[Status, str]:

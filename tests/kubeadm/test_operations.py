@@ -146,3 +146,14 @@ def test_rendering_without_a_manifest_gives_the_defaults_and_an_unknown_form_is_
     assert '"value": "--audit-policy-file=/etc/kubernetes/audit/policy.yaml"' in report.summary
     with pytest.raises(UsageError, match="not one of"):
         rendered(plane, "helm", None, {})
+
+
+def test_the_next_step_of_cis_meets_what_is_not_met_and_nothing_else(plane: ControlPlane) -> None:
+    """A maxage of 7 wants another maxage, not another policy."""
+    give(plane, "v1.36.2", facts.policy_text("cis"))
+    text = plane.manifest_path.read_text()
+    plane.manifest_path.write_text(text.replace("--audit-log-maxage=30", "--audit-log-maxage=7"))
+    assert cis(plane).next_steps == ("auditctl enable --log-maxage 30",)
+
+    give(plane, "v1.36.2", POST_ONLY)
+    assert cis(plane).next_steps == ("auditctl enable --policy cis",)
