@@ -89,8 +89,16 @@ def _decide(plane: ControlPlane, purge: Purge, how: How) -> tuple[Work, tuple[Pa
         edits,
         restart=Restart.REPLACE_POD if plan.changes else Restart.NONE,
         prove=_no_audit_flags if plan.changes else nothing_more,
+        afterwards=tuple(_afterwards(purge, how)),
     )
     return work, logs, found
+
+
+def _afterwards(purge: Purge, how: How) -> Iterator[str]:
+    if purge.logs:
+        yield "auditctl disable --purge-logs --yes"
+    if how.persist:
+        yield "auditctl disable --persist"
 
 
 def _last_audited(plane: ControlPlane) -> Manifest | None:

@@ -104,6 +104,8 @@ def decide(plane: ControlPlane, request: Request, how: How, interrupted: Callabl
     work = Work("enable", summary, snapshot, before, after, plan, edits, directories, restart)
     may_be_down = "webhook-reachable" in how.allow
     work = work._replace(prove=proof.prover(plane, after, planned, receiver_may_be_down=may_be_down))
+    later = (f"auditctl enable --readers {request.readers}",) if request.readers else ()
+    work = work._replace(afterwards=(*later, *(("auditctl kubeadm persist",) if how.persist else ())))
     found = weigh(_findings(plane, request, work, planned, process, how), how)
     nothing = not plan.changes and not edits and restart is Restart.NONE
     if checks.is_live(plane, how) and not nothing:

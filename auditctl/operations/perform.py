@@ -26,6 +26,7 @@ from auditctl.operations.failure import crash_findings, failing_before, in_the_u
 from auditctl.operations.outcome import restart_checks
 from auditctl.operations.session import Session
 from auditctl.operations.watchdog import guard
+from auditctl.operations.watchdog_told import left_to_do
 from auditctl.operations.work import How, Patience, Performed, Proof, Restart, Work
 from auditctl.report import Outcome
 
@@ -156,7 +157,7 @@ class Performance:
                 self.dark_before = result.outage
                 result = in_the_users_words(result, self.work)
                 self.findings += tuple(crash_findings(result.crash))
-                return _Seen(failure=_why(result), crash=result.crash)
+                return _Seen(failure=str(result), crash=result.crash)
             self.restarted, process = result, result.process
             checks = restart_checks(result, self.endpoint)
         began = self.session.plane.clock.monotonic()
@@ -189,7 +190,7 @@ class Performance:
         self.findings += tuple(_left_over(self.change, failed))
 
     def _finish(self, seen: _Seen) -> Performed:
-        self._end(Step.DONE)
+        self._end(Step.DONE, left_to_do(self.work.afterwards) if self.change.by else "")
         policy = next((edit.after for edit in self.work.edits if edit.role is Role.POLICY), None)
         proved = policy if self.work.restart is Restart.NONE else None  # it decides as the loaded one does
         lastgood.keep(self.session.plane, self.work.after, seen.process, proved)
@@ -227,8 +228,8 @@ class Performance:
             self.change.try_mark(Step.UNDONE, failure)
             text = f"{failure}; put back, and the old configuration serves again"
             return self._performed(outcome, failure=text, checks=checks)
-        self.change.try_mark(Step.UNCONFIRMED, _why(result))
-        text = f"{failure}; the old manifest is back, but the API server does not serve with it: {_why(result)}"
+        self.change.try_mark(Step.UNCONFIRMED, str(result))
+        text = f"{failure}; the old manifest is back, but the API server does not serve with it: {result}"
         return self._performed(
             Outcome.STRANDED,
             failure=f"{text}; the saved manifest is {self.change.backup}",
@@ -294,7 +295,3 @@ def _left_over(change: Change, failed: Sequence[str]) -> Iterator[Finding]:
         yield Finding(
             "journal-incomplete", Severity.WARNING, text, "make room or make it writable, then: auditctl recover"
         )
-
-
-def _why(failed: Failed) -> str:
-    return str(failed)

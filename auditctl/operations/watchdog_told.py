@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from auditctl.findings import Finding, Severity
 from auditctl.node.journal import BY_THE_WATCHDOG, Step
 from auditctl.operations.controlplane import ControlPlane
 
 CHECK = "watchdog"
+_LEFT = "left to do: "
 _DID = {
     Step.DONE: "the watchdog saw it serve, and confirmed it",
     Step.UNDONE: "the watchdog undid it, and the old configuration serves",
@@ -14,6 +17,11 @@ _DID = {
     Step.STRANDED: "the watchdog could not put it back",
     Step.ABANDONED: "the watchdog left it alone",
 }
+
+
+def left_to_do(commands: Sequence[str]) -> str:
+    """The journal's note on what the dead run would have done behind its change; empty where there was nothing."""
+    return f"{_LEFT}{'; '.join(commands)}" if commands else ""
 
 
 def told(plane: ControlPlane) -> tuple[Finding, ...]:
@@ -26,4 +34,5 @@ def told(plane: ControlPlane) -> tuple[Finding, ...]:
     whose = f"the run of change {newest.id} ({newest.command}, {newest.started})"
     text = f"{whose} died before its end: {_DID.get(newest.step, newest.step.value)}"
     severity = Severity.INFO if newest.step in (Step.DONE, Step.UNDONE) else Severity.WARNING
-    return (Finding(CHECK, severity, f"{text} ({why})" if why else text, "see `auditctl history`"),)
+    fix = why.removeprefix(_LEFT) if why.startswith(_LEFT) else "see `auditctl history`"
+    return (Finding(CHECK, severity, f"{text} ({why})" if why else text, fix),)

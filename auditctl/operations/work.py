@@ -91,6 +91,7 @@ class Work(NamedTuple):
     restart: Restart = Restart.REPLACE_POD
     undoes: tuple[str, ...] = ()
     prove: Prover = nothing_more
+    afterwards: tuple[str, ...] = ()  # what the run does behind the change, as commands that do it alone
 
     @property
     def may_be_left_alone(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import json
 import os
 import signal
@@ -89,22 +90,37 @@ def watching(node: Node) -> set[int]:
     return found
 
 
-@pytest.mark.parametrize("whole_group", [False, True])
+@pytest.mark.parametrize(
+    ("whole_group", "more", "left"),
+    [
+        (False, (), ""),
+        (True, ("--readers", grp.getgrgid(os.getgid()).gr_name), "auditctl enable --readers"),
+    ],
+)
 def test_killed_after_the_rename_of_a_good_manifest_it_is_confirmed_without_a_second_outage(
-    node: Node, whole_group: bool
+    node: Node, whole_group: bool, more: tuple[str, ...], left: str
 ) -> None:
-    """The receipt is taken by the watchdog; the process that it found serving is the one that still serves."""
+    """The receipt is taken by the watchdog; the process that it found serving is the one that still serves.
+
+    What the run would have done behind the change is not done, and said.
+    """
     assert node.enable(METADATA).code == 0
-    killed_after_the_rename(node, "enable", "--log-maxage", "7", whole_group=whole_group)
+    killed_after_the_rename(node, "enable", "--log-maxage", "7", *more, whole_group=whole_group)
     end = finished(node)
-    assert (end["step"], end["note"]) == ("done", "by the watchdog")
+    command = " ".join((left, *more[1:]))
+    assert (end["step"], end["note"]) == (
+        "done",
+        f"left to do: {command}, by the watchdog" if left else "by the watchdog",
+    )
     serving = node.run("status").report["status"]["process"]
     assert b"--audit-log-maxage=7" in node.manifest.read_bytes()
     assert "--audit-log-maxage=7" in serving["flags"]
 
     told = node.run("enable", "--log-maxage", "7")
     assert (told.code, told.report["outcome"]) == (0, "Unchanged")
-    assert "confirmed" in next(f["message"] for f in told.report["findings"] if f["check"] == "watchdog")
+    finding = next(f for f in told.report["findings"] if f["check"] == "watchdog")
+    assert "confirmed" in finding["message"]
+    assert finding["fix"] == (command if left else "see `auditctl history`")
     assert node.run("status").report["status"]["process"]["pid"] == serving["pid"]
 
 
