@@ -106,7 +106,7 @@ def decide(plane: ControlPlane, request: Request, how: How, interrupted: Callabl
     work = work._replace(prove=proof.prover(plane, after, planned, receiver_may_be_down=may_be_down))
     later = (f"auditctl enable --readers {request.readers}",) if request.readers else ()
     work = work._replace(afterwards=(*later, *(("auditctl kubeadm persist",) if how.persist else ())))
-    found = weigh(_findings(plane, request, work, planned, process, how), how)
+    found = weigh(_findings(plane, request, work, chosen, planned, process, how), how)
     nothing = not plan.changes and not edits and restart is Restart.NONE
     if checks.is_live(plane, how) and not nothing:
         from auditctl.operations.rehearse import rehearsed
@@ -116,12 +116,20 @@ def decide(plane: ControlPlane, request: Request, how: How, interrupted: Callabl
 
 
 def _findings(
-    plane: ControlPlane, request: Request, work: Work, planned: proof.Plan, process: Process | None, how: How
+    plane: ControlPlane,
+    request: Request,
+    work: Work,
+    chosen: Chosen,
+    planned: proof.Plan,
+    process: Process | None,
+    how: How,
 ) -> Iterator[Finding]:
     from auditctl.operations import flags
 
+    version = policies.version_of(plane, work.before, live=False)
+    yield from policies.opinions(chosen, version) if request.policy is not None else ()
     yield from work.plan.findings
-    unwise = tuple(flags.findings(work.after, policies.version_of(plane, work.before, live=False), work.before))
+    unwise = tuple(flags.findings(work.after, version, work.before))
     yield from unwise
     told = {finding.check for finding in work.plan.findings}  # of the same flag, in the plan's own words
     told |= {"disk"} if any(finding.check == "retention" for finding in unwise) else set()  # that says why it fills up

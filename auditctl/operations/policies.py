@@ -81,6 +81,17 @@ def judge(source: str, raw: bytes, version: tuple[int, int], how: How) -> Chosen
     return Chosen(source, raw, loaded.policy, weigh(findings, how, source))
 
 
+def opinions(chosen: Chosen, version: tuple[int, int]) -> tuple[Finding, ...]:
+    """What of it is surely not meant, unsafe or dear, as warnings at the lines of its source; a shipped policy has none."""
+    if chosen.source in facts.policy_names():
+        return ()
+    from auditctl.operations.policy_check import built_in
+    from auditctl.policy import lint
+
+    found = lint.warnings(chosen.raw, chosen.policy, built_in(version))
+    return tuple(finding._replace(file=chosen.source) for finding in found)
+
+
 def weigh(findings: Iterable[Finding], how: How, what: str = "") -> tuple[Finding, ...]:
     """Turn errors that ``--allow`` names into warnings.
 

@@ -1,0 +1,73 @@
+"""enable and restart say of a policy what `policy validate` says: an opinion warns loudly and goes on; --strict refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from auditctl import facts
+from auditctl.errors import RefusedError
+from auditctl.operations import policies
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.enable import Request, enable
+from auditctl.operations.restart import restart
+from auditctl.operations.work import How
+from auditctl.policy.load import load
+from auditctl.settings import Settings
+
+EVERY_BODY = """\
+apiVersion: audit.k8s.io/v1
+kind: Policy
+rules:
+- level: None
+  resources: [{group: "", resources: [deployments]}]
+- level: RequestResponse
+"""
+
+
+def warned(findings: tuple[policies.Finding, ...]) -> dict[str, tuple[str, int]]:
+    """File and line of each warning, by its check."""
+    return {one.check: (one.file, one.line) for one in findings if one.severity is policies.Severity.WARNING}
+
+
+def test_secret_bodies_and_a_wrong_group_are_told_by_enable_and_installed_all_the_same(
+    folder_node: ControlPlane, tmp_path: Path
+) -> None:
+    """At the lines of the user's own file; with --strict nothing is touched."""
+    file = tmp_path / "every-body.yaml"
+    file.write_text(EVERY_BODY)
+    manifest = folder_node.manifest_path.read_bytes()
+    with pytest.raises(RefusedError, match="'deployments' is not served by the group ''"):
+        enable(folder_node, Request(Settings(), str(file)), How(wait=False, strict=True))
+    assert folder_node.manifest_path.read_bytes() == manifest
+
+    report = enable(folder_node, Request(Settings(), str(file)), How(wait=False))
+
+    told = warned(report.findings)
+    assert (report.exit_code, told["wrong-group"], told["secret-bodies"]) == (0, (str(file), 5), (str(file), 6))
+    installed = folder_node.root.host("/etc/kubernetes/audit/policy.yaml")
+    assert installed.read_text() == EVERY_BODY
+    assert warned(restart(folder_node, How(wait=False)).findings)["secret-bodies"] == (str(installed), 6)
+
+
+def test_a_change_that_does_not_name_the_policy_does_not_judge_it_again(
+    folder_node: ControlPlane, tmp_path: Path
+) -> None:
+    """Who changes a flag was told when the policy came."""
+    file = tmp_path / "every-body.yaml"
+    file.write_text(EVERY_BODY)
+    enable(folder_node, Request(Settings(), str(file)), How(wait=False))
+
+    report = enable(folder_node, Request(Settings(log_maxage_days=7)), How(wait=False))
+
+    assert "secret-bodies" not in warned(report.findings)
+
+
+@pytest.mark.parametrize("name", facts.policy_names())
+def test_nothing_is_to_be_said_of_a_shipped_policy(name: str) -> None:
+    """So it is not asked for by its name; as a file of the user's it has no warning either."""
+    raw = facts.policy_text(name).encode()
+    policy = load(raw).policy
+    assert policy is not None
+    assert policies.opinions(policies.Chosen("mine.yaml", raw, policy), (1, 36)) == ()
