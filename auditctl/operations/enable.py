@@ -127,7 +127,6 @@ def _findings(
     from auditctl.operations import flags
 
     version = policies.version_of(plane, work.before, live=False)
-    yield from policies.opinions(chosen, version) if request.policy is not None else ()
     yield from work.plan.findings
     unwise = tuple(flags.findings(work.after, version, work.before))
     yield from unwise
@@ -144,6 +143,7 @@ def _findings(
 
         prepared = webhook.prepare(plane, request.webhook_config, work.after, embed=request.embed_certs)
         yield from webhook.reachable(prepared.config, work.after)
+    yield from policies.opinions(chosen, version) if request.policy is not None else ()
 
 
 def _writes_webhook(work: Work) -> bool:

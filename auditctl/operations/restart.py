@@ -66,11 +66,11 @@ def _decide(
     before_policy = load(last_good).policy if last_good is not None and last_good != on_disk.content else None
     planned = proof.plan(plane, after, chosen.policy, before_policy)
     found = (
-        *policies.opinions(chosen, version),
         *checks.before_edit(plane, manifest, after, (), process, how),
         *proof.findings(planned),
         *_no_way_back(last_good),
         *lastgood.webhook_edited_by_hand(plane, manifest),
+        *policies.opinions(chosen, version),
     )
     edits = tuple(lastgood.edits_made_by_hand(plane, manifest))
     work = Work("restart", f"load {host} anew", snapshot, manifest, after, plan, edits, restart=kind)
