@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Protocol, TypeVar
 
 from auditctl.errors import RefusedError
-from auditctl.log.blocks import STANDARD_INPUT, Piece
+from auditctl.log.blocks import Piece
 from auditctl.log.damage import Account
 
 
@@ -30,13 +30,13 @@ def cores() -> int:
 
 
 def tallied(pieces: Sequence[Piece], scan: Callable[[Iterable[Piece]], T], processes: int | None = None) -> T:
-    """What ``scan`` makes of all pieces. Standard input is read here, and alone.
+    """What ``scan`` makes of all pieces. A stream is read here, and alone.
 
     Raises:
         RefusedError: a process ended before it had handed its tally over.
     """
     wanted = min(len(pieces), processes or cores())
-    if wanted < 2 or any(piece.name == STANDARD_INPUT for piece in pieces):
+    if wanted < 2 or any(piece.streams for piece in pieces):
         return scan(pieces)
     context = multiprocessing.get_context("fork")  # the policy and the open logs are there already
     following = context.Value("q", 0)
@@ -99,7 +99,7 @@ def in_order(
         RefusedError: as ``tallied``.
     """
     wanted = min(len(pieces), processes or cores())
-    if wanted < 2 or any(piece.name == STANDARD_INPUT for piece in pieces):
+    if wanted < 2 or any(piece.streams for piece in pieces):
         for piece in pieces:
             yield from work(piece, account)
         return
