@@ -196,7 +196,7 @@ class _Stream:
 
 def texts(file: IO[bytes], start: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int] | Damage]:
     """Texts of whole lines with their offsets: those that begin from ``start`` on and before ``end``."""
-    gatherer = _Gatherer(start)
+    gatherer = Gatherer(start)
     if start:
         file.seek(start - 1)
         gatherer.skip_to_line(start - 1)
@@ -206,26 +206,30 @@ def texts(file: IO[bytes], start: int = 0, end: int | None = None) -> Iterator[t
                 yield each
                 continue
             text, offset = each
-            if offset < end:
-                yield text[: text.index(b"\n", end - 1 - offset) + 1], offset
+            if gatherer.text_begins < end:
+                yield text[: text.index(b"\n", max(end - 1 - offset, 0)) + 1], offset
             return
-        if end is not None and gatherer.offset >= end:
+        if end is not None and gatherer.begins >= end:
             return
     yield from gatherer.rest()
 
 
-class _Gatherer:
-    """Puts lines together that chunks have cut."""
+class Gatherer:
+    """Puts lines together that chunks have cut.
+
+    ``begins``: where the line that is gathered begins, with the NUL bytes that may stand before it; ``text_begins`` is the
+    same of the text that was handed out last.
+    """
 
     def __init__(self, offset: int) -> None:
-        self.offset = offset
+        self.begins = self.text_begins = self._offset = offset
         self._parts: list[bytes] = []
         self._length = 0
         self._skipping = ""
 
     def skip_to_line(self, offset: int) -> None:
         """What comes up to the next line end belongs to another."""
-        self.offset, self._skipping = offset, "another's"
+        self._offset, self._skipping = offset, "another's"
 
     def take(self, chunk: bytes) -> Iterator[tuple[bytes, int] | Damage]:
         """The whole lines that this chunk completes."""
@@ -235,20 +239,20 @@ class _Gatherer:
             self._length += skipped
             if not at:
                 return
-            if self._skipping != "another's":
-                yield Damage(self._skipping, self.offset, self._length)
-            self.offset, self._length, self._skipping = self.offset + self._length, 0, ""
+            yield from self._skipped()
             chunk = chunk[at:]
         if not self._parts and chunk[:1] == b"\0":
             bare = chunk.lstrip(b"\0")
-            yield Damage("run of NUL bytes", self.offset, len(chunk) - len(bare))
-            self.offset += len(chunk) - len(bare)
+            yield Damage("run of NUL bytes", self._offset, len(chunk) - len(bare))
+            self._offset += len(chunk) - len(bare)
             chunk = bare
         last = chunk.rfind(b"\n") + 1
         if last:
             text = b"".join((*self._parts, chunk[:last]))
-            yield text, self.offset
-            self.offset += len(text)
+            self.text_begins = self.begins
+            yield text, self._offset
+            self._offset += len(text)
+            self.begins = self._offset
             chunk, self._parts, self._length = chunk[last:], [], 0
         if chunk:
             self._parts.append(chunk)
@@ -256,10 +260,16 @@ class _Gatherer:
         if self._length > _MOST_LINE_BYTES:
             self._parts, self._skipping = [], "line of more than 100 MiB"
 
+    def _skipped(self) -> Iterator[Damage]:
+        if self._skipping != "another's":
+            yield Damage(self._skipping, self._offset, self._length)
+        self._offset += self._length
+        self.begins, self._length, self._skipping = self._offset, 0, ""
+
     def rest(self) -> Iterator[tuple[bytes, int] | Damage]:
-        """What stands behind the last line end."""
+        """What stands behind the last line end; nobody will end it any more."""
         if self._skipping:
-            if self._skipping != "another's":
-                yield Damage(self._skipping, self.offset, self._length)
+            yield from self._skipped()
         elif self._parts:
-            yield b"".join(self._parts), self.offset
+            yield b"".join(self._parts), self._offset
+            self._parts, self._length = [], 0

@@ -94,10 +94,10 @@ def _unreadable(name: str, error: OSError) -> LogError:
 def _open(name: str) -> Source:
     try:
         if name == STANDARD_INPUT:
-            return Source(name, os.dup(sys.stdin.fileno()), 0, compressed=False, begins="", streams=True)
+            return Source(name, _standard_input(), 0, compressed=False, begins="", streams=True)
         descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
-    except (OSError, ValueError) as error:  # ValueError: no standard input at all
-        raise _unreadable(name, error if isinstance(error, OSError) else OSError("it is closed")) from error
+    except OSError as error:
+        raise _unreadable(name, error) from error
     try:
         head = os.pread(descriptor, _PEEK_BYTES, 0)
     except OSError as error:
@@ -110,6 +110,12 @@ def _open(name: str) -> Source:
         with suppress(OSError, EOFError, zlib.error), gzip.open(f"/proc/self/fd/{descriptor}") as file:
             head = file.read(_PEEK_BYTES)
     return Source(name, descriptor, os.fstat(descriptor).st_size, compressed, _begins(name, head))
+
+
+def _standard_input() -> int:
+    if sys.stdin is None:  # its number may be another file's by now
+        raise OSError(errno.EBADF, "standard input is closed")
+    return os.dup(sys.stdin.fileno())
 
 
 def _begins(name: str, head: bytes) -> str:

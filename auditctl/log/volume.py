@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from auditctl.log.blocks import Piece, blocks
+from auditctl.log.blocks import Block, Piece, blocks
 from auditctl.log.damage import Account
 from auditctl.log.events import Reader
 
@@ -34,30 +34,33 @@ class Counts:
         self._reader = reader
         self._names: dict[bytes, str] = {}
 
-    def scan(self, pieces: Iterable[Piece]) -> Counts:
-        """Count all events in these pieces."""
+    def scan(self, pieces: Iterable[Piece], also: Callable[[Block], None] | None = None) -> Counts:
+        """Count all events in these pieces; ``also`` is handed each block: a stream is read but once."""
         assert self._reader is not None  # noqa: S101 (built with one to be scanned with)
-        users, verbs, resources, namespaces, levels, _ = (self.by[name] for name in BY)
         for piece in pieces:
             for block in blocks(piece, self._reader, self.account):
-                for event, line in zip(block.events, block.lines, strict=True):
-                    size = len(line) + 1
-                    raw = bytes(event.user)
-                    add(users, self._names.get(raw) or self._name(raw), 1, size)
-                    add(verbs, event.verb, 1, size)
-                    add(levels, event.level, 1, size)
-                    reference = event.object_ref
-                    if reference is None:
-                        add(resources, event.request_uri.partition("?")[0], 1, size)
-                        continue
-                    what = (
-                        f"{reference.resource}/{reference.subresource}" if reference.subresource else reference.resource
-                    )
-                    add(resources, f"{what}.{reference.api_group}" if reference.api_group else what, 1, size)
-                    if reference.namespace:
-                        add(namespaces, reference.namespace, 1, size)
+                self._take(block)
+                if also is not None:
+                    also(block)
         self._reader = None
         return self
+
+    def _take(self, block: Block) -> None:
+        users, verbs, resources, namespaces, levels, _ = (self.by[name] for name in BY)
+        for event, line in zip(block.events, block.lines, strict=True):
+            size = len(line) + 1
+            raw = bytes(event.user)
+            add(users, self._names.get(raw) or self._name(raw), 1, size)
+            add(verbs, event.verb, 1, size)
+            add(levels, event.level, 1, size)
+            reference = event.object_ref
+            if reference is None:
+                add(resources, event.request_uri.partition("?")[0], 1, size)
+                continue
+            what = f"{reference.resource}/{reference.subresource}" if reference.subresource else reference.resource
+            add(resources, f"{what}.{reference.api_group}" if reference.api_group else what, 1, size)
+            if reference.namespace:
+                add(namespaces, reference.namespace, 1, size)
 
     def _name(self, raw: bytes) -> str:
         assert self._reader is not None  # noqa: S101 (as above)

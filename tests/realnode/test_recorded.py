@@ -14,7 +14,7 @@ from traffic import drive, requests
 from auditctl import facts
 from auditctl.cli.app import run as command_line
 from auditctl.log.blocks import Block
-from auditctl.log.cells import _Counting
+from auditctl.log.cells import Counting
 from auditctl.log.events import reader
 from auditctl.log.replay import decided, judge_of, writes
 from auditctl.policy.load import load
@@ -51,7 +51,7 @@ def predicted(path: Path, policy: Policy) -> Counter[Event]:
     judge, reading = judge_of((policy,)), reader()
     found: Counter[Event] = Counter()
     for line in path.read_bytes().splitlines():
-        counting = _Counting(judge, reading)
+        counting = Counting(judge, reading)
         counting.take(Block([reading.one(line)], [line]))
         ((key, _, _),) = counting.tally.volumes()
         decision = decided(judge, key, 0)
