@@ -159,7 +159,7 @@ def intact(name: str, lines: Sequence[bytes], offset: int, reader: Reader, accou
 
 
 def _noted(piece: Piece, account: Account) -> Iterator[tuple[bytes, int]]:
-    with closing(_opened(piece)) as file:
+    with closing(opened(piece)) as file:
         try:
             for each in texts(file, piece.start, piece.end):
                 if isinstance(each, Damage):
@@ -170,7 +170,8 @@ def _noted(piece: Piece, account: Account) -> Iterator[tuple[bytes, int]]:
             account.note(piece.name, Damage(f"compressed file cut short or damaged ({type(error).__name__})", 0, 0))
 
 
-def _opened(piece: Piece) -> IO[bytes]:
+def opened(piece: Piece) -> IO[bytes]:
+    """The piece's whole file, decompressed, from its beginning."""
     if piece.streams:
         return cast("IO[bytes]", _Stream(piece.descriptor))
     path = f"/proc/self/fd/{piece.descriptor}"  # a position of its own, whoever else reads

@@ -91,7 +91,7 @@ class Account:
         for kind, (count, length) in other.damaged.items():
             mine = self.damaged.get(kind, (0, 0))
             self.damaged[kind] = (mine[0] + count, mine[1] + length)
-            both = (*self._places.get(kind, ()), *other._places[kind])  # noqa: SLF001 (another of us)
+            both = (*self._places.get(kind, ()), *other._places[kind])
             self._places[kind] = sorted(both)[:_MOST_PLACES]
 
     def rows(self) -> dict[str, Any]:

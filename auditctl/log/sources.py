@@ -79,15 +79,16 @@ def _expanded(name: str) -> list[str]:
             return [name]
         found = sorted(str(each) for each in path.iterdir() if each.is_file() and not each.name.startswith("."))
     except OSError as error:
-        raise _unreadable(name, error) from error
+        raise unreadable(name, error) from error
     if not found:
         raise LogError(f"{name}: there is no file in this directory", check="log-missing", fix="name the log itself")
     return found
 
 
-def _unreadable(name: str, error: OSError) -> LogError:
+def unreadable(name: str, error: OSError, fix: str = "name the log with --log") -> LogError:
+    """What the system said of a log, in one sentence."""
     reason = (error.strerror or str(error)).lower()
-    fix = "run it as root (sudo)" if isinstance(error, PermissionError) else "name the log with --log"
+    fix = "run it as root (sudo)" if isinstance(error, PermissionError) else fix
     return LogError(f"{name}: cannot read the log: {reason}", check="log-missing", fix=fix)
 
 
@@ -97,14 +98,14 @@ def _open(name: str) -> Source:
             return Source(name, _standard_input(), 0, compressed=False, begins="", streams=True)
         descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise _unreadable(name, error) from error
+        raise unreadable(name, error) from error
     try:
         head = os.pread(descriptor, _PEEK_BYTES, 0)
     except OSError as error:
         if error.errno == errno.ESPIPE:
             return Source(name, descriptor, 0, compressed=False, begins="", streams=True)
         os.close(descriptor)
-        raise _unreadable(name, error) from error
+        raise unreadable(name, error) from error
     compressed = head.startswith(GZIP)
     if compressed:
         with suppress(OSError, EOFError, zlib.error), gzip.open(f"/proc/self/fd/{descriptor}") as file:
