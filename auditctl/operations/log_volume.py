@@ -107,15 +107,15 @@ def log_stats(plane: ControlPlane, logs: tuple[str, ...], processes: int | None 
     rates = measured(plane, logs, processes)
     account, span = rates.account, rates.span_seconds
     columns = rates.columns(_COLUMNS)
-    size = sum(each for _, each in rates.seconds.values())
-    per_second = account.events / span if span else 0.0
+    size = rates.bytes
+    per_second = rates.events / span if span else 0.0
     per_day = size / span * DAY_SECONDS if span else 0.0
-    peak = max((events for events, _ in rates.seconds.values()), default=0)
+    peak, each = rates.busiest, size / rates.events if rates.events else 0.0
     lines = (
         sparkline(columns),
         f"{span} s, one column is {span / len(columns):.1f} s" if columns else "no event has a time",
         f"{per_second:.1f} events a second, {peak} in the fullest one",
-        f"{amount(size / account.events) if account.events else '-'} an event, {amount(per_day)} a day at this rate",
+        f"{amount(each) if each else '-'} an event, {amount(per_day)} a day at this rate",
     )
     document = {
         "log": account.rows(),
@@ -123,7 +123,7 @@ def log_stats(plane: ControlPlane, logs: tuple[str, ...], processes: int | None 
         "columns": columns,
         "eventsPerSecond": round(per_second, 3),
         "peakEventsPerSecond": peak,
-        "bytesPerEvent": round(size / account.events, 1) if account.events else None,
+        "bytesPerEvent": round(each, 1) if each else None,
         "bytesPerDay": round(per_day),
     }
     return Answer(document, lines, f"{account.events} events, {amount(account.bytes)}", 0, tuple(account.sentences()))
