@@ -124,7 +124,19 @@ def test_people_read_one_line_a_request_and_no_escape_of_a_stranger(tmp_path: Pa
     code, out, _ = call("log", "tail", path)
     one, other = out.splitlines()
     assert code == 0
-    assert one.split() == ["2026-11-21", "20:29:06.250", "M", "200", "1.2s", "alice", "get", "pods", "p1", "in", "default"]
+    assert one.split() == [
+        "2026-11-21",
+        "20:29:06.250",
+        "M",
+        "200",
+        "1.2s",
+        "alice",
+        "get",
+        "pods",
+        "p1",
+        "in",
+        "default",
+    ]
     assert "\x1b" not in other
     assert "404" in other
 

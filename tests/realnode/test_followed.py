@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -52,19 +53,22 @@ def load(number: int, stop: Event, sent: list[str]) -> None:
     client.close()
 
 
-@contextmanager
-def under_load() -> Iterator[list[list[str]]]:
-    """The Audit-IDs that each client has used."""
-    stop, sent = Event(), [[] for _ in range(CLIENTS)]
-    threads = [Thread(target=load, args=(number, stop, sent[number])) for number in range(CLIENTS)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield sent
-    finally:
-        stop.set()
-        for thread in threads:
+class Load:
+    """Clients at work; the Audit-IDs that each of them has used."""
+
+    def __init__(self) -> None:
+        self.sent: list[list[str]] = [[] for _ in range(CLIENTS)]
+        self._stop = Event()
+        self._threads = [Thread(target=load, args=(each, self._stop, self.sent[each])) for each in range(CLIENTS)]
+        for thread in self._threads:
+            thread.start()
+
+    def end(self) -> set[str]:
+        """Stop them; all the Audit-IDs."""
+        self._stop.set()
+        for thread in self._threads:
             thread.join()
+        return {mark for each in self.sent for mark in each}
 
 
 @contextmanager
@@ -101,7 +105,8 @@ def test_every_event_of_52_rotations_once_across_our_own_kill_and_a_torn_line(
     one, other = tmp_path / "one.jsonl", tmp_path / "other.jsonl"
     begun = time.monotonic()
 
-    with under_load() as sent:
+    working = Load()
+    try:
         with follower("2020-01-01T00:00:00Z", one):
             until(lambda: len(rotated()) >= KILLED_AT)
         until(lambda: len(rotated()) >= AGAIN_AT)
@@ -109,24 +114,20 @@ def test_every_event_of_52_rotations_once_across_our_own_kill_and_a_torn_line(
         with follower((last - OVERLAP).isoformat(), other):
             until(lambda: len(rotated()) >= ROTATIONS)
             seconds = time.monotonic() - begun
-            marks = [f"load-{number}-first" for number in range(CLIENTS)]
-            stopped = [len(each) for each in sent]
-            until(lambda: all(len(each) > before + 3 for each, before in zip(sent, stopped, strict=True)))
-            last_ones = [each[-2].encode() for each in sent]
-            until(lambda: all(mark in other.read_bytes() for mark in last_ones), 30)
+            asked = working.end()
+            ends = [each[-1].encode() for each in working.sent]
+            until(lambda: all(other.read_bytes().count(mark) == 2 for mark in ends), 30)
+    finally:
+        working.end()
 
     first, second, truth = whole_lines(one), whole_lines(other), written()
     ours = Counter(line for line in truth if b'"auditID":"load-' in line)
-    assert max(Counter(first).values()) == max(Counter(second).values()) == 1
-    seen = {line for line in (*first, *second) if b'"auditID":"load-' in line}
-    followed = {mark for each in sent for mark in each[:-2]} | set(marks)
-    assert {json.loads(line)["auditID"] for line in seen} >= followed
-    wanted = {line for line in ours if json.loads(line)["auditID"] in followed}
-    assert max(ours.values()) == 1
-    assert wanted <= seen <= set(ours)
+    assert max(Counter(first).values()) == max(Counter(second).values()) == max(ours.values()) == 1
+    assert {line for line in (*first, *second) if b'"auditID":"load-' in line} == set(ours)
+    assert Counter(json.loads(line)["auditID"] for line in ours) == dict.fromkeys(asked, 2)
     assert run("disable", "--purge", "--purge-logs", "--yes")[0] == 0
     with capfd.disabled():
         stamps = [json.loads(line)["stageTimestamp"] for line in truth]
-        early = sum(stamp < before for before, stamp in zip(stamps, stamps[1:], strict=False))
-        print(f"\n{len(wanted)} events of {len(followed)} requests, {len(truth)} in the log; "
+        early = sum(stamp < before for before, stamp in pairwise(stamps))
+        print(f"\n{len(ours)} events of {len(asked)} requests, {len(truth)} in the log; "
               f"{ROTATIONS} rotations in {seconds:.0f} s; {early} lines are earlier than the line before")  # fmt: skip
