@@ -76,9 +76,11 @@ def follower(since: str, out: Path) -> Iterator[subprocess.Popen[bytes]]:
     with out.open("wb") as file:
         words = ("log", "tail", "-f", "--since", since, "-o", "json")
         process = subprocess.Popen([sys.executable, "-m", "auditctl", *words], stdout=file, stderr=subprocess.PIPE)
-        yield process
-        process.kill()
-        _, told = process.communicate()
+        try:
+            yield process
+        finally:
+            process.kill()
+            _, told = process.communicate()
         assert told == b""
 
 
@@ -115,7 +117,7 @@ def test_every_event_of_52_rotations_once_across_our_own_kill_and_a_torn_line(
             until(lambda: len(rotated()) >= ROTATIONS)
             seconds = time.monotonic() - begun
             asked = working.end()
-            ends = [each[-1].encode() for each in working.sent]
+            ends = [f'"auditID":"{each[-1]}"'.encode() for each in working.sent]
             until(lambda: all(other.read_bytes().count(mark) == 2 for mark in ends), 30)
     finally:
         working.end()
