@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +14,10 @@ from auditctl.cli.context import Globals
 from auditctl.cli.output import coloured, write
 from auditctl.cli.policy_answer import answered, failed
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.policy_answer import Answer
+from auditctl.operations.policy_answer import Answer, visible
+
+if TYPE_CHECKING:  # heavy, and only for what is really asked
+    from auditctl.operations.log_tail import Tailed
 
 Logs = Annotated[
     list[str] | None,
@@ -51,29 +54,45 @@ def tail(
     code: Annotated[Many, typer.Option(metavar="CODE", help="403, 4xx, 500-599, !200.")] = None,
     agent: Annotated[Many, typer.Option(metavar="AGENT", help="Of the client; kubectl* for example.")] = None,
     source_ip: Annotated[Many, typer.Option(metavar="ADDRESS", help="10.0.0.7 or 10.0.0.0/8.")] = None,
-    since: Annotated[str | None, typer.Option(metavar="TIME", help="RFC 3339, or a duration ago (15m, 2d).")] = None,
-    until: Annotated[str | None, typer.Option(metavar="TIME")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="RFC 3339 (UTC without a zone), or a duration ago (15m, 2d).")
+    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="The same; with -f it ends then.")] = None,
 ) -> None:
-    """The events of the log, one line each; -o json prints them as they are in it."""
+    """The events of the log, one line each, times in UTC; -o json prints them as they are in it."""
     options: Globals = context.obj
     try:
         from auditctl.log.filters import Wanted
-        from auditctl.operations.log_tail import Asked, log_tail
+        from auditctl.operations.log_tail import Asked, Form, log_tail
 
         given = (user, user_group, verb, resource, subresource, namespace, name, level, stage, code, agent, source_ip)
         wanted = Wanted.of([tuple(each or ()) for each in given], since, until)
-        as_json = options.output != "text"
-        asked = Asked(
-            (*(logs or ()), *(log or ())), wanted, follow, count, as_json, not as_json and coloured(sys.stdout)
-        )
+        form = Form(options.output)
+        colour = form is Form.LINES and coloured(sys.stdout)
+        asked = Asked((*(logs or ()), *(log or ())), wanted, follow, count, form, colour)
         tailed = log_tail(options.plane(), asked)
-        if _printed(tailed.pieces) and not options.quiet:
-            for sentence in tailed.account.sentences():
-                write(sys.stderr, sentence)
+        _tell(options, tailed.notes)
+        code_now = _shown(tailed, follow=follow)
+        if code_now is not None:
+            _tell(options, tailed.account.sentences())
     except KeyboardInterrupt:
-        raise typer.Exit(0 if follow else 130) from None
+        raise typer.Exit(130) from None
     except Exception as error:  # noqa: BLE001 (told by the funnel of all commands)
         raise typer.Exit(failed(options, "log tail", error)) from None
+    raise typer.Exit(code_now or 0)
+
+
+def _tell(options: Globals, sentences: Iterable[str]) -> None:
+    for sentence in () if options.quiet else sentences:
+        write(sys.stderr, visible(sentence))
+
+
+def _shown(tailed: Tailed, *, follow: bool) -> int | None:
+    """Print it; the exit code, None where nobody reads it any more. Ctrl-C is how following ends."""
+    try:
+        return 0 if _printed(tailed.pieces) else None
+    except KeyboardInterrupt:
+        return 0 if follow else 130
 
 
 def _printed(pieces: Iterator[bytes]) -> bool:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, Protocol, TypeVar
 
 from auditctl.errors import RefusedError
-from auditctl.log.blocks import STANDARD_INPUT, Piece
+from auditctl.log.blocks import Piece
 from auditctl.log.damage import Account
 
 
@@ -22,6 +25,7 @@ class Tally(Protocol):
 
 T = TypeVar("T", bound=Tally)
 _MOST_HELD_BYTES = 8 << 20
+_CONTEXT = multiprocessing.get_context("fork")  # the policy and the open logs are there already
 
 
 def cores() -> int:
@@ -30,33 +34,53 @@ def cores() -> int:
 
 
 def tallied(pieces: Sequence[Piece], scan: Callable[[Iterable[Piece]], T], processes: int | None = None) -> T:
-    """What ``scan`` makes of all pieces. Standard input is read here, and alone.
+    """What ``scan`` makes of all pieces. A stream is read here, and alone.
 
     Raises:
         RefusedError: a process ended before it had handed its tally over.
     """
     wanted = min(len(pieces), processes or cores())
-    if wanted < 2 or any(piece.name == STANDARD_INPUT for piece in pieces):
+    if wanted < 2 or any(piece.streams for piece in pieces):
         return scan(pieces)
-    context = multiprocessing.get_context("fork")  # the policy and the open logs are there already
-    following = context.Value("q", 0)
-    workers = []
+    following = _CONTEXT.Value("q", 0)
+    with _workers([partial(_work, pieces, following, scan)] * (wanted - 1)) as pipes:
+        total = scan(_share(pieces, following))
+        for pipe in pipes:
+            total.absorb(_received(pipe))
+    return total
+
+
+@contextmanager
+def _workers(tasks: Sequence[Callable[[Connection], None]]) -> Iterator[list[Connection]]:
+    """A process a task, and the pipe through which it sends; they end with us."""
+    workers: list[tuple[Any, Connection]] = []
     try:
-        for _ in range(wanted - 1):
-            mine, theirs = context.Pipe(duplex=False)
-            worker = context.Process(target=_work, args=(theirs, pieces, following, scan), daemon=True)
+        for task in tasks:
+            mine, theirs = _CONTEXT.Pipe(duplex=False)
+            worker = _CONTEXT.Process(target=_guarded, args=(theirs, task), daemon=True)
             worker.start()
             theirs.close()
             workers.append((worker, mine))
-        total = scan(_share(pieces, following))
-        for _, mine in workers:
-            total.absorb(_received(mine))
+        yield [mine for _, mine in workers]
     finally:
         for worker, mine in workers:
             mine.close()
             worker.terminate()
             worker.join()
-    return total
+
+
+def _guarded(pipe: Connection, task: Callable[[Connection], None]) -> None:
+    """What goes wrong here is told there. Ctrl-C is for the one who started us: he ends us."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        task(pipe)
+    except BrokenPipeError:  # the reader has gone
+        return
+    except Exception as error:  # noqa: BLE001 (raised again where it is received)
+        with suppress(OSError):
+            pipe.send(error)
+    finally:
+        pipe.close()
 
 
 def _share(pieces: Sequence[Piece], following: Any) -> Iterator[Piece]:
@@ -69,22 +93,20 @@ def _share(pieces: Sequence[Piece], following: Any) -> Iterator[Piece]:
         yield pieces[index]
 
 
-def _work(pipe: Connection, pieces: Sequence[Piece], following: Any, scan: Callable[[Iterable[Piece]], Any]) -> None:
-    try:
-        pipe.send(scan(_share(pieces, following)))
-    except KeyboardInterrupt:
-        return
-    finally:
-        pipe.close()
+def _work(pieces: Sequence[Piece], following: Any, scan: Callable[[Iterable[Piece]], Any], pipe: Connection) -> None:
+    pipe.send(scan(_share(pieces, following)))
 
 
 def _received(pipe: Connection) -> Any:
     try:
-        return pipe.recv()
+        found = pipe.recv()
     except EOFError as error:
         raise RefusedError(
             "a reading process ended early (out of memory?)", check="log-read", fix="try --processes 1"
         ) from error
+    if isinstance(found, Exception):
+        raise found
+    return found
 
 
 def in_order(
@@ -99,48 +121,30 @@ def in_order(
         RefusedError: as ``tallied``.
     """
     wanted = min(len(pieces), processes or cores())
-    if wanted < 2 or any(piece.name == STANDARD_INPUT for piece in pieces):
+    if wanted < 2 or any(piece.streams for piece in pieces):
         for piece in pieces:
             yield from work(piece, account)
         return
-    context = multiprocessing.get_context("fork")
-    workers = []
-    try:
-        for index in range(wanted):
-            mine, theirs = context.Pipe(duplex=False)
-            worker = context.Process(target=_in_turn, args=(theirs, pieces[index::wanted], work), daemon=True)
-            worker.start()
-            theirs.close()
-            workers.append((worker, mine))
+    with _workers([partial(_in_turn, pieces[index::wanted], work) for index in range(wanted)]) as pipes:
         for index in range(len(pieces)):
-            while part := _received(workers[index % wanted][1]):
+            while part := _received(pipes[index % wanted]):
                 yield part
-        for _, mine in workers:
-            account.absorb(_received(mine))
-    finally:
-        for worker, mine in workers:
-            mine.close()
-            worker.terminate()
-            worker.join()
+        for pipe in pipes:
+            account.absorb(_received(pipe))
 
 
-def _in_turn(pipe: Connection, pieces: Sequence[Piece], work: Callable[[Piece, Account], Iterator[bytes]]) -> None:
+def _in_turn(pieces: Sequence[Piece], work: Callable[[Piece, Account], Iterator[bytes]], pipe: Connection) -> None:
     account = Account()
-    try:
-        for piece in pieces:
-            parts: list[bytes] = []
-            length = 0
-            for part in work(piece, account):
-                parts.append(part)
-                length += len(part)
-                if length > _MOST_HELD_BYTES:
-                    pipe.send(b"".join(parts))
-                    parts, length = [], 0
-            if parts:
+    for piece in pieces:
+        parts: list[bytes] = []
+        length = 0
+        for part in work(piece, account):
+            parts.append(part)
+            length += len(part)
+            if length > _MOST_HELD_BYTES:
                 pipe.send(b"".join(parts))
-            pipe.send(b"")
-        pipe.send(account)
-    except (KeyboardInterrupt, OSError):  # the reader has gone
-        return
-    finally:
-        pipe.close()
+                parts, length = [], 0
+        if parts:
+            pipe.send(b"".join(parts))
+        pipe.send(b"")
+    pipe.send(account)

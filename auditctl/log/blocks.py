@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import os
-import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
@@ -18,6 +17,8 @@ CHUNK_BYTES = 1 << 18
 _MOST_LINE_BYTES = 100 << 20
 """The server refuses to write a longer event: its own default size of a file (lumberjack v2.2.1, Write)."""
 STANDARD_INPUT = "-"
+GZIP = b"\x1f\x8b"
+"""How a compressed file begins."""
 _CANONICAL = b'{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"'
 
 
@@ -25,6 +26,7 @@ class Piece(NamedTuple):
     """A part of a log: the lines that begin in it. ``end`` None is the end of the file.
 
     ``descriptor`` is held open, so that a rotation does not take the file away; ``name`` is for people.
+    ``streams``: it can be read once, from beginning to end, and shows only then whether it is compressed.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Piece(NamedTuple):
     start: int = 0
     end: int | None = None
     compressed: bool = False
+    streams: bool = False
 
 
 class Block(NamedTuple):
@@ -156,7 +159,7 @@ def intact(name: str, lines: Sequence[bytes], offset: int, reader: Reader, accou
 
 
 def _noted(piece: Piece, account: Account) -> Iterator[tuple[bytes, int]]:
-    with closing(_opened(piece)) as file:
+    with closing(opened(piece)) as file:
         try:
             for each in texts(file, piece.start, piece.end):
                 if isinstance(each, Damage):
@@ -167,18 +170,34 @@ def _noted(piece: Piece, account: Account) -> Iterator[tuple[bytes, int]]:
             account.note(piece.name, Damage(f"compressed file cut short or damaged ({type(error).__name__})", 0, 0))
 
 
-def _opened(piece: Piece) -> IO[bytes]:
-    if piece.name == STANDARD_INPUT:
-        return os.fdopen(os.dup(sys.stdin.fileno()), "rb", buffering=0)
+def opened(piece: Piece) -> IO[bytes]:
+    """The piece's whole file, decompressed, from its beginning."""
+    if piece.streams:
+        return cast("IO[bytes]", _Stream(piece.descriptor))
     path = f"/proc/self/fd/{piece.descriptor}"  # a position of its own, whoever else reads
     if piece.compressed:
         return cast("IO[bytes]", gzip.open(path, "rb"))
     return open(path, "rb", buffering=0)  # noqa: PTH123 (unbuffered, as it is read)
 
 
+class _Stream:
+    """A pipe: read as it comes, compressed or not."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._plain = os.fdopen(os.dup(descriptor), "rb")
+        self._file = gzip.GzipFile(fileobj=self._plain) if self._plain.peek(2).startswith(GZIP) else self._plain
+
+    def read(self, most: int) -> bytes:
+        return self._file.read1(most)
+
+    def close(self) -> None:
+        self._file.close()
+        self._plain.close()
+
+
 def texts(file: IO[bytes], start: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int] | Damage]:
     """Texts of whole lines with their offsets: those that begin from ``start`` on and before ``end``."""
-    gatherer = _Gatherer(start)
+    gatherer = Gatherer(start)
     if start:
         file.seek(start - 1)
         gatherer.skip_to_line(start - 1)
@@ -188,26 +207,30 @@ def texts(file: IO[bytes], start: int = 0, end: int | None = None) -> Iterator[t
                 yield each
                 continue
             text, offset = each
-            if offset < end:
-                yield text[: text.index(b"\n", end - 1 - offset) + 1], offset
+            if gatherer.text_begins < end:
+                yield text[: text.index(b"\n", max(end - 1 - offset, 0)) + 1], offset
             return
-        if end is not None and gatherer.offset >= end:
+        if end is not None and gatherer.begins >= end:
             return
     yield from gatherer.rest()
 
 
-class _Gatherer:
-    """Puts lines together that chunks have cut."""
+class Gatherer:
+    """Puts lines together that chunks have cut.
+
+    ``begins``: where the line that is gathered begins, with the NUL bytes that may stand before it; ``text_begins`` is the
+    same of the text that was handed out last.
+    """
 
     def __init__(self, offset: int) -> None:
-        self.offset = offset
+        self.begins = self.text_begins = self._offset = offset
         self._parts: list[bytes] = []
         self._length = 0
         self._skipping = ""
 
     def skip_to_line(self, offset: int) -> None:
         """What comes up to the next line end belongs to another."""
-        self.offset, self._skipping = offset, "another's"
+        self._offset, self._skipping = offset, "another's"
 
     def take(self, chunk: bytes) -> Iterator[tuple[bytes, int] | Damage]:
         """The whole lines that this chunk completes."""
@@ -217,20 +240,20 @@ class _Gatherer:
             self._length += skipped
             if not at:
                 return
-            if self._skipping != "another's":
-                yield Damage(self._skipping, self.offset, self._length)
-            self.offset, self._length, self._skipping = self.offset + self._length, 0, ""
+            yield from self._skipped()
             chunk = chunk[at:]
         if not self._parts and chunk[:1] == b"\0":
             bare = chunk.lstrip(b"\0")
-            yield Damage("run of NUL bytes", self.offset, len(chunk) - len(bare))
-            self.offset += len(chunk) - len(bare)
+            yield Damage("run of NUL bytes", self._offset, len(chunk) - len(bare))
+            self._offset += len(chunk) - len(bare)
             chunk = bare
         last = chunk.rfind(b"\n") + 1
         if last:
             text = b"".join((*self._parts, chunk[:last]))
-            yield text, self.offset
-            self.offset += len(text)
+            self.text_begins = self.begins
+            yield text, self._offset
+            self._offset += len(text)
+            self.begins = self._offset
             chunk, self._parts, self._length = chunk[last:], [], 0
         if chunk:
             self._parts.append(chunk)
@@ -238,10 +261,16 @@ class _Gatherer:
         if self._length > _MOST_LINE_BYTES:
             self._parts, self._skipping = [], "line of more than 100 MiB"
 
+    def _skipped(self) -> Iterator[Damage]:
+        if self._skipping != "another's":
+            yield Damage(self._skipping, self._offset, self._length)
+        self._offset += self._length
+        self.begins, self._length, self._skipping = self._offset, 0, ""
+
     def rest(self) -> Iterator[tuple[bytes, int] | Damage]:
-        """What stands behind the last line end."""
+        """What stands behind the last line end; nobody will end it any more."""
         if self._skipping:
-            if self._skipping != "another's":
-                yield Damage(self._skipping, self.offset, self._length)
+            yield from self._skipped()
         elif self._parts:
-            yield b"".join(self._parts), self.offset
+            yield b"".join(self._parts), self._offset
+            self._parts, self._length = [], 0

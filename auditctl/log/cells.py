@@ -69,7 +69,7 @@ class Tally:
     def volumes(self) -> Iterator[tuple[Key, Volume, tuple[str, ...]]]:
         """Each cell: what its events share, their sums, and up to three who made them."""
         for key, sums in self.cells.items():
-            yield Key(*key), Volume(*sums), tuple(sorted(self.who[key]))  # type: ignore[arg-type] # built by `_Counting`
+            yield Key(*key), Volume(*sums), tuple(sorted(self.who[key]))  # type: ignore[arg-type] # built by `Counting`
 
 
 class Judge:
@@ -104,14 +104,16 @@ class Judge:
 
     def scan(self, pieces: Iterable[Piece], reader: Reader) -> Tally:
         """The cells of all events in these pieces."""
-        counting = _Counting(self, reader)
+        counting = Counting(self, reader)
         for piece in pieces:
             for block in blocks(piece, reader, counting.tally.account):
                 counting.take(block)
         return counting.tally
 
 
-class _Counting:
+class Counting:
+    """Puts events into the cells of a tally."""
+
     def __init__(self, judge: Judge, reader: Reader) -> None:
         self.tally = Tally()
         self._judge = judge

@@ -20,7 +20,7 @@ _NULS = lazily(rb"\x00+")
 _SPACE = lazily(rb"[ \t\r\n]+")
 _CONTAINER_PREFIX = lazily(rb"\d{4}-\d\d-\d\dT\S+ (?:(?:stdout|stderr) [FP] )?")
 _READ = json.JSONDecoder().raw_decode
-_MOST_PLACES = 200
+_MOST_PLACES = 50
 
 # formats that hold audit events in another shape: a key of theirs, and their name
 _WRAPPINGS = (
@@ -59,13 +59,30 @@ class Account:
         self.bytes = 0
         self.lists = 0
         self.damaged: dict[str, tuple[int, int]] = {}
-        self.places: list[tuple[str, Damage]] = []
+        self._places: dict[str, list[tuple[str, Damage]]] = {}
+        self._last: tuple[str, Damage] | None = None
+
+    @property
+    def places(self) -> list[tuple[str, Damage]]:
+        """The first places of each kind, by file and offset."""
+        return sorted(
+            (each for kind in self._places.values() for each in kind), key=lambda each: (each[0], each[1].offset)
+        )
 
     def note(self, file: str, damage: Damage) -> None:
+        """Count it; what goes on where the last one ended is the same one."""
         count, length = self.damaged.get(damage.kind, (0, 0))
-        self.damaged[damage.kind] = (count + 1, length + damage.length)
-        if len(self.places) < _MOST_PLACES:
-            self.places.append((file, damage))
+        places = self._places.setdefault(damage.kind, [])
+        last, self._last = self._last, (file, damage)
+        if last is not None and last[0] == file and last[1].kind == damage.kind and _end(last[1]) == damage.offset:
+            self._last = (file, last[1]._replace(length=last[1].length + damage.length))
+            if places[-1] == last:
+                places[-1] = self._last
+        else:
+            count += 1
+            if len(places) < _MOST_PLACES:
+                places.append(self._last)
+        self.damaged[damage.kind] = (count, length + damage.length)
 
     def absorb(self, other: Account) -> None:
         self.events += other.events
@@ -74,7 +91,8 @@ class Account:
         for kind, (count, length) in other.damaged.items():
             mine = self.damaged.get(kind, (0, 0))
             self.damaged[kind] = (mine[0] + count, mine[1] + length)
-        self.places = sorted((*self.places, *other.places))[:_MOST_PLACES]
+            both = (*self._places.get(kind, ()), *other._places[kind])
+            self._places[kind] = sorted(both)[:_MOST_PLACES]
 
     def rows(self) -> dict[str, Any]:
         """For ``-o json``."""
@@ -97,6 +115,10 @@ class Account:
             where = [f"{file} byte {each.offset}" for file, each in self.places if each.kind == kind][:3]
             more = ", ..." if count > len(where) else ""
             yield f"skipped {count} x {kind} ({length} bytes): {', '.join(where)}{more}"
+
+
+def _end(damage: Damage) -> int:
+    return damage.offset + damage.length
 
 
 def recover(line: bytes, offset: int, reader: Reader) -> Iterator[Found | Damage]:

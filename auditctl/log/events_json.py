@@ -7,8 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from auditctl.log.events import Event, Identity, Whole
+from auditctl.patterns import lazily
 
-_READ = json.JSONDecoder().raw_decode
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is not JSON")
+
+
+_READ = json.JSONDecoder(parse_constant=_no_number).raw_decode
+# as Go's encoding/json writes them
+_ESCAPED = (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026"), ("\u2028", "\\u2028"), ("\u2029", "\\u2029"))
+_NESTING = lazily(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 _WHITESPACE = " \t\r\n"
 
 
@@ -74,7 +83,7 @@ def _after_space(text: str, at: int) -> int:
 
 def _members(line: bytes) -> dict[str, _Value]:
     """The members of the outermost object. Raises ValueError: not one JSON object."""
-    text = line.decode()
+    text = line.decode("utf-8", "surrogateescape")  # a body is what the client sent, whatever it was
     at = _after_space(text, 0)
     if text[at : at + 1] != "{":
         raise ValueError("no JSON object")
@@ -85,12 +94,25 @@ def _members(line: bytes) -> dict[str, _Value]:
             at = _after_space(text, _past(text, at, ","))
         key, at = _READ(text, at)
         at = _after_space(text, _past(text, _after_space(text, at), ":"))
-        value, end = _READ(text, at)
-        found[_text(key)] = _Value(value, text[at:end].encode())
+        value, end = _value(text, at)
+        found[_text(key)] = _Value(value, text[at:end].encode("utf-8", "surrogateescape"))
         at = _after_space(text, end)
     if _after_space(text, at + 1) != len(text):
         raise ValueError("more than one value")
     return found
+
+
+def _value(text: str, at: int) -> tuple[Any, int]:
+    """The value that begins here, and where it ends. What is too deep to be built is stepped over: it is a body."""
+    try:
+        return _READ(text, at)
+    except RecursionError:
+        depth = 0
+        for mark in _NESTING.finditer(text, at):
+            depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(mark[0], 0)
+            if not depth:
+                return None, mark.end()
+        raise ValueError("unfinished") from None
 
 
 def _past(text: str, at: int, wanted: str) -> int:
@@ -102,6 +124,20 @@ def _past(text: str, at: int, wanted: str) -> int:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError("not a text")  # noqa: TRY004 (one kind of error for what is no event)
+    return value
+
+
+def _texts(value: Any) -> list[str]:
+    if not isinstance(value, list):
+        raise ValueError("no list")  # noqa: TRY004 (as above)
+    return [_text(each) for each in value]
+
+
+def _number(value: Any) -> int:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError("no whole number")  # noqa: TRY004 (as above)
     return value
 
 
@@ -132,10 +168,7 @@ def _reference(members: dict[str, _Value]) -> _Reference | None:
 def _identity_of(row: dict[str, Any] | None) -> _Identity | None:
     if row is None:
         return None
-    groups = row.get("groups") or []
-    if not isinstance(groups, list):
-        raise ValueError("groups is no list")  # noqa: TRY004 (as above)
-    return _Identity(_text(row.get("username", "")), [_text(each) for each in groups])
+    return _Identity(_text(row.get("username", "")), _texts(row.get("groups", [])))
 
 
 def _raw(members: dict[str, _Value], name: str) -> bytes:
@@ -163,6 +196,7 @@ def _whole(line: bytes) -> Whole:
     members = _members(line)
     status = _object(members, "responseStatus")
     agent = members["userAgent"].value if "userAgent" in members else ""
+    addresses = members["sourceIPs"].value if "sourceIPs" in members else None
     return _Whole(
         _known(members, "level"),
         _known(members, "auditID"),
@@ -171,15 +205,17 @@ def _whole(line: bytes) -> Whole:
         _known(members, "verb"),
         _identity_of(_object(members, "user")) or _nobody(members),
         _identity_of(_object(members, "impersonatedUser")),
-        members["sourceIPs"].value if "sourceIPs" in members else None,
+        None if addresses is None else _texts(addresses),
         _text(agent),
         _reference(members),
-        None
-        if status is None
-        else _Outcome(status.get("code", 0), status.get("reason", ""), status.get("message", "")),
+        None if status is None else _outcome(status),
         _time(members, "requestReceivedTimestamp"),
         _time(members, "stageTimestamp"),
     )
+
+
+def _outcome(row: dict[str, Any]) -> _Outcome:
+    return _Outcome(_number(row.get("code", 0)), _text(row.get("reason", "")), _text(row.get("message", "")))
 
 
 def _nobody(members: dict[str, _Value]) -> _Identity:
@@ -189,15 +225,15 @@ def _nobody(members: dict[str, _Value]) -> _Identity:
 
 
 def _identity(raw: bytes) -> Identity:
-    row = json.loads(raw)
+    row = json.loads(raw.decode("utf-8", "surrogateescape"))
     return _identity_of(row if isinstance(row, dict) else None) or _Identity()
 
 
 def _items(line: bytes) -> Sequence[bytes]:
     members = _members(line)
-    if _known(members, "kind") != "EventList" or not isinstance(members["items"].value, list):
+    if _known(members, "kind") != "EventList" or "items" not in members or not isinstance(members["items"].value, list):
         raise ValueError("no EventList")
-    text = members["items"].raw.decode()
+    text = members["items"].raw.decode("utf-8", "surrogateescape")
     return list(_elements(text))
 
 
@@ -205,15 +241,15 @@ def _elements(text: str) -> Iterator[bytes]:
     at = _after_space(text, 1)
     while text[at] != "]":
         _, end = _READ(text, at)
-        yield text[at:end].encode()
+        yield text[at:end].encode("utf-8", "surrogateescape")
         at = _after_space(text, end)
         at = _after_space(text, at + 1) if text[at] == "," else at
 
 
 def _managed(body: bytes) -> int:
     try:
-        found = json.loads(body)
-    except ValueError:
+        found = json.loads(body.decode("utf-8", "surrogateescape"))
+    except (ValueError, RecursionError):
         return 0
     if not isinstance(found, dict):
         return 0
@@ -227,7 +263,9 @@ def _managed_of(found: dict[str, Any]) -> int:
     if not isinstance(metadata, dict) or "managedFields" not in metadata:
         return 0
     text = json.dumps(metadata["managedFields"], separators=(",", ":"), ensure_ascii=False)
-    return len(text.encode()) + len(b'"managedFields":,')
+    for plain, escaped in _ESCAPED:
+        text = text.replace(plain, escaped)
+    return len(text.encode("utf-8", "surrogateescape")) + len(b'"managedFields":,')
 
 
 def _by_line(one: Callable[[bytes], Any]) -> Callable[[bytes], Any]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 
 from auditctl.log.events import Event, Identity, Whole
+from auditctl.log.events_json import READER as STANDARD
 
 _NOTHING = msgspec.Raw()
 
@@ -118,13 +119,18 @@ class _Reader(NamedTuple):
     managed: Callable[[bytes], int]
 
 
-def _telling(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-    """msgspec has errors of its own; to us they are ValueErrors."""
+def _telling(decode: Callable[[bytes], Any], otherwise: Callable[[bytes], Any] | None = None) -> Callable[[bytes], Any]:
+    """msgspec has errors of its own; to us they are ValueErrors.
+
+    ``otherwise`` has the last word: half a surrogate pair in a body is refused by msgspec, and would hide the event.
+    """
 
     def decoded(text: bytes) -> Any:
         try:
             return decode(text)
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            if otherwise is not None:
+                return otherwise(text)
             raise ValueError(str(error)) from error
 
     return decoded
@@ -134,10 +140,10 @@ _EVENT = msgspec.json.Decoder(_Event)
 _WHOLE = msgspec.json.Decoder(_Whole)
 READER = _Reader(
     _telling(_EVENT.decode_lines),
-    _telling(_EVENT.decode),
+    _telling(_EVENT.decode, STANDARD.one),
     _telling(_WHOLE.decode_lines),
-    _telling(_WHOLE.decode),
-    _telling(_items),
-    _telling(msgspec.json.Decoder(_Identity).decode),
+    _telling(_WHOLE.decode, STANDARD.whole),
+    _telling(_items, STANDARD.items),
+    _telling(msgspec.json.Decoder(_Identity).decode, STANDARD.identity),
     _managed,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from ipaddress import ip_address, ip_network
@@ -12,11 +12,16 @@ from typing import NamedTuple
 from auditctl import durations
 from auditctl.errors import UsageError
 from auditctl.log.events import Whole
+from auditctl.policy.types import Level, Stage
 
-_DAYS = re.compile(r"(\d+)d")
+_AGO = re.compile(r"(?:(\d+(?:\.\d+)?)w)?(?:(\d+(?:\.\d+)?)d)?(.*)")
 _CODES = re.compile(r"(?:([1-5])xx|(\d{3})(?:-(\d{3}))?)")
 _PLAIN = re.compile(r"[A-Za-z0-9:._@/-]+")
 _LISTED = frozenset({"verb", "resource", "subresource", "namespace", "level", "stage", "code"})
+_KNOWN: Mapping[str, tuple[str, ...]] = {
+    "level": tuple(level.value for level in Level),
+    "stage": tuple(stage.value for stage in Stage),
+}
 Test = Callable[[Whole], bool]
 
 
@@ -40,13 +45,37 @@ class Wanted(NamedTuple):
 
     @classmethod
     def of(cls, values: Sequence[Sequence[str]], since: str | None, until: str | None) -> Wanted:
-        """From the values of each filter, in the order of the fields."""
-        return cls(**dict(zip(cls._fields, (*values, since, until), strict=True)))  # type: ignore[arg-type] # by position
+        """From the values of each filter, in the order of the fields.
+
+        Raises:
+            UsageError: a level or a stage that there is not.
+        """
+        named = {
+            name: tuple(_spelled(name, each) for each in texts)
+            for name, texts in zip(cls._fields, values, strict=False)
+        }
+        return cls(**named, since=since, until=until)
 
     @property
     def given(self) -> bool:
         """Was anything asked for?"""
         return self != Wanted()
+
+
+def _spelled(field: str, value: str) -> str:
+    """Verbs, levels and stages as the server writes them, however they were typed."""
+    if field == "verb":
+        return value.lower()
+    known = _KNOWN.get(field)
+    return value if known is None else ",".join(_one_of(field, known, part) for part in value.split(","))
+
+
+def _one_of(field: str, known: Sequence[str], part: str) -> str:
+    bare = part.lstrip("!")
+    found = [each for each in known if fnmatchcase(each.lower(), bare.lower())]
+    if not found:
+        raise UsageError(f"--{field} {part}: none of {', '.join(known)}")
+    return ",".join(part[: len(part) - len(bare)] + each for each in found)
 
 
 def moment(option: str, text: str, now: datetime) -> str:
@@ -56,13 +85,12 @@ def moment(option: str, text: str, now: datetime) -> str:
         UsageError: neither a time nor a duration.
     """
     try:
-        if days := _DAYS.fullmatch(text):
-            found = now - timedelta(days=int(days[1]))
-        elif text[:4].isdigit() and "-" in text:
+        if text[:4].isdigit() and "-" in text:
             found = datetime.fromisoformat(text)
             found = found if found.tzinfo else found.replace(tzinfo=UTC)
-        else:
-            found = now - timedelta(seconds=durations.parse(text))
+        elif ago := _AGO.fullmatch(text):
+            seconds = durations.parse(ago[3]) if ago[3] or not (ago[1] or ago[2]) else 0.0
+            found = now - timedelta(weeks=float(ago[1] or 0), days=float(ago[2] or 0), seconds=seconds)
     except (ValueError, OverflowError) as error:
         raise UsageError(
             f"{option} {text}: neither a time (2026-11-21T20:29:55Z) nor a duration ago (15m, 2d)"
@@ -113,6 +141,8 @@ def compiled(wanted: Wanted, now: datetime) -> Test:
         tests.append(lambda event: (event.stage_timestamp or "") >= since)
     if wanted.until is not None:
         until = moment("--until", wanted.until, now)
+        if wanted.since is not None and until < since:
+            raise UsageError(f"--until {wanted.until} is before --since {wanted.since}")
         tests.append(lambda event: (event.stage_timestamp or "") <= until)
     if len(tests) == 1:
         return tests[0]

@@ -7,37 +7,49 @@ NUL bytes at the old length, if the file was not opened for appending (reference
 
 from __future__ import annotations
 
-import gzip
+import errno
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
-_CHUNK_BYTES = 1 << 18
+from auditctl.log.blocks import CHUNK_BYTES, GZIP, Gatherer, Piece, opened, texts
+from auditctl.log.damage import Damage
+from auditctl.log.sources import LogError, unreadable
+
+Text = tuple[bytes, int] | Damage
+"""Whole lines with their offset in their file, or what is none."""
 
 
 class Follower:
     """Reads on from an offset of the file as it is now; ``texts`` is called again and again.
 
     ``rotated`` lists the rotated files: their names are in the order of time. ``earlier`` are those that were there before.
+
+    Raises:
+        LogError: the log is there, and is no file that grows, or may not be read; when it is opened, also after a rotation.
     """
 
     def __init__(self, path: Path, rotated: Callable[[], Iterable[Path]], *, from_end: bool) -> None:
         self._path = path
         self._rotated = rotated
-        self._rest = b""
-        self.offset = 0
-        self.truncations = 0
+        self._gatherer = Gatherer(0)
+        self._offset = 0
         self._descriptor = self._open()
         names = self._names()
         self._newest = max(names, default="")
         self.earlier = tuple(path for _, path in sorted(names.items()) if not self._is_mine(path))
         if self._descriptor >= 0 and from_end:
-            self.offset = self._after_last_line(os.fstat(self._descriptor).st_size)
+            self._begin(self._after_last_line(os.fstat(self._descriptor).st_size))
 
-    def texts(self) -> Iterator[tuple[bytes, int]]:
-        """Whole lines that were appended since the last call, with their offset in their file."""
+    @property
+    def waits(self) -> bool:
+        """Is there no log yet?"""
+        return self._descriptor < 0
+
+    def texts(self) -> Iterator[Text]:
+        """Whole lines that were appended since the last call."""
         if self._descriptor < 0:
             self._descriptor = self._open()
         yield from self._appended()
@@ -46,12 +58,13 @@ class Follower:
             if following < 0:
                 return
             yield from self._appended()  # drain the old one: it was written to before the rename
-            yield from self._leftover()
+            yield from self._gatherer.rest()  # a torn last line: nobody will end it any more
             missed = self._missed(following)
             self.close()
             for path in missed:
-                yield from self._whole(path)
-            self._descriptor, self.offset = following, 0
+                yield from _whole(path)
+            self._descriptor = following
+            self._begin(0)
             yield from self._appended()
 
     def close(self) -> None:
@@ -60,30 +73,19 @@ class Follower:
             os.close(self._descriptor)
         self._descriptor = -1
 
-    def _appended(self) -> Iterator[tuple[bytes, int]]:
+    def _begin(self, offset: int) -> None:
+        self._offset, self._gatherer = offset, Gatherer(offset)
+
+    def _appended(self) -> Iterator[Text]:
         if self._descriptor < 0:
             return
-        if os.fstat(self._descriptor).st_size < self.offset:
-            self.offset, self._rest = 0, b""
-            self.truncations += 1
-        while chunk := os.pread(self._descriptor, _CHUNK_BYTES, self.offset):
-            begins = self.offset - len(self._rest)
-            self.offset += len(chunk)
-            if not self._rest:
-                bare = chunk.lstrip(b"\0")
-                begins, chunk = begins + len(chunk) - len(bare), bare
-            last = chunk.rfind(b"\n") + 1
-            if not last:
-                self._rest += chunk
-                continue
-            text, self._rest = self._rest + chunk[:last], chunk[last:]
-            yield text, begins
-
-    def _leftover(self) -> Iterator[tuple[bytes, int]]:
-        """A torn last line: nobody will end it any more."""
-        if self._rest:
-            yield self._rest, self.offset - len(self._rest)
-            self._rest = b""
+        size = os.fstat(self._descriptor).st_size
+        if size < self._offset:
+            yield Damage("truncation from outside", size, 0)
+            self._begin(0)
+        while chunk := os.pread(self._descriptor, CHUNK_BYTES, self._offset):
+            self._offset += len(chunk)
+            yield from self._gatherer.take(chunk)
 
     def _missed(self, following: int) -> list[Path]:
         """Files that were opened, filled and rotated between two looks, in the order of time.
@@ -104,20 +106,10 @@ class Follower:
     def _names(self) -> dict[str, Path]:
         """Rotated files by the name that they had before compression; the plain one, while there are both."""
         found: dict[str, Path] = {}
-        for path in sorted(each for each in self._rotated() if each != self._path):
-            found.setdefault(path.name.removesuffix(".gz"), path)
+        with suppress(PermissionError):  # a folder that may be passed, not listed
+            for path in sorted(each for each in self._rotated() if each != self._path):
+                found.setdefault(path.name.removesuffix(".gz"), path)
         return found
-
-    def _whole(self, path: Path) -> Iterator[tuple[bytes, int]]:
-        with suppress(OSError, EOFError, zlib.error):
-            if path.suffix == ".gz":
-                with gzip.open(path) as file:
-                    yield file.read(), 0
-                return
-            self._descriptor, self.offset = os.open(path, os.O_RDONLY | os.O_CLOEXEC), 0
-            yield from self._appended()
-            yield from self._leftover()
-            self.close()
 
     def _is_mine(self, path: Path) -> bool:
         return self._descriptor >= 0 and _identity(path) == _status(self._descriptor)
@@ -130,15 +122,41 @@ class Follower:
         return current is not None and current != _status(self._descriptor)
 
     def _open(self) -> int:
-        with suppress(OSError):
-            return os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-        return -1
+        """The log, or -1 where it is not there (yet)."""
+        descriptor = -1
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            compressed = os.pread(descriptor, len(GZIP), 0) == GZIP
+        except OSError as error:
+            if descriptor >= 0:
+                os.close(descriptor)
+            if error.errno == errno.ENOENT:
+                return -1
+            raise unreadable(str(self._path), error, "-f follows the one file that the API server writes") from error
+        if compressed:
+            os.close(descriptor)
+            raise LogError(f"{self._path}: nobody appends to a compressed file", check="log-missing", fix="without -f")
+        return descriptor
 
     def _after_last_line(self, size: int) -> int:
         """Of a line that is being written, the beginning belongs to what follows."""
-        at = max(size - _CHUNK_BYTES, 0)
+        at = max(size - CHUNK_BYTES, 0)
         last = os.pread(self._descriptor, size - at, at).rfind(b"\n") + 1
         return at + last if last else size
+
+
+def _whole(path: Path) -> Iterator[Text]:
+    """A rotated file from its beginning to its end; compressed meanwhile, it has another name."""
+    for name in (path, path.with_name(path.name + ".gz")):
+        with suppress(FileNotFoundError):
+            descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                piece = Piece(str(name), descriptor, compressed=name.suffix == ".gz")
+                with closing(opened(piece)) as file, suppress(EOFError, zlib.error):
+                    yield from texts(file)
+            finally:
+                os.close(descriptor)
+            return
 
 
 def _status(descriptor: int) -> tuple[int, int]:

@@ -41,13 +41,13 @@ class Fold:
 
 
 def line(event: Whole, *, colour: bool = False) -> str:
-    """Time, level, code, latency, who, verb, what, where; control characters of foreign texts are escaped."""
+    """Time (UTC, as --since takes it), level, code, latency, who, verb, what, where; foreign control characters are escaped."""
     code, latency = _code(event), _latency(event)
     who = event.user.username or "nobody"
     if event.impersonated_user is not None:
         who += f" as {event.impersonated_user.username}"
     note = _note(event)
-    stamp = (event.stage_timestamp or "?")[11:23]
+    stamp = f"{(event.stage_timestamp or '?')[:23].replace('T', ' '):23}"
     cells = (
         stamp,
         f"{_SHORT.get(event.level, event.level):2}",

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import re
+import stat
+import sys
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from auditctl.errors import RefusedError
-from auditctl.log.blocks import STANDARD_INPUT, Piece
+from auditctl.log.blocks import GZIP, STANDARD_INPUT, Piece
 
 _PIECE_BYTES = 16 << 20
 _PEEK_BYTES = 1 << 16
@@ -24,52 +28,95 @@ class LogError(RefusedError):
 
 
 class Source(NamedTuple):
-    """An open log. ``begins`` is the time of its first event (RFC 3339, UTC), "" where it is not known."""
+    """An open log. ``begins`` is the time of its first event (RFC 3339, UTC), "" where it is not known.
+
+    ``streams``: it can be read once, from beginning to end (standard input, a pipe).
+    """
 
     name: str
     descriptor: int
     size_bytes: int
     compressed: bool
     begins: str
+    streams: bool = False
 
 
 def open_sources(names: Iterable[str]) -> list[Source]:
-    """The logs, open, in time order. A directory is all files in it; ``-`` is standard input.
+    """The logs, open, in time order, each once. A directory is all files in it; ``-`` is standard input.
 
     Raises:
-        LogError: one is missing or cannot be read.
+        LogError: one is missing or cannot be read, or a directory has no file.
     """
-    found = [_open(name) for name in dict.fromkeys(_files(names))]
+    found: list[Source] = []
+    met: set[tuple[int, int]] = set()
+    try:
+        for name in _files(names):
+            source = _open(name)
+            found.append(source)
+            status = os.fstat(source.descriptor)
+            if (status.st_dev, status.st_ino) in met:  # the same file under another name
+                os.close(found.pop().descriptor)
+            met.add((status.st_dev, status.st_ino))
+    except BaseException:
+        close(found)
+        raise
     return sorted(found, key=lambda source: (source.begins or "9999", source.name))
 
 
 def _files(names: Iterable[str]) -> Iterator[str]:
     listed: list[str] = []
     for name in names:
-        path = Path(name)
-        if name != STANDARD_INPUT and path.is_dir():
-            listed += sorted(str(each) for each in path.iterdir() if each.is_file() and not each.name.startswith("."))
-        else:
-            listed.append(name)
+        listed += [name] if name == STANDARD_INPUT else _expanded(name)
     # while the server compresses, both are there, and the compressed one may be incomplete
     yield from (name for name in listed if not (name.endswith(".gz") and name.removesuffix(".gz") in listed))
 
 
-def _open(name: str) -> Source:
-    if name == STANDARD_INPUT:
-        return Source(name, -1, 0, compressed=False, begins="")
+def _expanded(name: str) -> list[str]:
+    """The file, or those in the directory, but for hidden ones."""
+    path = Path(name)
     try:
+        if not stat.S_ISDIR(path.stat().st_mode):
+            return [name]
+        found = sorted(str(each) for each in path.iterdir() if each.is_file() and not each.name.startswith("."))
+    except OSError as error:
+        raise unreadable(name, error) from error
+    if not found:
+        raise LogError(f"{name}: there is no file in this directory", check="log-missing", fix="name the log itself")
+    return found
+
+
+def unreadable(name: str, error: OSError, fix: str = "name the log with --log") -> LogError:
+    """What the system said of a log, in one sentence."""
+    reason = (error.strerror or str(error)).lower()
+    fix = "run it as root (sudo)" if isinstance(error, PermissionError) else fix
+    return LogError(f"{name}: cannot read the log: {reason}", check="log-missing", fix=fix)
+
+
+def _open(name: str) -> Source:
+    try:
+        if name == STANDARD_INPUT:
+            return Source(name, _standard_input(), 0, compressed=False, begins="", streams=True)
         descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise unreadable(name, error) from error
+    try:
         head = os.pread(descriptor, _PEEK_BYTES, 0)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        fix = "run it as root (sudo)" if isinstance(error, PermissionError) else "name the log with --log"
-        raise LogError(f"{name}: cannot read the log: {reason}", check="log-missing", fix=fix) from error
-    compressed = head.startswith(b"\x1f\x8b")
+        if error.errno == errno.ESPIPE:
+            return Source(name, descriptor, 0, compressed=False, begins="", streams=True)
+        os.close(descriptor)
+        raise unreadable(name, error) from error
+    compressed = head.startswith(GZIP)
     if compressed:
-        with suppress(OSError, EOFError), gzip.open(f"/proc/self/fd/{descriptor}") as file:
+        with suppress(OSError, EOFError, zlib.error), gzip.open(f"/proc/self/fd/{descriptor}") as file:
             head = file.read(_PEEK_BYTES)
     return Source(name, descriptor, os.fstat(descriptor).st_size, compressed, _begins(name, head))
+
+
+def _standard_input() -> int:
+    if sys.stdin is None:  # its number may be another file's by now
+        raise OSError(errno.EBADF, "standard input is closed")
+    return os.dup(sys.stdin.fileno())
 
 
 def _begins(name: str, head: bytes) -> str:
@@ -82,11 +129,11 @@ def _begins(name: str, head: bytes) -> str:
 
 
 def pieces(sources: Sequence[Source]) -> list[Piece]:
-    """Plain files in parts of 16 MiB; a compressed file and standard input are one piece each."""
+    """Plain files in parts of 16 MiB; a compressed file and a stream are one piece each."""
     found: list[Piece] = []
     for source in sources:
-        if source.compressed or source.name == STANDARD_INPUT or not source.size_bytes:
-            found.append(Piece(source.name, source.descriptor, compressed=source.compressed))
+        if source.compressed or source.streams or not source.size_bytes:
+            found.append(_whole(source))
             continue
         starts = range(0, source.size_bytes, _PIECE_BYTES)
         found += [
@@ -98,7 +145,11 @@ def pieces(sources: Sequence[Source]) -> list[Piece]:
 
 def whole_pieces(sources: Sequence[Source]) -> list[Piece]:
     """Each log in one piece, for those who read in order."""
-    return [Piece(source.name, source.descriptor, compressed=source.compressed) for source in sources]
+    return [_whole(source) for source in sources]
+
+
+def _whole(source: Source) -> Piece:
+    return Piece(source.name, source.descriptor, compressed=source.compressed, streams=source.streams)
 
 
 def close(sources: Iterable[Source]) -> None:

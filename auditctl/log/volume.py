@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from auditctl.log.blocks import Piece, blocks
+from auditctl.log.blocks import Block, Piece, blocks
 from auditctl.log.damage import Account
 from auditctl.log.events import Reader
 
 BY = ("user", "verb", "resource", "namespace", "level", "rule")
 _MOST_KEPT = 10_000
+_MOST_PARTS = 20_000
 _OTHERS = "(others)"
 _EARLY = frozenset({"RequestReceived", "ResponseStarted"})
 _BARS = " ▁▂▃▄▅▆▇█"
@@ -34,30 +35,33 @@ class Counts:
         self._reader = reader
         self._names: dict[bytes, str] = {}
 
-    def scan(self, pieces: Iterable[Piece]) -> Counts:
-        """Count all events in these pieces."""
+    def scan(self, pieces: Iterable[Piece], also: Callable[[Block], None] | None = None) -> Counts:
+        """Count all events in these pieces; ``also`` is handed each block: a stream is read but once."""
         assert self._reader is not None  # noqa: S101 (built with one to be scanned with)
-        users, verbs, resources, namespaces, levels, _ = (self.by[name] for name in BY)
         for piece in pieces:
             for block in blocks(piece, self._reader, self.account):
-                for event, line in zip(block.events, block.lines, strict=True):
-                    size = len(line) + 1
-                    raw = bytes(event.user)
-                    add(users, self._names.get(raw) or self._name(raw), 1, size)
-                    add(verbs, event.verb, 1, size)
-                    add(levels, event.level, 1, size)
-                    reference = event.object_ref
-                    if reference is None:
-                        add(resources, event.request_uri.partition("?")[0], 1, size)
-                        continue
-                    what = (
-                        f"{reference.resource}/{reference.subresource}" if reference.subresource else reference.resource
-                    )
-                    add(resources, f"{what}.{reference.api_group}" if reference.api_group else what, 1, size)
-                    if reference.namespace:
-                        add(namespaces, reference.namespace, 1, size)
+                self._take(block)
+                if also is not None:
+                    also(block)
         self._reader = None
         return self
+
+    def _take(self, block: Block) -> None:
+        users, verbs, resources, namespaces, levels, _ = (self.by[name] for name in BY)
+        for event, line in zip(block.events, block.lines, strict=True):
+            size = len(line) + 1
+            raw = bytes(event.user)
+            add(users, self._names.get(raw) or self._name(raw), 1, size)
+            add(verbs, event.verb, 1, size)
+            add(levels, event.level, 1, size)
+            reference = event.object_ref
+            if reference is None:
+                add(resources, event.request_uri.partition("?")[0], 1, size)
+                continue
+            what = f"{reference.resource}/{reference.subresource}" if reference.subresource else reference.resource
+            add(resources, f"{what}.{reference.api_group}" if reference.api_group else what, 1, size)
+            if reference.namespace:
+                add(namespaces, reference.namespace, 1, size)
 
     def _name(self, raw: bytes) -> str:
         assert self._reader is not None  # noqa: S101 (as above)
@@ -102,62 +106,107 @@ def _shrink(values: dict[str, list[int]]) -> None:
 
 
 class Rates:
-    """Events and bytes by second."""
+    """Events and bytes over time, by parts of so many seconds: one, as long as there are not too many of them."""
 
     def __init__(self, reader: Reader | None = None) -> None:
         self.account = Account()
-        self.seconds: dict[int, list[int]] = {}
+        self.parts: dict[int, list[int]] = {}
+        self.part_seconds = 1
         self.requests = 0
+        self._busiest = 0
+        self._first: int | None = None
+        self._last = 0
         self._reader = reader
 
     def scan(self, pieces: Iterable[Piece]) -> Rates:
         """Count all events in these pieces that have a time."""
         assert self._reader is not None  # noqa: S101 (built with one to be scanned with)
-        kept: dict[str, list[int]] = {}
+        seconds: dict[str, list[int]] = {}
         for piece in pieces:
             for block in blocks(piece, self._reader, self.account):
                 for event, line in zip(block.events, block.lines, strict=True):
                     stamp = (event.stage_timestamp or "")[:19]
-                    found = kept.get(stamp)
+                    found = seconds.get(stamp)
                     if found is None:
-                        found = kept[stamp] = self._second(stamp)
+                        found = seconds[stamp] = [0, 0]
                     found[0] += 1
                     found[1] += len(line) + 1
                     self.requests += event.stage not in _EARLY
-                if len(kept) > _MOST_KEPT:
-                    kept.clear()
+                if len(seconds) > _MOST_KEPT:
+                    self._take(seconds)
+                    seconds.clear()
+        self._take(seconds)
         self._reader = None
         return self
 
-    def _second(self, stamp: str) -> list[int]:
-        try:
-            second = int(datetime.fromisoformat(stamp).replace(tzinfo=UTC).timestamp())
-        except ValueError:
-            return [0, 0]
-        return self.seconds.setdefault(second, [0, 0])
+    def _take(self, seconds: dict[str, list[int]]) -> None:
+        for stamp, (events, size) in seconds.items():
+            try:
+                second = int(datetime.fromisoformat(stamp).replace(tzinfo=UTC).timestamp())
+            except ValueError:  # no time
+                continue
+            self._busiest = max(self._busiest, events)
+            self._first = second if self._first is None else min(self._first, second)
+            self._last = max(self._last, second)
+            self._add(second // self.part_seconds, events, size)
+
+    def _add(self, part: int, events: int, size: int) -> None:
+        found = self.parts.setdefault(part, [0, 0])
+        found[0] += events
+        found[1] += size
+        if len(self.parts) > _MOST_PARTS:
+            self._coarsen(2 * self.part_seconds)
+
+    def _coarsen(self, seconds: int) -> None:
+        """Longer parts: a multiple of those that there are."""
+        times, old = seconds // self.part_seconds, self.parts
+        self.parts, self.part_seconds = {}, seconds
+        for part, (events, size) in old.items():
+            self._add(part // times, events, size)
 
     def absorb(self, other: Rates) -> None:
         """Take in what another process counted."""
         self.account.absorb(other.account)
         self.requests += other.requests
-        for second, (events, size) in other.seconds.items():
-            add_to = self.seconds.setdefault(second, [0, 0])
-            add_to[0] += events
-            add_to[1] += size
+        self._busiest = max(self._busiest, other._busiest)
+        if other._first is not None:
+            self._first = other._first if self._first is None else min(self._first, other._first)
+            self._last = max(self._last, other._last)
+        if other.part_seconds > self.part_seconds:
+            self._coarsen(other.part_seconds)
+        for part, (events, size) in other.parts.items():
+            self._add(part * other.part_seconds // self.part_seconds, events, size)
+
+    @property
+    def events(self) -> int:
+        """Those that have a time."""
+        return sum(events for events, _ in self.parts.values())
+
+    @property
+    def bytes(self) -> int:
+        """Of those that have a time."""
+        return sum(size for _, size in self.parts.values())
+
+    @property
+    def busiest(self) -> int:
+        """Events in the fullest second; of a log that is too long for seconds to be kept, the fullest that one process met."""
+        if self.part_seconds > 1:
+            return self._busiest
+        return max((events for events, _ in self.parts.values()), default=0)
 
     @property
     def span_seconds(self) -> int:
         """From the first event's second to the last one's, both counted."""
-        return max(self.seconds) - min(self.seconds) + 1 if self.seconds else 0
+        return 0 if self._first is None else self._last - self._first + 1
 
     def columns(self, most: int) -> list[int]:
         """Events in equal parts of the span."""
-        if not self.seconds:
+        if self._first is None:
             return []
-        begin, span = min(self.seconds), self.span_seconds
-        found = [0] * min(most, span)
-        for second, (events, _) in self.seconds.items():
-            found[(second - begin) * len(found) // span] += events
+        found = [0] * min(most, self.span_seconds)
+        for part, (events, _) in self.parts.items():
+            since = min(max(part * self.part_seconds - self._first, 0), self.span_seconds - 1)
+            found[since * len(found) // self.span_seconds] += events
         return found
 
 

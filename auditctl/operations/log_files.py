@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from auditctl.errors import RefusedError
-from auditctl.log.sources import Source, open_sources
+from auditctl.log.sources import Source, open_sources, unreadable
 from auditctl.node import preflight
 from auditctl.node.logfiles import log_files
 from auditctl.operations.controlplane import ControlPlane
@@ -39,4 +39,8 @@ def opened(plane: ControlPlane, logs: Sequence[str]) -> list[Source]:
     if logs:
         return open_sources(logs)
     log = node_log(plane)
-    return open_sources(str(path) for path in (sorted(log_files(log)) or [log]))
+    try:
+        found = sorted(log_files(log))
+    except OSError as error:
+        raise unreadable(str(log), error) from error
+    return open_sources(str(path) for path in (found or [log]))

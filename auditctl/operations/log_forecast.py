@@ -21,6 +21,7 @@ from auditctl.operations.policy_replay import amount
 from auditctl.settings import MAXAGE_FLAG, MAXBACKUP_FLAG, MAXSIZE_FLAG
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)B?")
+_MOST_RATE, _MOST_BYTES, _MOST_DAYS = 1e7, 1e15, 36_500.0
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
@@ -46,6 +47,12 @@ def size_of(option: str, text: str) -> float:
     return float(match[1]) * unit
 
 
+def _check(option: str, value: float | None, most: float) -> None:
+    """Neither nothing nor, by a slip of the hand, more than any node has."""
+    if value is not None and not 0 < value <= most:
+        raise UsageError(f"{option} is more than 0 and at most {most:g}")
+
+
 def log_forecast(plane: ControlPlane, asked: Asked) -> Answer:
     """What the flags keep at this load, and what to set instead.
 
@@ -54,8 +61,8 @@ def log_forecast(plane: ControlPlane, asked: Asked) -> Answer:
     """
     load = _load(plane, asked)
     disk = size_of("--disk", asked.disk) if asked.disk is not None else None
-    if (asked.days is not None and asked.days <= 0) or disk == 0 or asked.slowest_seconds < 0:
-        raise UsageError("--days, --disk and --slowest are more than nothing")
+    _check("--days", asked.days, _MOST_DAYS)
+    _check("--disk", disk, _MOST_BYTES)
     rotation, log = _flags(plane)
     now = kept(load, rotation) if rotation is not None else None
     full = _until_full(load, rotation, log) if rotation is not None and log is not None else None
@@ -116,15 +123,18 @@ def _load(plane: ControlPlane, asked: Asked) -> Load:
         raise UsageError("--rate and --requests exclude each other")
     rate = asked.rate if asked.requests is None else asked.requests * asked.stages
     size = size_of("--event-size", asked.event_size) if asked.event_size is not None else None
-    if (rate is not None and rate <= 0) or (size is not None and size <= 0):
-        raise UsageError("--rate, --requests and --event-size are more than nothing")
+    for option, value, most in (
+        ("--requests" if asked.rate is None else "--rate", rate, _MOST_RATE),
+        ("--event-size", size, _MOST_BYTES),
+    ):
+        _check(option, value, most)
     if rate is not None and size is not None:
         return Load(rate, size)
     rates = measured(plane, asked.logs)
-    events, span = rates.account.events, rates.span_seconds
+    events, span = rates.events, rates.span_seconds
     if not events or not span:
         raise RefusedError("the log has no event with a time", check="log-empty", fix="give --rate and --event-size")
-    size_here = sum(each for _, each in rates.seconds.values()) / events
+    size_here = rates.bytes / events
     return Load(rate if rate is not None else events / span, size if size is not None else size_here)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from auditctl.log import sources
 from auditctl.log.across import tallied
-from auditctl.log.cells import Judge
-from auditctl.log.events import reader
+from auditctl.log.blocks import Piece
+from auditctl.log.cells import Counting, Judge, Tally
+from auditctl.log.events import Reader, reader
 from auditctl.log.forecast import DAY_SECONDS
 from auditctl.log.volume import BY, Counts, Rates, Share, add, sparkline
 from auditctl.operations.controlplane import ControlPlane
@@ -43,21 +44,34 @@ def log_top(plane: ControlPlane, asked: Asked) -> Answer:
     found = opened(plane, asked.logs)
     try:
         parts = sources.pieces(found)
-        counts = tallied(parts, lambda pieces: Counts(reading).scan(pieces), asked.processes)
-        if named is not None:
-            judge = Judge((named.policy,))
-            tally = tallied(parts, lambda pieces: judge.scan(pieces, reading), asked.processes)
-            for key, volume, _ in tally.volumes():
-                add(counts.by["rule"], _rule(named, judge.rule(key)), volume.events, volume.bytes)
+        judge = Judge((named.policy,)) if named is not None else None
+        both = tallied(parts, lambda pieces: _Both(pieces, reading, judge), asked.processes)
     finally:
         sources.close(found)
-    account = counts.account
+    counts, account = both.counts, both.counts.account
+    if named is not None and judge is not None:
+        for key, volume, _ in both.cells.volumes():
+            add(counts.by["rule"], _rule(named, judge.rule(key)), volume.events, volume.bytes)
     asked_for = [name for name in asked.by or BY if counts.by[name] or name != "rule"]
     shares = {name: counts.top(name, asked.most) for name in asked_for}
     total = sum(size for _, size in counts.by["level"].values())
     document = {"log": account.rows(), "top": {name: [_row(each, total) for each in shares[name]] for name in shares}}
     summary = f"{account.events} events, {amount(account.bytes)}"
     return Answer(document, tuple(_tables(shares, account.events, total)), summary, 0, tuple(account.sentences()))
+
+
+class _Both:
+    """The counts of a log, and the cells of a policy where there is one."""
+
+    def __init__(self, pieces: Iterable[Piece], reading: Reader, judge: Judge | None) -> None:
+        counting = Counting(judge, reading) if judge is not None else None
+        self.counts = Counts(reading).scan(pieces, counting.take if counting is not None else None)
+        self.cells = counting.tally if counting is not None else Tally()
+
+    def absorb(self, other: _Both) -> None:
+        """Take in what another process gathered."""
+        self.counts.absorb(other.counts)
+        self.cells.absorb(other.cells)
 
 
 def _rule(named: Named, rule: int) -> str:
@@ -93,15 +107,15 @@ def log_stats(plane: ControlPlane, logs: tuple[str, ...], processes: int | None 
     rates = measured(plane, logs, processes)
     account, span = rates.account, rates.span_seconds
     columns = rates.columns(_COLUMNS)
-    size = sum(each for _, each in rates.seconds.values())
-    per_second = account.events / span if span else 0.0
+    size = rates.bytes
+    per_second = rates.events / span if span else 0.0
     per_day = size / span * DAY_SECONDS if span else 0.0
-    peak = max((events for events, _ in rates.seconds.values()), default=0)
+    peak, each = rates.busiest, size / rates.events if rates.events else 0.0
     lines = (
         sparkline(columns),
         f"{span} s, one column is {span / len(columns):.1f} s" if columns else "no event has a time",
         f"{per_second:.1f} events a second, {peak} in the fullest one",
-        f"{amount(size / account.events) if account.events else '-'} an event, {amount(per_day)} a day at this rate",
+        f"{amount(each) if each else '-'} an event, {amount(per_day)} a day at this rate",
     )
     document = {
         "log": account.rows(),
@@ -109,7 +123,7 @@ def log_stats(plane: ControlPlane, logs: tuple[str, ...], processes: int | None 
         "columns": columns,
         "eventsPerSecond": round(per_second, 3),
         "peakEventsPerSecond": peak,
-        "bytesPerEvent": round(size / account.events, 1) if account.events else None,
+        "bytesPerEvent": round(each, 1) if each else None,
         "bytesPerDay": round(per_day),
     }
     return Answer(document, lines, f"{account.events} events, {amount(account.bytes)}", 0, tuple(account.sentences()))

@@ -10,7 +10,7 @@ from auditctl.findings import Finding
 from auditctl.patterns import lazily
 from auditctl.report import finding_row, yaml_lines
 
-_UNSEEN = lazily("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_UNSEEN = lazily("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class Answer(NamedTuple):

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from auditctl.log.blocks import CHUNK_BYTES
+from auditctl.log.damage import Damage
 from auditctl.log.follow import Follower
+from auditctl.log.sources import LogError
 
 
 def rotated(log: Path) -> list[Path]:
@@ -27,7 +30,7 @@ def follow(log: Path, *, from_end: bool = True) -> Follower:
 
 
 def seen(follower: Follower) -> list[str]:
-    return b"".join(text for text, _ in follower.texts()).decode().split()
+    return b"".join(each[0] for each in follower.texts() if not isinstance(each, Damage)).decode().split()
 
 
 def rotate(log: Path, number: int) -> Path:
@@ -105,9 +108,11 @@ def test_after_a_truncation_it_goes_on_from_the_beginning_or_behind_the_nuls(log
     append(log, "1\n2\n")
     assert seen(follower) == ["1", "2"]
     log.write_bytes(b"3\n")
-    assert seen(follower) == ["3"]
+    assert list(follower.texts()) == [Damage("truncation from outside", 2, 0), (b"3\n", 0)]
     log.write_bytes(b"\0" * 600_000 + b"4\n")  # the server writes on at its old offset
-    assert seen(follower) == ["4"]
+    found = list(follower.texts())
+    assert found[-1] == (b"4\n", 600_000)
+    assert sum(each.length for each in found if isinstance(each, Damage)) == 600_000 - len("3\n")
 
 
 def test_a_log_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
@@ -132,3 +137,46 @@ class Hurried(Follower):
 def test_what_was_written_right_before_the_rename_is_not_lost(log: Path) -> None:
     follower = Hurried(log, partial(rotated, log), from_end=True)
     assert seen(follower) == ["late", "new"]
+
+
+def test_a_missed_file_that_is_compressed_while_it_is_opened_is_read_under_its_other_name(log: Path) -> None:
+    class Late(Follower):
+        """The server has compressed them after they were listed."""
+
+        def _missed(self, following: int) -> list[Path]:
+            missed = super()._missed(following)
+            for path in missed:
+                path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes()))
+                path.unlink()
+            return missed
+
+    follower = Late(log, partial(rotated, log), from_end=True)
+    append(log, "1\n")
+    for number in (1, 2, 3):
+        rotate(log, number)
+        append(log, f"{number + 1}\n")
+    assert seen(follower) == ["1", "2", "3", "4"]
+
+
+def test_a_torn_line_at_the_end_of_a_file_is_handed_over_alone(log: Path) -> None:
+    follower = follow(log)
+    append(log, "1\nto")
+    rotate(log, 1)
+    append(log, "2\n")
+    assert list(follower.texts()) == [(b"1\n", 2), (b"to", 4), (b"2\n", 0)]
+
+
+def test_a_line_of_many_chunks_that_comes_bit_by_bit_is_one(log: Path) -> None:
+    follower = follow(log)
+    for _ in range(5):
+        append(log, "x" * CHUNK_BYTES)
+        assert seen(follower) == []
+    append(log, "y\nz\n")
+    assert seen(follower) == ["x" * 5 * CHUNK_BYTES + "y", "z"]
+
+
+def test_what_cannot_be_followed_is_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "a.log.gz").write_bytes(gzip.compress(b"0\n"))
+    for path, said in ((tmp_path, "is a directory"), (tmp_path / "a.log.gz", "nobody appends to a compressed file")):
+        with pytest.raises(LogError, match=said):
+            follow(path)

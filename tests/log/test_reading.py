@@ -6,9 +6,11 @@ import gzip
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,9 +46,7 @@ def read(path: Path, reader: Reader, pieces: list[Piece] | None = None) -> tuple
         for block in blocks(
             Piece(piece.name, opened[0].descriptor, piece.start, piece.end, piece.compressed), reader, account
         ):
-            assert [each.request_uri for each in block.events] == [
-                json.loads(line)["requestURI"] for line in block.lines
-            ]
+            assert [each.request_uri for each in block.events] == [reader.one(line).request_uri for line in block.lines]
             found += block.lines
     sources.close(opened)
     return found, account
@@ -128,10 +128,83 @@ def test_random_damage_hides_no_intact_event(reader: Reader, tmp_path: Path) -> 
 
 
 @READERS
+def test_damage_anywhere_is_counted_with_its_offset_and_all_the_rest_is_found(reader: Reader, tmp_path: Path) -> None:
+    """Events as they were recorded, and between them what crashes, full disks and truncations leave."""
+    dice = random.Random(11)
+    for _ in range(40):
+        text, intact, damaged = bytearray(), [], []
+        for number in range(dice.randrange(1, 40)):
+            line = event(number, requestObject={"a": '}{\n"' * dice.randrange(9), "é": ["\u2028", None, 1.5]})
+            at, kind = len(text), dice.choice(["none", "none", "torn", "nul", "words", "pod", "half-in-front"])
+            if kind == "torn":
+                piece = line[: dice.randrange(60, len(line) - 1)] + b"\n"
+                damaged.append(("torn event", at, len(piece) - 1))
+            elif kind == "nul":
+                piece = b"\0" * dice.randrange(1, 3 * blocks_module.CHUNK_BYTES)
+                damaged.append(("run of NUL bytes", at, len(piece)))
+            elif kind == "words":
+                piece = b"E1121 20:29:55 audit.go] no space left\n"
+                damaged.append(("not JSON", at, len(piece) - 1))
+            elif kind == "pod":
+                piece = b'{"kind":"Pod","metadata":{}}\n'
+                damaged.append(("JSON of kind Pod", at, len(piece) - 1))
+            elif kind == "half-in-front":
+                piece = line[: dice.randrange(60, len(line) - 1)]
+                damaged.append(("torn event", at, len(piece)))
+            else:
+                piece = b""
+            text += piece + line + b"\n"
+            intact.append(line)
+        path = tmp_path / "audit.log"
+        path.write_bytes(text)
+
+        found, account = read(path, reader)
+
+        assert found == intact
+        assert [tuple(place) for _, place in account.places] == damaged
+        kinds = {kind for kind, _, _ in damaged}
+        assert account.damaged == {
+            kind: (sum(one == kind for one, _, _ in damaged), sum(size for one, _, size in damaged if one == kind))
+            for kind in kinds
+        }
+
+
+@READERS
+def test_an_event_behind_a_hole_that_is_longer_than_a_piece_is_found(reader: Reader, tmp_path: Path) -> None:
+    """`> audit.log` under a running server: it writes on at its old offset."""
+    path, lines = tmp_path / "audit.log", [event(number) for number in range(3)]
+    with path.open("wb") as file:
+        file.seek(40 << 20)
+        file.write(b"\n".join(lines) + b"\n")
+    found, account = read(path, reader)
+    assert found == lines
+    assert [tuple(place) for _, place in account.places] == [("run of NUL bytes", 0, 40 << 20)]
+
+
+BODIES = {
+    "half-a-surrogate-pair": rb'{"a":"\ud800"}',
+    "no-utf-8": b'{"a":"\xff\xfe"}',
+    "deep": b"[" * 50_000 + b"]" * 50_000,
+}
+
+
+@READERS
+@pytest.mark.parametrize("kind", BODIES)
+def test_no_body_hides_its_event(kind: str, reader: Reader, tmp_path: Path) -> None:
+    """A patch is recorded as the client sent it, whatever that was."""
+    line = event(1)[:-1] + b',"requestObject":' + BODIES[kind] + b"}"
+    path = tmp_path / "audit.log"
+    path.write_bytes(event(0) + b"\n" + line + b"\n")
+    found, account = read(path, reader)
+    assert (found, account.damaged) == ([event(0), line], {})
+    assert reader.whole(line).audit_id == "id-1"
+
+
+@READERS
 def test_pieces_share_every_event_once_wherever_they_are_cut(reader: Reader, tmp_path: Path) -> None:
     path = tmp_path / "audit.log"
     lines = [event(number) for number in range(20)]
-    path.write_bytes(b"\n".join(lines) + b"\n")
+    path.write_bytes(b"\0" * 300 + b"\n".join(lines[:9]) + b"\n" + b"\0" * 500 + b"\n".join(lines[9:]) + b"\n")
     size = path.stat().st_size
     for step in (1, 97, len(lines[0]), len(lines[0]) + 1, size):
         cut = [Piece(str(path), 0, start, min(start + step, size)) for start in range(0, size, step)]
@@ -207,6 +280,44 @@ def test_both_readers_read_the_recorded_logs_alike() -> None:
                 same.source_ips,
             )
             assert (wide.response_status is None) == (same.response_status is None)
+
+
+SPOILERS = (
+    b'"', b"{", b"}", b"[", b"]", b",", b":", b"null", b"true", b"-", b"1e5", b"NaN", b"Infinity", b"\xff", b"\xed\xa0\x80",
+    b"\\ud800", b"\\u00e9", b"\\", b"\0", b"\x01", b"\t", b" ", b"\r", b"200.0", b"2.5", b"1e999", b'"200"', b"01", b"{}", b"[]",
+    b"[1]", b'["a"]', b'"verb":"x",', b'"user":null,', b"9" * 30,
+)  # fmt: skip
+
+
+def read_by(decode: Any, line: bytes) -> object:
+    """All that a reader makes of a line, in plain values; None where it refuses."""
+    try:
+        return plain(decode(line))
+    except ValueError:
+        return None
+
+
+def plain(value: Any) -> object:
+    if value is None or isinstance(value, str | int | bytes):
+        return value
+    fields = getattr(value, "_fields", None) or getattr(value, "__struct_fields__", None)
+    if fields:
+        return {name: plain(getattr(value, name)) for name in fields}
+    return [plain(each) for each in value] if isinstance(value, list | tuple) else bytes(value)
+
+
+@pytest.mark.skipif(not GOLDEN.exists(), reason="the recorded logs are not beside the repository")
+def test_both_readers_judge_damaged_lines_alike() -> None:
+    dice = random.Random(3)
+    lines = [line for path in GOLDEN.glob("*.jsonl") for line in path.read_bytes().splitlines() if len(line) < 3000]
+    for _ in range(3000):
+        line = bytearray(dice.choice(lines))
+        at = dice.choice([found.start() for found in re.finditer(rb"(?<=:)", line)] + [dice.randrange(len(line))])
+        line[at : at + dice.choice((0, 0, 1, 5))] = dice.choice(SPOILERS)
+        text = bytes(line)
+        for name in ("one", "whole", "items"):
+            one, other = (getattr(reader, name) for reader in (events_msgspec.READER, events_json.READER))
+            assert read_by(one, text) == read_by(other, text), text
 
 
 def test_without_msgspec_the_standard_library_reads() -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from auditctl import facts
 from auditctl.cli.app import run
@@ -41,6 +46,14 @@ def line(number: int, **more: object) -> bytes:
     return json.dumps(event(number, **more), separators=(",", ":")).encode() + b"\n"
 
 
+WEBHOOK = """\
+apiVersion: v1
+kind: Config
+clusters: [{name: a, cluster: {server: "https://127.0.0.1:1/", insecure-skip-tls-verify: true}}]
+contexts: [{name: a, context: {cluster: a, user: a}}]
+users: [{name: a, user: {}}]
+current-context: a
+"""
 Call = Callable[..., tuple[int, str, str]]
 
 
@@ -85,6 +98,11 @@ def log(tmp_path: Path) -> Path:
         (["--subresource", "!scale"], [1, 2, 3]),
         (["--namespace", "default", "--name", "p1"], [1]),
         (["--level", "Request"], [3]),
+        (["--level", "request"], [3]),
+        (["--level", "!meta*"], [3]),
+        (["--stage", "request*,Panic"], [4]),
+        (["--verb", "DELETE"], [2]),
+        (["--since", "400w2.5d1h"], [1, 2, 3, 4]),
         (["--stage", "RequestReceived"], [4]),
         (["--code", "4xx"], [2]),
         (["--code", "!200"], [2]),
@@ -102,7 +120,19 @@ def test_filters_choose(options: list[str], numbers: list[int], log: Path, call:
     assert [json.loads(each)["auditID"] for each in out.splitlines()] == [f"id-{number}" for number in numbers]
 
 
-@pytest.mark.parametrize("options", [["--code", "abc"], ["--since", "yesterday"], ["--source-ip", "x"], ["-f", "-"]])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--code", "abc"],
+        ["--since", "yesterday"],
+        ["--since", "-5m"],
+        ["--since", "2026-11-22", "--until", "2026-11-21"],
+        ["--source-ip", "x"],
+        ["--level", "metadat"],
+        ["--stage", "!done"],
+        ["-f", "-"],
+    ],
+)
 def test_a_wrong_filter_is_a_usage_error(options: list[str], log: Path, call: Call) -> None:
     assert call("log", "tail", *([] if "-" in options else [log]), *options)[0] == 2
 
@@ -124,7 +154,19 @@ def test_people_read_one_line_a_request_and_no_escape_of_a_stranger(tmp_path: Pa
     code, out, _ = call("log", "tail", path)
     one, other = out.splitlines()
     assert code == 0
-    assert one.split() == ["20:29:06.250", "M", "200", "1.2s", "alice", "get", "pods", "p1", "in", "default"]
+    assert one.split() == [
+        "2026-11-21",
+        "20:29:06.250",
+        "M",
+        "200",
+        "1.2s",
+        "alice",
+        "get",
+        "pods",
+        "p1",
+        "in",
+        "default",
+    ]
     assert "\x1b" not in other
     assert "404" in other
 
@@ -134,6 +176,68 @@ def test_what_is_no_event_is_told_on_stderr(log: Path, call: Call) -> None:
     code, out, err = call("log", "tail", log)
     assert (code, len(out.splitlines())) == (0, 4)
     assert f"torn event (100 bytes): {log} byte" in err
+
+
+def test_requests_without_an_answer_yet_stand_where_their_time_is(tmp_path: Path, call: Call) -> None:
+    path = tmp_path / "audit.log"
+    path.write_bytes(line(1, stage="RequestReceived") + b"".join(map(line, range(2, 8))))
+    _, out, _ = call("log", "tail", path, "-n", "7")
+    assert re.findall(r"pods (p\d)", out) == [f"p{number}" for number in range(1, 8)]
+    assert "(received)" in out.splitlines()[0]
+
+
+def test_what_was_never_answered_is_not_held_back_to_the_end_of_the_log(tmp_path: Path, call: Call) -> None:
+    """After a minute of the log's own time nobody waits any more: the server's own time-out."""
+    path = tmp_path / "audit.log"
+    late = (
+        line(number, stageTimestamp=f"2026-11-21T20:{30 + number // 60}:{number % 60:02}.000000Z")
+        for number in range(2, 1500)
+    )
+    path.write_bytes(line(1, stage="RequestReceived") + b"".join(late))
+    rows = call("log", "tail", path, "--verb", "get")[1].splitlines()
+    at = next(index for index, row in enumerate(rows) if "(received)" in row)
+    assert len(rows) == 1499
+    assert at < 1200  # a block is looked at as a whole
+
+
+def test_yaml_is_a_stream_of_documents(log: Path, call: Call) -> None:
+    _, out, _ = call("log", "tail", log, "-n", "2", "-o", "yaml")
+    assert [each["auditID"] for each in YAML(typ="safe", pure=True).load_all(out)] == ["id-3", "id-4"]
+
+
+def test_a_pipe_is_a_log_and_may_be_compressed(log: Path, call: Call, tmp_path: Path) -> None:
+    expected = json.loads(call("log", "top", log, "--policy", "quiet", "-o", "json")[1])["top"]
+    for packed in (log.read_bytes(), gzip.compress(log.read_bytes())):
+        pipe = tmp_path / f"pipe-{len(packed)}"
+        os.mkfifo(pipe)
+        writer = threading.Thread(target=pipe.write_bytes, args=(packed,))
+        writer.start()
+        code, out, err = call("log", "top", pipe, "--policy", "quiet", "-o", "json")
+        writer.join()
+        assert (code, json.loads(out)["top"], err) == (0, expected, "")
+
+
+def test_a_log_under_two_names_is_read_once(log: Path, call: Call) -> None:
+    log.with_name("other.log").symlink_to(log)
+    told = json.loads(call("log", "stats", log, log.with_name("other.log"), log.parent, "-o", "json")[1])
+    assert told["log"]["events"] == 4
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="nothing is unreadable to root only")
+def test_a_folder_that_may_not_be_read_is_one_sentence(log: Path, call: Call) -> None:
+    closed = log.parent / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "audit.log").write_bytes(line(1))
+    asked = [("tail", closed), ("tail", closed / "audit.log"), ("top", closed)]
+    assert [call("log", *words)[0] for words in asked] == [0, 0, 0]
+    os.seteuid(65534)
+    try:
+        told = [call("log", *words) for words in (*asked, ("tail", "-f", closed / "audit.log"))]
+    finally:
+        os.seteuid(0)
+    for code, out, err in told:
+        assert (code, out, len(err.splitlines())) == (3, "", 1)
+        assert err.endswith("cannot read the log: permission denied (run it as root (sudo))\n")
 
 
 @golden
@@ -176,6 +280,65 @@ def test_following_across_rotations_and_a_kill_loses_and_doubles_nothing(tmp_pat
     process.communicate()
     assert list(dict.fromkeys(found)) == [line(number) for number in range(21)]
     assert len(found) == 22  # the last one before the kill, again: --since is inclusive
+
+
+def test_ctrl_c_ends_following_and_tells_what_was_skipped(log: Path) -> None:
+    process = started("-f", "-n", "1", "-o", "json", log)
+    lines_until(process, 1)
+    with log.open("ab") as file:
+        file.write(b"\0" * 50 + line(5))
+    assert lines_until(process, 1) == [line(5)]
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert f"skipped 1 x run of NUL bytes (50 bytes): {log} byte" in told.decode()
+
+
+def test_following_a_log_that_is_not_there_yet_says_so_and_ends_when_it_was_told_to(tmp_path: Path) -> None:
+    log = tmp_path / "audit.log"
+    soon = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
+    process = started("-f", "--until", soon, "-o", "json", log)
+    assert process.stderr is not None
+    assert process.stderr.readline().decode() == f"{log} is not there yet: it is waited for\n"
+    log.write_bytes(line(1))
+    out, told = process.communicate(timeout=20)
+    assert (out, told, process.returncode) == (line(1), b"", 0)
+
+
+def test_what_cannot_be_followed_is_refused(tmp_path: Path, call: Call) -> None:
+    (tmp_path / "audit.log.gz").write_bytes(gzip.compress(line(1)))
+    for path in (tmp_path, tmp_path / "audit.log.gz"):
+        code, out, err = call("log", "tail", "-f", path)
+        assert (code, out, len(err.splitlines())) == (3, "", 1)
+
+
+COMMANDS = (
+    ("log", "tail"), ("log", "tail", "--verb", "!get", "-o", "json"), ("log", "top", "--policy", "quiet", "-o", "json"),
+    ("log", "stats", "-o", "json"), ("policy", "replay", "forensic", "-o", "json"), ("policy", "suggest", "-o", "json"),
+)  # fmt: skip
+
+
+@golden
+def test_without_msgspec_every_answer_is_the_same(tmp_path: Path) -> None:
+    """On a log with all that may happen to one."""
+    path = tmp_path / "audit.log"
+    text = GOLDEN.read_bytes()
+    middle = text.index(b"\n", len(text) // 2) + 1
+    wrapped = b'{"kind":"EventList","apiVersion":"audit.k8s.io/v1","metadata":{},"items":[' + line(1)[:-1] + b"]}\r\n"
+    odd = line(2)[:-2] + b',"requestObject":{"a":"\\ud800\xff"}}\n'
+    path.write_bytes(b"\xef\xbb\xbf" + text[:middle] + line(3)[:150] + wrapped + b"\0" * 99 + odd + text[middle:-70])
+    code = (
+        "import sys; sys.modules.update({name: None for name in sys.argv[2:]}); from auditctl.cli.app import run\n"
+        f"for words in {COMMANDS!r}: run(['auditctl', *words[:2], *(words[2:] if words[0] == 'log' or words[1] == 'suggest' else words[2:3]),"
+        " '--log', sys.argv[1], *(words[3:] if words[1] == 'replay' else ())])"
+    )
+    plain, quick = (
+        subprocess.run([sys.executable, "-c", code, path, *missing], capture_output=True, check=True)
+        for missing in (["msgspec"], [])
+    )
+    assert plain.stdout == quick.stdout
+    assert plain.stderr == quick.stderr
+    assert b"run of NUL bytes" in plain.stderr
 
 
 def test_a_reader_that_goes_ends_it_without_a_word(log: Path) -> None:
@@ -243,6 +406,40 @@ def test_forecast_reckons_as_the_manual_does_and_its_options_are_those_of_enable
     assert told["batching"]["audit-webhook-batch-buffer-size"] == "15000"  # 10 s x 1000, and a half
     text = call(*words)[1]
     assert "auditctl enable --set audit-log-maxsize=100 --set audit-log-maxbackup=844 --set audit-log-maxage=1" in text
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--rate", "nan"], ["--rate", "inf"], ["--rate", "0"], ["--days", "1e9"], ["--disk", "0"], ["--event-size", "x"]],
+)
+def test_a_forecast_of_nonsense_is_a_usage_error(options: list[str], call: Call) -> None:
+    given = {"--rate": "1", "--event-size": "1000", **dict([options])}
+    assert call("log", "forecast", *(word for pair in given.items() for word in pair))[0] == 2
+
+
+def test_forecast_is_the_manuals_own_example(call: Call) -> None:
+    """100 requests a second in two stages are 200 events; a backend that takes 5 s needs room for 1000 of them."""
+    words = ("--requests", "100", "--stages", "2", "--event-size", "1000", "--slowest", "5s", "-o", "json")
+    told = json.loads(call("log", "forecast", *words)[1])
+    batch = {name.removeprefix("audit-webhook-batch-"): float(value) for name, value in told["batching"].items()}
+    assert told["load"]["eventsPerSecond"] == 200
+    assert batch["throttle-qps"] * batch["max-size"] >= 200
+    assert batch["buffer-size"] >= 1000
+
+
+def test_the_options_that_forecast_prints_are_taken_by_enable(
+    folder_node: Any, capfd: pytest.CaptureFixture[str], policy_file: Path, call: Call, tmp_path: Path
+) -> None:
+    webhook = tmp_path / "webhook.yaml"
+    webhook.write_text(WEBHOOK)
+    told = call("log", "forecast", "--rate", "20", "--event-size", "1200", "--days", "7", "--disk", "500MB")[1]
+    rotation, batch = (each.split()[2:] for each in told.splitlines() if each.startswith("  auditctl enable "))
+    shared = ("--policy", str(policy_file), "--rootfs", str(folder_node.rootfs), "--no-wait", "--dry-run", "-o", "json")
+    for options in (rotation, [*batch, "--webhook-config", str(webhook)]):
+        assert run(["auditctl", "enable", *options, *shared]) == 0
+        report = json.loads(capfd.readouterr().out)
+        wanted = dict(pair.split("=") for pair in options if "=" in pair)
+        assert wanted.items() <= report["settings"]["flags"].items()
 
 
 def test_forecast_tells_what_the_nodes_own_flags_keep(
