@@ -35,6 +35,11 @@ def grade(plane: ControlPlane, wants: Sequence[Mapping[str, object]]) -> tuple[C
         if not isinstance(error, ManifestError) and error.check != "manifest-missing":
             raise
         return tuple(_unreadable(plane, want, error) for want in wanted)
+    return judged(running, wanted)
+
+
+def judged(running: Running, wanted: Sequence[Requirement]) -> tuple[Check, ...]:
+    """One check for each requirement, of a node that was looked at."""
     return tuple(_judge(running, want) for want in wanted)
 
 

@@ -166,6 +166,10 @@ def test_an_edited_policy_is_never_taken_for_the_loaded_one(node: Node) -> None:
     assert node.run("verify").code == 0
     assert node.run("verify", "--policy", edited).code == 1
     assert node.run("verify", "--expect", "get secrets -> RequestResponse").code == 1
+    without_records = ("--state-dir", "/var/lib/elsewhere", "verify", "--flag", "audit-log-maxage=0x1e")
+    assert node.run(*without_records).code == 0
+    assert node.run(*without_records, "--expect", "get secrets -> RequestResponse").code == 1
+    assert node.run(*without_records, "--policy", edited).code == 1
     assert node.run("status").report["findings"][0]["check"] == "policy-not-loaded"
 
     loaded = node.run("enable", "--policy", edited)
