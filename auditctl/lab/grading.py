@@ -48,7 +48,7 @@ def _unreadable(plane: ControlPlane, want: Requirement, error: RefusedError) -> 
     if isinstance(want, _WITHOUT_MANIFEST):
         return grading_files.of_files(plane, None, want)
     place = f" (line {error.place.line})" if error.place and error.place.line else ""
-    return Check(name_of(want), Status.FAILED, f"the manifest is not one of an API server{place}")
+    return Check(name_of(want), Status.FAILED, f"the manifest cannot be graded as it stands{place}")
 
 
 def _judge(running: Running, want: Requirement) -> Check:
