@@ -16,7 +16,18 @@ if TYPE_CHECKING:
     import typer
 
 # commands that change nothing of the node: an error of the file system is not a bug of ours there
-_READERS = ("status", "history", "verify", "lab up", "lab down", "lab status", "lab demo", "lab receiver", "cis")
+_READERS = (
+    "status",
+    "history",
+    "verify",
+    "lab up",
+    "lab down",
+    "lab status",
+    "lab demo",
+    "lab receiver",
+    "lab check",
+    "cis",
+)
 
 
 class Globals(NamedTuple):

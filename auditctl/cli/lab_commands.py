@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from auditctl.cli.context import finish
+from auditctl.cli.lab_grading import check
 from auditctl.cli.values import duration
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import ManifestChange, Outcome, Report
@@ -27,6 +28,8 @@ Directory = Annotated[
     Path | None,
     typer.Argument(metavar="[DIR]", help="The node's folder; default: --rootfs, else one in the temporary directory."),
 ]
+
+app.command()(check)
 
 
 @app.command()

@@ -28,6 +28,18 @@ def loaded_file(process: Process, root: Root, manifest: Manifest, container_path
         return None
 
 
+def written_since(process: Process, root: Root, manifest: Manifest, container_path: str) -> bool:
+    """Was the file's content written after the process had started? Then that is not what the process has read.
+
+    A younger ctime alone (a chmod, a rename) says nothing of the kind.
+    """
+    place = _seen_by(process, root, manifest, container_path)
+    try:
+        return place is not None and _boot_time(place.stat().st_mtime) > process.started
+    except OSError:
+        return False
+
+
 def _seen_by(process: Process, root: Root, manifest: Manifest, container_path: str) -> Path | None:
     if not process.shares_our_mounts():
         return process.root / container_path.lstrip("/")
@@ -37,5 +49,8 @@ def _seen_by(process: Process, root: Root, manifest: Manifest, container_path: s
 
 def _ctime_boot(path: Path) -> float:
     """The file's ctime in seconds of the boot clock."""
-    boot_began = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-    return os.stat(path).st_ctime - boot_began  # noqa: PTH116 (a path under /proc/PID/root is not resolved)
+    return _boot_time(os.stat(path).st_ctime)  # noqa: PTH116 (a path under /proc/PID/root is not resolved)
+
+
+def _boot_time(wall: float) -> float:
+    return wall - (time.time() - time.clock_gettime(time.CLOCK_BOOTTIME))

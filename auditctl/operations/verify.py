@@ -8,22 +8,20 @@ from typing import NamedTuple
 from auditctl import facts
 from auditctl.errors import RefusedError, UsageError
 from auditctl.findings import Check, Finding, Severity, Status, Verification
+from auditctl.manifest.flag_meaning import same_value
 from auditctl.manifest.flags import normalised
 from auditctl.manifest.pod import Manifest
-from auditctl.node import files, preflight
-from auditctl.node.diagnosis_recording import records_anything
-from auditctl.node.process import Process, listener
-from auditctl.operations import counters, lastgood, policies, proof
+from auditctl.node.process import Process
+from auditctl.operations import lastgood, policies
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.outcome import settled
-from auditctl.operations.work import How, Patience, Proof
+from auditctl.operations.running import STALE, Loaded, Running
+from auditctl.operations.work import How, Proof
 from auditctl.policy.compare import first_difference
 from auditctl.policy.evaluate import evaluate
-from auditctl.policy.load import load
 from auditctl.policy.shorthand import parse
-from auditctl.policy.types import Level, Policy
+from auditctl.policy.types import Level
 from auditctl.report import ManifestChange, Outcome, Report
-from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
 
 
 class Wanted(NamedTuple):
@@ -43,14 +41,6 @@ class Wanted(NamedTuple):
         return cls(files_, tuple(_pair(text) for text in flags), tuple(_expectation(text) for text in expectations))
 
 
-class _Loaded(NamedTuple):
-    """The policy that counts, and whether it is known to be what the process runs."""
-
-    policy: Policy | None
-    known: bool
-    edited: bool
-
-
 def verify(plane: ControlPlane, wanted: Wanted) -> Report:
     """Prove it, or say what does not hold.
 
@@ -58,19 +48,11 @@ def verify(plane: ControlPlane, wanted: Wanted) -> Report:
         RefusedError: the manifest cannot be read, or a named file cannot.
     """
     snapshot, manifest = plane.read_manifest()
-    process = listener(manifest.secure_port)
-    loaded = _loaded(plane, manifest, process)
-    done = Proof()
-    state = tuple(_state(manifest, process))
-    if all(check.status is not Status.FAILED for check in state) and process is not None and loaded.policy is not None:
-        planned = proof.plan(plane, manifest, loaded.policy, None)
-        counted = counters.read(plane, manifest)
-        patience = Patience(plane.clock.monotonic() + How().timeout_seconds)
-        done = proof.prover(plane, manifest, planned)(process, patience)
-        done = done._replace(checks=(*done.checks, *counters.check(counted, counters.read(plane, manifest))))
-        if planned.unprovable and not records_anything(loaded.policy):
-            done = Proof((Check("receipt", Status.FAILED, "the policy records nothing at all"),))
-    verification = Verification((*state, *done.checks, *_graded(plane, manifest, process, loaded, wanted)))
+    running = Running.look(plane, manifest)
+    process, loaded = running.process, running.loaded
+    state = tuple(running.state())
+    done = running.prove() if all(check.status is not Status.FAILED for check in state) else Proof()
+    verification = Verification((*state, *done.checks, *_graded(running, wanted)))
     if verification.holds or (verification.holds is None and done.receipt is not None):
         lastgood.keep(plane, manifest, process)
     summary = _summary(verification, recorded=done.receipt is not None)
@@ -98,38 +80,7 @@ def _summary(verification: Verification, *, recorded: bool) -> str:
     return f"requests are recorded in the log; {text}" if recorded else text
 
 
-def _state(manifest: Manifest, process: Process | None) -> Iterator[Check]:
-    """Is auditing on in the manifest, and does the process run with it?"""
-    on = manifest.flag(POLICY_FLAG) and (manifest.flag(LOG_FLAG) or manifest.flag(WEBHOOK_FLAG))
-    yield Check(
-        "enabled",
-        Status.PASSED if on else Status.FAILED,
-        "the manifest sets a policy and a backend" if on else "the manifest does not switch auditing on",
-    )
-    if process is None:
-        yield Check(
-            "process", Status.FAILED, f"no kube-apiserver of this machine listens on port {manifest.secure_port}"
-        )
-    elif process.runs(manifest.command):
-        yield Check("process", Status.PASSED, f"process {process.pid} was started with the manifest's command line")
-    else:
-        yield Check("process", Status.FAILED, f"process {process.pid} was not started with the manifest's command line")
-
-
-def _loaded(plane: ControlPlane, manifest: Manifest, process: Process | None) -> _Loaded:
-    """What the process loaded where that is known, else what stands on disk."""
-    host = preflight.host_of(plane.root, manifest, POLICY_FLAG)
-    try:
-        on_disk = files.read_following(host, "policy") if host is not None else None
-    except RefusedError:
-        on_disk = None
-    known = lastgood.loaded(plane, manifest, process)
-    raw = on_disk if known is None else known
-    policy = load(raw, policies.version_of(plane, manifest, live=False)).policy if raw is not None else None
-    return _Loaded(policy, known=known is not None, edited=known != on_disk)
-
-
-def _not_loaded(loaded: _Loaded, process: Process | None) -> tuple[Finding, ...]:
+def _not_loaded(loaded: Loaded, process: Process | None) -> tuple[Finding, ...]:
     if process is None or loaded.policy is None or not loaded.edited:
         return ()
     text = "the policy on disk was edited after the API server had started, and is not loaded"
@@ -138,21 +89,22 @@ def _not_loaded(loaded: _Loaded, process: Process | None) -> tuple[Finding, ...]
     return (Finding("policy-not-loaded", Severity.WARNING, text, "auditctl restart"),)
 
 
-def _graded(
-    plane: ControlPlane, manifest: Manifest, process: Process | None, loaded: _Loaded, wanted: Wanted
-) -> Iterator[Check]:
+def _graded(running: Running, wanted: Wanted) -> Iterator[Check]:
+    loaded = running.loaded
     for path in wanted.policies:
-        yield _same_policy(path, policies.version_of(plane, manifest, live=False), loaded)
+        yield _same_policy(path, policies.version_of(running.plane, running.manifest, live=False), loaded)
     for name, value in wanted.flags:
-        yield _flag(name, value, manifest, process)
+        yield _flag(name, value, running.manifest, running.process)
     for request, level in wanted.expectations:
         yield _decision(request, level, loaded)
 
 
-def _same_policy(path: str, version: tuple[int, int], loaded: _Loaded) -> Check:
+def _same_policy(path: str, version: tuple[int, int], loaded: Loaded) -> Check:
     chosen = policies.judge(*policies.fetch(path), version, How())
     if loaded.policy is None:
         return Check("policy", Status.FAILED, f"no policy is loaded, so not that of {path}")
+    if loaded.stale:
+        return Check("policy", Status.FAILED, STALE)
     difference = first_difference(loaded.policy, chosen.policy)
     if difference is not None:
         return Check("policy", Status.FAILED, f"the loaded policy decides otherwise than {path}: {difference}")
@@ -171,7 +123,8 @@ def _flag(name: str, value: str, manifest: Manifest, process: Process | None) ->
     where = "set" if seen is not None else "the default"
     if process is None:
         return Check(f"flag {name}", Status.FAILED, "no API server runs")
-    status = Status.PASSED if effective == value else Status.FAILED
+    same = effective is not None and same_value(name, effective, value)
+    status = Status.PASSED if same else Status.FAILED
     return Check(
         f"flag {name}",
         status,
@@ -179,9 +132,11 @@ def _flag(name: str, value: str, manifest: Manifest, process: Process | None) ->
     )
 
 
-def _decision(request: str, level: Level, loaded: _Loaded) -> Check:
+def _decision(request: str, level: Level, loaded: Loaded) -> Check:
     if loaded.policy is None:
         return Check(f"expect {request}", Status.FAILED, "no policy is loaded")
+    if loaded.stale:
+        return Check(f"expect {request}", Status.FAILED, STALE)
     decision = evaluate(loaded.policy, parse(request))
     by = f"rule {decision.rule}" if decision.rule >= 0 else "no rule"
     if decision.level is not level:

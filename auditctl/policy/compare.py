@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from auditctl.policy.compiled import Compiled
@@ -34,19 +34,23 @@ def request_words(asked: Attributes) -> str:
     return f"{asked.verb} {asked.resource}{subresource}{group}{name}{namespace}{who}"
 
 
-def first_difference(old: Policy, new: Policy) -> Difference | None:
-    """The first request found that changes level, stages or managed fields; None if none does."""
-    return next(differences(old, new), None)
+def first_difference(old: Policy, new: Policy, counts: Callable[[Decision], object] | None = None) -> Difference | None:
+    """The first request found that changes level, stages or managed fields; None if none does.
+
+    ``counts`` takes what matters out of a decision, where that is less.
+    """
+    return next(differences(old, new, counts), None)
 
 
-def differences(old: Policy, new: Policy) -> Iterator[Difference]:
+def differences(old: Policy, new: Policy, counts: Callable[[Decision], object] | None = None) -> Iterator[Difference]:
     """Requests that the two decide otherwise, one for each set of rules that apply to it."""
+    counts = counts or outcome
     before, after = Compiled(old).decisions, Compiled(new).decisions
     count = len(old.rules)
     for region in regions((*old.rules, *new.rules)):
         one = before[_first(region.rules & ((1 << count) - 1))]
         other = after[_first(region.rules >> count)]
-        if outcome(one) != outcome(other):
+        if counts(one) != counts(other):
             yield Difference(region.witness, one, other)
 
 

@@ -173,6 +173,21 @@ def test_an_edited_policy_is_never_taken_for_the_loaded_one(node: Node) -> None:
     assert node.run("status").code == 0
 
 
+def test_a_policy_that_was_written_since_the_start_meets_no_grader(node: Node) -> None:
+    """Also where no receipt tells the two apart, and no record of ours says what was loaded."""
+    node.enable(METADATA)
+    bodies = METADATA.replace("rules:\n", "rules:\n- {level: Request, resources: [{resources: [secrets]}]}\n")
+    node.policy.write_text(bodies)
+    graded = ("--state-dir", "/var/lib/elsewhere", "verify", "--flag", "audit-log-maxage=0x1e")
+    assert node.run(*graded).code == 0
+
+    assert node.run(*graded, "--expect", "create secrets -> Request").code == 1
+    assert node.run(*graded, "--policy", node.policy).code == 1
+
+    node.run("restart")
+    assert node.run(*graded, "--expect", "create secrets -> Request", "--policy", node.policy).code == 0
+
+
 def test_a_policy_that_the_annotation_names_already_is_loaded_in_place(node: Node) -> None:
     """The server had died meanwhile, and loaded what somebody had put there."""
     node.enable(METADATA)

@@ -1,0 +1,101 @@
+"""The value of one requirement, field by field: each of the type that is asked for, or an error that says where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from auditctl.errors import RefusedError
+from auditctl.manifest.mounts import normalised_path
+
+
+class RequirementError(RefusedError):
+    """A requirement that nobody can grade: its text is wrong."""
+
+    usual_fix = "correct the requirement (the kinds are in the README, For lab authors)"
+
+
+class Fields(NamedTuple):
+    """What stands behind a kind; ``where`` names it in errors. Every method raises RequirementError."""
+
+    where: str
+    value: object
+
+    def error(self, text: str, fix: str = "") -> RequirementError:
+        """An error of this requirement, to be raised."""
+        return RequirementError(f"{self.where}: {text}", check="requirement", fix=fix)
+
+    @property
+    def is_mapping(self) -> bool:
+        return isinstance(self.value, Mapping)
+
+    def has(self, name: str) -> bool:
+        return isinstance(self.value, Mapping) and name in self.value
+
+    def _field(self, name: str) -> object:
+        if not isinstance(self.value, Mapping):
+            raise self.error(f"a mapping with {name!r} is needed")
+        if name not in self.value:
+            raise self.error(f"{name!r} is missing")
+        return self.value[name]
+
+    def whole_text(self) -> str:
+        """The value itself, a text."""
+        if not isinstance(self.value, str) or not self.value:
+            raise self.error("a text is needed")
+        return self.value
+
+    def whole_path(self) -> str:
+        """The value itself, an absolute path."""
+        return self._absolute(self.whole_text())
+
+    def text(self, name: str) -> str:
+        found = self._field(name)
+        if not isinstance(found, str) or not found:
+            raise self.error(f"{name!r} is to be a text")
+        return found
+
+    def path(self, name: str) -> str:
+        return self._absolute(self.text(name))
+
+    def scalar(self, name: str) -> str:
+        """A text, a number or a bool, as a flag has it."""
+        found = self._field(name)
+        if isinstance(found, bool):
+            return "true" if found else "false"
+        if not isinstance(found, str | int | float):
+            raise self.error(f"{name!r} is to be one value")
+        return str(found)
+
+    def truth(self, name: str) -> bool:
+        found = self._field(name)
+        if not isinstance(found, bool):
+            raise self.error(f"{name!r} is to be true or false")
+        return found
+
+    def maybe_truth(self, name: str) -> bool | None:
+        return self.truth(name) if self.has(name) else None
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        return self._texts(self._field(name), name)
+
+    def one_or_more_texts(self) -> tuple[str, ...]:
+        """The value itself: a text, or a list of them."""
+        return (self.value,) if isinstance(self.value, str) else self._texts(self.value, "the value")
+
+    def be(self, word: object) -> None:
+        """The value itself is that word and nothing else."""
+        if self.value is not word and self.value != word:
+            raise self.error(f"is written with {str(word).lower()!r}, not {self.value!r}")
+
+    def _texts(self, found: object, name: str) -> tuple[str, ...]:
+        if isinstance(found, str) or not isinstance(found, Sequence) or not found:
+            raise self.error(f"{name!r} is to be a list of texts")
+        if not all(isinstance(one, str) for one in found):
+            raise self.error(f"{name!r} is to be a list of texts")
+        return tuple(found)
+
+    def _absolute(self, text: str) -> str:
+        if not text.startswith("/"):
+            raise self.error(f"{text!r} is no absolute path of the node")
+        return normalised_path(text)
