@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import os
 import subprocess
 import sys
@@ -22,6 +23,7 @@ _COMPLETIONS = {
     "zsh": "usr/share/zsh/vendor-completions/_{}",
     "fish": "usr/share/fish/vendor_completions.d/{}.fish",
 }
+_FOR_KUBECTL = "kubectl_complete-auditctl"
 _RECOVER = "auditctl/templates/systemd/auditctl-recover.service"
 
 
@@ -45,6 +47,10 @@ class _Tree:
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.symlink_to(target)
+
+    def files(self) -> list[tuple[str, Path]]:
+        found = (path for path in self.root.rglob("*") if path.is_file() and not path.is_symlink())
+        return sorted((str(path.relative_to(self.root)), path) for path in found)
 
     def kilobytes(self) -> int:
         return sum(path.lstat().st_size // 1024 + 1 for path in self.root.rglob("*"))
@@ -98,25 +104,27 @@ def _names(tree: _Tree) -> None:
         tree.link(f"usr/bin/{name}", f"/{_HOME}/bin/{name}")
         for shell, place in _COMPLETIONS.items():
             tree.put(place.format(name), script(name, shell) + "\n")
-    tree.put("usr/bin/kubectl_complete-auditctl", (_DEBIAN / "kubectl_complete").read_bytes(), 0o755)
+    tree.put(f"usr/bin/{_FOR_KUBECTL}", (_DEBIAN / "kubectl_complete").read_bytes(), 0o755)
 
 
 def _papers(tree: _Tree, contents: Contents, version: str, epoch: int) -> None:
     first, *others = manual.NAMES
     tree.put_packed(f"usr/share/man/man8/{first}.8", manual.page(version, epoch))
-    for name in others:
+    for name in (*others, _FOR_KUBECTL):
         tree.link(f"usr/share/man/man8/{name}.8.gz", f"{first}.8.gz")
     day = time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime(epoch))
     entry = f"  * See changelog.gz for what users notice.\n\n -- The auditctl authors <auditctl@packages.invalid>  {day}\n"
     papers = f"usr/share/doc/{first}"
     tree.put_packed(f"{papers}/changelog.Debian", f"{first} ({version}) unstable; urgency=medium\n\n{entry}")
     tree.put_packed(f"{papers}/changelog", Path("CHANGELOG.md").read_bytes())
-    tree.put(f"{papers}/copyright", licences.of(contents, f"{_HOME}/lib/python3/site-packages"))
     tree.put(f"usr/share/lintian/overrides/{first}", (_DEBIAN / "lintian-overrides").read_bytes())
+    tree.put(f"{papers}/copyright", licences.of(contents, f"{_HOME}/lib/python3/site-packages"))
 
 
 def _control(tree: _Tree, version: str) -> None:
     text = (_DEBIAN / "control").read_text()
+    digests = [f"{hashlib.md5(path.read_bytes()).hexdigest()}  {name}\n" for name, path in tree.files()]  # dpkg's own form
+    tree.put("DEBIAN/md5sums", "".join(digests))
     tree.put("DEBIAN/control", text.replace("@VERSION@", version).replace("@SIZE@", str(tree.kilobytes())))
     for name in ("postinst", "prerm", "postrm"):
         tree.put(f"DEBIAN/{name}", (_DEBIAN / name).read_bytes(), 0o755)
