@@ -20,7 +20,7 @@ _LEFT_OUT = re.compile(
 
 def of_wheels(wheels: Iterable[Path]) -> Contents:
     """Return every file to ship, by its path below `site-packages`, sorted. Raises ValueError for one that is not pure Python."""
-    found = {}
+    found: dict[str, bytes] = {}
     for wheel in wheels:
         if not wheel.name.endswith("-none-any.whl"):
             raise ValueError(f"{wheel.name} is not pure Python")

@@ -79,7 +79,7 @@ def write(folder: Path, contents: Contents, single_file: Path, epoch: int) -> Pa
         tree.settle(epoch)
         tree.root.chmod(0o755)
         command = ["dpkg-deb", "--root-owner-group", "-Zxz", "--build", str(tree.root), str(path)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "SOURCE_DATE_EPOCH": str(epoch)})
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # it reads SOURCE_DATE_EPOCH, too
     return path
 
 
@@ -113,7 +113,9 @@ def _papers(tree: _Tree, contents: Contents, version: str, epoch: int) -> None:
     for name in (*others, _FOR_KUBECTL):
         tree.link(f"usr/share/man/man8/{name}.8.gz", f"{first}.8.gz")
     day = time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime(epoch))
-    entry = f"  * See changelog.gz for what users notice.\n\n -- The auditctl authors <auditctl@packages.invalid>  {day}\n"
+    entry = (
+        f"  * See changelog.gz for what users notice.\n\n -- The auditctl authors <auditctl@packages.invalid>  {day}\n"
+    )
     papers = f"usr/share/doc/{first}"
     tree.put_packed(f"{papers}/changelog.Debian", f"{first} ({version}) unstable; urgency=medium\n\n{entry}")
     tree.put_packed(f"{papers}/changelog", Path("CHANGELOG.md").read_bytes())
@@ -123,8 +125,13 @@ def _papers(tree: _Tree, contents: Contents, version: str, epoch: int) -> None:
 
 def _control(tree: _Tree, version: str) -> None:
     text = (_DEBIAN / "control").read_text()
-    digests = [f"{hashlib.md5(path.read_bytes()).hexdigest()}  {name}\n" for name, path in tree.files()]  # dpkg's own form
+    digests = [f"{_md5(path)}  {name}\n" for name, path in tree.files()]
     tree.put("DEBIAN/md5sums", "".join(digests))
     tree.put("DEBIAN/control", text.replace("@VERSION@", version).replace("@SIZE@", str(tree.kilobytes())))
     for name in ("postinst", "prerm", "postrm"):
         tree.put(f"DEBIAN/{name}", (_DEBIAN / name).read_bytes(), 0o755)
+
+
+def _md5(path: Path) -> str:
+    """What `dpkg --verify` compares with; it finds damage, not malice."""
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()

@@ -31,7 +31,9 @@ def _stanza(contents: Contents, folder: str, place: str) -> str:
     package = message_from_bytes(contents[f"{folder}METADATA"])["Name"].lower()
     texts = [contents[name].decode() for name in contents if name.startswith(folder) and not name.endswith("METADATA")]
     stem = package.replace("-py", "").replace("-", "_").replace("ruamel.yaml", "ruamel")
-    holders = " and ".join(sorted({line.strip() for text in texts for line in text.splitlines() if _names_a_holder(line)}))
+    holders = " and ".join(
+        sorted({line.strip() for text in texts for line in text.splitlines() if _names_a_holder(line)})
+    )
     return (
         f"Files: {place}/{stem}*\nCopyright: {holders or f'the authors of {package}'}\nLicense: {package}\n\n"
         f"License: {package}\n{_indented(chr(10).join(texts))}\n"

@@ -8,14 +8,14 @@ from typing import Any
 
 NAMES = ("kube-auditctl", "kubectl-auditctl")
 _SAID_ONCE = ("help",)  # of every command
-_DESCRIPTION = (
-    "enable reads the manifest of the static Pod and refuses what cannot work, installs the audit policy, edits the manifest in "
-    "place (every untouched byte is kept), waits until the kubelet has restarted the API server, sends one request under its own "
-    "Audit-ID, and finds that very event in the log: the receipt. If any of it fails, the node is put back as it was, and the old "
-    "configuration serves before the command ends.",
-    "This is not auditd's auditctl(8). kube-auditctl and kubectl auditctl are always this program. Under the name auditctl it hands "
-    "over to /usr/sbin/auditctl when it is called with auditd's options only.",
-)
+_DESCRIPTION = """\
+enable reads the manifest of the static Pod and refuses what cannot work, installs the audit policy, edits the manifest in place (every
+untouched byte is kept), waits until the kubelet has restarted the API server, sends one request under its own Audit-ID, and finds that
+very event in the log: the receipt. If any of it fails, the node is put back as it was, and the old configuration serves before the
+command ends.
+
+This is not auditd's auditctl(8). kube-auditctl and kubectl auditctl are always this program. Under the name auditctl it hands over to
+/usr/sbin/auditctl when it is called with auditd's options only."""
 _EXIT_STATUS = (
     ("0", "done, or already so"),
     ("1", "the answer is no: findings, drift, not recorded"),
@@ -32,7 +32,10 @@ _FILES = (
     ("/etc/kubernetes/audit/webhook.yaml", "where a webhook's kubeconfig is installed"),
     ("/var/log/kubernetes/audit/audit.log", "the audit log (--log-path)"),
     ("/var/lib/auditctl", "journal, backups, last known good policy, lock (--state-dir)"),
-    ("/etc/kubernetes/admin.conf, super-admin.conf", "the credentials of the request that is looked for (--kubeconfig)"),
+    (
+        "/etc/kubernetes/admin.conf, super-admin.conf",
+        "the credentials of the request that is looked for (--kubeconfig)",
+    ),
     ("auditctl-recover.service", "finishes or undoes an interrupted change before the kubelet starts"),
 )
 _ENVIRONMENT = (
@@ -62,17 +65,24 @@ def page(version: str, epoch: int) -> str:
         f'.TH KUBE\\-AUDITCTL 8 {day} "auditctl {version}" "System Administration"',
         ".SH NAME",
         f"{_text(', '.join(NAMES))} \\- switch Kubernetes API\\-server auditing on, change it, prove it, take it out",
-        *(".SH SYNOPSIS", ".B kube\\-auditctl", ".RI [ options ] \" command \" [ arguments ]", ".br"),
-        *(".B kubectl auditctl", ".RI [ options ] \" command \" [ arguments ]"),
+        *(".SH SYNOPSIS", ".B kube\\-auditctl", '.RI [ options ] " command " [ arguments ]', ".br"),
+        *(".B kubectl auditctl", '.RI [ options ] " command " [ arguments ]'),
         *(".SH DESCRIPTION", _text(application.help)),
-        *(line for paragraph in _DESCRIPTION for line in (".PP", _text(paragraph))),
+        *(line for paragraph in _DESCRIPTION.split("\n\n") for line in (".PP", _text(paragraph))),
         *(".SH OPTIONS", "These may stand before or after the command.", *_options(application)),
         *(".SH COMMANDS", *_commands(application, "")),
         *(".SH EXIT STATUS", *_rows(_EXIT_STATUS)),
         *(".SH FILES", *_rows(_FILES)),
         *(".SH ENVIRONMENT", *_rows(_ENVIRONMENT)),
         *(".SH EXAMPLES", *_rows((f"kube-auditctl {words}", meaning) for words, meaning in _EXAMPLES)),
-        *(".SH SEE ALSO", ".BR kubectl (1),", ".BR kubelet (1),", ".BR kube\\-apiserver (1),", ".BR auditctl (8)", "(of auditd)"),
+        *(
+            ".SH SEE ALSO",
+            ".BR kubectl (1),",
+            ".BR kubelet (1),",
+            ".BR kube\\-apiserver (1),",
+            ".BR auditctl (8)",
+            "(of auditd)",
+        ),
     ]
     return "\n".join(lines) + "\n"
 
