@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import os
 import subprocess
 import sys
@@ -41,7 +42,10 @@ class _Tree:
 
     def put_packed(self, name: str, content: str | bytes) -> None:
         raw = content.encode() if isinstance(content, str) else content
-        self.put(f"{name}.gz", gzip.compress(raw, 9, mtime=0))
+        packed = io.BytesIO()
+        with gzip.GzipFile("", "wb", 9, packed, mtime=0) as file:  # gzip.compress writes another header with each Python
+            file.write(raw)
+        self.put(f"{name}.gz", packed.getvalue())
 
     def link(self, name: str, target: str) -> None:
         path = self.root / name
