@@ -5,6 +5,7 @@ The client is imported when it is used: it is slow and has native parts, and the
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -52,19 +53,25 @@ class ConflictError(RefusedError):
 
 
 def require_library() -> None:
-    """Say now, before anything is edited, that the package is missing.
+    """Say now, before anything is edited, that the package is missing or too old.
 
     Raises:
-        RefusedError: it is.
+        RefusedError: it is, or it is too old.
     """
     try:
-        import kubernetes.client  # noqa: F401 (only whether it is there)
+        from kubernetes import __version__, client
     except ImportError as error:
         raise RefusedError(
             "the Python package kubernetes is not installed, and kubeadm-config is read and written through it",
             check="kubernetes-package",
             fix=_TO_INSTALL,
         ) from error
+    if not hasattr(client.Configuration(), "tls_server_name"):  # the single file meets what a distribution has
+        raise RefusedError(
+            f"the Python package kubernetes {__version__} is too old to reach this node's own API server by its address",
+            check="kubernetes-package",
+            fix=_TO_INSTALL,
+        )
 
 
 def read(access: Access) -> Stored:
@@ -128,7 +135,9 @@ def _api(access: Access, what: str) -> Iterator[Any]:
     from kubernetes import client
 
     configuration = client.Configuration(host=access.server)
-    configuration.ca_cert_data = access.authority
+    authority = os.memfd_create("authority")  # a path is what every version of the client takes, a text only the newest
+    os.write(authority, access.authority.encode())
+    configuration.ssl_ca_cert = f"/proc/self/fd/{authority}" if access.authority else None
     configuration.cert_file = access.certificate_path or None
     configuration.key_file = access.key_path or None
     configuration.tls_server_name = _SERVER_NAME
@@ -147,6 +156,8 @@ def _api(access: Access, what: str) -> Iterator[Any]:
             check="kubeadm-config",
             fix="auditctl status",
         ) from error
+    finally:
+        os.close(authority)
 
 
 def _refusal(access: Access, what: str, status: int, reason: str) -> RefusedError:
