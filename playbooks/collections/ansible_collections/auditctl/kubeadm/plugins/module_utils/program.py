@@ -76,25 +76,36 @@ def results(report, code):
 
 
 def sentence(report):
-    """The summary, and the next step where the run did not do what was asked."""
-    steps = report.get("nextSteps") or []
-    if report["exitCode"] == DONE or not steps or steps[0] in report["summary"]:
+    """The summary; where the run did not do what was asked, also the place in a file that is to blame, and the next step."""
+    if report["exitCode"] == DONE:
         return report["summary"]
-    return "%s (next: %s)" % (report["summary"], steps[0])
+    steps = report.get("nextSteps") or []
+    places = [place for place in map(_place, _errors(report)) if place and place not in report["summary"]]
+    parts = [report["summary"], " (%s)" % places[0] if places else ""]
+    parts.append(" (next: %s)" % steps[0] if steps and steps[0] not in report["summary"] else "")
+    return "".join(parts)
 
 
 def warn(module, report):
     """Each warning of the report as one of Ansible's."""
     for finding in report.get("findings") or []:
         if finding["severity"] == "warning":
-            place = ":".join(str(finding[key]) for key in ("file", "line", "column") if finding[key])
-            fix = " (%s)" % finding["fix"] if finding["fix"] else ""
+            place, fix = _place(finding), " (%s)" % finding["fix"] if finding["fix"] else ""
             module.warn("%s%s%s [%s]" % (place + ": " if place else "", finding["message"], fix, finding["check"]))
+
+
+def _errors(report):
+    return [finding for finding in report.get("findings") or [] if finding["severity"] == "error"]
+
+
+def _place(finding):
+    """``policy.yaml:7:3``, or nothing."""
+    return ":".join(str(finding[key]) for key in ("file", "line", "column") if finding[key]) if finding["file"] else ""
 
 
 def _reason(report):
     """The check that refused, or else did not hold: a word for programs."""
-    names = [finding["check"] for finding in report.get("findings") or [] if finding["severity"] == "error"]
+    names = [finding["check"] for finding in _errors(report)]
     names += [check["name"] for check in report["verification"]["checks"] if check["status"] == "failed"]
     return names[0] if names else report["outcome"]
 
