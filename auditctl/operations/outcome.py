@@ -14,6 +14,7 @@ from auditctl.node.files import Snapshot, sha256
 from auditctl.node.process import listener
 from auditctl.operations import lastgood
 from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.planned import planned
 from auditctl.operations.work import How, Patience, Performed, Proof, Restart, Work
 from auditctl.report import ManifestChange, Outcome, Report
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
@@ -44,6 +45,7 @@ def dry_run_report(plane: ControlPlane, work: Work, findings: tuple[Finding, ...
         settings=settled(plane, work.after),
         lines=tuple(lines),
         show_diff=True,
+        details=planned(plane, work, nothing=nothing),
     )
 
 
@@ -65,6 +67,7 @@ def performed_report(plane: ControlPlane, work: Work, findings: tuple[Finding, .
         timings=performed.timings,
         change=performed.change,
         next_steps=next_steps,
+        details=planned(plane, work, nothing=False),
     )
 
 
@@ -106,6 +109,7 @@ def unchanged_report(
         verification=verification,
         receipt=proof.receipt,
         next_steps=("auditctl status",) if verification.holds is False else (),
+        details=planned(plane, work, nothing=True),
     )
 
 

@@ -31,6 +31,7 @@ def recording(plane: ControlPlane, after: Manifest, how: How) -> Callable[[Repor
         row = {"source": kubeadm_config.WHERE, "changes": prepared.plan.changes, "written": False}
         if how.dry_run:
             diff = prepared.plan.diff("kubeadm-config/ClusterConfiguration") if prepared.plan.changes else ""
+            row["diff"] = diff
             lines = tuple(diff.splitlines()) or (f"{kubeadm_config.WHERE}: already so",)
             return report._replace(lines=(*report.lines, *lines), details={**report.details, "kubeadmConfig": row})
         if report.outcome not in (Outcome.CHANGED, Outcome.UNCHANGED) or report.verification.holds is False:

@@ -1,0 +1,186 @@
+#!/usr/bin/python
+# Copyright: the auditctl authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Does the API server of this very node serve? Needs nothing on the node but Python."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: apiserver_ready_info
+short_description: Whether a control plane's own API server is ready
+version_added: 0.1.0
+author:
+  - The auditctl authors (@auditctl)
+description:
+  - Asks C(/readyz) of the API server at this node's own address, as its manifest says it, never through a load balancer, with TLS
+    verified against the cluster's authority. Where anonymous requests are not allowed, it asks as the node's C(admin.conf).
+  - Needs no auditctl on the node, so that a control plane can be asked that auditctl never was on.
+  - Never fails; RV(ready) is the answer.
+options:
+  rootfs:
+    description: The folder that is treated as the node's root.
+    type: path
+    default: /
+  manifest:
+    description: The static Pod manifest of kube-apiserver.
+    type: path
+    default: /etc/kubernetes/manifests/kube-apiserver.yaml
+  timeout:
+    description: Seconds to go on asking while the answer is no.
+    type: float
+    default: 0
+attributes:
+  check_mode:
+    description: It never changes anything.
+    support: full
+  diff_mode:
+    description: There is nothing to show.
+    support: none
+  platform:
+    description: The systems that it runs on.
+    platforms: posix
+    support: full
+seealso:
+  - module: auditctl.kubeadm.apiserver_audit_info
+"""
+
+EXAMPLES = r"""
+- name: Wait until this control plane's own API server is ready
+  auditctl.kubeadm.apiserver_ready_info:
+    timeout: 30
+  register: server
+  failed_when: not server.ready
+"""
+
+RETURN = r"""
+ready:
+  description: It answered 200. Unknown is not ready.
+  returned: always
+  type: bool
+url:
+  description: What was asked.
+  returned: always
+  type: str
+  sample: https://192.0.2.10:6443/readyz
+detail:
+  description: What was seen.
+  returned: always
+  type: str
+  sample: answers 200
+"""
+
+import base64
+import contextlib
+import http.client
+import os
+import re
+import socket
+import ssl
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+
+SERVER_NAME = "kubernetes"  # in every serving certificate that kubeadm makes; 127.0.0.1 is not
+SECONDS = 5.0
+UNSPECIFIED = ("", "0.0.0.0", "::")
+
+
+def main():
+    """Ask until it is ready or the time is over."""
+    module = AnsibleModule(
+        argument_spec={
+            "rootfs": {"type": "path", "default": "/"},
+            "manifest": {"type": "path", "default": "/etc/kubernetes/manifests/kube-apiserver.yaml"},
+            "timeout": {"type": "float", "default": 0},
+        },
+        supports_check_mode=True,
+    )
+    end = time.monotonic() + module.params["timeout"]
+    ready, url, detail = _asked(module.params["rootfs"], module.params["manifest"])
+    while not ready and time.monotonic() < end:
+        time.sleep(0.5)
+        ready, url, detail = _asked(module.params["rootfs"], module.params["manifest"])
+    module.exit_json(changed=False, ready=ready, url=url, detail=detail, msg="%s %s" % (url or "kube-apiserver", detail))
+
+
+def _asked(rootfs, manifest):
+    """(ready, url, what was seen)."""
+    path = os.path.join(rootfs, manifest.lstrip("/"))
+    try:
+        with open(path, encoding="utf-8") as stream:
+            address, port = _place(stream.read())
+    except (OSError, ValueError) as error:
+        return False, "", "%s cannot be read: %s" % (path, getattr(error, "strerror", None) or error)
+    host = "[%s]" % address if ":" in address else address
+    url = "https://%s:%d/readyz" % (host, port)
+    if not _is_ours(address):
+        return False, url, "is not an address of this machine, though %s says so" % path
+    try:
+        status = _status(address, port, _context(rootfs))
+        if status in (401, 403):
+            status = _status(address, port, _context(rootfs, as_admin=True))
+    except (OSError, http.client.HTTPException) as error:
+        return False, url, "gives no answer: %s" % (getattr(error, "strerror", None) or error)
+    return status == 200, url, "answers %d" % status
+
+
+def _place(text):
+    """The server's own address and port, by the rules of auditctl itself: the liveness probe's host comes first."""
+    flags = dict(re.findall(r"""(?m)^\s*-\s+["']?--(secure-port|bind-address|advertise-address)=([^\s"']+)""", text))
+    probe = re.search(r"""(?m)^\s*livenessProbe:(?:\n\s+.*?)*?\n\s+host:\s*["']?([^\s"']+)""", text)
+    candidates = (probe.group(1) if probe else "", flags.get("bind-address", ""), flags.get("advertise-address", ""))
+    address = next((one for one in candidates if one not in UNSPECIFIED), "127.0.0.1")
+    return "127.0.0.1" if address == "localhost" else address, int(flags.get("secure-port", "6443"))
+
+
+def _is_ours(address):
+    """The kernel lets us bind only addresses of this machine."""
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind((address, 0))
+    except OSError:
+        return False
+    return True
+
+
+def _status(address, port, context):
+    with socket.create_connection((address, port), SECONDS) as plain:
+        with context.wrap_socket(plain, server_hostname=SERVER_NAME) as secure:
+            connection = http.client.HTTPConnection(address, port)
+            connection.sock = secure
+            connection.request("GET", "/readyz", headers={"Connection": "close", "User-Agent": "auditctl-ansible"})
+            return connection.getresponse().status
+
+
+def _context(rootfs, as_admin=False):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(os.path.join(rootfs, "etc/kubernetes/pki/ca.crt"))
+    if as_admin:
+        _load_admin(rootfs, context)
+    return context
+
+
+def _load_admin(rootfs, context):
+    """The client certificate of kubeadm's own kubeconfig; its key never comes to lie in a file."""
+    for name in ("admin.conf", "super-admin.conf"):
+        with contextlib.suppress(OSError, ValueError, ssl.SSLError):
+            with open(os.path.join(rootfs, "etc/kubernetes", name), encoding="utf-8") as stream:
+                text = stream.read()
+            parts = [re.search(r"client-%s-data:\s*(\S+)" % part, text) for part in ("certificate", "key")]
+            if all(parts):
+                _load(context, b"\n".join(base64.b64decode(part.group(1)) for part in parts))
+                return
+
+
+def _load(context, pair):
+    descriptor = os.memfd_create("client")
+    try:
+        os.write(descriptor, pair)
+        context.load_cert_chain("/proc/self/fd/%d" % descriptor)
+    finally:
+        os.close(descriptor)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""One control plane after the other: all fine, a failure in the middle, resumed, and what check mode may not do."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from controlplanes import BROKEN, METADATA, ControlPlanes
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+
+
+def test_the_whole_way_of_three_control_planes(planes: ControlPlanes) -> None:
+    """Check mode, on with receipts, the same again, one alone, proof, an edited policy, off: the bytes of before."""
+    before, started = planes.manifests(), planes.processes()
+    policy = planes.folder / "policy.yaml"
+    policy.write_text(METADATA)
+    trees = {name: node.tree() for name, node in planes.nodes.items()}
+
+    checked = planes.play("enable-audit.yml", "--check", "--diff", policy_file=str(policy))
+    assert checked.code == 0, checked.text
+    assert checked.touched == ["a", "b", "c"]
+    assert all(checked.change(name)["changed"] for name in planes.nodes)
+    assert checked.text.count("+    - --audit-policy-file=/etc/kubernetes/audit/policy.yaml") == 3
+    assert checked.text.count("+omitStages: [RequestReceived]") == 3
+    assert {name: node.tree() for name, node in planes.nodes.items()} == trees
+    assert planes.processes() == started
+
+    on = planes.play("enable-audit.yml", policy_file=str(policy))
+    assert on.code == 0, on.text
+    assert on.touched == ["a", "b", "c"]
+    for name in planes.nodes:
+        change = on.change(name)
+        assert (change["changed"], change["outcome"], change["receipt"]["level"]) == (True, "Changed", "Metadata")
+        assert change["flags"]["audit-policy-file"] == "/etc/kubernetes/audit/policy.yaml"
+        assert change["report"]["verification"]["holds"]
+        assert (change["reason"], change["rolled_back"], change["restarted"]) == (None, False, True)
+    assert "apiserver_audit_persist is false" in on.text
+    running = planes.processes()
+    assert not set(running.values()) & set(started.values())
+
+    again = planes.play("enable-audit.yml", policy_file=str(policy))
+    assert (again.code, [again.change(name)["changed"] for name in planes.nodes]) == (0, [False] * 3), again.text
+    assert planes.processes() == running
+
+    alone = planes.play("enable-audit.yml", "--limit", "b", log_maxage=8, persist=True)
+    assert (alone.code, alone.touched) == (0, ["b"]), alone.text
+    assert "kubeadm-config is not written" in alone.text
+    assert "a, c was left out by --limit" in alone.text
+    assert {name: one == running[name] for name, one in planes.processes().items()} == {
+        "a": True,
+        "b": False,
+        "c": True,
+    }
+
+    proof = planes.play("verify-audit.yml", expect_flags={"audit-log-maxage": 30})
+    assert proof.code == 2
+    assert "--audit-log-maxage is 8 (set), not 30" in proof.last_words
+    proof = planes.play("verify-audit.yml", expect=["get secrets in prod -> Metadata"])
+    assert proof.code == 0, proof.text
+    assert all(proof.results(name, "Ask for the proof")[0]["receipt"] for name in planes.nodes)
+
+    planes.nodes["c"].policy.write_text(METADATA.replace("Metadata", "Request"))
+    loaded = planes.play("restart-audit.yml", "--limit", "c")
+    assert (loaded.code, loaded.change("c")["receipt"]["level"]) == (0, "Request"), loaded.text
+
+    off = planes.play("disable-audit.yml", purge=True)
+    assert (off.code, off.touched) == (0, ["a", "b", "c"]), off.text
+    assert planes.manifests() == before
+    assert not any(node.policy.exists() for node in planes.nodes.values())
+    off = planes.play("disable-audit.yml", purge=True)
+    assert [off.change(name)["changed"] for name in planes.nodes] == [False] * 3, off.text
+
+
+def test_a_failure_on_the_second_of_three_stops_there_and_a_repaired_run_goes_on(planes: ControlPlanes) -> None:
+    """The third is untouched, the second serves again with its old bytes, the sentence says who is where."""
+    before, started = planes.manifests(), planes.processes()
+    planes.nodes["b"].never_ready_with("--audit-log-maxage=77")
+
+    failed = planes.play("enable-audit.yml", log_maxage=77, timeout="4s")
+
+    assert (failed.code, failed.touched) == (2, ["a", "b"]), failed.text
+    change = failed.change("b")
+    assert (change["exit_code"], change["outcome"], change["rolled_back"]) == (4, "RolledBack", True)
+    words = failed.last_words
+    assert words.startswith("b failed: the API server did not serve within 4 s; put back, and the old configuration")
+    assert "b serves again, with its old configuration. Done: a. Not touched: c." in words
+    assert planes.nodes["b"].serves
+    assert planes.nodes["b"].manifest.read_bytes() == before["b"]
+    assert planes.nodes["c"].manifest.read_bytes() == before["c"]
+    assert planes.nodes["c"].process == started["c"]
+    assert b"--audit-log-maxage=77" in planes.nodes["a"].manifest.read_bytes()
+    done = planes.nodes["a"].process
+
+    planes.nodes["b"].heal()
+    resumed = planes.play("enable-audit.yml", log_maxage=77)
+    assert (resumed.code, resumed.touched) == (0, ["a", "b", "c"]), resumed.text
+    assert [resumed.change(name)["outcome"] for name in planes.nodes] == ["Unchanged", "Changed", "Changed"]
+    assert planes.nodes["a"].process == done
+
+
+def test_check_mode_says_3_where_the_run_does_and_the_node_stays_as_it_is(planes: ControlPlanes) -> None:
+    """A policy that the API server would refuse: the same refusal, with the line, before anything is touched."""
+    policy = planes.folder / "policy.yaml"
+    policy.write_text(BROKEN)
+    trees, started = {name: node.tree() for name, node in planes.nodes.items()}, planes.processes()
+    told = []
+    for words in (["--check", "--diff"], []):
+        ran = planes.play("enable-audit.yml", *words, policy_file=str(policy))
+        change = ran.change("a")
+        assert (ran.code, ran.touched, change["exit_code"], change["changed"]) == (2, ["a"], 3, False), ran.text
+        assert "policy_content:5:10" in change["msg"]
+        assert "Done: none. Not touched: b, c." in ran.last_words
+        told.append((change["msg"], change["reason"]))
+    assert told[0] == told[1]
+    assert planes.processes() == started
+    for name, node in planes.nodes.items():
+        now = node.tree()
+        assert {path: now.get(path) for path in trees[name] if path != "var/lib"} == {
+            path: seen for path, seen in trees[name].items() if path != "var/lib"
+        }
+        assert {path for path in now.keys() - trees[name].keys() if not path.startswith("var/lib/auditctl")} == set()
+
+
+def test_none_is_started_while_another_does_not_serve_reachable_or_not_limit_or_not(planes: ControlPlanes) -> None:
+    """And the sentence says who, why, and the two ways on."""
+    started = planes.processes()
+    planes.write_inventory(c="ansible_connection=ssh ansible_host=127.0.0.1 ansible_port=1")
+    refused = planes.play("enable-audit.yml", "--limit", "a")
+    assert (refused.code, refused.touched) == (2, []), refused.text
+    assert "c does not serve (" in refused.last_words
+    assert "nothing was changed on a" in refused.last_words
+    assert "Left out by --limit: b, c." in refused.last_words
+
+    planes.write_inventory()
+    planes.nodes["b"].manifest.rename(planes.folder / "kube-apiserver.yaml")
+    until_gone(planes)
+    refused = planes.play("enable-audit.yml")
+    assert (refused.code, refused.touched) == (2, []), refused.text
+    assert "b does not serve (" in refused.last_words
+    assert planes.nodes["a"].process == started["a"]
+
+    allowed = planes.play("enable-audit.yml", "--limit", "a,c", "-e", "apiserver_audit_allow=other-control-planes")
+    assert (allowed.code, allowed.touched) == (0, ["a", "c"]), allowed.text
+
+
+def until_gone(planes: ControlPlanes) -> None:
+    """Poll until b's server has ended."""
+    end = time.monotonic() + 30
+    while planes.nodes["b"].serves:
+        assert time.monotonic() < end
