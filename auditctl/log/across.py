@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,6 +27,8 @@ class Tally(Protocol):
 
 T = TypeVar("T", bound=Tally)
 _MOST_HELD_BYTES = 8 << 20
+_TEXT = b"t"
+"""Before text; nothing that is pickled begins with it."""
 _NUMBER_BYTES = array("I").itemsize
 _CONTEXT = multiprocessing.get_context("fork")  # the policy and the open logs are there already
 
@@ -112,12 +115,25 @@ def _received(pipe: Connection) -> Any:
     try:
         found = pipe.recv()
     except EOFError as error:
-        raise RefusedError(
-            "a reading process ended early (out of memory?)", check="log-read", fix="try --processes 1"
-        ) from error
+        raise _ended_early() from error
     if isinstance(found, Exception):
         raise found
     return found
+
+
+def _ended_early() -> RefusedError:
+    return RefusedError("a reading process ended early (out of memory?)", check="log-read", fix="try --processes 1")
+
+
+def _received_text(pipe: Connection) -> bytes:
+    """Text as it is: to pickle it costs as much as to read it. Nothing is the end of a piece."""
+    try:
+        found = pipe.recv_bytes()
+    except EOFError as error:
+        raise _ended_early() from error
+    if found[:1] != _TEXT:
+        raise pickle.loads(found)  # noqa: S301 (our own process told what went wrong)
+    return found[1:]
 
 
 def in_order(
@@ -138,7 +154,7 @@ def in_order(
         return
     with _workers([partial(_in_turn, pieces[index::wanted], work) for index in range(wanted)]) as pipes:
         for index in range(len(pieces)):
-            while part := _received(pipes[index % wanted]):
+            while part := _received_text(pipes[index % wanted]):
                 yield part
         for pipe in pipes:
             account.absorb(_received(pipe))
@@ -147,15 +163,15 @@ def in_order(
 def _in_turn(pieces: Sequence[Piece], work: Callable[[Piece, Account], Iterator[bytes]], pipe: Connection) -> None:
     account = Account()
     for piece in pieces:
-        parts: list[bytes] = []
+        parts: list[bytes] = [_TEXT]
         length = 0
         for part in work(piece, account):
             parts.append(part)
             length += len(part)
             if length > _MOST_HELD_BYTES:
-                pipe.send(b"".join(parts))
-                parts, length = [], 0
-        if parts:
-            pipe.send(b"".join(parts))
-        pipe.send(b"")
+                pipe.send_bytes(b"".join(parts))
+                parts, length = [_TEXT], 0
+        if length:
+            pipe.send_bytes(b"".join(parts))
+        pipe.send_bytes(_TEXT)
     pipe.send(account)
