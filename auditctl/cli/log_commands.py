@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ import typer
 from auditctl.cli.context import Globals
 from auditctl.cli.output import coloured, write
 from auditctl.cli.policy_answer import answered, failed
+from auditctl.errors import RefusedError
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.policy_answer import Answer, visible
 
@@ -106,10 +108,14 @@ def _printed(pieces: Iterator[bytes]) -> bool:
                 return False
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
-        except OSError:
+        except OSError as error:
             with suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
-            return False
+            if error.errno in {errno.EPIPE, errno.EIO}:
+                return False
+            reason = (error.strerror or str(error)).lower()
+            words = f"what was found cannot be written: {reason}; what was written is not all of it"
+            raise RefusedError(words, check="output", fix="write it elsewhere, or less of it") from error
     return True
 
 

@@ -355,6 +355,14 @@ def test_a_reader_that_goes_ends_it_without_a_word(log: Path) -> None:
     process.stderr.close()
 
 
+def test_a_full_disk_under_the_output_is_told(log: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        words = [sys.executable, "-m", "auditctl", "log", "tail", "-o", "json", str(log)]
+        ran = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert ran.returncode == 3
+    assert "cannot be written: no space left on device" in ran.stderr
+
+
 def test_standard_input_is_a_log_too(log: Path) -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "auditctl", "log", "tail", "-", "-o", "json"],
