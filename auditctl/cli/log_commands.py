@@ -73,6 +73,7 @@ def tail(
         colour = form is Form.LINES and coloured(sys.stdout)
         asked = Asked((*(logs or ()), *(log or ())), wanted, follow, count, form, colour)
         tailed = log_tail(options.plane(), asked)
+        options = options._replace(output="text")  # from here on stdout is for events alone
         _tell(options, tailed.notes)
         code_now = _shown(tailed, follow=follow)
         if code_now is not None:
