@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -282,6 +282,15 @@ def test_following_across_rotations_and_a_kill_loses_and_doubles_nothing(tmp_pat
     assert len(found) == 22  # the last one before the kill, again: --since is inclusive
 
 
+@pytest.fixture
+def heeding_ctrl_c() -> Iterator[None]:
+    """Tests that run in the background ignore it, and what they start would too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeding_ctrl_c")
 def test_ctrl_c_ends_following_and_tells_what_was_skipped(log: Path) -> None:
     process = started("-f", "-n", "1", "-o", "json", log)
     lines_until(process, 1)
