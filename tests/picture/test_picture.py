@@ -29,9 +29,7 @@ def test_a_run_of_today_gives_the_same_picture() -> None:
 
 def test_it_asks_nothing_of_anywhere_else() -> None:
     """No address but the name of the format and those in the recorded text; no script, no font file, no style sheet."""
-    attributes = [
-        text for element in ET.fromstring(PICTURE.read_text()).iter() for text in element.attrib.values()
-    ]
+    attributes = [text for element in ET.fromstring(PICTURE.read_text()).iter() for text in element.attrib.values()]
     names = {element.tag.partition("}")[2] for element in ET.fromstring(PICTURE.read_text()).iter()}
 
     assert not [text for text in attributes if "://" in text or "url(" in text]
