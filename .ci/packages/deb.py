@@ -43,7 +43,9 @@ class _Tree:
     def put_packed(self, name: str, content: str | bytes) -> None:
         raw = content.encode() if isinstance(content, str) else content
         packed = io.BytesIO()
-        with gzip.GzipFile("", "wb", 9, packed, mtime=0) as file:  # gzip.compress writes another header with each Python
+        with gzip.GzipFile(
+            "", "wb", 9, packed, mtime=0
+        ) as file:  # gzip.compress writes another header with each Python
             file.write(raw)
         self.put(f"{name}.gz", packed.getvalue())
 
@@ -132,7 +134,7 @@ def _control(tree: _Tree, version: str) -> None:
     digests = [f"{_md5(path)}  {name}\n" for name, path in tree.files()]
     tree.put("DEBIAN/md5sums", "".join(digests))
     tree.put("DEBIAN/control", text.replace("@VERSION@", version).replace("@SIZE@", str(tree.kilobytes())))
-    for name in ("postinst", "prerm", "postrm"):
+    for name in ("preinst", "postinst", "prerm", "postrm"):
         tree.put(f"DEBIAN/{name}", (_DEBIAN / name).read_bytes(), 0o755)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ import typer
 from auditctl.cli.context import Globals
 from auditctl.cli.output import coloured, write
 from auditctl.cli.policy_answer import answered, failed
+from auditctl.errors import RefusedError
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.policy_answer import Answer, visible
 
@@ -71,6 +73,7 @@ def tail(
         colour = form is Form.LINES and coloured(sys.stdout)
         asked = Asked((*(logs or ()), *(log or ())), wanted, follow, count, form, colour)
         tailed = log_tail(options.plane(), asked)
+        options = options._replace(output="text")  # from here on stdout is for events alone
         _tell(options, tailed.notes)
         code_now = _shown(tailed, follow=follow)
         if code_now is not None:
@@ -106,10 +109,14 @@ def _printed(pieces: Iterator[bytes]) -> bool:
                 return False
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
-        except OSError:
+        except OSError as error:
             with suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
-            return False
+            if error.errno in {errno.EPIPE, errno.EIO}:
+                return False
+            reason = (error.strerror or str(error)).lower()
+            words = f"what was found cannot be written: {reason}; what was written is not all of it"
+            raise RefusedError(words, check="output", fix="write it elsewhere, or less of it") from error
     return True
 
 

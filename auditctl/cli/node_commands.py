@@ -1,5 +1,6 @@
 """The commands on the node: arguments to one operation each."""
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -211,11 +212,18 @@ def history(context: typer.Context) -> None:
     finish(context, "history", run)
 
 
-def recover(context: typer.Context) -> None:
+def recover(
+    context: typer.Context,
+    unit: Annotated[
+        bool, typer.Option("--unit", help="Print the systemd unit that does it before the kubelet starts.")
+    ] = False,
+) -> None:
     """Finish or undo an interrupted change."""
+    from auditctl.operations import boot
     from auditctl.operations.history import recover as run
 
-    finish(context, "recover", run)
+    program = (sys.executable, str(Path(sys.argv[0]).resolve()))
+    finish(context, "recover", (lambda _: boot.unit(program)) if unit else run)
 
 
 def _once_or_watch(

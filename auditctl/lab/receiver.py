@@ -9,26 +9,24 @@ from __future__ import annotations
 import base64
 import json
 import os
-import socketserver
 import ssl
 import tempfile
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 from urllib.parse import parse_qs, urlsplit
 
 from auditctl.errors import RefusedError
 from auditctl.lab import certificates
+from auditctl.lab.https import HttpsConnection, HttpsServer
 from auditctl.lab.layout import ADDRESS
 from auditctl.settings import RECEIVER
 
 EVENTS, CONFIG = "events.jsonl", "webhook.yaml"
 PATH = "/audit"
-IDLE_SECONDS = 60
 BODY_LIMIT_BYTES = 256 * 1024 * 1024  # a batch of 400 events with bodies
 REMEMBERED_IDS = 100_000  # the newest; the file has them all
 
@@ -136,47 +134,18 @@ class Receiver:
             del self._seen[next(iter(self._seen))]
 
 
-class _Server(ThreadingHTTPServer):
-    """Each connection shakes hands alone, so that one that does not holds nobody up."""
-
-    daemon_threads = True
-    tls: ssl.SSLContext
+class _Server(HttpsServer):
     receiver: Receiver
 
-    def server_bind(self) -> None:
-        socketserver.TCPServer.server_bind(self)  # HTTPServer would ask DNS for our name
-        self.server_name, self.server_port = ADDRESS, int(self.server_address[1])
 
-    def finish_request(self, request: Any, client_address: Any) -> None:
-        try:
-            request.settimeout(IDLE_SECONDS)
-            with self.tls.wrap_socket(request, server_side=True) as connection:
-                _Connection(connection, client_address, self)
-        except OSError:  # also ssl.SSLError: the client's affair
-            return
-
-
-class _Connection(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    timeout = IDLE_SECONDS
-
+class _Connection(HttpsConnection):
     def version_string(self) -> str:
         return RECEIVER
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Nothing: the counts are the log."""
-
-    def handle_one_request(self) -> None:
+    def serve(self) -> None:
         """Any method is answered; only a POST with a length is taken, only a GET with an Audit-ID tells something."""
-        try:
-            self.raw_requestline = self.rfile.readline(65537)
-            if not self.raw_requestline:
-                self.close_connection = True
-            elif self.parse_request():
-                told = self._told()
-                self._answer(self._taken() if told is None else 200, told or b"")
-        except OSError:  # the client went away, or was idle too long
-            self.close_connection = True
+        told = self._told()
+        self._answer(self._taken() if told is None else 200, told or b"")
 
     def _told(self) -> bytes | None:
         """The answer to a question for an Audit-ID; None where nobody asks."""

@@ -7,11 +7,9 @@ Audit-ID, request attributes, authentication, audit (RequestReceived), impersona
 from __future__ import annotations
 
 import json
-import socketserver
 import ssl
 import threading
 from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 from urllib.parse import parse_qs
 
@@ -19,6 +17,7 @@ from auditctl.facts import Version
 from auditctl.lab import events, klog
 from auditctl.lab.answers import Answer, Answers, failure
 from auditctl.lab.events import Recorder, Request, Response
+from auditctl.lab.https import HttpsConnection, HttpsServer
 from auditctl.lab.identity import ANONYMOUS, Caller, of_certificate
 from auditctl.lab.klog import Letter
 from auditctl.lab.layout import STAND_IN
@@ -27,7 +26,6 @@ from auditctl.policy.evaluate import is_long_running
 from auditctl.policy.request import RequestError, attributes
 from auditctl.policy.types import Decision, Stage, User
 
-IDLE_SECONDS = 60
 WATCH_SECONDS = 30
 BODY_LIMIT_BYTES = 3 * 1024 * 1024
 
@@ -43,33 +41,19 @@ class Api:
     stopping: threading.Event = field(default_factory=threading.Event)
 
 
-class Server(ThreadingHTTPServer):
-    """Listens from the moment it is made; answers once ``serve_forever`` runs. Each connection shakes hands alone."""
+class Server(HttpsServer):
+    """What cannot shake hands is told in the real server's words."""
 
-    daemon_threads = True
     request_queue_size = 128
     api: Api
-    tls: ssl.SSLContext
 
-    def server_bind(self) -> None:
-        socketserver.TCPServer.server_bind(self)  # HTTPServer would ask DNS for our name
-        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
-
-    def finish_request(self, request: Any, client_address: Any) -> None:
-        try:
-            request.settimeout(IDLE_SECONDS)
-            with self.tls.wrap_socket(request, server_side=True) as connection:
-                Connection(connection, client_address, self)
-        except OSError as error:  # also ssl.SSLError: the client's affair
-            words = f"http: TLS handshake error from {client_address[0]}:{client_address[1]}: {error}"
-            klog.write(klog.line(Letter.INFO, "log.go:245", words, 1))
+    def not_served(self, client_address: Any, error: OSError) -> None:
+        words = f"http: TLS handshake error from {client_address[0]}:{client_address[1]}: {error}"
+        klog.write(klog.line(Letter.INFO, "log.go:245", words, 1))
 
 
-class Connection(BaseHTTPRequestHandler):
+class Connection(HttpsConnection):
     """One client connection."""
-
-    protocol_version = "HTTP/1.1"
-    timeout = IDLE_SECONDS
 
     @property
     def api(self) -> Api:
@@ -78,22 +62,7 @@ class Connection(BaseHTTPRequestHandler):
     def version_string(self) -> str:
         return STAND_IN
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Nothing: the audit log is the log."""
-
-    def handle_one_request(self) -> None:
-        """Any method is a request, not only those that have a `do_METHOD`."""
-        try:
-            self.raw_requestline = self.rfile.readline(65537)
-            if not self.raw_requestline:
-                self.close_connection = True
-            elif self.parse_request():
-                self._serve()
-                self.wfile.flush()
-        except OSError:  # the client went away, or was idle too long
-            self.close_connection = True
-
-    def _serve(self) -> None:
+    def serve(self) -> None:
         body = self._body()
         audit_id = self.headers.get("Audit-ID") or events.new_id()
         caller = self._caller()

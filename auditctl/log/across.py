@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -25,6 +27,9 @@ class Tally(Protocol):
 
 T = TypeVar("T", bound=Tally)
 _MOST_HELD_BYTES = 8 << 20
+_TEXT = b"t"
+"""Before text; nothing that is pickled begins with it."""
+_NUMBER_BYTES = array("I").itemsize
 _CONTEXT = multiprocessing.get_context("fork")  # the policy and the open logs are there already
 
 
@@ -42,12 +47,26 @@ def tallied(pieces: Sequence[Piece], scan: Callable[[Iterable[Piece]], T], proce
     wanted = min(len(pieces), processes or cores())
     if wanted < 2 or any(piece.streams for piece in pieces):
         return scan(pieces)
-    following = _CONTEXT.Value("q", 0)
-    with _workers([partial(_work, pieces, following, scan)] * (wanted - 1)) as pipes:
-        total = scan(_share(pieces, following))
+    with _numbers(len(pieces)) as numbers, _workers([partial(_work, pieces, numbers, scan)] * (wanted - 1)) as pipes:
+        total = scan(_share(pieces, numbers))
         for pipe in pipes:
             total.absorb(_received(pipe))
     return total
+
+
+@contextmanager
+def _numbers(count: int) -> Iterator[int]:
+    """A file in memory of the numbers below ``count``; each process that reads it takes the next one.
+
+    Its position is shared, and moved under a lock (Linux 3.14). A shared value of `multiprocessing` imports ctypes.
+    """
+    numbers = os.memfd_create("pieces", os.MFD_CLOEXEC)
+    try:
+        os.write(numbers, array("I", range(count)).tobytes())
+        os.lseek(numbers, 0, os.SEEK_SET)
+        yield numbers
+    finally:
+        os.close(numbers)
 
 
 @contextmanager
@@ -83,30 +102,38 @@ def _guarded(pipe: Connection, task: Callable[[Connection], None]) -> None:
         pipe.close()
 
 
-def _share(pieces: Sequence[Piece], following: Any) -> Iterator[Piece]:
-    while True:
-        with following.get_lock():
-            index = following.value
-            following.value += 1
-        if index >= len(pieces):
-            return
-        yield pieces[index]
+def _share(pieces: Sequence[Piece], numbers: int) -> Iterator[Piece]:
+    while number := array("I", os.read(numbers, _NUMBER_BYTES)):
+        yield pieces[number[0]]
 
 
-def _work(pieces: Sequence[Piece], following: Any, scan: Callable[[Iterable[Piece]], Any], pipe: Connection) -> None:
-    pipe.send(scan(_share(pieces, following)))
+def _work(pieces: Sequence[Piece], numbers: int, scan: Callable[[Iterable[Piece]], Any], pipe: Connection) -> None:
+    pipe.send(scan(_share(pieces, numbers)))
 
 
 def _received(pipe: Connection) -> Any:
     try:
         found = pipe.recv()
     except EOFError as error:
-        raise RefusedError(
-            "a reading process ended early (out of memory?)", check="log-read", fix="try --processes 1"
-        ) from error
+        raise _ended_early() from error
     if isinstance(found, Exception):
         raise found
     return found
+
+
+def _ended_early() -> RefusedError:
+    return RefusedError("a reading process ended early (out of memory?)", check="log-read", fix="try --processes 1")
+
+
+def _received_text(pipe: Connection) -> bytes:
+    """Text as it is: to pickle it costs as much as to read it. Nothing is the end of a piece."""
+    try:
+        found = pipe.recv_bytes()
+    except EOFError as error:
+        raise _ended_early() from error
+    if found[:1] != _TEXT:
+        raise pickle.loads(found)  # noqa: S301 (our own process told what went wrong)
+    return found[1:]
 
 
 def in_order(
@@ -127,7 +154,7 @@ def in_order(
         return
     with _workers([partial(_in_turn, pieces[index::wanted], work) for index in range(wanted)]) as pipes:
         for index in range(len(pieces)):
-            while part := _received(pipes[index % wanted]):
+            while part := _received_text(pipes[index % wanted]):
                 yield part
         for pipe in pipes:
             account.absorb(_received(pipe))
@@ -136,15 +163,15 @@ def in_order(
 def _in_turn(pieces: Sequence[Piece], work: Callable[[Piece, Account], Iterator[bytes]], pipe: Connection) -> None:
     account = Account()
     for piece in pieces:
-        parts: list[bytes] = []
+        parts: list[bytes] = [_TEXT]
         length = 0
         for part in work(piece, account):
             parts.append(part)
             length += len(part)
             if length > _MOST_HELD_BYTES:
-                pipe.send(b"".join(parts))
-                parts, length = [], 0
-        if parts:
-            pipe.send(b"".join(parts))
-        pipe.send(b"")
+                pipe.send_bytes(b"".join(parts))
+                parts, length = [_TEXT], 0
+        if length:
+            pipe.send_bytes(b"".join(parts))
+        pipe.send_bytes(_TEXT)
     pipe.send(account)

@@ -7,7 +7,7 @@ Two readers of one shape: msgspec's, and the standard library's where msgspec is
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class Reference(Protocol):
@@ -45,8 +45,8 @@ class Outcome(Protocol):
     def message(self) -> str: ...
 
 
-class Event(Protocol):
-    """What counting and replaying need. ``user`` and the bodies are JSON text, empty where the event has none."""
+class _Recorded(Protocol):
+    """What all need of an event."""
 
     @property
     def level(self) -> str: ...
@@ -58,31 +58,26 @@ class Event(Protocol):
     def request_uri(self) -> str: ...
     @property
     def object_ref(self) -> Reference | None: ...
+    @property
+    def stage_timestamp(self) -> str | None: ...
+
+
+class Event(_Recorded, Protocol):
+    """What counting and replaying need. ``user`` and the bodies are JSON text, empty where the event has none."""
+
     @property
     def user(self) -> bytes: ...
     @property
     def request_object(self) -> bytes: ...
     @property
     def response_object(self) -> bytes: ...
-    @property
-    def stage_timestamp(self) -> str | None: ...
 
 
-class Whole(Protocol):
+class Whole(_Recorded, Protocol):
     """What a person is shown of an event, and filters may ask for."""
 
     @property
-    def level(self) -> str: ...
-    @property
     def audit_id(self) -> str: ...
-    @property
-    def stage(self) -> str: ...
-    @property
-    def verb(self) -> str: ...
-    @property
-    def request_uri(self) -> str: ...
-    @property
-    def object_ref(self) -> Reference | None: ...
     @property
     def user(self) -> Identity: ...
     @property
@@ -95,27 +90,22 @@ class Whole(Protocol):
     def response_status(self) -> Outcome | None: ...
     @property
     def request_received_timestamp(self) -> str | None: ...
-    @property
-    def stage_timestamp(self) -> str | None: ...
 
 
-class Reader(Protocol):
-    """How lines become events. All raise ValueError for what is not of that shape."""
+class Reader(NamedTuple):
+    """How lines become events. All raise ValueError for what is not of that shape.
 
-    @property
-    def lines(self) -> Callable[[bytes], Sequence[Event]]: ...
-    @property
-    def one(self) -> Callable[[bytes], Event]: ...
-    @property
-    def whole_lines(self) -> Callable[[bytes], Sequence[Whole]]: ...
-    @property
-    def whole(self) -> Callable[[bytes], Whole]: ...
-    @property
-    def items(self) -> Callable[[bytes], Sequence[bytes]]: ...
-    @property
-    def identity(self) -> Callable[[bytes], Identity]: ...
-    @property
-    def managed(self) -> Callable[[bytes], int]: ...
+    ``lines`` and ``whole_lines`` take a text of whole lines, ``one`` and ``whole`` a line. ``items`` are the events of an
+    `EventList`, each as its bytes; ``identity`` reads `user`; ``managed`` are the bytes of a body's managed fields.
+    """
+
+    lines: Callable[[bytes], Sequence[Event]]
+    one: Callable[[bytes], Event]
+    whole_lines: Callable[[bytes], Sequence[Whole]]
+    whole: Callable[[bytes], Whole]
+    items: Callable[[bytes], Sequence[bytes]]
+    identity: Callable[[bytes], Identity]
+    managed: Callable[[bytes], int]
 
 
 def reader() -> Reader:

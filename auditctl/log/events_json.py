@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from auditctl.log.events import Event, Identity, Whole
+from auditctl.log.events import Event, Identity, Reader, Whole
 from auditctl.patterns import lazily
 
 
@@ -272,14 +272,4 @@ def _by_line(one: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
     return lambda block: [one(line) for line in block.split(b"\n") if line.strip()]
 
 
-class _Reader(NamedTuple):
-    lines: Callable[[bytes], Sequence[Event]]
-    one: Callable[[bytes], Event]
-    whole_lines: Callable[[bytes], Sequence[Whole]]
-    whole: Callable[[bytes], Whole]
-    items: Callable[[bytes], Sequence[bytes]]
-    identity: Callable[[bytes], Identity]
-    managed: Callable[[bytes], int]
-
-
-READER = _Reader(_by_line(_one), _one, _by_line(_whole), _whole, _items, _identity, _managed)
+READER = Reader(_by_line(_one), _one, _by_line(_whole), _whole, _items, _identity, _managed)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import msgspec
 
-from auditctl.log.events import Event, Identity, Whole
+from auditctl.log.events import Reader
 from auditctl.log.events_json import READER as STANDARD
 
 _NOTHING = msgspec.Raw()
@@ -109,16 +109,6 @@ def _managed(body: bytes) -> int:
     return sum(size + _KEY_BYTES for size in sizes if size)
 
 
-class _Reader(NamedTuple):
-    lines: Callable[[bytes], Sequence[Event]]
-    one: Callable[[bytes], Event]
-    whole_lines: Callable[[bytes], Sequence[Whole]]
-    whole: Callable[[bytes], Whole]
-    items: Callable[[bytes], Sequence[bytes]]
-    identity: Callable[[bytes], Identity]
-    managed: Callable[[bytes], int]
-
-
 def _telling(decode: Callable[[bytes], Any], otherwise: Callable[[bytes], Any] | None = None) -> Callable[[bytes], Any]:
     """msgspec has errors of its own; to us they are ValueErrors.
 
@@ -138,7 +128,7 @@ def _telling(decode: Callable[[bytes], Any], otherwise: Callable[[bytes], Any] |
 
 _EVENT = msgspec.json.Decoder(_Event)
 _WHOLE = msgspec.json.Decoder(_Whole)
-READER = _Reader(
+READER = Reader(
     _telling(_EVENT.decode_lines),
     _telling(_EVENT.decode, STANDARD.one),
     _telling(_WHOLE.decode_lines),

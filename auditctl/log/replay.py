@@ -43,7 +43,8 @@ class Replay(NamedTuple):
     """The answer. ``baseline`` is what OLD would have made of it, or what was recorded.
 
     ``unknown_bodies``: events that would hold a body of which the log has no example. ``unrecorded``: events of stages that
-    the log lacks altogether, by stage: as many as there are requests.
+    the log lacks altogether, by stage: as many as there are requests. ``dropped``: recorded events that each rule would not
+    write, by its level or a stage that it omits.
     """
 
     recorded: Sum
@@ -56,6 +57,7 @@ class Replay(NamedTuple):
     visible: tuple[Group, ...]
     unknown_bodies: int
     unrecorded: dict[str, int]
+    dropped: dict[int, int]
 
 
 def decided(judge: Judge, key: Key, which: int) -> Decision:
@@ -124,6 +126,7 @@ class _Counting:
         self._recorded = self._baseline = self._predicted = Sum()
         self._levels: dict[str, tuple[Sum, Sum]] = {level.value: (Sum(), Sum()) for level in Level}
         self._rules: dict[int, Sum] = {}
+        self._dropped: dict[int, int] = {}
         self._agreeing = self._unknown = 0
         self._unrecorded: dict[str, int] = {}
         self._stages = {key.stage for key, _, _ in tally.volumes()}
@@ -143,6 +146,7 @@ class _Counting:
         self._count(old_level, 0, before if before.events else Sum(volume.events))
         self._count(new_level, 1, after if after.events else Sum(volume.events))
         self._rules[new.rule] = self._rules.get(new.rule, Sum()).plus(after)
+        self._dropped[new.rule] = self._dropped.get(new.rule, 0) + volume.events - after.events
         if after.events and new.level is recorded:
             self._agreeing += volume.events
         self._expect_stages(key, volume, new)
@@ -200,6 +204,7 @@ class _Counting:
             tuple(group for seen, group in ranked if seen),
             self._unknown,
             self._unrecorded,
+            self._dropped,
         )
 
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from auditctl.errors import RefusedError
 from auditctl.log.blocks import GZIP, STANDARD_INPUT, Piece
 
-_PIECE_BYTES = 16 << 20
+_PIECE_BYTES = 4 << 20
 _PEEK_BYTES = 1 << 16
 _STAMP = re.compile(rb'"stageTimestamp":\s*"([^"]{10,40})"')
 _NAMED_STAMP = re.compile(r"-(\d{4}-\d\d-\d\d)T(\d\d)-(\d\d)-(\d\d)\.(\d{3})\.")
@@ -129,7 +129,7 @@ def _begins(name: str, head: bytes) -> str:
 
 
 def pieces(sources: Sequence[Source]) -> list[Piece]:
-    """Plain files in parts of 16 MiB; a compressed file and a stream are one piece each."""
+    """Plain files in parts of 4 MiB; a compressed file and a stream are one piece each."""
     found: list[Piece] = []
     for source in sources:
         if source.compressed or source.streams or not source.size_bytes:

@@ -97,7 +97,7 @@ def _lines(told: Replay, policies: Sequence[Named]) -> Iterator[str]:
     ]
     yield from table([head, *rows])
     yield ""
-    yield from table([("RULE", "LEVEL", "EVENTS", "SHARE", "BYTES"), *_rules(told, policies[0])])
+    yield from table([("RULE", "LEVEL", "EVENTS", "SHARE", "BYTES", "DROPPED"), *_rules(told, policies[0])])
     for title, groups in (("newly invisible", told.invisible), ("newly visible", told.visible)):
         if groups:
             yield ""
@@ -118,7 +118,8 @@ def _lines(told: Replay, policies: Sequence[Named]) -> Iterator[str]:
 def _rules(told: Replay, named: Named) -> Iterator[tuple[object, ...]]:
     for rule, found in told.rules.items():
         events, size = found.events, amount(found.bytes)
-        yield (_place(named, rule), _level(named, rule), events, share(events, told.predicted.events), size)
+        part = share(events, told.predicted.events)
+        yield (_place(named, rule), _level(named, rule), events, part, size, told.dropped[rule])
 
 
 def _place(named: Named, rule: int) -> str:
@@ -156,6 +157,7 @@ def _document(told: Replay, policies: Sequence[Named], tally: Tally) -> dict[str
                 "line": named.policy.rules[rule].line if rule >= 0 else None,
                 "level": _level(named, rule),
                 **_sum(found),
+                "droppedEvents": told.dropped[rule],
             }
             for rule, found in told.rules.items()
         ],

@@ -72,7 +72,9 @@ def policy_suggest(plane: ControlPlane, asked: Asked) -> Answer:
         "suggestions": [_row(each) for each in kept],
         "text": text,
     }
-    told = (*tally.account.sentences(), summary)
+    more = len(chosen) - len(kept)
+    left = f"{more} more are left out: with them in it, `policy validate` would have something to say of {asked.policy}"
+    told = (*tally.account.sentences(), *((left,) if more else ()), summary)
     return Answer(document, tuple(text.removesuffix("\n").split("\n")), "", 0, told)
 
 

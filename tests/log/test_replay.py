@@ -95,6 +95,7 @@ def test_predicted_events_and_bytes_are_those_of_the_evaluator(name: str, tmp_pa
     assert found.predicted.events == len(written)
     assert found.predicted.bytes == sum(len(text.encode()) for text in written)
     assert found.predicted.estimated_bytes == 0
+    assert sum(found.dropped.values()) == found.recorded.events - found.predicted.events
     log = tmp_path / "audit.log"
     log.write_text("".join(written))
     again = replayed([str(log)], chosen)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -282,6 +282,15 @@ def test_following_across_rotations_and_a_kill_loses_and_doubles_nothing(tmp_pat
     assert len(found) == 22  # the last one before the kill, again: --since is inclusive
 
 
+@pytest.fixture
+def heeding_ctrl_c() -> Iterator[None]:
+    """Tests that run in the background ignore it, and what they start would too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeding_ctrl_c")
 def test_ctrl_c_ends_following_and_tells_what_was_skipped(log: Path) -> None:
     process = started("-f", "-n", "1", "-o", "json", log)
     lines_until(process, 1)
@@ -353,6 +362,14 @@ def test_a_reader_that_goes_ends_it_without_a_word(log: Path) -> None:
     assert process.stderr is not None
     assert process.stderr.read() == b""
     process.stderr.close()
+
+
+def test_a_full_disk_under_the_output_is_told(log: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        words = [sys.executable, "-m", "auditctl", "log", "tail", "-o", "json", str(log)]
+        ran = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert ran.returncode == 3
+    assert "cannot be written: no space left on device" in ran.stderr
 
 
 def test_standard_input_is_a_log_too(log: Path) -> None:

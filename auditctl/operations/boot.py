@@ -1,0 +1,25 @@
+"""``recover --unit``: the systemd unit that finishes or undoes an interrupted change before the kubelet starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from auditctl import facts
+from auditctl.report import ManifestChange, Outcome, Report
+
+_SHIPPED = "ExecStart=/usr/bin/env kube-auditctl --quiet recover"
+
+
+def unit(program: Sequence[str]) -> Report:
+    """The shipped unit for a program that is not on PATH as ``kube-auditctl``: interpreter and file, both absolute."""
+    text = facts.template("systemd", "auditctl-recover.service").read_text(encoding="utf-8")
+    words = " ".join(_quoted(word) for word in (*program, "--quiet", "recover"))
+    return Report(
+        "recover", Outcome.UNCHANGED, text.replace(_SHIPPED, f"ExecStart={words}").strip(), ManifestChange("")
+    )
+
+
+def _quoted(word: str) -> str:
+    """A word of ExecStart (systemd.service(5)): specifiers and variables are doubled, what has a blank is quoted."""
+    plain = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return plain if plain.isascii() and not any(one.isspace() or one in "'\";" for one in word) else f'"{plain}"'

@@ -1,0 +1,67 @@
+"""The same commit gives the same bytes, and every file is what its name says."""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from building import Built, build, needs_dpkg
+
+pytestmark = needs_dpkg
+THREE_MEGABYTES = 3_000_000
+
+
+def test_the_sdist_unpacked_elsewhere_builds_the_same_bytes_again(
+    built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without git, in another folder, under another umask, time zone and language."""
+    with tarfile.open(built.sdist) as archive:
+        archive.extractall(tmp_path, filter="tar")
+    (source,) = tmp_path.iterdir()
+    for name in ("SOURCE_DATE_EPOCH", "GIT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+
+    build(source, tmp_path / "again", TZ="Asia/Tokyo", LC_ALL="C", HOME=str(Path.home()), PYTHONHASHSEED="7")
+
+    assert Built(tmp_path / "again").digests() == built.digests()
+
+
+def test_each_file_is_there_once_and_its_digest_is_true(built: Built) -> None:
+    """Four packages."""
+    names = {path.name for path in built.folder.iterdir()} - {"SHA256SUMS"}
+
+    assert {built.wheel.name, built.sdist.name, built.single_file.name, built.deb.name} == names
+    assert built.digests() == {
+        name: hashlib.sha256((built.folder / name).read_bytes()).hexdigest() for name in sorted(names)
+    }
+
+
+def test_the_single_file_is_small_and_pure(built: Built) -> None:
+    """Under 3 MB; no machine code; nothing of what it is said to be without; all that the package reads is in it."""
+    with zipfile.ZipFile(built.single_file) as archive:
+        names = archive.namelist()
+        times = {entry.date_time for entry in archive.infolist()}
+
+    assert built.single_file.stat().st_size < THREE_MEGABYTES
+    assert built.single_file.read_bytes().startswith(b"#!/usr/bin/env python3\n")
+    assert (names, len(times)) == (sorted(names), 1)
+    assert not [name for name in names if name.endswith((".so", ".pyc"))]
+    assert not {"kubernetes", "msgspec", "cryptography", "pydantic", "ansible_collections"} & {
+        name.split("/")[0] for name in names
+    }
+    wanted = {"policies/baseline.yaml", "flags.json", "crashes.json", "systemd/auditctl-recover.service"}
+    assert {f"auditctl/templates/{name}" for name in wanted} <= set(names)
+
+
+def test_every_package_carries_its_licence(built: Built) -> None:
+    """Each third party's text is in the single file."""
+    with zipfile.ZipFile(built.single_file) as archive:
+        names = archive.namelist()
+
+    packages = {name.split("/")[0] for name in names if ".dist-info/" in name}
+    licensed = {name.split("/")[0] for name in names if ".dist-info/" in name and "LICENSE" in name}
+    assert len(packages) == 11
+    assert packages == licensed

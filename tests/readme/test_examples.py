@@ -1,0 +1,167 @@
+"""Every command that the README shows is run, in its order, on a practice node: it cannot rot."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from examples import ELSEWHERE, README, lines, named, runnable
+
+from auditctl.lab import down, up
+from auditctl.lab.layout import Pace
+
+QUICK = Pace(grace=0.6, listing=0.4, backoff=0.3, backoff_cap=1.0, replace=0.1, start=0.3)
+TEMPLATES = Path(__file__).parents[2] / "templates/policies"
+DEADLINE_SECONDS = 20.0
+# What ends otherwise than with 0, and the words that say so. The practice node has no ConfigMap, and CIS wants 30 days.
+OTHERWISE = {
+    "auditctl kubeadm check": (3, "kubeadm-config"),
+    "auditctl kubeadm persist --dry-run": (3, "kubeadm-config"),
+    "auditctl enable --persist": (3, "kubeadm-config"),
+    "auditctl policy diff old.yaml new.yaml": (1, "rules[0]"),
+}
+GOES_ON = ("--watch", "tail -f")  # until Ctrl-C
+
+
+class Room:
+    """A folder with the files that the README's lines name, a node, and `auditctl` on PATH that means this node."""
+
+    def __init__(self, folder: Path, node: Path) -> None:
+        self.folder, self.node = folder, node
+        self.started = 0
+        self.receivers: list[subprocess.Popen[bytes]] = []
+        program = folder / "bin/auditctl"
+        program.parent.mkdir()
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} -m auditctl --rootfs {node} "$@"\n')
+        program.chmod(0o755)
+        for name, source in (
+            ("p", "baseline"),
+            ("old", "baseline"),
+            ("new", "writes"),
+            ("p.expect", "baseline.expect"),
+        ):
+            shutil.copy(TEMPLATES / f"{source}.yaml", folder / f"{name}.yaml")
+
+    def start(self, line: str) -> subprocess.Popen[bytes]:
+        """As typed; /tmp is this folder."""
+        typed = line.replace("/tmp", str(self.folder))
+        self.started += 1  # what a receiver still says stays apart
+        self.out, self.error = (self.folder / f"{name}-{self.started}" for name in ("out", "error"))
+        with self.out.open("wb") as out, self.error.open("wb") as error:
+            path = f"{self.folder / 'bin'}:/usr/bin:/bin"
+            return subprocess.Popen(
+                ["bash", "-c", f"exec {typed}" if line.startswith("auditctl") else typed],
+                stdout=out, stderr=error, cwd=self.folder, env={"PATH": path, "TERM": "dumb", "HOME": str(self.folder)},
+            )  # fmt: skip
+
+    def said(self) -> str:
+        return self.out.read_text() + self.error.read_text()
+
+    def follows(self, pid: int) -> bool:
+        """Does it hold the audit log open? (Nothing may be in it that the line asks for.)"""
+        with suppress(OSError):  # a descriptor that has just been closed
+            return any(os.readlink(link).endswith("audit.log") for link in Path(f"/proc/{pid}/fd").iterdir())
+        return False
+
+    def prepare(self, line: str) -> None:
+        """Files that only an earlier line can give."""
+        if "kubeadm.yaml" in line:
+            self.start("auditctl kubeadm render --as cluster-configuration > kubeadm.yaml").wait()
+        if "hook.yaml" in line and "/tmp/hook" not in line:
+            shutil.copy(self.folder / "hook/webhook.yaml", self.folder / "hook.yaml")
+        if "/tmp/hook/webhook.yaml" in line:  # a batch is otherwise sent after 30 s
+            words = "enable --set audit-webhook-batch-max-wait=1s --set audit-webhook-batch-max-size=1"
+            assert self.start(f"auditctl {words}").wait(DEADLINE_SECONDS) == 0, self.said()
+        if "audit.log" in line:
+            shutil.copy(self.node / "var/log/kubernetes/audit/audit.log", self.folder)
+
+    def run(self, line: str) -> int | None:
+        self.prepare(line)
+        if line.endswith("&"):
+            self.receivers.append(self.start(line.removesuffix("&")))
+            until((self.folder / "hook/webhook.yaml").exists, line)
+            return 0
+        process = self.start(line)
+        if any(word in line for word in GOES_ON):
+            until(lambda: self.out.stat().st_size or self.follows(process.pid), line)
+            process.send_signal(signal.SIGINT)
+        return process.wait(DEADLINE_SECONDS)
+
+
+def until(is_so: Callable[[], Any], what: str) -> None:
+    end = time.monotonic() + DEADLINE_SECONDS
+    while not is_so():
+        assert time.monotonic() < end, what
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[Room]:
+    up(tmp_path / "node", pace=QUICK)
+    room = Room(tmp_path, tmp_path / "node")
+    yield room
+    for receiver in room.receivers:
+        receiver.send_signal(signal.SIGINT)
+        receiver.wait(DEADLINE_SECONDS)
+    down(tmp_path / "node")
+
+
+@pytest.mark.lab
+def test_every_line_of_the_shell_blocks_does_what_is_said(room: Room) -> None:
+    """With 0, or as `OTHERWISE` has it; never with a traceback."""
+    for line in runnable():
+        code = room.run(line)
+
+        wanted, words = OTHERWISE.get(line, (0, ""))
+        assert (code, words in room.said()) == (wanted, True), f"{line}\n{room.said()}"
+        assert "Traceback" not in room.said(), line
+
+
+def test_no_line_is_left_out_unnoticed() -> None:
+    """What stands in `ELSEWHERE` or `OTHERWISE` stands in the README, too; and most of it is run."""
+    text = list(lines())
+
+    assert [start for start in ELSEWHERE if not any(line.startswith(start) for line in text)] == []
+    assert set(OTHERWISE) <= set(text)
+    assert len(runnable()) > 30
+
+
+@pytest.mark.parametrize("words", named())
+def test_every_command_named_in_a_sentence_exists_with_its_options(words: str) -> None:
+    """Followed through the application's own tree."""
+    from typer.main import get_command
+
+    from auditctl.cli.application import build
+
+    command: Any = get_command(build([]))
+    known = {name for one in command.params for name in one.opts}
+    for word in words.split():
+        if hasattr(command, "commands") and not word.startswith("-") and word.islower():
+            assert word in command.commands, f"auditctl {words}"
+            command = command.commands[word]
+            known |= {name for one in command.params for name in one.opts}
+    wanted = set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", words))
+    assert wanted <= known | {"--help"}, f"auditctl {words}"
+
+
+def test_the_links_lead_somewhere() -> None:
+    """To a heading of this page, or to a file of this clone."""
+    text = README.read_text()
+    headings = {
+        re.sub(r"[^a-z0-9 -]", "", line.lower()).strip().replace(" ", "-")
+        for line in re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    }
+
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        assert target.removeprefix("#") in headings if target.startswith("#") else (README.parent / target).exists(), (
+            target
+        )
