@@ -91,9 +91,9 @@ class Node(NamedTuple):
     def heal(self) -> None:
         clear(Layout(self.root))
 
-    def tree(self) -> dict[str, tuple[int, int, bytes]]:
+    def tree(self, but: str = "-") -> dict[str, tuple[int, int, bytes]]:
         """Every file but the logs that a kubelet and a server write all the time: mtime, inode, bytes."""
-        skipped = ("var/log/kubelet.log", "var/log/pods", "var/lib/auditctl-lab", "var/log/kubernetes")
+        skipped = ("var/log/kubelet.log", "var/log/pods", "var/lib/auditctl-lab", "var/log/kubernetes", but)
         found = {}
         for path in sorted(self.root.rglob("*")):
             name = str(path.relative_to(self.root))
@@ -165,6 +165,9 @@ class ControlPlanes:
 
     def processes(self) -> dict[str, tuple[int, float]]:
         return {name: node.process for name, node in self.nodes.items()}
+
+    def trees(self, but: str = "-") -> dict[str, dict[str, tuple[int, int, bytes]]]:
+        return {name: node.tree(but) for name, node in self.nodes.items()}
 
     def manifests(self) -> dict[str, bytes]:
         return {name: node.manifest.read_bytes() for name, node in self.nodes.items()}
