@@ -45,13 +45,14 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "root"
 
 
-def run(module: str, *, python: str = sys.executable, check: bool = False, **arguments: Any) -> dict[str, Any]:
+def run(module: str, *, under: str = sys.executable, check: bool = False, **arguments: Any) -> dict[str, Any]:
     """Run a module with these arguments; what it returned, and under ``text`` all that it printed."""
     asked = {"_ansible_check_mode": check, "_ansible_diff": True, "_ansible_remote_tmp": "/tmp", **arguments}
     ran = subprocess.run(
-        [python, MODULES / f"{module}.py"],
+        [under, MODULES / f"{module}.py"],
         input=json.dumps({"ANSIBLE_MODULE_ARGS": asked}),
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(COLLECTIONS), *_ansible(python)])},
+        cwd="/",  # not here, where every Python finds a folder auditctl
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(COLLECTIONS), *_ansible(under)])},
         capture_output=True,
         text=True,
         timeout=100,
@@ -61,7 +62,7 @@ def run(module: str, *, python: str = sys.executable, check: bool = False, **arg
 
 
 def _ansible(python: str) -> list[str]:
-    """For another Python, ansible alone: a folder that shows nothing else of ours."""
+    """Another Python is shown Ansible, as the module's own archive does on a node."""
     import ansible
 
     return [] if python == sys.executable else [str(Path(ansible.__file__).parents[1])]
@@ -198,7 +199,7 @@ def test_a_node_without_auditctl_is_told_how_to_get_it(root: Path) -> None:
         pytest.skip("every Python here has auditctl")
     environment = {"executable": "/nowhere/kube-auditctl"}
     for arguments in (environment, {"python": interpreter()}):
-        ran = run("apiserver_audit_info", python=interpreter(), rootfs=str(root), **arguments)
+        ran = run("apiserver_audit_info", under=interpreter(), rootfs=str(root), **arguments)
         assert (ran["failed"], ran["reason"]) == (True, "auditctl-missing")
         assert "Failed to import the required Python library (auditctl)" in ran["msg"]
         assert "apiserver_audit_package" in ran["msg"]

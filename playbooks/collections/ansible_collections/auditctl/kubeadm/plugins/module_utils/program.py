@@ -25,6 +25,7 @@ except ImportError:
     found = None
 
 INTERPRETERS = ("/opt/auditctl/bin/python3",)
+PROBE = "auditctl.cli"  # not `auditctl`: any folder of that name is importable
 NAMES = ("kube-auditctl", "kubectl-auditctl")  # not `auditctl`: that is auditd's on many nodes
 PLACES = ["/opt/auditctl/bin", "/usr/local/sbin", "/usr/local/bin"]
 RESPAWN_LIMIT_BYTES = (
@@ -146,7 +147,7 @@ def _located(module):
         return [python, path] if python else [path]
     if found and python in (None, sys.executable):
         return _of_interpreter(sys.executable)
-    interpreter = probe_interpreters_for_module([python] if python else INTERPRETERS, "auditctl")
+    interpreter = probe_interpreters_for_module([python] if python else INTERPRETERS, PROBE)
     if interpreter:
         if not has_respawned() and len(json.dumps(module.params)) < RESPAWN_LIMIT_BYTES:
             respawn_module(interpreter)
