@@ -91,9 +91,9 @@ class Node(NamedTuple):
     def heal(self) -> None:
         clear(Layout(self.root))
 
-    def tree(self) -> dict[str, tuple[int, int, bytes]]:
+    def tree(self, but: str = "-") -> dict[str, tuple[int, int, bytes]]:
         """Every file but the logs that a kubelet and a server write all the time: mtime, inode, bytes."""
-        skipped = ("var/log/kubelet.log", "var/log/pods", "var/lib/auditctl-lab", "var/log/kubernetes")
+        skipped = ("var/log/kubelet.log", "var/log/pods", "var/lib/auditctl-lab", "var/log/kubernetes", but)
         found = {}
         for path in sorted(self.root.rglob("*")):
             name = str(path.relative_to(self.root))
@@ -112,8 +112,8 @@ class ControlPlanes:
         self.inventory = folder / "inventory.ini"
         self.write_inventory()
 
-    def write_inventory(self, group: str = "", **hosts: str) -> None:
-        """Local connections, no root; ``hosts`` adds words to a host's line, ``group`` lines to the group's variables."""
+    def write_inventory(self, python: str | None = sys.executable, **hosts: str) -> None:
+        """Local connections, no root; ``python`` is where auditctl is, ``hosts`` adds words to a host's line."""
         lines = [
             f"{name} apiserver_audit_rootfs={node.root} {hosts.get(name, '')}" for name, node in self.nodes.items()
         ]
@@ -121,8 +121,8 @@ class ControlPlanes:
             "[control_plane]\n"
             + "\n".join(lines)
             + "\n[control_plane:vars]\nansible_connection=local\nansible_become=false\napiserver_audit_persist=false\n"
-            + f"ansible_python_interpreter={interpreter()}\napiserver_audit_python={sys.executable}\n"
-            + f"apiserver_audit_ready_timeout=1\n{group}\n"
+            + f"ansible_python_interpreter={interpreter()}\napiserver_audit_ready_timeout=1\n"
+            + (f"apiserver_audit_python={python}\n" if python else "")
         )
 
     def environment(self) -> dict[str, str]:
@@ -166,6 +166,9 @@ class ControlPlanes:
     def processes(self) -> dict[str, tuple[int, float]]:
         return {name: node.process for name, node in self.nodes.items()}
 
+    def trees(self, but: str = "-") -> dict[str, dict[str, tuple[int, int, bytes]]]:
+        return {name: node.tree(but) for name, node in self.nodes.items()}
+
     def manifests(self) -> dict[str, bytes]:
         return {name: node.manifest.read_bytes() for name, node in self.nodes.items()}
 
@@ -174,7 +177,7 @@ def interpreter() -> str:
     """A Python for the modules that has no auditctl, so that they have to find it: the system's; else our own."""
     system = "/usr/bin/python3"
     code = "import sys, importlib.util as u; sys.exit(u.find_spec('auditctl') is not None or sys.version_info < (3, 8))"
-    ran = subprocess.run([system, "-c", code], check=False) if os.path.exists(system) else None
+    ran = subprocess.run([system, "-I", "-c", code], check=False) if os.path.exists(system) else None
     return system if ran is not None and ran.returncode == 0 else sys.executable
 
 

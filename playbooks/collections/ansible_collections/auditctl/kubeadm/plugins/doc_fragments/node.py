@@ -1,5 +1,7 @@
 # Copyright: the auditctl authors
-# SPDX-License-Identifier: Apache-2.0
+# SPDX-License-Identifier: Apache-2.0 OR GPL-3.0-or-later
+# At your choice the Apache License 2.0, or the GNU General Public License v3.0+ (https://www.gnu.org/licenses/gpl-3.0.txt),
+# which is what Ansible's own modules carry.
 
 """Options of every module that runs auditctl on a node: where it is, and which node it works on."""
 

@@ -1,5 +1,7 @@
 # Copyright: the auditctl authors
-# SPDX-License-Identifier: Apache-2.0
+# SPDX-License-Identifier: Apache-2.0 OR GPL-3.0-or-later
+# At your choice the Apache License 2.0, or the GNU General Public License v3.0+ (https://www.gnu.org/licenses/gpl-3.0.txt),
+# which is what Ansible's own modules carry.
 
 """auditctl on the node: where it is, how it is run, what its report means to Ansible.
 
@@ -12,21 +14,23 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 
 from ansible.module_utils.basic import missing_required_lib
 from ansible.module_utils.common.respawn import has_respawned, probe_interpreters_for_module, respawn_module
 
 try:
-    import auditctl  # noqa: F401
-
-    HAS_AUDITCTL = True
+    from auditctl import __version__ as found
 except ImportError:
-    HAS_AUDITCTL = False
+    found = None
 
 INTERPRETERS = ("/opt/auditctl/bin/python3",)
+PROBE = "auditctl.cli"  # not `auditctl`: any folder of that name is importable
 NAMES = ("kube-auditctl", "kubectl-auditctl")  # not `auditctl`: that is auditd's on many nodes
 PLACES = ["/opt/auditctl/bin", "/usr/local/sbin", "/usr/local/bin"]
-RESPAWN_LIMIT_BYTES = 32768  # respawn_module writes its arguments into a pipe before anybody reads it: 64 KiB would hang
+RESPAWN_LIMIT_BYTES = (
+    32768  # respawn_module writes its arguments into a pipe before anybody reads it: 64 KiB would hang
+)
 
 NODE_OPTIONS = {
     "rootfs": {"type": "path", "default": "/"},
@@ -81,8 +85,8 @@ def sentence(report):
         return report["summary"]
     steps = report.get("nextSteps") or []
     places = [place for place in map(_place, _errors(report)) if place and place not in report["summary"]]
-    parts = [report["summary"], " (%s)" % places[0] if places else ""]
-    parts.append(" (next: %s)" % steps[0] if steps and steps[0] not in report["summary"] else "")
+    parts = [report["summary"], f" ({places[0]})" if places else ""]
+    parts.append(f" (next: {steps[0]})" if steps and steps[0] not in report["summary"] else "")
     return "".join(parts)
 
 
@@ -90,8 +94,8 @@ def warn(module, report):
     """Each warning of the report as one of Ansible's."""
     for finding in report.get("findings") or []:
         if finding["severity"] == "warning":
-            place, fix = _place(finding), " (%s)" % finding["fix"] if finding["fix"] else ""
-            module.warn("%s%s%s [%s]" % (place + ": " if place else "", finding["message"], fix, finding["check"]))
+            place, fix = _place(finding), " ({})".format(finding["fix"]) if finding["fix"] else ""
+            module.warn("{}{}{} [{}]".format(place + ": " if place else "", finding["message"], fix, finding["check"]))
 
 
 def _errors(report):
@@ -115,9 +119,9 @@ def _without_report(code, err):
     last = lines[-1] if lines else "it said nothing"
     said = last[len("auditctl: ") :] if last.startswith("auditctl: ") else last
     if code < 0:
-        said = "killed by signal %d; what it had begun, its watchdog finishes or undoes by itself" % -code
+        said = f"killed by signal {-code}; what it had begun, its watchdog finishes or undoes by itself"
     return {
-        "msg": "auditctl gave no report (exit code %d): %s" % (code, said),
+        "msg": f"auditctl gave no report (exit code {code}): {said}",
         "reason": "usage" if code == USAGE else "no-report",
         "exit_code": code,
         "outcome": None,
@@ -138,23 +142,23 @@ def _located(module):
     python, executable = module.params["python"], module.params["executable"]
     if executable:
         path = executable if os.sep in executable else module.get_bin_path(executable, opt_dirs=PLACES)
-        if not path or not os.path.exists(path):
-            _missing(module, "there is no %s on this node" % executable)
+        if not path or not Path(path).exists():
+            _missing(module, f"there is no {executable} on this node")
         return [python, path] if python else [path]
-    if HAS_AUDITCTL and python in (None, sys.executable):
+    if found and python in (None, sys.executable):
         return _of_interpreter(sys.executable)
-    interpreter = probe_interpreters_for_module([python] if python else INTERPRETERS, "auditctl")
+    interpreter = probe_interpreters_for_module([python] if python else INTERPRETERS, PROBE)
     if interpreter:
         if not has_respawned() and len(json.dumps(module.params)) < RESPAWN_LIMIT_BYTES:
             respawn_module(interpreter)
         return _of_interpreter(interpreter)
     if python:
-        _missing(module, "%s cannot import auditctl" % python)
+        _missing(module, f"{python} cannot import auditctl")
     for name in NAMES:
         path = module.get_bin_path(name, opt_dirs=PLACES)
         if path:
             return [path]
-    return _missing(module, "neither a Python package nor a command %s" % " or ".join(NAMES))
+    return _missing(module, "neither a Python package nor a command {}".format(" or ".join(NAMES)))
 
 
 def _of_interpreter(path):
@@ -165,8 +169,8 @@ def _of_interpreter(path):
 def _missing(module, what):
     text = missing_required_lib("auditctl", reason="to change and prove API server auditing")
     return module.fail_json(
-        msg="%s (%s). Nothing was changed. Install it there, or let the role deliver it as one file: "
-        "apiserver_audit_package" % (text, what),
+        msg=f"{text} ({what}). Nothing was changed. Install it there, or let the role deliver it as one file: "
+        "apiserver_audit_package",
         reason="auditctl-missing",
         exit_code=None,
         outcome=None,

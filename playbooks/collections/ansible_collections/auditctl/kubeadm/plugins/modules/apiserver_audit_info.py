@@ -1,6 +1,8 @@
 #!/usr/bin/python
 # Copyright: the auditctl authors
-# SPDX-License-Identifier: Apache-2.0
+# SPDX-License-Identifier: Apache-2.0 OR GPL-3.0-or-later
+# At your choice the Apache License 2.0, or the GNU General Public License v3.0+ (https://www.gnu.org/licenses/gpl-3.0.txt),
+# which is what Ansible's own modules carry.
 
 """Ansible's face of ``auditctl status`` and ``auditctl verify``."""
 
@@ -109,7 +111,13 @@ verification:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.auditctl.kubeadm.plugins.module_utils.program import NEGATIVE, NODE_OPTIONS, results, run, sentence
+from ansible_collections.auditctl.kubeadm.plugins.module_utils.program import (
+    NEGATIVE,
+    NODE_OPTIONS,
+    results,
+    run,
+    sentence,
+)
 
 
 def main():
@@ -155,7 +163,7 @@ def _verify_words(params):
     for path in params["policies"]:
         words += ["--policy", path]
     for name, value in sorted(params["flags"].items()):
-        words += ["--flag", "%s=%s" % (name, str(value).lower() if isinstance(value, bool) else value)]
+        words += ["--flag", f"{name}={str(value).lower() if isinstance(value, bool) else value}"]
     for text in params["expect"]:
         words += ["--expect", text]
     return words

