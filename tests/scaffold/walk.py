@@ -1,0 +1,72 @@
+"""The walk through a scenario: at each step a wrong attempt first, which Check refuses, then the page's own commands."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from learner import STAYS_DOWN, WRONG, Learner
+
+from auditctl.lab.process import until
+
+BY_HAND, WITH_AUDITCTL = "By hand", "With auditctl"
+
+
+def attempt_in_vain(learner: Learner, step: Path, seconds: float) -> None:
+    """The wrong attempt, refused by Check; afterwards the node is as before it."""
+    number = int(step.name.removeprefix("step"))
+    with taken_back(learner, seconds):
+        before = learner.check(step)
+        assert before.code == 1, f"{step.name} is solved before it was begun: {before.text}"
+        tried = learner.run(WRONG[number])
+        assert tried.code == 0, tried.text
+        if number not in STAYS_DOWN:
+            assert until(learner.serves, seconds), f"{step.name}, wrong attempt"
+        else:
+            assert until(lambda: not learner.serves(), seconds)
+        refused = learner.check(step)
+        assert refused.code == 1, f"{step.name}: a wrong attempt is accepted: {refused.text}"
+        assert "not yet" in refused.text
+
+
+def solve(learner: Learner, step: Path, commands: list[str], seconds: float) -> None:
+    """The page's own commands, one block after the other as a reader would, then Check."""
+    assert commands, f"{step.name} has no commands"
+    for block in commands:
+        ran = learner.run(block)
+        assert ran.code == 0, f"{step.name}:\n{block}\n{ran.text}"
+        if "# the API server" not in block:
+            assert until(learner.serves, seconds), f"{step.name}: the API server does not come back after\n{block}"
+        else:
+            assert until(lambda: not learner.serves(), seconds)
+            assert learner.check(step).code == 1
+    assert until(lambda: learner.check(step).code == 0, seconds), f"{step.name}: {learner.check(step).text}"
+
+
+@contextmanager
+def taken_back(learner: Learner, seconds: float) -> Iterator[None]:
+    """Manifest, policies and answers as they were, and the server back."""
+    kept, manifest = learner.at("/root/kept"), learner.at("/etc/kubernetes/manifests/kube-apiserver.yaml")
+    folders = [learner.at("/etc/kubernetes/audit"), learner.at("/root")]
+    draft = manifest.with_name(".kept")
+    shutil.copy2(manifest, draft)
+    for folder in folders:
+        if folder.exists():
+            shutil.copytree(folder, kept.with_name(".kept") / folder.name, ignore=shutil.ignore_patterns(".*"))
+    yield
+    for folder in folders:
+        saved = kept.with_name(".kept") / folder.name
+        for path in folder.iterdir() if folder.exists() else ():
+            if path.is_file() and not (saved / path.name).exists():
+                path.unlink()
+        if saved.exists():
+            for path in saved.iterdir():
+                if not (folder / path.name).exists() or path.read_bytes() != (folder / path.name).read_bytes():
+                    shutil.copy2(path, folder / path.name)
+    shutil.rmtree(kept.with_name(".kept"), ignore_errors=True)
+    changed = draft.read_bytes() != manifest.read_bytes()
+    draft.rename(manifest)
+    if changed:
+        assert until(learner.serves, seconds)
