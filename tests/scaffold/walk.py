@@ -29,6 +29,7 @@ def attempt_in_vain(learner: Learner, step: Path, seconds: float) -> None:
         refused = learner.check(step)
         assert refused.code == 1, f"{step.name}: a wrong attempt is accepted: {refused.text}"
         assert "not yet" in refused.text
+        print(f"{step.name}: {refused.text.splitlines()[-1]}")
 
 
 def solve(learner: Learner, step: Path, commands: list[str], seconds: float) -> None:
