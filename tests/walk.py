@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,25 +48,23 @@ def solve(learner: Learner, step: Path, commands: list[str], seconds: float) -> 
 @contextmanager
 def taken_back(learner: Learner, seconds: float) -> Iterator[None]:
     """Manifest, policies and answers as they were, and the server back."""
-    kept, manifest = learner.at("/root/kept"), learner.at("/etc/kubernetes/manifests/kube-apiserver.yaml")
-    folders = [learner.at("/etc/kubernetes/audit"), learner.at("/root")]
-    draft = manifest.with_name(".kept")
-    shutil.copy2(manifest, draft)
-    for folder in folders:
-        if folder.exists():
-            shutil.copytree(folder, kept.with_name(".kept") / folder.name, ignore=shutil.ignore_patterns(".*"))
+    manifest = learner.at("/etc/kubernetes/manifests/kube-apiserver.yaml")
+    before, files = manifest.read_bytes(), _files(learner)
     yield
-    for folder in folders:
-        saved = kept.with_name(".kept") / folder.name
-        for path in folder.iterdir() if folder.exists() else ():
-            if path.is_file() and not (saved / path.name).exists():
-                path.unlink()
-        if saved.exists():
-            for path in saved.iterdir():
-                if not (folder / path.name).exists() or path.read_bytes() != (folder / path.name).read_bytes():
-                    shutil.copy2(path, folder / path.name)
-    shutil.rmtree(kept.with_name(".kept"), ignore_errors=True)
-    changed = draft.read_bytes() != manifest.read_bytes()
-    draft.rename(manifest)
-    if changed:
+    for path in _files(learner).keys() - files.keys():
+        path.unlink()
+    for path, content in files.items():
+        if not path.exists() or path.read_bytes() != content:
+            path.write_bytes(content)
+    if manifest.read_bytes() != before:
+        draft = manifest.with_name(".taken-back")
+        draft.write_bytes(before)
+        draft.chmod(0o600)
+        draft.rename(manifest)
         assert until(learner.serves, seconds)
+
+
+def _files(learner: Learner) -> dict[Path, bytes]:
+    audit = learner.at("/etc/kubernetes/audit")
+    policies = list(audit.iterdir()) if audit.exists() else []
+    return {path: path.read_bytes() for path in (*learner.answers, *policies) if path.is_file()}

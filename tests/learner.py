@@ -41,9 +41,14 @@ def ways(page: Path) -> dict[str, list[str]]:
 
 
 class Learner:
-    """``root`` is the node's root, ``tools`` a folder for the programs that the learner finds there."""
+    """``root`` is the node's root, ``tools`` a folder for the programs that the learner finds there.
 
-    def __init__(self, scenario: Path, root: Path, tools: Path, address: str, port: int) -> None:
+    ``installed``: auditctl is on the PATH already, as the scenario puts it there.
+    """
+
+    def __init__(
+        self, scenario: Path, root: Path, tools: Path, address: str, port: int, *, installed: bool = False
+    ) -> None:
         self.scenario, self.root, self.port = scenario, root, port
         self.steps = sorted(scenario.glob("step*"), key=lambda path: int(path.name.removeprefix("step")))
         self._tools = tools
@@ -51,17 +56,25 @@ class Learner:
         keys = tools / "keys"
         keys.mkdir(exist_ok=True)
         conf = next(
-            path for name in ("admin", "super-admin") if (path := self.at(f"/etc/kubernetes/{name}.conf")).exists()
+            path for name in ("super-admin", "admin") if (path := self.at(f"/etc/kubernetes/{name}.conf")).exists()
         )
         for name, key in (("crt", "client-certificate-data"), ("key", "client-key-data")):
             found = re.search(f"{key}: (.*)", conf.read_text())
             assert found
             (keys / name).write_bytes(base64.b64decode(found[1]))
             (keys / name).chmod(0o600)
-        self._tool("auditctl", f'#!/bin/bash\nexec "{sys.executable}" -m auditctl --rootfs "{root}" "$@"\n')
+        if not installed:
+            self._tool("auditctl", f'#!/bin/bash\nexec "{sys.executable}" -m auditctl --rootfs "{root}" "$@"\n')
         pki = self.at("/etc/kubernetes/pki")
         self._tool("kubectl", _KUBECTL.format(pki=pki, keys=keys, port=port, address=address))
         self._hand_out()
+
+    @property
+    def answers(self) -> list[Path]:
+        """The files of /root that pages, checks and wrong attempts speak of: the learner's own, and no others."""
+        texts = [path.read_text() for path in self.scenario.rglob("*") if path.suffix in (".md", ".yaml")]
+        names = {name for text in [*texts, *WRONG.values()] for name in re.findall(r"/root/([a-z][a-z.-]*[a-z])", text)}
+        return sorted(self.at(f"/root/{name}") for name in names)
 
     def at(self, path: str) -> Path:
         return self.root / path.lstrip("/")
