@@ -43,11 +43,20 @@ def ways(page: Path) -> dict[str, list[str]]:
 class Learner:
     """``root`` is the node's root, ``tools`` a folder for the programs that the learner finds there.
 
-    ``installed``: auditctl is on the PATH already, as the scenario puts it there.
+    ``installed``: auditctl is on the PATH already, as the scenario puts it there. ``kubectl`` is a real one; without it a
+    script sends what the pages ask for.
     """
 
     def __init__(
-        self, scenario: Path, root: Path, tools: Path, address: str, port: int, *, installed: bool = False
+        self,
+        scenario: Path,
+        root: Path,
+        tools: Path,
+        address: str,
+        port: int,
+        *,
+        installed: bool = False,
+        kubectl: str = "",
     ) -> None:
         self.scenario, self.root, self.port = scenario, root, port
         self.steps = sorted(scenario.glob("step*"), key=lambda path: int(path.name.removeprefix("step")))
@@ -66,7 +75,8 @@ class Learner:
         if not installed:
             self._tool("auditctl", f'#!/bin/bash\nexec "{sys.executable}" -m auditctl --rootfs "{root}" "$@"\n')
         pki = self.at("/etc/kubernetes/pki")
-        self._tool("kubectl", _KUBECTL.format(pki=pki, keys=keys, port=port, address=address))
+        stand_in = _KUBECTL.format(pki=pki, keys=keys, port=port, address=address)
+        self._tool("kubectl", f'#!/bin/bash\nexec "{kubectl}" --kubeconfig "{conf}" "$@"\n' if kubectl else stand_in)
         self._hand_out()
 
     @property
