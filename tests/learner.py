@@ -14,6 +14,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from auditctl.node.process import listener
+
 SCENARIO = "audit-logging"
 _BLOCK = re.compile(r"```bash\n(.*?)```\{\{exec\}\}", re.DOTALL)
 _WAY = re.compile(r"<details><summary>(.*?)</summary>(.*?)</details>", re.DOTALL)
@@ -115,6 +117,15 @@ class Learner:
         """The Check button: exit code, and what the learner may read of it."""
         ran = self.script(f"{step.name}/verify.sh")
         return Ran(ran.code, self.at("/opt/auditctl-lab/last-check").read_text())
+
+    @property
+    def manifest(self) -> Path:
+        return self.at("/etc/kubernetes/manifests/kube-apiserver.yaml")
+
+    def server(self) -> tuple[int, float] | None:
+        """Which process serves; None while there is none."""
+        process = listener(self.port)
+        return process.identity if process else None
 
     def serves(self) -> bool:
         """As the manifest says, and ready."""
