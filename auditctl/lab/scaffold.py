@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import NamedTuple
@@ -104,20 +105,22 @@ def _make(target: Path, binary: Path | None) -> Made:
     made_folder = not target.exists()
     target.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".auditctl-", dir=target))
+    moved: list[Path] = []
     try:
         _fill(draft, binary)
         names = tuple(sorted(str(path.relative_to(draft)) for path in draft.rglob("*") if path.is_file()))
         for entry in sorted(draft.iterdir()):
-            entry.rename(target / entry.name)
+            moved.append(entry.rename(target / entry.name))
         draft.rmdir()
     except BaseException:
-        for entry in target.iterdir():
-            if entry.is_dir():
-                shutil.rmtree(entry, ignore_errors=True)
+        for path in (draft, *moved):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
             else:
-                entry.unlink()
+                path.unlink(missing_ok=True)
         if made_folder:
-            target.rmdir()
+            with suppress(OSError):  # somebody else's file is in it
+                target.rmdir()
         raise
     return Made(names, binary)
 
