@@ -109,8 +109,10 @@ def _make(target: Path, binary: Path | None) -> Made:
     try:
         _fill(draft, binary)
         names = tuple(sorted(str(path.relative_to(draft)) for path in draft.rglob("*") if path.is_file()))
-        for entry in sorted(draft.iterdir()):
-            moved.append(entry.rename(target / entry.name))
+        entries = sorted(draft.iterdir())
+        moved = [target / entry.name for entry in entries]
+        for entry, place in zip(entries, moved, strict=True):
+            entry.rename(place)
         draft.rmdir()
     except BaseException:
         for path in (draft, *moved):
