@@ -11,6 +11,7 @@ import typer
 
 from auditctl.cli.context import finish
 from auditctl.cli.lab_grading import check
+from auditctl.cli.lab_scaffold import scaffold
 from auditctl.cli.values import duration
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import ManifestChange, Outcome, Report
@@ -30,6 +31,7 @@ Directory = Annotated[
 ]
 
 app.command()(check)
+app.command()(scaffold)
 
 
 @app.command()

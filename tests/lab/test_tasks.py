@@ -72,13 +72,16 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Node, str]]:
 
 
 @pytest.mark.lab
+# ssl leaves a socket unclosed where the other side goes away within the handshake: servers are asked while they end here
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("answer", LIVE, ids=str)
 def test_an_answer_is_graded_the_same_on_a_node_that_lives(answer: Answer, lab: tuple[Node, str]) -> None:
     node, plain = lab
     plane = ControlPlane(rootfs=node.lab.root)
     wants = wants_of(answer.task)
 
-    write(answer, node.lab.root, plain)
+    # another annotation each time: the kubelet restarts nothing for a policy that alone is another
+    write(answer, node.lab.root, plain.replace("  annotations:\n", f'  annotations:\n    lab/answer: "{answer}"\n'))
 
     solved = until(
         lambda: all(check.status is Status.PASSED for check in grade(plane, wants)), 15 if answer.is_right else 3
