@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
-from building import Built, build, needs_dpkg
+from building import TOP, Built, build, needs_dpkg, pythons
 
 pytestmark = needs_dpkg
 THREE_MEGABYTES = 3_000_000
@@ -17,16 +20,27 @@ THREE_MEGABYTES = 3_000_000
 def test_the_sdist_unpacked_elsewhere_builds_the_same_bytes_again(
     built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without git, in another folder, under another umask, time zone and language."""
+    """Without git, in another folder, time zone and language, and by another Python where one with pip is here."""
     with tarfile.open(built.sdist) as archive:
         archive.extractall(tmp_path, filter="tar")
     (source,) = tmp_path.iterdir()
     for name in ("SOURCE_DATE_EPOCH", "GIT_DIR"):
         monkeypatch.delenv(name, raising=False)
 
-    build(source, tmp_path / "again", TZ="Asia/Tokyo", LC_ALL="C", HOME=str(Path.home()), PYTHONHASHSEED="7")
+    build(source, tmp_path / "again", PYTHON=another_python(), TZ="Asia/Tokyo", LC_ALL="C", PYTHONHASHSEED="7")
 
     assert Built(tmp_path / "again").digests() == built.digests()
+
+
+def another_python() -> str:
+    """The newest other one that has pip, else this one."""
+    for _, python in sorted(pythons().items(), reverse=True):
+        if (
+            python != sys.executable
+            and subprocess.run([python, "-m", "pip", "-V"], capture_output=True).returncode == 0
+        ):
+            return python
+    return sys.executable
 
 
 def test_each_file_is_there_once_and_its_digest_is_true(built: Built) -> None:
@@ -65,3 +79,17 @@ def test_every_package_carries_its_licence(built: Built) -> None:
     licensed = {name.split("/")[0] for name in names if ".dist-info/" in name and "LICENSE" in name}
     assert len(packages) == 11
     assert packages == licensed
+
+
+def test_the_building_code_is_typed_like_the_package() -> None:
+    """mypy --strict; ruff reads it with everything else."""
+    words = ["--strict", "--python-version", "3.11", "--config-file", "pyproject.toml", "-p", "packages"]
+    ran = subprocess.run(
+        [sys.executable, "-m", "mypy", *words],
+        cwd=TOP,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "MYPYPATH": ".ci"},
+    )
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -23,7 +23,7 @@ from auditctl.lab.layout import Pace
 QUICK = Pace(grace=0.6, listing=0.4, backoff=0.3, backoff_cap=1.0, replace=0.1, start=0.3)
 TEMPLATES = Path(__file__).parents[2] / "templates/policies"
 DEADLINE_SECONDS = 20.0
-# What ends otherwise than with 0, and the words that say so. The practice node has no ConfigMap, and CIS wants 30 days.
+# What ends otherwise than with 0, and the words that say so. The practice node has no ConfigMap kubeadm-config.
 OTHERWISE = {
     "auditctl kubeadm check": (3, "kubeadm-config"),
     "auditctl kubeadm persist --dry-run": (3, "kubeadm-config"),
@@ -44,6 +44,7 @@ class Room:
         program.parent.mkdir()
         program.write_text(f'#!/bin/sh\nexec {sys.executable} -m auditctl --rootfs {node} "$@"\n')
         program.chmod(0o755)
+        (folder / "wants.yaml").write_text("- serving: true\n")
         for name, source in (
             ("p", "baseline"),
             ("old", "baseline"),
