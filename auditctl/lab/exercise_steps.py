@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields as fields_of
 from difflib import get_close_matches
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from auditctl.lab.faults import Faults
 from auditctl.lab.requirement_fields import Fields
@@ -194,7 +194,9 @@ def _switch(given: Fields) -> Switch:
     known = {field.name for field in fields_of(Faults)}
     if not isinstance(given.value, Mapping) or set(given.value) - known:
         raise given.error(f"a mapping of {', '.join(sorted(known))} is needed")
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in given.value.items()}
+    values: dict[str, Any] = {
+        str(name): tuple(value) if isinstance(value, list) else value for name, value in given.value.items()
+    }
     return Switch(Faults(**values))
 
 
