@@ -9,9 +9,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 
@@ -45,6 +45,7 @@ class Record:
     seed: int | None = None
     hints: int = 0
     server: tuple[int, float] | None = None
+    places: Mapping[str, str] = field(default_factory=dict)  # the files that the manifest named, by their role
 
     @property
     def spoken(self) -> str:

@@ -9,6 +9,7 @@ What a learner sees, what the engine does, what a grader wants::
       ...
     task: |                            # a task, in its place: what is to be done
       ...
+    touches: [PATH, ...]               # what else may change: paths that no step names
     where: lab                         # left out: on every node; lab: only on the embedded one
     needs: [STEP, ...]                 # brings the node to the state in which the exercise begins; nothing: as it is
     start: [STEP, ...]                 # a fault: what breaks it. Without a word to the learner
@@ -18,7 +19,7 @@ What a learner sees, what the engine does, what a grader wants::
     solution: [STEP, ...]              # one way to do it
     wants: [REQUIREMENT, ...]          # when it is done (`requirements`)
 
-A fault has all of them but `task`, `where` and `needs`; a task needs `title`, `difficulty`, `task` and `wants`.
+A fault has all of them but `task`, `touches`, `where` and `needs`; a task needs `title`, `difficulty`, `task` and `wants`.
 The steps are in `exercise_steps`. Names of faults and tasks are one namespace.
 """
 
@@ -40,7 +41,7 @@ from auditctl.node.diagnosis import State
 
 _SUFFIX = ".yaml"
 _KEYS = frozenset(
-    "title difficulty ids story task where needs start symptom hints doctor solution wants".split()  # noqa: SIM905
+    "title difficulty ids story task touches where needs start symptom hints doctor solution wants".split()  # noqa: SIM905
 )
 _HARDEST = 3
 
@@ -69,6 +70,7 @@ class Exercise(NamedTuple):
     text: str
     wants: tuple[Mapping[str, object], ...]
     ids: tuple[str, ...] = ()
+    touches: tuple[str, ...] = ()
     only_lab: bool = False
     needs: tuple[Step, ...] = ()
     start: tuple[Step, ...] = ()
@@ -139,6 +141,7 @@ def _of_both(name: str, kind: Kind, given: Fields, wants: tuple[Mapping[str, obj
         given.text("story" if kind is Kind.FAULT else "task"),
         wants,
         ids=given.texts("ids") if given.has("ids") else (),
+        touches=given.texts("touches") if given.has("touches") else (),
         only_lab=given.has("where") and given.text("where") == "lab",
         needs=read_steps(given, "needs"),
         start=read_steps(given, "start"),
