@@ -256,17 +256,15 @@ def test_a_run_that_ends_leaves_no_watchdog_and_no_lock_behind(node: Node) -> No
 def test_told_to_end_the_watchdog_leaves_the_change_to_recover(node: Node) -> None:
     """SIGTERM: the machine goes down. The next command finishes, as without a watchdog."""
     assert node.enable(METADATA).code == 0
-    Faults(kubelet_idle=True).save(Layout(node.root))  # nothing happens before the watchdog has ended
-    before = killed_after_the_rename(node, "enable", "--log-maxage", "7")
+    unable(node)
+    before = killed_after_the_rename(node, "enable", *NEVER_READY)
     (pid,) = until(lambda: watching(node), "a watchdog")
     os.kill(pid, signal.SIGTERM)
     until(lambda: not watching(node), "it ends")
-    assert last(node)["step"] not in ("done", "unproved", "undone")
-    clear(Layout(node.root))
+    assert last(node)["step"] not in ("done", "undone")
     assert node.run("recover").code == 0
-    assert last(node)["step"] == "unproved"  # it serves, so it is kept; a receipt is for `verify`
-    assert node.manifest.read_bytes() != before
-    assert "--audit-log-maxage=7" in node.run("status").report["status"]["process"]["flags"]
+    assert last(node)["step"] == "undone"
+    assert node.manifest.read_bytes() == before
 
 
 @pytest.mark.parametrize("words", [("--no-wait",), ("--no-rollback",)])

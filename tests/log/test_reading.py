@@ -201,6 +201,14 @@ def test_no_body_hides_its_event(kind: str, reader: Reader, tmp_path: Path) -> N
 
 
 @READERS
+@pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity"])
+def test_what_only_python_calls_json_is_no_event(number: bytes, reader: Reader) -> None:
+    for decode in (reader.one, reader.whole):
+        with pytest.raises(ValueError):
+            decode(event(1)[:-1] + b',"requestObject":{"a":' + number + b"}}")
+
+
+@READERS
 def test_pieces_share_every_event_once_wherever_they_are_cut(reader: Reader, tmp_path: Path) -> None:
     path = tmp_path / "audit.log"
     lines = [event(number) for number in range(20)]
