@@ -24,7 +24,7 @@ QUICK = Pace(grace=0.6, listing=0.4, backoff=0.3, backoff_cap=1.0, replace=0.1, 
 LOCKED_PLACE = """
 mount -t tmpfs -o noexec,size=8m tmpfs "$1" && cp "$3" "$1/auditctl.pyz" && mount -o remount,ro,noexec "$1"
 mount -t tmpfs -o noexec tmpfs "$2" && export TMPDIR="$2"
-! { "$1/auditctl.pyz" --version; } 2>/dev/null
+"$1/auditctl.pyz" --version 2>/dev/null && exit 9
 cd / && exec "$4" "$1/auditctl.pyz" lab demo
 """
 
