@@ -122,8 +122,7 @@ class Report(NamedTuple):
         if not quiet:
             if self.show_diff:
                 yield from _diff(self.manifest, paint)
-            # an error that is the summary itself is said once
-            told = (finding for finding in self.findings if finding.message not in self.summary)
+            told = (finding for finding in self.findings if not _is_said(finding, self.summary))
             yield from (finding_line(finding, paint) for finding in told)
             yield from self.lines
             for check in self.verification.checks:
@@ -131,6 +130,11 @@ class Report(NamedTuple):
                 yield f"{paint(mark, colour)}  {check.name}: {check.detail}"
         yield paint(self.summary, _BOLD)
         yield from (f"next: {step}" for step in self.next_steps)
+
+
+def _is_said(finding: Finding, summary: str) -> bool:
+    """Is it the summary itself, with its place? Such an error is said once."""
+    return finding.message in summary and (not finding.line or f":{finding.line}:{finding.column}" in summary)
 
 
 def _paint(text: str, colour: str) -> str:

@@ -26,6 +26,8 @@ _READERS = (
     "lab demo",
     "lab receiver",
     "lab check",
+    "lab list",
+    "lab hint",
     "cis",
 )
 

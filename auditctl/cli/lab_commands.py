@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from auditctl.cli import lab_exercises
 from auditctl.cli.context import finish
-from auditctl.cli.lab_grading import check
 from auditctl.cli.lab_scaffold import scaffold
 from auditctl.cli.values import duration
 from auditctl.operations.controlplane import ControlPlane
@@ -30,7 +30,12 @@ Directory = Annotated[
     typer.Argument(metavar="[DIR]", help="The node's folder; default: --rootfs, else one in the temporary directory."),
 ]
 
-app.command()(check)
+app.command("list")(lab_exercises.listing)
+app.command("break")(lab_exercises.break_)
+app.command()(lab_exercises.hint)
+app.command()(lab_exercises.check)
+app.command()(lab_exercises.solve)
+app.command()(lab_exercises.reset)
 app.command()(scaffold)
 
 

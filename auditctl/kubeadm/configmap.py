@@ -1,22 +1,25 @@
 """The ConfigMap ``kube-system/kubeadm-config``, read and replaced through the Kubernetes client; its only owner here.
 
-The client is imported when it is used: it is slow and has native parts, and the single-file build is without it.
+The client is imported when it is used: it is slow and has native parts. Where it is not installed (the single file, the
+package), `plainclient` answers in its place.
 """
 
 from __future__ import annotations
 
+import http.client
 import os
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from auditctl.errors import RefusedError
+from auditctl.kubeadm.plainclient import AnswerError, PlainClient
 from auditctl.manifest.flags import normalised
 
 NAMESPACE, NAME, KEY = "kube-system", "kubeadm-config", "ClusterConfiguration"
 _SECONDS = (5.0, 20.0)  # to connect, to answer
 _SERVER_NAME = "kubernetes"  # in every serving certificate that kubeadm makes
-_TO_INSTALL = "pip install 'auditctl[kube]'"
 
 
 class Access(NamedTuple):
@@ -52,33 +55,11 @@ class ConflictError(RefusedError):
     """Somebody else has written the ConfigMap since it was read."""
 
 
-def require_library() -> None:
-    """Say now, before anything is edited, that the package is missing or too old.
-
-    Raises:
-        RefusedError: it is, or it is too old.
-    """
-    try:
-        from kubernetes import __version__, client
-    except ImportError as error:
-        raise RefusedError(
-            "the Python package kubernetes is not installed, and kubeadm-config is read and written through it",
-            check="kubernetes-package",
-            fix=_TO_INSTALL,
-        ) from error
-    if not hasattr(client.Configuration(), "tls_server_name"):  # the single file meets what a distribution has
-        raise RefusedError(
-            f"the Python package kubernetes {__version__} is too old to reach this node's own API server by its address",
-            check="kubernetes-package",
-            fix=_TO_INSTALL,
-        )
-
-
 def read(access: Access) -> Stored:
     """Read the ConfigMap.
 
     Raises:
-        RefusedError: it cannot be had (no package, no such object, forbidden, unreachable).
+        RefusedError: it cannot be had (no such object, forbidden, unreachable).
     """
     with _api(access, "be read") as api:
         found = api.read_namespaced_config_map(NAME, NAMESPACE, _request_timeout=_SECONDS)
@@ -130,7 +111,34 @@ def _mirror(pod: Any) -> MirrorPod:
 @contextmanager
 def _api(access: Access, what: str) -> Iterator[Any]:
     """The client for one call; its exceptions stop here, as one sentence each."""
-    require_library()
+    with _library_api(access, what) if _library_will_do() else _plain_api(access, what) as api:
+        yield api
+
+
+def _library_will_do() -> bool:
+    """Is it there, and does it know how to reach a server by another address than its name's? Distributions have older ones."""
+    try:
+        from kubernetes import client
+    except ImportError:
+        return False
+    return hasattr(client.Configuration(), "tls_server_name")
+
+
+@contextmanager
+def _plain_api(access: Access, what: str) -> Iterator[PlainClient]:
+    pair = (access.certificate_path, access.key_path) if access.certificate_path else None
+    try:
+        yield PlainClient(access.server, access.authority, _SERVER_NAME, pair, access.token)
+    except AnswerError as error:
+        raise _refusal(access, what, error.status, error.reason) from error
+    except ssl.SSLError as error:
+        raise _refusal(access, what, 0, "SSLError") from error
+    except (http.client.HTTPException, OSError, KeyError) as error:
+        raise _no_answer(access, what, error) from error
+
+
+@contextmanager
+def _library_api(access: Access, what: str) -> Iterator[Any]:
     import urllib3
     from kubernetes import client
 
@@ -151,13 +159,17 @@ def _api(access: Access, what: str) -> Iterator[Any]:
     except client.ApiException as error:
         raise _refusal(access, what, int(error.status or 0), str(error.reason or "")) from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise RefusedError(
-            f"{NAMESPACE}/{NAME} cannot {what}: no answer from {access.server} ({type(error).__name__})",
-            check="kubeadm-config",
-            fix="auditctl status",
-        ) from error
+        raise _no_answer(access, what, error) from error
     finally:
         os.close(authority)
+
+
+def _no_answer(access: Access, what: str, error: Exception) -> RefusedError:
+    return RefusedError(
+        f"{NAMESPACE}/{NAME} cannot {what}: no answer from {access.server} ({type(error).__name__})",
+        check="kubeadm-config",
+        fix="auditctl status",
+    )
 
 
 def _refusal(access: Access, what: str, status: int, reason: str) -> RefusedError:

@@ -113,9 +113,8 @@ def prepare(plane: ControlPlane, after: Manifest, how: How) -> Prepared:
     """Decide, before anything is edited, what goes into the record for the manifest ``after``.
 
     Raises:
-        RefusedError: no package, no record, a text that cannot be edited exactly, or other control planes differ.
+        RefusedError: no record, a text that cannot be edited exactly, or other control planes differ.
     """
-    configmap.require_library()
     record = _from_api(plane, after)
     assert record.stored is not None  # noqa: S101 (read from the API)
     findings = weigh(tuple(_others(plane, after)), how)

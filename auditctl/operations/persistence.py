@@ -18,7 +18,7 @@ def recording(plane: ControlPlane, after: Manifest, how: How) -> Callable[[Repor
     Without ``--persist`` it hands the report through. Nothing is written unless the report says that the node is well.
 
     Raises:
-        RefusedError: the record cannot be read or edited, the package is missing, or other control planes differ.
+        RefusedError: the record cannot be read or edited, or other control planes differ.
     """
     if not how.persist:
         return _as_it_is

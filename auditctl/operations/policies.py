@@ -73,12 +73,17 @@ def judge(source: str, raw: bytes, version: tuple[int, int], how: How) -> Chosen
     if loaded.policy is None:
         findings = findings or (Finding("policy", Severity.ERROR, loaded.error, file=source),)
         raise PolicyError(
-            f"{source}: kube-apiserver {version[0]}.{version[1]} would refuse this policy: {loaded.error}",
+            f"{_place(findings[0])}: kube-apiserver {version[0]}.{version[1]} would refuse this policy: {loaded.error}",
             check="policy",
-            fix="correct the lines named above, then run the command again",
+            fix=(len(findings) == 1 and findings[0].fix) or "correct it, then run the command again",
             findings=findings,
         )
     return Chosen(source, raw, loaded.policy, weigh(findings, how, source))
+
+
+def _place(finding: Finding) -> str:
+    """``policy.yaml:4:10``, as an editor takes it."""
+    return ":".join(str(part) for part in (finding.file, finding.line, finding.column) if part)
 
 
 def opinions(chosen: Chosen, version: tuple[int, int]) -> tuple[Finding, ...]:

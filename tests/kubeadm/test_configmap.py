@@ -1,9 +1,10 @@
-"""The ConfigMap is read and replaced through the real client: with a precondition, and every failure one sentence."""
+"""The ConfigMap is read and replaced, through the real client and without it: a precondition, every failure one sentence."""
 
 from __future__ import annotations
 
 import json
 import ssl
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,8 +18,6 @@ from auditctl.errors import RefusedError
 from auditctl.kubeadm import configmap
 from auditctl.kubeadm.configmap import Access, ConflictError
 from auditctl.lab import certificates
-
-pytest.importorskip("kubernetes", reason="the kubernetes package is not installed")
 
 
 class ApiServer(BaseHTTPRequestHandler):
@@ -61,8 +60,13 @@ class ApiServer(BaseHTTPRequestHandler):
         """Quietly."""
 
 
-@pytest.fixture
-def access(tmp_path: Path) -> Iterator[Access]:
+@pytest.fixture(params=["library", "plain"])
+def access(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Access]:
+    """The way to a small API server; once with the package kubernetes, once as where it is not installed."""
+    if request.param == "library":
+        pytest.importorskip("kubernetes", reason="the kubernetes package is not installed")
+    else:
+        monkeypatch.setitem(sys.modules, "kubernetes", None)
     bundle = certificates.issue()
     pair = tmp_path / "pair.pem"
     pair.write_bytes(bundle.server.certificate + bundle.server.key)

@@ -14,6 +14,7 @@ from auditctl.operations.enable import Request, enable
 from auditctl.operations.restart import restart
 from auditctl.operations.work import How
 from auditctl.policy.load import load
+from auditctl.report import from_error
 from auditctl.settings import Settings
 
 EVERY_BODY = """\
@@ -71,3 +72,20 @@ def test_nothing_is_to_be_said_of_a_shipped_policy(name: str) -> None:
     policy = load(raw).policy
     assert policy is not None
     assert policies.opinions(policies.Chosen("mine.yaml", raw, policy), (1, 36)) == ()
+
+
+def test_a_refused_policy_is_told_as_an_editor_finds_it(folder_node: ControlPlane, tmp_path: Path) -> None:
+    """The one sentence has file, line and column; what it does not say of the others stands before it."""
+    file = tmp_path / "typo.yaml"
+    file.write_text("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: MetaData\n")
+    with pytest.raises(RefusedError, match="would refuse") as refused:
+        enable(folder_node, Request(Settings(), str(file)), How(wait=False))
+    text = from_error("enable", "", refused.value).to_text()
+    assert text.startswith(f"{file}:4:10: kube-apiserver 1.36 would refuse this policy: rules[0].level: ")
+    assert text.splitlines()[1:] == ["next: did you mean `Metadata`?"]
+
+    file.write_text(file.read_text() + "- level: none\n")
+    with pytest.raises(RefusedError, match="would refuse") as refused:
+        enable(folder_node, Request(Settings(), str(file)), How(wait=False))
+    first, second, _ = from_error("enable", "", refused.value).to_text().splitlines()
+    assert (first.partition(" ")[0], second.partition(" ")[0]) == (f"{file}:5:10:", f"{file}:4:10:")

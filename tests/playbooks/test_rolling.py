@@ -97,6 +97,12 @@ def test_a_failure_on_the_second_of_three_stops_there_and_a_repaired_run_goes_on
     assert [resumed.change(name)["outcome"] for name in planes.nodes] == ["Unchanged", "Changed", "Changed"]
     assert planes.nodes["a"].process == done
 
+    recorded = planes.play("enable-audit.yml", persist=True)  # labs have no kubeadm-config
+    assert (recorded.code, recorded.change("c")["reason"]) == (2, "kubeadm-config"), recorded.text
+    assert recorded.last_words.startswith("Every control plane is done; only kubeadm-config is not written: ")
+    assert "there is none" in recorded.last_words
+    assert [recorded.change(name)["exit_code"] for name in planes.nodes] == [0, 0, 3]  # once, on the last
+
 
 def test_check_mode_says_3_where_the_run_does_and_the_node_stays_as_it_is(planes: ControlPlanes) -> None:
     """A policy that the API server would refuse: the same refusal, with the line, before anything is touched."""

@@ -1,0 +1,71 @@
+"""Where an exercise may be played: on the embedded node, or on a real one that its author has marked as one to throw away."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from auditctl.errors import RefusedError
+from auditctl.lab.exercise_state import Desk
+from auditctl.lab.layout import Layout
+from auditctl.operations.controlplane import ControlPlane
+
+MARKER = "/etc/auditctl-lab-node"  # on a real node; its author puts it there, never auditctl
+
+
+class Ground(NamedTuple):
+    """A node to practise on; ``layout`` is None for a real one."""
+
+    plane: ControlPlane
+    layout: Layout | None
+
+    @property
+    def desk(self) -> Desk:
+        return Desk(self.plane.root)
+
+    @property
+    def words(self) -> str:
+        """How a command line names this node."""
+        return "auditctl" if self.plane.root.is_host else f"auditctl --rootfs {self.plane.rootfs}"
+
+
+def default_folder() -> Path:
+    """Where `lab up` puts a node that nobody named."""
+    return Path(tempfile.gettempdir()) / f"auditctl-lab-{os.getuid()}"
+
+
+def find(plane: ControlPlane, *, real: bool = False) -> Ground:
+    """The node that is meant: ``--rootfs``, else this machine if ``real`` or if an exercise is open on it, else the
+    embedded node in its usual folder, else this machine.
+    """
+    if plane.root.is_host and not real and not os.path.lexists(Desk(plane.root).folder):
+        usual = Layout(default_folder())
+        if usual.read_marker() is not None:
+            return Ground(plane._replace(rootfs=usual.root), usual)
+    layout = Layout(plane.root.path)
+    return Ground(plane, layout if layout.read_marker() is not None else None)
+
+
+def permit(ground: Ground, *, confirmed: bool) -> None:
+    """Refuse a node that nobody has given for it.
+
+    Raises:
+        RefusedError: it is a real one without the mark, or ``--yes`` was not said.
+    """
+    if ground.layout is not None:
+        return
+    marker = ground.plane.root.host(MARKER)
+    if not marker.is_file():
+        raise RefusedError(
+            f"this is no practice node: {marker} is not there",
+            check="lab-node",
+            fix="auditctl lab up; or, on a real node to throw away, let its author put that file there, and say --yes",
+        )
+    if not confirmed:
+        raise RefusedError(
+            "an exercise breaks the API server of this real node on purpose",
+            check="confirmation",
+            fix="say --yes as well",
+        )

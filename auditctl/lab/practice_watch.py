@@ -1,0 +1,113 @@
+"""What an exercise has made of a node: does it serve, does the fault show, is it solved? Looked at, never changed."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import NamedTuple
+
+from auditctl.errors import AuditctlError, RefusedError
+from auditctl.findings import Check, Status
+from auditctl.lab.exercise_reset import ready
+from auditctl.lab.exercises import Exercise, Kind
+from auditctl.lab.grade_file import report_of
+from auditctl.lab.grading import grade
+from auditctl.node.diagnosis import Diagnosis, State
+from auditctl.node.process import Process
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.doctor_look import look
+from auditctl.operations.work import How
+from auditctl.report import Outcome, Report
+
+_POLL_SECONDS = 0.2
+_TELL_SECONDS = 5.0
+# kinds of requirements that tell what a client, or a reader of the log, would see; all others could name the cause
+_SYMPTOMS = ("serving", "receipt", "expect", "recorded", "omits", "stages", "levels", "log-host-path")
+
+
+class Awaited(NamedTuple):
+    """A state; ``unlike``: the server from before must be gone (None: whoever serves will do)."""
+
+    state: State
+    unlike: Process | None
+
+
+def serving(plane: ControlPlane) -> Process:
+    """The API server, which serves as the manifest says.
+
+    Raises:
+        RefusedError: it does not, so that nobody could tell what the exercise broke.
+    """
+    plane.read_manifest()  # root, another node: told in its own words
+    if (process := ready(plane)) is None:
+        text = "the API server does not serve as its manifest says, even before the exercise"
+        raise RefusedError(text, check="apiserver-ready", fix="auditctl doctor")
+    return process
+
+
+def wait(plane: ControlPlane, awaited: Awaited, timeout_seconds: float) -> None:
+    """Until the fault shows.
+
+    Raises:
+        RefusedError: it does not, in that time.
+    """
+    since = told = plane.clock.monotonic()
+    while (now := plane.clock.monotonic()) - since < timeout_seconds:
+        if _shows(plane, awaited):
+            return
+        if now - told >= _TELL_SECONDS:
+            plane.progress.waiting("the node to become what the exercise is about", now - since)
+            told = now
+        plane.clock.sleep(_POLL_SECONDS)
+    text = f"within {timeout_seconds:.0f} s the node did not become what the exercise is about"
+    raise RefusedError(text, check="lab-symptom", fix="auditctl doctor")
+
+
+def _shows(plane: ControlPlane, awaited: Awaited) -> bool:
+    if awaited.state is State.SERVING:
+        process = ready(plane)
+        return process is not None and (awaited.unlike is None or process.identity != awaited.unlike.identity)
+    judged = _diagnosis(plane)
+    return judged is not None and judged.state is awaited.state and judged.certain
+
+
+def _diagnosis(plane: ControlPlane) -> Diagnosis | None:
+    with suppress(AuditctlError):
+        return look(plane, How(), proving=False).diagnosis
+    return None
+
+
+def verdict(plane: ControlPlane, exercise: Exercise) -> Report:
+    """Exit code 0: solved; 1: not yet; 3: it cannot be told. Of a fault, only what a client would see is said.
+
+    Raises:
+        RefusedError: the node may not be read.
+    """
+    checks = grade(plane, exercise.wants)
+    if exercise.kind is Kind.TASK:
+        return report_of(plane, checks)
+    passed = [check for check in checks if check.status is Status.PASSED]
+    others = [_guarded(check) for check in checks if check.status is not Status.PASSED]
+    report = report_of(plane, (*passed, *others[:1]))
+    if report.outcome is not Outcome.NEGATIVE:
+        return report
+    text = f"not yet: {others[0].detail}" if others else report.summary
+    return report._replace(summary=text)
+
+
+def _guarded(check: Check) -> Check:
+    if check.name.partition(" ")[0] in _SYMPTOMS:
+        return check
+    text = "the API server serves, but something is not as it should be, or will not be for long"
+    return Check("as it should be", check.status, text)
+
+
+def until_solved(plane: ControlPlane, exercise: Exercise, timeout_seconds: float) -> Report:
+    """The verdict, once it is a good one, or the last in that time.
+
+    Raises:
+        RefusedError: the node may not be read.
+    """
+    until = plane.clock.monotonic() + timeout_seconds
+    while (report := verdict(plane, exercise)).outcome is not Outcome.UNCHANGED and plane.clock.monotonic() < until:
+        plane.clock.sleep(_POLL_SECONDS)
+    return report
