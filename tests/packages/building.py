@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pytest
 
 TOP = Path(__file__).parents[2]
+PLAIN = TOP / "tests/golden/kubeadm/v1.36.2/plain.yaml"  # as kubeadm writes it
 NAMES = ("kube-auditctl", "kubectl-auditctl")
 RECEIPT = "auditing is on, and proved: rules[3] recorded GET /version at Metadata"
 # A mount namespace of the command's own: what is mounted in it, nobody else sees, and it is gone with the command.

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from building import PRIVATE, RECEIPT, Built, needs_dpkg, needs_mounts, pythons, without_our_environment
+from building import PLAIN, PRIVATE, RECEIPT, Built, needs_dpkg, needs_mounts, pythons, without_our_environment
 
 from auditctl.lab import down, up
 from auditctl.lab.layout import Pace
@@ -24,7 +24,7 @@ QUICK = Pace(grace=0.6, listing=0.4, backoff=0.3, backoff_cap=1.0, replace=0.1, 
 LOCKED_PLACE = """
 mount -t tmpfs -o noexec,size=8m tmpfs "$1" && cp "$3" "$1/auditctl.pyz" && mount -o remount,ro,noexec "$1"
 mount -t tmpfs -o noexec tmpfs "$2" && export TMPDIR="$2"
-! { "$1/auditctl.pyz" --version; } 2>/dev/null
+"$1/auditctl.pyz" --version 2>/dev/null && exit 9
 cd / && exec "$4" "$1/auditctl.pyz" lab demo
 """
 
@@ -88,25 +88,25 @@ def test_a_python_that_is_too_old_says_so_in_one_line(built: Built) -> None:
 
 def test_a_systems_own_older_ruamel_is_not_taken(built: Built, tmp_path: Path) -> None:
     """Debian's python3-ruamel.yaml sets `ruamel` up at every start; here a `sitecustomize` does the same."""
+    manifest = tmp_path / "node/etc/kubernetes/manifests/kube-apiserver.yaml"
+    manifest.parent.mkdir(parents=True)
+    shutil.copy(PLAIN, manifest)
     (tmp_path / "ruamel/yaml").mkdir(parents=True)
     (tmp_path / "ruamel/yaml/__init__.py").write_text("raise SystemExit('the old one was taken')\n")
     (tmp_path / "sitecustomize.py").write_text(
         "import sys, types\nold = sys.modules['ruamel'] = types.ModuleType('ruamel')\n"
         f"old.__path__ = [{str(tmp_path / 'ruamel')!r}]\n"
     )
-    for name, code in (
-        ("single file", f"runpy.run_path({str(built.single_file)!r}, run_name='__main__')"),
-        ("bare", "import ruamel.yaml"),
-    ):
-        words = ["policy", "list", "-o", "yaml"]
-        start = f"import runpy, sys; sys.argv = ['auditctl', *{words!r}]; {code}"
-        ran = subprocess.run(
-            [sys.executable, "-c", start],
-            capture_output=True,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        )
-        assert ("the old one was taken" in ran.stderr) == (name == "bare"), ran.stderr
+
+    def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+        return subprocess.run([sys.executable, *words], capture_output=True, text=True, env=environment)
+
+    bare = run("-c", "import ruamel.yaml")
+    ours = run(built.single_file, "enable", "--dry-run", "--rootfs", tmp_path / "node")
+
+    assert "the old one was taken" in bare.stderr
+    assert (ours.returncode, "+    - --audit-policy-file=" in ours.stdout) == (0, True), ours.stderr
 
 
 @pytest.fixture
