@@ -290,6 +290,7 @@ def test_a_node_whose_server_is_down_is_graded_all_the_same(node: Node) -> None:
     for checks in (broken, missing, dead):
         assert [check.status for check in checks][:3] == [Status.FAILED, Status.FAILED, Status.PASSED]
     assert "line 1" in broken[0].detail or "line 2" in broken[0].detail
+    assert missing[0].detail == "there is no manifest of the API server"
     assert dead[3].status is Status.FAILED
 
 
