@@ -14,7 +14,10 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from auditctl.findings import Status
+from auditctl.lab.grading import grade
 from auditctl.node.process import listener
+from auditctl.operations.controlplane import ControlPlane
 
 SCENARIO = "audit-logging"
 _BLOCK = re.compile(r"```bash\n(.*?)```\{\{exec\}\}", re.DOTALL)
@@ -129,7 +132,8 @@ class Learner:
 
     def serves(self) -> bool:
         """As the manifest says, and ready."""
-        return self.run("auditctl lab check --wants /opt/auditctl-lab/wants/serving.yaml").code == 0
+        (check,) = grade(ControlPlane(rootfs=self.root), [{"serving": True}])
+        return check.status is Status.PASSED
 
     def _bash(self, *words: str) -> Ran:
         lab_root = "" if self.root == Path("/") else str(self.root)

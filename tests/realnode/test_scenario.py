@@ -71,6 +71,8 @@ def learner(tmp_path: Path) -> Iterator[Learner]:
     LEAVINGS[1].unlink(missing_ok=True)
 
 
+# ssl leaves a socket unclosed where the other side goes away within the handshake: servers are asked while they end here
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_every_step_refuses_a_wrong_attempt_and_takes_what_its_page_says(learner: Learner) -> None:
     """Odd steps by hand, even ones with auditctl."""
     assert learner.script("background.sh").code == 0
