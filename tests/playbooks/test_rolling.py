@@ -39,11 +39,11 @@ def test_the_whole_way_of_three_control_planes(planes: ControlPlanes) -> None:
     loaded = planes.play("restart-audit.yml", "--limit", "c")
     assert (loaded.code, loaded.change("c")["receipt"]["level"]) == (0, "Request"), loaded.text
 
-    for changed in (True, False):
-        off = planes.play("disable-audit.yml", purge=True)
-        assert (off.code, off.touched) == (0, ["a", "b", "c"]), off.text
-        assert [off.change(name)["changed"] for name in planes.nodes] == [changed] * 3
-        assert planes.manifests() == before
+    off = planes.play("disable-audit.yml", purge=True)
+    assert (off.code, off.touched) == (0, ["a", "b", "c"]), off.text
+    assert planes.manifests() == before
+    off = planes.play("disable-audit.yml", "--limit", "a", purge=True)
+    assert (off.code, off.change("a")["changed"]) == (0, False), off.text
     assert not any(node.policy.exists() for node in planes.nodes.values())
 
 
