@@ -14,6 +14,7 @@ from typing import NamedTuple
 from auditctl.errors import AuditctlError
 from auditctl.lab.exercise_ground import Ground
 from auditctl.lab.exercise_state import Phase, Record
+from auditctl.lab.faults import clear
 from auditctl.lab.keepsake import Entry, Keepsake, remove
 from auditctl.node import files
 from auditctl.node.apiserver import Readiness
@@ -43,6 +44,8 @@ def give_back(ground: Ground, record: Record, timeout_seconds: float) -> GivenBa
     desk, plane = ground.desk, ground.plane
     kept = desk.kept()
     record = desk.to(record, Phase.RESETTING)
+    if ground.layout is not None:
+        clear(ground.layout)  # what a switch broke no file mends; one that was on before comes back with the files
     manifests = str(Path(plane.manifest).parent)
     count = _files(kept, plane, lambda path: not _inside(path, manifests) and not _inside(path, plane.state_dir))
     count += _manifests(kept, plane, manifests)

@@ -67,7 +67,8 @@ def _shows(plane: ControlPlane, awaited: Awaited) -> bool:
         process = ready(plane)
         return process is not None and (awaited.unlike is None or process.identity != awaited.unlike.identity)
     judged = _diagnosis(plane)
-    return judged is not None and judged.state is awaited.state and judged.certain
+    sure = judged is not None and (judged.certain or judged.crash is not None)
+    return judged is not None and judged.state is awaited.state and sure
 
 
 def _diagnosis(plane: ControlPlane) -> Diagnosis | None:
@@ -86,7 +87,8 @@ def verdict(plane: ControlPlane, exercise: Exercise) -> Report:
     if exercise.kind is Kind.TASK:
         return report_of(plane, checks)
     passed = [check for check in checks if check.status is Status.PASSED]
-    others = [_guarded(check) for check in checks if check.status is not Status.PASSED]
+    failed = [check for check in checks if check.status is Status.FAILED]
+    others = [_guarded(check) for check in failed or checks if check.status is not Status.PASSED]
     report = report_of(plane, (*passed, *others[:1]))
     if report.outcome is not Outcome.NEGATIVE:
         return report
