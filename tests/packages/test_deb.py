@@ -70,7 +70,7 @@ def test_it_never_takes_auditds_name(unpacked: Path) -> None:
 
 def test_files_have_debians_modes_and_one_time(unpacked: Path) -> None:
     """Directories 0755, programs 0755, the rest 0644; nothing writable, nothing newer than the commit."""
-    files = [path for path in unpacked.rglob("*") if not path.is_symlink()]
+    files = [path for path in unpacked.rglob("*") if not path.is_symlink() and "__pycache__" not in path.parts]
     modes = {(path.is_dir(), stat.S_IMODE(path.stat().st_mode)) for path in files}
 
     assert modes <= {(True, 0o755), (False, 0o644), (False, 0o755)}
