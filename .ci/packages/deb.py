@@ -92,7 +92,8 @@ def write(folder: Path, contents: Contents, single_file: Path, epoch: int) -> Pa
 def _program(tree: _Tree, contents: Contents) -> None:
     """The environment: no version of Python in it, so that it outlives an upgrade of Debian."""
     for name, content in contents.items():
-        tree.put(f"{_HOME}/lib/python3/site-packages/{name}", content)
+        mode = 0o755 if content.startswith(b"#!") else 0o644
+        tree.put(f"{_HOME}/lib/python3/site-packages/{name}", content, mode)
     for minor in _MINORS:
         tree.link(f"{_HOME}/lib/python3.{minor}", "python3")
     tree.put(f"{_HOME}/pyvenv.cfg", "home = /usr/bin\ninclude-system-site-packages = false\n")
