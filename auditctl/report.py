@@ -42,7 +42,10 @@ _STATUS_MARKS = {Status.PASSED: ("ok", _GREEN), Status.FAILED: ("no", _RED), Sta
 
 
 class ManifestChange(NamedTuple):
-    """The manifest's path, digests before and after, the text that changes, and why (one reason an operation)."""
+    """The manifest's path, digests before and after, the text that changes, and why (one reason an operation).
+
+    ``plan`` is what a program wants to know of the whole change (`auditctl.operations.planned`), None where there is none.
+    """
 
     path: str
     before: str | None = None
@@ -50,6 +53,7 @@ class ManifestChange(NamedTuple):
     diff: str = ""
     patch: tuple[Mapping[str, Any], ...] = ()
     reasons: tuple[str, ...] = ()
+    plan: Mapping[str, Any] | None = None
 
 
 class Report(NamedTuple):
@@ -193,6 +197,7 @@ def _manifest(manifest: ManifestChange) -> dict[str, Any]:
         "after": {"sha256": manifest.after},
         "diff": manifest.diff,
         "patch": list(manifest.patch),
+        "plan": manifest.plan,
     }
 
 

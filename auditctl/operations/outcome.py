@@ -40,12 +40,11 @@ def dry_run_report(plane: ControlPlane, work: Work, findings: tuple[Finding, ...
         work.command,
         Outcome.UNCHANGED,
         summary,
-        manifest_change(plane, work.snapshot, work.plan),
+        _manifest_change(plane, work, nothing=nothing),
         findings=findings,
         settings=settled(plane, work.after),
         lines=tuple(lines),
         show_diff=True,
-        details=planned(plane, work, nothing=nothing),
     )
 
 
@@ -58,7 +57,7 @@ def performed_report(plane: ControlPlane, work: Work, findings: tuple[Finding, .
         work.command,
         performed.outcome,
         performed.failure or _success(work, performed),
-        manifest_change(plane, work.snapshot, work.plan),
+        _manifest_change(plane, work, nothing=False),
         changed=changed,
         settings=settled(plane, after),
         findings=(*findings, *performed.findings),
@@ -67,7 +66,6 @@ def performed_report(plane: ControlPlane, work: Work, findings: tuple[Finding, .
         timings=performed.timings,
         change=performed.change,
         next_steps=next_steps,
-        details=planned(plane, work, nothing=False),
     )
 
 
@@ -103,13 +101,12 @@ def unchanged_report(
         "auditing is off already: nothing was written"
         if work.command == "disable"
         else f"already so, {text}: nothing was written",
-        manifest_change(plane, work.snapshot, work.plan),
+        _manifest_change(plane, work, nothing=True),
         settings=settled(plane, work.after),
         findings=findings,
         verification=verification,
         receipt=proof.receipt,
         next_steps=("auditctl status",) if verification.holds is False else (),
-        details=planned(plane, work, nothing=True),
     )
 
 
@@ -143,6 +140,10 @@ def manifest_change(plane: ControlPlane, snapshot: Snapshot, plan: Plan) -> Mani
         tuple(plan.patch),
         tuple(edit.reason for edit in plan.edits),
     )
+
+
+def _manifest_change(plane: ControlPlane, work: Work, *, nothing: bool) -> ManifestChange:
+    return manifest_change(plane, work.snapshot, work.plan)._replace(plan=planned(plane, work, nothing=nothing))
 
 
 def changed_flags(before: Manifest, after: Manifest) -> tuple[str, ...]:

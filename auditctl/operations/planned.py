@@ -20,7 +20,7 @@ _RESTARTS: Mapping[Restart, str | None] = {
 
 
 def planned(plane: ControlPlane, work: Work, *, nothing: bool) -> dict[str, Any]:
-    """The report's key ``plan``: ``changes``, ``restart`` (None: none is needed), and ``files`` beside the manifest.
+    """The report's ``manifest.plan``: ``changes``, ``restart`` (None: none is needed), and ``files`` beside the manifest.
 
     A row of ``files`` has ``path`` (a node path), ``role``, ``change`` (install, replace, remove) and ``diff``: a unified
     diff of a policy's text, None for any other file, for a webhook's holds secrets.
@@ -34,7 +34,7 @@ def planned(plane: ControlPlane, work: Work, *, nothing: bool) -> dict[str, Any]
         }
         for edit in work.edits
     ]
-    return {"plan": {"changes": not nothing, "restart": None if nothing else _RESTARTS[work.restart], "files": files}}
+    return {"changes": not nothing, "restart": None if nothing else _RESTARTS[work.restart], "files": files}
 
 
 def _change(edit: FileEdit) -> str:

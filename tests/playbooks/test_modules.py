@@ -189,6 +189,7 @@ def test_what_cannot_work_is_one_sentence_and_a_word_for_programs(
     assert (ran["failed"], ran["exit_code"], ran["rolled_back"]) == (True, code, False)
     assert reason in (None, ran["reason"])
     assert words in ran["msg"]
+    assert "policy_content.yaml" not in ran["text"]  # its file is ours, and gone
     assert "\n" not in ran["msg"]
     assert SECRET not in ran["text"]
     assert (root / "etc/kubernetes/manifests/kube-apiserver.yaml").read_text() == PLAIN.read_text()

@@ -136,6 +136,11 @@ def test_none_is_started_while_another_does_not_serve_reachable_or_not_limit_or_
     assert "nothing was changed on a" in refused.last_words
     assert "Left out by --limit: b, c." in refused.last_words
 
+    planes.write_inventory(a="ansible_connection=ssh ansible_host=127.0.0.1 ansible_port=1")
+    lost = planes.play("enable-audit.yml", "--limit", "a", "-e", "apiserver_audit_allow=other-control-planes")
+    assert (lost.code, lost.touched) == (2, []), lost.text
+    assert "a failed: there is no connection to a. If a change had begun there, its watchdog" in lost.last_words
+
     planes.write_inventory()
     planes.nodes["b"].manifest.rename(planes.folder / "kube-apiserver.yaml")
     until_gone(planes)

@@ -359,13 +359,17 @@ def _changed(report, check_mode):
     if not check_mode:
         return report["changed"]
     record = report.get("kubeadmConfig") or {}
-    return bool((report.get("plan") or {}).get("changes") or record.get("changes"))
+    return bool(_plan(report).get("changes") or record.get("changes"))
+
+
+def _plan(report):
+    return report["manifest"].get("plan") or {}
 
 
 def _diffs(report):
     """Unified diffs as auditctl wrote them: manifest, policy, kubeadm-config."""
     texts = [report["manifest"]["diff"] or ""]
-    texts += [row["diff"] or "" for row in (report.get("plan") or {}).get("files") or []]
+    texts += [row["diff"] or "" for row in _plan(report).get("files") or []]
     texts += [(report.get("kubeadmConfig") or {}).get("diff") or ""]
     return [{"prepared": text} for text in texts if text]
 
