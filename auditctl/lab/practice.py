@@ -107,11 +107,12 @@ def _prepare(ground: Ground, exercise: Exercise, asked: Asked) -> acts.Places:
     for step in exercise.needs:
         acts.perform(quiet, acts.Places.of(ground.plane), step, how)
     places, before = acts.Places.of(ground.plane), watch.serving(ground.plane)
+    endpoint = ground.plane.endpoint(ground.plane.read_manifest()[1])
     for step in exercise.start:
         acts.perform(quiet, places, step, how)
     if exercise.start:
         anew = before if acts.starts_anew(exercise.start) else None
-        awaited = watch.Awaited(exercise.symptom or State.SERVING, anew)
+        awaited = watch.Awaited(exercise.symptom or State.SERVING, anew, endpoint)
         watch.wait(ground.plane, awaited, asked.timeout_seconds)
     return places
 
