@@ -6,8 +6,8 @@ Needs no API server, nor anything that the learner may have broken; done twice i
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from auditctl.node import files
 from auditctl.node.apiserver import Readiness
 from auditctl.node.process import Process, listener
 from auditctl.node.restart import end_in_place
+from auditctl.node.state import lock
 from auditctl.operations.controlplane import ControlPlane
 
 _POLL_SECONDS = 0.1
@@ -41,8 +42,28 @@ def give_back(ground: Ground, record: Record, timeout_seconds: float) -> GivenBa
         OSError: a file could not be given back; the exercise is still open, and the next reset goes on.
         RefusedError: what was kept cannot be read.
     """
+    kept = ground.desk.kept()
+    with _settled(ground.plane, timeout_seconds):
+        return _given_back(ground, record, kept, timeout_seconds)
+
+
+@contextmanager
+def _settled(plane: ControlPlane, timeout_seconds: float) -> Iterator[None]:
+    """Hold auditctl's own lock, once the watchdog of a command that was killed has done its work.
+
+    Raises:
+        RefusedError: it is held for longer than that.
+    """
+    until = plane.clock.monotonic() + timeout_seconds
+    plane.state.prepare()
+    while plane.state.is_locked() and plane.clock.monotonic() < until:
+        plane.clock.sleep(_POLL_SECONDS)
+    with lock(plane.state, "lab reset"):
+        yield
+
+
+def _given_back(ground: Ground, record: Record, kept: Keepsake, timeout_seconds: float) -> GivenBack:
     desk, plane = ground.desk, ground.plane
-    kept = desk.kept()
     record = desk.to(record, Phase.RESETTING)
     if ground.layout is not None:
         clear(ground.layout)  # what a switch broke no file mends; one that was on before comes back with the files

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from auditctl.errors import AuditctlError, RefusedError
+from auditctl.errors import AuditctlError, InterruptionError, RefusedError
 from auditctl.lab import exercise_acts as acts
 from auditctl.lab import exercises
 from auditctl.lab import practice_watch as watch
@@ -83,12 +83,14 @@ def _begun(ground: Ground, exercise: Exercise, seed: int | None, asked: Asked) -
         try:
             places = _prepare(ground, exercise, asked)
             reason = "" if not interrupted() else "interrupted"
+            stopped = interrupted()
         except AuditctlError as error:
             reason = error.message
+            stopped = interrupted() or isinstance(error, InterruptionError)
         if not reason:
             record = desk.write(replace(record, phase=Phase.OPEN, places=places._asdict()))
             return _told(ground, exercise, record)
-        return _undone(ground, record, reason, asked, interrupted=interrupted())
+        return _undone(ground, record, reason, asked, interrupted=stopped)
 
 
 def _kept_places(plane: ControlPlane, places: acts.Places, exercise: Exercise) -> tuple[list[str], list[str]]:

@@ -16,7 +16,13 @@ from auditctl.report import Report
 
 SECONDS = 30.0
 PLACES = (
-    *("etc/kubernetes", "var/lib/auditctl", "var/lib/kubelet", "var/lib/auditctl-lab/faults.json", "var/log/kubernetes"),
+    *(
+        "etc/kubernetes",
+        "var/lib/auditctl",
+        "var/lib/kubelet",
+        "var/lib/auditctl-lab/faults.json",
+        "var/log/kubernetes",
+    ),
     *("var/lib/auditctl-lab/exercise", "var/lib/auditctl-lab/.exercise.new", "data", "var/log/kubernetes-audit"),
 )
 Tree = Mapping[str, tuple[int, int, int, str]]
