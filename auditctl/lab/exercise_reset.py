@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from auditctl.errors import AuditctlError
+from auditctl.lab.exercise_drain import Leaving
 from auditctl.lab.exercise_ground import Ground
 from auditctl.lab.exercise_state import Phase, Record
 from auditctl.lab.faults import clear
@@ -68,9 +69,11 @@ def _given_back(ground: Ground, record: Record, kept: Keepsake, timeout_seconds:
     if ground.layout is not None:
         clear(ground.layout)  # what a switch broke no file mends; one that was on before comes back with the files
     manifests = str(Path(plane.manifest).parent)
+    leaving = Leaving(record.port)
     count = _files(kept, plane, lambda path: not _inside(path, manifests) and not _inside(path, plane.state_dir))
     count += _manifests(kept, plane, manifests)
-    serves = _serves_again(plane, record, timeout_seconds)
+    with leaving:
+        serves = _serves_again(plane, record, leaving, timeout_seconds)
     count += _left_over(kept)
     count += _files(kept, plane, lambda _: True)  # the records of auditctl last, and what has gone with a folder
     desk.end()
@@ -111,7 +114,7 @@ def _left_over(kept: Keepsake) -> int:
     return len(extra)
 
 
-def _serves_again(plane: ControlPlane, record: Record, timeout_seconds: float) -> bool:
+def _serves_again(plane: ControlPlane, record: Record, leaving: Leaving, timeout_seconds: float) -> bool:
     """Wait until a server of the old configuration is ready: the very one from before, or one that began after now.
 
     One that began in between has read files that were not the old ones: it is ended, once.
@@ -126,6 +129,7 @@ def _serves_again(plane: ControlPlane, record: Record, timeout_seconds: float) -
             if ended != process.identity:
                 end_in_place(process)
                 ended = process.identity
+        leaving.look()
         if now - told >= _TELL_SECONDS:
             plane.progress.waiting("the API server of the old configuration", timeout_seconds - (deadline - now))
             told = now

@@ -46,6 +46,7 @@ class Record:
     seed: int | None = None
     hints: int = 0
     server: tuple[int, float] | None = None
+    port: int = 0  # on which that server listened
     places: Mapping[str, str] = field(default_factory=dict)  # the files that the manifest named, by their role
 
     @property

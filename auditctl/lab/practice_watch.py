@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from auditctl.errors import AuditctlError, RefusedError
 from auditctl.findings import Check, Status
+from auditctl.lab.exercise_drain import Leaving
 from auditctl.lab.exercise_reset import ready
 from auditctl.lab.exercises import Exercise, Kind
 from auditctl.lab.grade_file import report_of
@@ -56,7 +57,7 @@ def serving(plane: ControlPlane) -> Process:
     return process
 
 
-def wait(plane: ControlPlane, awaited: Awaited, timeout_seconds: float) -> None:
+def wait(plane: ControlPlane, awaited: Awaited, leaving: Leaving, timeout_seconds: float) -> None:
     """Until the fault shows.
 
     Raises:
@@ -66,6 +67,7 @@ def wait(plane: ControlPlane, awaited: Awaited, timeout_seconds: float) -> None:
     while (now := plane.clock.monotonic()) - since < timeout_seconds:
         if _shows(plane, awaited):
             return
+        leaving.look()
         if now - told >= _TELL_SECONDS:
             plane.progress.waiting("the node to become what the exercise is about", now - since)
             told = now
@@ -117,7 +119,7 @@ def _guarded(check: Check) -> Check:
     return Check(check.name if seen else "as it should be", check.status, (seen or _HIDDEN).format(about=about))
 
 
-def until_solved(plane: ControlPlane, exercise: Exercise, timeout_seconds: float) -> Report:
+def until_solved(plane: ControlPlane, exercise: Exercise, leaving: Leaving, timeout_seconds: float) -> Report:
     """The verdict, once it is a good one, or the last in that time.
 
     Raises:
@@ -125,5 +127,6 @@ def until_solved(plane: ControlPlane, exercise: Exercise, timeout_seconds: float
     """
     until = plane.clock.monotonic() + timeout_seconds
     while (report := verdict(plane, exercise)).outcome is not Outcome.UNCHANGED and plane.clock.monotonic() < until:
+        leaving.look()
         plane.clock.sleep(_POLL_SECONDS)
     return report
