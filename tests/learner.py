@@ -14,6 +14,11 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from auditctl.findings import Status
+from auditctl.lab.grading import grade
+from auditctl.node.process import listener
+from auditctl.operations.controlplane import ControlPlane
+
 SCENARIO = "audit-logging"
 _BLOCK = re.compile(r"```bash\n(.*?)```\{\{exec\}\}", re.DOTALL)
 _WAY = re.compile(r"<details><summary>(.*?)</summary>(.*?)</details>", re.DOTALL)
@@ -43,11 +48,20 @@ def ways(page: Path) -> dict[str, list[str]]:
 class Learner:
     """``root`` is the node's root, ``tools`` a folder for the programs that the learner finds there.
 
-    ``installed``: auditctl is on the PATH already, as the scenario puts it there.
+    ``installed``: auditctl is on the PATH already, as the scenario puts it there. ``kubectl`` is a real one; without it a
+    script sends what the pages ask for.
     """
 
     def __init__(
-        self, scenario: Path, root: Path, tools: Path, address: str, port: int, *, installed: bool = False
+        self,
+        scenario: Path,
+        root: Path,
+        tools: Path,
+        address: str,
+        port: int,
+        *,
+        installed: bool = False,
+        kubectl: str = "",
     ) -> None:
         self.scenario, self.root, self.port = scenario, root, port
         self.steps = sorted(scenario.glob("step*"), key=lambda path: int(path.name.removeprefix("step")))
@@ -66,7 +80,8 @@ class Learner:
         if not installed:
             self._tool("auditctl", f'#!/bin/bash\nexec "{sys.executable}" -m auditctl --rootfs "{root}" "$@"\n')
         pki = self.at("/etc/kubernetes/pki")
-        self._tool("kubectl", _KUBECTL.format(pki=pki, keys=keys, port=port, address=address))
+        stand_in = _KUBECTL.format(pki=pki, keys=keys, port=port, address=address)
+        self._tool("kubectl", f'#!/bin/bash\nexec "{kubectl}" --kubeconfig "{conf}" "$@"\n' if kubectl else stand_in)
         self._hand_out()
 
     @property
@@ -106,9 +121,19 @@ class Learner:
         ran = self.script(f"{step.name}/verify.sh")
         return Ran(ran.code, self.at("/opt/auditctl-lab/last-check").read_text())
 
+    @property
+    def manifest(self) -> Path:
+        return self.at("/etc/kubernetes/manifests/kube-apiserver.yaml")
+
+    def server(self) -> tuple[int, float] | None:
+        """Which process serves; None while there is none."""
+        process = listener(self.port)
+        return process.identity if process else None
+
     def serves(self) -> bool:
         """As the manifest says, and ready."""
-        return self.run("auditctl lab check --wants /opt/auditctl-lab/wants/serving.yaml").code == 0
+        (check,) = grade(ControlPlane(rootfs=self.root), [{"serving": True}])
+        return check.status is Status.PASSED
 
     def _bash(self, *words: str) -> Ran:
         lab_root = "" if self.root == Path("/") else str(self.root)

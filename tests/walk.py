@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from learner import STAYS_DOWN, WRONG, Learner
+from learner import STAYS_DOWN, WRONG, Learner, Ran
 
 from auditctl.lab.process import until
 
@@ -19,12 +19,8 @@ def attempt_in_vain(learner: Learner, step: Path, seconds: float) -> None:
     with taken_back(learner, seconds):
         before = learner.check(step)
         assert before.code == 1, f"{step.name} is solved before it was begun: {before.text}"
-        tried = learner.run(WRONG[number])
-        assert tried.code == 0, tried.text
-        if number not in STAYS_DOWN:
-            assert until(learner.serves, seconds), f"{step.name}, wrong attempt"
-        else:
-            assert until(lambda: not learner.serves(), seconds)
+        ran = typed(learner, WRONG[number], seconds, stays_down=number in STAYS_DOWN)
+        assert ran.code == 0, ran.text
         refused = learner.check(step)
         assert refused.code == 1, f"{step.name}: a wrong attempt is accepted: {refused.text}"
         assert "not yet" in refused.text
@@ -35,20 +31,31 @@ def solve(learner: Learner, step: Path, commands: list[str], seconds: float) -> 
     """The page's own commands, one block after the other as a reader would, then Check."""
     assert commands, f"{step.name} has no commands"
     for block in commands:
-        ran = learner.run(block)
+        is_down = "# the API server" in block
+        ran = typed(learner, block, seconds, stays_down=is_down)
         assert ran.code == 0, f"{step.name}:\n{block}\n{ran.text}"
-        if "# the API server" not in block:
-            assert until(learner.serves, seconds), f"{step.name}: the API server does not come back after\n{block}"
-        else:
-            assert until(lambda: not learner.serves(), seconds)
+        if is_down:
             assert learner.check(step).code == 1
     assert until(lambda: learner.check(step).code == 0, seconds), f"{step.name}: {learner.check(step).text}"
+
+
+def typed(learner: Learner, block: str, seconds: float, *, stays_down: bool) -> Ran:
+    """Run it, and wait as a reader is told to: where the manifest is another, until another server serves."""
+    manifest, before = learner.manifest.read_bytes(), learner.server()
+    ran = learner.run(block)
+    if stays_down:
+        assert until(lambda: not learner.serves(), seconds), f"the API server serves after\n{block}"
+    elif learner.manifest.read_bytes() != manifest:
+        assert until(lambda: learner.server() not in (None, before) and learner.serves(), seconds), block
+    else:
+        assert until(learner.serves, seconds), block
+    return ran
 
 
 @contextmanager
 def taken_back(learner: Learner, seconds: float) -> Iterator[None]:
     """Manifest, policies and answers as they were, and the server back."""
-    manifest = learner.at("/etc/kubernetes/manifests/kube-apiserver.yaml")
+    manifest = learner.manifest
     before, files = manifest.read_bytes(), _files(learner)
     yield
     for path in _files(learner).keys() - files.keys():
@@ -57,11 +64,12 @@ def taken_back(learner: Learner, seconds: float) -> Iterator[None]:
         if not path.exists() or path.read_bytes() != content:
             path.write_bytes(content)
     if manifest.read_bytes() != before:
+        server = learner.server()
         draft = manifest.with_name(".taken-back")
         draft.write_bytes(before)
         draft.chmod(0o600)
         draft.rename(manifest)
-        assert until(learner.serves, seconds)
+        assert until(lambda: learner.server() not in (None, server) and learner.serves(), seconds)
 
 
 def _files(learner: Learner) -> dict[Path, bytes]:

@@ -48,7 +48,10 @@ def _unreadable(plane: ControlPlane, want: Requirement, error: RefusedError) -> 
     if isinstance(want, _WITHOUT_MANIFEST):
         return grading_files.of_files(plane, None, want)
     place = f" (line {error.place.line})" if error.place and error.place.line else ""
-    return Check(name_of(want), Status.FAILED, f"the manifest cannot be graded as it stands{place}")
+    text = f"the manifest cannot be graded as it stands{place}"
+    if error.check == "manifest-missing":
+        text = "there is no manifest of the API server"
+    return Check(name_of(want), Status.FAILED, text)
 
 
 def _judge(running: Running, want: Requirement) -> Check:

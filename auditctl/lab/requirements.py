@@ -31,7 +31,7 @@ from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 
 from auditctl import facts
-from auditctl.errors import AuditctlError
+from auditctl.errors import AuditctlError, ManifestError
 from auditctl.lab.requirement_fields import Fields, RequirementError
 from auditctl.lab.requirement_kinds import (
     Asked,
@@ -77,9 +77,13 @@ def read_text(text: str, name: str = "") -> Sequence[Mapping[str, object]]:
     """The list of requirements in a YAML text: the text itself, or its ``wants``. ``name`` is the file's in errors.
 
     Raises:
-        RequirementError: it is no such list; ManifestError: it is no YAML.
+        RequirementError: it is no such list, or no YAML.
     """
-    value = load_yaml(text, name)
+    try:
+        value = load_yaml(text, name)
+    except ManifestError as error:  # its words are about manifests
+        place = str(error.place or name)
+        raise RequirementError(f"{place}: not readable as a YAML list of requirements", check="requirement") from error
     if isinstance(value, Mapping):
         value = value.get("wants")
     if not isinstance(value, list) or not value:

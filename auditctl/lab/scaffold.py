@@ -1,6 +1,6 @@
 """``lab scaffold DIR``: a killercoda scenario, written out of the shipped templates, with the single-file build in it.
 
-The scenario is whole before anybody sees it: it is written beside DIR and takes its place by one rename.
+The scenario is whole before anybody sees it, or nothing is left of it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import NamedTuple
@@ -100,24 +101,40 @@ def _claim(target: Path) -> None:
 
 
 def _make(target: Path, binary: Path | None) -> Made:
-    """Whole or not at all: a draft beside it, and one rename over the empty folder."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    """Whole or not at all: a draft within the folder, then a rename for each of its entries."""
+    made_folder = not target.exists()
+    target.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".auditctl-", dir=target))
+    moved: list[Path] = []
     try:
-        for relative, content in _shipped(facts.template("killercoda")):
-            _write(draft / relative, content)
-        if binary is not None:
-            shutil.copyfile(binary, draft / BINARY)
-            (draft / BINARY).chmod(0o755)
-        else:
-            _write(draft / PLACE, _PLACE_TEXT.encode())
-        draft.chmod(0o755)
-        draft.rename(target)
+        _fill(draft, binary)
+        names = tuple(sorted(str(path.relative_to(draft)) for path in draft.rglob("*") if path.is_file()))
+        entries = sorted(draft.iterdir())
+        moved = [target / entry.name for entry in entries]
+        for entry, place in zip(entries, moved, strict=True):
+            entry.rename(place)
+        draft.rmdir()
     except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
+        for path in (draft, *moved):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        if made_folder:
+            with suppress(OSError):  # somebody else's file is in it
+                target.rmdir()
         raise
-    names = tuple(sorted(str(path.relative_to(target)) for path in target.rglob("*") if path.is_file()))
     return Made(names, binary)
+
+
+def _fill(draft: Path, binary: Path | None) -> None:
+    for relative, content in _shipped(facts.template("killercoda")):
+        _write(draft / relative, content)
+    if binary is None:
+        _write(draft / PLACE, _PLACE_TEXT.encode())
+        return
+    shutil.copyfile(binary, draft / BINARY)
+    (draft / BINARY).chmod(0o755)
 
 
 def _shipped(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, bytes]]:

@@ -97,9 +97,10 @@ def test_a_near_miss_is_answered_with_the_right_word() -> None:
     assert (kind.value.fix, flag.value.fix) == ("did you mean 'receipt'?", "did you mean 'audit-log-maxsize'?")
 
 
-@pytest.mark.parametrize("text", ["", "wants:", "serving: true", "- [", "a\n"])
+@pytest.mark.parametrize("text", ["", "wants:", "serving: true", "- [", "a\n", "<% a %>: {{ b }}\n"])
 def test_a_text_that_holds_no_requirements_is_refused(text: str) -> None:
     with pytest.raises(AuditctlError) as caught:
         read(read_text(text, "w.yaml"))
 
     assert "w.yaml" in str(caught.value)
+    assert "manifest" not in str(caught.value)

@@ -24,6 +24,8 @@ from auditctl.operations.controlplane import ControlPlane
 
 pytestmark = [
     pytest.mark.lab,
+    # ssl leaves a socket unclosed where the other side goes away within the handshake: servers are asked while they end here
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.skipif(not shutil.which("curl"), reason="the pages use curl, which is not installed"),
 ]
 ALL = os.environ.get("AUDITCTL_LABS") == "all"
