@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, assert_never
 
-from auditctl.errors import RefusedError
+from auditctl.errors import InterruptionError, RefusedError
 from auditctl.lab import exercise_steps as steps
 from auditctl.lab import faults
 from auditctl.lab.exercise_ground import Ground
@@ -168,6 +168,8 @@ class _Node(NamedTuple):
 
 def _run(ground: Ground, step: steps.Enable | steps.Disable | steps.Reload | steps.Repair, how: How) -> None:
     report = _report(ground, step, how)
+    if report.outcome is Outcome.INTERRUPTED:
+        raise InterruptionError(report.summary)
     if report.outcome not in _WENT_WELL:
         raise StepError(f"auditctl {report.command}: {report.summary}", check="lab-step", fix="auditctl doctor")
 

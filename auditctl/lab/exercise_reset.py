@@ -6,12 +6,13 @@ Needs no API server, nor anything that the learner may have broken; done twice i
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from auditctl.errors import AuditctlError
+from auditctl.lab.exercise_drain import Leaving
 from auditctl.lab.exercise_ground import Ground
 from auditctl.lab.exercise_state import Phase, Record
 from auditctl.lab.faults import clear
@@ -20,6 +21,7 @@ from auditctl.node import files
 from auditctl.node.apiserver import Readiness
 from auditctl.node.process import Process, listener
 from auditctl.node.restart import end_in_place
+from auditctl.node.state import lock
 from auditctl.operations.controlplane import ControlPlane
 
 _POLL_SECONDS = 0.1
@@ -41,15 +43,37 @@ def give_back(ground: Ground, record: Record, timeout_seconds: float) -> GivenBa
         OSError: a file could not be given back; the exercise is still open, and the next reset goes on.
         RefusedError: what was kept cannot be read.
     """
+    kept = ground.desk.kept()
+    with _settled(ground.plane, timeout_seconds):
+        return _given_back(ground, record, kept, timeout_seconds)
+
+
+@contextmanager
+def _settled(plane: ControlPlane, timeout_seconds: float) -> Iterator[None]:
+    """Hold auditctl's own lock, once the watchdog of a command that was killed has done its work.
+
+    Raises:
+        RefusedError: it is held for longer than that.
+    """
+    until = plane.clock.monotonic() + timeout_seconds
+    plane.state.prepare()
+    while plane.state.is_locked() and plane.clock.monotonic() < until:
+        plane.clock.sleep(_POLL_SECONDS)
+    with lock(plane.state, "lab reset"):
+        yield
+
+
+def _given_back(ground: Ground, record: Record, kept: Keepsake, timeout_seconds: float) -> GivenBack:
     desk, plane = ground.desk, ground.plane
-    kept = desk.kept()
     record = desk.to(record, Phase.RESETTING)
     if ground.layout is not None:
         clear(ground.layout)  # what a switch broke no file mends; one that was on before comes back with the files
     manifests = str(Path(plane.manifest).parent)
+    leaving = Leaving(record.port)
     count = _files(kept, plane, lambda path: not _inside(path, manifests) and not _inside(path, plane.state_dir))
     count += _manifests(kept, plane, manifests)
-    serves = _serves_again(plane, record, timeout_seconds)
+    with leaving:
+        serves = _serves_again(plane, record, leaving, timeout_seconds)
     count += _left_over(kept)
     count += _files(kept, plane, lambda _: True)  # the records of auditctl last, and what has gone with a folder
     desk.end()
@@ -90,7 +114,7 @@ def _left_over(kept: Keepsake) -> int:
     return len(extra)
 
 
-def _serves_again(plane: ControlPlane, record: Record, timeout_seconds: float) -> bool:
+def _serves_again(plane: ControlPlane, record: Record, leaving: Leaving, timeout_seconds: float) -> bool:
     """Wait until a server of the old configuration is ready: the very one from before, or one that began after now.
 
     One that began in between has read files that were not the old ones: it is ended, once.
@@ -105,6 +129,7 @@ def _serves_again(plane: ControlPlane, record: Record, timeout_seconds: float) -
             if ended != process.identity:
                 end_in_place(process)
                 ended = process.identity
+        leaving.look()
         if now - told >= _TELL_SECONDS:
             plane.progress.waiting("the API server of the old configuration", timeout_seconds - (deadline - now))
             told = now

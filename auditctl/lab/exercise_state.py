@@ -26,6 +26,7 @@ HOME = "/var/lib/auditctl-lab"
 _FOLDER = "exercise"
 _STATE = "state.json"
 _KEPT = "kept"
+_HELD: set[int] = set()
 
 
 class Phase(Enum):
@@ -45,6 +46,7 @@ class Record:
     seed: int | None = None
     hints: int = 0
     server: tuple[int, float] | None = None
+    port: int = 0  # on which that server listened
     places: Mapping[str, str] = field(default_factory=dict)  # the files that the manifest named, by their role
 
     @property
@@ -155,6 +157,7 @@ def alone(desk: Desk, *, making: bool = False) -> Iterator[None]:
         descriptor = os.open(desk.home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise cannot_write(desk.home, "the exercise", error) from error
+    _HELD.add(descriptor)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
@@ -166,7 +169,18 @@ def alone(desk: Desk, *, making: bool = False) -> Iterator[None]:
     finally:
         with suppress(OSError):
             desk.home.rmdir()
+        _HELD.discard(descriptor)
         os.close(descriptor)
+
+
+def _let_go() -> None:
+    """In a child, a watchdog that outlives the run: else the kernel would not release the lock when the run dies."""
+    for descriptor in _HELD:
+        os.close(descriptor)
+    _HELD.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 def _write(folder: Path, record: Record) -> None:

@@ -13,7 +13,8 @@ What a learner sees, what the engine does, what a grader wants::
     where: lab                         # left out: on every node; lab: only on the embedded one
     needs: [STEP, ...]                 # brings the node to the state in which the exercise begins; nothing: as it is
     start: [STEP, ...]                 # a fault: what breaks it. Without a word to the learner
-    symptom: crash-looping             # a fault: the state that `doctor` sees then (`node.diagnosis.State`)
+    symptom: crash-looping             # a fault: the state that `doctor` sees then (`node.diagnosis.State`);
+                                       # serving: it is ready, and unknown: nobody listens, whatever the manifest says
     hints: [TEXT, ...]                 # from vague to nearly the solution
     doctor: {check: flag-unknown, fix: true}   # the finding that names the cause; `doctor --fix` repairs it (default false)
     solution: [STEP, ...]              # one way to do it

@@ -10,10 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from auditctl.errors import AuditctlError, RefusedError
+from auditctl.errors import AuditctlError, InterruptionError, RefusedError
 from auditctl.lab import exercise_acts as acts
 from auditctl.lab import exercises
 from auditctl.lab import practice_watch as watch
+from auditctl.lab.exercise_drain import Leaving
 from auditctl.lab.exercise_ground import Ground, permit
 from auditctl.lab.exercise_reset import GivenBack, give_back
 from auditctl.lab.exercise_state import Desk, Phase, Record, alone
@@ -77,18 +78,26 @@ def _begun(ground: Ground, exercise: Exercise, seed: int | None, asked: Asked) -
         raise RefusedError(text, check="lock-held", fix="wait until it has finished, then run the command again")
     server = watch.serving(plane)
     places = acts.Places.of(plane)
-    record = Record(exercise.name, Phase.BEGINNING, seed, server=server.identity, places=places._asdict())
+    record = Record(
+        exercise.name, Phase.BEGINNING, seed, server=server.identity, port=_port(plane), places=places._asdict()
+    )
     desk.begin(record, *_kept_places(plane, places, exercise))
     with deferred(plane.progress.step) as interrupted:
         try:
             places = _prepare(ground, exercise, asked)
             reason = "" if not interrupted() else "interrupted"
+            stopped = interrupted()
         except AuditctlError as error:
             reason = error.message
+            stopped = interrupted() or isinstance(error, InterruptionError)
         if not reason:
             record = desk.write(replace(record, phase=Phase.OPEN, places=places._asdict()))
             return _told(ground, exercise, record)
-        return _undone(ground, record, reason, asked, interrupted=interrupted())
+        return _undone(ground, record, reason, asked, interrupted=stopped)
+
+
+def _port(plane: ControlPlane) -> int:
+    return plane.read_manifest()[1].secure_port
 
 
 def _kept_places(plane: ControlPlane, places: acts.Places, exercise: Exercise) -> tuple[list[str], list[str]]:
@@ -107,12 +116,15 @@ def _prepare(ground: Ground, exercise: Exercise, asked: Asked) -> acts.Places:
     for step in exercise.needs:
         acts.perform(quiet, acts.Places.of(ground.plane), step, how)
     places, before = acts.Places.of(ground.plane), watch.serving(ground.plane)
-    for step in exercise.start:
-        acts.perform(quiet, places, step, how)
-    if exercise.start:
+    endpoint = ground.plane.endpoint(ground.plane.read_manifest()[1])
+    if not exercise.start:
+        return places
+    with Leaving(endpoint.port) as leaving:
+        for step in exercise.start:
+            acts.perform(quiet, places, step, how)
         anew = before if acts.starts_anew(exercise.start) else None
-        awaited = watch.Awaited(exercise.symptom or State.SERVING, anew)
-        watch.wait(ground.plane, awaited, asked.timeout_seconds)
+        awaited = watch.Awaited(exercise.symptom or State.SERVING, anew, endpoint)
+        watch.wait(ground.plane, awaited, leaving, asked.timeout_seconds)
     return places
 
 
@@ -177,10 +189,11 @@ def solve(ground: Ground, timeout_seconds: float) -> Report:
             raise RefusedError(text, check="lab-solution", fix=f"{ground.words} lab hint")
         named = desk.write(replace(record, seed=None))  # its name is no secret any more
         places, lines = acts.Places(**record.places), []
-        for step in exercise.solution:
-            lines.append(f"  {words(step, places)}")
-            acts.perform(ground, places, step, How(timeout_seconds=timeout_seconds))
-        found = watch.until_solved(ground.plane, exercise, timeout_seconds)
+        with Leaving(record.port) as leaving:
+            for step in exercise.solution:
+                lines.append(f"  {words(step, places)}")
+                acts.perform(ground, places, step, How(timeout_seconds=timeout_seconds))
+            found = watch.until_solved(ground.plane, exercise, leaving, timeout_seconds)
         outcome = Outcome.CHANGED if found.outcome is Outcome.UNCHANGED else Outcome.NEGATIVE
         report = _report(ground, "lab solve", outcome, f"{exercise.name}: {found.summary}", exercise, named)
         steps = (f"{ground.words} lab reset",)

@@ -7,12 +7,14 @@ from typing import NamedTuple
 
 from auditctl.errors import AuditctlError, RefusedError
 from auditctl.findings import Check, Status
+from auditctl.lab.exercise_drain import Leaving
 from auditctl.lab.exercise_reset import ready
 from auditctl.lab.exercises import Exercise, Kind
 from auditctl.lab.grade_file import report_of
 from auditctl.lab.grading import grade
+from auditctl.node.apiserver import Endpoint, Readiness
 from auditctl.node.diagnosis import Diagnosis, State
-from auditctl.node.process import Process
+from auditctl.node.process import Process, listener
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.doctor_look import look
 from auditctl.operations.work import How
@@ -20,15 +22,26 @@ from auditctl.report import Outcome, Report
 
 _POLL_SECONDS = 0.2
 _TELL_SECONDS = 5.0
-# kinds of requirements that tell what a client, or a reader of the log, would see; all others could name the cause
-_SYMPTOMS = ("serving", "receipt", "expect", "recorded", "omits", "stages", "levels", "log-host-path")
+# of a fault a learner is told what a client, or a reader of the log, would see: anything more could name the cause
+_SEEN = {
+    "serving": "the API server does not serve, or not as its manifest says",
+    "receipt": "a request that was sent now is not found in the audit log",
+    "expect": "{about}: not recorded as it should be",
+    "stages": "{about}: not recorded at the stages at which it should be",
+    "log-host-path": "on the host the audit log is not where it should be",
+}
+_HIDDEN = "the API server serves, but something is not as it should be, or will not be for long"
 
 
 class Awaited(NamedTuple):
-    """A state; ``unlike``: the server from before must be gone (None: whoever serves will do)."""
+    """A state; ``unlike``: the server from before must be gone (None: whoever serves will do).
+
+    ``endpoint`` is the server's, from before: the manifest may be one that cannot be read, or be gone.
+    """
 
     state: State
     unlike: Process | None
+    endpoint: Endpoint
 
 
 def serving(plane: ControlPlane) -> Process:
@@ -44,7 +57,7 @@ def serving(plane: ControlPlane) -> Process:
     return process
 
 
-def wait(plane: ControlPlane, awaited: Awaited, timeout_seconds: float) -> None:
+def wait(plane: ControlPlane, awaited: Awaited, leaving: Leaving, timeout_seconds: float) -> None:
     """Until the fault shows.
 
     Raises:
@@ -54,6 +67,7 @@ def wait(plane: ControlPlane, awaited: Awaited, timeout_seconds: float) -> None:
     while (now := plane.clock.monotonic()) - since < timeout_seconds:
         if _shows(plane, awaited):
             return
+        leaving.look()
         if now - told >= _TELL_SECONDS:
             plane.progress.waiting("the node to become what the exercise is about", now - since)
             told = now
@@ -63,9 +77,12 @@ def wait(plane: ControlPlane, awaited: Awaited, timeout_seconds: float) -> None:
 
 
 def _shows(plane: ControlPlane, awaited: Awaited) -> bool:
+    process = listener(awaited.endpoint.port)
+    if awaited.state is State.UNKNOWN:
+        return process is None
     if awaited.state is State.SERVING:
-        process = ready(plane)
-        return process is not None and (awaited.unlike is None or process.identity != awaited.unlike.identity)
+        is_old = process is None or (awaited.unlike is not None and process.identity == awaited.unlike.identity)
+        return not is_old and awaited.endpoint.readiness(plane.credentials()) is Readiness.READY
     judged = _diagnosis(plane)
     sure = judged is not None and (judged.certain or judged.crash is not None)
     return judged is not None and judged.state is awaited.state and sure
@@ -97,13 +114,12 @@ def verdict(plane: ControlPlane, exercise: Exercise) -> Report:
 
 
 def _guarded(check: Check) -> Check:
-    if check.name.partition(" ")[0] in _SYMPTOMS:
-        return check
-    text = "the API server serves, but something is not as it should be, or will not be for long"
-    return Check("as it should be", check.status, text)
+    kind, _, about = check.name.partition(" ")
+    seen = _SEEN.get(kind)
+    return Check(check.name if seen else "as it should be", check.status, (seen or _HIDDEN).format(about=about))
 
 
-def until_solved(plane: ControlPlane, exercise: Exercise, timeout_seconds: float) -> Report:
+def until_solved(plane: ControlPlane, exercise: Exercise, leaving: Leaving, timeout_seconds: float) -> Report:
     """The verdict, once it is a good one, or the last in that time.
 
     Raises:
@@ -111,5 +127,6 @@ def until_solved(plane: ControlPlane, exercise: Exercise, timeout_seconds: float
     """
     until = plane.clock.monotonic() + timeout_seconds
     while (report := verdict(plane, exercise)).outcome is not Outcome.UNCHANGED and plane.clock.monotonic() < until:
+        leaving.look()
         plane.clock.sleep(_POLL_SECONDS)
     return report

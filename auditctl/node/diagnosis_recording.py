@@ -45,7 +45,13 @@ def judge(seen: Recording) -> Iterator[Finding]:
     if seen.policy is not None and not records_anything(seen.policy):
         text = "the policy records nothing: every rule has level None, or omits every stage"
         yield _error("policy-records-nothing", text, "auditctl enable --policy FILE")
-    if log and log != STANDARD_OUTPUT:
+    if log == STANDARD_OUTPUT:
+        text = (
+            "the audit log is the container's standard output: its lines are among the API server's own, and the kubelet "
+            "rotates them away with those (containerLogMaxSize, 10 MiB by default)"
+        )
+        yield Finding("log-standard-output", Severity.INFO, text, "auditctl enable --log-path PATH keeps it in a file")
+    elif log:
         yield from _of_the_log(seen, log)
     yield from _batch(manifest)
     if seen.said is not None and seen.said.certain and seen.said.heals:
@@ -73,6 +79,9 @@ def _of_the_log(seen: Recording, log: str) -> Iterator[Finding]:
         text = f"no mount covers {log}: events go into the container's own file system, and are lost with it"
         yield _error("log-not-mounted", text, "auditctl enable")
         return
+    if (place := seen.manifest.host_path(log)) is not None and str(place.path) != log:
+        text = f"--{LOG_FLAG} is a path of the container, {log}; on this node that file is {place.path}"
+        yield Finding("log-elsewhere", Severity.INFO, text)
     if (lost := _dead_file(seen, log)) is not None:
         text = (
             f"the API server writes to a file that is no longer {seen.host_log} ({lost}): it was removed or renamed "

@@ -1,0 +1,79 @@
+"""Exercises played on a node: what its files are, and a fault from its beginning to its end."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from auditctl.lab.exercise_ground import Ground
+from auditctl.lab.exercises import Exercise
+from auditctl.lab.practice import Asked, begin, check, reset
+from auditctl.operations.doctor import doctor
+from auditctl.operations.work import How
+from auditctl.report import Report
+
+SECONDS = 30.0
+PLACES = (
+    *(
+        "etc/kubernetes",
+        "var/lib/auditctl",
+        "var/lib/kubelet",
+        "var/lib/auditctl-lab/faults.json",
+        "var/log/kubernetes",
+    ),
+    *("var/lib/auditctl-lab/exercise", "var/lib/auditctl-lab/.exercise.new", "data", "var/log/kubernetes-audit"),
+)
+Tree = Mapping[str, tuple[int, int, int, str]]
+
+
+def tree(root: Path) -> Tree:
+    """Every path that an exercise may change: its mode, owner and content; of a log the very file, for it grows."""
+    found = {}
+    for place in PLACES:
+        for path in (root / place, *sorted((root / place).rglob("*"))):
+            if os.path.lexists(path):
+                status = path.lstat()
+                found[str(path)] = (status.st_mode, status.st_uid, status.st_gid, _content(path))
+    return found
+
+
+def _content(path: Path) -> str:
+    if path.is_symlink():
+        return str(path.readlink())
+    if not path.is_file():
+        return ""
+    return str(path.stat().st_ino) if path.name == "audit.log" else hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def broken(ground: Ground, name: str) -> Report:
+    """Begin it."""
+    report = begin(ground, Asked(name, None, False, SECONDS))
+    assert report.exit_code == 0, report.summary
+    return report
+
+
+def told(ground: Ground) -> list[str]:
+    """The checks of what `doctor` finds."""
+    return [finding.check for finding in doctor(ground.plane, How(), fix=False).findings]
+
+
+def still_wrong(ground: Ground) -> Report:
+    """The verdict while it is broken, which gives nothing away."""
+    report = check(ground)
+    assert report.exit_code == 1, report.summary
+    return report
+
+
+def given_back(ground: Ground, before: Tree) -> None:
+    """Take all of it back, and compare."""
+    report = reset(ground, SECONDS)
+    assert report.exit_code == 0, report.summary
+    assert tree(ground.plane.rootfs) == before
+
+
+def repaired(ground: Ground, exercise: Exercise) -> None:
+    """`doctor --fix`, where that is one safe repair."""
+    report = doctor(ground.plane, How(timeout_seconds=SECONDS), fix=True)
+    assert report.exit_code == 0, (exercise.name, report.summary)
