@@ -12,6 +12,8 @@ ELSEWHERE = {
     "python3 -m venv .venv && .venv/bin/pip install": "CI runs the second one; tests/packages/test_wheel.py does what the first does",
     "python3 -m venv /opt/auditctl": "tests/packages/test_wheel.py",
     ".ci/build": "tests/packages",
+    "pip install . ansible-core": "tests/playbooks/test_collection.py",
+    "ansible-playbook": "tests/playbooks/test_rolling.py",
     "scp dist/auditctl.pyz": "tests/packages/test_single_file.py",
     "ssh root@cp1 dpkg -i": "tests/packages/test_deb.py",
     "auditctl recover --unit >": "tests/operations/test_boot.py",
