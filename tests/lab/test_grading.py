@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from auditctl.findings import Check, Status
 from auditctl.lab import down, grading, requirements, up
 from auditctl.lab.faults import Faults
 from auditctl.lab.grading import grade
-from auditctl.node.process import listener
+from auditctl.node.process import Process, listener
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.running import Loaded, Running
 
@@ -313,7 +314,9 @@ def test_a_mount_that_leads_nowhere_fails_while_the_server_from_before_still_ser
     text = with_auditing(manifest.read_text())
     manifest.write_text(text.replace("    name: audit-log\nstatus", "    name: audit-lo\nstatus"))
     assert manifest.read_text() != text
-    running = Running(folder_node, folder_node.read_manifest()[1], None, Loaded(None, known=False, edited=False))
+    command = folder_node.read_manifest()[1].command
+    process = Process(os.getpid(), folder_node.clock.boot(), command)
+    running = Running(folder_node, folder_node.read_manifest()[1], process, Loaded(None, known=False, edited=False))
 
     checks = grading.judged(running, requirements.read([{"log-host-path": "/var/log/kubernetes/audit/audit.log"}]))
 
