@@ -19,6 +19,7 @@ from auditctl.lab.grading import grade
 from auditctl.node.process import Process, listener
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.running import Loaded, Running
+from auditctl.policy.load import load
 
 pytestmark = [
     pytest.mark.lab,
@@ -315,10 +316,11 @@ def test_a_mount_that_leads_nowhere_fails_while_the_server_from_before_still_ser
     manifest.write_text(text.replace("    name: audit-log\nstatus", "    name: audit-lo\nstatus"))
     assert manifest.read_text() != text
     command = folder_node.read_manifest()[1].command
+    policy = load((HEAD + "rules: [{level: Metadata}]").encode()).policy
     process = Process(os.getpid(), folder_node.clock.boot(), command)
-    running = Running(folder_node, folder_node.read_manifest()[1], process, Loaded(None, known=False, edited=False))
+    running = Running(folder_node, folder_node.read_manifest()[1], process, Loaded(policy, known=True, edited=False))
 
-    checks = grading.judged(running, requirements.read([{"log-host-path": "/var/log/kubernetes/audit/audit.log"}]))
+    checks = grading.judged(running, requirements.read([{"receipt": True}]))
 
     assert [(check.status, check.detail.partition(" (")[0]) for check in checks] == [
         (Status.FAILED, "the manifest cannot be graded as it stands")
