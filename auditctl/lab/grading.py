@@ -40,7 +40,15 @@ def grade(plane: ControlPlane, wants: Sequence[Mapping[str, object]]) -> tuple[C
 
 def judged(running: Running, wanted: Sequence[Requirement]) -> tuple[Check, ...]:
     """One check for each requirement, of a node that was looked at."""
-    return tuple(_judge(running, want) for want in wanted)
+    return tuple(_judged(running, want) for want in wanted)
+
+
+def _judged(running: Running, want: Requirement) -> Check:
+    """A server may serve still, while the manifest is one already that leads nowhere."""
+    try:
+        return _judge(running, want)
+    except ManifestError as error:
+        return _unreadable(running.plane, want, error)
 
 
 def _unreadable(plane: ControlPlane, want: Requirement, error: RefusedError) -> Check:

@@ -24,6 +24,7 @@ SOME_REPAIRED = ("down-after-policy-review", "edited-but-not-in-force", "as-if-n
 FAULTS = [one for one in exercises.everything() if one.kind is Kind.FAULT]
 PLAYED = [one.name for one in FAULTS if ALL or one.name in SOME]
 REPAIRED = [one.name for one in FAULTS if one.doctor and one.doctor.fix and (ALL or one.name in SOME_REPAIRED)]
+TASKS = [one.name for one in exercises.everything() if one.kind is Kind.TASK and (ALL or one.name == "pods-metadata")]
 
 pytestmark = [
     pytest.mark.lab,
@@ -75,4 +76,17 @@ def test_a_fault_with_one_safe_repair_is_repaired_by_doctor(ground: Ground, name
     repaired(ground, exercises.load(name))
 
     assert "serving" in {one.name for one in check(ground).verification.checks if one.status.value == "passed"}
+    given_back(ground, before)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_begins_unsolved_is_solved_and_taken_back(ground: Ground, name: str) -> None:
+    before = tree(ground.plane.rootfs)
+    broken(ground, name)
+    assert check(ground).exit_code != 0
+
+    solved = solve(ground, 30.0)
+
+    assert solved.exit_code == 0, solved.summary
+    assert check(ground).exit_code == 0
     given_back(ground, before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ from labroom import EVERYTHING, QUICK, Node, eventually, with_auditing
 
 from auditctl.errors import AuditctlError
 from auditctl.findings import Check, Status
-from auditctl.lab import down, up
+from auditctl.lab import down, grading, requirements, up
 from auditctl.lab.faults import Faults
 from auditctl.lab.grading import grade
-from auditctl.node.process import listener
+from auditctl.node.process import Process, listener
 from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.running import Loaded, Running
+from auditctl.policy.load import load
 
 pytestmark = [
     pytest.mark.lab,
@@ -304,3 +307,21 @@ def test_who_may_not_read_the_manifest_is_refused_and_not_told_no(node: Node) ->
         grade(plane_of(node), [{"serving": True}])
 
     assert caught.value.exit_code == 3
+
+
+def test_a_mount_that_leads_nowhere_fails_while_the_server_from_before_still_serves(folder_node: ControlPlane) -> None:
+    """The kubelet takes a while to stop it."""
+    manifest = folder_node.manifest_path
+    text = with_auditing(manifest.read_text())
+    manifest.write_text(text.replace("    name: audit-log\nstatus", "    name: audit-lo\nstatus"))
+    assert manifest.read_text() != text
+    command = folder_node.read_manifest()[1].command
+    policy = load((HEAD + "rules: [{level: Metadata}]").encode()).policy
+    process = Process(os.getpid(), folder_node.clock.boot(), command)
+    running = Running(folder_node, folder_node.read_manifest()[1], process, Loaded(policy, known=True, edited=False))
+
+    checks = grading.judged(running, requirements.read([{"receipt": True}]))
+
+    assert [(check.status, check.detail.partition(" (")[0]) for check in checks] == [
+        (Status.FAILED, "the manifest cannot be graded as it stands")
+    ]
