@@ -30,6 +30,7 @@ OTHERWISE = {
     "auditctl enable --persist": (3, "kubeadm-config"),
     "auditctl policy diff old.yaml new.yaml": (1, "rules[0]"),
 }
+QUIET_SECONDS = 0.7  # no processor time for that long: it has begun to follow; before that, Ctrl-C is 130
 GOES_ON = ("--watch", "tail -f")  # until Ctrl-C
 
 
@@ -39,6 +40,7 @@ class Room:
     def __init__(self, folder: Path, node: Path) -> None:
         self.folder, self.node = folder, node
         self.started = 0
+        self.worked, self.since = [""], 0.0
         self.receivers: list[subprocess.Popen[bytes]] = []
         program = folder / "bin/auditctl"
         program.parent.mkdir()
@@ -69,9 +71,13 @@ class Room:
         return self.out.read_text() + self.error.read_text()
 
     def follows(self, pid: int) -> bool:
-        """Does it hold the audit log open? (Nothing may be in it that the line asks for.)"""
+        """Does it hold the audit log open, and wait? (Nothing may be in it that the line asks for.)"""
         with suppress(OSError):  # a descriptor that has just been closed
-            return any(os.readlink(link).endswith("audit.log") for link in Path(f"/proc/{pid}/fd").iterdir())
+            holds = any(os.readlink(link).endswith("audit.log") for link in Path(f"/proc/{pid}/fd").iterdir())
+            worked = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+            if not holds or worked != self.worked:
+                self.worked, self.since = worked, time.monotonic()
+            return holds and time.monotonic() - self.since > QUIET_SECONDS
         return False
 
     def prepare(self, line: str) -> None:
