@@ -29,6 +29,7 @@ OTHERWISE = {
     "auditctl kubeadm persist --dry-run": (3, "kubeadm-config"),
     "auditctl enable --persist": (3, "kubeadm-config"),
     "auditctl policy diff old.yaml new.yaml": (1, "rules[0]"),
+    "auditctl lab check": (1, "not yet"),
 }
 QUIET_SECONDS = 0.7  # no processor time for that long: it has begun to follow; before that, Ctrl-C is 130
 GOES_ON = ("--watch", "tail -f")  # until Ctrl-C
@@ -58,6 +59,7 @@ class Room:
     def start(self, line: str) -> subprocess.Popen[bytes]:
         """As typed; /tmp is this folder."""
         typed = line.replace("/tmp", str(self.folder))
+        typed = typed.replace("lab break", "lab break --seed 7")  # another fault each time would be another test
         self.started += 1  # what a receiver still says stays apart
         self.out, self.error = (self.folder / f"{name}-{self.started}" for name in ("out", "error"))
         with self.out.open("wb") as out, self.error.open("wb") as error:
@@ -102,7 +104,11 @@ class Room:
         if any(word in line for word in GOES_ON):
             until(lambda: self.out.stat().st_size or self.follows(process.pid), line)
             process.send_signal(signal.SIGINT)
-        return process.wait(DEADLINE_SECONDS)
+        try:
+            return process.wait(DEADLINE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            pytest.fail(f"{line} goes on for {DEADLINE_SECONDS:g} s\n{self.said()}")
 
 
 def until(is_so: Callable[[], Any], what: str) -> None:
