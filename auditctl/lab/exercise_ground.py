@@ -37,13 +37,14 @@ def default_folder() -> Path:
     return Path(tempfile.gettempdir()) / f"auditctl-lab-{os.getuid()}"
 
 
-def find(plane: ControlPlane, *, real: bool = False) -> Ground:
-    """The node that is meant: ``--rootfs``; else this machine if ``real``, or if an exercise is open on it and on the
-    embedded node in its usual folder none; else that node if it is there; else this machine.
+def find(plane: ControlPlane, *, real: bool = False, beginning: bool = False) -> Ground:
+    """The node that is meant: ``--rootfs``; else this machine if ``real``; else the embedded node in its usual folder,
+    unless it is not there, or the one exercise that is open is this machine's and none is ``beginning``.
     """
     if plane.root.is_host and not real:
         usual = Layout(default_folder())
-        if usual.read_marker() is not None and (_is_open(Root(usual.root)) or not _is_open(plane.root)):
+        there = usual.read_marker() is not None
+        if there and (beginning or _is_open(Root(usual.root)) or not _is_open(plane.root)):
             return Ground(plane._replace(rootfs=usual.root), usual)
     layout = Layout(plane.root.path)
     return Ground(plane, layout if layout.read_marker() is not None else None)
