@@ -41,7 +41,7 @@ def listing(
 
     def operation(ground: "Ground") -> Report:
         from auditctl.lab.exercises import Kind
-        from auditctl.lab.practice import listed
+        from auditctl.lab.practice_list import listed
 
         return listed(ground, list(Kind) if kind is None else [Kind(kind.value)])
 
