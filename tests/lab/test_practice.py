@@ -269,3 +269,19 @@ def test_what_cannot_be_given_back_is_told_and_given_back_by_the_next_reset(pers
     policy.with_suffix(".away").rename(policy)
     assert person.types("lab", "reset").code == 0
     assert tree(person.root) == before
+
+
+def test_a_node_that_was_set_up_anew_is_not_given_the_files_of_the_old_one(person: Person) -> None:
+    before = tree(person.root)
+    assert person.types("lab", "break", "edited-but-not-in-force").code == 0
+    authority = person.root / "etc/kubernetes/pki/ca.crt"
+    old = authority.read_bytes()
+    authority.write_bytes(b"another authority\n")
+
+    refused = person.types("lab", "reset")
+
+    assert (refused.code, refused.report["findings"][0]["check"]) == (3, "lab-another-node")
+    assert authority.read_bytes() == b"another authority\n"
+    authority.write_bytes(old)
+    assert person.types("lab", "reset").code == 0
+    assert tree(person.root) == before
