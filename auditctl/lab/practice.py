@@ -197,7 +197,8 @@ def solve(ground: Ground, timeout_seconds: float) -> Report:
                         raise
                     return _half_solved(ground, exercise, named, lines, error)
                 lines.append(f"  {words(step, places)}")
-            found = watch.until_solved(ground.plane, exercise, leaving, timeout_seconds)
+            anew = acts.starts_anew(exercise.solution)
+            found = watch.until_solved(ground.plane, exercise, leaving, timeout_seconds, anew=anew)
         outcome = Outcome.CHANGED if found.outcome is Outcome.UNCHANGED else Outcome.NEGATIVE
         report = _report(ground, "lab solve", outcome, f"{exercise.name}: {found.summary}", exercise, named)
         steps = (f"{ground.words} lab reset",)
