@@ -41,7 +41,7 @@ def listing(
 
     def operation(ground: "Ground") -> Report:
         from auditctl.lab.exercises import Kind
-        from auditctl.lab.practice import listed
+        from auditctl.lab.practice_list import listed
 
         return listed(ground, list(Kind) if kind is None else [Kind(kind.value)])
 
@@ -67,7 +67,7 @@ def break_(
 
         return begin(ground, Asked(fault, seed, yes, seconds))
 
-    _finish(context, "lab break", operation, real=yes)
+    _finish(context, "lab break", operation, real=yes, beginning=True)
 
 
 def hint(
@@ -131,13 +131,18 @@ def reset(context: typer.Context, timeout: Timeout = "5m") -> None:
 
 
 def _finish(
-    context: typer.Context, command: str, operation: "Callable[[Ground], Report]", *, real: bool = False
+    context: typer.Context,
+    command: str,
+    operation: "Callable[[Ground], Report]",
+    *,
+    real: bool = False,
+    beginning: bool = False,
 ) -> None:
     """Run it on the node that is meant."""
 
     def on_its_node(plane: ControlPlane) -> Report:
         from auditctl.lab.exercise_ground import find
 
-        return operation(find(plane, real=real))
+        return operation(find(plane, real=real, beginning=beginning))
 
     finish(context, command, on_its_node)

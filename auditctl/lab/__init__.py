@@ -10,6 +10,10 @@ Slow and failing starts are switched by a file, DIR/var/lib/auditctl-lab/faults.
 a slow start, never ready, single checks that fail, etcd refusing, a death after so many seconds, an old server that keeps
 the port, a kubelet that does nothing; all of it for every server, or only for those with a flag (`only_with`).
 
+Exercises are played on it, and on a real node that is marked for it: what they are (`exercises`, `exercise_steps`), how one
+is begun and judged (`practice`), what the node was (`keepsake`, `exercise_state`) and how it becomes that again
+(`exercise_reset`); the grader (`grading`, `requirements`) is that of `lab check`.
+
 What differs, knowingly:
 
 - Times are short (`layout.Pace`): grace 2 s for 30, listing every 1 s for 20, back-off 1 to 8 s for 10 to 300, forgotten

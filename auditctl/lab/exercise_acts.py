@@ -81,7 +81,9 @@ def named_files(given: Iterable[Step]) -> Iterator[str]:
 
 def starts_anew(given: Iterable[Step]) -> bool:
     """Will there be another API server after these steps, if there is one?"""
-    return any(isinstance(step, steps.Restart) for step in given) or "manifest" in named_files(given)
+    read_only = [step for step in given if isinstance(step, steps.Copy) and step.target != "manifest"]
+    changing = [step for step in given if step not in read_only]
+    return any(isinstance(step, steps.Restart) for step in changing) or "manifest" in named_files(changing)
 
 
 def perform(ground: Ground, places: Places, step: Step, how: How) -> None:  # noqa: C901, PLR0912 (one line a kind)

@@ -23,6 +23,11 @@ class Leaving:
         if self._old is not None:
             self._old.drain(self._port, _SECONDS, time.monotonic())
 
+    def listens(self) -> bool:
+        """Does it serve still?"""
+        process = listener(self._port)
+        return self._old is not None and process is not None and process.identity == self._old.process.identity
+
     def release(self) -> None:
         """Let it be."""
         if self._old is not None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from auditctl.errors import RefusedError
 from auditctl.lab.exercise_state import Desk
 from auditctl.lab.layout import Layout
+from auditctl.node.files import Root
 from auditctl.operations.controlplane import ControlPlane
 
 MARKER = "/etc/auditctl-lab-node"  # on a real node; its author puts it there, never auditctl
@@ -36,16 +37,21 @@ def default_folder() -> Path:
     return Path(tempfile.gettempdir()) / f"auditctl-lab-{os.getuid()}"
 
 
-def find(plane: ControlPlane, *, real: bool = False) -> Ground:
-    """The node that is meant: ``--rootfs``, else this machine if ``real`` or if an exercise is open on it, else the
-    embedded node in its usual folder, else this machine.
+def find(plane: ControlPlane, *, real: bool = False, beginning: bool = False) -> Ground:
+    """The node that is meant: ``--rootfs``; else this machine if ``real``; else the embedded node in its usual folder,
+    unless it is not there, or the one exercise that is open is this machine's and none is ``beginning``.
     """
-    if plane.root.is_host and not real and not os.path.lexists(Desk(plane.root).folder):
+    if plane.root.is_host and not real:
         usual = Layout(default_folder())
-        if usual.read_marker() is not None:
+        there = usual.read_marker() is not None
+        if there and (beginning or _is_open(Root(usual.root)) or not _is_open(plane.root)):
             return Ground(plane._replace(rootfs=usual.root), usual)
     layout = Layout(plane.root.path)
     return Ground(plane, layout if layout.read_marker() is not None else None)
+
+
+def _is_open(root: Root) -> bool:
+    return os.path.lexists(Desk(root).folder)
 
 
 def permit(ground: Ground, *, confirmed: bool) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from auditctl.errors import AuditctlError
+from auditctl.errors import AuditctlError, RefusedError
 from auditctl.lab.exercise_drain import Leaving
 from auditctl.lab.exercise_ground import Ground
 from auditctl.lab.exercise_state import Phase, Record
@@ -24,6 +24,7 @@ from auditctl.node.restart import end_in_place
 from auditctl.node.state import lock
 from auditctl.operations.controlplane import ControlPlane
 
+_AUTHORITY = "/etc/kubernetes/pki/ca.crt"
 _POLL_SECONDS = 0.1
 _TELL_SECONDS = 5.0
 _GRACE_SECONDS = 0.05  # /proc counts starts in ticks
@@ -44,8 +45,23 @@ def give_back(ground: Ground, record: Record, timeout_seconds: float) -> GivenBa
         RefusedError: what was kept cannot be read.
     """
     kept = ground.desk.kept()
+    _refuse_another_node(ground, kept)
     with _settled(ground.plane, timeout_seconds):
         return _given_back(ground, record, kept, timeout_seconds)
+
+
+def _refuse_another_node(ground: Ground, kept: Keepsake) -> None:
+    """A node that was set up anew has another authority: the old files would take it apart.
+
+    Raises:
+        RefusedError: it has.
+    """
+    entry = next((entry for entry in kept.entries if entry.path == _AUTHORITY), None)
+    now = files.digest(ground.plane.root.host(_AUTHORITY))
+    if entry is not None and now is not None and now != files.sha256(kept.content(entry)):
+        folder = ground.desk.folder
+        text = f"{folder} was kept of another node: {_AUTHORITY} is not the one of then, so this one was set up anew"
+        raise RefusedError(text, check="lab-another-node", fix=f"if that is so: rm -r {folder}")
 
 
 @contextmanager

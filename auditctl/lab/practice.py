@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from auditctl.errors import AuditctlError, InterruptionError, RefusedError
+from auditctl.errors import AuditctlError, InterruptionError, RefusedError, StrandedError
 from auditctl.lab import exercise_acts as acts
 from auditctl.lab import exercises
 from auditctl.lab import practice_watch as watch
@@ -22,7 +21,6 @@ from auditctl.lab.exercise_words import words
 from auditctl.lab.exercises import Exercise, Kind
 from auditctl.node.diagnosis import State
 from auditctl.node.signals import deferred
-from auditctl.node.state import cannot_write
 from auditctl.operations.controlplane import ControlPlane, Silence
 from auditctl.operations.work import How
 from auditctl.report import ManifestChange, Outcome, Report
@@ -129,7 +127,7 @@ def _prepare(ground: Ground, exercise: Exercise, asked: Asked) -> acts.Places:
 
 
 def _undone(ground: Ground, record: Record, reason: str, asked: Asked, *, interrupted: bool) -> Report:
-    back = give_back(ground, record, asked.timeout_seconds)
+    back = _back(ground, record, asked.timeout_seconds)
     outcome = (Outcome.INTERRUPTED if interrupted else Outcome.ROLLED_BACK) if back.serves else Outcome.STRANDED
     text = f"the exercise could not begin: {reason}; every file is as it was{_served(back)}"
     return _report(ground, "lab break", outcome, text)
@@ -183,21 +181,36 @@ def solve(ground: Ground, timeout_seconds: float) -> Report:
     Raises:
         RefusedError: no exercise is open, its solution is not kept, or it does not fit what the node has become.
     """
-    with _at_desk(ground) as (desk, record, exercise):
+    with _at_desk(ground) as (desk, record, exercise), _finishing(ground):
         if not exercise.solution:
             text = "no solution of this exercise is kept: there is more than one"
             raise RefusedError(text, check="lab-solution", fix=f"{ground.words} lab hint")
         named = desk.write(replace(record, seed=None))  # its name is no secret any more
-        places, lines = acts.Places(**record.places), []
+        places = acts.Places(**record.places)
+        lines: list[str] = []
         with Leaving(record.port) as leaving:
             for step in exercise.solution:
+                try:
+                    acts.perform(ground, places, step, How(timeout_seconds=timeout_seconds))
+                except RefusedError as error:
+                    if not lines:
+                        raise
+                    return _half_solved(ground, exercise, named, lines, error)
                 lines.append(f"  {words(step, places)}")
-                acts.perform(ground, places, step, How(timeout_seconds=timeout_seconds))
-            found = watch.until_solved(ground.plane, exercise, leaving, timeout_seconds)
+            anew = acts.starts_anew(exercise.solution)
+            found = watch.until_solved(ground.plane, exercise, leaving, timeout_seconds, anew=anew)
         outcome = Outcome.CHANGED if found.outcome is Outcome.UNCHANGED else Outcome.NEGATIVE
         report = _report(ground, "lab solve", outcome, f"{exercise.name}: {found.summary}", exercise, named)
         steps = (f"{ground.words} lab reset",)
         return report._replace(changed=True, lines=tuple(lines), next_steps=steps, verification=found.verification)
+
+
+def _half_solved(
+    ground: Ground, exercise: Exercise, record: Record, lines: Sequence[str], error: RefusedError
+) -> Report:
+    text = f"{exercise.name}: not solved: {error.message}; what was done before that stays"
+    report = _report(ground, "lab solve", Outcome.NEGATIVE, text, exercise, record)
+    return report._replace(changed=True, lines=tuple(lines), next_steps=(f"{ground.words} lab reset",))
 
 
 def reset(ground: Ground, timeout_seconds: float) -> Report:
@@ -209,32 +222,14 @@ def reset(ground: Ground, timeout_seconds: float) -> Report:
     desk = ground.desk
     if desk.record() is None:
         return _report(ground, "lab reset", Outcome.UNCHANGED, "no exercise is open on this node")
-    with alone(desk), deferred(ground.plane.progress.step):
+    with alone(desk), _finishing(ground):
         if (record := desk.record()) is None:
             return _report(ground, "lab reset", Outcome.UNCHANGED, "no exercise is open on this node")
-        try:
-            back = give_back(ground, record, timeout_seconds)
-        except OSError as error:
-            path = Path(error.filename) if isinstance(error.filename, str) else desk.folder
-            raise cannot_write(path, "what was there", error) from error
+        back = _back(ground, record, timeout_seconds)
     text = f"the exercise {record.name!r} is over: {back.paths} paths were given back{_served(back)}"
     outcome = Outcome.CHANGED if back.serves else Outcome.STRANDED
     steps = () if back.serves else (f"{ground.words} doctor",)
     return _report(ground, "lab reset", outcome, text)._replace(changed=True, next_steps=steps)
-
-
-def listed(ground: Ground, kinds: Sequence[Kind]) -> Report:
-    """A row for each exercise of those kinds."""
-    found = [one for one in exercises.everything() if one.kind in kinds]
-    rows = [
-        {"name": one.name, "kind": one.kind.value, "difficulty": one.difficulty, "title": one.title} for one in found
-    ]
-    width = max(len(one.name) for one in found)
-    lines = tuple(f"{one.kind.value:6}{one.name:{width}}  {'*' * one.difficulty:4}{one.title}" for one in found)
-    counts = [f"{sum(one.kind is kind for one in found)} {kind.value}s" for kind in kinds]
-    report = _report(ground, "lab list", Outcome.UNCHANGED, " and ".join(counts))
-    steps = (f"{ground.words} lab break NAME, or without a name: one fault, drawn",)
-    return report._replace(lines=lines, next_steps=steps, details={"exercises": rows})
 
 
 @contextmanager
@@ -244,6 +239,21 @@ def _at_desk(ground: Ground) -> Iterator[tuple[Desk, Record, Exercise]]:
     with alone(ground.desk):
         record, exercise = _opened(ground)
         yield ground.desk, record, exercise
+
+
+def _finishing(ground: Ground) -> AbstractContextManager[Callable[[], bool]]:
+    """What has begun is brought to its end, which is not far: half of it would be of no use."""
+    return deferred(lambda _: ground.plane.progress.step("this is brought to its end first"))
+
+
+def _back(ground: Ground, record: Record, timeout_seconds: float) -> GivenBack:
+    try:
+        return give_back(ground, record, timeout_seconds)
+    except OSError as error:
+        where, reason = error.filename or ground.desk.folder, (error.strerror or str(error)).lower()
+        text = f"{where}: cannot give back what was there: {reason}; the rest of the exercise is still kept"
+        fix = f"make room or make it writable, then: {ground.words} lab reset"
+        raise StrandedError(text, check="lab-not-given-back", fix=fix) from error
 
 
 def _opened(ground: Ground) -> tuple[Record, Exercise]:

@@ -119,14 +119,18 @@ def _guarded(check: Check) -> Check:
     return Check(check.name if seen else "as it should be", check.status, (seen or _HIDDEN).format(about=about))
 
 
-def until_solved(plane: ControlPlane, exercise: Exercise, leaving: Leaving, timeout_seconds: float) -> Report:
-    """The verdict, once it is a good one, or the last in that time.
+def until_solved(
+    plane: ControlPlane, exercise: Exercise, leaving: Leaving, timeout_seconds: float, *, anew: bool
+) -> Report:
+    """The verdict, once it is a good one, or the last in that time. ``anew``: not of the server that is to go.
 
     Raises:
         RefusedError: the node may not be read.
     """
     until = plane.clock.monotonic() + timeout_seconds
-    while (report := verdict(plane, exercise)).outcome is not Outcome.UNCHANGED and plane.clock.monotonic() < until:
+    while plane.clock.monotonic() < until:
         leaving.look()
+        if not (anew and leaving.listens()) and verdict(plane, exercise).outcome is Outcome.UNCHANGED:
+            break
         plane.clock.sleep(_POLL_SECONDS)
-    return report
+    return verdict(plane, exercise)

@@ -237,3 +237,51 @@ def test_where_nothing_can_be_written_it_is_refused_in_one_sentence(lab: Path, u
     refused = unmarked.types("lab", "break", "down-after-sizes", "--yes")
 
     assert (refused.code, refused.report["findings"][0]["check"]) == (3, "not-writable")
+
+
+def test_a_solution_that_no_longer_fits_says_so_and_changes_nothing(person: Person) -> None:
+    assert person.types("lab", "break", "down-after-backups").code == 0
+    manifest = person.root / "etc/kubernetes/manifests/kube-apiserver.yaml"
+    manifest.write_text(manifest.read_text().replace("--audit-log-maxbackup=-1", "--audit-log-maxbackup=-2"))
+    before = manifest.read_bytes()
+
+    refused = person.types("lab", "solve")
+
+    assert (refused.code, manifest.read_bytes()) == (3, before)
+    assert "is not in it; nothing was changed" in refused.report["summary"]
+
+
+def test_what_cannot_be_given_back_is_told_and_given_back_by_the_next_reset(person: Person) -> None:
+    """A disk that is full, a file that is immutable: here, a kept file that has gone for a while."""
+    before = tree(person.root)
+    assert person.types("lab", "break", "edited-but-not-in-force").code == 0
+    (policy,) = [
+        path
+        for path in (person.exercise / "kept").iterdir()
+        if path.read_bytes().startswith(b"apiVersion: v1\nkind: Pod")
+    ]
+    policy.rename(policy.with_suffix(".away"))
+    (person.root / "etc/kubernetes/manifests/kube-apiserver.yaml").write_text("kind: Pod\n")
+
+    stranded = person.types("lab", "reset")
+
+    assert (stranded.code, stranded.report["findings"][0]["check"]) == (5, "lab-not-given-back")
+    policy.with_suffix(".away").rename(policy)
+    assert person.types("lab", "reset").code == 0
+    assert tree(person.root) == before
+
+
+def test_a_node_that_was_set_up_anew_is_not_given_the_files_of_the_old_one(person: Person) -> None:
+    before = tree(person.root)
+    assert person.types("lab", "break", "edited-but-not-in-force").code == 0
+    authority = person.root / "etc/kubernetes/pki/ca.crt"
+    old = authority.read_bytes()
+    authority.write_bytes(b"another authority\n")
+
+    refused = person.types("lab", "reset")
+
+    assert (refused.code, refused.report["findings"][0]["check"]) == (3, "lab-another-node")
+    assert authority.read_bytes() == b"another authority\n"
+    authority.write_bytes(old)
+    assert person.types("lab", "reset").code == 0
+    assert tree(person.root) == before

@@ -479,10 +479,24 @@ def test_a_server_that_records_is_left_in_peace() -> None:
         (LOGGING, {"free_bytes": 0}, "disk-full"),
         ([*LOGGING, "--audit-log-mode=batch", "--audit-log-batch-max-wait=30s"], {}, "batch-delay"),
         (LOGGING, {"said": crashed(CrashKind.WARNING, name="rotation-impossible")}, "rotation-impossible"),
+        ([LOGGING[0], "--audit-log-path=-"], {}, "log-standard-output"),
     ],
 )
 def test_what_keeps_events_away_is_named(flags: list[str], more: dict[str, Any], check: str) -> None:
     assert recording(flags, **more) == [check]
+
+
+def test_a_log_that_has_another_path_on_the_host_is_told_with_it() -> None:
+    """Whoever reads at the flag's path finds nothing there."""
+    text = manifest_with(LOGGING)
+    moved = text.replace("      path: /etc/kubernetes/pki\n", "      path: /data/pki\n")
+    assert moved != text
+    seen = Recording(Manifest.of(Document.parse(moved.encode(), "m.yaml")), None, "/data/pki/audit.log", log_there=True)
+
+    (finding,) = diagnosis_recording.judge(seen)
+
+    assert (finding.check, finding.severity.value) == ("log-elsewhere", "info")
+    assert "/etc/kubernetes/pki/audit.log; on this node that file is /data/pki/audit.log" in finding.message
 
 
 # -- the wait

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,6 +45,7 @@ def marked(node: None, run: Run) -> Iterator[None]:
     assert run("enable", "--policy", "baseline")[0] == 0
     yield
     MARKER.unlink()
+    shutil.rmtree("/var/lib/auditctl-lab", ignore_errors=True)  # of a test that failed: the next node is another one
 
 
 @pytest.fixture(autouse=True)
