@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 from foldernode import PLAIN, POLICY, FakeClock
 
 from auditctl.operations.controlplane import ControlPlane
+
+# Started in a shell's background we ignore Ctrl-C, and so would every program that a test starts and ends with it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
