@@ -42,4 +42,4 @@ def test_the_readme_holds_both_commands() -> None:
     text = (TOP / "README.md").read_text()
 
     assert "auditctl lab demo\n```" in text.partition("<!-- demo -->")[2]
-    assert "-m pytest -n 2 --dist worksteal\n```" in text.partition("<!-- tests -->")[2]
+    assert "-m pytest -n 4 --dist worksteal\n```" in text.partition("<!-- tests -->")[2]
