@@ -134,6 +134,7 @@ class ControlPlanes:
             "ANSIBLE_CALLBACK_PLUGINS": str(HERE / "callbacks"),
             "ANSIBLE_CALLBACKS_ENABLED": "noted",
             "AUDITCTL_NOTED": str(self.folder / "noted.jsonl"),
+            "PYTHONUNBUFFERED": "1",  # a line is read when it is said
             "LC_ALL": "C.UTF-8",
         }
 
