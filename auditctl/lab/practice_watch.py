@@ -83,6 +83,8 @@ def _shows(plane: ControlPlane, awaited: Awaited) -> bool:
     if awaited.state is State.SERVING:
         is_old = process is None or (awaited.unlike is not None and process.identity == awaited.unlike.identity)
         return not is_old and awaited.endpoint.readiness(plane.credentials()) is Readiness.READY
+    if process is not None and awaited.state in (State.NEVER_STARTED, State.CRASH_LOOPING):
+        return False  # the old one, which the kubelet stops within 20 s
     judged = _diagnosis(plane)
     sure = judged is not None and (judged.certain or judged.crash is not None)
     return judged is not None and judged.state is awaited.state and sure
