@@ -8,7 +8,7 @@ The map of the house (imports go downward only; ``tests/test_architecture.py`` h
     node/                                    the WORLD: files, journal, processes, kubelet, API server, receipt
     kubeadm/   log/                          kubeadm's own record of the cluster / the audit log: events, following, figures
     operations/                              one module a verb: calls rooms in order, returns a Report
-    lab/                                     an embedded practice node
+    lab/                                     an embedded practice node; exercises, the grader, a killercoda scenario
     cli/                                     typer: arguments -> one operation -> print the report -> exit
 
 Text is located with ruamel.yaml (composed nodes carry marks), changed by splicing the original text, and proved with
