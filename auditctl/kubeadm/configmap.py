@@ -133,7 +133,7 @@ def _plain_api(access: Access, what: str) -> Iterator[PlainClient]:
         raise _refusal(access, what, error.status, error.reason) from error
     except ssl.SSLError as error:
         raise _refusal(access, what, 0, "SSLError") from error
-    except (http.client.HTTPException, OSError, KeyError) as error:
+    except (http.client.HTTPException, OSError, KeyError, ValueError) as error:
         raise _no_answer(access, what, error) from error
 
 

@@ -76,7 +76,8 @@ def _workers(tasks: Sequence[Callable[[Connection], None]]) -> Iterator[list[Con
     try:
         for task in tasks:
             mine, theirs = _CONTEXT.Pipe(duplex=False)
-            worker = _CONTEXT.Process(target=_guarded, args=(theirs, task), daemon=True)
+            kept = [mine, *(other for _, other in workers)]
+            worker = _CONTEXT.Process(target=_guarded, args=(theirs, kept, task), daemon=True)
             worker.start()
             theirs.close()
             workers.append((worker, mine))
@@ -88,9 +89,14 @@ def _workers(tasks: Sequence[Callable[[Connection], None]]) -> Iterator[list[Con
             worker.join()
 
 
-def _guarded(pipe: Connection, task: Callable[[Connection], None]) -> None:
-    """What goes wrong here is told there. Ctrl-C is for the one who started us: he ends us."""
+def _guarded(pipe: Connection, kept: Sequence[Connection], task: Callable[[Connection], None]) -> None:
+    """What goes wrong here is told there. Ctrl-C is for the one who started us: he ends us.
+
+    The ends to read from that the fork left us are closed: if he is killed, nobody reads, and writing tells us so.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for other in kept:
+        other.close()
     try:
         task(pipe)
     except BrokenPipeError:  # the reader has gone

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from auditctl.log.events import Event, Identity, Reader, Whole
@@ -168,7 +169,7 @@ def _reference(members: dict[str, _Value]) -> _Reference | None:
 def _identity_of(row: dict[str, Any] | None) -> _Identity | None:
     if row is None:
         return None
-    return _Identity(_text(row.get("username", "")), _texts(row.get("groups", [])))
+    return _Identity(_text(row.get("username", "")), _texts(row.get("groups") or []))
 
 
 def _raw(members: dict[str, _Value], name: str) -> bytes:
@@ -225,8 +226,11 @@ def _nobody(members: dict[str, _Value]) -> _Identity:
 
 
 def _identity(raw: bytes) -> Identity:
-    row = json.loads(raw.decode("utf-8", "surrogateescape"))
-    return _identity_of(row if isinstance(row, dict) else None) or _Identity()
+    """Nobody, where it is none: the event itself counts all the same."""
+    with suppress(ValueError):
+        row = json.loads(raw.decode("utf-8", "surrogateescape"))
+        return _identity_of(row if isinstance(row, dict) else None) or _Identity()
+    return _Identity()
 
 
 def _items(line: bytes) -> Sequence[bytes]:

@@ -85,17 +85,23 @@ def moment(option: str, text: str, now: datetime) -> str:
         UsageError: neither a time nor a duration.
     """
     try:
-        if text[:4].isdigit() and "-" in text:
-            found = datetime.fromisoformat(text)
-            found = found if found.tzinfo else found.replace(tzinfo=UTC)
-        elif ago := _AGO.fullmatch(text):
-            seconds = durations.parse(ago[3]) if ago[3] or not (ago[1] or ago[2]) else 0.0
-            found = now - timedelta(weeks=float(ago[1] or 0), days=float(ago[2] or 0), seconds=seconds)
+        return _moment(text, now).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     except (ValueError, OverflowError) as error:
         raise UsageError(
             f"{option} {text}: neither a time (2026-11-21T20:29:55Z) nor a duration ago (15m, 2d)"
         ) from error
-    return found.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _moment(text: str, now: datetime) -> datetime:
+    """Raises ValueError, OverflowError."""
+    if text[:4].isdigit() and "-" in text:
+        found = datetime.fromisoformat(text)
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+    ago = _AGO.fullmatch(text)
+    if ago is None:
+        raise ValueError(text)
+    seconds = durations.parse(ago[3]) if ago[3] or not (ago[1] or ago[2]) else 0.0
+    return now - timedelta(weeks=float(ago[1] or 0), days=float(ago[2] or 0), seconds=seconds)
 
 
 def needle(wanted: Wanted) -> bytes:

@@ -47,16 +47,16 @@ def line(event: Whole, *, colour: bool = False) -> str:
     if event.impersonated_user is not None:
         who += f" as {event.impersonated_user.username}"
     note = _note(event)
-    stamp = f"{(event.stage_timestamp or '?')[:23].replace('T', ' '):23}"
+    stamp = f"{printable((event.stage_timestamp or '?')[:23].replace('T', ' ')):23}"
     cells = (
         stamp,
-        f"{_SHORT.get(event.level, event.level):2}",
+        f"{printable(_SHORT.get(event.level, event.level)):2}",
         f"{code:>3}",
         f"{latency:>7}",
-        f"{_safe(who):32}",
-        f"{_safe(event.verb):8}",
+        f"{printable(who):32}",
+        f"{printable(event.verb):8}",
     )
-    what = _safe(_what(event)) + note
+    what = printable(_what(event)) + note
     if not colour:
         return "  ".join((*cells, what))
     stamp, level, code_cell, latency_cell, who_cell, verb_cell = cells
@@ -67,7 +67,7 @@ def line(event: Whole, *, colour: bool = False) -> str:
     return "  ".join((*painted, what))
 
 
-def _safe(text: str) -> str:
+def printable(text: str) -> str:
     """No escape sequence of a stranger reaches the terminal."""
     return (
         text if text.isprintable() else "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in text)
@@ -94,7 +94,7 @@ def _note(event: Whole) -> str:
             return "  (panic)"
     status = event.response_status
     if status is not None and status.code >= 400 and status.message:
-        return f"  {_safe(status.message[:100])}"
+        return f"  {printable(status.message[:100])}"
     return ""
 
 

@@ -118,7 +118,7 @@ class Endpoint(NamedTuple):
                 context.load_verify_locations(authority)
         if credentials.authority:
             with suppress(ssl.SSLError, ValueError):
-                context.load_verify_locations(cadata=credentials.authority.decode(errors="replace"))
+                context.load_verify_locations(cadata=credentials.authority.decode("ascii", "ignore"))
         credentials.load_into(context)
         return context
 

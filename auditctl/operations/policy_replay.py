@@ -9,6 +9,7 @@ from auditctl.log import sources
 from auditctl.log.across import tallied
 from auditctl.log.cells import Tally
 from auditctl.log.events import reader
+from auditctl.log.lines import printable
 from auditctl.log.replay import Group, Replay, Sum, judge_of, replay
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.log_files import opened
@@ -64,8 +65,8 @@ def amount(count: float) -> str:
 
 
 def table(rows: Sequence[Sequence[object]]) -> Iterator[str]:
-    """Columns; those of numbers to the right."""
-    texts = [[str(cell) for cell in row] for row in rows]
+    """Columns; those of numbers to the right. What a log says is escaped where a terminal would obey it."""
+    texts = [[printable(str(cell)) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in texts) for column in range(len(texts[0]))] if texts else []
     for row in texts:
         cells = (

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from controlplanes import ControlPlanes, brought_up
+from foldernode import POLICY
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(200)]
 
@@ -32,7 +33,9 @@ def test_a_node_without_internet_gets_one_file_and_is_changed_with_it(one: Contr
     package, place = single_file(one.folder), one.nodes["a"].root / "usr/local/sbin/kube-auditctl"
     place.parent.mkdir(parents=True)
     right = hashlib.sha256(package.read_bytes()).hexdigest()
-    options = {"package": str(package), "package_path": str(place), "log_maxage": 7}
+    (one.folder / "p.yaml").write_text(POLICY)
+    # as typed: of the folder that ansible-playbook is started in, not of the playbook's
+    options = {"package": package.name, "policy_file": "p.yaml", "package_path": str(place), "log_maxage": 7}
 
     wrong = one.play("enable-audit.yml", package_checksum="0" * 64, **options)
     assert (wrong.code, wrong.touched, place.exists()) == (2, [], False), wrong.text

@@ -132,7 +132,8 @@ def _asked(rootfs, manifest):
 def _place(text):
     """The server's own address and port, by the rules of auditctl itself: the liveness probe's host comes first."""
     flags = dict(re.findall(r"""(?m)^\s*-\s+["']?--(secure-port|bind-address|advertise-address)=([^\s"']+)""", text))
-    probe = re.search(r"""(?m)^\s*livenessProbe:(?:\n\s+.*?)*?\n\s+host:\s*["']?([^\s"']+)""", text)
+    liveness = text.partition("livenessProbe:")[2]  # one plain pattern behind it: a nested one can take for ever
+    probe = re.search(r"""(?m)^\s+host:\s*["']?([^\s"']+)""", liveness)
     candidates = (probe.group(1) if probe else "", flags.get("bind-address", ""), flags.get("advertise-address", ""))
     address = next((one for one in candidates if one not in UNSPECIFIED), "127.0.0.1")
     return "127.0.0.1" if address == "localhost" else address, int(flags.get("secure-port", "6443"))
