@@ -10,7 +10,7 @@ from auditctl.durations import parse
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.pod import Manifest
 from auditctl.node.crash import Crash
-from auditctl.policy.types import Level, Policy, Stage
+from auditctl.policy.types import Level, Policy, PolicyRule, Stage
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
 
 _DELETED = " (deleted)"
@@ -43,7 +43,7 @@ def judge(seen: Recording) -> Iterator[Finding]:
         text = "a policy is set, but neither a log nor a webhook: nothing is recorded"
         yield _error("no-backend", text, "auditctl enable")
     if seen.policy is not None and not records_anything(seen.policy):
-        text = "the policy records nothing: every rule has level None, or omits every stage"
+        text = "the policy records nothing: every rule that a request can come to has level None, or omits every stage"
         yield _error("policy-records-nothing", text, "auditctl enable --policy FILE")
     if log == STANDARD_OUTPUT:
         text = (
@@ -69,9 +69,16 @@ def _without_policy(log: str | None, webhook: str | None) -> Iterator[Finding]:
 
 
 def records_anything(policy: Policy) -> bool:
-    """Is there a rule that writes an event?"""
-    stages = [set(policy.omit_stages) | set(rule.omit_stages) for rule in policy.rules if rule.level is not Level.NONE]
-    return any(omitted != set(Stage) for omitted in stages)
+    """Is there a rule that writes an event, and can a request come to it? Behind one without conditions none does."""
+    for rule in policy.rules:
+        omitted = set(policy.omit_stages) | set(rule.omit_stages)
+        if rule.level is not Level.NONE and omitted != set(Stage):
+            return True
+        if rule == PolicyRule(
+            rule.level, omit_stages=rule.omit_stages, omit_managed_fields=rule.omit_managed_fields, line=rule.line
+        ):
+            return False
+    return False
 
 
 def _of_the_log(seen: Recording, log: str) -> Iterator[Finding]:

@@ -465,6 +465,7 @@ def test_a_server_that_records_is_left_in_peace() -> None:
         (LOGGING[1:], {}, "no-policy"),
         (LOGGING[:1], {}, "no-backend"),
         (LOGGING, {"policy": HEAD + "rules:\n- level: None\n"}, "policy-records-nothing"),
+        (LOGGING, {"policy": HEAD + "rules:\n- level: None\n- level: Metadata\n"}, "policy-records-nothing"),
         (
             LOGGING,
             {
