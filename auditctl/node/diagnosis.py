@@ -94,7 +94,9 @@ def _of_a_server(seen: Evidence, process: Process) -> Diagnosis:
     text = f"process {process.pid} listens, but /readyz does not answer 200"
     why = f"; its log: {seen.container}" if seen.container else ""
     fix = seen.container.fix if seen.container else "look at its log under /var/log/pods"
-    return Diagnosis(State.NOT_READY, "apiserver-ready", text + why, fix, certain=False, crash=seen.container)
+    # kube-apiserver listens before it reads its policy, so one that crash loops is met listening now and then
+    check = seen.container.name if seen.container else "apiserver-ready"
+    return Diagnosis(State.NOT_READY, check, text + why, fix, certain=False, crash=seen.container)
 
 
 def _readyz_fix(failing: tuple[str, ...]) -> str:

@@ -439,6 +439,16 @@ def test_the_verdict_follows_from_the_evidence(seen: Evidence, state: State, cer
     assert verdict.fix or state in (State.SERVING, State.UNSEEN)
 
 
+def test_a_crash_looping_server_that_is_met_listening_is_told_by_its_cause() -> None:
+    """kube-apiserver binds its port before it reads its policy (seen on 1.36.2)."""
+    listening = SEEN._replace(process=SERVER, as_manifest=True, readiness=Readiness.UNREACHABLE)
+
+    assert judge(listening).check == "apiserver-ready"
+    told = judge(listening._replace(container=FINAL))
+
+    assert (told.state, told.check, told.certain) == (State.NOT_READY, FINAL.name, False)
+
+
 # -- ready, but not recording
 
 LOGGING = [

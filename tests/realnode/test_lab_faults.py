@@ -39,7 +39,15 @@ def tree() -> dict[str, tuple[int, int, int, str]]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def marked(node: None, run: Run) -> Iterator[None]:
+def no_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Without --rootfs this machine is meant, also where somebody has an embedded node in the usual folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("none")))
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def marked(node: None, no_lab: None, run: Run) -> Iterator[None]:
     """The author's mark, and auditing on."""
     MARKER.write_text("a node of these tests\n")
     assert run("enable", "--policy", "baseline")[0] == 0
