@@ -6,14 +6,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, assert_never
 
-from auditctl.errors import InterruptionError, RefusedError
+from auditctl.errors import InterruptionError, RefusedError, StrandedError
 from auditctl.lab import exercise_steps as steps
 from auditctl.lab import faults
 from auditctl.lab.exercise_ground import Ground
 from auditctl.lab.exercise_steps import Step
+from auditctl.lab.exercises import Exercise
 from auditctl.lab.keepsake import remove
 from auditctl.node import files
 from auditctl.node.files import Snapshot
+from auditctl.node.logfiles import log_files
 from auditctl.node.process import listener
 from auditctl.node.restart import end_in_place
 from auditctl.operations.controlplane import ControlPlane
@@ -24,6 +26,8 @@ from auditctl.settings import LOG_FLAG, LOG_PATH, POLICY_FLAG, POLICY_PATH, WEBH
 
 _ANNOTATIONS = "\n  annotations:\n"
 _OURS = "    auditctl-lab/started: "
+_TREES = ("/etc/kubernetes", "/var/lib/kubelet/config.yaml", "/var/lib/auditctl-lab/faults.json")
+_LOGS = ("/var/log/kubernetes",)
 _WENT_WELL = (Outcome.CHANGED, Outcome.UNCHANGED)
 
 
@@ -77,6 +81,17 @@ def named_files(given: Iterable[Step]) -> Iterator[str]:
                 yield from (str(PurePosixPath(path).parent) for path in (log, policy) if path and path.startswith("/"))
             case _:
                 pass
+
+
+def kept_places(plane: ControlPlane, places: Places, exercise: Exercise) -> tuple[list[str], list[str]]:
+    """What an exercise may change: trees to keep entry by entry, and logs that servers go on writing to."""
+    named = [places.path(file) for file in named_files((*exercise.needs, *exercise.start, *exercise.solution))]
+    of_logs = [path for path in named if path.startswith("/var/log/")]
+    # the log and its rotated files alone: what else is in their directory may be anybody's
+    written = [plane.root.node(path) for path in log_files(plane.root.host(places.log))]
+    ours = [places.manifest.rpartition("/")[0], places.policy, places.webhook, plane.state_dir]
+    trees = [*_TREES, *ours, *exercise.touches, *(path for path in named if path not in of_logs)]
+    return trees, [*_LOGS, places.log, *written, *of_logs]
 
 
 def starts_anew(given: Iterable[Step]) -> bool:
@@ -172,6 +187,9 @@ def _run(ground: Ground, step: steps.Enable | steps.Disable | steps.Reload | ste
     report = _report(ground, step, how)
     if report.outcome is Outcome.INTERRUPTED:
         raise InterruptionError(report.summary)
+    if report.outcome is Outcome.STRANDED:
+        fix = report.next_steps[0] if report.next_steps else "auditctl doctor"
+        raise StrandedError(f"auditctl {report.command}: {report.summary}", check="lab-step", fix=fix)
     if report.outcome not in _WENT_WELL:
         raise StepError(f"auditctl {report.command}: {report.summary}", check="lab-step", fix="auditctl doctor")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -43,7 +44,7 @@ def find(plane: ControlPlane, *, real: bool = False, beginning: bool = False) ->
     """
     if plane.root.is_host and not real:
         usual = Layout(default_folder())
-        there = usual.read_marker() is not None
+        there = _is_ours(usual.root) and usual.read_marker() is not None
         if there and (beginning or _is_open(Root(usual.root)) or not _is_open(plane.root)):
             return Ground(plane._replace(rootfs=usual.root), usual)
     layout = Layout(plane.root.path)
@@ -52,6 +53,15 @@ def find(plane: ControlPlane, *, real: bool = False, beginning: bool = False) ->
 
 def _is_open(root: Root) -> bool:
     return os.path.lexists(Desk(root).folder)
+
+
+def _is_ours(folder: Path) -> bool:
+    """A name in the temporary directory can be guessed: somebody else's folder there may lead to this machine's own files."""
+    try:
+        status = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & stat.S_IWOTH
 
 
 def permit(ground: Ground, *, confirmed: bool) -> None:

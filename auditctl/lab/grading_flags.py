@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from typing import assert_never
-from urllib.parse import urlsplit
 
 from auditctl import facts
 from auditctl.errors import RefusedError
 from auditctl.findings import Check, Status
+from auditctl.lab.requirement_fields import place_of
 from auditctl.lab.requirement_kinds import Flag, FlagAbsent, Webhook
 from auditctl.manifest.flag_meaning import same_value
 from auditctl.node.loaded import loaded_file
@@ -66,13 +66,10 @@ def _webhook(running: Running, name: str, want: Webhook) -> Check:
         server = parse(raw, path).server
     except RefusedError:
         return Check(name, Status.FAILED, "the webhook's file is no kubeconfig that the API server would take")
-    if _place(server) == _place(want.server):
+    try:
+        leads_there = place_of(server) == place_of(want.server)
+    except ValueError:
+        return Check(name, Status.FAILED, "the webhook's kubeconfig leads to what is no URL")
+    if leads_there:
         return Check(name, Status.PASSED, "the webhook's kubeconfig leads where it should")
     return Check(name, Status.FAILED, "the webhook's kubeconfig leads elsewhere")
-
-
-def _place(url: str) -> tuple[str, str | None, int | None, str]:
-    """What of a URL says where events go: the server drops the query."""
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
-    return parts.scheme, parts.hostname, port, parts.path.rstrip("/")

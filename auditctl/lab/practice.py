@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from auditctl.errors import AuditctlError, InterruptionError, RefusedError, StrandedError
+from auditctl.errors import AuditctlError, InterruptionError, RefusedError, StrandedError, UsageError
 from auditctl.lab import exercise_acts as acts
 from auditctl.lab import exercises
 from auditctl.lab import practice_watch as watch
@@ -24,9 +24,6 @@ from auditctl.node.signals import deferred
 from auditctl.operations.controlplane import ControlPlane, Silence
 from auditctl.operations.work import How
 from auditctl.report import ManifestChange, Outcome, Report
-
-_TREES = ("/etc/kubernetes", "/var/lib/kubelet/config.yaml", "/var/lib/auditctl-lab/faults.json")
-_LOGS = ("/var/log/kubernetes",)
 
 
 class Asked(NamedTuple):
@@ -61,7 +58,7 @@ def _chosen(ground: Ground, asked: Asked) -> tuple[Exercise, int | None]:
     """The one that was named; else one drawn, with the seed that draws it again."""
     if asked.name is not None:
         if asked.seed is not None:
-            raise RefusedError("--seed draws an exercise, so no name goes with it", check="usage")
+            raise UsageError("--seed draws an exercise, so no name goes with it")
         return exercises.load(asked.name), None
     seed = secrets.randbelow(10_000) if asked.seed is None else asked.seed
     faults = [one for one in exercises.everything() if one.kind is Kind.FAULT]
@@ -79,31 +76,24 @@ def _begun(ground: Ground, exercise: Exercise, seed: int | None, asked: Asked) -
     record = Record(
         exercise.name, Phase.BEGINNING, seed, server=server.identity, port=_port(plane), places=places._asdict()
     )
-    desk.begin(record, *_kept_places(plane, places, exercise))
+    desk.begin(record, *acts.kept_places(plane, places, exercise))
     with deferred(plane.progress.step) as interrupted:
         try:
             places = _prepare(ground, exercise, asked)
             reason = "" if not interrupted() else "interrupted"
             stopped = interrupted()
+            if not reason:
+                record = desk.write(replace(record, phase=Phase.OPEN, places=places._asdict()))
         except AuditctlError as error:
             reason = error.message
             stopped = interrupted() or isinstance(error, InterruptionError)
         if not reason:
-            record = desk.write(replace(record, phase=Phase.OPEN, places=places._asdict()))
             return _told(ground, exercise, record)
         return _undone(ground, record, reason, asked, interrupted=stopped)
 
 
 def _port(plane: ControlPlane) -> int:
     return plane.read_manifest()[1].secure_port
-
-
-def _kept_places(plane: ControlPlane, places: acts.Places, exercise: Exercise) -> tuple[list[str], list[str]]:
-    """What an exercise may change: trees to keep entry by entry, and logs that servers go on writing to."""
-    named = [places.path(file) for file in acts.named_files((*exercise.needs, *exercise.start, *exercise.solution))]
-    of_logs = [path for path in named if path.startswith("/var/log/")]
-    logs = [*_LOGS, places.log.rpartition("/")[0] or "/", *of_logs]
-    return [*_TREES, plane.state_dir, *exercise.touches, *(path for path in named if path not in of_logs)], logs
 
 
 def _prepare(ground: Ground, exercise: Exercise, asked: Asked) -> acts.Places:
@@ -127,7 +117,11 @@ def _prepare(ground: Ground, exercise: Exercise, asked: Asked) -> acts.Places:
 
 
 def _undone(ground: Ground, record: Record, reason: str, asked: Asked, *, interrupted: bool) -> Report:
-    back = _back(ground, record, asked.timeout_seconds)
+    try:
+        back = _back(ground, record, asked.timeout_seconds)
+    except RefusedError as error:
+        text = f"the exercise could not begin: {reason}; and what it had done is not taken back: {error.message}"
+        raise StrandedError(text, check=error.check, fix=f"{ground.words} lab reset") from error
     outcome = (Outcome.INTERRUPTED if interrupted else Outcome.ROLLED_BACK) if back.serves else Outcome.STRANDED
     text = f"the exercise could not begin: {reason}; every file is as it was{_served(back)}"
     return _report(ground, "lab break", outcome, text)

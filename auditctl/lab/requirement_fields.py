@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from auditctl.errors import RefusedError
 from auditctl.manifest.mounts import normalised_path
@@ -28,6 +30,14 @@ class Fields(NamedTuple):
     @property
     def is_mapping(self) -> bool:
         return isinstance(self.value, Mapping)
+
+    def only(self, names: Sequence[str]) -> None:
+        """Of a mapping: nothing stands in it but these."""
+        unknown = [str(name) for name in self.value if name not in names] if isinstance(self.value, Mapping) else []
+        if unknown:
+            near = get_close_matches(unknown[0], names, n=1)
+            fix = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(names) or 'no fields'}"
+            raise self.error(f"{unknown[0]!r} is no field of it", fix)
 
     def has(self, name: str) -> bool:
         return isinstance(self.value, Mapping) and name in self.value
@@ -99,3 +109,10 @@ class Fields(NamedTuple):
         if not text.startswith("/"):
             raise self.error(f"{text!r} is no absolute path of the node")
         return normalised_path(text)
+
+
+def place_of(url: str) -> tuple[str, str | None, int | None, str]:
+    """What of a URL says where events go: the server drops the query. Raises ValueError."""
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+    return parts.scheme, parts.hostname, port, parts.path.rstrip("/")

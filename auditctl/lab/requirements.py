@@ -32,7 +32,7 @@ from difflib import get_close_matches
 
 from auditctl import facts
 from auditctl.errors import AuditctlError, ManifestError
-from auditctl.lab.requirement_fields import Fields, RequirementError
+from auditctl.lab.requirement_fields import Fields, RequirementError, place_of
 from auditctl.lab.requirement_kinds import (
     Asked,
     Expect,
@@ -100,7 +100,9 @@ def _one(index: int, want: object) -> Requirement:
         near = get_close_matches(str(kind), _KINDS, n=1)
         fix = f"did you mean {near[0]!r}?" if near else f"the kinds are {', '.join(_KINDS)}"
         raise RequirementError(f"{where}: {str(kind)!r} is no kind of requirement", fix=fix)
-    return _KINDS[kind](Fields(f"{where} ({kind})", value))
+    given = Fields(f"{where} ({kind})", value)
+    given.only(_NAMES.get(str(kind), ()))
+    return _KINDS[kind](given)
 
 
 def _flag(given: Fields) -> Flag:
@@ -204,6 +206,24 @@ def _plain(made: Requirement, word: object) -> Callable[[Fields], Requirement]:
     return read_word
 
 
+def _webhook(given: Fields) -> Webhook:
+    try:
+        place_of(given.text("server"))
+    except ValueError as error:
+        raise given.error(f"{given.text('server')!r} is no URL") from error
+    return Webhook(given.text("server"))
+
+
+# What may stand in a mapping of these kinds: a misspelt name would ask for less than its author meant.
+_NAMES: Mapping[str, tuple[str, ...]] = {
+    "flag": ("name", "value"),
+    "stages": ("request", "are"),
+    "mount": ("flag", "host", "read-only", "types", "directory"),
+    "recorded": ("event", "audit-id-in"),
+    "predictions": ("requests", "file", "policy"),
+    "file": ("path", "there"),
+    "webhook": ("server",),
+}
 _KINDS: Mapping[str, Callable[[Fields], Requirement]] = {
     "serving": _plain(Serving(), True),  # noqa: FBT003 (the word that is written)
     "receipt": _plain(Receipt(), True),  # noqa: FBT003
@@ -224,5 +244,5 @@ _KINDS: Mapping[str, Callable[[Fields], Requirement]] = {
     "policy-rejects": lambda given: PolicyFile(given.whole_path(), accepted=False),
     "predictions": _predictions,
     "file": lambda given: FileThere(given.path("path"), given.truth("there")),
-    "webhook": lambda given: Webhook(given.text("server")),
+    "webhook": _webhook,
 }

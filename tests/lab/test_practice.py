@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,8 +17,12 @@ import pytest
 from labroom import QUICK
 from played import tree
 
-from auditctl.lab import down, status, up
+from auditctl.lab import down, exercises, status, up
+from auditctl.lab import exercise_acts as acts
+from auditctl.lab.exercise_ground import find
+from auditctl.lab.layout import MARKER
 from auditctl.lab.process import until
+from auditctl.operations.controlplane import ControlPlane
 
 pytestmark = pytest.mark.lab
 SECONDS = 30.0
@@ -285,3 +290,58 @@ def test_a_node_that_was_set_up_anew_is_not_given_the_files_of_the_old_one(perso
     authority.write_bytes(old)
     assert person.types("lab", "reset").code == 0
     assert tree(person.root) == before
+
+
+def test_a_policy_that_stands_elsewhere_is_given_back_too(person: Person) -> None:
+    """An exercise that begins with another policy writes that over it."""
+    policy = person.root / "opt/audit/policy.yaml"
+    (person.root / "mine.yaml").write_text(
+        "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: Metadata # mine\n"
+    )
+    words = ("--policy", str(person.root / "mine.yaml"), "--policy-path", "/opt/audit/policy.yaml")
+    assert person.types("enable", *words).code == 0
+    mine = policy.read_bytes()
+    assert person.types("lab", "break", "down-after-sizes").code == 0
+
+    assert person.types("lab", "reset").code == 0
+
+    assert policy.read_bytes() == mine
+    assert person.types("disable", "--purge").code == 0
+
+
+def test_of_a_directory_that_is_anybodys_only_the_log_and_its_rotated_files_are_kept(person: Person) -> None:
+    plane = ControlPlane(person.root)
+    folder = person.root / "var/log"
+    for name in ("kube-audit.log", "kube-audit-2026-11-28T10-00-00.000.log", "syslog"):
+        (folder / name).write_text("")
+    places = acts.Places(plane.manifest, log="/var/log/kube-audit.log")
+
+    _, logs = acts.kept_places(plane, places, exercises.load("down-after-sizes"))
+
+    assert [path for path in logs if not path.startswith("/var/log/kubernetes")] == [
+        "/var/log/kube-audit.log",
+        *sorted(f"/var/log/{path.name}" for path in folder.glob("kube-audit*")),
+    ]
+    for path in folder.glob("*log"):
+        path.unlink()
+
+
+def test_a_name_and_a_seed_are_a_usage_error(person: Person) -> None:
+    assert person.types("lab", "break", "down-after-sizes", "--seed", "3").code == 2
+
+
+@pytest.mark.parametrize("whose", ["a-link", "open-to-all"])
+def test_somebody_elses_folder_under_the_usual_name_is_not_taken_for_the_practice_node(
+    lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whose: str
+) -> None:
+    """Its marker could lead to this machine's own files."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    usual = tmp_path / f"auditctl-lab-{os.getuid()}"
+    if whose == "a-link":
+        usual.symlink_to(lab)
+    else:
+        usual.mkdir()
+        shutil.copy(lab / MARKER, usual)
+        usual.chmod(0o777)
+
+    assert find(ControlPlane()).layout is None

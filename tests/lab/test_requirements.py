@@ -78,6 +78,9 @@ def test_flags_are_named_in_any_spelling() -> None:
         ([{"mount": {"flag": "audit-log-path", "directory": "yes"}}], "'directory' is to be true or false"),
         ([{"log-host-path": "audit.log"}], "'audit.log' is no absolute path"),
         ([{"file": "/etc/x"}], "a mapping with 'path' is needed"),
+        ([{"mount": {"flag": "audit-log-path", "directroy": False}}], "'directroy' is no field of it"),
+        ([{"flag": {"name": "audit-log-maxage", "value": 1, "extra": 2}}], "'extra' is no field of it"),
+        ([{"webhook": {"server": "https://h:99999/x"}}], "'https://h:99999/x' is no URL"),
     ],
 )
 def test_a_wrong_requirement_is_told_by_its_number_and_the_word(wants: Any, says: str) -> None:
