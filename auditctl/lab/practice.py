@@ -76,12 +76,13 @@ def _begun(ground: Ground, exercise: Exercise, seed: int | None, asked: Asked) -
     record = Record(
         exercise.name, Phase.BEGINNING, seed, server=server.identity, port=_port(plane), places=places._asdict()
     )
-    desk.begin(record, *acts.kept_places(plane, places, exercise))
     with deferred(plane.progress.step) as interrupted:
+        desk.begin(record, *acts.kept_places(plane, places, exercise))
         try:
-            places = _prepare(ground, exercise, asked)
-            reason = "" if not interrupted() else "interrupted"
+            if not interrupted():
+                places = _prepare(ground, exercise, asked)
             stopped = interrupted()
+            reason = "interrupted" if stopped else ""
             if not reason:
                 record = desk.write(replace(record, phase=Phase.OPEN, places=places._asdict()))
         except AuditctlError as error:
