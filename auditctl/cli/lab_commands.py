@@ -152,7 +152,9 @@ def _folder(plane: ControlPlane, directory: Path | None) -> Path:
         return directory
     if not plane.root.is_host:
         return plane.rootfs
-    return Path(tempfile.gettempdir()) / f"auditctl-lab-{os.getuid()}"
+    from auditctl.lab.exercise_ground import default_folder
+
+    return default_folder()
 
 
 def _report(
