@@ -44,7 +44,7 @@ _STATUS_MARKS = {Status.PASSED: ("ok", _GREEN), Status.FAILED: ("no", _RED), Sta
 class ManifestChange(NamedTuple):
     """The manifest's path, digests before and after, the text that changes, and why (one reason an operation).
 
-    ``plan`` is what a program wants to know of the whole change (`auditctl.operations.planned`), None where there is none.
+    ``plan`` is what a program wants to know of the whole change (`auditctl.operations.change.planned`), None where there is none.
     """
 
     path: str

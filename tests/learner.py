@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from auditctl.findings import Status
-from auditctl.lab.grading import grade
-from auditctl.node.process import listener
+from auditctl.lab.grading.grade import grade
+from auditctl.node.apiserver.process import listener
 from auditctl.operations.controlplane import ControlPlane
 
 SCENARIO = "audit-logging"

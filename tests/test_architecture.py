@@ -56,7 +56,7 @@ OWNERS = {
     "rich": ("cli/",),
     "msgspec": ("log/",),
     "ansible": (),
-    "cryptography": ("lab/certificates_library.py",),
+    "cryptography": ("lab/node/certificates_cryptography.py",),
 }
 WORDS_NOT_IN_THIS_HOUSE = re.compile(
     r"(^|_)(manager|helper|util|utils|handler|service|data|info|misc|common)(_|$)|^do_|(^|_)smart(_|$)", re.IGNORECASE

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from learner import STAYS_DOWN, WRONG, Learner, Ran
 
-from auditctl.lab.process import until
+from auditctl.lab.node.process import until
 
 BY_HAND, WITH_AUDITCTL = "By hand", "With auditctl"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from auditctl.cli.hoist import Hoisted, hoist
+from auditctl.cli.global_options import Hoisted, hoist
 from auditctl.cli.output import write
 from auditctl.errors import UsageError
 
@@ -39,8 +39,8 @@ def _plainly(hoisted: Hoisted) -> int | None:
     match hoisted.rest[:2]:
         case ["enable", *_]:
             from auditctl.cli import plain
-            from auditctl.cli.asked import enabling
             from auditctl.cli.context import look
+            from auditctl.cli.enable_options import enabling
 
             line = plain.read(hoisted)
             return None if line is None else look(line[0], "enable", enabling(line[1]))[0]

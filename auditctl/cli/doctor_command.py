@@ -26,7 +26,7 @@ def doctor(
     how = how_of(dry_run, no_wait, timeout, drain, allow, strict, no_rollback)
 
     def operation(plane: ControlPlane) -> Report:
-        from auditctl.operations.doctor import doctor as run
+        from auditctl.operations.doctor.command import doctor as run
 
         return run(plane, how, fix=fix)
 

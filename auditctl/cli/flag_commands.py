@@ -8,8 +8,8 @@ import typer
 
 from auditctl.cli.policy_answer import answered
 from auditctl.cli.policy_commands import Kubernetes
+from auditctl.operations.answer import Answer
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.policy_answer import Answer
 
 
 def flags(

@@ -30,7 +30,7 @@ def check(context: typer.Context, source: Source = None) -> None:
     """Would kubeadm upgrade keep what this node runs? Exit 1 with what would be lost."""
 
     def operation(plane: ControlPlane) -> Report:
-        from auditctl.operations import kubeadm_config
+        from auditctl.operations.kubeadm import config as kubeadm_config
 
         return kubeadm_config.check(plane, source)
 
@@ -43,7 +43,7 @@ def persist(context: typer.Context, dry_run: DryRun = False, allow: Allow = None
     how = how_of(dry_run, True, "5m", None, allow, strict, False)
 
     def operation(plane: ControlPlane) -> Report:
-        from auditctl.operations import kubeadm_config
+        from auditctl.operations.kubeadm import config as kubeadm_config
 
         return kubeadm_config.persist(plane, how)
 
@@ -65,7 +65,7 @@ def render(
     pairs = flag_pairs(set_flags or ())
 
     def operation(plane: ControlPlane) -> Report:
-        from auditctl.operations import kubeadm_render
+        from auditctl.operations.kubeadm import render as kubeadm_render
 
         return kubeadm_render.rendered(plane, form, kubernetes, pairs)
 
@@ -81,9 +81,9 @@ def preflight_upgrade(
     """What changes meaning for this node's auditing between its version and VERSION. Exit 1 if anything does."""
 
     def operation(plane: ControlPlane) -> Report:
-        from auditctl.operations import kubeadm_upgrade
+        from auditctl.operations.kubeadm import upgrade
 
-        return kubeadm_upgrade.preflight_upgrade(plane, version, source)
+        return upgrade.preflight_upgrade(plane, version, source)
 
     finish(context, "kubeadm preflight-upgrade", operation)
 

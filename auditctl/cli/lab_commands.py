@@ -17,7 +17,7 @@ from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import ManifestChange, Outcome, Report
 
 if TYPE_CHECKING:  # a lab is only built when one is asked for
-    from auditctl.lab.node import Lab
+    from auditctl.lab.node.updown import Lab
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -53,11 +53,11 @@ def up(
     """Bring a practice node up in a folder, or say that it is up."""
 
     def operation(plane: ControlPlane) -> Report:
-        from auditctl.lab import node
-        from auditctl.lab.layout import REAL_TIMES
+        from auditctl.lab.node import updown
+        from auditctl.lab.node.layout import REAL_TIMES
 
         pace = REAL_TIMES if real_times else None
-        lab = node.up(_folder(plane, directory), kubernetes=kubernetes, pace=pace)
+        lab = updown.up(_folder(plane, directory), kubernetes=kubernetes, pace=pace)
         steps = (f"auditctl --rootfs {lab.root} enable", f"auditctl lab down {lab.root}")
         text = f"the stand-in kube-apiserver {lab.kubernetes} serves at {lab.url}; the node is {lab.root}"
         return _report(
@@ -72,10 +72,10 @@ def down(context: typer.Context, directory: Directory = None) -> None:
     """Stop a practice node and remove its folder."""
 
     def operation(plane: ControlPlane) -> Report:
-        from auditctl.lab import node
+        from auditctl.lab.node import updown
 
         folder = _folder(plane, directory)
-        gone = node.down(folder)
+        gone = updown.down(folder)
         text = f"the practice node in {folder} is gone" if gone else f"there is no practice node in {folder}"
         return _report("lab down", folder, Outcome.CHANGED if gone else Outcome.UNCHANGED, text, (), {})
 
@@ -87,10 +87,10 @@ def status(context: typer.Context, directory: Directory = None) -> None:
     """What stands in the folder."""
 
     def operation(plane: ControlPlane) -> Report:
-        from auditctl.lab import node
+        from auditctl.lab.node import updown
 
         folder = _folder(plane, directory)
-        lab = node.status(folder)
+        lab = updown.status(folder)
         if lab is None:
             return _report(
                 "lab status",
@@ -113,7 +113,7 @@ def demo(context: typer.Context) -> None:
     """The whole job on a practice node that is made for it and removed again: enable, receipt, log."""
 
     def operation(plane: ControlPlane) -> Report:
-        from auditctl.lab.demo import demo as run
+        from auditctl.lab.tools.demo import demo as run
 
         return run(plane, plane.progress.step)
 
@@ -134,8 +134,8 @@ def receiver(
     """A webhook receiver for practice, until Ctrl-C: stores events as JSON lines, writes the kubeconfig that leads to it."""
 
     def operation(plane: ControlPlane) -> Report:
-        from auditctl.lab.receiver import Behaviour
-        from auditctl.lab.reception import receive
+        from auditctl.lab.tools.received_events import receive
+        from auditctl.lab.tools.receiver import Behaviour
 
         folder = directory or Path(tempfile.gettempdir()) / f"auditctl-receiver-{os.getuid()}"
         behaviour = Behaviour(duration("--delay", delay), fail)
@@ -152,7 +152,7 @@ def _folder(plane: ControlPlane, directory: Path | None) -> Path:
         return directory
     if not plane.root.is_host:
         return plane.rootfs
-    from auditctl.lab.exercise_ground import default_folder
+    from auditctl.lab.exercises.target_node import default_folder
 
     return default_folder()
 

@@ -14,7 +14,7 @@ from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import Report
 
 if TYPE_CHECKING:  # a lab's rooms are only entered when one is asked for
-    from auditctl.lab.exercise_ground import Ground
+    from auditctl.lab.exercises.target_node import Ground
 
 Wants = Annotated[
     Path | None,
@@ -40,8 +40,8 @@ def listing(
     """The faults to find and the tasks to do."""
 
     def operation(ground: "Ground") -> Report:
-        from auditctl.lab.exercises import Kind
-        from auditctl.lab.practice_list import listed
+        from auditctl.lab.exercises.catalogue import Kind
+        from auditctl.lab.exercises.listing import listed
 
         return listed(ground, list(Kind) if kind is None else [Kind(kind.value)])
 
@@ -63,7 +63,7 @@ def break_(
     seconds = duration("--timeout", timeout)
 
     def operation(ground: "Ground") -> Report:
-        from auditctl.lab.practice import Asked, begin
+        from auditctl.lab.exercises.commands import Asked, begin
 
         return begin(ground, Asked(fault, seed, yes, seconds))
 
@@ -79,7 +79,7 @@ def hint(
     """A hint to the open exercise; each time one step further."""
 
     def operation(ground: "Ground") -> Report:
-        from auditctl.lab.practice import hint as given
+        from auditctl.lab.exercises.commands import hint as given
 
         return given(ground, number)
 
@@ -92,14 +92,14 @@ def check(context: typer.Context, wants: Wants = None) -> None:
         path = wants
 
         def grading(plane: ControlPlane) -> Report:
-            from auditctl.lab.grade_file import grade_file
+            from auditctl.lab.grading.command import grade_file
 
             return grade_file(plane, path)
 
         finish(context, "lab check", grading)
 
     def operation(ground: "Ground") -> Report:
-        from auditctl.lab.practice import check as judged
+        from auditctl.lab.exercises.commands import check as judged
 
         return judged(ground)
 
@@ -111,7 +111,7 @@ def solve(context: typer.Context, timeout: Timeout = "5m") -> None:
     seconds = duration("--timeout", timeout)
 
     def operation(ground: "Ground") -> Report:
-        from auditctl.lab.practice import solve as solved
+        from auditctl.lab.exercises.commands import solve as solved
 
         return solved(ground, seconds)
 
@@ -123,7 +123,7 @@ def reset(context: typer.Context, timeout: Timeout = "5m") -> None:
     seconds = duration("--timeout", timeout)
 
     def operation(ground: "Ground") -> Report:
-        from auditctl.lab.practice import reset as given_back
+        from auditctl.lab.exercises.commands import reset as given_back
 
         return given_back(ground, seconds)
 
@@ -141,7 +141,7 @@ def _finish(
     """Run it on the node that is meant."""
 
     def on_its_node(plane: ControlPlane) -> Report:
-        from auditctl.lab.exercise_ground import find
+        from auditctl.lab.exercises.target_node import find
 
         return operation(find(plane, real=real, beginning=beginning))
 

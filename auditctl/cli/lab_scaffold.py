@@ -23,7 +23,7 @@ def scaffold(
     """Write a killercoda scenario: audit logging learnt by hand, step by step, each step graded by meaning."""
 
     def operation(plane: ControlPlane) -> Report:
-        from auditctl.lab.scaffold import scaffold as run
+        from auditctl.lab.tools.scaffold import scaffold as run
 
         return run(plane, directory, binary)
 

@@ -15,11 +15,11 @@ from auditctl.cli.context import Globals
 from auditctl.cli.output import coloured, write
 from auditctl.cli.policy_answer import answered, failed
 from auditctl.errors import RefusedError
+from auditctl.operations.answer import Answer, visible
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.policy_answer import Answer, visible
 
 if TYPE_CHECKING:  # heavy, and only for what is really asked
-    from auditctl.operations.log_tail import Tailed
+    from auditctl.operations.log.tail import Tailed
 
 Logs = Annotated[
     list[str] | None,
@@ -65,7 +65,7 @@ def tail(
     options: Globals = context.obj
     try:
         from auditctl.log.filters import Wanted
-        from auditctl.operations.log_tail import Asked, Form, log_tail
+        from auditctl.operations.log.tail import Asked, Form, log_tail
 
         given = (user, user_group, verb, resource, subresource, namespace, name, level, stage, code, agent, source_ip)
         wanted = Wanted.of([tuple(each or ()) for each in given], since, until)
@@ -150,15 +150,15 @@ def top(
     def operation(plane: ControlPlane) -> Answer:
         from auditctl.errors import UsageError
         from auditctl.log.volume import BY
-        from auditctl.operations import log_volume
+        from auditctl.operations.log import volume
 
         for each in by or ():
             if each not in BY:
                 raise UsageError(f"--by {each}: not one of {', '.join(BY)}")
         if by and "rule" in by and policy is None:
             raise UsageError("--by rule needs --policy")
-        asked = log_volume.Asked((*(logs or ()), *(log or ())), tuple(by or ()), count, policy, kubernetes, processes)
-        return log_volume.log_top(plane, asked)
+        asked = volume.Asked((*(logs or ()), *(log or ())), tuple(by or ()), count, policy, kubernetes, processes)
+        return volume.log_top(plane, asked)
 
     _answer(context, "log top", operation)
 
@@ -167,9 +167,9 @@ def stats(context: typer.Context, logs: Logs = None, log: LogOption = None, proc
     """Events over time: a sparkline, events a second, bytes a day."""
 
     def operation(plane: ControlPlane) -> Answer:
-        from auditctl.operations import log_volume
+        from auditctl.operations.log import volume
 
-        return log_volume.log_stats(plane, (*(logs or ()), *(log or ())), processes)
+        return volume.log_stats(plane, (*(logs or ()), *(log or ())), processes)
 
     _answer(context, "log stats", operation)
 
@@ -194,7 +194,7 @@ def forecast(
 
     def operation(plane: ControlPlane) -> Answer:
         from auditctl.cli.values import duration
-        from auditctl.operations import log_forecast
+        from auditctl.operations.log import forecast as log_forecast
 
         names = (*(logs or ()), *(log or ()))
         seconds = duration("--slowest", slowest)

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from auditctl.cli.asked import Enable, enabling
 from auditctl.cli.context import finish, look
 from auditctl.cli.doctor_command import doctor
+from auditctl.cli.enable_options import Enable, enabling
 from auditctl.cli.options import Allow, Drain, DryRun, NoRollback, NoWait, Strict, Timeout
 from auditctl.cli.values import how_of, persisting
 from auditctl.operations.controlplane import ControlPlane
@@ -174,7 +174,7 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Again every two seconds, until Ctrl-C.")] = False,
 ) -> None:
     """What the manifest says, what the process runs with, what it loaded; drift and strays named."""
-    from auditctl.operations.counters import Memory
+    from auditctl.operations.evidence.counters import Memory
     from auditctl.operations.status import status as run
 
     memory = Memory() if watch else None
@@ -219,11 +219,11 @@ def recover(
     ] = False,
 ) -> None:
     """Finish or undo an interrupted change."""
-    from auditctl.operations import boot
+    from auditctl.operations import boot_unit
     from auditctl.operations.history import recover as run
 
     program = (sys.executable, str(Path(sys.argv[0]).resolve()))
-    finish(context, "recover", (lambda _: boot.unit(program)) if unit else run)
+    finish(context, "recover", (lambda _: boot_unit.unit(program)) if unit else run)
 
 
 def _once_or_watch(

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from auditctl.operations.work import ALLOWED_CHECKS
+from auditctl.operations.change_model import ALLOWED_CHECKS
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print diff, plan and expected outage; touch nothing.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Write and return; nothing is proved.")]

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from auditctl.cli.asked import Enable
 from auditctl.cli.context import Globals
-from auditctl.cli.hoist import Hoisted
+from auditctl.cli.enable_options import Enable
+from auditctl.cli.global_options import Hoisted
 from auditctl.cli.plain_words import apart, globals_of
 
 TEXTS = ("policy", "policy_path", "log_path", "readers", "timeout", "drain")

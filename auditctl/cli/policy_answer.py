@@ -8,8 +8,8 @@ from collections.abc import Callable
 from auditctl.cli.context import Globals, look
 from auditctl.cli.output import write
 from auditctl.errors import AuditctlError
+from auditctl.operations.answer import Answer, visible
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.policy_answer import Answer, visible
 from auditctl.report import Report, finding_line
 
 

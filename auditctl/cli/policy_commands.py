@@ -11,11 +11,11 @@ import typer
 from auditctl.cli.context import Globals
 from auditctl.cli.output import write
 from auditctl.cli.policy_answer import answered, failed
+from auditctl.operations.answer import Answer
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.policy_answer import Answer
 
 if TYPE_CHECKING:  # validate needs no requests
-    from auditctl.operations.policy_decide import Request
+    from auditctl.operations.policy.explain import Request
 
 Kubernetes = Annotated[
     str | None,
@@ -39,9 +39,9 @@ def list_policies(context: typer.Context) -> None:
     """The shipped policies, each with what it is for."""
 
     def operation(plane: ControlPlane) -> Answer:  # noqa: ARG001
-        from auditctl.operations import policy_check
+        from auditctl.operations.policy import validate as policy_validate
 
-        return policy_check.shipped()
+        return policy_validate.shipped()
 
     _answer(context, "policy list", operation)
 
@@ -50,9 +50,9 @@ def show(context: typer.Context, name: Annotated[str, typer.Argument(metavar="NA
     """Print a shipped policy."""
 
     def operation(plane: ControlPlane) -> Answer:  # noqa: ARG001
-        from auditctl.operations import policy_check
+        from auditctl.operations.policy import validate as policy_validate
 
-        return policy_check.show(name)
+        return policy_validate.show(name)
 
     _answer(context, "policy show", operation)
 
@@ -76,14 +76,14 @@ def validate(
     """What the server would refuse, silently drop, and what is surely not meant; exit 1 if it is refused or has dropped fields."""
 
     def operation(plane: ControlPlane) -> Answer:
-        from auditctl.operations import policy_check
+        from auditctl.operations.policy import validate as policy_validate
 
         if listing:
-            return policy_check.checks()
-        asked = policy_check.Asked(
+            return policy_validate.checks()
+        asked = policy_validate.Asked(
             tuple(files or ()), kubernetes, strict, frozenset(only or ()), frozenset(allow or ()), rehearse
         )
-        return policy_check.validate(plane, asked)
+        return policy_validate.validate(plane, asked)
 
     _answer(context, "policy validate", operation)
 
@@ -120,7 +120,7 @@ def explain(
     kubernetes: Kubernetes = None,
 ) -> None:
     """Which rule decides a request, at which line, what is recorded, and why the rules before it do not apply."""
-    from auditctl.operations.policy_decide import Request
+    from auditctl.operations.policy.explain import Request
 
     asked = Request(
         " ".join(request or ()), verb, resource, group, namespace, name, method, url, user, tuple(user_group or ())
@@ -135,9 +135,9 @@ def explain(
 
 def _explain_one(context: typer.Context, file: str, asked: Request, kubernetes: str | None) -> None:
     def operation(plane: ControlPlane) -> Answer:
-        from auditctl.operations import policy_decide
+        from auditctl.operations.policy import explain as policy_explain
 
-        return policy_decide.explain_one(plane, file, asked, kubernetes)
+        return policy_explain.explain_one(plane, file, asked, kubernetes)
 
     _answer(context, "policy explain", operation)
 
@@ -145,9 +145,9 @@ def _explain_one(context: typer.Context, file: str, asked: Request, kubernetes: 
 def _stream(context: typer.Context, file: str, requests: str, kubernetes: str | None) -> None:
     options: Globals = context.obj
     try:
-        from auditctl.operations import policy_stream
+        from auditctl.operations.policy import explain_many
 
-        stream = policy_stream.explain_many(options.plane(), file, requests, kubernetes, options.output)
+        stream = explain_many.explain_many(options.plane(), file, requests, kubernetes, options.output)
         for note in () if options.quiet else stream.notes:
             write(sys.stderr, note)
         for chunk in stream.chunks:
@@ -170,9 +170,9 @@ def expect_decisions(
     """Does the policy decide as expected? Exit 1 with a table of what differs."""
 
     def operation(plane: ControlPlane) -> Answer:
-        from auditctl.operations import policy_compare
+        from auditctl.operations.policy import compare
 
-        return policy_compare.test(plane, file, expect, kubernetes)
+        return compare.test(plane, file, expect, kubernetes)
 
     _answer(context, "policy test", operation)
 
@@ -186,9 +186,9 @@ def diff(
     """Which requests change level, stages or managed fields; exit 1 if any does."""
 
     def operation(plane: ControlPlane) -> Answer:
-        from auditctl.operations import policy_compare
+        from auditctl.operations.policy import compare
 
-        return policy_compare.diff(plane, old, new, kubernetes)
+        return compare.diff(plane, old, new, kubernetes)
 
     _answer(context, "policy diff", operation)
 
@@ -212,7 +212,7 @@ def matrix(
     """The policy as a picture: what is recorded of each verb on each resource, by whom, and which rule says so."""
 
     def operation(plane: ControlPlane) -> Answer:
-        from auditctl.operations import policy_matrix
+        from auditctl.operations.policy import matrix as policy_matrix
 
         drawn = policy_matrix.draw(plane, file, tuple(user or ()), kubernetes)
         if html is not None or context.obj.output != "text" or context.obj.quiet:
@@ -227,9 +227,9 @@ def matrix(
 def convert(context: typer.Context, file: File) -> None:
     """Print a v1beta1 or v1alpha1 policy as v1; every byte but the version stays."""
     try:
-        from auditctl.operations import policy_compare
+        from auditctl.operations.policy import compare
 
-        text = policy_compare.convert(file)
+        text = compare.convert(file)
         sys.stdout.flush()
         write_bytes(text)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (as in `_answer`)

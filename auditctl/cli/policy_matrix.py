@@ -15,8 +15,8 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from auditctl.cli.output import coloured
-from auditctl.operations.policy_answer import visible
-from auditctl.operations.policy_matrix import Drawn
+from auditctl.operations.answer import visible
+from auditctl.operations.policy.matrix import Drawn
 from auditctl.policy.matrix import Cell, Cells, Concern, Person, Table
 from auditctl.policy.matrix_rows import METHODS, VERBS, Row, Scope
 from auditctl.policy.matrix_words import LETTERS, MEANINGS, letters, listed, place, where

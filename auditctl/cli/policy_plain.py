@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from auditctl.cli.context import Globals
-from auditctl.cli.hoist import Hoisted
+from auditctl.cli.global_options import Hoisted
 from auditctl.cli.plain_words import globals_of
 
 _COMMAND = ["policy", "validate"]
@@ -38,7 +38,7 @@ def read(hoisted: Hoisted) -> Plain | None:
 def run(plain: Plain) -> int:
     """Judge the files, print the answer; the exit code."""
     from auditctl.cli.policy_answer import answered
-    from auditctl.operations import policy_check
+    from auditctl.operations.policy import validate
 
-    asked = policy_check.Asked(plain.files, strict=plain.strict)
-    return answered(plain.options, "policy validate", lambda plane: policy_check.validate(plane, asked))
+    asked = validate.Asked(plain.files, strict=plain.strict)
+    return answered(plain.options, "policy validate", lambda plane: validate.validate(plane, asked))

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from auditctl.cli.policy_answer import answered
+from auditctl.operations.answer import Answer
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.policy_answer import Answer
 
 Log = Annotated[
     list[str] | None,
@@ -36,7 +36,7 @@ def replay(
     """What the policy would have made of recorded traffic: events and bytes a rule, what falls out of sight."""
 
     def operation(plane: ControlPlane) -> Answer:
-        from auditctl.operations.policy_replay import Asked, policy_replay
+        from auditctl.operations.policy.replay import Asked, policy_replay
 
         return policy_replay(plane, Asked(file, (*(log or ()), *(more or ())), against, kubernetes, processes))
 
@@ -55,7 +55,7 @@ def suggest(
     """Rules that would save most without hiding anything sensitive: prints the policy with them in it."""
 
     def operation(plane: ControlPlane) -> Answer:
-        from auditctl.operations.policy_suggest import Asked, policy_suggest
+        from auditctl.operations.policy.suggest import Asked, policy_suggest
 
         return policy_suggest(plane, Asked((*(log or ()), *(more or ())), policy, most, kubernetes, processes))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from auditctl import durations
 from auditctl.errors import UsageError
-from auditctl.operations.work import ALLOWED_CHECKS, How
+from auditctl.operations.change_model import ALLOWED_CHECKS, How
 
 
 def duration(option: str, text: str) -> float:

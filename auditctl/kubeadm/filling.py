@@ -9,7 +9,7 @@ from auditctl.errors import ManifestError
 from auditctl.manifest.blocks import mapping_block
 from auditctl.manifest.edits import Draft, Edit, pointer
 from auditctl.manifest.lines import Splice
-from auditctl.manifest.node import Mapping
+from auditctl.manifest.yaml_nodes import Mapping
 
 
 def fill(draft: Draft, path: tuple[str, ...], value: Any, lines: Sequence[str], reason: str) -> None:

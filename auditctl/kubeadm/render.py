@@ -16,7 +16,7 @@ from auditctl.kubeadm.clusterconfiguration import Argument, ExtraVolume
 from auditctl.kubeadm.persist import Extras
 from auditctl.kubeadm.sections import STEP, arguments_section, volumes_section
 from auditctl.manifest.mount_plan import VOLUME_NAMES, audit_paths
-from auditctl.manifest.spelling import spelled
+from auditctl.manifest.yaml_scalars import spelled
 from auditctl.settings import LOG_FLAG
 
 FIRST_WITH_LISTS = (1, 31)  # v1beta4 (kubeadm 1.31)

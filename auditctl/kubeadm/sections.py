@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from auditctl.kubeadm.clusterconfiguration import Argument, ExtraVolume
-from auditctl.manifest.spelling import spelled
+from auditctl.manifest.yaml_scalars import spelled
 
 STEP = "  "  # kubeadm's own indentation
 

@@ -29,6 +29,6 @@ What differs, knowingly:
   does not happen; a webhook gets no client certificate and no password.
 """
 
-from auditctl.lab.node import Lab, down, status, up
+from auditctl.lab.node.updown import Lab, down, status, up
 
 __all__ = ["Lab", "down", "status", "up"]

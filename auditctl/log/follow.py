@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
-from auditctl.log.blocks import CHUNK_BYTES, GZIP, Gatherer, Piece, opened, texts
 from auditctl.log.damage import Damage
+from auditctl.log.reading import CHUNK_BYTES, GZIP, Gatherer, Piece, opened, texts
 from auditctl.log.sources import LogError, unreadable
 
 Text = tuple[bytes, int] | Damage

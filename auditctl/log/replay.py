@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from auditctl.log.cells import Judge, Key, Tally
+from auditctl.log.aggregate import Judge, Key, Tally
 from auditctl.log.sensitive import kind_of
 from auditctl.log.sizes import Volume, bytes_at, level_of
 from auditctl.policy.evaluate import stages

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from auditctl.errors import RefusedError
-from auditctl.log.blocks import GZIP, STANDARD_INPUT, Piece
+from auditctl.log.reading import GZIP, STANDARD_INPUT, Piece
 
 _PIECE_BYTES = 4 << 20
 _PEEK_BYTES = 1 << 16

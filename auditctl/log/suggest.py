@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from auditctl.log.cells import Judge, Key, Tally
+from auditctl.log.aggregate import Judge, Key, Tally
 from auditctl.log.replay import decided, writes
 from auditctl.log.sensitive import kind_of, rule
 from auditctl.log.sizes import bytes_at, level_of

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from auditctl.log.blocks import Block, Piece, blocks
 from auditctl.log.damage import Account
 from auditctl.log.events import Reader
+from auditctl.log.reading import Block, Piece, blocks
 
 BY = ("user", "verb", "resource", "namespace", "level", "rule")
 _MOST_KEPT = 10_000

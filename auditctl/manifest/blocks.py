@@ -7,7 +7,7 @@ from typing import NamedTuple
 from auditctl.errors import ManifestError
 from auditctl.manifest.document import Document, child
 from auditctl.manifest.fields import written
-from auditctl.manifest.node import Alias, Mapping, Node, Sequence, walk
+from auditctl.manifest.yaml_nodes import Alias, Mapping, Node, Sequence, walk
 from auditctl.patterns import lazily
 
 Path = tuple[str | int, ...]

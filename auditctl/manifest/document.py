@@ -23,9 +23,9 @@ from ruamel.yaml.scanner import Scanner
 
 from auditctl.errors import ManifestError, Place
 from auditctl.manifest.lines import BREAK, Lines
-from auditctl.manifest.node import Alias, Mapping, Node, Scalar, Sequence, Style
+from auditctl.manifest.plain_values import MAX_DEPTH, value_of
 from auditctl.manifest.template import refuse_template_near, refuse_template_value
-from auditctl.manifest.value import MAX_DEPTH, value_of
+from auditctl.manifest.yaml_nodes import Alias, Mapping, Node, Scalar, Sequence, Style
 
 # what ruamel's scanner lets through besides its own errors, on damaged text (bad escapes, bad directives)
 FOREIGN = (YAMLError, ValueError, LookupError, AssertionError, AttributeError, TypeError, RecursionError, OverflowError)

@@ -10,10 +10,10 @@ from auditctl.manifest.blocks import Block, Path, Span, list_block, mapping_bloc
 from auditctl.manifest.document import Document
 from auditctl.manifest.fields import written
 from auditctl.manifest.lines import Splice
-from auditctl.manifest.node import Mapping as MappingNode
-from auditctl.manifest.node import Scalar
 from auditctl.manifest.placement import clean_position, in_order, line_of, sorted_position
-from auditctl.manifest.spelling import respelled
+from auditctl.manifest.yaml_nodes import Mapping as MappingNode
+from auditctl.manifest.yaml_nodes import Scalar
+from auditctl.manifest.yaml_scalars import respelled
 
 
 class Edit(NamedTuple):

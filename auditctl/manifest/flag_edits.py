@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from auditctl.manifest.blocks import Block, Path, list_block
-from auditctl.manifest.desired import Wanted
 from auditctl.manifest.edits import Draft, Entry
+from auditctl.manifest.flag_targets import Wanted
 from auditctl.manifest.flags import Flag
 from auditctl.manifest.placement import clean_position, in_order, kubeadm_sorts, sorted_position
 from auditctl.manifest.pod import Manifest
-from auditctl.manifest.spelling import spelled
+from auditctl.manifest.yaml_scalars import spelled
 
 
 def edit_flags(draft: Draft, manifest: Manifest, wanted: Wanted) -> None:

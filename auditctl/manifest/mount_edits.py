@@ -9,7 +9,7 @@ from auditctl.manifest.edits import Draft, Entry, indented
 from auditctl.manifest.mount_plan import MountPlan, NewMount, freed_volumes
 from auditctl.manifest.placement import clean_position, in_order, sorted_position
 from auditctl.manifest.pod import Manifest
-from auditctl.manifest.spelling import spelled
+from auditctl.manifest.yaml_scalars import spelled
 
 VOLUMES: Path = ("spec", "volumes")
 

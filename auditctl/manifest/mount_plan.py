@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from auditctl.errors import ManifestError, RefusedError
 from auditctl.findings import Finding, Severity
-from auditctl.manifest import fields, rules
+from auditctl.manifest import fields, path_rules
 from auditctl.manifest.mounts import HostPath, Mount, Volume, covering, host_path, normalised_path, within
 from auditctl.manifest.pod import Manifest
 from auditctl.settings import (
@@ -131,7 +131,7 @@ class _Making:
         """
         mount = covering(self.manifest.mounts, path)
         values = () if migrated else self.wanted.values()
-        if mount is None or not rules.serves_only_audit(mount, path, [*values, *self._other_words()]):
+        if mount is None or not path_rules.serves_only_audit(mount, path, [*values, *self._other_words()]):
             return False
         self.plan.removed.setdefault(mount.position, f"mount {mount.path}: {reason}")
         return True
@@ -149,9 +149,9 @@ class _Making:
         """See to it that the log's directory is mounted, as a directory and read-write: rotation renames the file."""
         found = self.cover(path)
         is_new = self.manifest.audit_flags.get(LOG_FLAG) != self.wanted[LOG_FLAG]
-        if rules.belongs_to_auditd(path) and (is_new or found is None):
-            text = f"the log {path} is in {rules.AUDITD_DIRECTORY}, which belongs to auditd: its rotation and label are others"
-            self._complain("shared-log-directory", text, f"use --log-path {rules.own_log_path(path)}")
+        if path_rules.belongs_to_auditd(path) and (is_new or found is None):
+            text = f"the log {path} is in {path_rules.AUDITD_DIRECTORY}, which belongs to auditd: its rotation and label are others"
+            self._complain("shared-log-directory", text, f"use --log-path {path_rules.own_log_path(path)}")
         if found and found.exact:
             self._migrate(path, found)
             found = self.cover(path)
@@ -167,11 +167,11 @@ class _Making:
 
     def _add_log_directory(self, path: str) -> None:
         directory = posixpath.dirname(path)
-        if not rules.is_system_directory(directory):
+        if not path_rules.is_system_directory(directory):
             self.add(LOG_FLAG, directory, directory, "DirectoryOrCreate", read_only=False)
             return
         problem = f"the log {path} needs {directory} mounted whole into the API server, and it is not the log's own"
-        fix = f"use --log-path {rules.own_log_path(path)}"
+        fix = f"use --log-path {path_rules.own_log_path(path)}"
         if self.manifest.audit_flags.get(LOG_FLAG) != self.wanted[LOG_FLAG]:
             raise RefusedError(problem, check="system-directory", fix=fix)
         self._complain("log-not-mounted", f"{problem}: it stays inside the container", fix)
@@ -179,13 +179,13 @@ class _Making:
     def _migrate(self, path: str, found: HostPath) -> None:
         """Put the log's directory in the place of its single-file mount; say so where that cannot be."""
         inside, outside = posixpath.dirname(path), posixpath.dirname(found.path)
-        possible = not rules.belongs_to_others(inside) and not rules.belongs_to_others(outside)
+        possible = not path_rules.belongs_to_others(inside) and not path_rules.belongs_to_others(outside)
         if possible and self.drop(path, "a file that is mounted alone cannot be rotated", migrated=True):
             if self.cover(path) is None:
                 self.add(LOG_FLAG, inside, outside, "DirectoryOrCreate", read_only=False)
             return
         message = f"the log {path} is mounted as a single file: it cannot be rotated (EBUSY), then every event is lost"
-        self._complain("single-file-log", message, f"use --log-path {rules.own_log_path(path)}")
+        self._complain("single-file-log", message, f"use --log-path {path_rules.own_log_path(path)}")
 
     def _complain(self, check: str, message: str, fix: str) -> None:
         """Add a finding of severity error that points at the flag of the log."""

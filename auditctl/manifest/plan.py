@@ -15,14 +15,14 @@ from typing import Any, NamedTuple
 from auditctl.errors import BugError, ManifestError, RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.blocks import Path, entry_step, mapping_block
-from auditctl.manifest.desired import Wanted, wanted_flags
 from auditctl.manifest.document import Document
 from auditctl.manifest.edits import Draft, Edit
 from auditctl.manifest.flag_edits import edit_flags
+from auditctl.manifest.flag_targets import Wanted, wanted_flags
 from auditctl.manifest.mount_edits import edit_mounts
 from auditctl.manifest.mount_plan import MountPlan, audit_paths, plan_mounts
 from auditctl.manifest.pod import Manifest
-from auditctl.manifest.spelling import spelled
+from auditctl.manifest.yaml_scalars import spelled
 from auditctl.settings import LOG_FLAG, POLICY_ANNOTATION, Settings
 
 __all__ = ["Edit", "Plan", "plan_annotation", "plan_disable", "plan_enable", "prove"]

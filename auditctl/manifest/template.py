@@ -6,7 +6,7 @@ import re
 
 from auditctl.errors import ManifestError, Place
 from auditctl.manifest.lines import Lines
-from auditctl.manifest.node import Mapping, Node, Scalar, walk
+from auditctl.manifest.yaml_nodes import Mapping, Node, Scalar, walk
 from auditctl.patterns import lazily
 
 MARKER = lazily(r"\{\{|\{%|<%|\$\{")

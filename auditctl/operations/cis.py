@@ -10,10 +10,12 @@ from auditctl import facts
 from auditctl.errors import RefusedError
 from auditctl.findings import Check, Status, Verification
 from auditctl.manifest.pod import Manifest
-from auditctl.node import files, preflight
-from auditctl.node.process import Process, listener
-from auditctl.operations import lastgood, policies
+from auditctl.node.apiserver.process import Process, listener
+from auditctl.node.change import files
+from auditctl.node.preflight import node_checks
+from auditctl.operations import policy_source
 from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.evidence import last_known_good
 from auditctl.policy.evaluate import evaluate
 from auditctl.policy.load import load
 from auditctl.policy.shorthand import parse
@@ -53,7 +55,7 @@ def cis(plane: ControlPlane) -> Report:
     snapshot, manifest = plane.read_manifest()
     table = json.loads(facts.template("cis.json").read_text(encoding="utf-8"))
     process = listener(manifest.secure_port) if plane.root.is_host else None
-    node = _Node(plane, manifest, process, policies.version_of(plane, manifest, live=False), table)
+    node = _Node(plane, manifest, process, policy_source.version_of(plane, manifest, live=False), table)
     controls = tuple(_controls(node))
     failed = [control for control in controls if control.status is Status.FAILED]
     summary = f"not met: {', '.join(one.id for one in failed)}" if failed else "every audit control is met"
@@ -125,10 +127,10 @@ def _policy(node: _Node) -> tuple[Policy | None, Control]:
     """3.2.1: a policy is set, there, legal, and records something."""
     title = "a minimal audit policy is created"
     scanners = node.table["scanners"]["3.2.1"]
-    host = preflight.host_of(node.plane.root, node.manifest, POLICY_FLAG)
+    host = node_checks.host_of(node.plane.root, node.manifest, POLICY_FLAG)
     if host is None:
         return None, Control("3.2.1", title, Status.FAILED, f"no --{POLICY_FLAG} is set", (), scanners)
-    raw = lastgood.loaded(node.plane, node.manifest, node.process)
+    raw = last_known_good.loaded(node.plane, node.manifest, node.process)
     source = "loaded by the running API server" if raw is not None else "on disk"
     try:
         raw = files.read_following(host, "policy") if raw is None else raw

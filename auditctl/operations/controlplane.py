@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from auditctl.node import files
+from auditctl.node.change import files
+from auditctl.node.change.files import Root, Snapshot
+from auditctl.node.change.state import State
 from auditctl.node.clock import Clock
-from auditctl.node.files import Root, Snapshot
-from auditctl.node.state import State
 
 if TYPE_CHECKING:  # ssl comes with one, ruamel.yaml with the other: --help needs neither, a plain --dry-run no ssl
     from auditctl.manifest.pod import Manifest
-    from auditctl.node.apiserver import Endpoint
-    from auditctl.node.credentials import Credentials
+    from auditctl.node.apiserver.client import Endpoint
+    from auditctl.node.apiserver.credentials import Credentials
 
 MANIFEST = "/etc/kubernetes/manifests/kube-apiserver.yaml"
 STATE = "/var/lib/auditctl"
@@ -83,7 +83,7 @@ class ControlPlane(NamedTuple):
         Raises:
             RefusedError: ``--kubeconfig`` names something that is not a kubeconfig.
         """
-        from auditctl.node import credentials
+        from auditctl.node.apiserver import credentials
 
         return credentials.find(self.root, self.kubeconfig)
 
@@ -93,6 +93,6 @@ class ControlPlane(NamedTuple):
         Raises:
             RefusedError: the manifest names an address that is not this machine's.
         """
-        from auditctl.node import apiserver
+        from auditctl.node.apiserver import client
 
-        return apiserver.endpoint(manifest, (self.root.host("/etc/kubernetes/pki/ca.crt"),))
+        return client.endpoint(manifest, (self.root.host("/etc/kubernetes/pki/ca.crt"),))

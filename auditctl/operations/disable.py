@@ -11,18 +11,19 @@ from auditctl.errors import RefusedError, UsageError
 from auditctl.findings import Check, Finding, Severity, Status
 from auditctl.manifest.plan import plan_disable
 from auditctl.manifest.pod import Manifest
-from auditctl.node import files, preflight
-from auditctl.node.backup import saved_bytes
-from auditctl.node.fileedit import FileEdit
-from auditctl.node.journal import Role
+from auditctl.node.apiserver.process import Process, listener
+from auditctl.node.change import files
+from auditctl.node.change.backup import saved_bytes
+from auditctl.node.change.file_edit import FileEdit
+from auditctl.node.change.journal import Role
 from auditctl.node.logfiles import log_files
-from auditctl.node.process import Process, listener
-from auditctl.operations import checks
+from auditctl.node.preflight import node_checks
+from auditctl.operations.change import preflight as change_preflight
+from auditctl.operations.change.kubeadm_record import recording
+from auditctl.operations.change.report import changed_flags, dry_run_report, performed_report, unchanged_report
+from auditctl.operations.change_model import How, Patience, Proof, Restart, Work, nothing_more
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.outcome import changed_flags, dry_run_report, performed_report, unchanged_report
-from auditctl.operations.persistence import recording
-from auditctl.operations.policies import weigh
-from auditctl.operations.work import How, Patience, Proof, Restart, Work, nothing_more
+from auditctl.operations.policy_source import weigh
 from auditctl.report import Outcome, Report
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
 
@@ -46,20 +47,20 @@ def disable(plane: ControlPlane, purge: Purge, how: How) -> Report:
     if purge.logs and not how.wait:
         raise UsageError("--purge-logs needs a server that no longer writes them, so it does not go with --no-wait")
     if how.dry_run:
-        checks.check_places(plane)
+        change_preflight.check_places(plane)
         work, logs, found = _decide(plane, purge, how)
         nothing = not work.plan.changes and not work.edits and not logs
         report = dry_run_report(plane, work, found, nothing=nothing)
         report = report._replace(lines=(*report.lines, *(f"would remove {path}" for path in logs)))
         return recording(plane, work.after, how)(report)
-    from auditctl.operations.session import session
+    from auditctl.operations.change.session import session
 
     with session(plane, "disable") as opened:
         work, logs, found = _decide(plane, purge, how)
         record = recording(plane, work.after, how)
         if not work.plan.changes and not work.edits and not logs:
             return record(unchanged_report(plane, work, opened.recovered, How(wait=False)))
-        from auditctl.operations.perform import perform
+        from auditctl.operations.change.run import perform
 
         performed = perform(opened, work, how)
         removed = _clear_away(plane, logs, purge) if performed.outcome is Outcome.CHANGED else ()
@@ -73,12 +74,12 @@ def _decide(plane: ControlPlane, purge: Purge, how: How) -> tuple[Work, tuple[Pa
     after = plan.target or before
     audited = before if before.audit_flags else _last_audited(plane) or before
     edits = tuple(_removals(plane, audited)) if purge.files else ()
-    log = preflight.host_of(plane.root, audited, LOG_FLAG)
+    log = node_checks.host_of(plane.root, audited, LOG_FLAG)
     logs = tuple(sorted(log_files(log))) if purge.logs and log is not None else ()
     found: tuple[Finding, ...] = ()
     if plan.changes:
-        process = listener(before.secure_port) if checks.is_live(plane, how) else None
-        found = weigh((*plan.findings, *checks.before_edit(plane, before, after, (), process, how)), how)
+        process = listener(before.secure_port) if change_preflight.is_live(plane, how) else None
+        found = weigh((*plan.findings, *change_preflight.before_edit(plane, before, after, (), process, how)), how)
     work = Work(
         "disable",
         ", ".join(changed_flags(before, after)) or "remove files",
@@ -113,7 +114,7 @@ def _last_audited(plane: ControlPlane) -> Manifest | None:
 def _removals(plane: ControlPlane, manifest: Manifest) -> Iterator[FileEdit]:
     """Policy and webhook file, where the manifest names them."""
     for role, flag in ((Role.POLICY, POLICY_FLAG), (Role.WEBHOOK, WEBHOOK_FLAG)):
-        host = preflight.host_of(plane.root, manifest, flag)
+        host = node_checks.host_of(plane.root, manifest, flag)
         there = files.read_if_there(host, role.value) if host is not None else None
         if host is not None and there is not None:
             yield FileEdit(role, host, there, None, removed_last=True)

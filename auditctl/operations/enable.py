@@ -10,18 +10,21 @@ from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.plan import Plan, plan_enable
 from auditctl.manifest.pod import Manifest
-from auditctl.node import files, preflight
-from auditctl.node.fileedit import FileEdit
-from auditctl.node.files import Snapshot, sha256
-from auditctl.node.journal import Role
-from auditctl.node.process import Process, listener
-from auditctl.operations import checks, policies, proof, readers
+from auditctl.node.apiserver.process import Process, listener
+from auditctl.node.change import files
+from auditctl.node.change.file_edit import FileEdit
+from auditctl.node.change.files import Snapshot, sha256
+from auditctl.node.change.journal import Role
+from auditctl.node.preflight import node_checks
+from auditctl.operations import policy_source, readers
+from auditctl.operations.change import preflight as change_preflight
+from auditctl.operations.change.kubeadm_record import recording
+from auditctl.operations.change.report import changed_flags, dry_run_report, performed_report, unchanged_report
+from auditctl.operations.change.restart_strategy import reload
+from auditctl.operations.change_model import How, Restart, Work
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.outcome import changed_flags, dry_run_report, performed_report, unchanged_report
-from auditctl.operations.persistence import recording
-from auditctl.operations.policies import Chosen, weigh
-from auditctl.operations.reload import reload
-from auditctl.operations.work import How, Restart, Work
+from auditctl.operations.evidence import receipt
+from auditctl.operations.policy_source import Chosen, weigh
 from auditctl.policy.types import Policy
 from auditctl.report import Outcome, Report
 from auditctl.settings import LOG_FLAG, POLICY_ANNOTATION, POLICY_FLAG, WEBHOOK_FLAG, Settings
@@ -42,7 +45,7 @@ class Decided(NamedTuple):
 
     work: Work
     findings: tuple[Finding, ...]
-    proof: proof.Plan
+    proof: receipt.Plan
     nothing: bool
 
 
@@ -53,11 +56,11 @@ def enable(plane: ControlPlane, request: Request, how: How) -> Report:
         RefusedError: nothing was changed; StrandedError: a human is needed.
     """
     if how.dry_run:
-        checks.check_places(plane)
+        change_preflight.check_places(plane)
         decided = decide(plane, request, how)
         record = recording(plane, decided.work.after, how)
         return record(dry_run_report(plane, decided.work, decided.findings, nothing=decided.nothing))
-    from auditctl.operations.session import session
+    from auditctl.operations.change.session import session
 
     with session(plane, "enable") as opened:
         decided = decide(plane, request, how, opened.interrupted)
@@ -67,7 +70,7 @@ def enable(plane: ControlPlane, request: Request, how: How) -> Report:
             granted = readers.grant(request.readers, decided.proof.log)
             found = (*decided.findings, *granted)
             return record(unchanged_report(plane, decided.work, found, how, opened.interrupted))
-        from auditctl.operations.perform import perform
+        from auditctl.operations.change.run import perform
 
         performed = perform(opened, decided.work, how)
         granted = readers.grant(request.readers, decided.proof.log) if performed.outcome is Outcome.CHANGED else ()
@@ -83,11 +86,11 @@ def decide(plane: ControlPlane, request: Request, how: How, interrupted: Callabl
     snapshot, before = plane.read_manifest()
     plan = plan_enable(before, request.settings)
     after = plan.target or before
-    host = preflight.host_of(plane.root, after, POLICY_FLAG)
+    host = node_checks.host_of(plane.root, after, POLICY_FLAG)
     installed = _installed(plane, after, POLICY_FLAG, "policy")
     chosen = _choose(plane, request, before, installed, how, host=host)
-    process = listener(before.secure_port) if checks.is_live(plane, how) else None
-    running = proof.loaded_policy(plane, before, process)
+    process = listener(before.secure_port) if change_preflight.is_live(plane, how) else None
+    running = receipt.loaded_policy(plane, before, process)
     edits = tuple(_edits(plane, request, after, chosen, installed))
     must_load = _must_load(edits, chosen, running, process)
     digest, said = sha256(chosen.raw), tuple[Finding, ...]()
@@ -97,19 +100,19 @@ def decide(plane: ControlPlane, request: Request, how: How, interrupted: Callabl
     else:
         plan, restart = _restart(before, plan, request.settings, edits, digest)
     after = plan.target or before
-    planned = proof.plan(plane, after, chosen.policy, running if must_load else None)
+    planned = receipt.plan(plane, after, chosen.policy, running if must_load else None)
     summary = _summary(before, after, edits, chosen)
-    log = preflight.host_of(plane.root, after, LOG_FLAG)
+    log = node_checks.host_of(plane.root, after, LOG_FLAG)
     directories = (log.parent,) if log is not None else ()
     work = Work("enable", summary, snapshot, before, after, plan, edits, directories, restart)
     may_be_down = "webhook-reachable" in how.allow
-    work = work._replace(prove=proof.prover(plane, after, planned, receiver_may_be_down=may_be_down))
+    work = work._replace(prove=receipt.prover(plane, after, planned, receiver_may_be_down=may_be_down))
     later = (f"auditctl enable --readers {request.readers}",) if request.readers else ()
     work = work._replace(afterwards=(*later, *(("auditctl kubeadm persist",) if how.persist else ())))
     found = weigh(_findings(plane, request, work, chosen, planned, process, how), how)
     nothing = not plan.changes and not edits and restart is Restart.NONE
-    if checks.is_live(plane, how) and not nothing:
-        from auditctl.operations.rehearse import rehearsed
+    if change_preflight.is_live(plane, how) and not nothing:
+        from auditctl.operations.evidence.trial_start import rehearsed
 
         found = (*found, *weigh(rehearsed(plane, work, chosen, process, interrupted), how))
     return Decided(work, (*chosen.findings, *found, *said), planned, nothing)
@@ -120,30 +123,32 @@ def _findings(
     request: Request,
     work: Work,
     chosen: Chosen,
-    planned: proof.Plan,
+    planned: receipt.Plan,
     process: Process | None,
     how: How,
 ) -> Iterator[Finding]:
     from auditctl.operations import flags
 
-    version = policies.version_of(plane, work.before, live=False)
+    version = policy_source.version_of(plane, work.before, live=False)
     yield from work.plan.findings
     unwise = tuple(flags.findings(work.after, version, work.before))
     yield from unwise
     told = {finding.check for finding in work.plan.findings}  # of the same flag, in the plan's own words
     told |= {"disk"} if any(finding.check == "retention" for finding in unwise) else set()  # that says why it fills up
     roles = [edit.role for edit in work.edits]
-    looked = checks.before_edit(plane, work.before, work.after, roles, process, how, directories=work.directories)
+    looked = change_preflight.before_edit(
+        plane, work.before, work.after, roles, process, how, directories=work.directories
+    )
     yield from (finding for finding in looked if finding.check not in told)
     yield from _overwrites(work.before, work.edits, request)
     yield from readers.before_edit(plane, request.readers, planned.log)
-    yield from proof.findings(planned)
-    if request.webhook_config is not None and checks.is_live(plane, how) and _writes_webhook(work):
+    yield from receipt.findings(planned)
+    if request.webhook_config is not None and change_preflight.is_live(plane, how) and _writes_webhook(work):
         from auditctl.operations import webhook
 
         prepared = webhook.prepare(plane, request.webhook_config, work.after, embed=request.embed_certs)
         yield from webhook.reachable(prepared.config, work.after)
-    yield from policies.opinions(chosen, version) if request.policy is not None else ()
+    yield from policy_source.opinions(chosen, version) if request.policy is not None else ()
 
 
 def _writes_webhook(work: Work) -> bool:
@@ -155,25 +160,25 @@ def _choose(
     plane: ControlPlane, request: Request, before: Manifest, installed: Snapshot | None, how: How, *, host: Path | None
 ) -> Chosen:
     """The policy that will be loaded: the named one, else the installed one (at ``host``), else ``baseline``."""
-    version = policies.version_of(plane, before, live=checks.is_live(plane, how) and not how.dry_run)
+    version = policy_source.version_of(plane, before, live=change_preflight.is_live(plane, how) and not how.dry_run)
     if request.policy is not None:
-        return policies.judge(*policies.fetch(request.policy), version, how)
+        return policy_source.judge(*policy_source.fetch(request.policy), version, how)
     if before.flag(POLICY_FLAG) is None:
-        return policies.judge(*policies.fetch(policies.DEFAULT_POLICY), version, how)
+        return policy_source.judge(*policy_source.fetch(policy_source.DEFAULT_POLICY), version, how)
     if installed is None:
         installed = _installed(plane, before, POLICY_FLAG, "policy")  # --policy-path moves what is there
-        host = preflight.host_of(plane.root, before, POLICY_FLAG)
+        host = node_checks.host_of(plane.root, before, POLICY_FLAG)
     if installed is None:
         raise RefusedError(
             f"{host}: the policy that the manifest names is not there",
             check="policy-missing",
             fix="name one with --policy",
         )
-    return policies.judge(str(host), installed.content, version, how)
+    return policy_source.judge(str(host), installed.content, version, how)
 
 
 def _installed(plane: ControlPlane, manifest: Manifest, flag: str, what: str) -> Snapshot | None:
-    host = preflight.host_of(plane.root, manifest, flag)
+    host = node_checks.host_of(plane.root, manifest, flag)
     return files.read_if_there(host, what) if host is not None and not host.is_dir() else None
 
 
@@ -181,7 +186,7 @@ def _edits(
     plane: ControlPlane, request: Request, after: Manifest, chosen: Chosen, installed: Snapshot | None
 ) -> Iterator[FileEdit]:
     """The files to install, where what is there differs."""
-    host = preflight.host_of(plane.root, after, POLICY_FLAG)
+    host = node_checks.host_of(plane.root, after, POLICY_FLAG)
     if host is not None and (installed is None or installed.content != chosen.raw):
         yield FileEdit(Role.POLICY, host, installed, chosen.raw, source=chosen.source)
     if request.webhook_config is not None:
@@ -189,7 +194,7 @@ def _edits(
 
         content = webhook.prepare(plane, request.webhook_config, after, embed=request.embed_certs).content
         there = _installed(plane, after, WEBHOOK_FLAG, "webhook")
-        host = preflight.host_of(plane.root, after, WEBHOOK_FLAG)
+        host = node_checks.host_of(plane.root, after, WEBHOOK_FLAG)
         if host is not None and (there is None or there.content != content):
             yield FileEdit(Role.WEBHOOK, host, there, content, source=str(request.webhook_config))
 
@@ -211,7 +216,7 @@ def _must_load(edits: tuple[FileEdit, ...], chosen: Chosen, running: Policy | No
     Where what it runs is not known (the file was touched since its start), it has to, if there is a server at all.
     """
     if running is not None:
-        return not policies.decides_the_same(running, chosen.policy)
+        return not policy_source.decides_the_same(running, chosen.policy)
     return process is not None or any(edit.role is Role.POLICY for edit in edits)
 
 
@@ -227,7 +232,7 @@ def _overwrites(before: Manifest, edits: tuple[FileEdit, ...], request: Request)
             yield Finding(
                 "policy-replaced",
                 Severity.WARNING,
-                f"{edit.path} was there already and is replaced by the shipped policy {policies.DEFAULT_POLICY}",
+                f"{edit.path} was there already and is replaced by the shipped policy {policy_source.DEFAULT_POLICY}",
                 f"to keep it, say --policy {edit.path}",
             )
 

@@ -11,8 +11,8 @@ from auditctl.facts import AuditFlag, audit_flags
 from auditctl.findings import Finding
 from auditctl.manifest.flag_values import Version, complaints, is_known
 from auditctl.manifest.pod import Manifest
+from auditctl.operations.answer import Answer
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.policy_answer import Answer
 from auditctl.operations.policy_files import server_version, words
 from auditctl.settings import LOG_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from auditctl.findings import Verification
-from auditctl.node.journal import BY_THE_WATCHDOG, EFFECTIVE, Journal, Role
+from auditctl.node.change.journal import BY_THE_WATCHDOG, EFFECTIVE, Journal, Role
+from auditctl.operations.change.session import session
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.session import session
 from auditctl.report import ManifestChange, Outcome, Report
 
 

@@ -9,7 +9,7 @@ from typing import BinaryIO, NamedTuple
 from auditctl import facts
 from auditctl.errors import PolicyError, RefusedError, UsageError
 from auditctl.findings import Finding, Severity
-from auditctl.node import files
+from auditctl.node.change import files
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.patterns import lazily
 from auditctl.policy.load import Loaded, load

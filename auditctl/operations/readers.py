@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from auditctl.findings import Finding, Severity
-from auditctl.node.acl import group_id, let_group_read
 from auditctl.node.logfiles import log_files
+from auditctl.node.preflight.acl import group_id, let_group_read
 from auditctl.operations.controlplane import ControlPlane
 
 

@@ -6,19 +6,22 @@ from collections.abc import Iterator
 
 from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
-from auditctl.manifest.merge import undo
 from auditctl.manifest.plan import Plan, plan_between
 from auditctl.manifest.pod import Manifest
-from auditctl.node import files, preflight
-from auditctl.node.backup import kept_bytes, saved_bytes
-from auditctl.node.fileedit import FileEdit
-from auditctl.node.journal import FileRecord, Journal, Role, standing_changes
-from auditctl.node.process import Process, listener
-from auditctl.operations import checks, policies, proof
+from auditctl.manifest.three_way_merge import undo
+from auditctl.node.apiserver.process import Process, listener
+from auditctl.node.change import files
+from auditctl.node.change.backup import kept_bytes, saved_bytes
+from auditctl.node.change.file_edit import FileEdit
+from auditctl.node.change.journal import FileRecord, Journal, Role, standing_changes
+from auditctl.node.preflight import node_checks
+from auditctl.operations import policy_source
+from auditctl.operations.change import preflight as change_preflight
+from auditctl.operations.change.report import dry_run_report, performed_report
+from auditctl.operations.change_model import How, Patience, Proof, Prover, Restart, Work, nothing_more
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.outcome import dry_run_report, performed_report
-from auditctl.operations.policies import weigh
-from auditctl.operations.work import How, Patience, Proof, Prover, Restart, Work, nothing_more
+from auditctl.operations.evidence import receipt
+from auditctl.operations.policy_source import weigh
 from auditctl.report import Report
 from auditctl.settings import POLICY_FLAG
 
@@ -30,14 +33,14 @@ def rollback(plane: ControlPlane, change_id: str | None, how: How) -> Report:
         RefusedError: no such change, or somebody else's edits are in the way.
     """
     if how.dry_run:
-        checks.check_places(plane)
+        change_preflight.check_places(plane)
         work, findings = _decide(plane, change_id, how)
         return dry_run_report(plane, work, findings, nothing=False)
-    from auditctl.operations.session import session
+    from auditctl.operations.change.session import session
 
     with session(plane, "rollback") as opened:
         work, findings = _decide(plane, change_id, how)
-        from auditctl.operations.perform import perform
+        from auditctl.operations.change.run import perform
 
         return performed_report(plane, work, (*opened.recovered, *findings), perform(opened, work, how))
 
@@ -49,9 +52,9 @@ def _decide(plane: ControlPlane, change_id: str | None, how: How) -> tuple[Work,
     plan = plan_between(before, target)
     after = plan.target or before
     edits, left = _files_before(plane, undone)
-    process = listener(before.secure_port) if checks.is_live(plane, how) else None
+    process = listener(before.secure_port) if change_preflight.is_live(plane, how) else None
     roles = [edit.role for edit in edits if edit.after is not None]
-    found = weigh((*left, *checks.before_edit(plane, before, after, roles, process, how)), how)
+    found = weigh((*left, *change_preflight.before_edit(plane, before, after, roles, process, how)), how)
     ids = tuple(journal.id for journal in undone)
     work = Work(
         "rollback",
@@ -155,7 +158,7 @@ def _prover(plane: ControlPlane, after: Manifest, edits: tuple[FileEdit, ...], h
     Raises:
         PolicyError: its policy would be refused by the server (it had been edited in place since it was loaded).
     """
-    host = preflight.host_of(plane.root, after, POLICY_FLAG)
+    host = node_checks.host_of(plane.root, after, POLICY_FLAG)
     if host is None:
         return nothing_more
     raw = next((edit.after for edit in edits if edit.path == host), None)
@@ -163,9 +166,9 @@ def _prover(plane: ControlPlane, after: Manifest, edits: tuple[FileEdit, ...], h
         raw = files.read_following(host, "policy")
     if raw is None:
         return nothing_more
-    policy = policies.judge(str(host), raw, policies.version_of(plane, after, live=False), how).policy
+    policy = policy_source.judge(str(host), raw, policy_source.version_of(plane, after, live=False), how).policy
 
     def prove(process: Process, patience: Patience) -> Proof:
-        return proof.prover(plane, after, proof.plan(plane, after, policy, None))(process, patience)
+        return receipt.prover(plane, after, receipt.plan(plane, after, policy, None))(process, patience)
 
     return prove

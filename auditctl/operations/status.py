@@ -11,16 +11,19 @@ from typing import Any, NamedTuple
 from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.pod import Manifest
-from auditctl.node import files, kubelet, preflight
-from auditctl.node.crash import recognise
-from auditctl.node.journal import Step
-from auditctl.node.metrics import Counters
-from auditctl.node.process import Process, listener
-from auditctl.operations import counters, flags, lastgood, policies
+from auditctl.node.apiserver.crash import recognise
+from auditctl.node.apiserver.metrics import Counters
+from auditctl.node.apiserver.process import Process, listener
+from auditctl.node.change import files
+from auditctl.node.change.journal import Step
+from auditctl.node.kubelet import pod_logs
+from auditctl.node.preflight import node_checks
+from auditctl.operations import flags, policy_source
+from auditctl.operations.change.report import settled
+from auditctl.operations.change.watchdog_notice import told
+from auditctl.operations.change_model import How
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.outcome import settled
-from auditctl.operations.watchdog_told import told
-from auditctl.operations.work import How
+from auditctl.operations.evidence import counters, last_known_good
 from auditctl.report import ManifestChange, Outcome, Report
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
 
@@ -69,14 +72,14 @@ def status(plane: ControlPlane, memory: counters.Memory | None = None) -> Report
 
 def _look(plane: ControlPlane, manifest: Manifest) -> _Seen:
     process = listener(manifest.secure_port)
-    loaded = lastgood.loaded(plane, manifest, process)
+    loaded = last_known_good.loaded(plane, manifest, process)
     return _Seen(
         manifest,
         process,
-        preflight.host_of(plane.root, manifest, POLICY_FLAG),
+        node_checks.host_of(plane.root, manifest, POLICY_FLAG),
         files.sha256(loaded) if loaded is not None else None,
-        preflight.host_of(plane.root, manifest, LOG_FLAG),
-        flags.effective(manifest, policies.version_of(plane, manifest, live=False)),
+        node_checks.host_of(plane.root, manifest, LOG_FLAG),
+        flags.effective(manifest, policy_source.version_of(plane, manifest, live=False)),
         counters.read(plane, manifest) if process is not None and process.runs(manifest.command) else None,
     )
 
@@ -112,7 +115,7 @@ def _findings(plane: ControlPlane, seen: _Seen) -> Iterator[Finding]:
         )
     if seen.manifest.flag(LOG_FLAG) and not seen.manifest.flag(POLICY_FLAG):
         yield _warning("no-policy", "a log is set, but no policy: nothing is recorded", "auditctl enable")
-    yield from preflight.stray_manifests(plane.manifest_path, seen.manifest)
+    yield from node_checks.stray_manifests(plane.manifest_path, seen.manifest)
     yield from _change_findings(plane)
     if seen.counters is not None:
         yield from counters.findings(seen.counters, enabled=seen.enabled)
@@ -141,16 +144,16 @@ def _change_findings(plane: ControlPlane) -> Iterator[Finding]:
 
 def _last_words(plane: ControlPlane, seen: _Seen) -> str:
     """The server's own last fatal line, where it left one."""
-    logs = kubelet.container_logs(plane.root, seen.manifest)
-    crash = recognise(kubelet.last_lines(logs[-1].path)) if logs else None
+    logs = pod_logs.container_logs(plane.root, seen.manifest)
+    crash = recognise(pod_logs.last_lines(logs[-1].path)) if logs else None
     return f"; its last words: {crash.words}" if crash else ""
 
 
 def _policy_findings(plane: ControlPlane, manifest: Manifest, policy: Path) -> Iterator[Finding]:
     """What the next start of the API server would say of the policy on disk."""
-    version = policies.version_of(plane, manifest, live=False)
+    version = policy_source.version_of(plane, manifest, live=False)
     try:
-        policies.judge(str(policy), files.read_following(policy, "policy"), version, How())
+        policy_source.judge(str(policy), files.read_following(policy, "policy"), version, How())
     except RefusedError as error:
         yield Finding("policy", Severity.ERROR, error.message, "repair it, then: auditctl restart", file=str(policy))
 

@@ -11,12 +11,13 @@ from auditctl.findings import Check, Finding, Severity, Status, Verification
 from auditctl.manifest.flag_meaning import same_value
 from auditctl.manifest.flags import normalised
 from auditctl.manifest.pod import Manifest
-from auditctl.node.process import Process
-from auditctl.operations import lastgood, policies
+from auditctl.node.apiserver.process import Process
+from auditctl.operations import policy_source
+from auditctl.operations.change.report import settled
+from auditctl.operations.change_model import How, Proof
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.outcome import settled
-from auditctl.operations.running import STALE, Loaded, Running
-from auditctl.operations.work import How, Proof
+from auditctl.operations.evidence import last_known_good
+from auditctl.operations.evidence.running_server import STALE, Loaded, Running
 from auditctl.policy.compare import first_difference
 from auditctl.policy.evaluate import evaluate
 from auditctl.policy.shorthand import parse
@@ -54,7 +55,7 @@ def verify(plane: ControlPlane, wanted: Wanted) -> Report:
     done = running.prove() if all(check.status is not Status.FAILED for check in state) else Proof()
     verification = Verification((*state, *done.checks, *_graded(running, wanted)))
     if verification.holds or (verification.holds is None and done.receipt is not None):
-        lastgood.keep(plane, manifest, process)
+        last_known_good.keep(plane, manifest, process)
     summary = _summary(verification, recorded=done.receipt is not None)
     return Report(
         "verify",
@@ -92,7 +93,7 @@ def _not_loaded(loaded: Loaded, process: Process | None) -> tuple[Finding, ...]:
 def _graded(running: Running, wanted: Wanted) -> Iterator[Check]:
     loaded = running.loaded
     for path in wanted.policies:
-        yield _same_policy(path, policies.version_of(running.plane, running.manifest, live=False), loaded)
+        yield _same_policy(path, policy_source.version_of(running.plane, running.manifest, live=False), loaded)
     for name, value in wanted.flags:
         yield _flag(name, value, running.manifest, running.process)
     for request, level in wanted.expectations:
@@ -100,7 +101,7 @@ def _graded(running: Running, wanted: Wanted) -> Iterator[Check]:
 
 
 def _same_policy(path: str, version: tuple[int, int], loaded: Loaded) -> Check:
-    chosen = policies.judge(*policies.fetch(path), version, How())
+    chosen = policy_source.judge(*policy_source.fetch(path), version, How())
     if loaded.policy is None:
         return Check("policy", Status.FAILED, f"no policy is loaded, so not that of {path}")
     if loaded.stale:

@@ -13,9 +13,9 @@ from auditctl.manifest.document import Document
 from auditctl.manifest.edits import Draft
 from auditctl.manifest.fields import mapping, sequence
 from auditctl.manifest.pod import Manifest
-from auditctl.node import files
-from auditctl.node.webhook_config import FILES, Reference, WebhookConfig, parse, resolved
-from auditctl.node.webhook_trial import Surroundings, Verdict, attempt
+from auditctl.node.change import files
+from auditctl.node.preflight.webhook_config import FILES, Reference, WebhookConfig, parse, resolved
+from auditctl.node.preflight.webhook_trial import Surroundings, Verdict, attempt
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.settings import WEBHOOK_FLAG, WEBHOOK_PATH
 

@@ -15,7 +15,7 @@ from auditctl.policy.goyaml.construct import Duplicate
 from auditctl.policy.goyaml.faults import SyntaxFault
 from auditctl.policy.goyaml.quoting import quote
 from auditctl.policy.goyaml.values import Value
-from auditctl.policy.kinds import GROUP, OLD_VERSIONS
+from auditctl.policy.type_meta import GROUP, OLD_VERSIONS
 from auditctl.policy.types import Level, Stage
 from auditctl.policy.validate import Complaint
 

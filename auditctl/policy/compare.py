@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from auditctl.policy.compiled import Compiled
-from auditctl.policy.regions import regions
+from auditctl.policy.request_classes import regions
 from auditctl.policy.types import Attributes, Decision, Level, Policy
 
 

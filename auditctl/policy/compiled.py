@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from auditctl.policy.evaluate import evaluate, resource_matches
-from auditctl.policy.plain import Plain, take_apart
+from auditctl.policy.fast_request import Plain, take_apart
 from auditctl.policy.request import attributes
 from auditctl.policy.types import Attributes, Decision, Policy, PolicyRule, User
 

@@ -10,8 +10,8 @@ from auditctl.policy.goyaml.construct import read_yaml
 from auditctl.policy.goyaml.faults import SyntaxFault
 from auditctl.policy.goyaml.json import read_json
 from auditctl.policy.goyaml.values import Kind, Value
-from auditctl.policy.kinds import GROUP, OLD_VERSIONS, V1
 from auditctl.policy.load import load
+from auditctl.policy.type_meta import GROUP, OLD_VERSIONS, V1
 
 _READS_ALL = (1, 23)
 _LINE_END = lazily(rb"\r\n|\r|\n")

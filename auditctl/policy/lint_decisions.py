@@ -8,7 +8,7 @@ from typing import NamedTuple
 from auditctl.policy.compare import differences, request_words
 from auditctl.policy.evaluate import evaluate
 from auditctl.policy.lint_checks import Known, Problem
-from auditctl.policy.regions import FRESH, regions
+from auditctl.policy.request_classes import FRESH, regions
 from auditctl.policy.shorthand import parse
 from auditctl.policy.types import Attributes, Decision, GroupResources, Level, Policy, PolicyRule, Stage
 

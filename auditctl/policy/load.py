@@ -12,13 +12,13 @@ from auditctl.findings import Finding
 from auditctl.patterns import lazily
 from auditctl.policy import advice
 from auditctl.policy.decode import Decoded, Strictness, decode
-from auditctl.policy.draft import draft_of, policy_of
 from auditctl.policy.goyaml.construct import Document, read_yaml
 from auditctl.policy.goyaml.faults import SyntaxFault
 from auditctl.policy.goyaml.json import read_json
-from auditctl.policy.kinds import INTERNAL, KindFault, TypeName, accepted_versions, check_known, type_name
 from auditctl.policy.schema import policy_schema
+from auditctl.policy.type_meta import INTERNAL, KindFault, TypeName, accepted_versions, check_known, type_name
 from auditctl.policy.types import Policy
+from auditctl.policy.unvalidated import draft_of, policy_of
 from auditctl.policy.validate import Complaint, aggregate, validate
 
 _STRICT_SINCE = (1, 26)

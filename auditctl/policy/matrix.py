@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from auditctl.policy.compiled import Compiled
 from auditctl.policy.matrix_rows import METHODS, VERBS, Api, Row, Rows, Scope, Sensitive, rows
-from auditctl.policy.regions import FRESH
+from auditctl.policy.request_classes import FRESH
 from auditctl.policy.types import Level, Policy, PolicyRule, User
 
 MOST_CASES = 40

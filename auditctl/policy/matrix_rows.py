@@ -11,7 +11,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from auditctl.policy.lint_checks import Known
-from auditctl.policy.regions import FRESH
+from auditctl.policy.request_classes import FRESH
 from auditctl.policy.types import GroupResources, Policy
 
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")

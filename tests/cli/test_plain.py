@@ -11,9 +11,9 @@ from typer.main import get_command
 
 from auditctl.cli import node_commands, plain
 from auditctl.cli.application import build
-from auditctl.cli.asked import Enable
 from auditctl.cli.context import Globals
-from auditctl.cli.hoist import hoist
+from auditctl.cli.enable_options import Enable
+from auditctl.cli.global_options import hoist
 
 
 def test_the_tables_are_typers_own_options() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from auditctl.lab import status
-from auditctl.lab.layout import Pace
+from auditctl.lab.node.layout import Pace
 
 QUICK = Pace(grace=0.3, listing=0.4, backoff=0.3, backoff_cap=1.0, replace=0.1, start=0.1)
 METADATA = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules:\n- level: Metadata\n"

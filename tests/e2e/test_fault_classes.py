@@ -11,11 +11,11 @@ import signal
 import pytest
 from nodes import BROKEN, METADATA, NOTHING, Node, Ran
 
-from auditctl.lab import faults
-from auditctl.lab.faults import Faults
-from auditctl.lab.layout import Layout
-from auditctl.lab.process import until
-from auditctl.node.process import listener
+from auditctl.lab.node import injected_faults
+from auditctl.lab.node.injected_faults import Faults
+from auditctl.lab.node.layout import Layout
+from auditctl.lab.node.process import until
+from auditctl.node.apiserver.process import listener
 
 pytestmark = pytest.mark.lab
 
@@ -87,7 +87,7 @@ def test_a_kubelet_that_never_acts_is_waited_for_and_the_old_server_serves_on(no
 
     before.stands(undone, (4,))
     assert server(node) == before.server
-    faults.clear(layout(node))
+    injected_faults.clear(layout(node))
     assert node.enable(METADATA).code == 0
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from nodes import BROKEN, EVERYTHING, METADATA, Node, Ran
 
-from auditctl.lab.process import until
+from auditctl.lab.node.process import until
 
 pytestmark = pytest.mark.lab
 

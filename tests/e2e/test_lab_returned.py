@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from nodes import METADATA, Node
 
-from auditctl.lab.process import until
-from auditctl.node import change as changes
-from auditctl.node.change import Intent
-from auditctl.node.fileedit import FileEdit
-from auditctl.node.journal import Role, Step
-from auditctl.node.process import listener
+from auditctl.lab.node.process import until
+from auditctl.node.apiserver.process import listener
+from auditctl.node.change import change as changes
+from auditctl.node.change.change import Intent
+from auditctl.node.change.file_edit import FileEdit
+from auditctl.node.change.journal import Role, Step
+from auditctl.operations.change_model import Restart
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.work import Restart
 
 pytestmark = pytest.mark.lab
 

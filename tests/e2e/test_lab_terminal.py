@@ -13,9 +13,9 @@ import termios
 import pytest
 from nodes import METADATA, Node
 
-from auditctl.lab.faults import Faults
-from auditctl.lab.layout import Layout
-from auditctl.lab.process import until
+from auditctl.lab.node.injected_faults import Faults
+from auditctl.lab.node.layout import Layout
+from auditctl.lab.node.process import until
 
 pytestmark = pytest.mark.lab
 

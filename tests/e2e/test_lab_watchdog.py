@@ -17,15 +17,15 @@ from typing import Any
 import pytest
 from nodes import EVERYTHING, METADATA, Node
 
-from auditctl.lab.faults import Faults, clear
-from auditctl.lab.layout import Layout
-from auditctl.node import change as changes
-from auditctl.node import files
-from auditctl.node.change import Intent
-from auditctl.node.fileedit import FileEdit
-from auditctl.node.journal import Role
+from auditctl.lab.node.injected_faults import Faults, clear
+from auditctl.lab.node.layout import Layout
+from auditctl.node.change import change as changes
+from auditctl.node.change import files
+from auditctl.node.change.change import Intent
+from auditctl.node.change.file_edit import FileEdit
+from auditctl.node.change.journal import Role
+from auditctl.operations.change_model import Restart
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.work import Restart
 
 DEADLINE_SECONDS = 60.0
 NEVER_READY = ("--log-maxage", "77", "--timeout", "4s")  # what no check beforehand can see: `unable` makes it so

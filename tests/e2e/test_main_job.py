@@ -15,9 +15,9 @@ import pytest
 from nodes import BROKEN, EVERYTHING, METADATA, NOTHING, Node, Ran
 
 from auditctl.cli.app import run
-from auditctl.lab.faults import Faults, clear
-from auditctl.lab.layout import Layout
-from auditctl.lab.process import until
+from auditctl.lab.node.injected_faults import Faults, clear
+from auditctl.lab.node.layout import Layout
+from auditctl.lab.node.process import until
 
 pytestmark = pytest.mark.lab
 
@@ -522,7 +522,7 @@ def test_without_the_right_to_write_nothing_is_touched(node: Node) -> None:
     if pid == 0:
         with told.open("w") as sys.stderr:
             run([*words, "--dry-run", "-q"])
-            __import__("auditctl.operations.perform")
+            __import__("auditctl.operations.change.run")
             os.setgroups([])
             os.setgid(65534)
             os.setuid(65534)

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from nodes import METADATA, Node
 
-from auditctl.lab import certificates
-from auditctl.lab.receiver import Receiver, open_receiver
+from auditctl.lab.node import certificates
+from auditctl.lab.tools.receiver import Receiver, open_receiver
 
 pytestmark = pytest.mark.lab
 TOKEN, PASSWORD = "Tk9-m4nt1s-shr1mp-0f-the-reef", "Pw7-v4mp1re-squ1d-0f-the-deep"

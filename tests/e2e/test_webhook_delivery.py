@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from nodes import METADATA, Node
 
-from auditctl.lab import receiver as receivers
-from auditctl.lab.process import until
-from auditctl.lab.receiver import Behaviour, Receiver, open_receiver
+from auditctl.lab.node.process import until
+from auditctl.lab.tools import receiver as receivers
+from auditctl.lab.tools.receiver import Behaviour, Receiver, open_receiver
 
 pytestmark = pytest.mark.lab
 QUICKLY = ("--set", "audit-webhook-batch-max-wait=200ms")

@@ -18,10 +18,10 @@ from calls import lay, noted
 from foldernode import OTHER_POLICY, PLAIN, POLICY
 
 # All that a command imports when it is asked: a forked child must not spend its time on that.
-from auditctl.cli import application, asked, node_commands  # noqa: F401
+from auditctl.cli import application, enable_options, node_commands  # noqa: F401
 from auditctl.cli.app import run
-from auditctl.manifest import document, merge  # noqa: F401
-from auditctl.operations import disable, enable, history, perform, restart, rollback, session, status  # noqa: F401
+from auditctl.manifest import document, three_way_merge  # noqa: F401
+from auditctl.operations.change import run as change_run  # noqa: F401
 from auditctl.operations.controlplane import ControlPlane
 
 WEBHOOK = (

@@ -17,8 +17,8 @@ from faultnode import EVERYTHING, FIRST, TALLY, FaultNode, Ran, sample
 from foldernode import OTHER_POLICY, POLICY
 
 from auditctl.lab import down, status, up
-from auditctl.lab.faults import Faults, clear
-from auditctl.lab.layout import Layout, Pace
+from auditctl.lab.node.injected_faults import Faults, clear
+from auditctl.lab.node.layout import Layout, Pace
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(3000)]
 QUICK = Pace(grace=0.3, listing=0.4, backoff=0.3, backoff_cap=1.0, replace=0.1, start=0.1)

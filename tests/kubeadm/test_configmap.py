@@ -17,7 +17,7 @@ import pytest
 from auditctl.errors import RefusedError
 from auditctl.kubeadm import configmap
 from auditctl.kubeadm.configmap import Access, ConflictError
-from auditctl.lab import certificates
+from auditctl.lab.node import certificates
 
 
 class ApiServer(BaseHTTPRequestHandler):

@@ -10,9 +10,9 @@ from auditctl import facts
 from auditctl.errors import UsageError
 from auditctl.operations.cis import cis
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.kubeadm_config import check
-from auditctl.operations.kubeadm_render import rendered
-from auditctl.operations.kubeadm_upgrade import preflight_upgrade
+from auditctl.operations.kubeadm.config import check
+from auditctl.operations.kubeadm.render import rendered
+from auditctl.operations.kubeadm.upgrade import preflight_upgrade
 from auditctl.report import Report
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "kubeadm"

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from auditctl.findings import Check
-from auditctl.lab import grading, requirements
-from auditctl.lab.requirement_kinds import Receipt, Serving
+from auditctl.lab.grading import grade, requirements
+from auditctl.lab.grading.kinds import Receipt, Serving
 from auditctl.manifest.document import load as load_yaml
 from auditctl.manifest.flag_values import complaints
-from auditctl.node import preflight
-from auditctl.node.process import Process
+from auditctl.node.apiserver.process import Process
+from auditctl.node.preflight import node_checks
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.running import Loaded, Running
+from auditctl.operations.evidence.running_server import Loaded, Running
 from auditctl.policy.load import load
 from auditctl.settings import POLICY_FLAG, POLICY_PATH
 
@@ -115,7 +115,7 @@ def as_if_running(plane: ControlPlane) -> Running:
         not [one for one in complaints(manifest.audit_flags, (1, 36)) if one.severity.value == "error"],
     )
     if manifest.flag(POLICY_FLAG):
-        place = preflight.host_of(plane.root, manifest, POLICY_FLAG)
+        place = node_checks.host_of(plane.root, manifest, POLICY_FLAG)
         policy = load(place.read_bytes()).policy if place and place.is_file() else None
         starts = starts and policy is not None
     process = Process(os.getpid(), plane.clock.boot(), manifest.command) if starts else None
@@ -125,7 +125,7 @@ def as_if_running(plane: ControlPlane) -> Running:
 def graded_as_if_running(answer: Answer, plane: ControlPlane) -> tuple[Check, ...]:
     """All that needs no live server; the rest is `test_tasks_live`'s."""
     wanted = [want for want in requirements.read(wants_of(answer.task)) if not isinstance(want, Serving | Receipt)]
-    return grading.judged(as_if_running(plane), wanted)
+    return grade.judged(as_if_running(plane), wanted)
 
 
 def grep_accepts(answer: Answer, root: Path) -> bool:

@@ -7,11 +7,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from auditctl.lab.exercise_ground import Ground
-from auditctl.lab.exercises import Exercise
-from auditctl.lab.practice import Asked, begin, check, reset
-from auditctl.operations.doctor import doctor
-from auditctl.operations.work import How
+from auditctl.lab.exercises.catalogue import Exercise
+from auditctl.lab.exercises.commands import Asked, begin, check, reset
+from auditctl.lab.exercises.target_node import Ground
+from auditctl.operations.change_model import How
+from auditctl.operations.doctor.command import doctor
 from auditctl.report import Report
 
 SECONDS = 30.0

@@ -12,9 +12,9 @@ import pytest
 from labroom import Node, eventually
 
 from auditctl.lab import down, up
-from auditctl.lab.backoff import Backoff, go_duration
-from auditctl.lab.layout import Pace
-from auditctl.node.process import listener
+from auditctl.lab.node.backoff import Backoff, go_duration
+from auditctl.lab.node.layout import Pace
+from auditctl.node.apiserver.process import listener
 
 REAL = Backoff(10, 300)
 LONG = Pace(grace=0.6, listing=0.4, backoff=0.3, backoff_cap=60, replace=0.1, start=0.2)

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from labroom import golden
 
-from auditctl.lab import apiserver, container, tree
-from auditctl.lab.layout import Layout, Marker, Pace
-from auditctl.lab.volumes import Bind
+from auditctl.lab.apiserver import main as apiserver_main
+from auditctl.lab.node import container
+from auditctl.lab.node import files as node_files
+from auditctl.lab.node.layout import Layout, Marker, Pace
+from auditctl.lab.node.volumes import Bind
 
 HEAD = "apiVersion: audit.k8s.io/v1\nkind: Policy\n"
 FILES = {
@@ -49,7 +51,7 @@ ROWS = [pytest.param(row, id=f"{row['kubernetes']}-{row['fault']}") for row in g
 def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A node's tree without processes, and one text for every fault."""
     root = tmp_path_factory.mktemp("crashes")
-    tree.build(Layout(root), Marker("1.36.2", 6443, made_directory=False, pace=Pace()))
+    node_files.build(Layout(root), Marker("1.36.2", 6443, made_directory=False, pace=Pace()))
     folder = root / "etc/kubernetes/audit"
     folder.mkdir()
     for name, text in FILES.items():
@@ -68,8 +70,8 @@ def start(room: Path, monkeypatch: pytest.MonkeyPatch, version: str, flags: list
     monkeypatch.setenv(container.FOLDER, str(room))
     monkeypatch.setenv(container.VERSION, VERSIONS[version])
     monkeypatch.setenv(container.PACE, json.dumps(asdict(Pace())))
-    monkeypatch.setattr(apiserver, "_serve", _serving)
-    return apiserver.main([*PLAIN, "--secure-port=0", *flags])
+    monkeypatch.setattr(apiserver_main, "_serve", _serving)
+    return apiserver_main.main([*PLAIN, "--secure-port=0", *flags])
 
 
 class Serving(Exception):  # noqa: N818 - no error: it came so far

@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 from labroom import AUDIT_FLAGS, Node, eventually, with_auditing
 
-from auditctl.lab.backends import Batched, Counters, Fields, LogBackend, legacy
-from auditctl.lab.delivery import WebhookBackend
-from auditctl.lab.filesystem import FileSystem
-from auditctl.lab.process import until
-from auditctl.lab.receiver import Behaviour, Receiver, open_receiver
-from auditctl.lab.rotation import LogFileError
-from auditctl.lab.volumes import Bind
-from auditctl.lab.webhook import WebhookError, check
+from auditctl.lab.apiserver.audit_backends import Batched, Counters, Fields, LogBackend, legacy
+from auditctl.lab.apiserver.container_files import FileSystem
+from auditctl.lab.apiserver.log_rotation import LogFileError
+from auditctl.lab.apiserver.webhook_backend import WebhookBackend
+from auditctl.lab.apiserver.webhook_config import WebhookError, check
+from auditctl.lab.node.process import until
+from auditctl.lab.node.volumes import Bind
+from auditctl.lab.tools.receiver import Behaviour, Receiver, open_receiver
 
 
 def event(number: int = 0) -> Fields:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from auditctl.errors import RefusedError
-from auditctl.lab import exercises
-from auditctl.lab.exercises import Exercise, Kind, load, read
-from auditctl.lab.requirement_fields import RequirementError
+from auditctl.lab.exercises import catalogue
+from auditctl.lab.exercises.catalogue import Exercise, Kind, load, read
+from auditctl.lab.grading.fields import RequirementError
 
-EVERY = list(exercises.everything())
+EVERY = list(catalogue.everything())
 FAULTS = [one for one in EVERY if one.kind is Kind.FAULT]
 FAULT = """\
 title: A title
@@ -45,7 +45,7 @@ def test_a_fault_goes_from_vague_to_near_and_its_story_does_not_name_what_doctor
 
 
 def test_names_of_faults_and_tasks_are_one_namespace() -> None:
-    assert len(EVERY) == len(exercises.names()) == len({one.name for one in EVERY})
+    assert len(EVERY) == len(catalogue.names()) == len({one.name for one in EVERY})
 
 
 def test_a_name_that_is_nearly_right_is_answered_with_the_right_one() -> None:

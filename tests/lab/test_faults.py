@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from labroom import AUDIT_FLAGS, EVERYTHING, Node, eventually, with_auditing
 
-from auditctl.lab import faults
-from auditctl.lab.faults import Faults
-from auditctl.lab.layout import Layout
-from auditctl.node.process import apiservers, listener
+from auditctl.lab.node import injected_faults
+from auditctl.lab.node.injected_faults import Faults
+from auditctl.lab.node.layout import Layout
+from auditctl.node.apiserver.process import apiservers, listener
 
 pytestmark = pytest.mark.lab
 
@@ -55,7 +55,7 @@ def test_a_server_that_never_gets_ready_lives_until_the_fault_is_over(node: Node
     text = node.request("GET", "/readyz").text
     assert "[-]etcd failed: reason withheld\n" in text
     assert "[+]ping ok\n" in text
-    faults.clear(node.layout)
+    injected_faults.clear(node.layout)
     eventually(node.serves)
 
 
@@ -103,7 +103,7 @@ def test_a_kubelet_that_does_nothing_does_it_once_the_fault_is_over(node: Node) 
     for _ in range(20):
         assert node.serves()
     assert listener(node.lab.port) == old
-    faults.clear(node.layout)
+    injected_faults.clear(node.layout)
     eventually(lambda: audited_server(node) is not None and node.serves())
 
 

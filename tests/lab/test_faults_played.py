@@ -9,22 +9,23 @@ import pytest
 from labroom import QUICK, eventually
 from played import broken, given_back, repaired, still_wrong, told, tree
 
-from auditctl.lab import down, exercises, up
-from auditctl.lab.exercise_ground import Ground, find
-from auditctl.lab.exercises import Kind
-from auditctl.lab.practice import check, reset, solve
+from auditctl.lab import down, up
+from auditctl.lab.exercises import catalogue
+from auditctl.lab.exercises.catalogue import Kind
+from auditctl.lab.exercises.commands import check, reset, solve
+from auditctl.lab.exercises.target_node import Ground, find
+from auditctl.operations.change_model import How
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.enable import Request, enable
-from auditctl.operations.work import How
 from auditctl.settings import Settings
 
 ALL = os.environ.get("AUDITCTL_LABS") == "all"
 SOME = ("down-after-sizes", "the-manifest-is-not-there", "it-will-not-rotate", "deployments-without-bodies")
 SOME_REPAIRED = ("down-after-policy-review", "edited-but-not-in-force", "as-if-nothing-was-changed")
-FAULTS = [one for one in exercises.everything() if one.kind is Kind.FAULT]
+FAULTS = [one for one in catalogue.everything() if one.kind is Kind.FAULT]
 PLAYED = [one.name for one in FAULTS if ALL or one.name in SOME]
 REPAIRED = [one.name for one in FAULTS if one.doctor and one.doctor.fix and (ALL or one.name in SOME_REPAIRED)]
-TASKS = [one.name for one in exercises.everything() if one.kind is Kind.TASK and (ALL or one.name == "pods-metadata")]
+TASKS = [one.name for one in catalogue.everything() if one.kind is Kind.TASK and (ALL or one.name == "pods-metadata")]
 
 pytestmark = [
     pytest.mark.lab,
@@ -53,7 +54,7 @@ def ground(audited_ground: Ground) -> Iterator[Ground]:
 
 @pytest.mark.parametrize("name", PLAYED)
 def test_a_fault_shows_is_told_by_its_cause_is_solved_and_taken_back(ground: Ground, name: str) -> None:
-    exercise, before = exercises.load(name), tree(ground.plane.rootfs)
+    exercise, before = catalogue.load(name), tree(ground.plane.rootfs)
     assert exercise.doctor is not None
 
     story = broken(ground, name)
@@ -73,7 +74,7 @@ def test_a_fault_with_one_safe_repair_is_repaired_by_doctor(ground: Ground, name
     broken(ground, name)
     still_wrong(ground)
 
-    repaired(ground, exercises.load(name))
+    repaired(ground, catalogue.load(name))
 
     assert "serving" in {one.name for one in check(ground).verification.checks if one.status.value == "passed"}
     given_back(ground, before)

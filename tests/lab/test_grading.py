@@ -13,12 +13,14 @@ from labroom import EVERYTHING, QUICK, Node, eventually, with_auditing
 
 from auditctl.errors import AuditctlError
 from auditctl.findings import Check, Status
-from auditctl.lab import down, grading, requirements, up
-from auditctl.lab.faults import Faults
-from auditctl.lab.grading import grade
-from auditctl.node.process import Process, listener
+from auditctl.lab import down, up
+from auditctl.lab.grading import grade as grading_grade
+from auditctl.lab.grading import requirements
+from auditctl.lab.grading.grade import grade
+from auditctl.lab.node.injected_faults import Faults
+from auditctl.node.apiserver.process import Process, listener
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.running import Loaded, Running
+from auditctl.operations.evidence.running_server import Loaded, Running
 from auditctl.policy.load import load
 
 pytestmark = [
@@ -214,7 +216,7 @@ def test_predictions_are_judged_by_the_policy_that_they_are_about(graded: Node, 
 
 
 def test_a_file_of_requirements_makes_a_report_with_the_first_that_is_not_met(graded: Node, tmp_path: Path) -> None:
-    from auditctl.lab.grade_file import grade_file
+    from auditctl.lab.grading.command import grade_file
 
     wants = tmp_path / "wants.yaml"
 
@@ -320,7 +322,7 @@ def test_a_mount_that_leads_nowhere_fails_while_the_server_from_before_still_ser
     process = Process(os.getpid(), folder_node.clock.boot(), command)
     running = Running(folder_node, folder_node.read_manifest()[1], process, Loaded(policy, known=True, edited=False))
 
-    checks = grading.judged(running, requirements.read([{"receipt": True}]))
+    checks = grading_grade.judged(running, requirements.read([{"receipt": True}]))
 
     assert [(check.status, check.detail.partition(" (")[0]) for check in checks] == [
         (Status.FAILED, "the manifest cannot be graded as it stands")

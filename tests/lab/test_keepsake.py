@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from auditctl.errors import RefusedError
-from auditctl.lab import keepsake
-from auditctl.lab.keepsake import Keepsake
-from auditctl.node.files import Root
+from auditctl.lab.exercises import snapshot
+from auditctl.lab.exercises.snapshot import Keepsake
+from auditctl.node.change.files import Root
 
 TREES = ("/etc/kubernetes", "/data/new/place")
 LOGS = ("/var/log/kubernetes",)
@@ -42,7 +42,7 @@ def seen(root: Path) -> dict[str, object]:
 
 def back(kept: Keepsake) -> None:
     for path in kept.extra():
-        keepsake.remove(path)
+        snapshot.remove(path)
     for entry in kept.changed():
         kept.give_back(entry)
 
@@ -91,18 +91,18 @@ CHANGES = [_write, _chmod, _remove_all, _file_for_folder, _folder_for_file, _lin
 @pytest.mark.parametrize("change", CHANGES, ids=lambda one: one.__name__)
 def test_whatever_was_done_to_them_files_come_back(root: Path, tmp_path: Path, change: Callable[[Path], None]) -> None:
     before = seen(root)
-    keepsake.take(Root(root), tmp_path / "kept", TREES, LOGS)
+    snapshot.take(Root(root), tmp_path / "kept", TREES, LOGS)
     change(root)
     assert seen(root) != before
 
-    back(keepsake.load(Root(root), tmp_path / "kept"))
+    back(snapshot.load(Root(root), tmp_path / "kept"))
 
     assert seen(root) == before
 
 
 def test_what_is_as_it_was_is_not_touched(root: Path, tmp_path: Path) -> None:
     """An mtime is an event for the kubelet."""
-    kept = keepsake.take(Root(root), tmp_path / "kept", TREES, LOGS)
+    kept = snapshot.take(Root(root), tmp_path / "kept", TREES, LOGS)
 
     assert (kept.changed(), kept.extra()) == ([], [])
 
@@ -112,7 +112,7 @@ def test_a_log_comes_back_as_the_very_file_with_all_that_was_written_since(
     root: Path, tmp_path: Path, act: str
 ) -> None:
     log = root / "var/log/kubernetes/audit/audit.log"
-    kept = keepsake.take(Root(root), tmp_path / "kept", TREES, LOGS)
+    kept = snapshot.take(Root(root), tmp_path / "kept", TREES, LOGS)
     with log.open("a") as held:
         if act == "rename":
             log.rename(log.with_name("audit.log.1"))
@@ -131,4 +131,4 @@ def test_what_is_no_file_is_refused_before_anything_is_done(root: Path, tmp_path
     os.mkfifo(root / "etc/kubernetes/pipe")
 
     with pytest.raises(RefusedError, match="neither a file nor a directory nor a link"):
-        keepsake.take(Root(root), tmp_path / "kept", TREES, LOGS)
+        snapshot.take(Root(root), tmp_path / "kept", TREES, LOGS)

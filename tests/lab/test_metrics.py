@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from auditctl.lab.backends import Counters
-from auditctl.lab.metrics import request_labels, text
+from auditctl.lab.apiserver.audit_backends import Counters
+from auditctl.lab.apiserver.metrics import request_labels, text
 from auditctl.policy.request import attributes
 
 OFF = """\

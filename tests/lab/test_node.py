@@ -15,9 +15,10 @@ import pytest
 from labroom import EVERYTHING, QUICK, Node, eventually, with_auditing
 
 from auditctl.errors import RefusedError
-from auditctl.lab import certificates, certificates_openssl, down, status, up
-from auditctl.lab.layout import ADDRESS, MARKER, STAND_IN
-from auditctl.lab.process import identify
+from auditctl.lab import down, status, up
+from auditctl.lab.node import certificates, certificates_openssl
+from auditctl.lab.node.layout import ADDRESS, MARKER, STAND_IN
+from auditctl.lab.node.process import identify
 
 pytestmark = pytest.mark.lab
 

@@ -17,11 +17,12 @@ import pytest
 from labroom import QUICK
 from played import tree
 
-from auditctl.lab import down, exercises, status, up
-from auditctl.lab import exercise_acts as acts
-from auditctl.lab.exercise_ground import find
-from auditctl.lab.layout import MARKER
-from auditctl.lab.process import until
+from auditctl.lab import down, status, up
+from auditctl.lab.exercises import catalogue
+from auditctl.lab.exercises import step_execution as acts
+from auditctl.lab.exercises.target_node import find
+from auditctl.lab.node.layout import MARKER
+from auditctl.lab.node.process import until
 from auditctl.operations.controlplane import ControlPlane
 
 pytestmark = pytest.mark.lab
@@ -316,7 +317,7 @@ def test_of_a_directory_that_is_anybodys_only_the_log_and_its_rotated_files_are_
         (folder / name).write_text("")
     places = acts.Places(plane.manifest, log="/var/log/kube-audit.log")
 
-    _, logs = acts.kept_places(plane, places, exercises.load("down-after-sizes"))
+    _, logs = acts.kept_places(plane, places, catalogue.load("down-after-sizes"))
 
     assert [path for path in logs if not path.startswith("/var/log/kubernetes")] == [
         "/var/log/kube-audit.log",

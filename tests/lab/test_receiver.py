@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from auditctl.lab import receiver as receivers
-from auditctl.lab.receiver import Receiver, open_receiver
-from auditctl.node.webhook_config import WebhookConfig, parse
-from auditctl.operations.delivery import ask
+from auditctl.lab.tools import receiver as receivers
+from auditctl.lab.tools.receiver import Receiver, open_receiver
+from auditctl.node.preflight.webhook_config import WebhookConfig, parse
+from auditctl.operations.evidence.webhook_delivery import ask
 
 
 @pytest.fixture

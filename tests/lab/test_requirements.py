@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from auditctl.errors import AuditctlError
-from auditctl.lab import requirements
-from auditctl.lab.requirement_kinds import Flag, FlagAbsent, Mounted, Serving
-from auditctl.lab.requirements import read, read_text
+from auditctl.lab.grading import requirements
+from auditctl.lab.grading.kinds import Flag, FlagAbsent, Mounted, Serving
+from auditctl.lab.grading.requirements import read, read_text
 
 POLICY = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: Metadata\n"
 

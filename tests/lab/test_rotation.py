@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from auditctl.lab.filesystem import FileSystem
-from auditctl.lab.rotation import LogFileError, RotatingFile, Rotation, ensure
-from auditctl.lab.volumes import Bind
+from auditctl.lab.apiserver.container_files import FileSystem
+from auditctl.lab.apiserver.log_rotation import LogFileError, RotatingFile, Rotation, ensure
+from auditctl.lab.node.volumes import Bind
 
 LINE = b"x" * 99 + b"\n"
 # as kube-apiserver 1.36.3 said it of a bind mount, the paths and the time apart

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from labroom import golden, with_auditing
 
-from auditctl.lab.kubeadm import manifest
-from auditctl.lab.manifests import ManifestSource
-from auditctl.lab.podfields import InvalidPodError
-from auditctl.lab.staticpod import decode
+from auditctl.lab.node.kubeadm_manifest import manifest
+from auditctl.lab.node.manifest_directory import ManifestSource
+from auditctl.lab.node.pod_decoding import InvalidPodError
+from auditctl.lab.node.static_pod import decode
 
 NODE_PATH = "/etc/kubernetes/manifests"
 PLAIN = manifest("1.36.2", "127.0.0.1", 6443)

@@ -23,9 +23,10 @@ from answers import (
 from labroom import QUICK, Node
 
 from auditctl.findings import Status
-from auditctl.lab import down, requirements, up
-from auditctl.lab.grading import grade
-from auditctl.lab.process import until
+from auditctl.lab import down, up
+from auditctl.lab.grading import requirements
+from auditctl.lab.grading.grade import grade
+from auditctl.lab.node.process import until
 from auditctl.operations.controlplane import ControlPlane
 
 ALL = os.environ.get("AUDITCTL_LABS") == "all"

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from labroom import with_auditing
 
-from auditctl.lab import volumes
-from auditctl.lab.kubeadm import manifest
-from auditctl.lab.staticpod import StaticPod, decode
-from auditctl.lab.volumes import VolumeError
+from auditctl.lab.node import volumes
+from auditctl.lab.node.kubeadm_manifest import manifest
+from auditctl.lab.node.static_pod import StaticPod, decode
+from auditctl.lab.node.volumes import VolumeError
 
 POLICY = "/etc/kubernetes/audit/policy.yaml"
 AUDITED = with_auditing(manifest("1.36.2", "127.0.0.1", 6443))

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from auditctl.log.blocks import CHUNK_BYTES
 from auditctl.log.damage import Damage
 from auditctl.log.follow import Follower
+from auditctl.log.reading import CHUNK_BYTES
 from auditctl.log.sources import LogError
 
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from auditctl.log import blocks as blocks_module
 from auditctl.log import events_json, events_msgspec, sources
-from auditctl.log.blocks import Piece, blocks, whole_blocks
+from auditctl.log import reading as blocks_module
 from auditctl.log.damage import Account
 from auditctl.log.events import Reader
+from auditctl.log.reading import Piece, blocks, whole_blocks
 
 GOLDEN = Path(__file__).parents[3] / "shared/golden/logs"
 READERS = pytest.mark.parametrize("reader", [events_msgspec.READER, events_json.READER], ids=["msgspec", "json"])

@@ -22,7 +22,7 @@ from ruamel.yaml import YAML
 from auditctl import facts
 from auditctl.cli.app import run
 from auditctl.log.suggest import Suggestion
-from auditctl.operations import policy_suggest
+from auditctl.operations.policy import suggest
 from auditctl.policy.load import load
 from auditctl.policy.types import GroupResources, Level, PolicyRule
 
@@ -510,6 +510,6 @@ def test_a_rule_that_validation_has_something_to_say_about_is_not_suggested() ->
     base = facts.policy_text("metadata")
     loaded = load(base.encode()).policy
     assert loaded is not None
-    text, kept = policy_suggest._text(base, loaded, [bad, good], policy_suggest._Seen(2, 0), (1, 36))
+    text, kept = suggest._text(base, loaded, [bad, good], suggest._Seen(2, 0), (1, 36))
     assert kept == [good]
     assert "- pods" in text

@@ -6,7 +6,7 @@ import pytest
 
 from auditctl.errors import ManifestError, Place
 from auditctl.manifest.document import Document, load
-from auditctl.manifest.node import Scalar, Sequence, Style
+from auditctl.manifest.yaml_nodes import Scalar, Sequence, Style
 
 from .pods import SMALL, small
 

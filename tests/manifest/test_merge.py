@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditctl.errors import ManifestError
-from auditctl.manifest.merge import undo
+from auditctl.manifest.three_way_merge import undo
 
 from .pods import SMALL, disabled, enabled
 

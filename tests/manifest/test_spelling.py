@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditctl.manifest.document import load
-from auditctl.manifest.spelling import is_plain, spelled
+from auditctl.manifest.yaml_scalars import is_plain, spelled
 
 
 @pytest.mark.parametrize(

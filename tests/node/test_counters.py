@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from auditctl.node.metrics import parse
-from auditctl.operations import counters
+from auditctl.node.apiserver.metrics import parse
+from auditctl.operations.evidence import counters
 
 ON = """\
 # HELP apiserver_audit_error_total [ALPHA] Counter of audit events that failed to be audited properly.

@@ -15,19 +15,19 @@ from auditctl import facts
 from auditctl.facts import CrashKind
 from auditctl.manifest.document import Document
 from auditctl.manifest.pod import Manifest
-from auditctl.node import diagnosis_recording, kubelet
-from auditctl.node.apiserver import Endpoint, Readiness, failing_checks
-from auditctl.node.crash import KUBELET, Crash, Line, recognise, recognised, weightiest
-from auditctl.node.credentials import NOBODY
-from auditctl.node.diagnosis import Evidence, State, judge
-from auditctl.node.diagnosis_attempts import Attempts
-from auditctl.node.diagnosis_place import Text, Texts, placed
-from auditctl.node.diagnosis_recording import Recording
-from auditctl.node.files import Root
-from auditctl.node.kubelet import PodName
-from auditctl.node.kubelet_log import Appended, KubeletLog, stamp
-from auditctl.node.process import Process
-from auditctl.node.restart import Expected, Failed, Restarted, Watch
+from auditctl.node.apiserver.client import Endpoint, Readiness, failing_checks
+from auditctl.node.apiserver.crash import KUBELET, Crash, Line, recognise, recognised, weightiest
+from auditctl.node.apiserver.credentials import NOBODY
+from auditctl.node.apiserver.process import Process
+from auditctl.node.change.files import Root
+from auditctl.node.kubelet import diagnosis_recording, pod_logs
+from auditctl.node.kubelet.diagnosis import Evidence, State, judge
+from auditctl.node.kubelet.diagnosis_attempts import Attempts
+from auditctl.node.kubelet.diagnosis_place import Text, Texts, placed
+from auditctl.node.kubelet.diagnosis_recording import Recording
+from auditctl.node.kubelet.kubelet_log import Appended, KubeletLog, stamp
+from auditctl.node.kubelet.pod_logs import PodName
+from auditctl.node.kubelet.restart import Expected, Failed, Restarted, Watch
 from auditctl.policy.load import load
 
 HEAD = "apiVersion: audit.k8s.io/v1\nkind: Policy\n"
@@ -125,7 +125,7 @@ def test_every_golden_refusal_of_the_kubelet_is_named(row: dict[str, Any]) -> No
 
 @pytest.mark.parametrize("row", [row for row in KUBELET_ROWS if row.values[0]["container"]])  # type: ignore[index]
 def test_the_containers_own_words_name_the_file_that_it_lacks(row: dict[str, Any]) -> None:
-    said = [text for _, text in kubelet.joined(row["container"])]
+    said = [text for _, text in pod_logs.joined(row["container"])]
 
     crash = recognise(said)
 
@@ -251,20 +251,20 @@ def test_parts_of_a_line_are_joined_by_stream() -> None:
         "2026-11-21T21:26:27.3Z stderr F flag: --x",
     ]
 
-    assert [text for _, text in kubelet.joined(lines)] == ["something else", "Error: unknown flag: --x"]
+    assert [text for _, text in pod_logs.joined(lines)] == ["something else", "Error: unknown flag: --x"]
 
 
 def test_dockers_json_lines_are_read_too() -> None:
     line = json.dumps({"log": "Error: unknown flag: --x\n", "stream": "stderr", "time": "2026-11-21T21:26:27.3Z"})
 
-    assert list(kubelet.joined([line])) == [("2026-11-21T21:26:27.3Z", "Error: unknown flag: --x")]
+    assert list(pod_logs.joined([line])) == [("2026-11-21T21:26:27.3Z", "Error: unknown flag: --x")]
 
 
 def test_a_log_that_was_rotated_a_moment_ago_has_its_end_beside_it(tmp_path: Path) -> None:
     (tmp_path / "0.log").write_text("")
     (tmp_path / "0.log.20261121-212144").write_text("2026-11-21T21:26:27.1Z stderr F last words\n")
 
-    assert kubelet.last_lines(tmp_path / "0.log") == ["last words"]
+    assert pod_logs.last_lines(tmp_path / "0.log") == ["last words"]
 
 
 def attempt(root: Path, uid: str, number: int, *lines: str) -> Path:

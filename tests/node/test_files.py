@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from auditctl.errors import RefusedError
-from auditctl.node import files
+from auditctl.node.change import files
 
 
 def test_a_replacement_keeps_mode_owner_and_attributes(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from auditctl.errors import BugError
-from auditctl.node.journal import (
+from auditctl.node.change.journal import (
     FINAL,
     TRANSITIONS,
     FileRecord,

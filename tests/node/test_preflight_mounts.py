@@ -13,8 +13,8 @@ from foldernode import HERE, POLICY
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.document import Document
 from auditctl.manifest.pod import Manifest
-from auditctl.node.files import Root
-from auditctl.node.preflight_mounts import audit_paths, unchangeable, volume_types
+from auditctl.node.change.files import Root
+from auditctl.node.preflight.mounts import audit_paths, unchangeable, volume_types
 
 TEXT = (HERE / "golden/kubeadm/v1.36.2/plain+log.yaml").read_text()
 AS_DIRECTORY = TEXT.replace("mountPath: /etc/kubernetes/audit/policy.yaml", "mountPath: /etc/kubernetes/audit").replace(

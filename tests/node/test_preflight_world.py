@@ -16,8 +16,10 @@ from foldernode import HERE
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.document import Document
 from auditctl.manifest.pod import Manifest
-from auditctl.node import disk, foreign, kubelet_config, peers, selinux
-from auditctl.node.files import Root
+from auditctl.node.apiserver import other_control_planes
+from auditctl.node.change.files import Root
+from auditctl.node.kubelet import config as kubelet_config
+from auditctl.node.preflight import disk, other_managers, selinux
 
 TEXT = (HERE / "golden/kubeadm/v1.36.2/plain+log.yaml").read_text()
 LOG = "/var/log/kubernetes/audit/audit.log"
@@ -105,10 +107,10 @@ def test_an_eviction_threshold_is_a_share_or_a_size(text: str | None, share: flo
 def test_an_owner_is_named_with_its_own_knob(tmp_path: Path, marks: list[str], severity: Severity, knob: str) -> None:
     """Only where every mark of it is there."""
     for mark in marks:
-        assert list(foreign.owners(Root(tmp_path), manifest())) == []
+        assert list(other_managers.owners(Root(tmp_path), manifest())) == []
         (tmp_path / mark).mkdir(parents=True)
 
-    (one,) = foreign.owners(Root(tmp_path), manifest())
+    (one,) = other_managers.owners(Root(tmp_path), manifest())
 
     assert (one.check, one.severity) == ("foreign-manager", severity)
     assert knob in one.fix
@@ -127,7 +129,7 @@ def test_an_owner_is_named_with_its_own_knob(tmp_path: Path, marks: list[str], s
 )
 def test_a_header_claims_the_file(tmp_path: Path, comment: str, tool: str) -> None:
     """A comment that only mentions a tool does not."""
-    found = list(foreign.owners(Root(tmp_path), manifest(comment + "\n" + TEXT)))
+    found = list(other_managers.owners(Root(tmp_path), manifest(comment + "\n" + TEXT)))
 
     assert [(one.severity, one.message.split()[0]) for one in found] == ([(Severity.ERROR, tool)] if tool else [])
 
@@ -247,8 +249,8 @@ def test_the_other_control_planes_have_to_serve(
     """Alone, or where none of them is this machine, there is nothing to say."""
     rest = [node(name, *what) for name, what in others.items()]
 
-    found = list(peers.judged([node("a", "127.0.0.1", True), *rest], serving))
+    found = list(other_control_planes.judged([node("a", "127.0.0.1", True), *rest], serving))
 
     assert [finding.severity for finding in found] == severities
     assert all(finding.check == "other-control-planes" for finding in found)
-    assert list(peers.judged(rest, serving)) == []
+    assert list(other_control_planes.judged(rest, serving)) == []

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from auditctl.node import probe as probe_module
-from auditctl.node.credentials import ANONYMOUS
-from auditctl.node.probe import Callers, Probe, choose
+from auditctl.node.apiserver import probe as probe_module
+from auditctl.node.apiserver.credentials import ANONYMOUS
+from auditctl.node.apiserver.probe import Callers, Probe, choose
 from auditctl.policy.load import load
 from auditctl.policy.types import Level, Policy, User
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from auditctl.node import process
-from auditctl.node.process import Process
+from auditctl.node.apiserver import process
+from auditctl.node.apiserver.process import Process
 
 COMMAND = ("kube-apiserver", "--a=1", "--b=$(VAR)", "--c=3")
 

@@ -13,12 +13,12 @@ import pytest
 
 from auditctl.errors import InterruptionError
 from auditctl.findings import Status
-from auditctl.node.apiserver import Answer
+from auditctl.node.apiserver.client import Answer
+from auditctl.node.apiserver.credentials import ANONYMOUS, NOBODY
+from auditctl.node.apiserver.probe import Callers, choose
+from auditctl.node.apiserver.process import Process
+from auditctl.node.apiserver.receipt import Found, Sought, obtain
 from auditctl.node.clock import Clock
-from auditctl.node.credentials import ANONYMOUS, NOBODY
-from auditctl.node.probe import Callers, choose
-from auditctl.node.process import Process
-from auditctl.node.receipt import Found, Sought, obtain
 from auditctl.policy.load import load
 
 NONCE = "auditctl-5f2c"

@@ -13,7 +13,7 @@ from shutil import rmtree
 import pytest
 
 from auditctl.errors import InterruptionError
-from auditctl.node.rehearsal import Play, Rehearsed, Verdict, rehearse
+from auditctl.node.apiserver.trial_start import Play, Rehearsed, Verdict, rehearse
 
 BINARIES = os.environ.get("AUDITCTL_NODE_BIN") or ""
 GOOD = b"apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: Metadata\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from auditctl.node.tail import Tail
+from auditctl.node.apiserver.log_tail import Tail
 
 
 @pytest.fixture

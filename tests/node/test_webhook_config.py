@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from auditctl.node.webhook_config import Reference, WebhookConfig, WebhookConfigError, parse, resolved
+from auditctl.node.preflight.webhook_config import Reference, WebhookConfig, WebhookConfigError, parse, resolved
 
 PATH = "/etc/kubernetes/audit/webhook.yaml"
 ROWS = [json.loads(line) for line in (Path(__file__).parents[1] / "golden/webhook/rows.jsonl").read_text().splitlines()]

@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 
 import pytest
 
-from auditctl.node import webhook_trial
-from auditctl.node.webhook_config import WebhookConfig
-from auditctl.node.webhook_trial import Surroundings, Verdict, attempt
+from auditctl.node.preflight import webhook_trial
+from auditctl.node.preflight.webhook_config import WebhookConfig
+from auditctl.node.preflight.webhook_trial import Surroundings, Verdict, attempt
 
 
 class Answering(BaseHTTPRequestHandler):

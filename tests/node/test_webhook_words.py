@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from auditctl.node.rehearsal import Play, Verdict, rehearse
+from auditctl.node.apiserver.trial_start import Play, Verdict, rehearse
 
 BINARIES = Path(os.environ.get("AUDITCTL_NODE_BIN") or os.environ.get("KUBEBUILDER_ASSETS") or "/nowhere")
 SERVER = BINARIES / "kube-apiserver"

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from auditctl.errors import RefusedError
+from auditctl.operations.change_model import How
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.disable import Purge, disable
 from auditctl.operations.enable import Request, enable
-from auditctl.operations.work import How
 from auditctl.settings import Settings
 
 DRY = How(dry_run=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from auditctl.operations.change_model import How
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.disable import Purge, disable
 from auditctl.operations.enable import Request, enable
-from auditctl.operations.work import How
 from auditctl.settings import Settings
 
 

@@ -10,9 +10,9 @@ import pytest
 from foldernode import PLAIN, POLICY
 
 from auditctl.findings import Severity
+from auditctl.operations.change_model import How
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.doctor import doctor
-from auditctl.operations.work import How
+from auditctl.operations.doctor.command import doctor
 from auditctl.report import Report
 
 MANIFESTS = "etc/kubernetes/manifests"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from auditctl.node.change import Change, clear_up, put_back
+from auditctl.node.change.change import Change, clear_up, put_back
+from auditctl.operations.change_model import How
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.enable import Request, enable
-from auditctl.operations.work import How
 from auditctl.settings import Settings
 
 POLICY = "/etc/kubernetes/audit/policy.yaml"

@@ -10,13 +10,13 @@ import pytest
 from foldernode import HERE, OTHER_POLICY, PLAIN, POLICY
 
 from auditctl.errors import AuditctlError, RefusedError, UsageError
+from auditctl.operations.change_model import How
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.disable import Purge, disable
 from auditctl.operations.enable import Request, enable
 from auditctl.operations.history import history
 from auditctl.operations.rollback import rollback
 from auditctl.operations.status import status
-from auditctl.operations.work import How
 from auditctl.report import Report
 from auditctl.settings import Settings
 

@@ -8,11 +8,11 @@ import pytest
 
 from auditctl import facts
 from auditctl.errors import RefusedError
-from auditctl.operations import policies
+from auditctl.operations import policy_source
+from auditctl.operations.change_model import How
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.enable import Request, enable
 from auditctl.operations.restart import restart
-from auditctl.operations.work import How
 from auditctl.policy.load import load
 from auditctl.report import from_error
 from auditctl.settings import Settings
@@ -27,9 +27,9 @@ rules:
 """
 
 
-def warned(findings: tuple[policies.Finding, ...]) -> dict[str, tuple[str, int]]:
+def warned(findings: tuple[policy_source.Finding, ...]) -> dict[str, tuple[str, int]]:
     """File and line of each warning, by its check."""
-    return {one.check: (one.file, one.line) for one in findings if one.severity is policies.Severity.WARNING}
+    return {one.check: (one.file, one.line) for one in findings if one.severity is policy_source.Severity.WARNING}
 
 
 def test_secret_bodies_and_a_wrong_group_are_told_by_enable_and_installed_all_the_same(
@@ -71,7 +71,7 @@ def test_nothing_is_to_be_said_of_a_shipped_policy(name: str) -> None:
     raw = facts.policy_text(name).encode()
     policy = load(raw).policy
     assert policy is not None
-    assert policies.opinions(policies.Chosen("mine.yaml", raw, policy), (1, 36)) == ()
+    assert policy_source.opinions(policy_source.Chosen("mine.yaml", raw, policy), (1, 36)) == ()
 
 
 def test_a_refused_policy_is_told_as_an_editor_finds_it(folder_node: ControlPlane, tmp_path: Path) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from foldernode import OTHER_POLICY, POLICY
 
+from auditctl.operations.change_model import How
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.disable import Purge, disable
 from auditctl.operations.enable import Request, enable
-from auditctl.operations.work import How
 from auditctl.settings import Settings
 
 NO_WAIT = How(wait=False)

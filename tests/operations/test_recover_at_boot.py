@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from foldernode import PLAIN, POLICY, FakeClock
 
-from auditctl.node import kubelet_log
-from auditctl.node.journal import Step
+from auditctl.node.change.journal import Step
+from auditctl.node.kubelet import kubelet_log
+from auditctl.operations.change_model import How
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.enable import Request, decide
 from auditctl.operations.history import history, recover
-from auditctl.operations.work import How
 from auditctl.report import Outcome
 from auditctl.settings import Settings
 
@@ -39,10 +39,10 @@ def host(tmp_path: Path) -> ControlPlane:
 
 def interrupted(plane: ControlPlane, tmp_path: Path) -> bytes:
     """A run that died while it waited, before the machine went down; the manifest's bytes before it."""
-    from auditctl.node import change as changes
-    from auditctl.node.change import Intent
-    from auditctl.node.fileedit import FileEdit
-    from auditctl.node.journal import Role
+    from auditctl.node.change import change as changes
+    from auditctl.node.change.change import Intent
+    from auditctl.node.change.file_edit import FileEdit
+    from auditctl.node.change.journal import Role
 
     policy = tmp_path / "p.yaml"
     policy.write_text(POLICY)

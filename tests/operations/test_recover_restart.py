@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 from foldernode import OTHER_POLICY, POLICY
 
-from auditctl.node import change as changes
-from auditctl.node.change import Intent
-from auditctl.node.fileedit import FileEdit
-from auditctl.node.journal import Role
-from auditctl.operations import lastgood
+from auditctl.node.change import change as changes
+from auditctl.node.change.change import Intent
+from auditctl.node.change.file_edit import FileEdit
+from auditctl.node.change.journal import Role
+from auditctl.operations.change_model import How, Restart
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.enable import Request, enable
+from auditctl.operations.evidence import last_known_good
 from auditctl.operations.history import recover
-from auditctl.operations.work import How, Restart
 from auditctl.settings import Settings
 
 
@@ -27,7 +27,7 @@ def died(plane: ControlPlane, policy_file: Path, command: str, restart: Restart)
     policy.write_text(OTHER_POLICY)
     snapshot, manifest = plane.read_manifest()
     edits = (
-        *lastgood.edits_made_by_hand(plane, manifest),
+        *last_known_good.edits_made_by_hand(plane, manifest),
         FileEdit(Role.MANIFEST, plane.manifest_path, snapshot, snapshot.content),
     )
     assert len(edits) == 2

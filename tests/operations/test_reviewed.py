@@ -9,15 +9,15 @@ import pytest
 from foldernode import OTHER_POLICY, POLICY
 
 from auditctl.errors import RefusedError
-from auditctl.node import credentials
-from auditctl.node.apiserver import Endpoint
-from auditctl.node.credentials import Credentials
+from auditctl.node.apiserver import credentials
+from auditctl.node.apiserver.client import Endpoint
+from auditctl.node.apiserver.credentials import Credentials
+from auditctl.operations.change_model import How
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.disable import Purge, disable
 from auditctl.operations.enable import Request, enable
 from auditctl.operations.rollback import rollback
 from auditctl.operations.status import status
-from auditctl.operations.work import How
 from auditctl.settings import Settings
 
 NO_WAIT = How(wait=False)

@@ -10,15 +10,15 @@ import pytest
 from foldernode import POLICY
 
 from auditctl.errors import RefusedError
-from auditctl.node import files
-from auditctl.node.journal import Role
-from auditctl.operations import lastgood
+from auditctl.node.change import files
+from auditctl.node.change.journal import Role
+from auditctl.operations.change_model import How
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.disable import Purge, disable
 from auditctl.operations.enable import Request, enable
+from auditctl.operations.evidence import last_known_good
 from auditctl.operations.history import recover
 from auditctl.operations.rollback import rollback
-from auditctl.operations.work import How
 from auditctl.settings import Settings
 
 NO_WAIT = How(wait=False)
@@ -133,8 +133,8 @@ def test_what_nobody_can_ask_for_any_more_goes_with_the_next_run(node: ControlPl
 def test_a_file_edited_in_place_is_told_of_and_its_digest_alone_was_known(node: ControlPlane) -> None:
     _, manifest = node.read_manifest()
     node.state.keep_last_good(Role.WEBHOOK, files.sha256(HOOK.format(1).encode()).encode())
-    assert list(lastgood.webhook_edited_by_hand(node, manifest)) == []
+    assert list(last_known_good.webhook_edited_by_hand(node, manifest)) == []
     installed(node).write_text(HOOK.format(7))
-    [finding] = lastgood.webhook_edited_by_hand(node, manifest)
+    [finding] = last_known_good.webhook_edited_by_hand(node, manifest)
     assert (finding.check, "cannot be put back" in finding.message) == ("webhook-edited", True)
-    assert list(lastgood.edits_made_by_hand(node, manifest)) == []
+    assert list(last_known_good.edits_made_by_hand(node, manifest)) == []

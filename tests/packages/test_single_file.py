@@ -16,7 +16,7 @@ import pytest
 from building import PLAIN, PRIVATE, RECEIPT, Built, needs_dpkg, needs_mounts, pythons, without_our_environment
 
 from auditctl.lab import down, up
-from auditctl.lab.layout import Pace
+from auditctl.lab.node.layout import Pace
 
 pytestmark = needs_dpkg
 QUICK = Pace(grace=0.6, listing=0.4, backoff=0.3, backoff_cap=1.0, replace=0.1, start=0.3)

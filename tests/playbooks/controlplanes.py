@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from auditctl.lab import down, status, up
-from auditctl.lab.faults import Faults, clear
-from auditctl.lab.layout import Layout, Pace
-from auditctl.node.process import listener
+from auditctl.lab.node.injected_faults import Faults, clear
+from auditctl.lab.node.layout import Layout, Pace
+from auditctl.node.apiserver.process import listener
 from auditctl.operations.controlplane import ControlPlane
 
 HERE = Path(__file__).parent

@@ -19,7 +19,7 @@ from foldernode import OTHER_POLICY, PLAIN, POLICY
 from auditctl.lab import down, up
 from auditctl.manifest.document import Document
 from auditctl.manifest.pod import Manifest
-from auditctl.node.process import listener
+from auditctl.node.apiserver.process import listener
 
 MODULES = COLLECTION / "plugins/modules"
 ROLE = COLLECTION / "roles/apiserver_audit"
@@ -271,7 +271,7 @@ def test_where_a_server_is_asked_is_what_auditctl_itself_makes_of_the_manifest()
 
 
 def _place(manifest: Manifest) -> tuple[str, int]:
-    """As `auditctl.node.apiserver.endpoint`, which takes addresses of this machine only."""
+    """As `auditctl.node.apiserver.client.endpoint`, which takes addresses of this machine only."""
     candidates = (manifest.liveness_host, manifest.flag("bind-address"), manifest.flag("advertise-address"))
     address = next((one for one in candidates if one and one not in ("0.0.0.0", "::")), "127.0.0.1")
     return address, manifest.secure_port

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from controlplanes import ControlPlanes, Node, brought_up
 
-from auditctl.node.state import State, lock
+from auditctl.node.change.state import State, lock
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 FLAG = b"--audit-log-maxage=77"

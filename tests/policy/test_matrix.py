@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditctl.operations.policy_matrix import USUAL, api, person_of
+from auditctl.operations.policy.matrix import USUAL, api, person_of
 from auditctl.policy.evaluate import evaluate
 from auditctl.policy.load import load
 from auditctl.policy.matrix import MOST_CASES, Case, Cell, Concern, Matrix, matrix

@@ -6,7 +6,7 @@ import pytest
 
 from auditctl.policy.compare import first_difference
 from auditctl.policy.load import load
-from auditctl.policy.regions import FRESH, Region, regions
+from auditctl.policy.request_classes import FRESH, Region, regions
 from auditctl.policy.types import Policy
 
 NODES = frozenset({("", "nodes")})

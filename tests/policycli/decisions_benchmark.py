@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from auditctl.operations.policy_stream import decisions
+from auditctl.operations.policy.explain_many import decisions
 from auditctl.policy.compiled import Compiled
 from auditctl.policy.load import load
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from auditctl.policy.compare import differences, first_difference, outcome
 from auditctl.policy.compiled import Compiled
 from auditctl.policy.evaluate import evaluate, matches
-from auditctl.policy.regions import regions
 from auditctl.policy.request import attributes
+from auditctl.policy.request_classes import regions
 from auditctl.policy.shorthand import usual_groups
 from auditctl.policy.types import GroupResources, Level, Policy, PolicyRule, User
 

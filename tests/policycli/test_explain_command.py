@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from auditctl.policy.compiled import Compiled
 from auditctl.policy.evaluate import evaluate
+from auditctl.policy.fast_request import take_apart
 from auditctl.policy.load import load
-from auditctl.policy.plain import take_apart
 from auditctl.policy.request import RequestError, attributes
 from auditctl.policy.types import GroupResources, Level, Policy, PolicyRule, Stage, User
 

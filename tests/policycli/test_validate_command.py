@@ -15,10 +15,10 @@ from typer.main import get_command
 from auditctl.cli import policy_plain
 from auditctl.cli.app import run
 from auditctl.cli.application import build
-from auditctl.cli.hoist import hoist
+from auditctl.cli.global_options import hoist
 from auditctl.errors import RefusedError
-from auditctl.operations.policies import judge
-from auditctl.operations.work import How
+from auditctl.operations.change_model import How
+from auditctl.operations.policy_source import judge
 from auditctl.policy.load import load
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -18,7 +18,7 @@ import pytest
 from examples import ELSEWHERE, README, lines, named, runnable
 
 from auditctl.lab import down, up
-from auditctl.lab.layout import Pace
+from auditctl.lab.node.layout import Pace
 
 QUICK = Pace(grace=0.6, listing=0.4, backoff=0.3, backoff_cap=1.0, replace=0.1, start=0.3)
 TEMPLATES = Path(__file__).parents[2] / "templates/policies"

@@ -54,7 +54,7 @@ def rendered(binaries: Path, cluster: str, folder: Path) -> bytes:
 
 @pytest.fixture
 def access() -> Access:
-    from auditctl.node import credentials
+    from auditctl.node.apiserver import credentials
 
     found = credentials.read(CLIENT)
     folder = Path("/var/lib/realnode")

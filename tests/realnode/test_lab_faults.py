@@ -16,13 +16,13 @@ from pathlib import Path
 import pytest
 from conftest import Run
 
-from auditctl.lab import exercises
-from auditctl.lab.exercises import Kind
+from auditctl.lab.exercises import catalogue
+from auditctl.lab.exercises.catalogue import Kind
 
 MARKER = Path("/etc/auditctl-lab-node")
 PLACES = ("/etc/kubernetes", "/var/lib/auditctl", "/var/lib/auditctl-lab", "/data", "/var/log/kubernetes-audit")
 WANTED = [name for name in os.environ.get("AUDITCTL_FAULTS", "").split(",") if name not in ("", "all")]
-FAULTS = [one for one in exercises.everything() if one.kind is Kind.FAULT and not one.only_lab]
+FAULTS = [one for one in catalogue.everything() if one.kind is Kind.FAULT and not one.only_lab]
 PLAYED = [one.name for one in FAULTS if not WANTED or one.name in WANTED]
 
 
@@ -76,7 +76,7 @@ def test_without_the_mark_or_without_yes_it_is_refused(run: Run) -> None:
 
 @pytest.mark.parametrize("name", PLAYED)
 def test_a_fault_shows_is_told_is_solved_and_taken_back(name: str, run: Run) -> None:
-    exercise, before, at = exercises.load(name), tree(), [time.monotonic()]
+    exercise, before, at = catalogue.load(name), tree(), [time.monotonic()]
     assert exercise.doctor is not None
 
     assert run("lab", "break", name, "--yes")[0] == 0

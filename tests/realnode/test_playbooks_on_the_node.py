@@ -69,8 +69,8 @@ def record() -> str:
     """kubeadm's record as the cluster has it."""
     from auditctl.kubeadm import configmap
     from auditctl.kubeadm.configmap import Access
-    from auditctl.node import credentials
-    from auditctl.node.credentials import in_memory
+    from auditctl.node.apiserver import credentials
+    from auditctl.node.apiserver.credentials import in_memory
 
     found = credentials.read(CLIENT)
     with in_memory(found.certificate) as certificate, in_memory(found.key) as key:

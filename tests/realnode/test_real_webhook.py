@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from auditctl.lab.receiver import Behaviour, Receiver, open_receiver
-from auditctl.node.probe import new_nonce
-from auditctl.operations import counters
+from auditctl.lab.tools.receiver import Behaviour, Receiver, open_receiver
+from auditctl.node.apiserver.probe import new_nonce
 from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.evidence import counters
 
 MANIFEST = Path("/etc/kubernetes/manifests/kube-apiserver.yaml")
 LOG = Path("/var/log/kubernetes/audit/audit.log")

@@ -13,9 +13,9 @@ from traffic import drive, requests
 
 from auditctl import facts
 from auditctl.cli.app import run as command_line
-from auditctl.log.blocks import Block
-from auditctl.log.cells import Counting
+from auditctl.log.aggregate import Counting
 from auditctl.log.events import reader
+from auditctl.log.reading import Block
 from auditctl.log.replay import decided, judge_of, writes
 from auditctl.policy.load import load
 from auditctl.policy.types import Policy

@@ -19,9 +19,9 @@ import pytest
 from learner import SCENARIO, Learner, ways
 from walk import BY_HAND, WITH_AUDITCTL, attempt_in_vain, solve
 
-from auditctl.lab.process import until
-from auditctl.lab.scaffold import scaffold
-from auditctl.node.process import listener
+from auditctl.lab.node.process import until
+from auditctl.lab.tools.scaffold import scaffold
+from auditctl.node.apiserver.process import listener
 from auditctl.operations.controlplane import ControlPlane
 
 SINGLE_FILE = os.environ.get("AUDITCTL_SINGLE_FILE", "")

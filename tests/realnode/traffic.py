@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from auditctl.node.credentials import read
+from auditctl.node.apiserver.credentials import read
 
 FOLDER = Path("/etc/kubernetes")
 ADMIN, MANAGER, SCHEDULER, KUBELET = ("super-admin", "controller-manager", "scheduler", "kubelet")

@@ -16,8 +16,8 @@ from zipfile import ZipFile
 import pytest
 from learner import SCENARIO, WRONG, ways
 
-from auditctl.lab import requirements
-from auditctl.lab.requirement_kinds import Predictions
+from auditctl.lab.grading import requirements
+from auditctl.lab.grading.kinds import Predictions
 from auditctl.policy.load import load
 
 REPOSITORY = Path(__file__).parents[2]

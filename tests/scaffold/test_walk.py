@@ -17,9 +17,9 @@ from learner import SCENARIO, Learner, ways
 from walk import BY_HAND, WITH_AUDITCTL, attempt_in_vain, solve
 
 from auditctl.lab import down, up
-from auditctl.lab.layout import ADDRESS, Pace
-from auditctl.lab.process import until
-from auditctl.lab.scaffold import scaffold
+from auditctl.lab.node.layout import ADDRESS, Pace
+from auditctl.lab.node.process import until
+from auditctl.lab.tools.scaffold import scaffold
 from auditctl.operations.controlplane import ControlPlane
 
 pytestmark = [

@@ -1,0 +1,1 @@
+"""The stand-in for kube-apiserver: flags, refusals, answers and audit backends."""

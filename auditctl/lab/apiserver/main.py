@@ -1,0 +1,176 @@
+"""A stand-in for kube-apiserver: the same flags, the same refusals in the same words, the same audit events.
+
+Start-up order as in the real one (reference 1.3): flags, service-account keys, validation, the port, then the audit
+options: policy, log, webhook. What a container runtime would arrange comes through the environment (`lab.container`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import ssl
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from auditctl.facts import Version
+from auditctl.lab.apiserver import audit_setup
+from auditctl.lab.apiserver.audit_options import Options, aggregate, validate
+from auditctl.lab.apiserver.audit_setup import StartError
+from auditctl.lab.apiserver.container_files import FileSystem
+from auditctl.lab.apiserver.flags import FlagError, parse
+from auditctl.lab.apiserver.health import Health
+from auditctl.lab.apiserver.responses import Answers
+from auditctl.lab.apiserver.server import Api, Connection, Server
+from auditctl.lab.node import container, klog
+from auditctl.lab.node.klog import Letter
+from auditctl.lab.node.layout import ADDRESS, STAND_IN, Layout, Pace
+from auditctl.lab.node.volumes import Bind
+
+LINGERS = 2.4  # times the grace period: a real 1.36.3 lived 71 s after a SIGTERM that no SIGKILL followed
+FLUSHES = 0.75  # times the grace period: a batch is handed on late, and is lost to an earlier SIGKILL
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the container runtime arranged."""
+
+    files: FileSystem
+    kubernetes: str
+    folder: Path
+    pace: Pace
+
+    @classmethod
+    def read(cls) -> Surroundings:
+        binds = [Bind(**bind) for bind in json.loads(os.environ[container.MOUNTS])]
+        return cls(
+            FileSystem(binds, Path(os.environ[container.FILE_SYSTEM])),
+            os.environ[container.VERSION],
+            Path(os.environ[container.FOLDER]),
+            Pace(**json.loads(os.environ[container.PACE])),
+        )
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(self.folder)
+
+    @property
+    def version(self) -> Version:
+        major, minor, patch = self.kubernetes.split(".")
+        return int(major), int(minor), int(patch)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The entry point of DIR/usr/local/bin/kube-apiserver. Returns the exit code."""
+    around = Surroundings.read()
+    try:
+        options = Options(parse(arguments, around.version), around.version)
+        _start(options, around, Health.begin(around.layout, arguments, around.pace.start))
+    except FlagError as error:
+        klog.write(f"Error: {error.message}")
+    except StartError as error:
+        klog.write(klog.line(Letter.ERROR, "run.go:72", f'"command failed" err={klog.quote(error.message)}', 1))
+    return 1
+
+
+def _start(options: Options, around: Surroundings, health: Health) -> NoReturn:
+    """Serve, or raise StartError; as in the real server the port is bound before the audit options are looked at."""
+    _complete(options, around.files)
+    with _listen(options) as server:
+        server.tls = _tls(options, around.files)
+        server.api = _api(options, around, health)
+        health.wait_for_etcd(around.pace.etcd)
+        words = f"{STAND_IN} for kube-apiserver v{around.kubernetes}: no etcd, no admission, objects in memory"
+        klog.write(klog.line(Letter.INFO, "auditctl-lab", klog.quote(words), 1))
+        _serve(server, around, health)
+
+
+def _complete(options: Options, files: FileSystem) -> None:
+    if path := options.values.get("service-account-signing-key-file"):
+        try:
+            files.read(path)
+        except OSError as error:
+            raise StartError(
+                f"failed to parse service-account-issuer-key-file: open {path}: {_words(error)}"
+            ) from error
+    if errors := validate(options):
+        raise StartError(aggregate(errors))
+
+
+def _listen(options: Options) -> Server:
+    """The real server binds every address; the lab only the loopback one."""
+    port = int(options.values.get("secure-port", "6443"))
+    try:
+        return Server((ADDRESS, port), Connection)
+    except (OSError, OverflowError) as error:
+        place = f"0.0.0.0:{port}"
+        reason = _words(error) if isinstance(error, OSError) else "invalid port"
+        words = f"failed to listen on {place}: listen tcp {place}: bind: {reason}"
+        raise StartError(f"failed to create listener: {words}") from error
+
+
+def _tls(options: Options, files: FileSystem) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate, key, authority = (
+        options.values.get(name, "") for name in ("tls-cert-file", "tls-private-key-file", "client-ca-file")
+    )
+    for path in (certificate, key, authority):
+        try:
+            files.read(path)
+        except OSError as error:
+            raise StartError(f"open {path}: {_words(error)}") from error
+    try:
+        context.load_cert_chain(files.host(certificate), files.host(key))
+        context.load_verify_locations(files.host(authority))
+    except ssl.SSLError as error:
+        raise StartError(f"tls: {error.reason}") from error
+    context.verify_mode = ssl.CERT_OPTIONAL
+    return context
+
+
+def _api(options: Options, around: Surroundings, health: Health) -> Api:
+    recorder = audit_setup.recorder(options, around.files, health.disk_full)
+    answers = Answers(around.kubernetes, recorder.counters, health.failing)
+    anonymous = options.values.get("anonymous-auth", "true") != "false"
+    return Api(around.version, answers, recorder, anonymous=anonymous)
+
+
+def _serve(server: Server, around: Surroundings, health: Health) -> NoReturn:
+    """Until SIGTERM or until the folder is gone; then no more listening, a while of lingering, and the end."""
+    stopping = server.api.stopping
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stopping.set())
+    folder = around.folder.stat().st_ino
+    stopping.wait(max(0.0, health.answers_at - time.monotonic()))
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    while not stopping.wait(0.25):
+        health.die_in_time()
+        if not _same(around.folder, folder):
+            os._exit(0)
+    server.shutdown()
+    server.socket.close()  # from here on nobody owns the port
+    threading.Thread(target=_flush, args=(server.api, around.pace.grace * FLUSHES), daemon=True).start()
+    deadline = time.monotonic() + around.pace.grace * LINGERS
+    while time.monotonic() < deadline and _same(around.folder, folder):
+        time.sleep(0.1)
+    os._exit(0)  # connections still open end here, as under SIGKILL
+
+
+def _flush(api: Api, seconds: float) -> None:
+    time.sleep(seconds)
+    api.recorder.shut_down()
+
+
+def _same(folder: Path, inode: int) -> bool:
+    try:
+        return folder.stat().st_ino == inode
+    except OSError:
+        return False
+
+
+def _words(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()

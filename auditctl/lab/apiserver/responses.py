@@ -1,0 +1,155 @@
+"""What the stand-in answers: health, version, discovery, metrics, and a few objects (reference 6)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs
+
+from auditctl.lab.apiserver import metrics
+from auditctl.lab.apiserver.audit_backends import Counters
+from auditctl.lab.apiserver.authentication import Caller, Verdict, authorize, forbidden
+from auditctl.lab.apiserver.health import CHECKS
+from auditctl.lab.apiserver.objects import KINDS, Objects, StatusError
+from auditctl.lab.node import klog
+from auditctl.lab.node.klog import Letter
+from auditctl.lab.node.layout import STAND_IN
+from auditctl.policy.types import Attributes
+
+TEXT, JSON = "text/plain; charset=utf-8", "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer and what an audit event says of it. ``shown`` is a negotiated object, None for plain text."""
+
+    code: int
+    body: bytes
+    content_type: str = TEXT
+    shown: Mapping[str, Any] | None = None
+    verdict: Verdict | None = None
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """The part of ``shown`` that `responseStatus` repeats, if it is a Status."""
+        if self.shown is None or self.shown.get("kind") != "Status":
+            return {}
+        return {name: self.shown[name] for name in ("status", "message", "reason", "details") if name in self.shown}
+
+
+@dataclass(slots=True)
+class Answers:
+    """The whole API of the stand-in. ``failing`` says which checks of /readyz do not pass."""
+
+    kubernetes: str
+    counters: Counters
+    failing: Callable[[], Collection[str]]
+    objects: Objects = field(default_factory=Objects)
+
+    def answer(self, caller: Caller, wanted: Attributes, query: str, body: Any) -> Answer:
+        """Authorization first, then the handler."""
+        verdict = authorize(caller.user, wanted)
+        if not verdict.allowed:
+            details = {"name": wanted.name, "group": wanted.api_group, "kind": wanted.resource}
+            return failure(403, "Forbidden", forbidden(caller.user, wanted), details, verdict)
+        try:
+            if wanted.is_resource_request:
+                return self._resource(wanted, query, body, verdict)
+            return self._path(wanted, query, verdict)
+        except StatusError as error:
+            return failure(error.code, error.reason, error.message, error.details, verdict)
+
+    def _resource(self, wanted: Attributes, query: str, body: Any, verdict: Verdict) -> Answer:
+        dry_run = parse_qs(query).get("dryRun") == ["All"]
+        code, made = self.objects.perform(wanted, body, dry_run=dry_run)
+        return shown(code, made, verdict)
+
+    def _path(self, wanted: Attributes, query: str, verdict: Verdict) -> Answer:
+        path = wanted.path.rstrip("/") or "/"
+        if path.split("/")[1] in ("livez", "readyz", "healthz"):
+            return self._health(path, "verbose" in parse_qs(query, keep_blank_values=True), verdict)
+        match path.strip("/").split("/"):
+            case ["version"]:
+                return Answer(200, _pretty(self._version()), JSON, verdict=verdict)
+            case ["metrics"]:
+                return Answer(
+                    200,
+                    metrics.text(self.counters).encode(),
+                    "text/plain; version=0.0.4; charset=utf-8",
+                    verdict=verdict,
+                )
+            case ["api"]:
+                return shown(
+                    200, {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}, verdict
+                )
+            case ["apis"]:
+                return shown(200, {"kind": "APIGroupList", "apiVersion": "v1", "groups": _groups()}, verdict)
+            case ["api", "v1"]:
+                return shown(200, _resources("", "v1"), verdict)
+            case ["apis", group, "v1"] if any(known == group for known, _ in KINDS):
+                return shown(200, _resources(group, f"{group}/v1"), verdict)
+            case _:
+                return Answer(404, b"404 page not found\n", verdict=verdict)
+
+    def _health(self, path: str, verbose: bool, verdict: Verdict) -> Answer:  # noqa: FBT001 - from the query
+        name, _, check = path.strip("/").partition("/")
+        if check and check not in CHECKS:
+            return Answer(404, b"404 page not found\n", verdict=verdict)
+        failing = frozenset() if name == "livez" else self.failing()
+        asked = (check,) if check else CHECKS
+        failed = [each for each in asked if each in failing]
+        lines = [f"[-]{each} failed: reason withheld" if each in failing else f"[+]{each} ok" for each in asked]
+        lines.append(f"{name} check {'failed' if failed else 'passed'}")
+        if failed:
+            klog.write(klog.line(Letter.INFO, "healthz.go:261", f"{','.join(failed)} check failed: {name}", 1))
+        text = "\n".join(lines) + "\n" if verbose or failed else "ok"
+        return Answer(500 if failed else 200, text.encode(), verdict=verdict)
+
+    def _version(self) -> dict[str, str]:
+        major, minor, _ = self.kubernetes.split(".")
+        return {
+            "major": major,
+            "minor": minor,
+            "gitVersion": f"v{self.kubernetes}",
+            "gitCommit": "",
+            "gitTreeState": STAND_IN,
+            "platform": "linux/amd64",
+        }
+
+
+def shown(code: int, made: Mapping[str, Any], verdict: Verdict | None = None) -> Answer:
+    """A JSON object as a handler negotiates it."""
+    return Answer(code, json.dumps(made, separators=(",", ":")).encode() + b"\n", JSON, made, verdict)
+
+
+def failure(
+    code: int, reason: str, message: str, details: Mapping[str, str] | None = None, verdict: Verdict | None = None
+) -> Answer:
+    """A Status object. ``details`` None leaves the field out, as for a 401."""
+    status: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
+    status |= {"message": message, "reason": reason}
+    if details is not None:
+        status["details"] = {name: value for name, value in details.items() if value}
+    return shown(code, {**status, "code": code}, verdict)
+
+
+def _groups() -> list[dict[str, Any]]:
+    names = sorted({group for group, _ in KINDS if group})
+    versions = {name: {"groupVersion": f"{name}/v1", "version": "v1"} for name in names}
+    return [{"name": name, "versions": [versions[name]], "preferredVersion": versions[name]} for name in names]
+
+
+def _resources(group: str, group_version: str) -> dict[str, Any]:
+    verbs = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
+    found = [
+        {"name": name, "singularName": kind.lower(), "namespaced": namespaced, "kind": kind, "verbs": verbs}
+        for (owner, name), (kind, namespaced) in KINDS.items()
+        if owner == group
+    ]
+    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": found}
+
+
+def _pretty(made: Mapping[str, str]) -> bytes:
+    return json.dumps(made, indent=2).encode()

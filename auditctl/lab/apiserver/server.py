@@ -1,0 +1,179 @@
+"""HTTPS, HTTP/1.1: one request through the filters of kube-apiserver, in its order (reference 3.5, 3.6).
+
+Audit-ID, request attributes, authentication, audit (RequestReceived), impersonation, authorization, handler, audit
+(ResponseStarted, ResponseComplete). A 401 is one ResponseStarted event with no user.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import threading
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+from urllib.parse import parse_qs
+
+from auditctl.facts import Version
+from auditctl.lab.apiserver import audit_events
+from auditctl.lab.apiserver.audit_events import Recorder, Request, Response
+from auditctl.lab.apiserver.authentication import ANONYMOUS, Caller, of_certificate
+from auditctl.lab.apiserver.https import HttpsConnection, HttpsServer
+from auditctl.lab.apiserver.metrics import request_labels
+from auditctl.lab.apiserver.responses import Answer, Answers, failure
+from auditctl.lab.node import klog
+from auditctl.lab.node.klog import Letter
+from auditctl.lab.node.layout import STAND_IN
+from auditctl.policy.evaluate import is_long_running
+from auditctl.policy.request import RequestError, attributes
+from auditctl.policy.types import Decision, Stage, User
+
+WATCH_SECONDS = 30
+BODY_LIMIT_BYTES = 3 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Api:
+    """What every connection of one server shares."""
+
+    version: Version
+    answers: Answers
+    recorder: Recorder
+    anonymous: bool = True
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+
+class Server(HttpsServer):
+    """What cannot shake hands is told in the real server's words."""
+
+    request_queue_size = 128
+    api: Api
+
+    def not_served(self, client_address: Any, error: OSError) -> None:
+        words = f"http: TLS handshake error from {client_address[0]}:{client_address[1]}: {error}"
+        klog.write(klog.line(Letter.INFO, "log.go:245", words, 1))
+
+
+class Connection(HttpsConnection):
+    """One client connection."""
+
+    @property
+    def api(self) -> Api:
+        return cast("Server", self.server).api
+
+    def version_string(self) -> str:
+        return STAND_IN
+
+    def serve(self) -> None:
+        body = self._body()
+        audit_id = self.headers.get("Audit-ID") or audit_events.new_id()
+        caller = self._caller()
+        try:
+            wanted = attributes(self.command, self.path, caller.user if caller else None)
+        except RequestError as error:
+            self._send(failure(500, "InternalError", error.message), audit_id)
+            return
+        agent = self.headers.get("User-Agent", "")
+        request = Request(wanted, self.path, self.client_address[0], agent, audit_id, caller.extra if caller else {})
+        if caller is None:
+            self._refuse(request)
+        else:
+            self._audited(request, caller, body)
+
+    def _refuse(self, request: Request) -> None:
+        """authn_audit.go: evaluated without a user, one event, before the answer is out."""
+        answer = failure(401, "Unauthorized", "Unauthorized")
+        response = Response(401, answer.status, answer.shown)
+        self.api.recorder.record(self.api.recorder.decide(request), request, Stage.RESPONSE_STARTED, response)
+        self._send(answer, request.audit_id)
+
+    def _audited(self, request: Request, caller: Caller, body: bytes) -> None:
+        recorder = self.api.recorder
+        decision = recorder.decide(request)
+        if not recorder.record(decision, request, Stage.REQUEST_RECEIVED):
+            recorder.counters.rejected += 1
+            text = f'Internal Server Error: "{self.path}": failed to store audit event\n'
+            self._send(Answer(500, text.encode()), request.audit_id)
+            return
+        request, caller = self._impersonated(request, caller)
+        written = _parsed(body)
+        wanted = request.attributes._replace(user=caller.user)
+        answer = self.api.answers.answer(caller, wanted, self.path.partition("?")[2], written)
+        response = _response(answer, written)
+        if is_long_running(request.attributes):
+            response = replace(response, shown=None if answer.code == 200 else response.shown)
+            self._stream(request, decision, answer, response)
+        else:
+            self._send(answer, request.audit_id)
+        recorder.record(decision, request, Stage.RESPONSE_COMPLETE, response)
+        recorder.counters.count(request_labels(wanted, answer.code, dry_run="dryRun=All" in self.path))
+
+    def _stream(self, request: Request, decision: Decision | None, answer: Answer, response: Response) -> None:
+        """A watch stays open until its timeout; other long requests are answered at once. No body is audited."""
+        streamed = answer.code == 200 and request.attributes.verb == "watch"
+        self.api.recorder.record(decision, request, Stage.RESPONSE_STARTED, response)
+        if not streamed:
+            self._send(answer, request.audit_id)
+            return
+        self._head(200, "application/json", request.audit_id, {"Connection": "close"})
+        self.close_connection = True
+        asked = parse_qs(self.path.partition("?")[2]).get("timeoutSeconds", [""])[0]
+        self.api.stopping.wait(min(int(asked), WATCH_SECONDS) if asked.isdecimal() else WATCH_SECONDS)
+
+    def _caller(self) -> Caller | None:
+        """A client certificate counts first; a token is never known here; else anonymous, unless that is off."""
+        connection = cast("ssl.SSLSocket", self.connection)
+        certificate, encoded = connection.getpeercert(), connection.getpeercert(binary_form=True)
+        if certificate and encoded:
+            return of_certificate(certificate.get("subject"), encoded, self.api.version)
+        if self.headers.get("Authorization", "").lower().startswith("bearer ") or not self.api.anonymous:
+            return None
+        return Caller(ANONYMOUS)
+
+    def _impersonated(self, request: Request, caller: Caller) -> tuple[Request, Caller]:
+        """The policy has already seen the real user; only administrators may impersonate here."""
+        name = self.headers.get("Impersonate-User")
+        if not name or caller.user == ANONYMOUS:
+            return request, caller
+        groups = tuple(self.headers.get_all("Impersonate-Group") or ())
+        user = User(name, (*groups, "system:authenticated"))
+        return replace(request, impersonated=user), Caller(user)
+
+    def _body(self) -> bytes:
+        length = self.headers.get("Content-Length", "0")
+        if not length.isdecimal() or int(length) > BODY_LIMIT_BYTES or "Transfer-Encoding" in self.headers:
+            self.close_connection = True
+            return b""
+        return self.rfile.read(int(length))
+
+    def _send(self, answer: Answer, audit_id: str) -> None:
+        self._head(answer.code, answer.content_type, audit_id, {"Content-Length": str(len(answer.body))})
+        if self.command != "HEAD":
+            self.wfile.write(answer.body)
+
+    def _head(self, code: int, content_type: str, audit_id: str, more: dict[str, str]) -> None:
+        if self.api.stopping.is_set():
+            self.close_connection = True
+        self.send_response(code)
+        fixed = {"Audit-Id": audit_id, "Cache-Control": "no-cache, private", "Content-Type": content_type}
+        for name, value in (fixed | more).items():
+            self.send_header(name, value)
+        self.end_headers()
+
+
+def _response(answer: Answer, written: Any) -> Response:
+    verdict = answer.verdict
+    return Response(
+        code=answer.code,
+        status=answer.status,
+        shown=answer.shown,
+        request_object=written,
+        allowed=verdict.reason if verdict else None,
+        forbidden=verdict is not None and not verdict.allowed,
+    )
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body) if body else None
+    except ValueError:
+        return None

@@ -1,0 +1,1 @@
+"""Exercises: faults to find and tasks to do, their state, and the way back."""

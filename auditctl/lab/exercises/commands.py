@@ -1,0 +1,292 @@
+"""Exercises played on a node: begin one, a hint, a verdict, its solution, and all of it taken back. Each returns a Report."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from auditctl.errors import AuditctlError, InterruptionError, RefusedError, StrandedError, UsageError
+from auditctl.lab.exercises import catalogue
+from auditctl.lab.exercises import step_execution as acts
+from auditctl.lab.exercises import verdict as watch
+from auditctl.lab.exercises.catalogue import Exercise, Kind
+from auditctl.lab.exercises.outgoing_server import Leaving
+from auditctl.lab.exercises.reset import GivenBack, give_back
+from auditctl.lab.exercises.step_texts import words
+from auditctl.lab.exercises.store import Desk, Phase, Record, alone
+from auditctl.lab.exercises.target_node import Ground, permit
+from auditctl.node.change.signals import deferred
+from auditctl.node.kubelet.diagnosis import State
+from auditctl.operations.change_model import How
+from auditctl.operations.controlplane import ControlPlane, Silence
+from auditctl.report import ManifestChange, Outcome, Report
+
+
+class Asked(NamedTuple):
+    """What `lab break` was asked: a name, or a fault drawn by ``seed`` (None: any)."""
+
+    name: str | None
+    seed: int | None
+    confirmed: bool
+    timeout_seconds: float
+
+
+def begin(ground: Ground, asked: Asked) -> Report:
+    """Bring the node to where an exercise begins, and tell its story; never its cause.
+
+    Raises:
+        RefusedError: no such exercise, one is open, or not on this node; nothing was changed.
+    """
+    permit(ground, confirmed=asked.confirmed)
+    exercise, seed = _chosen(ground, asked)
+    if exercise.only_lab and ground.layout is None:
+        text = f"the exercise {exercise.name!r} is for the embedded node alone"
+        raise RefusedError(text, check="lab-node", fix="auditctl lab up")
+    desk = ground.desk
+    with alone(desk, making=True):
+        if (open_one := desk.record()) is not None:
+            text = f"an exercise is open on this node ({open_one.spoken})"
+            raise RefusedError(text, check="lab-open", fix=f"{ground.words} lab reset")
+        return _begun(ground, exercise, seed, asked)
+
+
+def _chosen(ground: Ground, asked: Asked) -> tuple[Exercise, int | None]:
+    """The one that was named; else one drawn, with the seed that draws it again."""
+    if asked.name is not None:
+        if asked.seed is not None:
+            raise UsageError("--seed draws an exercise, so no name goes with it")
+        return catalogue.load(asked.name), None
+    seed = secrets.randbelow(10_000) if asked.seed is None else asked.seed
+    faults = [one for one in catalogue.everything() if one.kind is Kind.FAULT]
+    fitting = [one for one in faults if ground.layout is not None or not one.only_lab]
+    return random.Random(seed).choice(fitting), seed  # noqa: S311 (a draw of lots, not a secret)
+
+
+def _begun(ground: Ground, exercise: Exercise, seed: int | None, asked: Asked) -> Report:
+    plane, desk = ground.plane, ground.desk
+    if plane.state.is_locked():
+        text = f"{plane.state.lock}: {plane.state.holder()} is changing this node now"
+        raise RefusedError(text, check="lock-held", fix="wait until it has finished, then run the command again")
+    server = watch.serving(plane)
+    places = acts.Places.of(plane)
+    record = Record(
+        exercise.name, Phase.BEGINNING, seed, server=server.identity, port=_port(plane), places=places._asdict()
+    )
+    with deferred(plane.progress.step) as interrupted:
+        desk.begin(record, *acts.kept_places(plane, places, exercise))
+        try:
+            if not interrupted():
+                places = _prepare(ground, exercise, asked)
+            stopped = interrupted()
+            reason = "interrupted" if stopped else ""
+            if not reason:
+                record = desk.write(replace(record, phase=Phase.OPEN, places=places._asdict()))
+        except AuditctlError as error:
+            reason = error.message
+            stopped = interrupted() or isinstance(error, InterruptionError)
+        if not reason:
+            return _told(ground, exercise, record)
+        return _undone(ground, record, reason, asked, interrupted=stopped)
+
+
+def _port(plane: ControlPlane) -> int:
+    return plane.read_manifest()[1].secure_port
+
+
+def _prepare(ground: Ground, exercise: Exercise, asked: Asked) -> acts.Places:
+    """The files that the manifest named when the fault was still to come."""
+    how = How(timeout_seconds=asked.timeout_seconds)
+    quiet = ground._replace(plane=ground.plane._replace(progress=Silence()))
+    ground.plane.progress.step("preparing the node")
+    for step in exercise.needs:
+        acts.perform(quiet, acts.Places.of(ground.plane), step, how)
+    places, before = acts.Places.of(ground.plane), watch.serving(ground.plane)
+    endpoint = ground.plane.endpoint(ground.plane.read_manifest()[1])
+    if not exercise.start:
+        return places
+    with Leaving(endpoint.port) as leaving:
+        for step in exercise.start:
+            acts.perform(quiet, places, step, how)
+        anew = before if acts.starts_anew(exercise.start) else None
+        awaited = watch.Awaited(exercise.symptom or State.SERVING, anew, endpoint)
+        watch.wait(ground.plane, awaited, leaving, asked.timeout_seconds)
+    return places
+
+
+def _undone(ground: Ground, record: Record, reason: str, asked: Asked, *, interrupted: bool) -> Report:
+    try:
+        back = _back(ground, record, asked.timeout_seconds)
+    except RefusedError as error:
+        text = f"the exercise could not begin: {reason}; and what it had done is not taken back: {error.message}"
+        raise StrandedError(text, check=error.check, fix=f"{ground.words} lab reset") from error
+    outcome = (Outcome.INTERRUPTED if interrupted else Outcome.ROLLED_BACK) if back.serves else Outcome.STRANDED
+    text = f"the exercise could not begin: {reason}; every file is as it was{_served(back)}"
+    return _report(ground, "lab break", outcome, text)
+
+
+def _told(ground: Ground, exercise: Exercise, record: Record) -> Report:
+    what = "a task" if exercise.kind is Kind.TASK else "something is wrong on this node"
+    drawn = f" (drawn with --seed {record.seed})" if record.seed is not None else ""
+    steps = tuple(f"{ground.words} lab {command}" for command in ("check", "hint", "reset"))
+    report = _report(ground, "lab break", Outcome.CHANGED, f"{what}{drawn}: {exercise.title}", exercise, record)
+    return report._replace(changed=True, lines=tuple(exercise.text.rstrip().splitlines()), next_steps=steps)
+
+
+def hint(ground: Ground, number: int | None) -> Report:
+    """The next hint, or one of those given already, or the next.
+
+    Raises:
+        RefusedError: no exercise is open, or ``number`` is beyond the next.
+    """
+    with _at_desk(ground) as (desk, record, exercise):
+        hints = exercise.hints
+        if not hints:
+            return _report(ground, "lab hint", Outcome.UNCHANGED, "this exercise has no hints", exercise, record)
+        reach = min(record.hints + 1, len(hints))
+        wanted = reach if number is None else number
+        if not 1 <= wanted <= reach:
+            text = f"hint {wanted} is not to be had: of {len(hints)}, {record.hints} were given"
+            raise RefusedError(text, check="lab-hint", fix=f"{ground.words} lab hint")
+        written = desk.write(replace(record, hints=max(record.hints, wanted)))
+        text = f"hint {wanted} of {len(hints)}: {hints[wanted - 1]}"
+        steps = () if written.hints < len(hints) else (f"{ground.words} lab solve",)
+        return _report(ground, "lab hint", Outcome.UNCHANGED, text, exercise, written)._replace(next_steps=steps)
+
+
+def check(ground: Ground) -> Report:
+    """Is it solved? Exit 0: yes; 1: not yet; 3: it cannot be told. What is wrong still, never why.
+
+    Raises:
+        RefusedError: no exercise is open.
+    """
+    record, exercise = _opened(ground)
+    report = watch.verdict(ground.plane, exercise)
+    solved = report.outcome is Outcome.UNCHANGED
+    steps = (f"{ground.words} lab {'reset' if solved else 'hint'}",)
+    return report._replace(next_steps=steps, details=_details(exercise, record))
+
+
+def solve(ground: Ground, timeout_seconds: float) -> Report:
+    """Do what solves it, and say what that was.
+
+    Raises:
+        RefusedError: no exercise is open, its solution is not kept, or it does not fit what the node has become.
+    """
+    with _at_desk(ground) as (desk, record, exercise), _finishing(ground):
+        if not exercise.solution:
+            text = "no solution of this exercise is kept: there is more than one"
+            raise RefusedError(text, check="lab-solution", fix=f"{ground.words} lab hint")
+        named = desk.write(replace(record, seed=None))  # its name is no secret any more
+        places = acts.Places(**record.places)
+        lines: list[str] = []
+        with Leaving(record.port) as leaving:
+            for step in exercise.solution:
+                try:
+                    acts.perform(ground, places, step, How(timeout_seconds=timeout_seconds))
+                except RefusedError as error:
+                    if not lines:
+                        raise
+                    return _half_solved(ground, exercise, named, lines, error)
+                lines.append(f"  {words(step, places)}")
+            anew = acts.starts_anew(exercise.solution)
+            found = watch.until_solved(ground.plane, exercise, leaving, timeout_seconds, anew=anew)
+        outcome = Outcome.CHANGED if found.outcome is Outcome.UNCHANGED else Outcome.NEGATIVE
+        report = _report(ground, "lab solve", outcome, f"{exercise.name}: {found.summary}", exercise, named)
+        steps = (f"{ground.words} lab reset",)
+        return report._replace(changed=True, lines=tuple(lines), next_steps=steps, verification=found.verification)
+
+
+def _half_solved(
+    ground: Ground, exercise: Exercise, record: Record, lines: Sequence[str], error: RefusedError
+) -> Report:
+    text = f"{exercise.name}: not solved: {error.message}; what was done before that stays"
+    report = _report(ground, "lab solve", Outcome.NEGATIVE, text, exercise, record)
+    return report._replace(changed=True, lines=tuple(lines), next_steps=(f"{ground.words} lab reset",))
+
+
+def reset(ground: Ground, timeout_seconds: float) -> Report:
+    """Give the node back what it was before the exercise, whatever has become of it since.
+
+    Raises:
+        RefusedError: nothing could be read or written.
+    """
+    desk = ground.desk
+    if desk.record() is None:
+        return _report(ground, "lab reset", Outcome.UNCHANGED, "no exercise is open on this node")
+    with alone(desk), _finishing(ground):
+        if (record := desk.record()) is None:
+            return _report(ground, "lab reset", Outcome.UNCHANGED, "no exercise is open on this node")
+        back = _back(ground, record, timeout_seconds)
+    text = f"the exercise {record.name!r} is over: {back.paths} paths were given back{_served(back)}"
+    outcome = Outcome.CHANGED if back.serves else Outcome.STRANDED
+    steps = () if back.serves else (f"{ground.words} doctor",)
+    return _report(ground, "lab reset", outcome, text)._replace(changed=True, next_steps=steps)
+
+
+@contextmanager
+def _at_desk(ground: Ground) -> Iterator[tuple[Desk, Record, Exercise]]:
+    """The open exercise, for one run alone."""
+    _opened(ground)
+    with alone(ground.desk):
+        record, exercise = _opened(ground)
+        yield ground.desk, record, exercise
+
+
+def _finishing(ground: Ground) -> AbstractContextManager[Callable[[], bool]]:
+    """What has begun is brought to its end, which is not far: half of it would be of no use."""
+    return deferred(lambda _: ground.plane.progress.step("this is brought to its end first"))
+
+
+def _back(ground: Ground, record: Record, timeout_seconds: float) -> GivenBack:
+    try:
+        return give_back(ground, record, timeout_seconds)
+    except OSError as error:
+        where, reason = error.filename or ground.desk.folder, (error.strerror or str(error)).lower()
+        text = f"{where}: cannot give back what was there: {reason}; the rest of the exercise is still kept"
+        fix = f"make room or make it writable, then: {ground.words} lab reset"
+        raise StrandedError(text, check="lab-not-given-back", fix=fix) from error
+
+
+def _opened(ground: Ground) -> tuple[Record, Exercise]:
+    record = ground.desk.record()
+    if record is None:
+        text = "no exercise is open on this node"
+        raise RefusedError(text, check="lab-none-open", fix=f"{ground.words} lab break")
+    if record.phase is not Phase.OPEN:
+        text = f"an exercise was interrupted ({record.phase.value})"
+        raise RefusedError(text, check="lab-interrupted", fix=f"{ground.words} lab reset")
+    return record, catalogue.load(record.name)
+
+
+def _served(back: GivenBack) -> str:
+    return ", and the API server serves" if back.serves else ", but the API server does not serve yet"
+
+
+def _details(exercise: Exercise, record: Record) -> dict[str, Any]:
+    """For programs; the name only where it was no draw."""
+    row = {
+        "name": exercise.name if record.seed is None else None,
+        "seed": record.seed,
+        "kind": exercise.kind.value,
+        "title": exercise.title,
+        "difficulty": exercise.difficulty,
+        "text": exercise.text,
+        "hints": {"given": record.hints, "of": len(exercise.hints)},
+    }
+    return {"exercise": row}
+
+
+def _report(
+    ground: Ground,
+    command: str,
+    outcome: Outcome,
+    text: str,
+    exercise: Exercise | None = None,
+    record: Record | None = None,
+) -> Report:
+    details = _details(exercise, record) if exercise is not None and record is not None else {"exercise": None}
+    return Report(command, outcome, text, ManifestChange(str(ground.plane.manifest_path)), details=details)

@@ -1,0 +1,25 @@
+"""``lab list``: the exercises that there are, in the order in which they are looked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from auditctl.lab.exercises import catalogue
+from auditctl.lab.exercises.catalogue import Kind
+from auditctl.lab.exercises.target_node import Ground
+from auditctl.report import ManifestChange, Outcome, Report
+
+
+def listed(ground: Ground, kinds: Sequence[Kind]) -> Report:
+    """A row for each exercise of those kinds."""
+    found = [one for one in catalogue.everything() if one.kind in kinds]
+    rows = [
+        {"name": one.name, "kind": one.kind.value, "difficulty": one.difficulty, "title": one.title} for one in found
+    ]
+    width = max(len(one.name) for one in found)
+    lines = tuple(f"{one.kind.value:6}{one.name:{width}}  {'*' * one.difficulty:4}{one.title}" for one in found)
+    counts = [f"{sum(one.kind is kind for one in found)} {kind.value}s" for kind in kinds]
+    manifest = ManifestChange(str(ground.plane.manifest_path))
+    report = Report("lab list", Outcome.UNCHANGED, " and ".join(counts), manifest)
+    steps = (f"{ground.words} lab break NAME, or without a name: one fault, drawn",)
+    return report._replace(lines=lines, next_steps=steps, details={"exercises": rows})

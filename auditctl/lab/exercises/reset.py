@@ -1,0 +1,169 @@
+"""The way back from an exercise: files first, then the manifest by one rename, the API server, and what is left over last.
+
+Needs no API server, nor anything that the learner may have broken; done twice it does nothing the second time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from auditctl.errors import AuditctlError, RefusedError
+from auditctl.lab.exercises.outgoing_server import Leaving
+from auditctl.lab.exercises.snapshot import Entry, Keepsake, remove
+from auditctl.lab.exercises.store import Phase, Record
+from auditctl.lab.exercises.target_node import Ground
+from auditctl.lab.node.injected_faults import clear
+from auditctl.node.apiserver.client import Readiness
+from auditctl.node.apiserver.process import Process, listener
+from auditctl.node.change import files
+from auditctl.node.change.state import lock
+from auditctl.node.kubelet.restart import end_in_place
+from auditctl.operations.controlplane import ControlPlane
+
+_AUTHORITY = "/etc/kubernetes/pki/ca.crt"
+_POLL_SECONDS = 0.1
+_TELL_SECONDS = 5.0
+_GRACE_SECONDS = 0.05  # /proc counts starts in ticks
+
+
+class GivenBack(NamedTuple):
+    """How many paths were given back or taken away, and whether the API server serves as it did."""
+
+    paths: int
+    serves: bool
+
+
+def give_back(ground: Ground, record: Record, timeout_seconds: float) -> GivenBack:
+    """Make the node what it was, and forget the exercise.
+
+    Raises:
+        OSError: a file could not be given back; the exercise is still open, and the next reset goes on.
+        RefusedError: what was kept cannot be read.
+    """
+    kept = ground.desk.kept()
+    _refuse_another_node(ground, kept)
+    with _settled(ground.plane, timeout_seconds):
+        return _given_back(ground, record, kept, timeout_seconds)
+
+
+def _refuse_another_node(ground: Ground, kept: Keepsake) -> None:
+    """A node that was set up anew has another authority: the old files would take it apart.
+
+    Raises:
+        RefusedError: it has.
+    """
+    entry = next((entry for entry in kept.entries if entry.path == _AUTHORITY), None)
+    now = files.digest(ground.plane.root.host(_AUTHORITY))
+    if entry is not None and now is not None and now != files.sha256(kept.content(entry)):
+        folder = ground.desk.folder
+        text = f"{folder} was kept of another node: {_AUTHORITY} is not the one of then, so this one was set up anew"
+        raise RefusedError(text, check="lab-another-node", fix=f"if that is so: rm -r {folder}")
+
+
+@contextmanager
+def _settled(plane: ControlPlane, timeout_seconds: float) -> Iterator[None]:
+    """Hold auditctl's own lock, once the watchdog of a command that was killed has done its work.
+
+    Raises:
+        RefusedError: it is held for longer than that.
+    """
+    until = plane.clock.monotonic() + timeout_seconds
+    plane.state.prepare()
+    while plane.state.is_locked() and plane.clock.monotonic() < until:
+        plane.clock.sleep(_POLL_SECONDS)
+    with lock(plane.state, "lab reset"):
+        yield
+
+
+def _given_back(ground: Ground, record: Record, kept: Keepsake, timeout_seconds: float) -> GivenBack:
+    desk, plane = ground.desk, ground.plane
+    record = desk.to(record, Phase.RESETTING)
+    if ground.layout is not None:
+        clear(ground.layout)  # what a switch broke no file mends; one that was on before comes back with the files
+    manifests = str(Path(plane.manifest).parent)
+    leaving = Leaving(record.port)
+    count = _files(kept, plane, lambda path: not _inside(path, manifests) and not _inside(path, plane.state_dir))
+    count += _manifests(kept, plane, manifests)
+    with leaving:
+        serves = _serves_again(plane, record, leaving, timeout_seconds)
+    count += _left_over(kept)
+    count += _files(kept, plane, lambda _: True)  # the records of auditctl last, and what has gone with a folder
+    desk.end()
+    return GivenBack(count, serves)
+
+
+def _files(kept: Keepsake, plane: ControlPlane, wanted: Callable[[str], bool]) -> int:
+    changed = [entry for entry in kept.changed() if wanted(entry.path)]
+    for entry in changed:
+        plane.root.host(entry.path).parent.mkdir(parents=True, exist_ok=True)
+        kept.give_back(entry)
+    return len(changed)
+
+
+def _manifests(kept: Keepsake, plane: ControlPlane, manifests: str) -> int:
+    """What the kubelet reads. Of two files of one Pod, taking one away takes the Pod: so the manifest comes after it,
+    by a rename that the kubelet sees even where the bytes are the same.
+    """
+    strays = [path for path in kept.extra() if _inside(plane.root.node(path), manifests)]
+    for path in strays:
+        remove(path)
+    changed: list[Entry] = [entry for entry in kept.changed() if _inside(entry.path, manifests)]
+    for entry in changed:
+        kept.give_back(entry)
+    if strays and all(entry.path != plane.manifest for entry in changed):
+        with suppress(AuditctlError):
+            there = files.read(plane.manifest_path, "manifest")
+            files.replace(plane.manifest_path, there.content, there)
+    return len(strays) + len(changed)
+
+
+def _left_over(kept: Keepsake) -> int:
+    """What was made since, now that no server holds it."""
+    extra = kept.extra()
+    for path in extra:
+        if os.path.lexists(path):
+            remove(path)
+    return len(extra)
+
+
+def _serves_again(plane: ControlPlane, record: Record, leaving: Leaving, timeout_seconds: float) -> bool:
+    """Wait until a server of the old configuration is ready: the very one from before, or one that began after now.
+
+    One that began in between has read files that were not the old ones: it is ended, once.
+    """
+    since, deadline = plane.clock.boot(), plane.clock.monotonic() + timeout_seconds
+    told, ended = plane.clock.monotonic(), None
+    while (now := plane.clock.monotonic()) < deadline:
+        process = ready(plane)
+        if process is not None:
+            if process.identity == record.server or process.started >= since - _GRACE_SECONDS:
+                return True
+            if ended != process.identity:
+                end_in_place(process)
+                ended = process.identity
+        leaving.look()
+        if now - told >= _TELL_SECONDS:
+            plane.progress.waiting("the API server of the old configuration", timeout_seconds - (deadline - now))
+            told = now
+        plane.clock.sleep(_POLL_SECONDS)
+    return False
+
+
+def ready(plane: ControlPlane) -> Process | None:
+    """The server that runs as the manifest says and is ready."""
+    with suppress(AuditctlError):
+        manifest = plane.read_manifest()[1]
+        process = listener(manifest.secure_port)
+        if process is None or not process.runs(manifest.command):
+            return None
+        if plane.endpoint(manifest).readiness(plane.credentials()) is Readiness.READY:
+            return process
+    return None
+
+
+def _inside(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder.rstrip('/')}/")

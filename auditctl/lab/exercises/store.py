@@ -1,0 +1,188 @@
+"""What is known of the open exercise of a node: kept in the node's own /var/lib/auditctl-lab/exercise, never with its manifests.
+
+The folder appears whole, by one rename, before the first act, and goes after the last: killed at any point, there is
+either no exercise, or one that `lab reset` takes back.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
+from enum import Enum
+from pathlib import Path
+
+from auditctl.errors import RefusedError
+from auditctl.lab.exercises import snapshot
+from auditctl.lab.exercises.snapshot import Keepsake
+from auditctl.node.change import files
+from auditctl.node.change.files import Root
+from auditctl.node.change.state import cannot_write
+
+HOME = "/var/lib/auditctl-lab"
+_FOLDER = "exercise"
+_STATE = "state.json"
+_KEPT = "kept"
+_HELD: set[int] = set()
+
+
+class Phase(Enum):
+    """Where it stands; only in the phase OPEN is there something to solve."""
+
+    BEGINNING = "beginning"
+    OPEN = "open"
+    RESETTING = "resetting"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """``seed`` is set where nobody knows the name; ``server`` is (pid, start) of the API server from before."""
+
+    name: str
+    phase: Phase
+    seed: int | None = None
+    hints: int = 0
+    server: tuple[int, float] | None = None
+    port: int = 0  # on which that server listened
+    places: Mapping[str, str] = field(default_factory=dict)  # the files that the manifest named, by their role
+
+    @property
+    def spoken(self) -> str:
+        """Its name, where that gives nothing away."""
+        return repr(self.name) if self.seed is None else f"drawn with --seed {self.seed}"
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where the exercise of one node is kept."""
+
+    root: Root
+
+    @property
+    def home(self) -> Path:
+        return self.root.host(HOME)
+
+    @property
+    def folder(self) -> Path:
+        return self.home / _FOLDER
+
+    def record(self) -> Record | None:
+        """The open exercise; None where there is none.
+
+        Raises:
+            RefusedError: it cannot be read.
+        """
+        try:
+            fields = json.loads((self.folder / _STATE).read_text())
+            server = tuple(fields.pop("server") or ()) or None
+            return Record(**{**fields, "phase": Phase(fields["phase"]), "server": server})
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            reason = (error.strerror or str(error)).lower() if isinstance(error, OSError) else "not one of ours"
+            fix = "run it as root (sudo)" if isinstance(error, PermissionError) else ""
+            text = f"{self.folder / _STATE}: cannot read the exercise: {reason}"
+            raise RefusedError(text, check="lab-exercise", fix=fix) from error
+
+    def begin(self, record: Record, trees: list[str], logs: list[str]) -> Keepsake:
+        """Keep what is there, then say that an exercise begins.
+
+        Raises:
+            RefusedError: it cannot be kept, or written.
+        """
+        draft = self.home / f".{_FOLDER}.new"
+        try:
+            if os.path.lexists(draft):  # of a run that was killed before it began
+                snapshot.remove(draft)
+            draft.mkdir(mode=0o700)
+            snapshot.take(self.root, draft / _KEPT, trees, logs)
+            _write(draft, record)
+            draft.rename(self.folder)
+            files.sync_directory(self.home)
+        except OSError as error:
+            raise cannot_write(self.home, "what the node is to get back", error) from error
+        return self.kept()
+
+    def kept(self) -> Keepsake:
+        """What the node was.
+
+        Raises:
+            RefusedError: it cannot be read.
+        """
+        try:
+            return snapshot.load(self.root, self.folder / _KEPT)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            text = f"{self.folder / _KEPT}: what the node was cannot be read"
+            raise RefusedError(text, check="lab-keepsake", fix="run it as root (sudo)") from error
+
+    def write(self, record: Record) -> Record:
+        """Remember where it stands.
+
+        Raises:
+            RefusedError: it cannot be written.
+        """
+        try:
+            _write(self.folder, record)
+        except OSError as error:
+            raise cannot_write(self.folder, "the exercise", error) from error
+        return record
+
+    def to(self, record: Record, phase: Phase) -> Record:
+        """The same in another phase, written."""
+        return self.write(replace(record, phase=phase))
+
+    def end(self) -> None:
+        """Forget it; first by one rename. Raises OSError."""
+        gone = self.home / f".{_FOLDER}.new"
+        if os.path.lexists(gone):
+            snapshot.remove(gone)
+        self.folder.rename(gone)
+        files.sync_directory(self.home)
+        snapshot.remove(gone)
+
+
+@contextmanager
+def alone(desk: Desk, *, making: bool = False) -> Iterator[None]:
+    """One run at a time, by a lock on the folder itself. ``making``: it is made, and goes again if it stays empty.
+
+    Raises:
+        RefusedError: another run is at it, or the folder cannot be written.
+    """
+    try:
+        if making:
+            files.make_directories(desk.home)
+        descriptor = os.open(desk.home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise cannot_write(desk.home, "the exercise", error) from error
+    _HELD.add(descriptor)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        text = f"{desk.home}: another `auditctl lab` is at work there"
+        raise RefusedError(
+            text, check="lock-held", fix="wait until it has finished, then run the command again"
+        ) from error
+    finally:
+        with suppress(OSError):
+            desk.home.rmdir()
+        _HELD.discard(descriptor)
+        os.close(descriptor)
+
+
+def _let_go() -> None:
+    """In a child, a watchdog that outlives the run: else the kernel would not release the lock when the run dies."""
+    for descriptor in _HELD:
+        os.close(descriptor)
+    _HELD.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
+
+
+def _write(folder: Path, record: Record) -> None:
+    row = {**asdict(record), "phase": record.phase.value}
+    files.replace(folder / _STATE, (json.dumps(row, indent=2) + "\n").encode(), None)

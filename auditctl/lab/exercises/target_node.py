@@ -1,0 +1,87 @@
+"""Where an exercise may be played: on the embedded node, or on a real one that its author has marked as one to throw away."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from auditctl.errors import RefusedError
+from auditctl.lab.exercises.store import Desk
+from auditctl.lab.node.layout import Layout
+from auditctl.node.change.files import Root
+from auditctl.operations.controlplane import ControlPlane
+
+MARKER = "/etc/auditctl-lab-node"  # on a real node; its author puts it there, never auditctl
+
+
+class Ground(NamedTuple):
+    """A node to practise on; ``layout`` is None for a real one."""
+
+    plane: ControlPlane
+    layout: Layout | None
+
+    @property
+    def desk(self) -> Desk:
+        return Desk(self.plane.root)
+
+    @property
+    def words(self) -> str:
+        """How a command line names this node."""
+        return "auditctl" if self.plane.root.is_host else f"auditctl --rootfs {self.plane.rootfs}"
+
+
+def default_folder() -> Path:
+    """Where `lab up` puts a node that nobody named."""
+    return Path(tempfile.gettempdir()) / f"auditctl-lab-{os.getuid()}"
+
+
+def find(plane: ControlPlane, *, real: bool = False, beginning: bool = False) -> Ground:
+    """The node that is meant: ``--rootfs``; else this machine if ``real``; else the embedded node in its usual folder,
+    unless it is not there, or the one exercise that is open is this machine's and none is ``beginning``.
+    """
+    if plane.root.is_host and not real:
+        usual = Layout(default_folder())
+        there = _is_ours(usual.root) and usual.read_marker() is not None
+        if there and (beginning or _is_open(Root(usual.root)) or not _is_open(plane.root)):
+            return Ground(plane._replace(rootfs=usual.root), usual)
+    layout = Layout(plane.root.path)
+    return Ground(plane, layout if layout.read_marker() is not None else None)
+
+
+def _is_open(root: Root) -> bool:
+    return os.path.lexists(Desk(root).folder)
+
+
+def _is_ours(folder: Path) -> bool:
+    """A name in the temporary directory can be guessed: somebody else's folder there may lead to this machine's own files."""
+    try:
+        status = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & stat.S_IWOTH
+
+
+def permit(ground: Ground, *, confirmed: bool) -> None:
+    """Refuse a node that nobody has given for it.
+
+    Raises:
+        RefusedError: it is a real one without the mark, or ``--yes`` was not said.
+    """
+    if ground.layout is not None:
+        return
+    marker = ground.plane.root.host(MARKER)
+    if not marker.is_file():
+        raise RefusedError(
+            f"this is no practice node: {marker} is not there",
+            check="lab-node",
+            fix="auditctl lab up; or, on a real node to throw away, let its author put that file there, and say --yes",
+        )
+    if not confirmed:
+        raise RefusedError(
+            "an exercise breaks the API server of this real node on purpose",
+            check="confirmation",
+            fix="say --yes as well",
+        )

@@ -1,0 +1,1 @@
+"""The grader: requirements and how each is judged."""

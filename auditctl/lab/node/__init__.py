@@ -1,0 +1,1 @@
+"""The practice node: a small kubelet, its static Pods, certificates and files."""

@@ -1,0 +1,80 @@
+"""Certificates by the `openssl` command (1.1.1 or later), for where the `cryptography` package is not installed."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+from auditctl.errors import RefusedError
+from auditctl.lab.node.certificates import ADDRESSES, AUTHORITY, DAYS, DNS_NAMES, GROUP, USER, Bundle, Pair
+
+_IDENTIFIERS = "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
+_NAMES = ",".join([*(f"DNS:{name}" for name in DNS_NAMES), *(f"IP:{address}" for address in ADDRESSES)])
+
+
+def issue() -> Bundle:
+    """A new authority and what it signed. Raises RefusedError with openssl's words if it fails."""
+    with tempfile.TemporaryDirectory(prefix="auditctl-lab-") as name:
+        room = Path(name)
+        return Bundle(
+            authority=_authority(room),
+            server=_signed(
+                room, "server", "/CN=kube-apiserver", f"extendedKeyUsage=serverAuth\nsubjectAltName={_NAMES}\n"
+            ),
+            client=_signed(room, "client", f"/O={GROUP}/CN={USER}", "extendedKeyUsage=clientAuth\n"),
+            signing=_signing(room),
+        )
+
+
+def _authority(room: Path) -> Pair:
+    (room / "ca.cnf").write_text(
+        "[req]\ndistinguished_name=name\nx509_extensions=ca\n[name]\n[ca]\nbasicConstraints=critical,CA:true\n"
+        "keyUsage=critical,digitalSignature,keyEncipherment,keyCertSign\nsubjectKeyIdentifier=hash\n"
+    )
+    _key(room, "ca")
+    _openssl(
+        room,
+        "req",
+        "-new",
+        "-x509",
+        "-config ca.cnf",
+        "-key ca.key",
+        f"-subj /CN={AUTHORITY}",
+        f"-days {DAYS}",
+        "-out ca.crt",
+    )
+    return _pair(room, "ca")
+
+
+def _signed(room: Path, name: str, subject: str, extensions: str) -> Pair:
+    (room / f"{name}.ext").write_text(extensions + _IDENTIFIERS)
+    (room / "request.cnf").write_text("[req]\ndistinguished_name=name\n[name]\n")
+    _key(room, name)
+    _openssl(room, "req", "-new", "-config request.cnf", f"-key {name}.key", f"-subj {subject}", f"-out {name}.csr")
+    _openssl(
+        room, "x509", "-req", f"-in {name}.csr", "-CA ca.crt", "-CAkey ca.key", "-CAcreateserial",
+        f"-days {DAYS}", f"-extfile {name}.ext", f"-out {name}.crt",
+    )  # fmt: skip
+    return _pair(room, name)
+
+
+def _signing(room: Path) -> Pair:
+    _key(room, "sa")
+    _openssl(room, "pkey", "-in sa.key", "-pubout", "-out sa.crt")
+    return _pair(room, "sa")
+
+
+def _key(room: Path, name: str) -> None:
+    _openssl(room, "genpkey", "-algorithm EC", "-pkeyopt ec_paramgen_curve:P-256", f"-out {name}.key")
+
+
+def _pair(room: Path, name: str) -> Pair:
+    return Pair((room / f"{name}.crt").read_bytes(), (room / f"{name}.key").read_bytes())
+
+
+def _openssl(room: Path, *arguments: str) -> None:
+    words = [word for argument in arguments for word in argument.split(" ", 1)]
+    result = subprocess.run(["openssl", *words], cwd=room, capture_output=True, text=True, timeout=60, check=False)
+    if result.returncode:
+        raise RefusedError(f"openssl {arguments[0]} failed: {result.stderr.strip()[-300:]}", check="lab-certificates")

@@ -1,0 +1,105 @@
+"""The files of a lab's node: as kubeadm would leave them, made and removed."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import stat
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import auditctl
+from auditctl.lab.node import certificates, kubeadm_manifest
+from auditctl.lab.node.layout import ADDRESS, STAND_IN, Layout, Marker
+
+_PROGRAM = """\
+#!{python}
+# {stand_in}, for practice: not Kubernetes
+import sys
+from pathlib import Path
+
+if {package!r} not in sys.path:
+    sys.path.insert(0, {package!r})
+sys.exit(__import__({module!r}, fromlist=["main"]).main({argument}))
+"""
+
+
+def build(layout: Layout, marker: Marker) -> None:
+    """Write the node's tree: the marker first, so that `down` knows it, the kubelet last, so that `built` does."""
+    layout.marker.write_text(marker.to_json(), encoding="utf-8")
+    for path in (layout.manifest_directory, layout.pki, layout.pod_logs, layout.processes, layout.containers):
+        path.mkdir(parents=True, exist_ok=True)
+    layout.manifest_directory.chmod(0o700)
+    (layout.root / "etc/ssl/certs").mkdir(parents=True, exist_ok=True)
+    bundle = certificates.issue()
+    for name, pair, suffix in (
+        ("ca", bundle.authority, "crt"),
+        ("apiserver", bundle.server, "crt"),
+        ("sa", bundle.signing, "pub"),
+    ):
+        _write(layout.pki / f"{name}.{suffix}", pair.certificate, 0o644)
+        _write(layout.pki / f"{name}.key", pair.key, 0o600)
+    _write(layout.admin_conf, _kubeconfig(bundle, marker.port).encode(), 0o600)
+    _write(layout.kubelet_config, kubeadm_manifest.KUBELET_CONFIG.format(listing=marker.pace.listing).encode(), 0o644)
+    _program(layout.apiserver_program, "auditctl.lab.apiserver.main", "sys.argv[1:]")
+    _write(layout.manifest, kubeadm_manifest.manifest(marker.kubernetes, ADDRESS, marker.port).encode(), 0o600)
+    _program(layout.kubelet_program, "auditctl.lab.node.kubelet", "Path(__file__).parents[2]")
+
+
+def built(layout: Layout) -> bool:
+    """False where `build` never came to its end."""
+    return layout.kubelet_program.exists()
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, mode), "wb") as file:  # noqa: PTH123 - the mode
+        file.write(content)
+    path.chmod(mode)
+
+
+def _program(path: Path, module: str, argument: str) -> None:
+    """A script whose name is the component's; started with the interpreter, so that its path may be long."""
+    package = str(Path(auditctl.__file__).parents[1])
+    text = _PROGRAM.format(python=sys.executable, stand_in=STAND_IN, package=package, module=module, argument=argument)
+    _write(path, text.encode(), 0o755)
+
+
+def _kubeconfig(bundle: certificates.Bundle, port: int) -> str:
+    def encoded(pem: bytes) -> str:
+        return base64.b64encode(pem).decode()
+
+    return f"""\
+apiVersion: v1
+clusters:
+- cluster:
+    certificate-authority-data: {encoded(bundle.authority.certificate)}
+    server: https://{ADDRESS}:{port}
+  name: kubernetes
+contexts:
+- context:
+    cluster: kubernetes
+    user: {certificates.USER}
+  name: {certificates.USER}@kubernetes
+current-context: {certificates.USER}@kubernetes
+kind: Config
+preferences: {{}}
+users:
+- name: {certificates.USER}
+  user:
+    client-certificate-data: {encoded(bundle.client.certificate)}
+    client-key-data: {encoded(bundle.client.key)}
+"""
+
+
+def remove(path: Path) -> None:
+    """A tree of ours, directories without write permission included; a symlink is not followed."""
+    if path.is_symlink():
+        path.unlink()
+        return
+    for folder, _, _ in os.walk(path):
+        with suppress(OSError):
+            os.chmod(folder, stat.S_IRWXU)  # noqa: PTH101 - os.walk gives strings
+    shutil.rmtree(path, ignore_errors=True)

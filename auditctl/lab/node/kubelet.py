@@ -1,0 +1,147 @@
+"""A mini kubelet: keeps the static Pods of one lab folder running, in the foreground, until told to stop.
+
+Differs from the real one, knowingly: one container a Pod, hostPath only, no probes, no mirror Pod, no API; a poll
+instead of inotify; shorter times (`layout.Pace`). It ends by itself when its folder disappears.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from auditctl.lab.node import container, klog
+from auditctl.lab.node.backoff import Backoff
+from auditctl.lab.node.container import Container
+from auditctl.lab.node.injected_faults import Faults
+from auditctl.lab.node.klog import Letter
+from auditctl.lab.node.layout import STAND_IN, Layout, Marker
+from auditctl.lab.node.manifest_directory import ManifestSource
+from auditctl.lab.node.pod_worker import Phase, PodWorker
+from auditctl.lab.node.process import Process, end, identify
+from auditctl.lab.node.yaml_reader import read
+
+TICK_SECONDS = 0.1  # the stand-in for inotify looks this often
+SHUTDOWN_GRACE_SECONDS = 0.1  # `lab down` waits for nobody
+
+
+@dataclass(slots=True)
+class Kubelet:
+    """``source`` says what should run; ``workers`` are what runs, by namespace/name."""
+
+    layout: Layout
+    marker: Marker
+    source: ManifestSource
+    workers: dict[str, PodWorker] = field(default_factory=dict)
+    stopping: bool = False
+    backoff: Backoff = field(init=False)  # outlives the Pods: it is kept by UID
+    _ended: dict[str, float] = field(default_factory=dict)  # when the last Pod of that name was gone
+    _orphans: list[tuple[Container, float]] = field(default_factory=list)  # and when they are killed
+
+    def __post_init__(self) -> None:
+        self.backoff = Backoff(self.marker.pace.backoff, self.marker.pace.backoff_cap)
+
+    def run(self) -> None:
+        """Until SIGTERM or SIGINT, or until the folder is another one or gone."""
+        folder, next_listing = _identity(self.layout.root), 0.0
+        while not self.stopping and _identity(self.layout.root) == folder and self.layout.marker.exists():
+            now, faults = time.monotonic(), Faults.load(self.layout)
+            if not faults.kubelet_idle:
+                self.source.watch()
+                if now >= next_listing:
+                    self.source.list()
+                    next_listing = now + self.marker.pace.listing
+                self.step(now, faults)
+            time.sleep(TICK_SECONDS)
+        self._shut_down()
+
+    def step(self, now: float, faults: Faults) -> None:
+        """Bring what runs one step nearer to what should run."""
+        for key, worker in list(self.workers.items()):
+            wanted = self.source.desired.get(key)
+            if wanted is None or wanted.uid != worker.pod.uid:
+                self._replace(worker, now, faults.held_port_seconds)
+            worker.tick(now)
+            if worker.phase is Phase.GONE:
+                del self.workers[key]
+                container.forget(self.layout, worker.pod)
+                self._ended[key] = now
+        for key, pod in self.source.desired.items():
+            if (
+                key not in self.workers
+                and now >= self._ended.get(key, -self.marker.pace.replace) + self.marker.pace.replace
+            ):
+                self.workers[key] = PodWorker(pod, self.layout, self.marker.pace, self.backoff)
+        for orphan, kill_at in list(self._orphans):
+            if now >= kill_at:
+                orphan.send(signal.SIGKILL)
+            if orphan.poll() is not None:
+                self._orphans.remove((orphan, kill_at))
+
+    def _replace(self, worker: PodWorker, now: float, held_port_seconds: float) -> None:
+        """The Pod must go; or, as a fault, it is forgotten while its server lives on (kubernetes#82512)."""
+        if held_port_seconds and worker.running is not None and worker.phase is Phase.RUNNING:
+            self._orphans.append((worker.running, now + held_port_seconds))
+            worker.running = None
+        worker.stop(now)
+
+    def stop(self, _number: int, _frame: FrameType | None) -> None:
+        self.stopping = True
+
+    def _shut_down(self) -> None:
+        """Unlike the real kubelet, take the containers along: a lab leaves nothing behind."""
+        deadline = time.monotonic() + SHUTDOWN_GRACE_SECONDS + 5
+        for worker in self.workers.values():
+            worker.stop(time.monotonic(), SHUTDOWN_GRACE_SECONDS)
+        for orphan, _ in self._orphans:
+            orphan.send(signal.SIGKILL)
+            orphan.poll()
+        while any(worker.phase is not Phase.GONE for worker in self.workers.values()) and time.monotonic() < deadline:
+            for worker in self.workers.values():
+                worker.tick(time.monotonic())
+            time.sleep(TICK_SECONDS / 2)
+
+
+def main(root: Path) -> int:
+    """The entry point of DIR/usr/bin/kubelet."""
+    layout = Layout(root)
+    marker = layout.read_marker()
+    if marker is None:
+        klog.write(klog.line(Letter.ERROR, "auditctl-lab", f'"Not a lab" path={klog.quote(str(root))}'))
+        return 1
+    static_pods = _static_pod_path(layout)
+    kubelet = Kubelet(layout, marker, ManifestSource(layout.host(static_pods), static_pods))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, kubelet.stop)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    os.umask(0o022)  # the caller's would change the modes of what DirectoryOrCreate makes
+    end_leftovers(layout)
+    if own := identify(os.getpid()):
+        own.save(layout.processes / "kubelet.json")
+    words = f"{STAND_IN} for a kubelet of v{marker.kubernetes}: shorter times, one program, no probes"
+    klog.write(klog.line(Letter.INFO, "auditctl-lab", f"{klog.quote(words)} folder={klog.quote(str(root))}"))
+    kubelet.run()
+    return 0
+
+
+def _static_pod_path(layout: Layout) -> str:
+    config = read(layout.kubelet_config.read_bytes())
+    return str(config["staticPodPath"]) if isinstance(config, dict) else "/etc/kubernetes/manifests"
+
+
+def end_leftovers(layout: Layout) -> None:
+    """End servers that an earlier kubelet of this folder left running."""
+    for record in layout.processes.glob("kube-apiserver-*.json"):
+        end(Process.load(record), SHUTDOWN_GRACE_SECONDS)
+        record.unlink(missing_ok=True)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

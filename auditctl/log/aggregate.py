@@ -1,0 +1,209 @@
+"""Recorded events counted by what policies can tell apart: the decision is kept by attribute tuple.
+
+Of a request, rules see only whether a value is one that some rule names. So a user is the set of rules that it passes,
+and names and namespaces that no rule names are one. What is left has few values, whatever the size of the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from auditctl.errors import RefusedError
+from auditctl.log.damage import Account
+from auditctl.log.events import Event, Reader
+from auditctl.log.reading import Block, Piece, blocks
+from auditctl.log.sizes import Volume
+from auditctl.policy.compiled import Compiled
+from auditctl.policy.request import attributes
+from auditctl.policy.types import Decision, Policy, PolicyRule, User
+
+_MOST_USERS_KEPT = 20_000
+_MOST_CELLS = 50_000
+_MOST_NAMED = 3
+_METHODS = {"create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE", "deletecollection": "DELETE"}
+
+
+class Key(NamedTuple):
+    """What events of one cell share. ``users`` are the rules that the user passes, as bits.
+
+    ``user`` is the name, and "" where users are not told apart or have become too many.
+    """
+
+    users: int
+    authenticated: bool
+    verb: str
+    stage: str
+    level: str
+    group: str
+    resource: str
+    subresource: str
+    namespace: str
+    name: str
+    path: str
+    user: str = ""
+
+
+class Tally:
+    """Cells, what the reading met, and how often a cell was there already."""
+
+    def __init__(self) -> None:
+        self.account = Account()
+        self.cells: dict[tuple[object, ...], list[int]] = {}
+        self.who: dict[tuple[object, ...], set[str]] = {}
+        self.users_met = 0
+
+    @property
+    def misses(self) -> int:
+        """Events whose decision was not kept yet."""
+        return len(self.cells)
+
+    def absorb(self, other: Tally) -> None:
+        self.account.absorb(other.account)
+        self.users_met += other.users_met
+        for key, sums in other.cells.items():
+            mine = self.cells.get(key)
+            self.cells[key] = [a + b for a, b in zip(mine, sums, strict=True)] if mine else sums
+            self.who[key] = set(sorted(self.who.get(key, set()) | other.who[key])[:_MOST_NAMED])
+
+    def volumes(self) -> Iterator[tuple[Key, Volume, tuple[str, ...]]]:
+        """Each cell: what its events share, their sums, and up to three who made them."""
+        for key, sums in self.cells.items():
+            yield Key(*key), Volume(*sums), tuple(sorted(self.who[key]))  # type: ignore[arg-type] # built by `Counting`
+
+
+class Judge:
+    """Policies side by side, compiled as one: rules as bits, those of the second behind those of the first."""
+
+    def __init__(self, policies: Sequence[Policy], *, managed: bool = False, by_user: bool = False) -> None:
+        rules: tuple[PolicyRule, ...] = tuple(rule for policy in policies for rule in policy.rules)
+        self.policies = tuple(policies)
+        self.compiled = Compiled(Policy(rules))
+        self.names = {
+            name for rule in rules for entry in rule.resources for name in entry.resource_names if entry.resources
+        }
+        self.namespaces = {each for rule in rules for each in rule.namespaces if each}
+        self.managed = managed
+        self.by_user = by_user
+        self._decisions = tuple(Compiled(policy).decisions for policy in policies)
+
+    def compiled_decisions(self, which: int) -> tuple[Decision, ...]:
+        """What each rule of a policy decides; the last is that of no rule."""
+        return self._decisions[which]
+
+    def rule(self, key: Key, which: int = 0) -> int:
+        """The deciding rule of a policy, -1 is none."""
+        passing = key.users & self.compiled.by_verb(key.verb)
+        if key.resource:
+            passing &= self.compiled.by_resource((key.group, key.resource, key.subresource), key.name, key.namespace)
+        else:
+            passing &= self.compiled.by_path(key.path)
+        before = sum(len(policy.rules) for policy in self.policies[:which])
+        own = (passing >> before) & ((1 << len(self.policies[which].rules)) - 1)
+        return (own & -own).bit_length() - 1
+
+    def scan(self, pieces: Iterable[Piece], reader: Reader) -> Tally:
+        """The cells of all events in these pieces."""
+        counting = Counting(self, reader)
+        for piece in pieces:
+            for block in blocks(piece, reader, counting.tally.account):
+                counting.take(block)
+        return counting.tally
+
+
+class Counting:
+    """Puts events into the cells of a tally."""
+
+    def __init__(self, judge: Judge, reader: Reader) -> None:
+        self.tally = Tally()
+        self._judge = judge
+        self._reader = reader
+        self._users: dict[bytes, tuple[int, bool, str]] = {}
+
+    def take(self, block: Block) -> None:
+        """Count a block's events. Written out in one go: calls would double its time."""
+        cells, who = self.tally.cells, self.tally.who
+        managed = self._judge.managed
+        for event, line in zip(block.events, block.lines, strict=True):
+            key, username = self._key(event)
+            sums = cells.get(key)
+            if sums is None:
+                if len(cells) >= _MOST_CELLS:
+                    key = (*key[:10], "" if event.object_ref else "/...")
+                sums = cells.setdefault(key, [0] * 8)
+                who.setdefault(key, set())
+            sums[0] += 1
+            sums[1] += len(line) + 1
+            if event.request_object:
+                sums[2] += 1
+                sums[3] += len(event.request_object)
+                if managed and event.verb != "patch":  # the server never alters a patch
+                    sums[6] += self._managed(event.request_object)
+            if event.response_object:
+                sums[4] += 1
+                sums[5] += len(event.response_object)
+                if managed:
+                    sums[7] += self._managed(event.response_object)
+            if sums[0] <= _MOST_NAMED:
+                who[key].add(username)
+
+    def _key(self, event: Event) -> tuple[tuple[object, ...], str]:
+        """The fields of ``Key``, and the user's name."""
+        judge = self._judge
+        raw = bytes(event.user)
+        bits, known, username = self._users.get(raw) or self._user(raw)
+        reference, verb = event.object_ref, event.verb
+        head = (bits, known, verb, event.stage, event.level)
+        if reference is None or not reference.resource:
+            key: tuple[object, ...] = (*head, "", "", "", "", "", path_of(event))
+        else:
+            namespace = reference.namespace if reference.namespace in judge.namespaces else ""
+            name = reference.name if reference.name in judge.names else ""
+            if (name or namespace) and verb in _FILLED:
+                namespace, name = _of_url(event, namespace, name)
+            elif not namespace and reference.namespace:
+                namespace = _UNNAMED
+            key = (*head, reference.api_group, reference.resource, reference.subresource, namespace, name, "")
+        return ((*key, username) if judge.by_user else key), username
+
+    def _managed(self, body: bytes) -> int:
+        raw = bytes(body)
+        return self._reader.managed(raw) if b'"managedFields"' in raw else 0
+
+    def _user(self, raw: bytes) -> tuple[int, bool, str]:
+        found = self._reader.identity(raw)
+        user = User(found.username, tuple(found.groups)) if found.username else None
+        entry = (self._judge.compiled.by_user(user), user is not None, found.username)
+        self.tally.users_met += 1
+        if len(self._users) >= _MOST_USERS_KEPT:
+            self._users.clear()
+        self._users[raw] = entry
+        return entry
+
+
+_UNNAMED = "-"
+"""Some namespace that no rule names; "" is none at all."""
+_FILLED = frozenset({"create", "update", "patch", "deletecollection"})
+"""Verbs whose objectRef the server fills from the body where the URL names nothing (`audit/request.go LogRequestObject`)."""
+
+
+def path_of(event: Event) -> str:
+    """The path of a request that is for no resource, escapes decoded."""
+    path = event.request_uri.partition("?")[0]
+    if "%" not in path:
+        return path
+    try:
+        return attributes("GET", path, None).path
+    except RefusedError:
+        return path
+
+
+def _of_url(event: Event, namespace: str, name: str) -> tuple[str, str]:
+    """The decision was taken before the body was read: of namespace and name, what the URL has."""
+    try:
+        asked = attributes(_METHODS[event.verb], event.request_uri, None)
+    except RefusedError:
+        return namespace, name
+    if not namespace and asked.namespace:
+        namespace = _UNNAMED
+    return (namespace if asked.namespace or not namespace else ""), (name if asked.name == name else "")

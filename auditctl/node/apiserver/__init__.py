@@ -1,0 +1,1 @@
+"""The API server: HTTPS client, credentials, process, metrics, probe, receipt, trial start."""

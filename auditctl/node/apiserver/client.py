@@ -1,0 +1,188 @@
+"""The API server of this node over HTTPS: ready or not, and one request with an Audit-ID. Standard library only.
+
+The address is this node's own, never a load balancer's: another instance would answer for this one (reference 10.46).
+"""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import json
+import re
+import socket
+import ssl
+from contextlib import suppress
+from enum import Enum
+from pathlib import Path
+from typing import NamedTuple
+
+from auditctl import __version__
+from auditctl.errors import RefusedError
+from auditctl.manifest.pod import Manifest
+from auditctl.node.apiserver.credentials import NOBODY, Credentials
+
+USER_AGENT = f"auditctl/{__version__}"
+# in every serving certificate that kubeadm makes (util/pkiutil/pki_helpers.go GetAPIServerAltNames); 127.0.0.1 is not
+_SERVER_NAME = "kubernetes"
+_UNSPECIFIED = ("0.0.0.0", "::", "")  # noqa: S104 (compared with, not bound)
+
+
+class Readiness(Enum):
+    """What ``/readyz`` says. Unknown is never ready."""
+
+    READY = "ready"
+    NOT_READY = "not ready"
+    UNREACHABLE = "unreachable"
+    UNKNOWN = "unknown"
+
+
+class Health(NamedTuple):
+    """What ``/readyz`` says, and which of its checks fail (``etcd``, ``poststarthook/rbac/bootstrap-roles``)."""
+
+    readiness: Readiness
+    failing: tuple[str, ...] = ()
+
+
+class Answer(NamedTuple):
+    """One HTTP answer; ``status`` 0: no connection, and ``reason`` says why."""
+
+    status: int
+    reason: str = ""
+    body: bytes = b""
+
+
+class Endpoint(NamedTuple):
+    """Where this node's API server serves, and what its certificate must be signed by."""
+
+    address: str
+    port: int
+    authorities: tuple[Path, ...] = ()
+
+    def __str__(self) -> str:
+        return f"https://{f'[{self.address}]' if ':' in self.address else self.address}:{self.port}"
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        credentials: Credentials = NOBODY,
+        headers: dict[str, str] | None = None,
+        timeout: float = 5.0,
+        limit_bytes: int = 1 << 20,
+    ) -> Answer:
+        """Send one request, never retried, never redirected. Failures to connect are an Answer with status 0.
+
+        ``timeout`` is in seconds; a longer body than ``limit_bytes`` is cut there.
+        """
+        try:
+            with socket.create_connection((self.address, self.port), timeout) as plain:
+                context = self._context(credentials)
+                with context.wrap_socket(plain, server_hostname=_SERVER_NAME) as secure:
+                    return _exchange(secure, self, method, path, _headers(credentials, headers), limit_bytes)
+        except (OSError, http.client.HTTPException) as error:
+            return Answer(0, str(error) or type(error).__name__)
+        except ValueError:  # its text would quote a header, and with it a token
+            return Answer(0, "the request cannot be written as HTTP")
+
+    def readiness(self, credentials: Credentials) -> Readiness:
+        """Ask ``/readyz``, anonymously first as the kubelet's probes do, then with credentials."""
+        return self.health(credentials).readiness
+
+    def health(self, credentials: Credentials) -> Health:
+        """As `readiness`, with the names of the checks that fail (a refusing ``/readyz`` lists them)."""
+        answer = self.request("GET", "/readyz")
+        if answer.status in (401, 403) and not credentials.anonymous:
+            answer = self.request("GET", "/readyz", credentials=credentials)
+        if answer.status == 200:
+            return Health(Readiness.READY)
+        if answer.status == 0:
+            return Health(Readiness.UNREACHABLE)
+        if answer.status in (401, 403):
+            return Health(Readiness.UNKNOWN)
+        return Health(Readiness.NOT_READY, failing_checks(answer.body))
+
+    def version(self) -> tuple[int, int] | None:
+        """(major, minor) of the running server; None where it does not say so to anonymous clients."""
+        try:
+            told = json.loads(self.request("GET", "/version").body)
+            return int(told["major"]), int(re.sub(r"\D.*", "", told["minor"]))
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    def _context(self, credentials: Credentials) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = True
+        for authority in self.authorities:
+            with suppress(OSError, ssl.SSLError):
+                context.load_verify_locations(authority)
+        if credentials.authority:
+            with suppress(ssl.SSLError, ValueError):
+                context.load_verify_locations(cadata=credentials.authority.decode("ascii", "ignore"))
+        credentials.load_into(context)
+        return context
+
+
+def endpoint(manifest: Manifest, authorities: tuple[Path, ...]) -> Endpoint:
+    """This node's own address: the liveness probe's host, else a specific ``--bind-address``, else
+    ``--advertise-address``, else loopback.
+
+    Raises:
+        RefusedError: it is not an address of this machine.
+    """
+    candidates = (manifest.liveness_host, manifest.flag("bind-address"), manifest.flag("advertise-address"))
+    address = next((text for text in candidates if text and text not in _UNSPECIFIED), "127.0.0.1")
+    if address == "localhost":
+        address = "127.0.0.1"
+    if not is_ours(address):
+        raise RefusedError(
+            f"{address}, where the manifest says that this API server serves, is not an address of this machine",
+            check="apiserver-address",
+            fix="run auditctl on the control-plane node whose manifest this is",
+        )
+    return Endpoint(address, manifest.secure_port, authorities)
+
+
+def is_ours(address: str) -> bool:
+    """Is it an address of this machine? (The kernel lets us bind only those.)"""
+    try:
+        family = socket.AF_INET6 if ipaddress.ip_address(address).version == 6 else socket.AF_INET
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((address, 0))
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _headers(credentials: Credentials, extra: dict[str, str] | None) -> dict[str, str]:
+    headers = {"User-Agent": USER_AGENT, "Accept": "application/json", "Connection": "close", **(extra or {})}
+    if credentials.token:
+        headers["Authorization"] = f"Bearer {credentials.token}"
+    return headers
+
+
+def _exchange(
+    stream: ssl.SSLSocket, where: Endpoint, method: str, path: str, headers: dict[str, str], limit_bytes: int
+) -> Answer:
+    connection = http.client.HTTPConnection(where.address, where.port)
+    connection.sock = stream
+    connection.request(method, path, headers=headers)
+    answer = connection.getresponse()
+    return Answer(answer.status, answer.reason, answer.read(limit_bytes))
+
+
+def failing_checks(body: bytes) -> tuple[str, ...]:
+    """The names behind ``[-]`` in a refusing ``/readyz`` (apiserver pkg/server/healthz)."""
+    return tuple(re.findall(r"(?m)^\[-\](\S+) ", body.decode(errors="replace")))
+
+
+def peers(where: Endpoint, credentials: Credentials) -> int:
+    """How many API servers the cluster's ``kubernetes`` Service knows; 0: not known."""
+    if credentials.anonymous:
+        return 0
+    answer = where.request("GET", "/api/v1/namespaces/default/endpoints/kubernetes", credentials=credentials)
+    try:
+        subsets = json.loads(answer.body)["subsets"]
+        return sum(len(subset.get("addresses") or ()) for subset in subsets)
+    except (ValueError, KeyError, TypeError):
+        return 0

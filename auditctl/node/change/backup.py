@@ -1,0 +1,163 @@
+"""How the old bytes of a change's files are kept: as a copy in the state directory, but for the webhook's file.
+
+That holds secrets, so its bytes are copied nowhere: its old inode stays, by a second name beside it. ``.webhook.yaml.before-ID`` comes by link(2) before change ID replaces the file: nothing is written anew, and mode and
+owner stay. Putting back is one rename. It lasts as long as ``rollback ID`` may ask for it; ``disable --purge`` takes all.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from auditctl.errors import RefusedError
+from auditctl.node.change import files
+from auditctl.node.change.file_edit import FileEdit
+from auditctl.node.change.files import Root
+from auditctl.node.change.journal import FileRecord, Journal, Role, Step, standing_changes
+from auditctl.node.change.state import State
+
+
+def save(state: State, journal: Journal, edit: FileEdit, record: FileRecord) -> None:
+    """Keep what a change of that file needs, before anything is touched.
+
+    Raises:
+        RefusedError: the webhook's file cannot be kept, or was changed a moment ago. OSError: the state directory
+            cannot take it.
+    """
+    if edit.role is Role.WEBHOOK:
+        if is_kept(record):
+            keep(edit.path, journal.id, record.before)
+        return
+    for when, content in (("before", edit.before.content if edit.before else None), ("after", edit.after)):
+        if content is not None:
+            path = state.saved(journal, edit.role, when)
+            # attributes go with the backup, so that a human's `cp -p` puts back the whole file
+            like = edit.before._replace(xattrs={}) if edit.before else None
+            files.replace(path, content, like)
+            if files.digest(path) != files.sha256(content):
+                raise OSError(0, "the saved bytes read back differ")
+
+
+def unsaved(root: Root, edits: Iterable[FileEdit]) -> dict[str, bytes]:
+    """The new contents that are kept nowhere but in memory, by node path."""
+    return {root.node(edit.path): edit.after for edit in edits if edit.role is Role.WEBHOOK and edit.after}
+
+
+def saved_bytes(state: State, journal: Journal, record: FileRecord, when: str) -> bytes:
+    """The saved bytes of one file (never the webhook's), compared with the journal's digest.
+
+    Raises:
+        RefusedError: the backup is gone, or is not what was saved.
+    """
+    path = state.saved(journal, record.role, when)
+    content = files.read(path, "backup").content
+    if files.sha256(content) != (record.before if when == "before" else record.after):
+        raise RefusedError(f"{path}: the saved bytes are not those of the journal", check="backup-damaged")
+    return content
+
+
+def old_name(path: Path, change_id: str) -> Path:
+    """The second name of what stood at ``path`` before that change."""
+    return path.with_name(f".{path.name}.before-{change_id}")
+
+
+def is_kept(record: FileRecord) -> bool:
+    """Does its change need the old file again? One that goes last is there until nobody can go back."""
+    return record.role is Role.WEBHOOK and record.before is not None and not record.removed_last
+
+
+def keep(path: Path, change_id: str, digest: str | None) -> None:
+    """Give the file its second name.
+
+    Raises:
+        RefusedError: the file system has no hard links, or somebody else has changed the file since it was read.
+    """
+    kept = old_name(path, change_id)
+    try:
+        kept.hardlink_to(path)
+        files.sync_directory(path.parent)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise RefusedError(
+            f"{path}: cannot be kept as {kept.name} beside it, by a hard link: {reason}; it holds secrets, so it is copied "
+            "nowhere else, and without that it could not be put back",
+            check="webhook-not-kept",
+            fix="move it to a file system with hard links, or take it out first: auditctl enable --no-webhook",
+        ) from error
+    if files.digest(kept) != digest:
+        raise RefusedError(
+            f"{path}: somebody else changed it a moment ago", check="changed-meanwhile", fix="run the command again"
+        )
+
+
+def kept_bytes(path: Path, change_id: str, digest: str | None) -> bytes:
+    """The bytes that stood at ``path`` before that change.
+
+    Raises:
+        RefusedError: they are gone (a purge), or are not those of the journal.
+    """
+    kept = old_name(path, change_id)
+    if not os.path.lexists(kept):
+        raise RefusedError(
+            f"{path}: as it was before change {change_id} it is gone: a webhook file holds secrets, so auditctl keeps no "
+            "copy of it, and a purge removes the old ones",
+            check="webhook-gone",
+            fix="install it again: auditctl enable --webhook-config FILE",
+        )
+    found = files.read(kept, "backup").content
+    if files.sha256(found) != digest:
+        raise RefusedError(f"{kept}: its bytes are not those of the journal", check="backup-damaged")
+    return found
+
+
+def put_back(path: Path, change_id: str, record: FileRecord) -> None:
+    """Rename the old file over the new one, which must be ours still.
+
+    Raises:
+        RefusedError: the old one is gone or damaged, or somebody else has changed the new one. OSError as `os.rename`.
+    """
+    kept_bytes(path, change_id, record.before)
+    if files.digest(path) != record.after:
+        raise RefusedError(f"{path}: somebody else changed it a moment ago", check="changed-meanwhile")
+    old_name(path, change_id).rename(path)
+    files.sync_directory(path.parent)
+
+
+def discard(state: State, root: Root, journal: Journal) -> None:
+    """Remove all trace of a change that touched nothing; what cannot be removed now is the next run's, by the record."""
+    if forget(root, journal):
+        state.discard(journal)
+
+
+def forget(root: Root, journal: Journal) -> bool:
+    """Remove the second names that this change has made; are they gone?"""
+    gone = True
+    for record in journal.files:
+        if is_kept(record):
+            kept = old_name(root.host(record.path), journal.id)
+            if os.path.lexists(kept):
+                try:
+                    files.remove(kept)
+                except OSError:  # the next run tries again
+                    gone = False
+    return gone
+
+
+def forget_removed(state: State, root: Root, journal: Journal) -> None:
+    """Once a change removes its files: a purge takes every old webhook file, a rollback those that it has undone."""
+    ids: Collection[str] = (journal.id, *journal.undoes)
+    for other in state.journals():
+        if journal.command == "disable" or other.id in ids:
+            forget(root, other)
+
+
+def settle(state: State, root: Root) -> None:
+    """Under the lock, when nothing is open: keep what `rollback` may ask for, remove the rest."""
+    with suppress(RefusedError):
+        journals = state.journals()
+        wanted = {journal.id for journal in standing_changes(journals)}
+        for journal in journals:
+            if journal.finished and journal.id not in wanted and journal.step is not Step.ABANDONED:
+                forget(root, journal)

@@ -1,0 +1,23 @@
+"""What a change does to one file: a value, apart from the room that performs it, so that a plan needs no more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from auditctl.node.change.files import Snapshot
+from auditctl.node.change.journal import Role
+
+
+class FileEdit(NamedTuple):
+    """One file to be: its path on this machine, what stands there (None: nothing), what shall (None: nothing).
+
+    ``source`` is the user's own file that it was made from, empty where it is the file itself.
+    """
+
+    role: Role
+    path: Path
+    before: Snapshot | None
+    after: bytes | None
+    removed_last: bool = False
+    source: str = ""

@@ -1,0 +1,152 @@
+"""Collect what the verdict rests on: processes, ports, the container's log, the kubelet's, and the user's own files."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from auditctl.errors import ManifestError, RefusedError
+from auditctl.manifest.pod import DEFAULT_SECURE_PORT, Manifest
+from auditctl.node.apiserver.client import Endpoint, Health, Readiness
+from auditctl.node.apiserver.crash import Crash, weightiest
+from auditctl.node.apiserver.credentials import Credentials
+from auditctl.node.apiserver.process import Process, listener, port_is_taken
+from auditctl.node.change import files
+from auditctl.node.change.files import Root
+from auditctl.node.kubelet import kubelet_log, pod_logs
+from auditctl.node.kubelet.diagnosis import Evidence
+from auditctl.node.kubelet.diagnosis_attempts import Attempts
+from auditctl.node.kubelet.diagnosis_place import Text, Texts, placed
+from auditctl.node.kubelet.kubelet_log import TAIL_BYTES, KubeletLog
+from auditctl.node.kubelet.pod_logs import PodName
+from auditctl.node.preflight import node_checks
+from auditctl.settings import POLICY_FLAG, WEBHOOK_FLAG
+
+
+class Node(NamedTuple):
+    """Where to look. ``manifest`` is None where it cannot be read; ``endpoint`` None where it is not ours to ask."""
+
+    root: Root
+    manifest_path: Path
+    manifest: Manifest | None
+    endpoint: Endpoint | None
+    credentials: Credentials
+
+
+def collect(node: Node) -> Evidence:
+    """Look at everything once. Raises: nothing; what cannot be seen stays unknown."""
+    manifest = node.manifest
+    port = _port(manifest)
+    process = _ours(node, listener(port))
+    changed = _changed(node.manifest_path)
+    container, refusal, log = _words(node, changed)
+    read = texts(node.root, node.manifest_path, manifest)
+    as_manifest = process is not None and manifest is not None and process.runs(manifest.command)
+    runs = kubelet_log.find(node.root) is not None
+    health = Health(Readiness.UNKNOWN)
+    if process is not None and node.endpoint is not None:
+        health = node.endpoint.health(node.credentials)
+    return Evidence(
+        port,
+        port_is_taken(port),
+        process,
+        as_manifest,
+        process is not None and _started(process) < changed,
+        "" if as_manifest or process is None else stray_of(node.manifest_path, manifest, process),
+        health.readiness if process is not None else None,
+        health.failing,
+        placed(container, read) if container is not None else None,
+        placed(refusal, read) if refusal is not None else None,
+        runs,
+        log,
+        os.geteuid() == 0 or not node.root.is_host,
+        node.root.is_host or runs or process is not None,
+        max(0.0, time.time() - changed),
+    )
+
+
+def _port(manifest: Manifest | None) -> int:
+    with suppress(ManifestError):
+        return manifest.secure_port if manifest is not None else DEFAULT_SECURE_PORT
+    return DEFAULT_SECURE_PORT
+
+
+def _ours(node: Node, process: Process | None) -> Process | None:
+    """Under ``--rootfs`` a server of this very machine on the same port is another node's."""
+    if process is None or node.root.is_host:
+        return process
+    inside = f"{node.root.path.resolve()}/"
+    as_manifest = node.manifest is not None and process.runs(node.manifest.command)
+    return process if as_manifest or any(word.startswith(inside) for word in process.argv) else None
+
+
+def stray_of(manifest_path: Path, manifest: Manifest | None, process: Process) -> str:
+    """The manifest beside ours that the process was started from; empty where there is none."""
+    if manifest is None:
+        return ""
+    for path in pod_logs.strays(manifest_path, manifest):
+        with suppress(RefusedError):
+            if process.runs(read_stray(path).command):
+                return str(path)
+    return ""
+
+
+def read_stray(path: Path) -> Manifest:
+    """Read a manifest beside ours. Raises RefusedError."""
+    from auditctl.manifest.document import Document
+
+    return Manifest.of(Document.parse(files.read_following(path, "manifest"), str(path)))
+
+
+def _changed(manifest_path: Path) -> float:
+    """When the manifest came to be as it is (a rename counts too), or went, wall-clock seconds; 0 where nobody can say."""
+    for path in (manifest_path, manifest_path.parent):
+        with suppress(OSError):
+            return path.stat().st_ctime
+    return 0.0
+
+
+def _words(node: Node, changed: float) -> tuple[Crash | None, Crash | None, str]:
+    """What the container and the kubelet said since the manifest's last change, and where the kubelet's log is."""
+    pod = PodName.of(node.manifest)
+    attempts = Attempts(node.root, pod, _older(pod_logs.logs_of(node.root, pod), changed))
+    log = KubeletLog.begin(node.root, node.root.node(node.manifest_path), pod, since=changed, tail_bytes=TAIL_BYTES)
+    return attempts.look(), weightiest(log.look()), log.source
+
+
+def _started(process: Process) -> float:
+    """Wall-clock seconds."""
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + process.started
+
+
+def _older(logs: Sequence[pod_logs.ContainerLog], changed: float) -> frozenset[tuple[str, int, int]]:
+    """Starts from before the manifest's last change; the old server writes on while it ends."""
+    return frozenset(log.identity for log in logs if pod_logs.began(log) < changed)
+
+
+def texts(root: Root, manifest_path: Path, manifest: Manifest | None) -> Texts:
+    """The user's files as they lie on this machine."""
+    return Texts(
+        Text(str(manifest_path), _read(manifest_path)),
+        _named_by(root, manifest, POLICY_FLAG),
+        _named_by(root, manifest, WEBHOOK_FLAG),
+        manifest,
+    )
+
+
+def _named_by(root: Root, manifest: Manifest | None, flag: str) -> Text | None:
+    with suppress(RefusedError):
+        path = node_checks.host_of(root, manifest, flag) if manifest is not None else None
+        return Text(str(path), _read(path)) if path is not None else None
+    return None
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return files.read_following(path, "file")
+    except (RefusedError, OSError):
+        return None

@@ -1,0 +1,203 @@
+"""The kubelet's own log, where alone a refused Pod leaves a word: a file behind its stderr, else the journal, else unknown.
+
+Read without kubectl and crictl, while the API server is down; each look reads only what is new, and never much.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from auditctl.node.apiserver.crash import KUBELET, Crash, Line, recognised
+from auditctl.node.change.files import Root
+from auditctl.node.kubelet.pod_logs import PodName
+
+TAIL_BYTES = 512 * 1024
+_PROC = Path("/proc")
+_LOCALTIME = Path("/etc/localtime")
+_PROGRAM = "kubelet"
+_UNIT = "kubelet"
+_FALLBACK = "/var/log/kubelet.log"  # where init scripts without systemd put it
+_JOURNAL_SECONDS = 2.0
+_JOURNAL_LINES = 2000
+
+
+class Kubelet(NamedTuple):
+    """The running kubelet. ``log`` is a path that opens the file behind its stderr or stdout, None if that is no file."""
+
+    pid: int
+    argv: tuple[str, ...]
+    log: Path | None
+
+
+def find(root: Root) -> Kubelet | None:
+    """The kubelet of this node: on the host one that shares our root, under ``--rootfs`` one that was started from there.
+
+    One of a container on this machine (kind) is another node's.
+    """
+    for entry in _PROC.iterdir():
+        if not entry.name.isdecimal():
+            continue
+        with suppress(OSError):
+            words = (entry / "cmdline").read_bytes().removesuffix(b"\0").split(b"\0")
+            argv = tuple(word.decode(errors="surrogateescape") for word in words)
+            if _is_kubelet_of(root, entry, argv):
+                return Kubelet(int(entry.name), argv, _log_behind(entry))
+    return None
+
+
+def _is_kubelet_of(root: Root, entry: Path, argv: tuple[str, ...]) -> bool:
+    if root.is_host:
+        if PurePosixPath(argv[0]).name != _PROGRAM:
+            return False
+        with suppress(OSError):  # not root: no other user's process tells its root
+            return (entry / "root").samefile("/")
+        return True
+    inside = f"{root.path.resolve()}/"
+    return any(PurePosixPath(word).name == _PROGRAM and word.startswith(inside) for word in argv[:2])
+
+
+def _log_behind(entry: Path) -> Path | None:
+    for number in ("2", "1"):
+        with suppress(OSError):
+            link = entry / "fd" / number
+            if stat.S_ISREG(link.stat().st_mode):
+                return link
+    return None
+
+
+@dataclass(slots=True)
+class Appended:
+    """A file of which each look returns the whole lines that are new: from its end on, or from ``tail_bytes`` before it."""
+
+    path: Path
+    tail_bytes: int = 0
+    _identity: tuple[int, int] | None = None
+    _offset: int = 0
+    _rest: bytes = b""
+
+    def __post_init__(self) -> None:
+        """Begin where the file ends now."""
+        with suppress(OSError):
+            status = self.path.stat()
+            self._identity = status.st_dev, status.st_ino
+            self._offset = max(0, status.st_size - self.tail_bytes)
+
+    def lines(self) -> list[str]:
+        """What was appended since the last look; of very much the end alone."""
+        try:
+            with self.path.open("rb") as file:
+                status = os.fstat(file.fileno())
+                if (status.st_dev, status.st_ino) != self._identity or status.st_size < self._offset:
+                    self._identity, self._offset, self._rest = (status.st_dev, status.st_ino), 0, b""
+                if status.st_size == self._offset:
+                    return []
+                self._offset = max(self._offset, status.st_size - TAIL_BYTES)
+                new = os.pread(file.fileno(), TAIL_BYTES, self._offset)
+        except OSError:
+            return []
+        self._offset += len(new)
+        *whole, self._rest = (self._rest + new).split(b"\n")
+        return [line.decode(errors="replace") for line in whole]
+
+
+def stamp(wall_seconds: float) -> str:
+    """A wall-clock time as klog writes it (``MMDD HH:MM:SS.ffffff``): texts of one year compare like times.
+
+    In the machine's own time zone, which the kubelet has; a TZ of our shell's is not the kubelet's.
+    """
+    return f"{datetime.fromtimestamp(wall_seconds, _machine_zone()):%m%d %H:%M:%S.%f}"
+
+
+def _machine_zone() -> tzinfo:
+    from zoneinfo import ZoneInfo
+
+    with suppress(OSError, ValueError), _LOCALTIME.open("rb") as file:
+        return ZoneInfo.from_file(file)
+    return UTC
+
+
+@dataclass(slots=True)
+class KubeletLog:
+    """What the kubelet says of one manifest and its Pod since a moment.
+
+    ``since`` is wall-clock seconds; ``ignored_uid`` a Pod of an older manifest, whose complaints are old news.
+    ``source`` is where it was read: a path, ``journal``, or empty where nothing could be.
+    """
+
+    manifest: str
+    pod: PodName
+    since: float
+    source: str = ""
+    ignored_uid: str = ""
+    _file: Appended | None = None
+    _asked: float = field(default=0.0)
+
+    @classmethod
+    def begin(cls, root: Root, manifest: str, pod: PodName, *, since: float, tail_bytes: int = 0) -> KubeletLog:
+        """Find the log. ``manifest`` is the node's path of it; ``tail_bytes`` is how far back to look."""
+        found = find(root)
+        path = found.log if found is not None else None
+        if path is None and not _has_journal(root) and root.host(_FALLBACK).is_file():
+            path = root.host(_FALLBACK)
+        log = cls(manifest, pod, since, _shown(path) if path else "journal" if _has_journal(root) else "")
+        log._file = Appended(path, tail_bytes) if path is not None else None
+        return log
+
+    def look(self, every_seconds: float = 0.0) -> list[Crash]:
+        """What is new (a journal: all since ``since``, asked at most every so often) and means something."""
+        return [crash for line in self._new_lines(every_seconds) if (crash := self._judged(line)) is not None]
+
+    def _new_lines(self, every_seconds: float) -> list[str]:
+        if self._file is not None:
+            return self._file.lines()
+        now = time.monotonic()
+        if self.source != "journal" or now - self._asked < every_seconds:
+            return []
+        self._asked = now
+        return list(_journal(self.since))
+
+    def _judged(self, raw: str) -> Crash | None:
+        if not self._is_about_us(raw):
+            return None
+        line = Line.of(raw)
+        is_bad_news = line.severity in ("W", "E", "F") and line.stamp >= stamp(self.since)
+        return recognised(line, KUBELET) if is_bad_news else None
+
+    def _is_about_us(self, raw: str) -> bool:
+        if self.ignored_uid and self.ignored_uid in raw:
+            return False
+        directory = self.manifest.rpartition("/")[0]
+        about = (
+            rf"{re.escape(self.manifest)}(?![\w.~-])|{re.escape(self.pod.name)}-|path=\"?{re.escape(directory)}/?\"?$"
+        )
+        return re.search(about, raw.rstrip()) is not None
+
+
+def _shown(path: Path) -> str:
+    with suppress(OSError):
+        return str(path.readlink()) if path.is_symlink() else str(path)
+    return str(path)
+
+
+def _has_journal(root: Root) -> bool:
+    return root.is_host and Path("/run/systemd/system").is_dir()
+
+
+def _journal(since: float) -> Iterator[str]:
+    """The kubelet's lines in the journal, within a time limit; nothing where there is no journal."""
+    import subprocess
+
+    command = ["journalctl", "-u", _UNIT, "-o", "cat", "--no-pager", "-q"]
+    command += ["--since", f"@{since:.0f}", "-n", str(_JOURNAL_LINES)]
+    with suppress(OSError, subprocess.SubprocessError):
+        ran = subprocess.run(command, capture_output=True, timeout=_JOURNAL_SECONDS, check=False)
+        yield from ran.stdout.decode(errors="replace").splitlines()

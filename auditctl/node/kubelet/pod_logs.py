@@ -1,0 +1,181 @@
+"""What the kubelet leaves on disk: container logs under /var/log/pods, and other manifests beside ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from auditctl.errors import ManifestError, RefusedError
+from auditctl.manifest.document import Document
+from auditctl.manifest.pod import PROGRAM, Manifest
+from auditctl.node.change import files
+from auditctl.node.change.files import Root
+from auditctl.patterns import lazily
+
+POD_LOGS = (
+    "/var/log/pods"  # pkg/kubelet/kuberuntime/helpers.go BuildPodLogsDirectory: NAMESPACE_NAME_UID/CONTAINER/N.log
+)
+_TAIL_BYTES = 64 * 1024
+_LONGEST_HEAD_BYTES = 32 * 1024
+_NUMBERED = lazily(r"(\d+)\.log")
+_ROTATED = lazily(r"\.\d{8}-\d{6}")  # pkg/kubelet/logs/container_log_manager.go: N.log.20061121-150405, later with .gz
+
+
+class PodName(NamedTuple):
+    """Under which names the kubelet files what it says of the API server; kubeadm's, where the manifest is unreadable."""
+
+    namespace: str = "kube-system"
+    name: str = PROGRAM
+    container: str = PROGRAM
+
+    @classmethod
+    def of(cls, manifest: Manifest | None) -> PodName:
+        return cls(manifest.namespace, manifest.pod_name, manifest.container_name) if manifest else cls()
+
+
+class ContainerLog(NamedTuple):
+    """One container log file: one start of the container. ``uid`` is the static Pod's, ``number`` counts restarts.
+
+    ``identity`` is (path, device, inode): the inode of a log that the kubelet has removed is soon another one's.
+    """
+
+    path: Path
+    modified: float
+    uid: str = ""
+    number: int = 0
+    identity: tuple[str, int, int] = ("", 0, 0)
+
+
+def container_logs(root: Root, manifest: Manifest) -> list[ContainerLog]:
+    """Every log of the manifest's container, of any Pod that the kubelet made from it, oldest first."""
+    return logs_of(root, PodName.of(manifest))
+
+
+def logs_of(root: Root, pod: PodName) -> list[ContainerLog]:
+    """Every log of that container, oldest first; what may not be read is left out."""
+    prefix = f"{pod.namespace}_{pod.name}-"
+    found = []
+    for folder in _scan(root.host(POD_LOGS)):
+        if folder.name.startswith(prefix):
+            found += list(_logs_in(Path(folder.path, pod.container), folder.name.rpartition("_")[2]))
+    return sorted(found, key=lambda log: (log.modified, log.number))
+
+
+def last_ended(root: Root, manifest: Manifest) -> float | None:
+    """When a container before the running one ended, in the Pod that runs now (wall-clock seconds); None if none did."""
+    logs = container_logs(root, manifest)
+    older = [log.modified for log in logs if log.uid == logs[-1].uid and log.number < logs[-1].number]
+    return max(older, default=None)
+
+
+def _logs_in(folder: Path, uid: str) -> Iterator[ContainerLog]:
+    for entry in _scan(folder):
+        numbered = _NUMBERED.fullmatch(entry.name)
+        if numbered is None:
+            continue
+        with suppress(OSError):  # docker's are links to its own logs
+            status = entry.stat()
+            identity = entry.path, status.st_dev, status.st_ino
+            yield ContainerLog(Path(entry.path), status.st_mtime, uid, int(numbered[1]), identity)
+
+
+def _scan(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError:
+        return []
+
+
+def last_lines(path: Path) -> list[str]:
+    """The end of a container log, without the runtime's own prefix (``TIME STREAM F``), partial lines joined.
+
+    One that was rotated a moment ago has its end in ``N.log.TIME``.
+    """
+    raw = _end_of(path)
+    if not raw.strip():
+        rotated = [entry.path for entry in _scan(path.parent) if entry.name.startswith(path.name + ".")]
+        plain = sorted(name for name in rotated if _ROTATED.search(name) and not name.endswith(".gz"))
+        raw = _end_of(Path(plain[-1])) if plain else raw
+    return [line for _, line in joined(raw.decode(errors="replace").splitlines()) if line.strip()]
+
+
+def began(log: ContainerLog) -> float:
+    """When the container said its first word, wall-clock seconds: the runtime's own time, else the file's."""
+    try:
+        with log.path.open("rb") as file:
+            time, _, _, _ = _unwrapped(file.readline(_LONGEST_HEAD_BYTES).decode(errors="replace"))
+        return datetime.fromisoformat(re.sub(r"(\.\d{1,6})\d*", r"\1", time)).timestamp()
+    except (OSError, ValueError):
+        return log.modified
+
+
+def _end_of(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            return file.read()
+    except OSError:
+        return b""
+
+
+def joined(lines: Iterable[str], rest: dict[str, str] | None = None) -> Iterator[tuple[str, str]]:
+    """(time, text) of every whole line: ``P`` marks a part, of which the next line of its stream is the continuation.
+
+    ``rest`` keeps unfinished parts by stream from one call to the next. Sources: the CRI's log format
+    (pkg/kubelet/kuberuntime/logs/logs.go), and docker's JSON lines (cri-dockerd).
+    """
+    parts = {} if rest is None else rest
+    for line in lines:
+        time, stream, whole, text = _unwrapped(line)
+        text = parts.pop(stream, "") + text
+        if whole:
+            yield time, text
+        else:
+            parts[stream] = text
+
+
+def _unwrapped(line: str) -> tuple[str, str, bool, str]:
+    """Time, stream, whether the line ends here, and its text."""
+    if line.startswith('{"log":'):
+        with suppress(ValueError, KeyError, TypeError, AttributeError):
+            row = json.loads(line)
+            text = row["log"]
+            return row.get("time", ""), row.get("stream", ""), text.endswith("\n"), text.removesuffix("\n")
+    words = line.split(" ", 3)
+    if len(words) >= 3 and words[1] in ("stdout", "stderr") and re.fullmatch(r"[FP](:\S*)?", words[2]):
+        return words[0], words[1], not words[2].startswith("P"), words[3] if len(words) == 4 else ""
+    return "", "", True, line
+
+
+def strays(manifest_path: Path, manifest: Manifest) -> list[Path]:
+    """Other files in the manifest directory that define the same Pod: of equal names the last in byte order wins.
+
+    (pkg/kubelet/config/file.go extractFromDir; a copy named ``kube-apiserver.yaml.bak`` silently rules.)
+    """
+    found = []
+    for path in sorted(manifest_path.parent.glob("[!.]*")):
+        if path.name == manifest_path.name or not path.is_file():
+            continue
+        with suppress(RefusedError):
+            raw = files.read_following(path, "manifest")
+            if manifest.pod_name.encode() in raw and _same_pod(raw, path, manifest):
+                found.append(path)
+    return found
+
+
+def _same_pod(raw: bytes, path: Path, manifest: Manifest) -> bool:
+    try:
+        value = Document.parse(raw, str(path)).value
+    except ManifestError:
+        return False
+    metadata = value.get("metadata") if isinstance(value, dict) else None
+    if not isinstance(metadata, dict):
+        return False
+    return (metadata.get("name"), metadata.get("namespace", "default")) == (manifest.pod_name, manifest.namespace)

@@ -1,0 +1,277 @@
+"""Each audit path through the Pod's mounts: reachable, of the right kind, and open to the user that the server runs as."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import stat
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from auditctl.errors import ManifestError
+from auditctl.findings import Finding, Severity
+from auditctl.manifest import path_rules
+from auditctl.manifest.fields import mapping
+from auditctl.manifest.fields import written as written_path
+from auditctl.manifest.mounts import HostPath, Volume, covering, within
+from auditctl.manifest.pod import Manifest
+from auditctl.node.change.files import Root
+from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
+
+_MOST_LINKS = 40  # as the kernel follows
+_OVERRIDING = frozenset(["ALL", "DAC_OVERRIDE", "CAP_DAC_OVERRIDE"])
+_GET_FLAGS = 0x80086601  # FS_IOC_GETFLAGS (linux/fs.h), 64 bit
+_IMMUTABLE, _APPEND_ONLY = 0x10, 0x20
+_KINDS = {  # pkg/volume/hostpath/host_path.go: the check of each type, symbolic links followed
+    "File": (stat.S_ISREG, "a file"),
+    "FileOrCreate": (stat.S_ISREG, "a file"),
+    "Directory": (stat.S_ISDIR, "a directory"),
+    "DirectoryOrCreate": (stat.S_ISDIR, "a directory"),
+    "Socket": (stat.S_ISSOCK, "a socket"),
+    "CharDevice": (stat.S_ISCHR, "a character device"),
+    "BlockDevice": (stat.S_ISBLK, "a block device"),
+}
+
+
+class User(NamedTuple):
+    """Whom the container runs as. ``overrides``: permissions do not bind it."""
+
+    uid: int = 0
+    groups: frozenset[int] = frozenset([0])
+    overrides: bool = True
+
+    def may(self, status: os.stat_result, wanted: int) -> bool:
+        """Do owner, group and mode allow ``wanted`` (4 read, 2 write, 1 search)?"""
+        shift = 6 if status.st_uid == self.uid else 3 if status.st_gid in self.groups else 0
+        return self.overrides or (status.st_mode >> shift) & wanted == wanted
+
+
+def user_of(manifest: Manifest) -> User:
+    """The user of the API server's container; the image's own, where the Pod names none, is root."""
+    pod = mapping(manifest.document, ("spec", "securityContext"))
+    own = mapping(manifest.document, (*manifest.container_path, "securityContext"))
+    uid = own.get("runAsUser", pod.get("runAsUser"))
+    group = own.get("runAsGroup", pod.get("runAsGroup"))
+    more = pod.get("supplementalGroups")
+    groups = [group if group is not None else 0, pod.get("fsGroup"), *(more if isinstance(more, list) else ())]
+    capabilities: Any = own.get("capabilities")
+    dropped = capabilities.get("drop") if isinstance(capabilities, dict) else None
+    keeps = not (isinstance(dropped, list) and _OVERRIDING & set(map(str, dropped)))
+    uid = uid if isinstance(uid, int) else 0
+    return User(uid, frozenset(one for one in groups if isinstance(one, int)), uid == 0 and keeps)
+
+
+def audit_paths(root: Root, manifest: Manifest, written: Collection[str]) -> Iterator[Finding]:
+    """What stands between the API server and its audit files; ``written`` are the flags whose files this run writes."""
+    user = user_of(manifest)
+    for flag in (POLICY_FLAG, WEBHOOK_FLAG, LOG_FLAG):
+        value = manifest.flag(flag)
+        if not value or value == STANDARD_OUTPUT or "$(" in value:
+            continue
+        place = manifest.host_path(value)
+        if place is None:
+            yield _unmounted(flag, value)
+        elif lost := hidden(root, manifest, value):
+            fix = f"put the file itself at {place.path}, or mount the directory that the link leads to"
+            yield _error("audit-mount", f"--{flag}={value}: {lost}, so the API server cannot reach it", fix)
+        elif flag == LOG_FLAG:
+            yield from _log(root, place, user)
+        else:
+            yield from _readable(root, flag, place, user, is_written=flag in written)
+
+
+def volume_types(
+    root: Root, manifest: Manifest, *, all_of_them: bool, to_be: Collection[Path] = ()
+) -> Iterator[Finding]:
+    """Would the kubelet's type checks pass? Of the audit volumes, or of every volume of the Pod.
+
+    ``to_be`` are paths that this run creates.
+    """
+    audit, files = set(), set()  # an absent audit file is told of by its flag
+    for flag in (POLICY_FLAG, WEBHOOK_FLAG, LOG_FLAG):
+        value = manifest.flag(flag)
+        if value and value != STANDARD_OUTPUT and (mount := covering(manifest.mounts, value)):
+            audit.add(mount.name)
+            place = manifest.host_path(value)
+            files.add(root.host(place.path) if place is not None else None)
+    used = {mount.name for mount in manifest.mounts}
+    for volume in manifest.volumes:
+        if volume.host_path is None or volume.name not in (used if all_of_them else audit) or not volume.type:
+            continue
+        path = root.host(volume.host_path)
+        test, kind = _KINDS.get(volume.type, (None, ""))
+        if test is None or any(path == one or path in one.parents for one in to_be):
+            continue
+        if not path.exists():
+            if path not in files and not volume.type.endswith("OrCreate"):
+                yield _kind(manifest, volume, path, f"is not there, and must be {kind}")
+        elif not test(path.stat().st_mode):
+            yield _kind(manifest, volume, path, f"is not {kind}")
+
+
+def hidden(root: Root, manifest: Manifest, container_path: str) -> str:
+    """Why a path below a mount is not what it is on the host: a symbolic link is followed inside the container."""
+    path = container_path
+    for _ in range(_MOST_LINKS):
+        with suppress(ManifestError):
+            place = manifest.host_path(path)
+            if place is None:
+                return f"a symbolic link leads to {path}, which is not mounted"
+            link = _first_link(root, place)
+            if link is None:
+                return ""
+            at, rest = link
+            target = str(root.host(place.path[: len(place.path) - len(rest)]).readlink())
+            path = posixpath.normpath(posixpath.join(posixpath.dirname(at), target) + rest)
+            continue
+        return ""
+    return "symbolic links lead in a circle"
+
+
+def _first_link(root: Root, place: HostPath) -> tuple[str, str] | None:
+    """The first symbolic link below the mount: its container path, and what follows it. The mount itself is resolved
+    on the host."""
+    below = place.container_path[len(place.mount_path.rstrip("/")) :]
+    base = place.path[: len(place.path) - len(below)] if below else place.path
+    walked = ""
+    for name in filter(None, below.split("/")):
+        walked += "/" + name
+        if root.host(base + walked).is_symlink():
+            return place.mount_path.rstrip("/") + walked, below[len(walked) :]
+    return None
+
+
+def _readable(root: Root, flag: str, place: HostPath, user: User, *, is_written: bool) -> Iterator[Finding]:
+    path = root.host(place.path)
+    if user.overrides or (not is_written and not path.exists()):
+        return
+    for directory in _directories(root, place):
+        if directory.is_dir() and not user.may(directory.stat(), 1) and not _has_acl(directory):
+            yield _closed(flag, directory, user, "enter", f"chown {user.uid} {directory}")
+            return
+    if not path.exists():
+        yield _closed(flag, path, user, "read", f"install -m 0600 -o {user.uid} POLICY {path}, then run this again")
+    elif not user.may(path.stat(), 4) and not _has_acl(path):
+        yield _closed(flag, path, user, "read", f"chown {user.uid} {path}")
+
+
+def _log(root: Root, place: HostPath, user: User) -> Iterator[Finding]:
+    path = root.host(place.path)
+    if place.exact:
+        text = (
+            f"the log {place.path} is mounted as a single file: it cannot be rotated (EBUSY), then every event is lost"
+        )
+        yield Finding("single-file-log", Severity.WARNING, text, "use --log-path with a directory of its own")
+    if place.read_only:
+        text = (
+            f"the log {place.path} lies on the mount {place.mount_path}, which is read-only: the server would not start"
+        )
+        yield _error("read-only-log", text, "make that mount read-write")
+    if path_rules.belongs_to_auditd(place.path):
+        text = f"the log {place.path} is in {path_rules.AUDITD_DIRECTORY}, which belongs to auditd: its rotation and label are others"
+        yield Finding(
+            "shared-log-directory", Severity.WARNING, text, "use --log-path /var/log/kubernetes/audit/audit.log"
+        )
+    if within(place.path, "/tmp") or within(place.path, "/var/tmp") or within(place.path, "/run"):  # noqa: S108
+        text = f"the log {place.path} is in a directory that the system empties"
+        yield Finding("log-volatile", Severity.WARNING, text, "use --log-path /var/log/kubernetes/audit/audit.log")
+    there = next((one for one in (path, *path.parents) if one.exists()), path)
+    if os.statvfs(there).f_flag & os.ST_RDONLY:
+        yield _error("log-unwritable", f"{there} is on a file system that is read-only", "mount it read-write")
+    for one, flags in ((path.parent, _IMMUTABLE | _APPEND_ONLY), (path, _IMMUTABLE | _APPEND_ONLY)):
+        if attributes(one) & flags:
+            text = f"{one} is immutable or append-only (lsattr): the API server could not write or rotate its log"
+            yield _error("log-unwritable", text, f"chattr -i -a {one}")
+    yield from _open_to_others(path)
+    if not user.overrides:
+        yield from _log_of_user(root, place, path, user)
+
+
+def _log_of_user(root: Root, place: HostPath, path: Path, user: User) -> Iterator[Finding]:
+    for directory in _directories(root, place):
+        wanted = 3 if directory == path.parent else 1
+        if not directory.is_dir():
+            yield _closed(LOG_FLAG, directory, user, "write", f"install -d -m 0700 -o {user.uid} {directory}")
+            return
+        if not user.may(directory.stat(), wanted) and not _has_acl(directory):
+            yield _closed(LOG_FLAG, directory, user, "write", f"chown {user.uid} {directory}")
+            return
+    if path.is_file() and not user.may(path.stat(), 2) and not _has_acl(path):
+        yield _closed(LOG_FLAG, path, user, "write", f"chown {user.uid} {path}")
+
+
+def _open_to_others(path: Path) -> Iterator[Finding]:
+    """Others may read the events (a warning), or only see the files' names (for the record: the kubelet's own 0755)."""
+    if not path.parent.is_dir() or not path.parent.stat().st_mode & stat.S_IXOTH:
+        return
+    fix = f"chmod 0700 {path.parent}"
+    if path.is_file() and path.stat().st_mode & stat.S_IROTH:
+        yield Finding("log-readable", Severity.WARNING, f"every user of this node may read {path}", fix)
+    elif path.parent.stat().st_mode & stat.S_IROTH:
+        yield Finding("log-readable", Severity.INFO, f"every user of this node may list {path.parent}", fix)
+
+
+def unchangeable(manifest_path: Path, policy: Path | None) -> Iterator[Finding]:
+    """``chattr +i``: a file that even root cannot replace; ``policy`` is the one that this run writes."""
+    for path in (manifest_path, manifest_path.parent, *((policy, policy.parent) if policy else ())):
+        if attributes(path) & (_IMMUTABLE | _APPEND_ONLY):
+            text = f"{path} is immutable or append-only (lsattr): somebody wants it to stay as it is"
+            yield _error("immutable", text, f"ask who did it, then: chattr -i -a {path}")
+
+
+def attributes(path: Path) -> int:
+    """The inode flags (chattr) of a file or directory; 0 where the file system has none, or it may not be opened."""
+    import fcntl
+
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return 0
+    try:
+        return int.from_bytes(fcntl.ioctl(descriptor, _GET_FLAGS, bytes(8))[:4], "little")
+    except OSError:
+        return 0
+    finally:
+        os.close(descriptor)
+
+
+def _directories(root: Root, place: HostPath) -> list[Path]:
+    """The directories that the container passes on its way to the file, outermost first."""
+    if place.exact:
+        return []
+    below = place.container_path[len(place.mount_path.rstrip("/")) :]
+    path = root.host(place.path)
+    return [*path.parents][: len(list(filter(None, below.split("/"))))][::-1]
+
+
+def _has_acl(path: Path) -> bool:
+    with suppress(OSError):
+        return "system.posix_acl_access" in os.listxattr(path)
+    return False
+
+
+def _unmounted(flag: str, value: str) -> Finding:
+    if flag == LOG_FLAG:
+        text = f"--{flag}={value} is on no mount: the log stays inside the container and is lost at its next restart"
+        return Finding("log-not-mounted", Severity.WARNING, text, "auditctl enable mounts its directory")
+    text = f"--{flag}={value} is on no mount: the API server would not find it and not start"
+    return _error("audit-mount", text, "auditctl enable mounts it")
+
+
+def _kind(manifest: Manifest, volume: Volume, path: Path, problem: str) -> Finding:
+    where = ("spec", "volumes", volume.position)
+    text = f"{path} {problem} (volume {volume.name}, type {volume.type}): the kubelet would not start the Pod"
+    found = _error("volume-type", text, "put it there, or correct the type of the volume")
+    place = manifest.document.place(where)
+    return found._replace(path=written_path(where), file=place.file, line=place.line, column=place.column)
+
+
+def _closed(flag: str, path: Path, user: User, verb: str, fix: str) -> Finding:
+    text = f"the API server runs as user {user.uid}, which may not {verb} {path}, for --{flag}"
+    return _error("audit-permission", text, fix)
+
+
+def _error(check: str, message: str, fix: str) -> Finding:
+    return Finding(check, Severity.ERROR, message, fix)

@@ -1,0 +1,136 @@
+"""What can be decided about the node before anything is touched. Findings, never exceptions: all of them at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from auditctl.errors import RefusedError
+from auditctl.findings import Finding, Severity
+from auditctl.manifest.pod import Manifest
+from auditctl.node.apiserver.process import Process
+from auditctl.node.change import files
+from auditctl.node.change.files import Root
+from auditctl.node.kubelet import pod_logs
+from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
+
+
+def misplaced_state(root: Root, manifest_path: Path, state_path: Path) -> Iterator[Finding]:
+    """The state directory may not be where the kubelet reads."""
+    yield from _misplaced(root, manifest_path, state_path, "the state directory", "state-directory")
+
+
+def placement(root: Root, manifest_path: Path, manifest: Manifest) -> Iterator[Finding]:
+    """No audit path may be in, above or equal to the manifest directory, or in the pki directory."""
+    for flag in (POLICY_FLAG, LOG_FLAG, WEBHOOK_FLAG):
+        host = host_of(root, manifest, flag)
+        if host is not None:
+            yield from _misplaced(root, manifest_path, host, f"--{flag}", "audit-path")
+
+
+def kinds(root: Root, manifest: Manifest, *, policy_is_written: bool, webhook_is_written: bool) -> Iterator[Finding]:
+    """Each audit path is of the right kind on the host, as the mount types and the server demand."""
+    for flag, written in ((POLICY_FLAG, policy_is_written), (WEBHOOK_FLAG, webhook_is_written)):
+        host = host_of(root, manifest, flag)
+        if host is None:
+            continue
+        if host.is_dir():
+            yield _error(
+                "audit-path",
+                f"{host}, for --{flag}, is a directory; the API server would not start",
+                "remove it, or name another path",
+            )
+        elif host.exists() and not host.is_file():
+            yield _no_regular_file(host, flag)
+        elif not written and not host.is_file():
+            yield _error(
+                "audit-path",
+                f"{host}, for --{flag}, is not there; the Pod would not start",
+                "put the file there",
+            )
+    log = host_of(root, manifest, LOG_FLAG)
+    if log is not None:
+        if log.is_dir():
+            yield _error(
+                "audit-path",
+                f"{log}, for --{LOG_FLAG}, is a directory; the API server would not start",
+                "name a file with --log-path",
+            )
+        elif log.exists() and not log.is_file():
+            yield _no_regular_file(log, LOG_FLAG)
+        obstacle = next((parent for parent in log.parents if parent.exists()), None)
+        if obstacle is not None and not obstacle.is_dir():
+            yield _error(
+                "audit-path", f"{obstacle} is not a directory, so {log} cannot be written", "name another --log-path"
+            )
+
+
+def _no_regular_file(path: Path, flag: str) -> Finding:
+    """A device, a pipe, a socket, or a link to one."""
+    text = f"{path}, for --{flag}, is no regular file: the API server would hang, or what it writes be lost"
+    return _error("audit-path", text, f"ls -l {path}, then move it away, or name another path")
+
+
+def stray_manifests(manifest_path: Path, manifest: Manifest, process: Process | None = None) -> Iterator[Finding]:
+    """Copies of the manifest beside it: the kubelet would run whichever sorts last. ``process`` shows which one it is."""
+    for path in pod_logs.strays(manifest_path, manifest):
+        last = max(path, manifest_path, key=lambda one: one.name.encode())
+        runs = f"{last} wins"
+        if process is not None:
+            runs += ", and runs now" if process.runs(manifest.command) == (last == manifest_path) else " the next time"
+        yield _error(
+            "stray-manifests",
+            f"{path} defines the same Pod: the kubelet reads every file there whose name does not begin with a dot, "
+            f"and the last name wins ({runs})",
+            f"auditctl doctor names what moving it out of {manifest_path.parent} costs, and --fix does it",
+        )
+
+
+def unwritable(manifest_path: Path, state_path: Path) -> Iterator[Finding]:
+    """A run that may not write ends here, before it could half do its work."""
+    state = next(path for path in (state_path, *state_path.parents) if path.exists())
+    for directory in (manifest_path.parent, state):
+        if not files.writable_directory(directory):
+            fix = "run it as root (sudo)" if os.geteuid() else "is the file system mounted read-only?"
+            yield _error("not-root" if os.geteuid() else "not-writable", f"{directory}: not writable", fix)
+
+
+def host_of(root: Root, manifest: Manifest, flag: str) -> Path | None:
+    """Where the file that a flag names is on this machine; None if it is not set, standard output, or not mounted."""
+    value = manifest.flag(flag)
+    if not value or value == STANDARD_OUTPUT:
+        return None
+    place = manifest.host_path(value)
+    return inside(root, root.host(place.path)) if place is not None else None
+
+
+def inside(root: Root, path: Path) -> Path:
+    """The path itself, if no symbolic link on its way leads out of ``--rootfs``.
+
+    Raises:
+        RefusedError: one does: on the node itself it leads elsewhere, and here into the machine.
+    """
+    if not root.is_host and not path.parent.resolve().is_relative_to(root.path.resolve()):
+        raise RefusedError(
+            f"{path} leads out of --rootfs by a symbolic link", check="rootfs", fix="make the link relative"
+        )
+    return path
+
+
+def _misplaced(root: Root, manifest_path: Path, path: Path, what: str, check: str) -> Iterator[Finding]:
+    directory = manifest_path.parent.resolve()
+    resolved = path.resolve()
+    pki = root.host("/etc/kubernetes/pki").resolve()
+    if resolved == directory or directory in resolved.parents or resolved in directory.parents:
+        yield _error(
+            check,
+            f"{what} ({path}) is in, above or equal to the manifest directory {directory}, where the kubelet reads every file",
+            "name another path",
+        )
+    elif resolved == pki or pki in resolved.parents:
+        yield _error(check, f"{what} ({path}) is in {pki}, which holds the cluster's keys", "name another path")
+
+
+def _error(check: str, message: str, fix: str) -> Finding:
+    return Finding(check, Severity.ERROR, message, fix)

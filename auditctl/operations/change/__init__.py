@@ -1,0 +1,1 @@
+"""The engine of every changing verb: preflight, session, run, watchdog, report."""

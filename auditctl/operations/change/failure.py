@@ -1,0 +1,62 @@
+"""A change that failed, told to the user: in the words of his own files, and without what had failed before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from auditctl.errors import Place, RefusedError
+from auditctl.findings import Finding, Severity
+from auditctl.node.apiserver.crash import Crash
+from auditctl.node.change import files
+from auditctl.node.kubelet.restart import Failed, Watch
+from auditctl.operations.change_model import How, Work
+from auditctl.operations.controlplane import ControlPlane
+
+# what a server that is ready says of its audit log (templates/crashes.json)
+_OF_THE_LOG = frozenset(["disk-full", "events-lost", "log-write", "rotation-impossible"])
+
+
+def in_the_users_words(failed: Failed, work: Work) -> Failed:
+    """A place in an installed copy is one in the file that it was made from: the copy goes with the undo.
+
+    Not if somebody has changed the copy since: then the place is in that one alone.
+    """
+    if failed.crash is None or failed.crash.place is None:
+        return failed
+    sources = {
+        str(edit.path): edit.source
+        for edit in work.edits
+        if edit.source and edit.after is not None and files.digest(edit.path) == files.sha256(edit.after)
+    }
+    place = failed.crash.place
+    own = place._replace(file=sources.get(place.file, place.file))
+    return failed._replace(crash=failed.crash._replace(place=own))
+
+
+def not_proved(failed: Sequence[str], watch: Watch) -> str:
+    """What the proof lacks, with the server's own words where it says why it records nothing; empty where nothing does."""
+    said = watch.crash() if failed else None
+    if said is None or said.name not in _OF_THE_LOG:
+        return failed[0] if failed else ""
+    return f"{failed[0]}: {said}"
+
+
+def crash_findings(crash: Crash | None) -> Iterator[Finding]:
+    """The cause as a finding: its place is for programs to read."""
+    if crash is not None:
+        place = crash.place or Place("")
+        text = str(crash._replace(place=None))
+        yield Finding(crash.name, Severity.ERROR, text, crash.fix, "", place.file, place.line, place.column)
+
+
+def failing_before(plane: ControlPlane, work: Work, how: How) -> frozenset[str]:
+    """The checks of ``/readyz`` that fail before the change: they are not ours.
+
+    Without ``--allow apiserver-ready`` none does, or the change had been refused.
+    """
+    if not how.wait or "apiserver-ready" not in how.allow:
+        return frozenset()
+    try:
+        return frozenset(plane.endpoint(work.before).health(plane.credentials()).failing)
+    except RefusedError:
+        return frozenset()

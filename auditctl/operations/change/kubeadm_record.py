@@ -1,0 +1,68 @@
+"""``--persist``: after a change of the node that is proved, kubeadm's own record says the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from auditctl.errors import RefusedError
+from auditctl.findings import Finding, Severity
+from auditctl.manifest.pod import Manifest
+from auditctl.operations.change_model import How
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.report import Outcome, Report
+
+
+def recording(plane: ControlPlane, after: Manifest, how: How) -> Callable[[Report], Report]:
+    """Decide now, before the edit, what goes into the record for ``after``; the answer writes it behind the report.
+
+    Without ``--persist`` it hands the report through. Nothing is written unless the report says that the node is well.
+
+    Raises:
+        RefusedError: the record cannot be read or edited, or other control planes differ.
+    """
+    if not how.persist:
+        return _as_it_is
+    from auditctl.operations.kubeadm import config as kubeadm_config
+
+    prepared = kubeadm_config.prepare(plane, after, how)
+
+    def record(report: Report) -> Report:
+        report = report._replace(findings=(*report.findings, *prepared.findings))
+        row = {"source": kubeadm_config.WHERE, "changes": prepared.plan.changes, "written": False}
+        if how.dry_run:
+            diff = prepared.plan.diff("kubeadm-config/ClusterConfiguration") if prepared.plan.changes else ""
+            row["diff"] = diff
+            lines = tuple(diff.splitlines()) or (f"{kubeadm_config.WHERE}: already so",)
+            return report._replace(lines=(*report.lines, *lines), details={**report.details, "kubeadmConfig": row})
+        if report.outcome not in (Outcome.CHANGED, Outcome.UNCHANGED) or report.verification.holds is False:
+            return report
+        try:
+            written = kubeadm_config.write_anew(plane, after)
+        except RefusedError as error:
+            return _not_recorded(report, error)._replace(details={**report.details, "kubeadmConfig": row})
+        row["written"] = written
+        said = "also in kubeadm-config" if written else "kubeadm-config says so already"
+        return report._replace(
+            changed=report.changed or written,
+            outcome=Outcome.CHANGED if written else report.outcome,
+            summary=f"{report.summary}; {said}",
+            next_steps=tuple(step for step in report.next_steps if "kubeadm-config" not in step),
+            details={**report.details, "kubeadmConfig": row},
+        )
+
+    return record
+
+
+def _as_it_is(report: Report) -> Report:
+    return report
+
+
+def _not_recorded(report: Report, error: RefusedError) -> Report:
+    """The node is well; its settings will not outlive the next upgrade, and that is no success."""
+    finding = Finding(error.check, Severity.ERROR, error.message, error.fix)
+    return report._replace(
+        outcome=Outcome.NEGATIVE,
+        summary=f"{report.summary}; but kubeadm-config was not written: {error.message}",
+        findings=(*report.findings, finding),
+        next_steps=("auditctl kubeadm persist",),
+    )

@@ -1,0 +1,71 @@
+"""How the API server comes to read a policy that changes alone: its container restarted in place, or its Pod replaced.
+
+In place is quicker (one restart, no second listing of the kubelet), but not when the kubelet's crash back-off adds to it
+(pkg/kubelet/kuberuntime/kuberuntime_manager.go doBackOff: counted by Pod and container, forgotten after ten quiet minutes).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from auditctl.findings import Finding, Severity
+from auditctl.manifest.plan import Plan, plan_annotation
+from auditctl.manifest.pod import Manifest
+from auditctl.node.apiserver.process import Process
+from auditctl.node.kubelet import pod_logs
+from auditctl.operations.change.drain import drain_seconds
+from auditctl.operations.change_model import How, Restart
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.settings import POLICY_ANNOTATION
+
+_BACKOFF_SECONDS = 600.0  # client-go flowcontrol.Backoff forgets after twice its longest wait, the kubelet's 5 minutes
+
+
+class Reload(NamedTuple):
+    """The way, as a plan for the manifest (without changes: in place), and the finding that says why."""
+
+    plan: Plan
+    restart: Restart
+    why: Finding
+
+
+def reload(
+    plane: ControlPlane, unchanged: Plan, manifest: Manifest, digest: str, process: Process | None, how: How
+) -> Reload:
+    """Choose the way for a policy of this SHA-256; ``process`` is the running server, None where it is not known.
+
+    ``unchanged`` is the plan that leaves the manifest as it is.
+
+    A dry run asks no API server whether there are other control planes: it assumes none. An annotation that names this very policy leaves only the way in place; one that names another is never left to lie.
+    """
+    plan = plan_annotation(manifest, digest)
+    if not plan.changes:
+        return Reload(
+            unchanged, Restart.IN_PLACE, _said("in its Pod: the manifest's annotation names this policy already")
+        )
+    reason = _against_in_place(plane, manifest, process, how)
+    if reason:
+        return Reload(plan, Restart.REPLACE_POD, _said(f"by replacing its Pod ({POLICY_ANNOTATION}): {reason}"))
+    text = "in its Pod, the shortest way: no container of it has ended within the last ten minutes"
+    return Reload(unchanged, Restart.IN_PLACE, _said(text))
+
+
+def _said(how_and_why: str) -> Finding:
+    return Finding("policy-reload", Severity.INFO, f"the API server is restarted {how_and_why}")
+
+
+def _against_in_place(plane: ControlPlane, manifest: Manifest, process: Process | None, how: How) -> str:
+    """Why the container is not to be restarted in its Pod; empty where it may be."""
+    if POLICY_ANNOTATION in manifest.annotations:
+        return "the annotation there names another policy"
+    if process is None or not process.runs(manifest.command):
+        return "what runs now is not known"
+    if not how.wait:
+        return "with --no-wait nobody ends a process that lingers"
+    if drain_seconds(plane, manifest, how, process)[0] <= 0:
+        return "without a drain nobody ends a process that lingers"
+    ended = pod_logs.last_ended(plane.root, manifest)
+    passed = plane.clock.utc().timestamp() - ended if ended is not None else _BACKOFF_SECONDS
+    if passed < _BACKOFF_SECONDS:
+        return f"a container of this Pod ended {passed / 60:.0f} min ago, so the kubelet's back-off would come on top"
+    return ""

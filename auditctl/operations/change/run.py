@@ -1,0 +1,297 @@
+"""Perform a change: install, wait, prove; and if any of it fails, put the node back and see it serve."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from auditctl.errors import InterruptionError
+from auditctl.findings import ChangeRecord, Check, Finding, Receipt, Severity, Status, Timings
+from auditctl.node.apiserver.client import Endpoint
+from auditctl.node.apiserver.crash import Crash
+from auditctl.node.apiserver.credentials import Credentials
+from auditctl.node.apiserver.process import Process
+from auditctl.node.change import change as changes
+from auditctl.node.change.actor import record, who
+from auditctl.node.change.change import Change, Intent
+from auditctl.node.change.file_edit import FileEdit
+from auditctl.node.change.journal import Role, Step
+from auditctl.node.change.undo_journal import returned_at
+from auditctl.node.kubelet import restart
+from auditctl.node.kubelet.restart import Expected, Failed, Old, Restarted, Watch
+from auditctl.operations.change.drain import drain_seconds, serving
+from auditctl.operations.change.failure import crash_findings, failing_before, in_the_users_words, not_proved
+from auditctl.operations.change.report import restart_checks
+from auditctl.operations.change.session import Session
+from auditctl.operations.change.watchdog import guard
+from auditctl.operations.change.watchdog_notice import left_to_do
+from auditctl.operations.change_model import How, Patience, Performed, Proof, Restart, Work
+from auditctl.operations.evidence import last_known_good
+from auditctl.report import Outcome
+
+# The way back must not fail of a --timeout that was short on purpose: the kubelet alone takes up to 30 s of grace to
+# stop a Pod and 20 s to its next listing.
+_LEAST_UNDO_SECONDS = 60.0
+_LAST_LOOK_SECONDS = 5.0
+_LAST_RECEIPT_SECONDS = 2.0
+
+
+def perform(session: Session, work: Work, how: How) -> Performed:
+    """Do the work; the answer says how it ended, the journal says every step.
+
+    Raises:
+        RefusedError: before anything was changed.
+        StrandedError: it could not be put back.
+    """
+    return Performance.begin(session, work, how).run()
+
+
+class _Seen(NamedTuple):
+    """What waiting and proving came to. ``failure`` is one sentence, empty where it went well; ``crash`` what it rests on."""
+
+    failure: str = ""
+    crash: Crash | None = None
+    checks: tuple[Check, ...] = ()
+    receipt: Receipt | None = None
+    process: Process | None = None
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class Performance:
+    """One run of `perform`: what it holds, and the clocks."""
+
+    session: Session
+    work: Work
+    how: How
+    change: Change
+    before: Process | None
+    old: Old | None
+    drain: float
+    findings: tuple[Finding, ...]
+    began: float
+    renamed_at: float = 0.0
+    edited: float | None = None
+    dark_before: float = 0.0
+    restarted: Restarted | None = None
+    failing_before: frozenset[str] = frozenset()
+
+    @classmethod
+    def begin(cls, session: Session, work: Work, how: How) -> Performance:
+        plane = session.plane
+        began = plane.clock.monotonic()
+        before = serving(work.before) if how.wait else None
+        drain, findings = drain_seconds(plane, work.before, how, before)
+        failing = failing_before(plane, work, how)
+        manifest = FileEdit(Role.MANIFEST, plane.manifest_path, work.snapshot, work.new_text)
+        intent = Intent(work.command, work.summary, who(), work.directories, work.undoes, work.restart.name)
+        change = changes.begin(plane.state, plane.root, plane.clock, (*work.edits, manifest), intent)
+        old = Old.hold(before)
+        return cls(session, work, how, change, before, old, drain, findings, began, failing_before=failing)
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return self.session.plane.endpoint(self.work.after)
+
+    @property
+    def credentials(self) -> Credentials:
+        return self.session.plane.credentials()
+
+    def run(self) -> Performed:
+        plane = self.session.plane
+        watch = Watch.begin(plane.root, self.work.after, plane.clock, plane.progress.waiting, self.session.interrupted)
+        watchdog = guard(self, watch)
+        try:
+            performed = self._stopped_early() if self.session.interrupted() else self._install(watch)
+        finally:
+            if watchdog is not None and self.change.journal.finished:
+                watchdog.dismiss()
+            if self.old is not None:
+                self.old.release()
+        if plane.root.is_host:
+            record(
+                f"change {self.change.journal.id}: {self.work.command}: {performed.outcome.value}: {self.work.summary}"
+            )
+        return performed
+
+    def _stopped_early(self) -> Performed:
+        self.change.try_mark(Step.UNDOING)
+        self.change.try_mark(Step.UNDONE, "interrupted before anything was changed")
+        return self._performed(Outcome.INTERRUPTED, failure="interrupted; nothing was changed")
+
+    def _install(self, watch: Watch) -> Performed:
+        plane = self.session.plane
+        plane.progress.step(f"change {self.change.journal.id}: {self.work.summary}")
+        self.renamed_at = changes.install(self.change)
+        self.edited = plane.clock.monotonic() - self.began
+        return self._unproved() if not self.how.wait else self.prove_or_undo(watch)
+
+    def prove_or_undo(self, watch: Watch) -> Performed:
+        try:
+            seen = self._wait_and_prove(watch)
+        except InterruptionError as interruption:
+            self.dark_before = watch.outage()
+            return self.undo(str(interruption), Outcome.INTERRUPTED)
+        except Exception:
+            self.undo("a bug of auditctl", Outcome.ROLLED_BACK)
+            raise
+        if not seen.failure:
+            return self._finish(seen)
+        performed = self.undo(seen.failure, Outcome.ROLLED_BACK, seen.checks)
+        steps = (seen.crash.fix,) if seen.crash is not None and seen.crash.fix else ()
+        return performed._replace(next_steps=performed.next_steps or steps)
+
+    def _wait_and_prove(self, watch: Watch) -> _Seen:
+        checks: tuple[Check, ...] = ()
+        process = self.before
+        still = serving(self.work.before) if self.work.restart is Restart.IN_PLACE else None
+        if still is not None and still == self.before:  # a watchdog may come after it was ended
+            restart.end_in_place(still)
+        if self.work.restart is not Restart.NONE:
+            expected = Expected(self.work.after.command, self.renamed_at, self.endpoint, self.credentials, self.before)
+            alone = self.renamed_at if self.work.may_be_left_alone else None
+            expected = expected._replace(failing_before=self.failing_before, or_started_before=alone)
+            result = watch.wait(expected, timeout=self._patience(), drain=self.drain, old=self.old)
+            if isinstance(result, Failed):
+                self.dark_before = result.outage
+                result = in_the_users_words(result, self.work)
+                self.findings += tuple(crash_findings(result.crash))
+                return _Seen(failure=str(result), crash=result.crash)
+            self.restarted, process = result, result.process
+            checks = restart_checks(result, self.endpoint)
+        began = self.session.plane.clock.monotonic()
+        patience = Patience(began + self._receipt_seconds(), self.session.interrupted)
+        proof = self.work.prove(process, patience) if process is not None else Proof()
+        checks = (*checks, *proof.checks)
+        failed = [check.detail for check in checks if check.status is Status.FAILED]
+        seconds = self.session.plane.clock.monotonic() - began
+        return _Seen(not_proved(failed, watch), None, checks, proof.receipt, process, seconds)
+
+    def seconds_left(self, renamed_at: float | None) -> float:
+        """Until the deadline of the change, which is counted from its rename."""
+        return self.how.timeout_seconds - (self.session.plane.clock.boot() - (renamed_at or 0.0))
+
+    def _patience(self) -> float:
+        """How long to wait: to the deadline; who takes over after it looks once more before it judges."""
+        return max(self.seconds_left(self.renamed_at), min(self.how.timeout_seconds, _LAST_LOOK_SECONDS))
+
+    def _receipt_seconds(self) -> float:
+        """What the restart has left of the time; a server that came up at the last moment is still asked."""
+        return max(self.seconds_left(self.renamed_at), min(self.how.timeout_seconds, _LAST_RECEIPT_SECONDS))
+
+    def _end(self, step: Step, note: str = "") -> None:
+        """Files that a purge names go last, when nothing mounts them any more."""
+        failed: list[str] = []
+        if any(edit.removed_last for edit in self.work.edits):
+            self.change.try_mark(Step.REMOVING)
+            failed = changes.remove_last(self.change)
+        self.change.try_mark(step, note)
+        self.findings += tuple(_left_over(self.change, failed))
+
+    def _finish(self, seen: _Seen) -> Performed:
+        self._end(Step.DONE, left_to_do(self.work.afterwards) if self.change.by else "")
+        policy = next((edit.after for edit in self.work.edits if edit.role is Role.POLICY), None)
+        proved = policy if self.work.restart is Restart.NONE else None  # it decides as the loaded one does
+        last_known_good.keep(self.session.plane, self.work.after, seen.process, proved)
+        return self._performed(
+            Outcome.CHANGED,
+            checks=seen.checks,
+            receipt=seen.receipt,
+            proved=all(check.status is Status.PASSED for check in seen.checks),
+            timings=self._timings(seen.seconds),
+        )
+
+    def undo(self, failure: str, outcome: Outcome, checks: tuple[Check, ...] = ()) -> Performed:
+        """Put back, wait until the old configuration serves; exit 5 with the exact command where that fails."""
+        plane = self.session.plane
+        if not self.how.rollback and outcome is not Outcome.INTERRUPTED:
+            self.change.try_mark(Step.UNDOING)
+            self.change.try_mark(Step.STRANDED, "--no-rollback")
+            return self._performed(
+                Outcome.STRANDED,
+                failure=f"{failure}; left as it is (--no-rollback); the saved manifest is {self.change.backup}",
+                checks=checks,
+                next_steps=(f"auditctl rollback {self.change.journal.id} --allow apiserver-ready",),
+            )
+        plane.progress.step(f"{failure}; putting the node back")
+        returned = returned_at(plane.root, plane.clock, self.change.journal)
+        changes.put_back(self.change)
+        back_at = plane.clock.boot() if returned is None else returned
+        if self.work.restart is Restart.NONE:
+            self.change.try_mark(Step.UNDONE, failure)
+            return self._performed(outcome, failure=f"{failure}; put back", checks=checks)
+        result = self._wait_for_the_old(back_at)
+        changes.clear_up(self.change)
+        if isinstance(result, Restarted):
+            self.restarted = result
+            self.change.try_mark(Step.UNDONE, failure)
+            text = f"{failure}; put back, and the old configuration serves again"
+            return self._performed(outcome, failure=text, checks=checks)
+        self.change.try_mark(Step.UNCONFIRMED, str(result))
+        text = f"{failure}; the old manifest is back, but the API server does not serve with it: {result}"
+        return self._performed(
+            Outcome.STRANDED,
+            failure=f"{text}; the saved manifest is {self.change.backup}",
+            checks=checks,
+            next_steps=(f"tail -n 20 {plane.root.host('/var/log/pods')}/*kube-apiserver*/*/*.log",),
+        )
+
+    def _wait_for_the_old(self, back_at: float) -> Restarted | Failed:
+        plane = self.session.plane
+        now = serving(self.work.after)
+        if self.work.restart is Restart.IN_PLACE and now is not None and now != self.before and now.started < back_at:
+            restart.end_in_place(now)
+        timeout = max(self.how.timeout_seconds, _LEAST_UNDO_SECONDS)
+        hanging = Old.hold(restart.any_other(self.work.after.command, self.endpoint.port))
+        watch = Watch.begin(plane.root, self.work.before, plane.clock, plane.progress.waiting)
+        expected = Expected(
+            self.work.before.command,
+            back_at,
+            plane.endpoint(self.work.before),
+            self.credentials,
+            or_started_before=self.renamed_at,
+        )
+        try:
+            return watch.wait(expected, timeout=timeout, drain=self.drain, old=hanging or self.old)
+        finally:
+            if hanging is not None:
+                hanging.release()
+
+    def _unproved(self) -> Performed:
+        process = serving(self.work.before) if self.work.restart is Restart.IN_PLACE else None
+        if process is not None:
+            restart.end_in_place(process)
+        self._end(Step.UNPROVED, "--no-wait")
+        check = Check("restarted", Status.UNKNOWN, "not waited for (--no-wait)")
+        return self._performed(
+            Outcome.CHANGED, checks=(check,), timings=self._timings(None), next_steps=("auditctl verify",)
+        )
+
+    def _performed(self, outcome: Outcome, **fields: Any) -> Performed:
+        done = Performed(
+            outcome,
+            ChangeRecord(self.change.journal.id, str(self.change.backup)),
+            findings=self.findings,
+            timings=self._timings(None),
+        )
+        return done._replace(**fields)
+
+    def _timings(self, verify: float | None) -> Timings:
+        total = self.session.plane.clock.monotonic() - self.began
+        seconds = self.restarted.seconds if self.restarted else None
+        outage = self.restarted.outage + self.dark_before if self.restarted else None
+        return Timings(
+            *(None if value is None else round(value, 3) for value in (self.edited, seconds, outage, verify, total))
+        )
+
+
+def _left_over(change: Change, failed: Sequence[str]) -> Iterator[Finding]:
+    """What a change that is done could not do: remove a file, or write its own last word."""
+    for text in failed:
+        yield Finding("not-removed", Severity.WARNING, text, "remove it by hand")
+    if not change.journal.finished:
+        text = f"{change.backup.parent}: the journal's last entry could not be written, so the next run takes this change for an interrupted one and looks at it again"
+        yield Finding(
+            "journal-incomplete", Severity.WARNING, text, "make room or make it writable, then: auditctl recover"
+        )

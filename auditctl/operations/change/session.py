@@ -1,0 +1,241 @@
+"""A session on the node: lock, deferred signals, and what an interrupted run left finished or undone first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from auditctl.errors import AuditctlError, RefusedError, StrandedError
+from auditctl.findings import Finding, Severity
+from auditctl.manifest.pod import Manifest
+from auditctl.node.apiserver.process import Process
+from auditctl.node.change import backup, files, rejected_files
+from auditctl.node.change import change as changes
+from auditctl.node.change.change import Change
+from auditctl.node.change.journal import Journal, Recovery, Step, recovery, standing
+from auditctl.node.change.signals import deferred
+from auditctl.node.change.state import lock
+from auditctl.node.change.undo_journal import returned_at
+from auditctl.operations.change.drain import drain_seconds, serving
+from auditctl.operations.change.preflight import check_places
+from auditctl.operations.change.watchdog_notice import told
+from auditctl.operations.change_model import How, Restart
+from auditctl.operations.controlplane import ControlPlane
+
+_RECOVERY_SECONDS = 120.0
+
+
+class Session(NamedTuple):
+    """The right to change this node. ``recovered`` says what an earlier run had left."""
+
+    plane: ControlPlane
+    interrupted: Callable[[], bool]
+    recovered: tuple[Finding, ...] = ()
+
+
+@contextmanager
+def session(plane: ControlPlane, command: str) -> Iterator[Session]:
+    """Open one.
+
+    Raises:
+        RefusedError: not root, the lock is held, the state directory is misplaced or cannot be written.
+        StrandedError: an interrupted change could be neither finished nor undone.
+    """
+    from auditctl.node.apiserver import trial_folders
+
+    check_places(plane)
+    plane.state.prepare()
+    with lock(plane.state, command), deferred(plane.progress.step) as interrupted:
+        plane.state.sweep()
+        trial_folders.sweep()
+        _refuse_unreadable(plane)
+        recovered = (*told(plane), *recover_all(plane, interrupted))
+        try:
+            yield Session(plane, interrupted, recovered)
+        except AuditctlError as error:
+            error.earlier = recovered  # "nothing was changed" must not hide what the recovery did
+            raise
+        finally:
+            backup.settle(plane.state, plane.root)
+
+
+def _refuse_unreadable(plane: ControlPlane) -> None:
+    """What an unknown record of a change means is not ours to guess."""
+    for folder in plane.state.unreadable():
+        raise RefusedError(
+            f"{folder}: a record of a change that this version cannot read",
+            check="state-unreadable",
+            fix="use the version that wrote it, or move the folder away if its change is settled",
+        )
+
+
+def recover_all(plane: ControlPlane, interrupted: Callable[[], bool]) -> tuple[Finding, ...]:
+    """Finish or undo every interrupted change of this node, the newest first; say so loudly."""
+    told = []
+    for journal in reversed(plane.state.open_changes()):
+        plane.progress.step(
+            f"change {journal.id} ({journal.command}) was interrupted at {journal.step.value}: recovering"
+        )
+        outcome = _recover(plane, journal, interrupted)
+        told.append(
+            Finding(
+                "interrupted-change",
+                Severity.WARNING,
+                f"change {journal.id} ({journal.command}, {journal.started}) had been interrupted: {outcome}",
+            )
+        )
+    return tuple(told)
+
+
+def _recover(plane: ControlPlane, journal: Journal, interrupted: Callable[[], bool]) -> str:
+    change = Change(plane.state, plane.root, plane.clock, journal)
+    changes.sweep(change)
+    stands = standing(journal.manifest, files.digest(plane.manifest_path))
+    match recovery(journal, stands):
+        case Recovery.NOTHING:
+            return "nothing to do"
+        case Recovery.REMOVE:
+            failed = changes.remove_last(change)
+            change.try_mark(Step.DONE, "finished by the next run")
+            return "; ".join(["its removals were finished", *failed])
+        case Recovery.LEAVE:
+            change.try_mark(Step.ABANDONED, "the manifest was changed by somebody else")
+            return "somebody else has changed the manifest since, so it was left alone"
+        case Recovery.PUT_BACK:
+            returned = returned_at(plane.root, plane.clock, journal)
+            changes.put_back(change)
+            return _confirm(plane, change, "it was undone", interrupted, returned)
+        case Recovery.FINISH:
+            return _finish(plane, change, interrupted)
+
+
+def _finish(plane: ControlPlane, change: Change, interrupted: Callable[[], bool]) -> str:
+    """The new manifest stands: keep it if it serves, else go back."""
+    failed: list[str] = []
+    if _serves_with_it(plane, change.journal, interrupted):
+        if any(record.removed_last for record in change.journal.files):
+            change.try_mark(Step.REMOVING)
+            failed = changes.remove_last(change)
+            change.try_mark(Step.DONE, "finished by the next run")
+        else:
+            change.try_mark(Step.UNPROVED, "kept by the next run: the API server serves with it; no receipt was taken")
+        text = "it was kept, for its new configuration serves (run `auditctl verify` for a receipt)"
+        return "; ".join([text, *failed])
+    changes.put_back(change)
+    return _confirm(plane, change, "its new configuration does not serve, so it was undone", interrupted)
+
+
+def _serves_with_it(plane: ControlPlane, journal: Journal, interrupted: Callable[[], bool]) -> bool:
+    """What was to be restarted in place may not have been told to end yet: that is done first, as the run would have."""
+    if journal.restart == Restart.NONE.name:
+        return True
+    manifest, replaced_at = plane.read_manifest()[1], renamed_at(plane, journal)
+    process = serving(manifest) if journal.restart == Restart.IN_PLACE.name else None
+    is_old = process is not None and replaced_at is not None and process.started < replaced_at
+    return serves(plane, manifest, replaced_at, interrupted, ends=process if is_old else None)
+
+
+def _confirm(
+    plane: ControlPlane, change: Change, text: str, interrupted: Callable[[], bool], returned: float | None = None
+) -> str:
+    """Law 11: the *serving* of the old configuration is confirmed before anyone says undone.
+
+    ``returned`` is since when its files stand again, where an earlier run had come so far (`returned_at`).
+    """
+    text = "; ".join(
+        [
+            text,
+            *(f"what had been edited is {path}" for path in rejected_files.kept(plane.root, change.journal).values()),
+        ]
+    )
+    replaced_at = renamed_at(plane, change.journal)
+    if replaced_at is None:
+        change.try_mark(Step.UNDONE, "by the next run")
+        return f"{text}; its manifest had not been put in place"
+    if change.journal.restart == Restart.NONE.name:
+        change.try_mark(Step.UNDONE, "by the next run")
+        return f"{text}; no restart was needed"
+    manifest = plane.read_manifest()[1]
+    now = serving(manifest) if change.journal.restart == Restart.IN_PLACE.name else None
+    since = plane.clock.boot() if returned is None else returned
+    has_loaded_it = now is not None and replaced_at <= now.started < since
+    if serves(plane, manifest, since, interrupted, old_until=replaced_at, ends=now if has_loaded_it else None):
+        changes.clear_up(change)
+        change.try_mark(Step.UNDONE, "by the next run")
+        return f"{text}, and the old configuration serves"
+    if not plane.root.is_host:
+        change.try_mark(Step.UNDONE, "by the next run; serving not confirmed under --rootfs")
+        return f"{text}; whether it serves is not known"
+    if _nobody_starts_it(plane, plane.read_manifest()[1]):
+        change.try_mark(Step.UNCONFIRMED, "by the next run, before the kubelet ran")
+        return f"{text}; no kubelet runs, so nobody has seen it serve yet"
+    change.try_mark(Step.UNCONFIRMED, "by the next run")
+    raise StrandedError(
+        f"change {change.journal.id}: {text}, but the API server does not serve with it; the saved manifest is {change.backup}",
+        check="not-serving",
+        fix=f"tail -n 20 {plane.root.host('/var/log/pods')}/*kube-apiserver*/*/*.log",
+    )
+
+
+def serves(
+    plane: ControlPlane,
+    manifest: Manifest,
+    started_since: float | None,
+    interrupted: Callable[[], bool],
+    *,
+    old_until: float | None = None,
+    ends: Process | None = None,
+) -> bool:
+    """Does an API server with this manifest's command line serve, within a bounded wait?
+
+    ``ends`` is told to end first, so that the kubelet restarts its container in place.
+
+    Raises:
+        InterruptionError: the user asked to stop; the change stays open, and the next run goes on with it.
+    """
+    from auditctl.node.kubelet.restart import Expected, Old, Restarted, Watch, end_in_place
+
+    if _nobody_starts_it(plane, manifest):
+        return False
+    try:
+        endpoint = plane.endpoint(manifest)
+    except RefusedError:
+        return False  # a folder whose server is elsewhere, if anywhere
+    since = started_since if started_since is not None else plane.clock.boot()
+    expected = Expected(manifest.command, since, endpoint, plane.credentials(), or_started_before=old_until)
+    watch = Watch.begin(plane.root, manifest, plane.clock, plane.progress.waiting, interrupted)
+    # one that nobody starts is not waited for long: a lab folder, a node whose kubelet is stopped
+    seconds = _RECOVERY_SECONDS if plane.root.is_host else _RECOVERY_SECONDS / 4
+    old = Old.hold(ends)
+    drain = drain_seconds(plane, manifest, How(), ends)[0]
+    if ends is not None:
+        end_in_place(ends)
+    try:
+        return isinstance(watch.wait(expected, timeout=seconds, drain=drain, old=old), Restarted)
+    finally:
+        if old is not None:
+            old.release()
+
+
+def _nobody_starts_it(plane: ControlPlane, manifest: Manifest) -> bool:
+    """On the host, with no kubelet and no server: at boot, before the kubelet, which must not be kept waiting.
+
+    What was not proved before the machine went down is undone then: the old configuration is known to serve.
+    """
+    from auditctl.node.apiserver.process import port_is_taken
+    from auditctl.node.kubelet.kubelet_log import find
+
+    return plane.root.is_host and not port_is_taken(manifest.secure_port) and find(plane.root) is None
+
+
+def renamed_at(plane: ControlPlane, journal: Journal) -> float | None:
+    """When the manifest was replaced, in seconds of this boot's clock; None if it never came to that.
+
+    The wall clock may have been set since, so the journal has the boot and its clock; another boot is long ago.
+    """
+    note = next((note for step, _, note in journal.steps if step == Step.REPLACING.value), None)
+    if note is None:
+        return None
+    boot, _, seconds = note.partition(" ")
+    return float(seconds) if boot == plane.clock.boot_id() else 0.0

@@ -1,0 +1,38 @@
+"""What a watchdog did after a run had died, told by `status` and by every next command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from auditctl.findings import Finding, Severity
+from auditctl.node.change.journal import BY_THE_WATCHDOG, Step
+from auditctl.operations.controlplane import ControlPlane
+
+CHECK = "watchdog"
+_LEFT = "left to do: "
+_DID = {
+    Step.DONE: "the watchdog saw it serve, and confirmed it",
+    Step.UNDONE: "the watchdog undid it, and the old configuration serves",
+    Step.UNCONFIRMED: "the watchdog put the old manifest back, but did not see the API server serve with it",
+    Step.STRANDED: "the watchdog could not put it back",
+    Step.ABANDONED: "the watchdog left it alone",
+}
+
+
+def left_to_do(commands: Sequence[str]) -> str:
+    """The journal's note on what the dead run would have done behind its change; empty where there was nothing."""
+    return f"{_LEFT}{'; '.join(commands)}" if commands else ""
+
+
+def told(plane: ControlPlane) -> tuple[Finding, ...]:
+    """What the watchdog did to the newest change; the next change makes it old news."""
+    journals = plane.state.journals()
+    if not journals or not journals[-1].ended_by_the_watchdog:
+        return ()
+    newest = journals[-1]
+    why = newest.steps[-1][2].removesuffix(BY_THE_WATCHDOG).rstrip(", ")
+    whose = f"the run of change {newest.id} ({newest.command}, {newest.started})"
+    text = f"{whose} died before its end: {_DID.get(newest.step, newest.step.value)}"
+    severity = Severity.INFO if newest.step in (Step.DONE, Step.UNDONE) else Severity.WARNING
+    fix = why.removeprefix(_LEFT) if why.startswith(_LEFT) else "see `auditctl history`"
+    return (Finding(CHECK, severity, f"{text} ({why})" if why else text, fix),)

@@ -1,0 +1,1 @@
+"""`doctor`: collect observations, name causes, repair what has one safe repair."""

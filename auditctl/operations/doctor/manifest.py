@@ -1,0 +1,128 @@
+"""A manifest that is not there, or that nobody can read: what it probably is, and the one next step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from auditctl.errors import AuditctlError, RefusedError
+from auditctl.findings import Finding, Severity
+from auditctl.node.change import files
+from auditctl.node.change.journal import Role
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.patterns import lazily
+
+
+class _Distribution(NamedTuple):
+    """A product without kubeadm's manifest: paths that give it away, and where it sets audit flags (reference 9)."""
+
+    name: str
+    marks: tuple[str, ...]
+    knob: str
+
+
+_DISTRIBUTIONS = (
+    _Distribution(
+        "RKE2",
+        ("/etc/rancher/rke2", "/var/lib/rancher/rke2"),
+        "set audit-policy-file in /etc/rancher/rke2/config.yaml and restart rke2-server; it writes its manifests anew at each start",
+    ),
+    _Distribution(
+        "k3s",
+        ("/etc/rancher/k3s", "/var/lib/rancher/k3s"),
+        "its API server is no static Pod: set kube-apiserver-arg in /etc/rancher/k3s/config.yaml and restart k3s",
+    ),
+    _Distribution(
+        "MicroK8s", ("/var/snap/microk8s",), "set the flags in /var/snap/microk8s/current/args/kube-apiserver"
+    ),
+    _Distribution("k0s", ("/etc/k0s", "/var/lib/k0s"), "set spec.api.extraArgs in /etc/k0s/k0s.yaml"),
+    _Distribution(
+        "Talos", ("/system/state", "/etc/talos"), "set cluster.apiServer.auditPolicy in the machine's configuration"
+    ),
+)
+_LOOKED_INTO = ("/etc/kubernetes", "/etc/kubernetes/tmp", "/root", "/tmp")  # noqa: S108 (read, never written)
+_MOST_LOOKED_AT = 200
+_POD = lazily(rb"(?m)^kind:[ \t]*[\"']?Pod\b")
+_COMMAND = lazily(rb"(?m)^[ \t]*-[ \t]+[\"']?(?:/[\w/.-]*/)?kube-apiserver[\"']?[ \t]*$")  # broken elsewhere it may be
+
+
+def findings(plane: ControlPlane, error: AuditctlError) -> Iterator[Finding]:
+    """What there is to say where the manifest could not be read; ``error`` is why."""
+    if error.check == "manifest-missing":
+        yield from _missing(plane)
+    else:
+        place = error.place
+        text, fix = error.message, error.fix
+        if error.check == "yaml":
+            text += "; the kubelet stops the API server within 20 s of such an edit, or does not start it"
+        if place is not None:
+            fix = "; ".join(filter(None, (fix, _ours(plane))))
+        where = (place.file, place.line, place.column) if place else ("", 0, 0)
+        yield Finding(error.check, Severity.ERROR, text, fix, "", *where)
+    with suppress(RefusedError):
+        for journal in plane.state.open_changes():
+            text = f"change {journal.id} ({journal.command}) was interrupted at {journal.step.value}"
+            yield Finding("interrupted-change", Severity.WARNING, text, "auditctl recover")
+
+
+def _ours(plane: ControlPlane) -> str:
+    """The text that our last change left, as the next step."""
+    with suppress(RefusedError):
+        for journal in reversed(plane.state.journals()):
+            saved = plane.state.saved(journal, Role.MANIFEST, "after")
+            if saved.is_file():
+                return f"or compare with {saved}, which auditctl wrote last"
+    return ""
+
+
+def _missing(plane: ControlPlane) -> Iterator[Finding]:
+    path = plane.manifest_path
+    found = list(_candidates(plane))
+    beside = [candidate for candidate in found if candidate.parent == path.parent]
+    if beside:
+        text = (
+            f"{path} is not there; {beside[0]}, in the same directory, is a kube-apiserver's, and the kubelet runs it"
+        )
+        yield _error("manifest-missing", text, f"name it: --manifest {plane.root.node(beside[0])}")
+    elif found:
+        text = f"{path} is not there, so the kubelet runs no API server; probably it was moved to {found[0]}"
+        yield _error("manifest-missing", text, f"look at it, then: mv {found[0]} {path}")
+    elif (product := _distribution(plane)) is not None:
+        text = f"{path} is not there: this node runs {product.name}, which auditctl does not edit"
+        yield _error("foreign-distribution", text, product.knob)
+    elif plane.root.host("/etc/kubernetes/kubelet.conf").exists():
+        text = f"{path} is not there, and no copy of it was found; probably this is a worker node"
+        yield _error("manifest-missing", text, "run auditctl on a control-plane node")
+    else:
+        text = f"{path} is not there, nor anything else of a kubeadm node"
+        yield _error("manifest-missing", text, "name the node's root with --rootfs, or the manifest with --manifest")
+
+
+def _candidates(plane: ControlPlane) -> Iterator[Path]:
+    """Files that hold a static Pod of kube-apiserver: beside the place first, then where people put them."""
+    folders = (plane.manifest_path.parent, *(plane.root.host(name) for name in _LOOKED_INTO))
+    for folder in dict.fromkeys(folders):
+        try:
+            names = sorted(folder.iterdir())[:_MOST_LOOKED_AT]
+        except OSError:
+            continue
+        yield from (path for path in names if _is_apiserver(path))
+
+
+def _is_apiserver(path: Path) -> bool:
+    with suppress(RefusedError, OSError):
+        if path.name.startswith(".") or not path.is_file():
+            return False
+        raw = files.read_following(path, "manifest")
+        return _COMMAND.search(raw) is not None and _POD.search(raw) is not None
+    return False
+
+
+def _distribution(plane: ControlPlane) -> _Distribution | None:
+    return next((one for one in _DISTRIBUTIONS if any(plane.root.host(mark).exists() for mark in one.marks)), None)
+
+
+def _error(check: str, message: str, fix: str) -> Finding:
+    return Finding(check, Severity.ERROR, message, fix)

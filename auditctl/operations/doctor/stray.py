@@ -1,0 +1,122 @@
+"""Another manifest of the same Pod beside ours: who runs, and how it goes without leaving the node without its Pod.
+
+The kubelet keeps both names under one key, so that removing *either* file deletes the Pod (pkg/kubelet/config/file.go
+fileKeyMapping; reference 7.2). So: move it into our records, rename the manifest over itself at once, and wait on the
+identity of the process until one further listing has passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from auditctl.durations import parse
+from auditctl.errors import InterruptionError, RefusedError
+from auditctl.findings import Check, Finding, Severity, Status
+from auditctl.manifest.document import load as load_yaml
+from auditctl.manifest.plan import Plan
+from auditctl.manifest.pod import Manifest
+from auditctl.node.apiserver.process import Process, listener
+from auditctl.node.change import files
+from auditctl.node.change.file_edit import FileEdit
+from auditctl.node.change.files import Snapshot
+from auditctl.node.change.journal import Role
+from auditctl.node.kubelet import diagnosis_evidence, pod_logs
+from auditctl.operations.change_model import Patience, Proof, Prover, Restart, Work
+from auditctl.operations.controlplane import ControlPlane
+
+OUTAGE = "15 to 45 s"
+_KUBELET_CONFIG = "/var/lib/kubelet/config.yaml"
+_LISTING_SECONDS = 20.0  # pkg/kubelet/apis/config/v1beta1/defaults.go FileCheckFrequency
+_BEYOND_SECONDS = 2.0
+_LOOK_SECONDS = 0.5
+
+
+def findings(plane: ControlPlane, manifest: Manifest, process: Process | None) -> Iterator[Finding]:
+    """Each of them, with the one that runs."""
+    for path in pod_logs.strays(plane.manifest_path, manifest):
+        runs, how = _winner(plane, manifest, path, process)
+        yield Finding(
+            "stray-manifests",
+            Severity.ERROR,
+            f"{path} and {plane.manifest_path} define the same Pod {manifest.namespace}/{manifest.pod_name}; {runs} runs "
+            f"({how}). Removing either makes the kubelet delete the Pod: an outage of {OUTAGE} is to be expected",
+            "auditctl doctor --fix moves the other one into its records and brings the manifest's Pod back",
+            file=str(path),
+        )
+
+
+def _winner(plane: ControlPlane, manifest: Manifest, path: Path, process: Process | None) -> tuple[Path, str]:
+    if process is not None:
+        with suppress(RefusedError):
+            stray = diagnosis_evidence.read_stray(path)
+            if stray.command != manifest.command:
+                for candidate, command in ((path, stray.command), (plane.manifest_path, manifest.command)):
+                    if process.runs(command):
+                        return candidate, f"process {process.pid} has its command line"
+    return max(
+        path, plane.manifest_path, key=lambda one: one.name.encode()
+    ), "probably: the last name in byte order wins"
+
+
+def work(
+    plane: ControlPlane, path: Path, snapshot: Snapshot, manifest: Manifest, process: Process | None, receipt: Prover
+) -> Work:
+    """Move it away and bring the manifest's own Pod back.
+
+    Raises:
+        RefusedError: the file cannot be read (any more).
+    """
+    other = files.read(path, "manifest")
+    before = manifest
+    with suppress(RefusedError):
+        stray = diagnosis_evidence.read_stray(path)
+        before = stray if process is not None and process.runs(stray.command) else manifest
+    text = manifest.document.text
+    edits = (FileEdit(Role.STRAY, path, other, None),)
+    summary = f"move {path} out of the kubelet's sight"
+    return Work(
+        "doctor",
+        summary,
+        snapshot,
+        before,
+        manifest,
+        Plan(text, text),
+        edits,
+        restart=Restart.REPLACE_POD,
+        prove=_past_one_listing(plane, manifest, receipt),
+    )
+
+
+def _past_one_listing(plane: ControlPlane, manifest: Manifest, receipt: Prover) -> Prover:
+    """The same process must still serve after the kubelet has listed its directory once more."""
+
+    def prove(process: Process, patience: Patience) -> Proof:
+        seconds = listing_seconds(plane) + _BEYOND_SECONDS
+        plane.progress.step(f"waiting {seconds:g} s: the kubelet's next listing must leave the Pod alone")
+        until = plane.clock.monotonic() + seconds
+        while plane.clock.monotonic() < until:
+            if patience.interrupted():
+                raise InterruptionError("interrupted while waiting for the kubelet's next listing")
+            now = listener(manifest.secure_port)
+            if now is None or now.identity != process.identity:
+                text = (
+                    f"process {process.pid} did not outlive the kubelet's next listing of {plane.manifest_path.parent}"
+                )
+                return Proof((Check("listing", Status.FAILED, text),))
+            plane.clock.sleep(_LOOK_SECONDS)
+        text = f"process {process.pid} still serves after a further listing of {plane.manifest_path.parent}"
+        further = receipt(process, patience._replace(deadline=patience.deadline + seconds))
+        return further._replace(checks=(Check("listing", Status.PASSED, text), *further.checks))
+
+    return prove
+
+
+def listing_seconds(plane: ControlPlane) -> float:
+    """``fileCheckFrequency`` of the kubelet's configuration, else its default."""
+    with suppress(OSError, RefusedError, ValueError):
+        config = load_yaml(plane.root.host(_KUBELET_CONFIG).read_text(errors="replace"))
+        set_to = config.get("fileCheckFrequency") if isinstance(config, dict) else None
+        return parse(str(set_to)) or _LISTING_SECONDS if set_to else _LISTING_SECONDS
+    return _LISTING_SECONDS

@@ -1,0 +1,1 @@
+"""Evidence that auditing works: receipt, webhook delivery, counters, trial start, last known good policy."""

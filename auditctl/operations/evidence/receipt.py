@@ -1,0 +1,189 @@
+"""How a run proves that requests are recorded: the request is chosen before the edit, and sent after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from auditctl.durations import parse
+from auditctl.errors import RefusedError
+from auditctl.facts import audit_flags
+from auditctl.findings import Check, Finding, Severity, Status
+from auditctl.manifest.pod import Manifest
+from auditctl.node.apiserver.probe import Callers, Probe, choose
+from auditctl.node.preflight import node_checks
+from auditctl.operations.change_model import Patience, Proof, Prover
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.evidence import last_known_good
+from auditctl.policy.load import load
+from auditctl.policy.types import Policy
+from auditctl.settings import LOG_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
+
+if TYPE_CHECKING:
+    from auditctl.node.apiserver.process import Process
+    from auditctl.node.apiserver.receipt import Found
+
+_RECEIPT_SECONDS = 10.0
+
+
+class Plan(NamedTuple):
+    """What will be asked. ``probe`` None: nothing that we may send would be recorded."""
+
+    policy: Policy
+    probe: Probe | None
+    nonce: str
+    log: Path | None
+    unknown: str = ""
+
+    @property
+    def unprovable(self) -> bool:
+        """Is there a log to look into, and nothing that could be found in it?"""
+        return self.log is not None and self.probe is None
+
+
+def plan(plane: ControlPlane, manifest: Manifest, policy: Policy, before: Policy | None) -> Plan:
+    """Choose the request by evaluating the policy.
+
+    Raises:
+        RefusedError: ``--kubeconfig`` names something that is not a kubeconfig.
+    """
+    from auditctl.node.apiserver.probe import new_nonce
+
+    nonce = new_nonce()
+    log = node_checks.host_of(plane.root, manifest, LOG_FLAG)
+    probe = choose(policy, before, _callers(plane, manifest), nonce)
+    return Plan(policy, probe, nonce, log, _why_unknown(manifest) if log is None else "")
+
+
+def findings(planned: Plan) -> Iterator[Finding]:
+    """What the choice tells before the edit."""
+    if planned.unprovable:
+        yield Finding(
+            "no-receipt",
+            Severity.ERROR,
+            "no request that auditctl may send would be recorded by this policy, so nothing could be proved",
+            "add a rule that records reads of /version, or go without proof: --allow no-receipt",
+        )
+    elif planned.probe is not None and planned.probe.distinguishes is False and planned.log is not None:
+        yield Finding(
+            "receipt",
+            Severity.INFO,
+            "no request that auditctl may send tells the new policy from the old one; the receipt does not tell them apart",
+        )
+
+
+def prover(plane: ControlPlane, manifest: Manifest, planned: Plan, *, receiver_may_be_down: bool = False) -> Prover:
+    """The function that takes the receipt, once the process serves, and then asks the webhook's receiver.
+
+    It raises InterruptionError where the user asks to stop meanwhile.
+    """
+
+    def prove(process: Process, patience: Patience) -> Proof:
+        webhook = bool(manifest.flag(WEBHOOK_FLAG))  # it may be the only backend
+        if planned.probe is None or (planned.log is None and not webhook):
+            why = planned.unknown or "the policy records no request that auditctl may send"
+            return Proof((Check("receipt", Status.UNKNOWN, why),))
+        asked = _Asked(plane, manifest, planned, planned.log, patience)
+        found = asked.obtain(planned.probe, process)
+        if found.turned_away and not planned.probe.with_credentials:
+            # anonymous requests are turned away by a configuration that no flag shows: ask with credentials
+            callers = _callers(plane, manifest)._replace(anonymous=None)
+            other = choose(planned.policy, None, callers, planned.nonce)
+            if other is not None and other.with_credentials:
+                found = asked.obtain(other, process)
+        checks = [*found.checks]
+        if planned.unknown:
+            checks.append(Check("receipt", Status.UNKNOWN, planned.unknown))
+        if webhook and found.level:
+            from auditctl.operations.evidence import webhook_delivery
+
+            awaited = webhook_delivery.Awaited(planned.nonce, found.level, frozenset(found.stages))
+            checks.append(
+                webhook_delivery.check(plane, manifest, process, awaited, patience, may_be_down=receiver_may_be_down)
+            )
+        return Proof(tuple(checks), found.receipt)
+
+    return prove
+
+
+class _Asked(NamedTuple):
+    """What a receipt is taken of, and how long that may last."""
+
+    plane: ControlPlane
+    manifest: Manifest
+    planned: Plan
+    log: Path | None
+    patience: Patience
+
+    def obtain(self, probe: Probe, process: Process) -> Found:
+        from auditctl.node.apiserver.receipt import Sought, obtain
+
+        plane, planned = self.plane, self.planned
+        plane.progress.step(f"asking {probe} under Audit-ID {planned.nonce}")
+        endpoint, credentials = plane.endpoint(self.manifest), plane.credentials()
+        delay = batch_seconds(self.manifest, "log")
+        left = max(self.patience.deadline - plane.clock.monotonic(), 0.0)
+        later = held(self.manifest, "log") if delay and delay >= left else ""
+        seconds = min(_RECEIPT_SECONDS + delay, left)
+        sought = Sought(
+            probe, planned.policy, self.log, endpoint, credentials, seconds, later, self.patience.interrupted
+        )
+        return obtain(sought, process, plane.clock, planned.nonce)
+
+
+def loaded_policy(plane: ControlPlane, manifest: Manifest, process: Process | None) -> Policy | None:
+    """The policy that the running process has loaded, None where that cannot be known."""
+    raw = last_known_good.loaded(plane, manifest, process)
+    return load(raw).policy if raw is not None else None
+
+
+def _callers(plane: ControlPlane, manifest: Manifest) -> Callers:
+    from auditctl.node.apiserver.credentials import ANONYMOUS, NOBODY
+
+    try:
+        credentials = plane.credentials()
+    except RefusedError:
+        if plane.kubeconfig is not None:
+            raise
+        credentials = NOBODY
+    anonymous = None if manifest.flag("anonymous-auth") == "false" else ANONYMOUS
+    return Callers(anonymous, None if credentials.anonymous else credentials.user)
+
+
+def _why_unknown(manifest: Manifest) -> str:
+    if manifest.flag(LOG_FLAG) == STANDARD_OUTPUT:
+        return "the log goes to standard output (--audit-log-path=-), which is not read"
+    return "" if manifest.flag(WEBHOOK_FLAG) else "no audit log is set"
+
+
+def batch_seconds(manifest: Manifest, backend: str) -> float:
+    """How much later an event may be written than it happens: not at all, or the batch's longest wait.
+
+    Without such a wait a batch is written when it is full, whenever that is (plugin/buffered/buffered.go collectEvents).
+    """
+    if _effective(manifest, f"audit-{backend}-mode") != "batch":
+        return 0.0
+    size, wait = (_effective(manifest, name) for name in _batch_flags(backend))
+    try:
+        return 0.0 if int(size, 0) <= 1 else parse(wait) or inf
+    except ValueError:
+        return 0.0
+
+
+def _batch_flags(backend: str) -> tuple[str, str]:
+    return f"audit-{backend}-batch-max-size", f"audit-{backend}-batch-max-wait"
+
+
+def held(manifest: Manifest, backend: str) -> str:
+    """Why an event may come later, in words."""
+    size, wait = _batch_flags(backend)
+    if batch_seconds(manifest, backend) == inf:
+        return f"events are written when {_effective(manifest, size)} of them have come (--{size}, no --{wait})"
+    return f"events are written up to {_effective(manifest, wait)} later (--{wait})"
+
+
+def _effective(manifest: Manifest, name: str) -> str:
+    value = manifest.flag(name)
+    return audit_flags()[name].default(manifest.version) if value is None else value

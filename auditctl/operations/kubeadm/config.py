@@ -1,0 +1,220 @@
+"""``kubeadm check`` and ``persist``: is this node's auditing in kubeadm's own record, and if not, write it there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from auditctl.errors import RefusedError
+from auditctl.findings import Finding, Severity
+from auditctl.kubeadm import configmap
+from auditctl.kubeadm.clusterconfiguration import ClusterConfiguration
+from auditctl.kubeadm.configmap import Access, Stored
+from auditctl.kubeadm.persist import Difference, Fate, differences, plan_persist
+from auditctl.manifest.plan import Plan
+from auditctl.manifest.pod import Manifest
+from auditctl.node.change import files
+from auditctl.node.change.files import sha256
+from auditctl.operations.change_model import How
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.policy_source import weigh
+from auditctl.report import ManifestChange, Outcome, Report
+
+WHERE = f"ConfigMap {configmap.NAMESPACE}/{configmap.NAME}"
+
+
+class Record(NamedTuple):
+    """kubeadm's record as it was read: from the API (``stored``), or from a file (``path``)."""
+
+    configuration: ClusterConfiguration
+    stored: Stored | None = None
+    path: Path | None = None
+
+
+def check(plane: ControlPlane, source: Path | None) -> Report:
+    """Would ``kubeadm upgrade`` keep what this node runs? The record is the API's, or that of the file ``source``.
+
+    Raises:
+        RefusedError: the manifest or the record cannot be read; ManifestError: it is not one that kubeadm would read.
+    """
+    snapshot, manifest = plane.read_manifest()
+    record = _record(plane, manifest, source)
+    found = tuple(_finding(one, record) for one in differences(record.configuration, manifest))
+    where = str(source) if source else WHERE
+    summary = f"kubeadm upgrade would keep the audit settings of this node ({where})"
+    if found:
+        summary = f"kubeadm upgrade would change the audit settings of this node: {len(found)} differences from {where}"
+    elif not manifest.audit_flags:
+        summary = f"auditing is off on this node and in {where}"
+    return Report(
+        "kubeadm check",
+        Outcome.NEGATIVE if found else Outcome.UNCHANGED,
+        summary,
+        ManifestChange(str(plane.manifest_path), snapshot.sha256, snapshot.sha256),
+        findings=found,
+        next_steps=("auditctl kubeadm persist",) if found and not source else (),
+        details={
+            "kubeadmConfig": {
+                "source": where,
+                "differences": [_row(one) for one in differences(record.configuration, manifest)],
+            }
+        },
+    )
+
+
+def differences_of(plane: ControlPlane, manifest: Manifest, source: Path | None) -> tuple[Finding, ...]:
+    """A finding for each setting that an upgrade would change; errors as in `check`."""
+    record = _record(plane, manifest, source)
+    return tuple(_finding(one, record) for one in differences(record.configuration, manifest))
+
+
+def _record(plane: ControlPlane, manifest: Manifest, source: Path | None) -> Record:
+    return _from_file(source) if source else _from_api(plane, manifest)
+
+
+def persist(plane: ControlPlane, how: How) -> Report:
+    """Write this node's auditing into the ConfigMap.
+
+    Raises:
+        RefusedError: it cannot be read, written, or another control plane runs with other audit flags.
+    """
+    manifest = plane.read_manifest()[1]
+    prepared = prepare(plane, manifest, how)
+    plan = prepared.plan
+    change = ManifestChange(
+        WHERE,
+        sha256(plan.before.encode()),
+        sha256(plan.after.encode()),
+        plan.diff(f"{configmap.NAME}/{configmap.KEY}") if plan.changes else "",
+        tuple(plan.patch),
+        tuple(edit.reason for edit in plan.edits),
+    )
+    report = Report("kubeadm persist", Outcome.UNCHANGED, "", change, findings=prepared.findings, show_diff=how.dry_run)
+    if not plan.changes:
+        return report._replace(summary=f"already so: nothing was written to the {WHERE}")
+    if how.dry_run:
+        return report._replace(summary=f"this would be written to the {WHERE}; nothing was touched")
+    configmap_write(plane, manifest, prepared)
+    summary = f"the {WHERE} has the audit settings of this node: kubeadm upgrade and join keep them"
+    return report._replace(outcome=Outcome.CHANGED, changed=True, summary=summary)
+
+
+class Prepared(NamedTuple):
+    """What would be written, and what has to be said of it."""
+
+    plan: Plan
+    stored: Stored
+    findings: tuple[Finding, ...]
+
+
+def prepare(plane: ControlPlane, after: Manifest, how: How) -> Prepared:
+    """Decide, before anything is edited, what goes into the record for the manifest ``after``.
+
+    Raises:
+        RefusedError: no record, a text that cannot be edited exactly, or other control planes differ.
+    """
+    record = _from_api(plane, after)
+    assert record.stored is not None  # noqa: S101 (read from the API)
+    findings = weigh(tuple(_others(plane, after)), how)
+    return Prepared(plan_persist(record.configuration, after), record.stored, findings)
+
+
+def configmap_write(plane: ControlPlane, manifest: Manifest, prepared: Prepared) -> None:
+    """Write what was prepared.
+
+    Raises:
+        RefusedError: somebody has written it since (nothing is lost), or the API refuses.
+    """
+    plane.progress.step(f"writing the audit settings to the {WHERE}")
+    with access(plane, manifest) as reached:
+        configmap.write(reached, prepared.stored, prepared.plan.after)
+
+
+def write_anew(plane: ControlPlane, manifest: Manifest) -> bool:
+    """Read the record again (a restart takes its time), and write what the manifest says; False where it does already.
+
+    Raises:
+        RefusedError: somebody has written it in between (nothing is lost), or the API refuses.
+    """
+    record = _from_api(plane, manifest)
+    assert record.stored is not None  # noqa: S101 (read from the API)
+    plan = plan_persist(record.configuration, manifest)
+    if plan.changes:
+        configmap_write(plane, manifest, Prepared(plan, record.stored, ()))
+    return plan.changes
+
+
+@contextmanager
+def access(plane: ControlPlane, manifest: Manifest) -> Iterator[Access]:
+    """This node's own API server, with the credentials of the run; keys stay in memory.
+
+    Raises:
+        RefusedError: there are no credentials.
+    """
+    from auditctl.node.apiserver.credentials import in_memory
+
+    credentials, endpoint = plane.credentials(), plane.endpoint(manifest)
+    if credentials.anonymous:
+        raise RefusedError(
+            f"no credentials to read the {WHERE} with", check="kubeconfig", fix="name some with --kubeconfig"
+        )
+    authority = credentials.authority.decode(errors="replace")
+    if not authority:
+        authority = "".join(files.read(path, "certificate authority").content.decode() for path in endpoint.authorities)
+    with in_memory(credentials.certificate) as certificate, in_memory(credentials.key) as key:
+        paths = (certificate, key) if credentials.certificate else ("", "")
+        yield Access(str(endpoint), authority, *paths, credentials.token)
+
+
+def _from_api(plane: ControlPlane, manifest: Manifest) -> Record:
+    with access(plane, manifest) as reached:
+        stored = configmap.read(reached)
+    return Record(ClusterConfiguration.parse(stored.text, f"{configmap.NAME}/{configmap.KEY}"), stored)
+
+
+def _from_file(path: Path) -> Record:
+    text = files.read_following(path, "kubeadm configuration").decode(errors="replace")
+    return Record(ClusterConfiguration.parse(text, str(path)), path=path)
+
+
+def _others(plane: ControlPlane, after: Manifest) -> Iterator[Finding]:
+    """A join or an upgrade of another node would start an API server with these flags, and perhaps without the files."""
+    with access(plane, after) as reached:
+        pods = configmap.apiservers(reached)
+    wanted = after.audit_flags
+    own = plane.endpoint(after).address
+    for pod in pods:
+        if pod.audit_flags != wanted and not _is_own(pod, own, pods):
+            yield Finding(
+                "other-control-planes",
+                Severity.ERROR,
+                f"the kube-apiserver of node {pod.node} does not run with the same audit flags, and kubeadm upgrade would give it these",
+                "run the same enable there first, or say --allow other-control-planes",
+            )
+
+
+def _is_own(pod: configmap.MirrorPod, address: str, pods: tuple[configmap.MirrorPod, ...]) -> bool:
+    """Our own mirror Pod may still show what it ran before."""
+    return len(pods) == 1 or pod.address == address
+
+
+def _finding(one: Difference, record: Record) -> Finding:
+    shown = one.configuration if one.fate is Fate.BACK else one.manifest
+    text = {
+        Fate.LOST: f"{one.what} ({shown}) would be lost: the record of kubeadm does not have it",
+        Fate.CHANGED: f"{one.what} is {one.manifest} on this node, and would become {one.configuration}",
+        Fate.BACK: f"{one.what} ({shown}) would come back: this node has it no more, the record of kubeadm has",
+    }[one.fate]
+    fix = f"write it into {record.path}" if record.path else "auditctl kubeadm persist"
+    return Finding("kubeadm-config", Severity.ERROR, text, fix, path=one.what)
+
+
+def _row(one: Difference) -> dict[str, str | None]:
+    return {
+        "fate": one.fate.value,
+        "setting": one.what,
+        "manifest": one.manifest,
+        "kubeadmConfig": one.configuration,
+    }

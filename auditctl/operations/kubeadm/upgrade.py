@@ -1,0 +1,145 @@
+"""``kubeadm preflight-upgrade``: what the same settings mean to another version of the API server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from auditctl import facts
+from auditctl.errors import RefusedError
+from auditctl.findings import Finding, Severity
+from auditctl.manifest.placement import kubeadm_sorts
+from auditctl.manifest.pod import Manifest
+from auditctl.node.change import files
+from auditctl.node.preflight import node_checks
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.kubeadm.config import differences_of
+from auditctl.operations.policy_files import server_version, words
+from auditctl.policy.evaluate import evaluate
+from auditctl.policy.load import load
+from auditctl.policy.shorthand import parse
+from auditctl.policy.types import Policy
+from auditctl.report import ManifestChange, Outcome, Report
+from auditctl.settings import LOG_FLAG, MAXSIZE_FLAG, POLICY_FLAG, STANDARD_OUTPUT
+
+Version = tuple[int, int]
+_EXEC_IS_A_GET_SINCE = (1, 30)  # kubectl 1.30: exec, attach and port-forward over WebSockets
+_SESSIONS = ("exec", "attach", "portforward")
+_ZERO_MEANS_UNLIMITED_SINCE = (1, 36)
+
+
+def preflight_upgrade(plane: ControlPlane, asked: str, source: Path | None) -> Report:
+    """Compare what this node's audit settings mean now and to version ``asked``; any difference is a finding.
+
+    Raises:
+        RefusedError: the manifest cannot be read; UsageError: ``asked`` is no version.
+    """
+    snapshot, manifest = plane.read_manifest()
+    now, then = server_version(plane, None), server_version(plane, asked)
+    found = tuple(_findings(plane, manifest, now, then, source)) if manifest.audit_flags else ()
+    changed = [finding for finding in found if finding.severity is not Severity.INFO]
+    summary = f"from {words(now)} to {words(then)} the audit settings of this node keep their meaning"
+    if changed:
+        summary = f"from {words(now)} to {words(then)}: {len(changed)} things to see to first"
+    elif not manifest.audit_flags:
+        summary = "auditing is off on this node: nothing to lose"
+    return Report(
+        "kubeadm preflight-upgrade",
+        Outcome.NEGATIVE if changed else Outcome.UNCHANGED,
+        summary,
+        ManifestChange(str(plane.manifest_path), snapshot.sha256, snapshot.sha256),
+        findings=found,
+        details={"from": ".".join(map(str, now)), "to": ".".join(map(str, then))},
+    )
+
+
+def _findings(
+    plane: ControlPlane, manifest: Manifest, now: Version, then: Version, source: Path | None
+) -> Iterator[Finding]:
+    yield from _flags(manifest, now, then)
+    yield from _policy(plane, manifest, now, then)
+    yield from _record(plane, manifest, source)
+    if kubeadm_sorts((*now, 0)) and not kubeadm_sorts((*then, 0)):
+        text = "the new kubeadm writes extra flags behind its own, in their own order: the manifest will look different and mean the same"
+        yield Finding("flag-order", Severity.INFO, text)
+
+
+def _flags(manifest: Manifest, now: Version, then: Version) -> Iterator[Finding]:
+    path = str(manifest.document.name)
+    for name, flag in facts.audit_flags().items():
+        value = manifest.flag(name)
+        if value is not None and (*then, 0) < flag.since != facts.TABLE_BEGINS:
+            yield Finding(
+                "flag-version",
+                Severity.ERROR,
+                f"kube-apiserver {then[0]}.{then[1]} does not know --{name}, and would not start",
+                f"auditctl enable --unset {name}",
+                file=path,
+            )
+        before, after = flag.default((*now, 0)), flag.default((*then, 0))
+        if value is None and before != after and _matters(manifest, name):
+            yield Finding(
+                "flag-default",
+                Severity.WARNING,
+                f"--{name} is not set, and its default changes from {before} to {after}",
+                f"say which you want: auditctl enable --set {name}=VALUE",
+                file=path,
+            )
+    if manifest.flag(MAXSIZE_FLAG) == "0" and now < _ZERO_MEANS_UNLIMITED_SINCE <= then:
+        yield Finding(
+            "flag-meaning",
+            Severity.WARNING,
+            f"--{MAXSIZE_FLAG}=0 means 100 megabytes now, and no rotation at all from 1.36 on",
+            "auditctl enable --log-maxsize 100",
+            file=path,
+        )
+
+
+def _matters(manifest: Manifest, name: str) -> bool:
+    """A default of the log is of no interest where there is no log file to rotate."""
+    return not name.startswith("audit-log-") or manifest.flag(LOG_FLAG) not in (None, "", STANDARD_OUTPUT)
+
+
+def _policy(plane: ControlPlane, manifest: Manifest, now: Version, then: Version) -> Iterator[Finding]:
+    host = node_checks.host_of(plane.root, manifest, POLICY_FLAG)
+    if host is None:
+        return
+    try:
+        raw = files.read_following(host, "policy")
+    except RefusedError as error:
+        yield Finding("policy-missing", Severity.ERROR, error.message, error.fix)
+        return
+    old, new = load(raw, now), load(raw, then)
+    if new.policy is None:
+        yield from (finding._replace(file=str(host)) for finding in new.findings)
+        text = f"kube-apiserver {then[0]}.{then[1]} would refuse this policy and not start: {new.error}"
+        yield Finding("policy", Severity.ERROR, text, f"auditctl policy convert {host}", file=str(host))
+        return
+    for path in sorted(set(new.dropped) - set(old.dropped)):
+        text = f"{path} is known to {now[0]}.{now[1]} and would be dropped by {then[0]}.{then[1]}"
+        yield Finding("dropped-fields", Severity.ERROR, text, path=path, file=str(host))
+    if now < _EXEC_IS_A_GET_SINCE <= then:
+        yield from _sessions(new.policy, str(host))
+
+
+def _sessions(policy: Policy, file: str) -> Iterator[Finding]:
+    for subresource in _SESSIONS:
+        over_post = evaluate(policy, parse(f"create pods/{subresource} web in prod by alice"))
+        over_get = evaluate(policy, parse(f"get pods/{subresource} web in prod by alice"))
+        if over_get.level < over_post.level:
+            text = (
+                f"kubectl {subresource} is recorded at {over_post.level.value} as a POST, and from kubectl 1.30 on it is a "
+                f"GET, which is recorded at {over_get.level.value}"
+            )
+            yield Finding("exec-over-get", Severity.WARNING, text, "name no verbs in that rule", file=file)
+
+
+def _record(plane: ControlPlane, manifest: Manifest, source: Path | None) -> Iterator[Finding]:
+    """What kubeadm itself would take out; without an API server to ask that is said, and nothing more."""
+    try:
+        yield from differences_of(plane, manifest, source)
+    except RefusedError as error:
+        if source is not None:
+            raise
+        text = f"whether kubeadm-config carries these settings is not known: {error.message}"
+        yield Finding("kubeadm-config", Severity.INFO, text, error.fix or "auditctl kubeadm check")

@@ -1,0 +1,1 @@
+"""`log ...`: tail, top, stats, forecast."""

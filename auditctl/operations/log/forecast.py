@@ -1,0 +1,170 @@
+"""``log forecast``: days kept with the flags as they are, days until the disk is full, and the values for what is wanted."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from auditctl import facts
+from auditctl.errors import RefusedError, UsageError
+from auditctl.log.forecast import Kept, Load, Proposal, Rotation, batching, days_until_full, kept, propose
+from auditctl.node.logfiles import log_files
+from auditctl.operations.answer import Answer
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.log.volume import measured
+from auditctl.operations.log_sources import node_log
+from auditctl.operations.policy.replay import amount
+from auditctl.settings import MAXAGE_FLAG, MAXBACKUP_FLAG, MAXSIZE_FLAG
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)B?")
+_MOST_RATE, _MOST_BYTES, _MOST_DAYS = 1e7, 1e15, 36_500.0
+_POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+
+
+class Asked(NamedTuple):
+    """The options of ``log forecast``. ``requests`` a second times ``stages`` are events a second."""
+
+    logs: tuple[str, ...] = ()
+    rate: float | None = None
+    requests: float | None = None
+    stages: int = 2
+    event_size: str | None = None
+    days: float | None = None
+    disk: str | None = None
+    slowest_seconds: float = 10.0
+
+
+def size_of(option: str, text: str) -> float:
+    """Bytes of ``20G``, ``500MB``, ``1.5Ki``. Raises UsageError."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"{option} {text}: not a size (write 1200, 500MB, 20Gi)")
+    unit: int = (1024 if match[3] else 1000) ** _POWERS[match[2].upper()]
+    return float(match[1]) * unit
+
+
+def _check(option: str, value: float | None, most: float) -> None:
+    """Neither nothing nor, by a slip of the hand, more than any node has."""
+    if value is not None and not 0 < value <= most:
+        raise UsageError(f"{option} is more than 0 and at most {most:g}")
+
+
+def log_forecast(plane: ControlPlane, asked: Asked) -> Answer:
+    """What the flags keep at this load, and what to set instead.
+
+    Raises:
+        UsageError: an option is not of its form; RefusedError: no load is given and no log can be read.
+    """
+    load = _load(plane, asked)
+    disk = size_of("--disk", asked.disk) if asked.disk is not None else None
+    _check("--days", asked.days, _MOST_DAYS)
+    _check("--disk", disk, _MOST_BYTES)
+    rotation, log = _flags(plane)
+    now = kept(load, rotation) if rotation is not None else None
+    full = _until_full(load, rotation, log) if rotation is not None and log is not None else None
+    proposed = propose(load, asked.days if asked.days is not None else 30.0, disk)
+    sets, batch = _rotation_flags(proposed), _batch_flags(load, asked.slowest_seconds)
+    document: dict[str, Any] = {
+        "load": {
+            "eventsPerSecond": round(load.events_per_second, 3),
+            "bytesPerEvent": round(load.bytes_per_event, 1),
+            "bytesPerDay": round(load.bytes_per_day),
+        },
+        "now": _now_row(rotation, now),
+        "daysUntilDiskIsFull": full,
+        "proposed": {"flags": sets, "days": proposed.days, "bytes": proposed.bytes},
+        "batching": batch,
+    }
+    size = f"{amount(load.bytes_per_event)}: {amount(load.bytes_per_day)} a day"
+    lines = [f"load: {load.events_per_second:.1f} events a second of {size}", *_now_lines(rotation, now, full, log)]
+    lines += [f"for {proposed.days:.1f} days, {amount(proposed.bytes)} of disk:", "  auditctl enable " + _options(sets)]
+    if asked.days is not None and proposed.days < asked.days * 0.999:
+        lines.append(f"  {asked.days:g} days do not fit: they take {amount(load.bytes_per_day * asked.days)}")
+    lines.append(f"for a webhook whose slowest answer takes {asked.slowest_seconds:g} s:")
+    lines.append("  auditctl enable " + _options(batch))
+    return Answer(document, tuple(lines))
+
+
+def _now_row(rotation: Rotation | None, now: Kept | None) -> dict[str, Any] | None:
+    if rotation is None or now is None:
+        return None
+    return {**rotation._asdict(), "daysKept": now.days, "decidedBy": now.decided_by, "bytes": now.bytes}
+
+
+def _rotation_flags(proposed: Proposal) -> dict[str, str]:
+    values = proposed.rotation
+    return {
+        MAXSIZE_FLAG: str(values.maxsize),
+        MAXBACKUP_FLAG: str(values.maxbackup),
+        MAXAGE_FLAG: str(values.maxage),
+    }
+
+
+def _batch_flags(load: Load, slowest_seconds: float) -> dict[str, str]:
+    rates = batching(load.events_per_second, slowest_seconds)
+    return {
+        "audit-webhook-batch-max-size": str(rates.max_size),
+        "audit-webhook-batch-throttle-qps": f"{rates.throttle_qps:g}",
+        "audit-webhook-batch-throttle-burst": str(rates.throttle_burst),
+        "audit-webhook-batch-buffer-size": str(rates.buffer_size),
+    }
+
+
+def _options(flags: dict[str, str]) -> str:
+    return " ".join(f"--set {name}={value}" for name, value in flags.items())
+
+
+def _load(plane: ControlPlane, asked: Asked) -> Load:
+    if asked.rate is not None and asked.requests is not None:
+        raise UsageError("--rate and --requests exclude each other")
+    rate = asked.rate if asked.requests is None else asked.requests * asked.stages
+    size = size_of("--event-size", asked.event_size) if asked.event_size is not None else None
+    for option, value, most in (
+        ("--requests" if asked.rate is None else "--rate", rate, _MOST_RATE),
+        ("--event-size", size, _MOST_BYTES),
+    ):
+        _check(option, value, most)
+    if rate is not None and size is not None:
+        return Load(rate, size)
+    rates = measured(plane, asked.logs)
+    events, span = rates.events, rates.span_seconds
+    if not events or not span:
+        raise RefusedError("the log has no event with a time", check="log-empty", fix="give --rate and --event-size")
+    size_here = rates.bytes / events
+    return Load(rate if rate is not None else events / span, size if size is not None else size_here)
+
+
+def _flags(plane: ControlPlane) -> tuple[Rotation | None, Path | None]:
+    """What the node's manifest sets, the server's defaults where it sets nothing; None without a manifest."""
+    try:
+        _, manifest = plane.read_manifest()
+        log = node_log(plane)
+    except RefusedError:
+        return None, None
+    values = []
+    for name in (MAXSIZE_FLAG, MAXBACKUP_FLAG, MAXAGE_FLAG):
+        text = manifest.flag(name) or facts.audit_flags()[name].default()
+        values.append(int(text) if text.isdecimal() else 0)
+    return Rotation(*values), log
+
+
+def _until_full(load: Load, rotation: Rotation, log: Path) -> float | None:
+    with suppress(OSError):
+        disk = os.statvfs(log.parent)
+        used = sum(path.stat().st_size for path in log_files(log))
+        return days_until_full(load, rotation, used, disk.f_bavail * disk.f_frsize)
+    return None
+
+
+def _now_lines(rotation: Rotation | None, now: Kept | None, full: float | None, log: Path | None) -> Iterator[str]:
+    if rotation is None or now is None:
+        yield "no node here that writes a log to a file: nothing is said of its flags"
+        return
+    days = "for ever" if now.days is None else f"{now.days:.1f} days"
+    yield f"kept now: {days}, decided by {now.decided_by}" + (f", {amount(now.bytes)} of disk" if now.bytes else "")
+    if full is not None:
+        yield f"the disk of {log} is full in {full:.1f} days"

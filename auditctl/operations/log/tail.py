@@ -1,0 +1,242 @@
+"""``log tail``: the events that are asked for, as they are in the log or as they come."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from enum import Enum
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from auditctl.errors import UsageError
+from auditctl.log import sources
+from auditctl.log.damage import Account, Damage
+from auditctl.log.events import Reader, Whole, reader
+from auditctl.log.filters import Test, Wanted, compiled, moment, needle
+from auditctl.log.follow import Follower
+from auditctl.log.lines import Fold, line
+from auditctl.log.parallel import in_order
+from auditctl.log.reading import STANDARD_INPUT, Piece, WholeBlock, whole_block, whole_blocks
+from auditctl.node.logfiles import log_files
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.log_sources import node_log, opened
+
+_POLL_SECONDS = 0.02
+_HELD_SECONDS = 0.05
+_LONGEST_SECONDS = 60.0
+"""The server's own default --request-timeout: what was not answered by then is not held back any longer."""
+_USUAL_LINES = 10
+
+
+Item = Whole | bytes
+
+
+class Form(Enum):
+    """Lines for people, or the events themselves."""
+
+    LINES = "text"
+    JSON = "json"
+    YAML = "yaml"
+
+
+class Asked(NamedTuple):
+    """The options of ``log tail``. ``most`` None: 10, all with filters, none with ``follow``."""
+
+    logs: tuple[str, ...] = ()
+    wanted: Wanted = Wanted()
+    follow: bool = False
+    most: int | None = None
+    form: Form = Form.LINES
+    colour: bool = False
+
+
+class Tailed(NamedTuple):
+    """Pieces of output, each whole lines; what the reading meets; and what is said beforehand."""
+
+    pieces: Iterator[bytes]
+    account: Account
+    notes: tuple[str, ...] = ()
+
+
+def log_tail(plane: ControlPlane, asked: Asked) -> Tailed:
+    """What is printed, piece by piece; with ``follow`` it ends at ``--until`` alone, and an empty piece says that nothing came.
+
+    Raises:
+        UsageError: a filter is not of its form; RefusedError: a log cannot be read.
+    """
+    now = datetime.now(UTC)
+    test = compiled(asked.wanted, now) if asked.wanted.given else None
+    account = Account()
+    if asked.follow:
+        return _followed(_log_of(plane, asked), asked, test, account)
+    return Tailed(_read(opened(plane, asked.logs), asked, test, account), account)
+
+
+def _log_of(plane: ControlPlane, asked: Asked) -> Path:
+    if len(asked.logs) > 1 or STANDARD_INPUT in asked.logs:
+        raise UsageError("-f follows one log, by its path", fix="name the file that the API server writes")
+    return Path(asked.logs[0]) if asked.logs else node_log(plane)
+
+
+def _read(found: list[sources.Source], asked: Asked, test: Test | None, account: Account) -> Iterator[bytes]:
+    count = asked.most
+    if count is None and test is None:
+        count = _USUAL_LINES
+    try:
+        if count is not None:
+            yield b"".join(_last(found, count, _Printer(asked), test, account))
+            return
+        printer, reading, wanted = _Printer(asked), reader(), needle(asked.wanted)
+
+        def printed(piece: Piece, met: Account) -> Iterator[bytes]:
+            for block in whole_blocks(piece, reading, met, wanted):
+                now = _seconds_of(block) if printer.folds else 0.0
+                rows = printer.rows(block, test, now)
+                if printer.folds:
+                    rows += map(printer.row, printer.overdue(now - _LONGEST_SECONDS))
+                if rows:
+                    yield b"".join(rows)
+
+        # folded stages belong together wherever the file is cut: one process then
+        pieces = sources.whole_pieces(found) if printer.folds else sources.pieces(found)
+        yield from in_order(pieces, printed, account, 1 if printer.folds else None)
+        yield b"".join(map(printer.row, printer.overdue(math.inf)))
+    finally:
+        sources.close(found)
+
+
+def _seconds_of(block: WholeBlock) -> float:
+    """The log's own clock."""
+    with suppress(ValueError, IndexError):
+        return datetime.fromisoformat(block.events[-1].stage_timestamp or "").timestamp()
+    return 0.0
+
+
+def _last(
+    found: list[sources.Source], count: int, printer: _Printer, test: Test | None, account: Account
+) -> list[bytes]:
+    """The last rows of all: the newest file first, the older ones only as far as they are needed."""
+    rows: list[bytes] = []
+    reading = reader()
+    for piece in reversed(sources.whole_pieces(found)):
+        if len(rows) >= count:
+            break
+        kept: deque[Item] = deque(maxlen=count)
+        for block in whole_blocks(piece, reading, account):
+            kept.extend(printer.items(block, test, 0.0))
+        late = printer.overdue(0.0)  # in an older file: answered in a newer one
+        rows = [*map(printer.row, _merged(kept, late if not rows else ())), *rows]
+    return rows[len(rows) - count :] if count < len(rows) else rows
+
+
+def _merged(kept: Iterable[Item], late: Sequence[Item]) -> list[Item]:
+    """Requests without an answer yet, where their time is."""
+    return list(heapq.merge(kept, late, key=_time_of)) if late else list(kept)
+
+
+def _time_of(item: Item) -> str:
+    return "" if isinstance(item, bytes) else item.stage_timestamp or ""
+
+
+def _followed(log: Path, asked: Asked, test: Test | None, account: Account) -> Tailed:
+    try:
+        rotated = partial(log_files, log)
+        follower = Follower(log, rotated, from_end=asked.wanted.since is None and not asked.most)
+    except OSError as error:
+        raise sources.unreadable(str(log), error) from error
+    notes = (f"{log} is not there yet: it is waited for",) if follower.waits else ()
+    return Tailed(_following(follower, log, asked, test, account), account, notes)
+
+
+def _following(follower: Follower, log: Path, asked: Asked, test: Test | None, account: Account) -> Iterator[bytes]:
+    printer, reading = _Printer(asked), reader()
+    until = moment("--until", asked.wanted.until, datetime.now(UTC)) if asked.wanted.until is not None else None
+    with closing(follower):
+        if asked.wanted.since is not None or asked.most:
+            yield from _before(asked, test, account, follower, log)
+        while True:
+            is_over = until is not None and until < moment("", "0", datetime.now(UTC))
+            now = time.monotonic()
+            printed = False
+            for block in _blocks(follower, log, reading, account):
+                if rows := printer.rows(block, test, now):
+                    printed = True
+                    yield b"".join(rows)
+            late = printer.overdue(now - (0.0 if is_over else _HELD_SECONDS))
+            if late:
+                yield b"".join(map(printer.row, late))
+            elif is_over:
+                return
+            elif not printed:
+                yield b""
+                time.sleep(_POLL_SECONDS)
+
+
+def _blocks(follower: Follower, log: Path, reading: Reader, account: Account) -> Iterator[WholeBlock]:
+    for each in follower.texts():
+        if isinstance(each, Damage):
+            account.note(str(log), each)
+        else:
+            yield whole_block(*each, str(log), reading, account)
+
+
+def _before(asked: Asked, test: Test | None, account: Account, follower: Follower, log: Path) -> Iterator[bytes]:
+    """What stands in the log already: all since a time, or the last ``most`` rows."""
+    earlier = sources.open_sources(map(str, follower.earlier))
+    once = asked._replace(follow=False)
+    if asked.most is None:
+        yield from _read(earlier, once, test, account)
+        return
+    printer = _Printer(once)
+    kept: deque[Item] = deque(maxlen=asked.most)
+    for block in _blocks(follower, log, reader(), account):
+        kept.extend(printer.items(block, test, 0.0))
+    rows = [*map(printer.row, _merged(kept, printer.overdue(0.0)))][-asked.most :]
+    try:
+        yield b"".join([*_last(earlier, asked.most - len(rows), printer, test, account), *rows])
+    finally:
+        sources.close(earlier)
+
+
+class _Printer:
+    """Events to rows, each with its line end."""
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self._fold = None if asked.form is not Form.LINES or asked.wanted.stage else Fold()
+
+    @property
+    def folds(self) -> bool:
+        """Are the stages of a request put together?"""
+        return self._fold is not None
+
+    def items(self, block: WholeBlock, test: Test | None, now: float) -> list[Item]:
+        """Those of the block that are asked for: events for people, else their bytes."""
+        if self._asked.form is not Form.LINES:
+            if test is None:
+                return list(block.lines)
+            return [each for event, each in zip(block.events, block.lines, strict=True) if test(event)]
+        wanted = block.events if test is None else [event for event in block.events if test(event)]
+        if self._fold is None:
+            return list(wanted)
+        return [each for event in wanted for each in self._fold.take(event, now)]
+
+    def rows(self, block: WholeBlock, test: Test | None, now: float) -> list[bytes]:
+        """The same as they are printed."""
+        return [self.row(each) for each in self.items(block, test, now)]
+
+    def overdue(self, before: float) -> list[Item]:
+        """Requests that are still being answered."""
+        return list(self._fold.overdue(before)) if self._fold is not None else []
+
+    def row(self, item: Item) -> bytes:
+        """As it is printed. JSON is YAML too: a document each."""
+        if isinstance(item, bytes):
+            return (b"--- " if self._asked.form is Form.YAML else b"") + item + b"\n"
+        return (line(item, colour=self._asked.colour) + "\n").encode("utf-8", "replace")

@@ -1,0 +1,139 @@
+"""``log top`` and ``log stats``: who and what makes the volume, and events over time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from auditctl.log import sources
+from auditctl.log.aggregate import Counting, Judge, Tally
+from auditctl.log.events import Reader, reader
+from auditctl.log.forecast import DAY_SECONDS
+from auditctl.log.parallel import tallied
+from auditctl.log.reading import Piece
+from auditctl.log.volume import BY, Counts, Rates, Share, add, sparkline
+from auditctl.operations.answer import Answer
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.log_sources import opened
+from auditctl.operations.policy.replay import amount, share, table
+from auditctl.operations.policy_files import Named, read_policy, server_version
+from auditctl.policy.types import Policy
+
+_COLUMNS = 60
+
+
+class Asked(NamedTuple):
+    """The options of ``log top``."""
+
+    logs: tuple[str, ...] = ()
+    by: tuple[str, ...] = ()
+    most: int = 10
+    policy: str | None = None
+    kubernetes: str | None = None
+    processes: int | None = None
+
+
+def log_top(plane: ControlPlane, asked: Asked) -> Answer:
+    """The biggest users, verbs, resources, namespaces, levels and, with a policy, rules; by bytes.
+
+    Raises:
+        RefusedError: a log cannot be read; PolicyError: the server would refuse the policy.
+    """
+    named = read_policy(asked.policy, server_version(plane, asked.kubernetes)) if asked.policy else None
+    reading = reader()
+    found = opened(plane, asked.logs)
+    try:
+        parts = sources.pieces(found)
+        judge = Judge((named.policy,)) if named is not None else None
+        both = tallied(parts, lambda pieces: _Both(pieces, reading, judge), asked.processes)
+    finally:
+        sources.close(found)
+    counts, account = both.counts, both.counts.account
+    if named is not None and judge is not None:
+        for key, volume, _ in both.cells.volumes():
+            add(counts.by["rule"], _rule(named, judge.rule(key)), volume.events, volume.bytes)
+    asked_for = [name for name in asked.by or BY if counts.by[name] or name != "rule"]
+    shares = {name: counts.top(name, asked.most) for name in asked_for}
+    total = sum(size for _, size in counts.by["level"].values())
+    document = {"log": account.rows(), "top": {name: [_row(each, total) for each in shares[name]] for name in shares}}
+    summary = f"{account.events} events, {amount(account.bytes)}"
+    return Answer(document, tuple(_tables(shares, account.events, total)), summary, 0, tuple(account.sentences()))
+
+
+class _Both:
+    """The counts of a log, and the cells of a policy where there is one."""
+
+    def __init__(self, pieces: Iterable[Piece], reading: Reader, judge: Judge | None) -> None:
+        counting = Counting(judge, reading) if judge is not None else None
+        self.counts = Counts(reading).scan(pieces, counting.take if counting is not None else None)
+        self.cells = counting.tally if counting is not None else Tally()
+
+    def absorb(self, other: _Both) -> None:
+        """Take in what another process gathered."""
+        self.counts.absorb(other.counts)
+        self.cells.absorb(other.cells)
+
+
+def _rule(named: Named, rule: int) -> str:
+    policy: Policy = named.policy
+    return (
+        f"rules[{rule}] {named.name}:{policy.rules[rule].line} {policy.rules[rule].level.value}"
+        if rule >= 0
+        else "no rule"
+    )
+
+
+def _row(each: Share, total: int) -> dict[str, Any]:
+    part = round(each.bytes / total, 6) if total else None
+    return {"value": each.value, "events": each.events, "bytes": each.bytes, "share": part}
+
+
+def _tables(shares: dict[str, list[Share]], events: int, total: int) -> Iterator[str]:
+    for name, found in shares.items():
+        rows = [
+            (each.events, share(each.events, events), amount(each.bytes), share(each.bytes, total), each.value)
+            for each in found
+        ]
+        yield from table([("EVENTS", "SHARE", "BYTES", "SHARE", name.upper()), *rows])
+        yield ""
+
+
+def log_stats(plane: ControlPlane, logs: tuple[str, ...], processes: int | None = None) -> Answer:
+    """Events over time, a second and a day.
+
+    Raises:
+        RefusedError: a log cannot be read.
+    """
+    rates = measured(plane, logs, processes)
+    account, span = rates.account, rates.span_seconds
+    columns = rates.columns(_COLUMNS)
+    size = rates.bytes
+    per_second = rates.events / span if span else 0.0
+    per_day = size / span * DAY_SECONDS if span else 0.0
+    peak, each = rates.busiest, size / rates.events if rates.events else 0.0
+    lines = (
+        sparkline(columns),
+        f"{span} s, one column is {span / len(columns):.1f} s" if columns else "no event has a time",
+        f"{per_second:.1f} events a second, {peak} in the fullest one",
+        f"{amount(each) if each else '-'} an event, {amount(per_day)} a day at this rate",
+    )
+    document = {
+        "log": account.rows(),
+        "seconds": span,
+        "columns": columns,
+        "eventsPerSecond": round(per_second, 3),
+        "peakEventsPerSecond": peak,
+        "bytesPerEvent": round(each, 1) if each else None,
+        "bytesPerDay": round(per_day),
+    }
+    return Answer(document, lines, f"{account.events} events, {amount(account.bytes)}", 0, tuple(account.sentences()))
+
+
+def measured(plane: ControlPlane, logs: tuple[str, ...], processes: int | None = None) -> Rates:
+    """Events by second. Raises RefusedError: a log cannot be read."""
+    reading = reader()
+    found = opened(plane, logs)
+    try:
+        return tallied(sources.pieces(found), lambda pieces: Rates(reading).scan(pieces), processes)
+    finally:
+        sources.close(found)

@@ -1,0 +1,1 @@
+"""`policy ...`: validate, explain, compare, convert, replay, suggest."""

@@ -1,0 +1,171 @@
+"""``policy explain``: which rule decides a request and why, or a decision for each of many requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from auditctl.errors import UsageError
+from auditctl.operations.answer import Answer
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.policy_files import Named, read_policy, server_version
+from auditctl.policy.compare import request_words
+from auditctl.policy.explain import Explanation, Failure, Miss, explain
+from auditctl.policy.request import attributes
+from auditctl.policy.shorthand import DEFAULT_USER, parse, usual_groups
+from auditctl.policy.types import Attributes, Decision, Level, Stage, User
+from auditctl.report import finding_line
+
+_WITH_REQUEST_BODY = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+_CONNECTIONS = frozenset({"exec", "attach", "portforward", "proxy"})
+_MOST_LISTED = 6
+
+
+class Request(NamedTuple):
+    """A request as the options of ``policy explain`` describe it; ``words`` are the shorthand. None: not given."""
+
+    words: str = ""
+    verb: str | None = None
+    resource: str | None = None
+    group: str | None = None
+    namespace: str | None = None
+    name: str | None = None
+    method: str | None = None
+    url: str | None = None
+    user: str | None = None
+    user_groups: tuple[str, ...] = ()
+
+    @property
+    def given(self) -> bool:
+        """Was any request described?"""
+        return self != Request()
+
+    def attributes(self) -> Attributes:
+        """What rules match against.
+
+        Raises:
+            UsageError: the words or options do not make a request; RequestError: the URL does not parse.
+        """
+        if self.words:
+            if self._replace(words="").given:
+                raise UsageError("the request is given twice, in words and by options", fix="leave one of them out")
+            return parse(self.words)
+        user = self._user()
+        if self.url is not None:
+            if any((self.verb, self.resource, self.group, self.namespace, self.name)):
+                raise UsageError("--url says verb, resource, namespace and name itself", fix="leave the others out")
+            return attributes((self.method or "GET").upper(), self.url, user)
+        if self.method is not None or not self.verb or not self.resource:
+            raise UsageError("a request is --verb and --resource, or --method and --url")
+        target = self.resource + (f".{self.group}" if self.group else "")
+        words = [self.verb, target, *filter(None, (self.name,)), *(("in", self.namespace) if self.namespace else ())]
+        if any(len(word.split()) != 1 for word in words):
+            raise UsageError("verb, resource, group, namespace and name hold no blanks")
+        return parse(" ".join(words))._replace(user=user)
+
+    def _user(self) -> User | None:
+        if self.user == "":
+            return None
+        name = DEFAULT_USER.name if self.user is None else self.user
+        return User(name, self.user_groups or usual_groups(name))
+
+
+def explain_one(plane: ControlPlane, file: str, request: Request, kubernetes: str | None) -> Answer:
+    """The decision about one request, with its reasons.
+
+    Raises:
+        PolicyError: the server would refuse the policy; UsageError, RequestError: the request is none.
+    """
+    asked = request.attributes()
+    named = read_policy(file, server_version(plane, kubernetes))
+    told = explain(named.policy, asked)
+    row = {**decision_row(told.decision), "attributes": attributes_row(asked)}
+    return Answer({"decisions": [row]}, tuple(_lines(named, told)), notes=notes(named))
+
+
+def notes(named: Named) -> tuple[str, ...]:
+    """What is wrong with a policy that is loaded all the same, for stderr."""
+    return tuple(finding_line(finding) for finding in named.findings)
+
+
+def decision_row(decision: Decision) -> dict[str, Any]:
+    """The contract's keys of a decision, without its attributes."""
+    return {
+        "level": decision.level.value,
+        "omitStages": [stage.value for stage in decision.omit_stages],
+        "omitManagedFields": decision.omit_managed_fields,
+        "rule": decision.rule,
+    }
+
+
+def attributes_row(asked: Attributes) -> dict[str, Any]:
+    """The contract's attributes of a request."""
+    return {
+        "isResourceRequest": asked.is_resource_request,
+        "verb": asked.verb,
+        "apiGroup": asked.api_group,
+        "apiVersion": asked.api_version,
+        "namespace": asked.namespace,
+        "resource": asked.resource,
+        "subresource": asked.subresource,
+        "name": asked.name,
+        "path": asked.path,
+    }
+
+
+def _lines(named: Named, told: Explanation) -> Iterator[str]:
+    decision = told.decision
+    yield request_words(told.attributes)
+    if decision.rule < 0:
+        yield f"level {decision.level.value}: no rule applies, so nothing is recorded"
+    else:
+        place = f"{named.name}:{told.line}" if told.line else named.name
+        yield f"level {decision.level.value}, by rules[{decision.rule}] ({place})"
+    yield from _events(told)
+    for miss in told.misses:
+        yield f"rules[{miss.rule}]{_at(named, miss)} does not apply: {_short(miss.first)}"
+    if told.nearest:
+        yield f"nearest: rules[{told.nearest.rule}] would have applied {told.hint}"
+
+
+def _at(named: Named, miss: Miss) -> str:
+    return f" ({named.name}:{miss.line})" if miss.line else ""
+
+
+def _short(failure: Failure) -> Failure:
+    """The same with a long list cut, and what is empty in it visible."""
+    wanted = tuple(value or "''" for value in failure.wanted)
+    more = len(wanted) - _MOST_LISTED
+    return failure._replace(wanted=(*wanted[:_MOST_LISTED], f"and {more} more") if more > 0 else wanted)
+
+
+def _events(told: Explanation) -> Iterator[str]:
+    decision = told.decision
+    if decision.level is Level.NONE:
+        return
+    if not told.stages:
+        yield "no event is written: every stage that it has is omitted"
+        return
+    yield f"events: {', '.join(stage.value for stage in told.stages)}, with {_content(told)}"
+    if decision.omit_stages:
+        yield f"omitted stages: {', '.join(stage.value for stage in decision.omit_stages)}"
+    if decision.omit_managed_fields and decision.level > Level.METADATA:
+        yield "managed fields are left out of the bodies"
+
+
+def _content(told: Explanation) -> str:
+    """Which fields the events hold (`apiserver/pkg/audit/request.go`)."""
+    asked, level = told.attributes, told.decision.level
+    content = "metadata (who, what, when, from where, the answer's code)"
+    if level is Level.METADATA:
+        return content
+    bodies = []
+    if asked.is_resource_request and asked.verb in _WITH_REQUEST_BODY and asked.subresource not in _CONNECTIONS:
+        bodies.append("requestObject")
+    if level is Level.REQUEST_RESPONSE and asked.verb != "watch" and asked.subresource not in {*_CONNECTIONS, "log"}:
+        bodies.append("responseObject")
+    if not bodies:
+        return f"{content}; such a request has no body to record"
+    if Stage.RESPONSE_COMPLETE not in told.stages:
+        return f"{content}; the bodies are lost with the omitted ResponseComplete"
+    return f"{content}, {' and '.join(bodies)}"

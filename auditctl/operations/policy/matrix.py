@@ -1,0 +1,224 @@
+"""``policy matrix``: the picture of a policy for the terminal, as an object, and as a page."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from auditctl import facts
+from auditctl.errors import RefusedError, UsageError
+from auditctl.node.change import files
+from auditctl.operations.answer import Answer
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.policy.explain import notes
+from auditctl.operations.policy.validate import built_in, numbers
+from auditctl.operations.policy_files import Named, Text, Version, read, server_version, understood
+from auditctl.policy.matrix import Case, Cell, Cells, Matrix, Person, matrix
+from auditctl.policy.matrix_html import Page, page
+from auditctl.policy.matrix_lines import extents
+from auditctl.policy.matrix_rows import METHODS, VERBS, Api, Row, Sensitive, Subresource
+from auditctl.policy.shorthand import DEFAULT_USER, usual_groups
+from auditctl.policy.types import User
+
+_STANDARD_OUTPUT = "-"
+_ACCOUNT = "system:serviceaccount:default:default"
+_PEOPLE = {
+    "admin": DEFAULT_USER,
+    "node": User("system:node:worker", usual_groups("system:node:worker")),
+    "service-account": User(_ACCOUNT, usual_groups(_ACCOUNT)),
+    "anonymous": User("system:anonymous", usual_groups("system:anonymous")),
+    "nobody": None,
+}
+USUAL = ("admin", "node", "service-account", "anonymous")
+
+
+class Drawn(NamedTuple):
+    """The picture with what is needed to tell it: the policy's name, its server, and the lines of each rule."""
+
+    named: Named
+    version: Version
+    matrix: Matrix
+    text: Text
+    lines: tuple[tuple[int, int], ...]
+
+    def document(self) -> dict[str, Any]:
+        """The whole of it as JSON."""
+        rules = self.named.policy.rules
+        rows, tables = self.matrix.rows, self.matrix.tables
+        return {
+            "file": self.named.name,
+            "kubernetes": f"{self.version[0]}.{self.version[1]}",
+            "rules": [
+                {"rule": index, "level": rule.level.value, "lines": list(self.lines[index])}
+                for index, rule in enumerate(rules)
+            ],
+            "tables": [
+                {
+                    "users": [_person(person) for person in table.people],
+                    "resources": [
+                        {**_resource(row), "cells": _cells(VERBS, cells)}
+                        for row, cells in zip(rows.resources, table.resources, strict=True)
+                    ],
+                    "nonResourceURLs": [
+                        {"path": row.label, "cells": _cells(METHODS, cells)}
+                        for row, cells in zip(rows.urls, table.urls, strict=True)
+                    ],
+                }
+                for table in tables
+            ],
+            "otherUsersAndGroups": list(self.matrix.others),
+            "rowsLeftOut": rows.left_out,
+        }
+
+
+def draw(plane: ControlPlane, file: str, people: tuple[str, ...], kubernetes: str | None) -> Drawn:
+    """The picture of a policy for the named people, else for the usual ones.
+
+    Raises:
+        PolicyError: the server would refuse the policy; RefusedError: it cannot be read.
+        UsageError: one of the people is no user.
+    """
+    asked = tuple(dict.fromkeys(person_of(words) for words in people or USUAL))
+    version = server_version(plane, kubernetes)
+    text = read(file)
+    named = understood(text, version)
+    return Drawn(
+        named, version, matrix(named.policy, asked, api(version), version), text, extents(text.raw, named.policy)
+    )
+
+
+def answer(drawn: Drawn, out: str | None, lines: tuple[str, ...] = ()) -> Answer:
+    """What is printed: ``lines`` for a person, or where the page was put. Raises RefusedError: it cannot be put there."""
+    document = drawn.document()
+    if out is None:
+        return Answer(document, lines, notes=notes(drawn.named), styled=True)
+    text = html(drawn)
+    if out == _STANDARD_OUTPUT:
+        return Answer({**document, "html": text}, (text.removesuffix("\n"),), notes=notes(drawn.named))
+    write(out, text)
+    return Answer({**document, "html": out}, (f"{out}: the picture of {drawn.named.name}",), notes=notes(drawn.named))
+
+
+def html(drawn: Drawn) -> str:
+    """The page."""
+    shell, script = (facts.template(f"matrix.{kind}").read_text(encoding="utf-8") for kind in ("html", "js"))
+    server = f"kube-apiserver {drawn.version[0]}.{drawn.version[1]}"
+    return page(
+        Page(drawn.named.name, server, drawn.text.raw, drawn.named.policy, drawn.matrix, drawn.lines), shell, script
+    )
+
+
+def person_of(words: str) -> Person:
+    """``admin``, ``node``, ``service-account``, ``anonymous``, ``nobody`` (a 401), or ``USER [of GROUP...]``."""
+    if words in _PEOPLE:
+        return Person(words, _PEOPLE[words])
+    name, *rest = words.split() or [""]
+    if not name or (rest and (rest[0] != "of" or len(rest) == 1)):
+        fix = f"write USER [of GROUP...], or one of {', '.join(_PEOPLE)}"
+        raise UsageError(f"--user {words!r}: nobody is named so", fix=fix)
+    return Person(name, User(name, tuple(rest[1:]) if rest else usual_groups(name)))
+
+
+@cache
+def api(version: Version) -> Api:
+    """What is known of the built-in API of that version."""
+    table = json.loads(facts.template("matrix.json").read_text(encoding="utf-8"))
+    return Api(
+        built_in(version),
+        {(row["group"], row["resource"]): tuple(row["verbs"]) for row in table["offers"]},
+        tuple(
+            Subresource(row["group"], row["resource"], row["subresource"], tuple(row["verbs"]), numbers(row["since"]))
+            for row in table["subresources"]
+        ),
+        {
+            (row["group"], row["resource"], row["subresource"]): Sensitive(
+                row["why"], tuple(row["verbs"]), row["unseen"], row["body"]
+            )
+            for row in table["sensitive"]
+        },
+        tuple(table["urls"]),
+    )
+
+
+def _person(person: Person) -> dict[str, Any]:
+    user = person.user
+    return {
+        "label": person.label,
+        "user": user.name if user else None,
+        "groups": list(user.groups) if user else [],
+    }
+
+
+def _resource(row: Row) -> dict[str, Any]:
+    return {
+        "resource": row.label,
+        "scope": row.scope.value,
+        "namedByPolicy": row.named_by_policy,
+    }
+
+
+def _cells(verbs: tuple[str, ...], cells: Cells) -> dict[str, Any]:
+    return {verb: _cell(cell) for verb, cell in zip(verbs, cells, strict=True) if cell}
+
+
+def _cell(cell: Cell) -> dict[str, Any]:
+    return {
+        "levels": [level.value for level in cell.levels],
+        "depends": cell.depends,
+        "cases": [_case(case) for case in cell.cases],
+        "complete": not cell.cut,
+        "sensitive": cell.why or None,
+        "concern": cell.concern.value if cell.concern else None,
+    }
+
+
+def _case(case: Case) -> dict[str, Any]:
+    return {
+        "level": case.level.value,
+        "rule": case.rule,
+        "namespaces": None if case.namespaces is None else list(case.namespaces),
+        "names": None if case.names is None else list(case.names),
+    }
+
+
+def write(out: str, text: str) -> None:
+    """Put the page there, whole or not at all. A pipe or a device is written to as it is.
+
+    Raises:
+        RefusedError: it is a directory, its directory is missing, or the file system refuses.
+        UsageError: it has no name.
+    """
+    if not out:
+        raise UsageError("--html: the name is empty", fix="name a file, or - for standard output")
+    path = Path(out)
+    try:
+        kind = path.stat().st_mode if path.exists() else stat.S_IFREG
+        if stat.S_ISDIR(kind):
+            raise RefusedError(
+                f"{out}: it is a directory", check="html-directory", fix=f"name a file: {path / 'policy.html'}"
+            )
+        if not stat.S_ISREG(kind):
+            with suppress(BrokenPipeError):  # a reader who has seen enough
+                path.write_text(text, encoding="utf-8")
+        else:
+            _replace(path.resolve(), text.encode("utf-8"))
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        fix = f"make {path.parent} first, or name another file" if missing else "name a file that you may write"
+        reason = f"there is no directory {path.parent}" if missing else (error.strerror or str(error)).lower()
+        raise RefusedError(f"{out}: cannot write the page: {reason}", check="html-unwritable", fix=fix) from error
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """By one rename; what is there keeps its mode and owner, a new file has the usual mode."""
+    like = files.read_if_there(path, "page")
+    files.replace(path, content, like)
+    if like is None:
+        umask = os.umask(0)
+        os.umask(umask)
+        path.chmod(0o666 & ~umask)

@@ -1,0 +1,192 @@
+"""``policy replay``: what a policy would have made of recorded traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from auditctl.log import sources
+from auditctl.log.aggregate import Tally
+from auditctl.log.events import reader
+from auditctl.log.lines import printable
+from auditctl.log.parallel import tallied
+from auditctl.log.replay import Group, Replay, Sum, judge_of, replay
+from auditctl.operations.answer import Answer
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.log_sources import opened
+from auditctl.operations.policy.explain import notes
+from auditctl.operations.policy_files import Named, read_policy, server_version
+from auditctl.policy.types import Level
+
+_MOST_LISTED = 20
+
+
+class Asked(NamedTuple):
+    """The options of ``policy replay``."""
+
+    file: str
+    logs: tuple[str, ...]
+    against: str | None = None
+    kubernetes: str | None = None
+    processes: int | None = None
+
+
+def policy_replay(plane: ControlPlane, asked: Asked) -> Answer:
+    """The traffic of the logs under the policy; exit code 0 whatever it says.
+
+    Raises:
+        PolicyError: the server would refuse a policy; RefusedError: a log cannot be read.
+    """
+    version = server_version(plane, asked.kubernetes)
+    policies = [read_policy(name, version) for name in filter(None, (asked.file, asked.against))]
+    judge, reading = judge_of(tuple(each.policy for each in policies)), reader()
+    found = opened(plane, asked.logs)
+    try:
+        tally = tallied(sources.pieces(found), lambda pieces: judge.scan(pieces, reading), asked.processes)
+    finally:
+        sources.close(found)
+    told = replay(judge, tally)
+    told_notes = (*tally.account.sentences(), *(note for each in policies for note in notes(each)))
+    return Answer(_document(told, policies, tally), tuple(_lines(told, policies)), _summary(told), 0, told_notes)
+
+
+def share(part: float, whole: float) -> str:
+    """``12.3 %``."""
+    return f"{100 * part / whole:.1f} %" if whole else "-"
+
+
+def amount(count: float) -> str:
+    """Bytes as people read them: ``1.2 MB``."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(count) < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def table(rows: Sequence[Sequence[object]]) -> Iterator[str]:
+    """Columns; those of numbers to the right. What a log says is escaped where a terminal would obey it."""
+    texts = [[printable(str(cell)) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in texts) for column in range(len(texts[0]))] if texts else []
+    for row in texts:
+        cells = (
+            cell.rjust(width) if cell[:1].isdigit() or cell == "-" else cell.ljust(width)
+            for cell, width in zip(row, widths, strict=True)
+        )
+        yield "  ".join(cells).rstrip()
+
+
+def _summary(told: Replay) -> str:
+    before, after = told.baseline, told.predicted
+    about = "about " if after.estimated_bytes else ""
+    more = "" if not told.unknown_bodies else f"; {told.unknown_bodies} of them with bodies of unknown size on top"
+    out = sum(group.requests for group in told.invisible)
+    return (
+        f"{after.events} events ({about}{amount(after.bytes)}) instead of {before.events} ({amount(before.bytes)}): "
+        f"{share(after.events, before.events)} of the events, {share(after.bytes, before.bytes)} of the bytes{more}; "
+        f"{out} requests fall out of sight, {sum(group.requests for group in told.visible)} come into it"
+    )
+
+
+def _lines(told: Replay, policies: Sequence[Named]) -> Iterator[str]:
+    old = policies[1].name if len(policies) > 1 else "RECORDED"
+    head = ("LEVEL", f"EVENTS {old}", "BYTES", f"EVENTS {policies[0].name}", "BYTES", "ESTIMATED OF IT")
+    rows = [
+        (name, before.events, amount(before.bytes), after.events, amount(after.bytes), amount(after.estimated_bytes))
+        for name, (before, after) in told.levels.items()
+        if before.events or after.events
+    ]
+    yield from table([head, *rows])
+    yield ""
+    yield from table([("RULE", "LEVEL", "EVENTS", "SHARE", "BYTES", "DROPPED"), *_rules(told, policies[0])])
+    for title, groups in (("newly invisible", told.invisible), ("newly visible", told.visible)):
+        if groups:
+            yield ""
+            yield f"{title} requests, sensitive ones first:"
+            yield from table([_group(group, policies[0]) for group in groups[:_MOST_LISTED]])
+            if len(groups) > _MOST_LISTED:
+                yield f"and {len(groups) - _MOST_LISTED} more kinds (-o json has all)"
+    yield ""
+    yield f"{told.agreeing} of {told.recorded.events} events would be recorded at the very level they have in the log"
+    for stage, events in told.unrecorded.items():
+        yield f"this policy writes {stage}, which the log lacks: about {events} events more"
+    if told.predicted.estimated_bytes:
+        yield "bytes above the recorded level are an estimate, from the bodies that the log has"
+    if len(policies) < 2:
+        yield "what was not recorded cannot be seen here: only a log of level RequestResponse shows all traffic"
+
+
+def _rules(told: Replay, named: Named) -> Iterator[tuple[object, ...]]:
+    for rule, found in told.rules.items():
+        events, size = found.events, amount(found.bytes)
+        part = share(events, told.predicted.events)
+        yield (_place(named, rule), _level(named, rule), events, part, size, told.dropped[rule])
+
+
+def _place(named: Named, rule: int) -> str:
+    return f"rules[{rule}] {named.name}:{named.policy.rules[rule].line}" if rule >= 0 else "no rule"
+
+
+def _level(named: Named, rule: int) -> str:
+    return (named.policy.rules[rule].level if rule >= 0 else Level.NONE).value
+
+
+def _group(group: Group, named: Named) -> tuple[object, ...]:
+    who = ", ".join(group.users) or "nobody (401)"
+    by = ", ".join(_place(named, rule) for rule in group.rules)
+    return (f"  {group.requests}", f"{group.verb} {group.target}", group.sensitive, f"by {who}", f"now: {by}")
+
+
+def _document(told: Replay, policies: Sequence[Named], tally: Tally) -> dict[str, Any]:
+    named = policies[0]
+    events = tally.account.events
+    return {
+        "policy": named.name,
+        "against": policies[1].name if len(policies) > 1 else None,
+        "log": tally.account.rows(),
+        "recorded": _sum(told.recorded),
+        "baseline": _sum(told.baseline),
+        "predicted": _sum(told.predicted),
+        "agreeing": told.agreeing,
+        "levels": [
+            {"level": name, "baseline": _sum(before), "predicted": _sum(after)}
+            for name, (before, after) in told.levels.items()
+        ],
+        "rules": [
+            {
+                "rule": rule,
+                "line": named.policy.rules[rule].line if rule >= 0 else None,
+                "level": _level(named, rule),
+                **_sum(found),
+                "droppedEvents": told.dropped[rule],
+            }
+            for rule, found in told.rules.items()
+        ],
+        "newlyInvisible": [_group_row(group) for group in told.invisible],
+        "newlyVisible": [_group_row(group) for group in told.visible],
+        "eventsWithBodiesOfUnknownSize": told.unknown_bodies,
+        "stagesNotInLog": told.unrecorded,
+        "decisionsKept": {
+            "events": events,
+            "misses": tally.misses,
+            "hits": events - tally.misses,
+            "usersRead": tally.users_met,
+        },
+    }
+
+
+def _sum(found: Sum) -> dict[str, int]:
+    return {"events": found.events, "bytes": found.bytes, "estimatedBytes": found.estimated_bytes}
+
+
+def _group_row(group: Group) -> dict[str, Any]:
+    return {
+        "sensitive": group.sensitive or None,
+        "verb": group.verb,
+        "target": group.target,
+        "requests": group.requests,
+        "events": group.events,
+        "bytes": group.bytes,
+        "users": list(group.users),
+        "rules": list(group.rules),
+    }

@@ -1,0 +1,145 @@
+"""``policy suggest``: rules that would save most of what a policy writes, and the policy with them in it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from auditctl.log import sources
+from auditctl.log.aggregate import Judge, Tally
+from auditctl.log.events import reader
+from auditctl.log.parallel import tallied
+from auditctl.log.replay import decided, writes
+from auditctl.log.sensitive import kind_of
+from auditctl.log.suggest import Suggestion, suggestions, yaml_of
+from auditctl.operations.answer import Answer
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.log_sources import opened
+from auditctl.operations.policy.replay import amount, share
+from auditctl.operations.policy.validate import built_in
+from auditctl.operations.policy_files import Version, read, read_policy, server_version
+from auditctl.policy import lint
+from auditctl.policy.load import load
+from auditctl.policy.types import Policy
+
+_LEAST_SHARE = 0.005
+
+
+class Asked(NamedTuple):
+    """The options of ``policy suggest``; ``policy`` is what the rules are added to."""
+
+    logs: tuple[str, ...]
+    policy: str = "baseline"
+    most: int = 8
+    kubernetes: str | None = None
+    processes: int | None = None
+
+
+class _Seen(NamedTuple):
+    """What the policy writes of the log, and how many sensitive events are in that."""
+
+    events: int
+    sensitive: int
+
+
+def policy_suggest(plane: ControlPlane, asked: Asked) -> Answer:
+    """Print the policy with the rules in it; what they save is in comments, and in ``-o json``.
+
+    Raises:
+        PolicyError: the server would refuse the policy; RefusedError: a log cannot be read.
+    """
+    version = server_version(plane, asked.kubernetes)
+    named = read_policy(asked.policy, version)
+    judge, reading = Judge((named.policy,), by_user=True), reader()
+    found = opened(plane, asked.logs)
+    try:
+        tally = tallied(sources.pieces(found), lambda pieces: judge.scan(pieces, reading), asked.processes)
+    finally:
+        sources.close(found)
+    seen = _seen(judge, tally)
+    chosen = [each for each in suggestions(judge, tally, asked.most) if each.events >= seen.events * _LEAST_SHARE]
+    text, kept = _text(read(asked.policy).raw.decode(), named.policy, chosen, seen, version)
+    saved = sum(each.events for each in kept)
+    summary = (
+        f"{len(kept)} rules would save {saved} of the {seen.events} events that {asked.policy} writes of this log "
+        f"({share(saved, seen.events)}); all {seen.sensitive} sensitive ones stay"
+    )
+    document = {
+        "policy": asked.policy,
+        "log": tally.account.rows(),
+        "events": seen.events,
+        "savedEvents": saved,
+        "sensitiveEvents": seen.sensitive,
+        "suggestions": [_row(each) for each in kept],
+        "text": text,
+    }
+    more = len(chosen) - len(kept)
+    left = f"{more} more are left out: with them in it, `policy validate` would have something to say of {asked.policy}"
+    told = (*tally.account.sentences(), *((left,) if more else ()), summary)
+    return Answer(document, tuple(text.removesuffix("\n").split("\n")), "", 0, told)
+
+
+def _seen(judge: Judge, tally: Tally) -> _Seen:
+    events = sensitive = 0
+    for key, volume, _ in tally.volumes():
+        if writes(decided(judge, key, 0), key.stage):
+            events += volume.events
+            sensitive += volume.events if kind_of(key.group, key.resource, key.subresource) else 0
+    return _Seen(events, sensitive)
+
+
+def _row(each: Suggestion) -> dict[str, Any]:
+    dropping = each.rule
+    return {
+        "reason": each.reason,
+        "savedEvents": each.events,
+        "savedBytes": each.bytes,
+        "sensitiveEventsDropped": each.sensitive_events,
+        "proof": each.proof,
+        "rule": {
+            "level": dropping.level.value,
+            "users": list(dropping.users),
+            "verbs": list(dropping.verbs),
+            "resources": [{"group": entry.group, "resources": list(entry.resources)} for entry in dropping.resources],
+            "nonResourceURLs": list(dropping.non_resource_urls),
+        },
+    }
+
+
+def _text(
+    base: str, policy: Policy, chosen: list[Suggestion], seen: _Seen, version: Version
+) -> tuple[str, list[Suggestion]]:
+    """The policy with the rules before its own first one. A rule that validation has something to say about is left out."""
+    kept: list[Suggestion] = []
+    before = _complaints(base, version)
+    for each in chosen:
+        if _complaints(_spliced(base, policy, [*kept, each], seen), version) <= before:
+            kept.append(each)
+    return _spliced(base, policy, kept, seen), kept
+
+
+def _complaints(text: str, version: Version) -> set[str]:
+    raw = text.encode()
+    loaded = load(raw, version)
+    if loaded.policy is None:
+        return {loaded.error or "refused"}
+    warned = lint.warnings(raw, loaded.policy, built_in(version))
+    return {finding.check for finding in (*loaded.findings, *warned)}
+
+
+def _spliced(base: str, policy: Policy, kept: list[Suggestion], seen: _Seen) -> str:
+    """The base's own text, comments and all; the rules stand where its first rule stood."""
+    if not kept or not policy.rules:
+        return base
+    lines = base.splitlines()
+    first = policy.rules[0].line - 1
+    while first > 0 and lines[first - 1].lstrip().startswith("#"):
+        first -= 1
+    own = lines[policy.rules[0].line - 1]
+    indent = own[: len(own) - len(own.lstrip())]
+    added = [line for each in kept for line in (*yaml_of(each.rule, _comment(each, seen), indent), "")]
+    return "\n".join((*lines[:first], *added, *lines[first:])) + "\n"
+
+
+def _comment(each: Suggestion, seen: _Seen) -> str:
+    saved = f"{each.events} of {seen.events} events ({share(each.events, seen.events)}, {amount(each.bytes)})"
+    return f"{each.reason}: saves {saved}; nothing sensitive matches it"
