@@ -106,14 +106,3 @@ class Reader(NamedTuple):
     items: Callable[[bytes], Sequence[bytes]]
     identity: Callable[[bytes], Identity]
     managed: Callable[[bytes], int]
-
-
-def reader() -> Reader:
-    """The quicker of the two that is installed."""
-    try:
-        from auditctl.log.events_msgspec import READER
-    except ImportError:
-        from auditctl.log.events_json import READER as SLOWER
-
-        return SLOWER
-    return READER

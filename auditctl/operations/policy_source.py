@@ -90,7 +90,7 @@ def opinions(chosen: Chosen, version: tuple[int, int]) -> tuple[Finding, ...]:
     """What of it is surely not meant, unsafe or dear, as warnings at the lines of its source; a shipped policy has none."""
     if chosen.source in facts.policy_names():
         return ()
-    from auditctl.operations.policy.validate import built_in
+    from auditctl.operations.builtin_api import built_in
     from auditctl.policy import lint
 
     found = lint.warnings(chosen.raw, chosen.policy, built_in(version))

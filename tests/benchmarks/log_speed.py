@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 BARE = """
 import sys
-from auditctl.log.events import reader
+from auditctl.log.readers import reader
 lines = reader().lines
 with open(sys.argv[1], "rb", buffering=0) as file:
     rest = b""

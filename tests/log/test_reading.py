@@ -329,6 +329,6 @@ def test_both_readers_judge_damaged_lines_alike() -> None:
 
 
 def test_without_msgspec_the_standard_library_reads() -> None:
-    code = "import sys; sys.modules['msgspec'] = None; from auditctl.log.events import reader; print(reader().one.__module__)"
+    code = "import sys; sys.modules['msgspec'] = None; from auditctl.log.readers import reader; print(reader().one.__module__)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "auditctl.log.events_json"

@@ -10,8 +10,8 @@ import pytest
 
 from auditctl import facts
 from auditctl.log import sources
-from auditctl.log.events import reader
 from auditctl.log.parallel import tallied
+from auditctl.log.readers import reader
 from auditctl.log.replay import Replay, judge_of, replay
 from auditctl.log.sensitive import rule
 from auditctl.log.suggest import is_harmless

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from auditctl.findings import Finding
-from auditctl.operations.policy.validate import built_in
+from auditctl.operations.builtin_api import built_in
 from auditctl.policy.compare import first_difference, request_words
 from auditctl.policy.lint import problems, warnings, with_consequences
 from auditctl.policy.lint_decisions import MOST_PROVEN

@@ -14,7 +14,7 @@ from traffic import drive, requests
 from auditctl import facts
 from auditctl.cli.app import run as command_line
 from auditctl.log.aggregate import Counting
-from auditctl.log.events import reader
+from auditctl.log.readers import reader
 from auditctl.log.reading import Block
 from auditctl.log.replay import decided, judge_of, writes
 from auditctl.policy.load import load

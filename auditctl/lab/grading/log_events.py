@@ -10,7 +10,8 @@ from auditctl.errors import RefusedError
 from auditctl.findings import Check, Status, Verification
 from auditctl.lab.grading.flags import NOT_RUNNING
 from auditctl.lab.grading.kinds import Recorded
-from auditctl.log.events import Whole, reader
+from auditctl.log.events import Whole
+from auditctl.log.readers import reader
 from auditctl.node.change import files
 from auditctl.node.preflight import node_checks
 from auditctl.operations.evidence.running_server import Running

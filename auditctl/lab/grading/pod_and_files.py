@@ -20,7 +20,7 @@ from auditctl.lab.grading.kinds import (
 from auditctl.manifest.mounts import normalised_path, within
 from auditctl.manifest.pod import Manifest
 from auditctl.node.change import files
-from auditctl.node.kubelet import pod_logs
+from auditctl.node.preflight import other_manifests
 from auditctl.operations import policy_source
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence.running_server import Running
@@ -84,7 +84,7 @@ def _leads(volume: str, path: str) -> bool:
 
 
 def _strays(running: Running, name: str) -> Check:
-    found = pod_logs.strays(running.plane.manifest_path, running.manifest)
+    found = other_manifests.strays(running.plane.manifest_path, running.manifest)
     if found:
         text = "another file in the manifest directory defines the same Pod"
         return Check(name, Status.FAILED, text)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
-from auditctl.lab.node.certificates import ADDRESSES, AUTHORITY, DAYS, DNS_NAMES, GROUP, USER, Bundle, Pair
+from auditctl.lab.node.certificate_names import ADDRESSES, AUTHORITY, DAYS, DNS_NAMES, GROUP, USER, Bundle, Pair
 
 Extension = tuple[x509.ExtensionType, bool]
 

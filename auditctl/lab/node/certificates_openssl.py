@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from auditctl.errors import RefusedError
-from auditctl.lab.node.certificates import ADDRESSES, AUTHORITY, DAYS, DNS_NAMES, GROUP, USER, Bundle, Pair
+from auditctl.lab.node.certificate_names import ADDRESSES, AUTHORITY, DAYS, DNS_NAMES, GROUP, USER, Bundle, Pair
 
 _IDENTIFIERS = "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
 _NAMES = ",".join([*(f"DNS:{name}" for name in DNS_NAMES), *(f"IP:{address}" for address in ADDRESSES)])

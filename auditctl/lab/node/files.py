@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import auditctl
-from auditctl.lab.node import certificates, kubeadm_manifest
+from auditctl.lab.node import certificate_names, certificates, kubeadm_manifest
 from auditctl.lab.node.layout import ADDRESS, STAND_IN, Layout, Marker
 
 _PROGRAM = """\
@@ -67,7 +67,7 @@ def _program(path: Path, module: str, argument: str) -> None:
     _write(path, text.encode(), 0o755)
 
 
-def _kubeconfig(bundle: certificates.Bundle, port: int) -> str:
+def _kubeconfig(bundle: certificate_names.Bundle, port: int) -> str:
     def encoded(pem: bytes) -> str:
         return base64.b64encode(pem).decode()
 
@@ -81,13 +81,13 @@ clusters:
 contexts:
 - context:
     cluster: kubernetes
-    user: {certificates.USER}
-  name: {certificates.USER}@kubernetes
-current-context: {certificates.USER}@kubernetes
+    user: {certificate_names.USER}
+  name: {certificate_names.USER}@kubernetes
+current-context: {certificate_names.USER}@kubernetes
 kind: Config
 preferences: {{}}
 users:
-- name: {certificates.USER}
+- name: {certificate_names.USER}
   user:
     client-certificate-data: {encoded(bundle.client.certificate)}
     client-key-data: {encoded(bundle.client.key)}

@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from auditctl.errors import RefusedError
 from auditctl.lab.apiserver.https import HttpsConnection, HttpsServer
-from auditctl.lab.node import certificates
+from auditctl.lab.node import certificate_names, certificates
 from auditctl.lab.node.layout import ADDRESS
 from auditctl.settings import RECEIVER
 
@@ -190,7 +190,7 @@ def open_receiver(folder: Path, port: int = 0, behaviour: Behaviour | None = Non
     return receiver
 
 
-def _tls(bundle: certificates.Bundle) -> ssl.SSLContext:
+def _tls(bundle: certificate_names.Bundle) -> ssl.SSLContext:
     """The keys pass through files that are gone at once: ssl reads nothing else."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.TemporaryDirectory(prefix="auditctl-receiver-") as name:

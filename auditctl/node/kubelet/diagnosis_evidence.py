@@ -23,7 +23,7 @@ from auditctl.node.kubelet.diagnosis_attempts import Attempts
 from auditctl.node.kubelet.diagnosis_place import Text, Texts, placed
 from auditctl.node.kubelet.kubelet_log import TAIL_BYTES, KubeletLog
 from auditctl.node.kubelet.pod_logs import PodName
-from auditctl.node.preflight import node_checks
+from auditctl.node.preflight import node_checks, other_manifests
 from auditctl.settings import POLICY_FLAG, WEBHOOK_FLAG
 
 
@@ -88,7 +88,7 @@ def stray_of(manifest_path: Path, manifest: Manifest | None, process: Process) -
     """The manifest beside ours that the process was started from; empty where there is none."""
     if manifest is None:
         return ""
-    for path in pod_logs.strays(manifest_path, manifest):
+    for path in other_manifests.strays(manifest_path, manifest):
         with suppress(RefusedError):
             if process.runs(read_stray(path).command):
                 return str(path)

@@ -11,10 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from auditctl.errors import ManifestError, RefusedError
-from auditctl.manifest.document import Document
 from auditctl.manifest.pod import PROGRAM, Manifest
-from auditctl.node.change import files
 from auditctl.node.change.files import Root
 from auditctl.patterns import lazily
 
@@ -152,30 +149,3 @@ def _unwrapped(line: str) -> tuple[str, str, bool, str]:
     if len(words) >= 3 and words[1] in ("stdout", "stderr") and re.fullmatch(r"[FP](:\S*)?", words[2]):
         return words[0], words[1], not words[2].startswith("P"), words[3] if len(words) == 4 else ""
     return "", "", True, line
-
-
-def strays(manifest_path: Path, manifest: Manifest) -> list[Path]:
-    """Other files in the manifest directory that define the same Pod: of equal names the last in byte order wins.
-
-    (pkg/kubelet/config/file.go extractFromDir; a copy named ``kube-apiserver.yaml.bak`` silently rules.)
-    """
-    found = []
-    for path in sorted(manifest_path.parent.glob("[!.]*")):
-        if path.name == manifest_path.name or not path.is_file():
-            continue
-        with suppress(RefusedError):
-            raw = files.read_following(path, "manifest")
-            if manifest.pod_name.encode() in raw and _same_pod(raw, path, manifest):
-                found.append(path)
-    return found
-
-
-def _same_pod(raw: bytes, path: Path, manifest: Manifest) -> bool:
-    try:
-        value = Document.parse(raw, str(path)).value
-    except ManifestError:
-        return False
-    metadata = value.get("metadata") if isinstance(value, dict) else None
-    if not isinstance(metadata, dict):
-        return False
-    return (metadata.get("name"), metadata.get("namespace", "default")) == (manifest.pod_name, manifest.namespace)

@@ -22,10 +22,10 @@ from auditctl.node.apiserver.credentials import Credentials
 from auditctl.node.apiserver.process import Process, apiservers, listener, listening_inodes, owns
 from auditctl.node.change.files import Root
 from auditctl.node.clock import Clock
-from auditctl.node.kubelet import pod_logs
 from auditctl.node.kubelet.diagnosis_attempts import Attempts
 from auditctl.node.kubelet.kubelet_log import KubeletLog
 from auditctl.node.kubelet.pod_logs import PodName
+from auditctl.node.preflight import other_manifests
 
 _POLL_SECONDS = 0.1
 _LISTENING_POLL_SECONDS = 0.03  # the new server listens: each look longer is outage that is told too late
@@ -176,7 +176,7 @@ class Watch:
         """Who serves instead, or what the newest words are that may be the cause."""
         process = listener(expected.endpoint.port)
         if process is None or not process.runs(expected.command):
-            strays = pod_logs.strays(Path(self.manifest.document.name), self.manifest)
+            strays = other_manifests.strays(Path(self.manifest.document.name), self.manifest)
             why = f"{strays[0]} defines the same Pod, and of equal names the last wins" if strays else ""
             if process is not None:
                 why = why or "the kubelet has not acted on the manifest"

@@ -12,7 +12,7 @@ from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.process import Process
 from auditctl.node.change import files
 from auditctl.node.change.files import Root
-from auditctl.node.kubelet import pod_logs
+from auditctl.node.preflight import other_manifests
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
 
 
@@ -74,7 +74,7 @@ def _no_regular_file(path: Path, flag: str) -> Finding:
 
 def stray_manifests(manifest_path: Path, manifest: Manifest, process: Process | None = None) -> Iterator[Finding]:
     """Copies of the manifest beside it: the kubelet would run whichever sorts last. ``process`` shows which one it is."""
-    for path in pod_logs.strays(manifest_path, manifest):
+    for path in other_manifests.strays(manifest_path, manifest):
         last = max(path, manifest_path, key=lambda one: one.name.encode())
         runs = f"{last} wins"
         if process is not None:

@@ -15,8 +15,7 @@ from auditctl.node.change import files
 from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.files import Snapshot
 from auditctl.node.change.journal import Role
-from auditctl.node.kubelet import pod_logs
-from auditctl.node.preflight import node_checks
+from auditctl.node.preflight import node_checks, other_manifests
 from auditctl.operations import policy_source
 from auditctl.operations.change import preflight as change_preflight
 from auditctl.operations.change_model import How, Patience, Proof, Prover, Restart, Work
@@ -80,7 +79,7 @@ def repair(plane: ControlPlane, looked: Looked, how: How) -> Repair | None:
 
 
 def _stray(node: _Node) -> Repair | None:
-    strays = pod_logs.strays(node.plane.manifest_path, node.manifest)
+    strays = other_manifests.strays(node.plane.manifest_path, node.manifest)
     if not strays:
         return None
     for path in strays:

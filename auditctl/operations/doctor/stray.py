@@ -22,7 +22,8 @@ from auditctl.node.change import files
 from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.files import Snapshot
 from auditctl.node.change.journal import Role
-from auditctl.node.kubelet import diagnosis_evidence, pod_logs
+from auditctl.node.kubelet import diagnosis_evidence
+from auditctl.node.preflight import other_manifests
 from auditctl.operations.change_model import Patience, Proof, Prover, Restart, Work
 from auditctl.operations.controlplane import ControlPlane
 
@@ -35,7 +36,7 @@ _LOOK_SECONDS = 0.5
 
 def findings(plane: ControlPlane, manifest: Manifest, process: Process | None) -> Iterator[Finding]:
     """Each of them, with the one that runs."""
-    for path in pod_logs.strays(plane.manifest_path, manifest):
+    for path in other_manifests.strays(plane.manifest_path, manifest):
         runs, how = _winner(plane, manifest, path, process)
         yield Finding(
             "stray-manifests",

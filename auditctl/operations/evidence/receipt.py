@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from auditctl.durations import parse
 from auditctl.errors import RefusedError
-from auditctl.facts import audit_flags
 from auditctl.findings import Check, Finding, Severity, Status
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.probe import Callers, Probe, choose
@@ -17,6 +14,7 @@ from auditctl.node.preflight import node_checks
 from auditctl.operations.change_model import Patience, Proof, Prover
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import last_known_good
+from auditctl.operations.evidence.batching import batch_seconds, held
 from auditctl.policy.load import load
 from auditctl.policy.types import Policy
 from auditctl.settings import LOG_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
@@ -156,34 +154,3 @@ def _why_unknown(manifest: Manifest) -> str:
     if manifest.flag(LOG_FLAG) == STANDARD_OUTPUT:
         return "the log goes to standard output (--audit-log-path=-), which is not read"
     return "" if manifest.flag(WEBHOOK_FLAG) else "no audit log is set"
-
-
-def batch_seconds(manifest: Manifest, backend: str) -> float:
-    """How much later an event may be written than it happens: not at all, or the batch's longest wait.
-
-    Without such a wait a batch is written when it is full, whenever that is (plugin/buffered/buffered.go collectEvents).
-    """
-    if _effective(manifest, f"audit-{backend}-mode") != "batch":
-        return 0.0
-    size, wait = (_effective(manifest, name) for name in _batch_flags(backend))
-    try:
-        return 0.0 if int(size, 0) <= 1 else parse(wait) or inf
-    except ValueError:
-        return 0.0
-
-
-def _batch_flags(backend: str) -> tuple[str, str]:
-    return f"audit-{backend}-batch-max-size", f"audit-{backend}-batch-max-wait"
-
-
-def held(manifest: Manifest, backend: str) -> str:
-    """Why an event may come later, in words."""
-    size, wait = _batch_flags(backend)
-    if batch_seconds(manifest, backend) == inf:
-        return f"events are written when {_effective(manifest, size)} of them have come (--{size}, no --{wait})"
-    return f"events are written up to {_effective(manifest, wait)} later (--{wait})"
-
-
-def _effective(manifest: Manifest, name: str) -> str:
-    value = manifest.flag(name)
-    return audit_flags()[name].default(manifest.version) if value is None else value

@@ -22,7 +22,7 @@ from auditctl.node.clock import Clock
 from auditctl.node.preflight.webhook_config import WebhookConfig, parse, resolved
 from auditctl.operations.change_model import Patience
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.evidence.receipt import batch_seconds, held
+from auditctl.operations.evidence.batching import batch_seconds, held
 from auditctl.settings import LOG_FLAG, RECEIVER, WEBHOOK_FLAG
 
 if TYPE_CHECKING:

@@ -17,11 +17,12 @@ from typing import NamedTuple
 from auditctl.errors import UsageError
 from auditctl.log import sources
 from auditctl.log.damage import Account, Damage
-from auditctl.log.events import Reader, Whole, reader
+from auditctl.log.events import Reader, Whole
 from auditctl.log.filters import Test, Wanted, compiled, moment, needle
 from auditctl.log.follow import Follower
 from auditctl.log.lines import Fold, line
 from auditctl.log.parallel import in_order
+from auditctl.log.readers import reader
 from auditctl.log.reading import STANDARD_INPUT, Piece, WholeBlock, whole_block, whole_blocks
 from auditctl.node.logfiles import log_files
 from auditctl.operations.controlplane import ControlPlane

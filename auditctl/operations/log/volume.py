@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 from auditctl.log import sources
 from auditctl.log.aggregate import Counting, Judge, Tally
-from auditctl.log.events import Reader, reader
+from auditctl.log.events import Reader
 from auditctl.log.forecast import DAY_SECONDS
 from auditctl.log.parallel import tallied
+from auditctl.log.readers import reader
 from auditctl.log.reading import Piece
 from auditctl.log.volume import BY, Counts, Rates, Share, add, sparkline
 from auditctl.operations.answer import Answer

@@ -14,9 +14,9 @@ from auditctl import facts
 from auditctl.errors import RefusedError, UsageError
 from auditctl.node.change import files
 from auditctl.operations.answer import Answer
+from auditctl.operations.builtin_api import built_in, numbers
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.policy.explain import notes
-from auditctl.operations.policy.validate import built_in, numbers
 from auditctl.operations.policy_files import Named, Text, Version, read, server_version, understood
 from auditctl.policy.matrix import Case, Cell, Cells, Matrix, Person, matrix
 from auditctl.policy.matrix_html import Page, page

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from auditctl.log import sources
 from auditctl.log.aggregate import Tally
-from auditctl.log.events import reader
 from auditctl.log.lines import printable
 from auditctl.log.parallel import tallied
+from auditctl.log.readers import reader
 from auditctl.log.replay import Group, Replay, Sum, judge_of, replay
 from auditctl.operations.answer import Answer
 from auditctl.operations.controlplane import ControlPlane

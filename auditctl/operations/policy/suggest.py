@@ -6,16 +6,16 @@ from typing import Any, NamedTuple
 
 from auditctl.log import sources
 from auditctl.log.aggregate import Judge, Tally
-from auditctl.log.events import reader
 from auditctl.log.parallel import tallied
+from auditctl.log.readers import reader
 from auditctl.log.replay import decided, writes
 from auditctl.log.sensitive import kind_of
 from auditctl.log.suggest import Suggestion, suggestions, yaml_of
 from auditctl.operations.answer import Answer
+from auditctl.operations.builtin_api import built_in
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.log_sources import opened
 from auditctl.operations.policy.replay import amount, share
-from auditctl.operations.policy.validate import built_in
 from auditctl.operations.policy_files import Version, read, read_policy, server_version
 from auditctl.policy import lint
 from auditctl.policy.load import load

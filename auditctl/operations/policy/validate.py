@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
-from functools import cache
 from typing import Any, NamedTuple
 
 from auditctl import facts
 from auditctl.errors import UsageError
 from auditctl.findings import Finding, Severity
 from auditctl.operations.answer import Answer, finding_rows
+from auditctl.operations.builtin_api import built_in
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.policy_files import NEWEST, Version, located, read, server_version, words
+from auditctl.operations.policy_files import Version, located, read, server_version, words
 from auditctl.policy import lint
-from auditctl.policy.lint_checks import CHECKS, NAMES, Check, Known, Resource
+from auditctl.policy.lint_checks import CHECKS, NAMES, Check
 from auditctl.policy.load import load
 from auditctl.report import finding_line
 
@@ -124,24 +123,6 @@ def _judge(name: str, raw: bytes, version: Version, asked: Asked) -> Verdict:
     severities = {finding.severity for finding in findings}
     bad = Severity.ERROR in severities or (asked.strict and Severity.WARNING in severities)
     return Verdict(name, loaded.policy is not None, loaded.dropped, findings, bad or loaded.policy is None)
-
-
-@cache
-def built_in(version: Version = NEWEST) -> Known:
-    """The resources that a server of that version has of its own, and the groups that it no longer serves."""
-    table = json.loads(facts.template("resources.json").read_text(encoding="utf-8"))
-    rows = (
-        Resource(row["group"], row["resource"], row["kind"], row["short"], row["namespaced"], numbers(row["since"]))
-        for row in table["resources"]
-    )
-    gone = (group for group, until in table["goneGroups"].items() if version >= numbers(until))
-    return Known.of(tuple(rows), frozenset(gone))
-
-
-def numbers(version: str) -> Version:
-    """``1.22`` of a table as (1, 22)."""
-    major, minor = version.split(".")
-    return int(major), int(minor)
 
 
 def _weighed(finding: Finding, asked: Asked, *, accepted: bool) -> Finding:
