@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from auditctl.cli.global_options import Hoisted, hoist
+from auditctl.cli.global_options import CommandLine, hoist
 from auditctl.cli.output import write
 from auditctl.errors import UsageError
 
@@ -34,7 +34,7 @@ def run(argv: list[str]) -> int:
     return 0
 
 
-def _plainly(hoisted: Hoisted) -> int | None:
+def _plainly(hoisted: CommandLine) -> int | None:
     """Run a line that needs no typer; None for any other. Each brings its own modules, and no other's."""
     match hoisted.rest[:2]:
         case ["enable", *_]:

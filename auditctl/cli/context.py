@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from auditctl.cli.output import Lines, Terminal, coloured, show, write
+from auditctl.cli.output import PlainProgress, Terminal, coloured, show, write
 from auditctl.errors import AuditctlError, RefusedError
 from auditctl.operations.controlplane import MANIFEST, STATE, ControlPlane, Progress, Silence
 from auditctl.report import ManifestChange, Outcome, Report, from_error
@@ -50,7 +50,7 @@ class Globals(NamedTuple):
     def progress(self) -> Progress:
         if self.quiet:
             return Silence()
-        return Terminal() if sys.stderr.isatty() and coloured(sys.stderr) and not self.verbose else Lines()
+        return Terminal() if sys.stderr.isatty() and coloured(sys.stderr) and not self.verbose else PlainProgress()
 
 
 def finish(context: typer.Context, command: str, operation: Callable[[ControlPlane], Report]) -> None:

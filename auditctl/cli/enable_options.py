@@ -13,7 +13,7 @@ from auditctl.report import Report
 from auditctl.settings import Settings
 
 
-class Enable(NamedTuple):
+class EnableOptions(NamedTuple):
     """The options of ``enable``, texts as they were typed; names and defaults are those of the command."""
 
     policy: str | None = None
@@ -39,7 +39,7 @@ class Enable(NamedTuple):
     no_rollback: bool = False
 
 
-def enabling(asked: Enable) -> Callable[[ControlPlane], Report]:
+def enabling(asked: EnableOptions) -> Callable[[ControlPlane], Report]:
     """The operation.
 
     Raises:
@@ -68,10 +68,10 @@ def enabling(asked: Enable) -> Callable[[ControlPlane], Report]:
     how = persisting(how, asked.persist)
 
     def operation(plane: ControlPlane) -> Report:
-        from auditctl.operations.enable import Request, enable
+        from auditctl.operations.enable import EnableRequest, enable
 
         return enable(
-            plane, Request(settings, asked.policy, asked.webhook_config, asked.readers, asked.embed_certs), how
+            plane, EnableRequest(settings, asked.policy, asked.webhook_config, asked.readers, asked.embed_certs), how
         )
 
     return operation

@@ -8,7 +8,7 @@ import typer
 
 from auditctl.cli.policy_answer import answered
 from auditctl.cli.policy_commands import Kubernetes
-from auditctl.operations.answer import Answer
+from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
 
 
@@ -19,7 +19,7 @@ def flags(
 ) -> None:
     """Every --audit-* flag of a version: type, default, meaning, trap."""
 
-    def operation(plane: ControlPlane) -> Answer:
+    def operation(plane: ControlPlane) -> CommandResult:
         from auditctl.operations.flags import table
 
         return table(plane, kubernetes, name)

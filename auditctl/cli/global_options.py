@@ -9,7 +9,7 @@ WITH_VALUE = ("--rootfs", "--manifest", "--state-dir", "--kubeconfig", "--output
 WITHOUT_VALUE = ("--quiet", "-q", "--verbose", "-v", "--version")
 
 
-class Hoisted(NamedTuple):
+class CommandLine(NamedTuple):
     """A command line apart: global options with their values, what is left, and an option that lacks its value."""
 
     front: list[str]
@@ -21,7 +21,7 @@ class Hoisted(NamedTuple):
         return self.front + self.rest
 
 
-def hoist(words: Sequence[str]) -> Hoisted:
+def hoist(words: Sequence[str]) -> CommandLine:
     """Take the global options out; whatever stands behind ``--`` is left alone."""
     front: list[str] = []
     rest: list[str] = []
@@ -34,11 +34,11 @@ def hoist(words: Sequence[str]) -> Hoisted:
         elif word in WITH_VALUE:
             value = next(stream, None)
             if value is None:
-                return Hoisted(front, rest, word)
+                return CommandLine(front, rest, word)
             front += [word, value]
         else:
             rest.append(word)
-    return Hoisted(front, rest)
+    return CommandLine(front, rest)
 
 
 def _has_value_in_it(word: str) -> bool:

@@ -14,7 +14,7 @@ from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import Report
 
 if TYPE_CHECKING:  # a lab's rooms are only entered when one is asked for
-    from auditctl.lab.exercises.target_node import Ground
+    from auditctl.lab.exercises.target_node import PracticeNode
 
 Wants = Annotated[
     Path | None,
@@ -39,11 +39,11 @@ def listing(
 ) -> None:
     """The faults to find and the tasks to do."""
 
-    def operation(ground: "Ground") -> Report:
-        from auditctl.lab.exercises.catalogue import Kind
+    def operation(ground: "PracticeNode") -> Report:
+        from auditctl.lab.exercises.catalogue import ExerciseKind
         from auditctl.lab.exercises.listing import listed
 
-        return listed(ground, list(Kind) if kind is None else [Kind(kind.value)])
+        return listed(ground, list(ExerciseKind) if kind is None else [ExerciseKind(kind.value)])
 
     _finish(context, "lab list", operation)
 
@@ -62,10 +62,10 @@ def break_(
     """Begin an exercise: break the node, or set a task; only what is seen of it is told."""
     seconds = duration("--timeout", timeout)
 
-    def operation(ground: "Ground") -> Report:
-        from auditctl.lab.exercises.commands import Asked, begin
+    def operation(ground: "PracticeNode") -> Report:
+        from auditctl.lab.exercises.commands import BreakOptions, begin
 
-        return begin(ground, Asked(fault, seed, yes, seconds))
+        return begin(ground, BreakOptions(fault, seed, yes, seconds))
 
     _finish(context, "lab break", operation, real=yes, beginning=True)
 
@@ -78,7 +78,7 @@ def hint(
 ) -> None:
     """A hint to the open exercise; each time one step further."""
 
-    def operation(ground: "Ground") -> Report:
+    def operation(ground: "PracticeNode") -> Report:
         from auditctl.lab.exercises.commands import hint as given
 
         return given(ground, number)
@@ -98,7 +98,7 @@ def check(context: typer.Context, wants: Wants = None) -> None:
 
         finish(context, "lab check", grading)
 
-    def operation(ground: "Ground") -> Report:
+    def operation(ground: "PracticeNode") -> Report:
         from auditctl.lab.exercises.commands import check as judged
 
         return judged(ground)
@@ -110,7 +110,7 @@ def solve(context: typer.Context, timeout: Timeout = "5m") -> None:
     """Do what solves the open exercise, and say what that was."""
     seconds = duration("--timeout", timeout)
 
-    def operation(ground: "Ground") -> Report:
+    def operation(ground: "PracticeNode") -> Report:
         from auditctl.lab.exercises.commands import solve as solved
 
         return solved(ground, seconds)
@@ -122,7 +122,7 @@ def reset(context: typer.Context, timeout: Timeout = "5m") -> None:
     """Give the node back byte for byte what it was before the exercise; works while the API server is down."""
     seconds = duration("--timeout", timeout)
 
-    def operation(ground: "Ground") -> Report:
+    def operation(ground: "PracticeNode") -> Report:
         from auditctl.lab.exercises.commands import reset as given_back
 
         return given_back(ground, seconds)
@@ -133,7 +133,7 @@ def reset(context: typer.Context, timeout: Timeout = "5m") -> None:
 def _finish(
     context: typer.Context,
     command: str,
-    operation: "Callable[[Ground], Report]",
+    operation: "Callable[[PracticeNode], Report]",
     *,
     real: bool = False,
     beginning: bool = False,

@@ -15,7 +15,7 @@ from auditctl.cli.context import Globals
 from auditctl.cli.output import coloured, write
 from auditctl.cli.policy_answer import answered, failed
 from auditctl.errors import RefusedError
-from auditctl.operations.answer import Answer, visible
+from auditctl.operations.answer import CommandResult, visible
 from auditctl.operations.controlplane import ControlPlane
 
 if TYPE_CHECKING:  # heavy, and only for what is really asked
@@ -64,14 +64,14 @@ def tail(
     """The events of the log, one line each, times in UTC; -o json prints them as they are in it."""
     options: Globals = context.obj
     try:
-        from auditctl.log.filters import Wanted
-        from auditctl.operations.log.tail import Asked, Form, log_tail
+        from auditctl.log.filters import LogFilters
+        from auditctl.operations.log.tail import TailFormat, TailOptions, log_tail
 
         given = (user, user_group, verb, resource, subresource, namespace, name, level, stage, code, agent, source_ip)
-        wanted = Wanted.of([tuple(each or ()) for each in given], since, until)
-        form = Form(options.output)
-        colour = form is Form.LINES and coloured(sys.stdout)
-        asked = Asked((*(logs or ()), *(log or ())), wanted, follow, count, form, colour)
+        wanted = LogFilters.of([tuple(each or ()) for each in given], since, until)
+        form = TailFormat(options.output)
+        colour = form is TailFormat.LINES and coloured(sys.stdout)
+        asked = TailOptions((*(logs or ()), *(log or ())), wanted, follow, count, form, colour)
         tailed = log_tail(options.plane(), asked)
         options = options._replace(output="text")  # from here on stdout is for events alone
         _tell(options, tailed.notes)
@@ -129,7 +129,7 @@ def _is_gone(descriptor: int) -> bool:
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
-def _answer(context: typer.Context, command: str, operation: Callable[[ControlPlane], Answer]) -> None:
+def _answer(context: typer.Context, command: str, operation: Callable[[ControlPlane], CommandResult]) -> None:
     raise typer.Exit(answered(context.obj, command, operation))
 
 
@@ -147,7 +147,7 @@ def top(
 ) -> None:
     """Who, what, and which rule makes the volume: events, bytes, share."""
 
-    def operation(plane: ControlPlane) -> Answer:
+    def operation(plane: ControlPlane) -> CommandResult:
         from auditctl.errors import UsageError
         from auditctl.log.volume import BY
         from auditctl.operations.log import volume
@@ -157,7 +157,7 @@ def top(
                 raise UsageError(f"--by {each}: not one of {', '.join(BY)}")
         if by and "rule" in by and policy is None:
             raise UsageError("--by rule needs --policy")
-        asked = volume.Asked((*(logs or ()), *(log or ())), tuple(by or ()), count, policy, kubernetes, processes)
+        asked = volume.TopOptions((*(logs or ()), *(log or ())), tuple(by or ()), count, policy, kubernetes, processes)
         return volume.log_top(plane, asked)
 
     _answer(context, "log top", operation)
@@ -166,7 +166,7 @@ def top(
 def stats(context: typer.Context, logs: Logs = None, log: LogOption = None, processes: Processes = None) -> None:
     """Events over time: a sparkline, events a second, bytes a day."""
 
-    def operation(plane: ControlPlane) -> Answer:
+    def operation(plane: ControlPlane) -> CommandResult:
         from auditctl.operations.log import volume
 
         return volume.log_stats(plane, (*(logs or ()), *(log or ())), processes)
@@ -192,13 +192,13 @@ def forecast(
 ) -> None:
     """Days kept with the flags as they are, days until the disk is full, and the values for what is wanted."""
 
-    def operation(plane: ControlPlane) -> Answer:
+    def operation(plane: ControlPlane) -> CommandResult:
         from auditctl.cli.values import duration
         from auditctl.operations.log import forecast as log_forecast
 
         names = (*(logs or ()), *(log or ()))
         seconds = duration("--slowest", slowest)
-        asked = log_forecast.Asked(names, rate, requests, stages, event_size, days, disk, seconds)
+        asked = log_forecast.ForecastOptions(names, rate, requests, stages, event_size, days, disk, seconds)
         return log_forecast.log_forecast(plane, asked)
 
     _answer(context, "log forecast", operation)

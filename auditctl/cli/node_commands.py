@@ -10,7 +10,7 @@ import typer
 
 from auditctl.cli.context import finish, look
 from auditctl.cli.doctor_command import doctor
-from auditctl.cli.enable_options import Enable, enabling
+from auditctl.cli.enable_options import EnableOptions, enabling
 from auditctl.cli.options import Allow, Drain, DryRun, NoRollback, NoWait, Strict, Timeout
 from auditctl.cli.values import how_of, persisting
 from auditctl.operations.controlplane import ControlPlane
@@ -70,7 +70,7 @@ def enable(
     no_rollback: NoRollback = False,
 ) -> None:
     """Switch auditing on, or change it; the same again does nothing."""
-    asked = Enable(
+    asked = EnableOptions(
         policy,
         policy_path,
         log_path,
@@ -197,10 +197,10 @@ def verify(
     """Prove now that a request is recorded; exit 1 if not."""
 
     def operation(plane: ControlPlane) -> Report:
-        from auditctl.operations.verify import Wanted
+        from auditctl.operations.verify import VerifyOptions
         from auditctl.operations.verify import verify as run
 
-        return run(plane, Wanted.parse(tuple(policy or ()), tuple(flag or ()), tuple(expect or ())))
+        return run(plane, VerifyOptions.parse(tuple(policy or ()), tuple(flag or ()), tuple(expect or ())))
 
     _once_or_watch(context, "verify", operation, watch=watch)
 

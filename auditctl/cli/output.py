@@ -65,7 +65,7 @@ def _tell(text: str) -> None:
         write(sys.stderr, f"[auditctl] {text}")
 
 
-class Lines:
+class PlainProgress:
     """Progress as plain lines on stderr: each step, and each new thing that is waited for, once."""
 
     def __init__(self) -> None:

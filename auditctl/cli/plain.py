@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from auditctl.cli.context import Globals
-from auditctl.cli.enable_options import Enable
-from auditctl.cli.global_options import Hoisted
+from auditctl.cli.enable_options import EnableOptions
+from auditctl.cli.global_options import CommandLine
 from auditctl.cli.plain_words import apart, globals_of
 
 TEXTS = ("policy", "policy_path", "log_path", "readers", "timeout", "drain")
@@ -21,7 +21,7 @@ LISTS = {"--set": "set_flags", "--unset": "unset", "--allow": "allow"}
 SWITCHES = ("no_log", "no_webhook", "embed_certs", "persist", "dry_run", "no_wait", "strict", "no_rollback")
 
 
-def read(hoisted: Hoisted) -> tuple[Globals, Enable] | None:
+def read(hoisted: CommandLine) -> tuple[Globals, EnableOptions] | None:
     """The global options and what was asked; None where the line is not a plain ``enable``."""
     if hoisted.rest[:1] != ["enable"]:
         return None
@@ -35,7 +35,7 @@ def option(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _enable(words: Sequence[str]) -> Enable | None:
+def _enable(words: Sequence[str]) -> EnableOptions | None:
     found: dict[str, Any] = {}
     texts, numbers, switches = ({option(name): name for name in names} for names in (TEXTS, NUMBERS, SWITCHES))
     stream = apart(words)
@@ -56,4 +56,4 @@ def _enable(words: Sequence[str]) -> Enable | None:
             found["webhook_config"] = Path(value)
         else:
             return None
-    return Enable(**found)
+    return EnableOptions(**found)

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from auditctl.cli.context import Globals, look
 from auditctl.cli.output import write
 from auditctl.errors import AuditctlError
-from auditctl.operations.answer import Answer, visible
+from auditctl.operations.answer import CommandResult, visible
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import Report, finding_line
 
 
-def answered(options: Globals, command: str, operation: Callable[[ControlPlane], Answer]) -> int:
+def answered(options: Globals, command: str, operation: Callable[[ControlPlane], CommandResult]) -> int:
     """Print what the operation answers; the exit code. Nothing is raised."""
     try:
         answer = operation(options.plane())

@@ -11,11 +11,11 @@ import typer
 from auditctl.cli.context import Globals
 from auditctl.cli.output import write
 from auditctl.cli.policy_answer import answered, failed
-from auditctl.operations.answer import Answer
+from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
 
 if TYPE_CHECKING:  # validate needs no requests
-    from auditctl.operations.policy.explain import Request
+    from auditctl.operations.policy.explain import ExplainRequest
 
 Kubernetes = Annotated[
     str | None,
@@ -26,7 +26,7 @@ Kubernetes = Annotated[
 File = Annotated[str, typer.Argument(metavar="FILE", help="A policy; - is standard input, a bare word a shipped one.")]
 
 
-def _answer(context: typer.Context, command: str, operation: Callable[[ControlPlane], Answer]) -> None:
+def _answer(context: typer.Context, command: str, operation: Callable[[ControlPlane], CommandResult]) -> None:
     """Print what the operation answers, exit with its code."""
     raise typer.Exit(answered(context.obj, command, operation))
 
@@ -38,7 +38,7 @@ def _fail(context: typer.Context, command: str, error: BaseException) -> None:
 def list_policies(context: typer.Context) -> None:
     """The shipped policies, each with what it is for."""
 
-    def operation(plane: ControlPlane) -> Answer:  # noqa: ARG001
+    def operation(plane: ControlPlane) -> CommandResult:  # noqa: ARG001
         from auditctl.operations.policy import validate as policy_validate
 
         return policy_validate.shipped()
@@ -49,7 +49,7 @@ def list_policies(context: typer.Context) -> None:
 def show(context: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
     """Print a shipped policy."""
 
-    def operation(plane: ControlPlane) -> Answer:  # noqa: ARG001
+    def operation(plane: ControlPlane) -> CommandResult:  # noqa: ARG001
         from auditctl.operations.policy import validate as policy_validate
 
         return policy_validate.show(name)
@@ -75,12 +75,12 @@ def validate(
 ) -> None:
     """What the server would refuse, silently drop, and what is surely not meant; exit 1 if it is refused or has dropped fields."""
 
-    def operation(plane: ControlPlane) -> Answer:
+    def operation(plane: ControlPlane) -> CommandResult:
         from auditctl.operations.policy import validate as policy_validate
 
         if listing:
             return policy_validate.checks()
-        asked = policy_validate.Asked(
+        asked = policy_validate.ValidateOptions(
             tuple(files or ()), kubernetes, strict, frozenset(only or ()), frozenset(allow or ()), rehearse
         )
         return policy_validate.validate(plane, asked)
@@ -120,9 +120,9 @@ def explain(
     kubernetes: Kubernetes = None,
 ) -> None:
     """Which rule decides a request, at which line, what is recorded, and why the rules before it do not apply."""
-    from auditctl.operations.policy.explain import Request
+    from auditctl.operations.policy.explain import ExplainRequest
 
-    asked = Request(
+    asked = ExplainRequest(
         " ".join(request or ()), verb, resource, group, namespace, name, method, url, user, tuple(user_group or ())
     )
     if asked.given == (requests is not None):
@@ -133,8 +133,8 @@ def explain(
         _explain_one(context, file, asked, kubernetes)
 
 
-def _explain_one(context: typer.Context, file: str, asked: Request, kubernetes: str | None) -> None:
-    def operation(plane: ControlPlane) -> Answer:
+def _explain_one(context: typer.Context, file: str, asked: ExplainRequest, kubernetes: str | None) -> None:
+    def operation(plane: ControlPlane) -> CommandResult:
         from auditctl.operations.policy import explain as policy_explain
 
         return policy_explain.explain_one(plane, file, asked, kubernetes)
@@ -169,7 +169,7 @@ def expect_decisions(
 ) -> None:
     """Does the policy decide as expected? Exit 1 with a table of what differs."""
 
-    def operation(plane: ControlPlane) -> Answer:
+    def operation(plane: ControlPlane) -> CommandResult:
         from auditctl.operations.policy import compare
 
         return compare.test(plane, file, expect, kubernetes)
@@ -185,7 +185,7 @@ def diff(
 ) -> None:
     """Which requests change level, stages or managed fields; exit 1 if any does."""
 
-    def operation(plane: ControlPlane) -> Answer:
+    def operation(plane: ControlPlane) -> CommandResult:
         from auditctl.operations.policy import compare
 
         return compare.diff(plane, old, new, kubernetes)
@@ -211,7 +211,7 @@ def matrix(
 ) -> None:
     """The policy as a picture: what is recorded of each verb on each resource, by whom, and which rule says so."""
 
-    def operation(plane: ControlPlane) -> Answer:
+    def operation(plane: ControlPlane) -> CommandResult:
         from auditctl.operations.policy import matrix as policy_matrix
 
         drawn = policy_matrix.draw(plane, file, tuple(user or ()), kubernetes)

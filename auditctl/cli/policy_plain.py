@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from auditctl.cli.context import Globals
-from auditctl.cli.global_options import Hoisted
+from auditctl.cli.global_options import CommandLine
 from auditctl.cli.plain_words import globals_of
 
 _COMMAND = ["policy", "validate"]
@@ -23,7 +23,7 @@ class Plain(NamedTuple):
     strict: bool
 
 
-def read(hoisted: Hoisted) -> Plain | None:
+def read(hoisted: CommandLine) -> Plain | None:
     """The line; None where it is not a plain ``policy validate`` of at least one file."""
     if hoisted.rest[:2] != _COMMAND:
         return None
@@ -40,5 +40,5 @@ def run(plain: Plain) -> int:
     from auditctl.cli.policy_answer import answered
     from auditctl.operations.policy import validate
 
-    asked = validate.Asked(plain.files, strict=plain.strict)
+    asked = validate.ValidateOptions(plain.files, strict=plain.strict)
     return answered(plain.options, "policy validate", lambda plane: validate.validate(plane, asked))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from auditctl.cli.policy_answer import answered
-from auditctl.operations.answer import Answer
+from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
 
 Log = Annotated[
@@ -35,10 +35,10 @@ def replay(
 ) -> None:
     """What the policy would have made of recorded traffic: events and bytes a rule, what falls out of sight."""
 
-    def operation(plane: ControlPlane) -> Answer:
-        from auditctl.operations.policy.replay import Asked, policy_replay
+    def operation(plane: ControlPlane) -> CommandResult:
+        from auditctl.operations.policy.replay import ReplayOptions, policy_replay
 
-        return policy_replay(plane, Asked(file, (*(log or ()), *(more or ())), against, kubernetes, processes))
+        return policy_replay(plane, ReplayOptions(file, (*(log or ()), *(more or ())), against, kubernetes, processes))
 
     raise typer.Exit(answered(context.obj, "policy replay", operation))
 
@@ -54,10 +54,10 @@ def suggest(
 ) -> None:
     """Rules that would save most without hiding anything sensitive: prints the policy with them in it."""
 
-    def operation(plane: ControlPlane) -> Answer:
-        from auditctl.operations.policy.suggest import Asked, policy_suggest
+    def operation(plane: ControlPlane) -> CommandResult:
+        from auditctl.operations.policy.suggest import SuggestOptions, policy_suggest
 
-        return policy_suggest(plane, Asked((*(log or ()), *(more or ())), policy, most, kubernetes, processes))
+        return policy_suggest(plane, SuggestOptions((*(log or ()), *(more or ())), policy, most, kubernetes, processes))
 
     raise typer.Exit(answered(context.obj, "policy suggest", operation))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from auditctl import durations
 from auditctl.errors import UsageError
-from auditctl.operations.change_model import ALLOWED_CHECKS, How
+from auditctl.operations.change_model import ALLOWED_CHECKS, ChangeOptions
 
 
 def duration(option: str, text: str) -> float:
@@ -38,12 +38,12 @@ def how_of(
     allow: Sequence[str] | None,
     strict: bool,
     no_rollback: bool,
-) -> How:
+) -> ChangeOptions:
     """The options as a value; wrong texts are usage errors."""
     seconds = duration("--timeout", timeout)
     if seconds <= 0:
         raise UsageError("--timeout 0 leaves the API server no time to start")
-    return How(
+    return ChangeOptions(
         seconds,
         None if drain is None else duration("--drain", drain),
         not no_wait,
@@ -54,7 +54,7 @@ def how_of(
     )
 
 
-def persisting(how: How, asked: bool) -> How:
+def persisting(how: ChangeOptions, asked: bool) -> ChangeOptions:
     """With ``--persist``: only a node that has proved healthy may write the record that other nodes start from."""
     if asked and not how.wait:
         raise UsageError(

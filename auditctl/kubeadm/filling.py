@@ -7,12 +7,12 @@ from typing import Any
 
 from auditctl.errors import ManifestError
 from auditctl.manifest.blocks import mapping_block
-from auditctl.manifest.edits import Draft, Edit, pointer
+from auditctl.manifest.edits import Edit, PlanDraft, pointer
 from auditctl.manifest.lines import Splice
 from auditctl.manifest.yaml_nodes import Mapping
 
 
-def fill(draft: Draft, path: tuple[str, ...], value: Any, lines: Sequence[str], reason: str) -> None:
+def fill(draft: PlanDraft, path: tuple[str, ...], value: Any, lines: Sequence[str], reason: str) -> None:
     """Write ``lines`` (relative to the key's column) in the place of the key at ``path`` and all of its value.
 
     Raises ManifestError where the lines of the key cannot be told apart from others.

@@ -28,7 +28,7 @@ from auditctl.kubeadm.sections import (
     volumes_section,
 )
 from auditctl.manifest.blocks import mapping_block
-from auditctl.manifest.edits import Draft, Entry
+from auditctl.manifest.edits import NewEntry, PlanDraft
 from auditctl.manifest.mount_plan import audit_paths
 from auditctl.manifest.mounts import KUBEADM_VOLUMES, covering, within
 from auditctl.manifest.plan import Plan, prove
@@ -43,7 +43,7 @@ class Fate(Enum):
     BACK = "brought back"
 
 
-class Difference(NamedTuple):
+class SettingDifference(NamedTuple):
     """One setting that the manifest and the ClusterConfiguration do not agree on. ``what`` is a flag or a volume."""
 
     fate: Fate
@@ -75,24 +75,24 @@ def extras_of(manifest: Manifest) -> Extras:
     return Extras(arguments, tuple(found.values()))
 
 
-def differences(configuration: ClusterConfiguration, manifest: Manifest) -> Iterator[Difference]:
+def differences(configuration: ClusterConfiguration, manifest: Manifest) -> Iterator[SettingDifference]:
     """Yield what an upgrade from ``configuration`` would change of this node's auditing; nothing where it keeps all."""
     wanted = extras_of(manifest)
     known = configuration.audit_arguments
     mine = {argument.name: argument.value for argument in wanted.arguments}
     for name, value in mine.items():
         if known.get(name) != value:
-            yield Difference(Fate.CHANGED if name in known else Fate.LOST, f"--{name}", value, known.get(name))
+            yield SettingDifference(Fate.CHANGED if name in known else Fate.LOST, f"--{name}", value, known.get(name))
     for name in sorted(set(known) - set(mine)):
-        yield Difference(Fate.BACK, f"--{name}", None, known[name])
+        yield SettingDifference(Fate.BACK, f"--{name}", None, known[name])
     volumes = {volume.name: volume for volume in configuration.volumes}
     for volume in wanted.volumes:
         there = volumes.get(volume.name)
         if there != volume:
             fate = Fate.CHANGED if there else Fate.LOST
-            yield Difference(fate, f"volume {volume.name}", _shown(volume), _shown(there) if there else None)
+            yield SettingDifference(fate, f"volume {volume.name}", _shown(volume), _shown(there) if there else None)
     for left in _left_over(configuration, manifest, wanted):
-        yield Difference(Fate.BACK, f"volume {left.name}", None, _shown(left))
+        yield SettingDifference(Fate.BACK, f"volume {left.name}", None, _shown(left))
 
 
 def plan_persist(configuration: ClusterConfiguration, manifest: Manifest) -> Plan:
@@ -101,7 +101,7 @@ def plan_persist(configuration: ClusterConfiguration, manifest: Manifest) -> Pla
     A manifest without auditing takes it out. Raises ManifestError where the text cannot be edited exactly.
     """
     document = configuration.document
-    draft = Draft(document)
+    draft = PlanDraft(document)
     wanted = extras_of(manifest)
     if not document.value.get("apiServer"):
         _new_section(draft, configuration.dialect, wanted)
@@ -131,7 +131,7 @@ def _left_over(configuration: ClusterConfiguration, manifest: Manifest, wanted: 
     ]
 
 
-def _new_section(draft: Draft, dialect: str, wanted: Extras) -> None:
+def _new_section(draft: PlanDraft, dialect: str, wanted: Extras) -> None:
     """``apiServer`` is absent, null or ``{}`` (as kubeadm writes it where nothing is set)."""
     if not wanted.arguments:
         return
@@ -145,7 +145,7 @@ def _new_section(draft: Draft, dialect: str, wanted: Extras) -> None:
     _put(draft, API_SERVER, value, lines, "the audit settings of this node")
 
 
-def _put(draft: Draft, path: tuple[str, ...], value: Any, lines: list[str], reason: str) -> None:
+def _put(draft: PlanDraft, path: tuple[str, ...], value: Any, lines: list[str], reason: str) -> None:
     """Write a key that is not there, or that is there with nothing in it."""
     if draft.document.node(path) is None:
         draft.add_key(path, value, lines, reason)
@@ -153,7 +153,7 @@ def _put(draft: Draft, path: tuple[str, ...], value: Any, lines: list[str], reas
         fill(draft, path, value, lines, reason)
 
 
-def _edit_arguments(draft: Draft, configuration: ClusterConfiguration, manifest: Manifest, wanted: Extras) -> None:
+def _edit_arguments(draft: PlanDraft, configuration: ClusterConfiguration, manifest: Manifest, wanted: Extras) -> None:
     known = configuration.audit_arguments
     mine = {argument.name: argument.value for argument in wanted.arguments}
     as_list = configuration.dialect not in MAP_DIALECTS
@@ -176,7 +176,7 @@ def _edit_arguments(draft: Draft, configuration: ClusterConfiguration, manifest:
 
 
 def _edit_map(
-    draft: Draft,
+    draft: PlanDraft,
     configuration: ClusterConfiguration,
     gone: Sequence[Argument],
     new: Sequence[Argument],
@@ -195,7 +195,7 @@ def _edit_map(
 
 
 def _edit_list(
-    draft: Draft,
+    draft: PlanDraft,
     configuration: ClusterConfiguration,
     manifest: Manifest,
     gone: Sequence[Argument],
@@ -211,10 +211,10 @@ def _edit_list(
     draft.change_list(EXTRA_ARGS, removed, entries)
 
 
-def _argument_entry(argument: Argument, position: int, reason: str = "") -> Entry:
+def _argument_entry(argument: Argument, position: int, reason: str = "") -> NewEntry:
     value = {"name": argument.name, "value": argument.value}
     reason = reason or f"--{argument.name} is set on this node"
-    return Entry(value, argument_lines(argument, as_list=True), reason, position)
+    return NewEntry(value, argument_lines(argument, as_list=True), reason, position)
 
 
 def _position(argument: Argument, configuration: ClusterConfiguration, manifest: Manifest) -> int:
@@ -229,14 +229,14 @@ def _position(argument: Argument, configuration: ClusterConfiguration, manifest:
     return later[0] if later else len(configuration.arguments)
 
 
-def _edit_volumes(draft: Draft, configuration: ClusterConfiguration, manifest: Manifest, wanted: Extras) -> None:
+def _edit_volumes(draft: PlanDraft, configuration: ClusterConfiguration, manifest: Manifest, wanted: Extras) -> None:
     if not configuration.volumes:
         if wanted.volumes:
             value, lines = volumes_section(wanted.volumes)
             _put(draft, EXTRA_VOLUMES, value, lines, "the volumes of the audit files")
         return
     removed: dict[int, str] = {}
-    entries: list[Entry] = []
+    entries: list[NewEntry] = []
     known = {volume.name: index for index, volume in enumerate(configuration.volumes)}
     for volume in _left_over(configuration, manifest, wanted):
         removed[known[volume.name]] = f"volume {volume.name} is not on this node"
@@ -248,11 +248,11 @@ def _edit_volumes(draft: Draft, configuration: ClusterConfiguration, manifest: M
             removed[index] = f"volume {volume.name} is otherwise on this node"
         position = len(configuration.volumes) if index is None else index
         reason = f"volume {volume.name} carries an audit file of this node"
-        entries.append(Entry(volume_value(volume), volume_lines(volume), reason, position))
+        entries.append(NewEntry(volume_value(volume), volume_lines(volume), reason, position))
     draft.change_list(EXTRA_VOLUMES, removed, entries)
 
 
-def _keep_section(draft: Draft, configuration: ClusterConfiguration) -> None:
+def _keep_section(draft: PlanDraft, configuration: ClusterConfiguration) -> None:
     """Where everything under ``apiServer`` goes, kubeadm's own ``{}`` stays: a key without a value would be null."""
     api = configuration.document.value["apiServer"]
     dropped = [edit.operation["path"] for edit in draft.edits if edit.operation["op"] == "remove"]

@@ -23,7 +23,7 @@ FIRST_WITH_LISTS = (1, 31)  # v1beta4 (kubeadm 1.31)
 FIRST_KIND_WITH_LISTS = (1, 36)
 
 
-class Form(Enum):
+class RenderFormat(Enum):
     """What can be rendered; the values are those of ``--as``."""
 
     CLUSTER_CONFIGURATION = "cluster-configuration"
@@ -45,14 +45,14 @@ def extras_for(flags: Mapping[str, str]) -> Extras:
     return Extras(arguments, tuple(sorted(volumes.values())))
 
 
-def render(form: Form, extras: Extras, version: tuple[int, int]) -> str:
+def render(form: RenderFormat, extras: Extras, version: tuple[int, int]) -> str:
     """Return the text for ``form``; ``version`` is that of the cluster's Kubernetes."""
     match form:
-        case Form.CLUSTER_CONFIGURATION:
+        case RenderFormat.CLUSTER_CONFIGURATION:
             return _text(_configuration(extras, as_list=version >= FIRST_WITH_LISTS))
-        case Form.PATCHES:
+        case RenderFormat.PATCHES:
             return _patches(extras)
-        case Form.KIND:
+        case RenderFormat.KIND:
             return _text(_kind(extras, as_list=version >= FIRST_KIND_WITH_LISTS))
 
 

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from auditctl.errors import RefusedError
-from auditctl.log.damage import Account
-from auditctl.log.events import Event, Reader
-from auditctl.log.reading import Block, Piece, blocks
-from auditctl.log.sizes import Volume
+from auditctl.log.damage import ReadStatistics
+from auditctl.log.events import CompactEvent, Reader
+from auditctl.log.reading import EventBlock, LogSegment, blocks
+from auditctl.log.sizes import EventVolume
 from auditctl.policy.compiled import Compiled
 from auditctl.policy.request import attributes
 from auditctl.policy.types import Decision, Policy, PolicyRule, User
@@ -24,7 +24,7 @@ _MOST_NAMED = 3
 _METHODS = {"create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE", "deletecollection": "DELETE"}
 
 
-class Key(NamedTuple):
+class CellKey(NamedTuple):
     """What events of one cell share. ``users`` are the rules that the user passes, as bits.
 
     ``user`` is the name, and "" where users are not told apart or have become too many.
@@ -44,11 +44,11 @@ class Key(NamedTuple):
     user: str = ""
 
 
-class Tally:
+class CellCounts:
     """Cells, what the reading met, and how often a cell was there already."""
 
     def __init__(self) -> None:
-        self.account = Account()
+        self.account = ReadStatistics()
         self.cells: dict[tuple[object, ...], list[int]] = {}
         self.who: dict[tuple[object, ...], set[str]] = {}
         self.users_met = 0
@@ -58,7 +58,7 @@ class Tally:
         """Events whose decision was not kept yet."""
         return len(self.cells)
 
-    def absorb(self, other: Tally) -> None:
+    def absorb(self, other: CellCounts) -> None:
         self.account.absorb(other.account)
         self.users_met += other.users_met
         for key, sums in other.cells.items():
@@ -66,13 +66,13 @@ class Tally:
             self.cells[key] = [a + b for a, b in zip(mine, sums, strict=True)] if mine else sums
             self.who[key] = set(sorted(self.who.get(key, set()) | other.who[key])[:_MOST_NAMED])
 
-    def volumes(self) -> Iterator[tuple[Key, Volume, tuple[str, ...]]]:
+    def volumes(self) -> Iterator[tuple[CellKey, EventVolume, tuple[str, ...]]]:
         """Each cell: what its events share, their sums, and up to three who made them."""
         for key, sums in self.cells.items():
-            yield Key(*key), Volume(*sums), tuple(sorted(self.who[key]))  # type: ignore[arg-type] # built by `Counting`
+            yield CellKey(*key), EventVolume(*sums), tuple(sorted(self.who[key]))  # type: ignore[arg-type] # built by `Counting`
 
 
-class Judge:
+class PolicyMatcher:
     """Policies side by side, compiled as one: rules as bits, those of the second behind those of the first."""
 
     def __init__(self, policies: Sequence[Policy], *, managed: bool = False, by_user: bool = False) -> None:
@@ -91,7 +91,7 @@ class Judge:
         """What each rule of a policy decides; the last is that of no rule."""
         return self._decisions[which]
 
-    def rule(self, key: Key, which: int = 0) -> int:
+    def rule(self, key: CellKey, which: int = 0) -> int:
         """The deciding rule of a policy, -1 is none."""
         passing = key.users & self.compiled.by_verb(key.verb)
         if key.resource:
@@ -102,7 +102,7 @@ class Judge:
         own = (passing >> before) & ((1 << len(self.policies[which].rules)) - 1)
         return (own & -own).bit_length() - 1
 
-    def scan(self, pieces: Iterable[Piece], reader: Reader) -> Tally:
+    def scan(self, pieces: Iterable[LogSegment], reader: Reader) -> CellCounts:
         """The cells of all events in these pieces."""
         counting = Counting(self, reader)
         for piece in pieces:
@@ -114,13 +114,13 @@ class Judge:
 class Counting:
     """Puts events into the cells of a tally."""
 
-    def __init__(self, judge: Judge, reader: Reader) -> None:
-        self.tally = Tally()
+    def __init__(self, judge: PolicyMatcher, reader: Reader) -> None:
+        self.tally = CellCounts()
         self._judge = judge
         self._reader = reader
         self._users: dict[bytes, tuple[int, bool, str]] = {}
 
-    def take(self, block: Block) -> None:
+    def take(self, block: EventBlock) -> None:
         """Count a block's events. Written out in one go: calls would double its time."""
         cells, who = self.tally.cells, self.tally.who
         managed = self._judge.managed
@@ -147,7 +147,7 @@ class Counting:
             if sums[0] <= _MOST_NAMED:
                 who[key].add(username)
 
-    def _key(self, event: Event) -> tuple[tuple[object, ...], str]:
+    def _key(self, event: CompactEvent) -> tuple[tuple[object, ...], str]:
         """The fields of ``Key``, and the user's name."""
         judge = self._judge
         raw = bytes(event.user)
@@ -187,7 +187,7 @@ _FILLED = frozenset({"create", "update", "patch", "deletecollection"})
 """Verbs whose objectRef the server fills from the body where the URL names nothing (`audit/request.go LogRequestObject`)."""
 
 
-def path_of(event: Event) -> str:
+def path_of(event: CompactEvent) -> str:
     """The path of a request that is for no resource, escapes decoded."""
     path = event.request_uri.partition("?")[0]
     if "%" not in path:
@@ -198,7 +198,7 @@ def path_of(event: Event) -> str:
         return path
 
 
-def _of_url(event: Event, namespace: str, name: str) -> tuple[str, str]:
+def _of_url(event: CompactEvent, namespace: str, name: str) -> tuple[str, str]:
     """The decision was taken before the body was read: of namespace and name, what the URL has."""
     try:
         asked = attributes(_METHODS[event.verb], event.request_uri, None)

@@ -45,13 +45,13 @@ class Damage(NamedTuple):
     length: int
 
 
-class Found(NamedTuple):
+class RecoveredEvent(NamedTuple):
     """An event's own bytes, without what stands around them."""
 
     raw: bytes
 
 
-class Account:
+class ReadStatistics:
     """What a reading met: events, bytes, and damage by kind, the first places with their offsets."""
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ class Account:
                 places.append(self._last)
         self.damaged[damage.kind] = (count, length + damage.length)
 
-    def absorb(self, other: Account) -> None:
+    def absorb(self, other: ReadStatistics) -> None:
         self.events += other.events
         self.bytes += other.bytes
         self.lists += other.lists
@@ -121,7 +121,7 @@ def _end(damage: Damage) -> int:
     return damage.offset + damage.length
 
 
-def recover(line: bytes, offset: int, reader: Reader) -> Iterator[Found | Damage]:
+def recover(line: bytes, offset: int, reader: Reader) -> Iterator[RecoveredEvent | Damage]:
     """The intact events in a line that is not just one event, and the damage around them, in their order."""
     at = 0
     end = len(line)
@@ -163,14 +163,14 @@ def _next_start(line: bytes, at: int) -> int:
     return min((place for place in found if place >= 0), default=len(line))
 
 
-def _judge(value: bytes, offset: int, reader: Reader) -> Iterator[Found | Damage]:
+def _judge(value: bytes, offset: int, reader: Reader) -> Iterator[RecoveredEvent | Damage]:
     """A whole JSON value: an event, a list of them, or something else."""
     try:
         reader.one(value)
     except ValueError:
         pass
     else:
-        yield Found(value)
+        yield RecoveredEvent(value)
         return
     try:
         items = reader.items(value)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 
-class Reference(Protocol):
+class ObjectReference(Protocol):
     """``objectRef``: what a resource request is about. The server fills name and namespace from the body if the URL has none."""
 
     @property
@@ -34,7 +34,7 @@ class Identity(Protocol):
     def groups(self) -> Sequence[str]: ...
 
 
-class Outcome(Protocol):
+class ResponseStatus(Protocol):
     """``responseStatus``: code, reason and message of the answer."""
 
     @property
@@ -57,12 +57,12 @@ class _Recorded(Protocol):
     @property
     def request_uri(self) -> str: ...
     @property
-    def object_ref(self) -> Reference | None: ...
+    def object_ref(self) -> ObjectReference | None: ...
     @property
     def stage_timestamp(self) -> str | None: ...
 
 
-class Event(_Recorded, Protocol):
+class CompactEvent(_Recorded, Protocol):
     """What counting and replaying need. ``user`` and the bodies are JSON text, empty where the event has none."""
 
     @property
@@ -73,7 +73,7 @@ class Event(_Recorded, Protocol):
     def response_object(self) -> bytes: ...
 
 
-class Whole(_Recorded, Protocol):
+class FullEvent(_Recorded, Protocol):
     """What a person is shown of an event, and filters may ask for."""
 
     @property
@@ -87,7 +87,7 @@ class Whole(_Recorded, Protocol):
     @property
     def user_agent(self) -> str: ...
     @property
-    def response_status(self) -> Outcome | None: ...
+    def response_status(self) -> ResponseStatus | None: ...
     @property
     def request_received_timestamp(self) -> str | None: ...
 
@@ -99,10 +99,10 @@ class Reader(NamedTuple):
     `EventList`, each as its bytes; ``identity`` reads `user`; ``managed`` are the bytes of a body's managed fields.
     """
 
-    lines: Callable[[bytes], Sequence[Event]]
-    one: Callable[[bytes], Event]
-    whole_lines: Callable[[bytes], Sequence[Whole]]
-    whole: Callable[[bytes], Whole]
+    lines: Callable[[bytes], Sequence[CompactEvent]]
+    one: Callable[[bytes], CompactEvent]
+    whole_lines: Callable[[bytes], Sequence[FullEvent]]
+    whole: Callable[[bytes], FullEvent]
     items: Callable[[bytes], Sequence[bytes]]
     identity: Callable[[bytes], Identity]
     managed: Callable[[bytes], int]

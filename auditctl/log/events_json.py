@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from auditctl.log.events import Event, Identity, Reader, Whole
+from auditctl.log.events import CompactEvent, FullEvent, Identity, Reader
 from auditctl.patterns import lazily
 
 
@@ -22,7 +22,7 @@ _NESTING = lazily(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 _WHITESPACE = " \t\r\n"
 
 
-class _Reference(NamedTuple):
+class _JsonReference(NamedTuple):
     resource: str = ""
     namespace: str = ""
     name: str = ""
@@ -30,41 +30,41 @@ class _Reference(NamedTuple):
     subresource: str = ""
 
 
-class _Event(NamedTuple):
+class _JsonCompactEvent(NamedTuple):
     level: str
     stage: str
     request_uri: str
     verb: str
     user: bytes
-    object_ref: _Reference | None
+    object_ref: _JsonReference | None
     request_object: bytes
     response_object: bytes
     stage_timestamp: str | None
 
 
-class _Identity(NamedTuple):
+class _JsonIdentity(NamedTuple):
     username: str = ""
     groups: Sequence[str] = ()
 
 
-class _Outcome(NamedTuple):
+class _JsonResponseStatus(NamedTuple):
     code: int = 0
     reason: str = ""
     message: str = ""
 
 
-class _Whole(NamedTuple):
+class _JsonFullEvent(NamedTuple):
     level: str
     audit_id: str
     stage: str
     request_uri: str
     verb: str
-    user: _Identity
-    impersonated_user: _Identity | None
+    user: _JsonIdentity
+    impersonated_user: _JsonIdentity | None
     source_ips: Sequence[str] | None
     user_agent: str
-    object_ref: _Reference | None
-    response_status: _Outcome | None
+    object_ref: _JsonReference | None
+    response_status: _JsonResponseStatus | None
     request_received_timestamp: str | None
     stage_timestamp: str | None
 
@@ -160,27 +160,27 @@ def _time(members: dict[str, _Value], name: str) -> str | None:
     return None if value is None else _text(value)
 
 
-def _reference(members: dict[str, _Value]) -> _Reference | None:
+def _reference(members: dict[str, _Value]) -> _JsonReference | None:
     row = _object(members, "objectRef")
     names = ("resource", "namespace", "name", "apiGroup", "subresource")
-    return None if row is None else _Reference(*(_text(row.get(name, "")) for name in names))
+    return None if row is None else _JsonReference(*(_text(row.get(name, "")) for name in names))
 
 
-def _identity_of(row: dict[str, Any] | None) -> _Identity | None:
+def _identity_of(row: dict[str, Any] | None) -> _JsonIdentity | None:
     if row is None:
         return None
-    return _Identity(_text(row.get("username", "")), _texts(row.get("groups") or []))
+    return _JsonIdentity(_text(row.get("username", "")), _texts(row.get("groups") or []))
 
 
 def _raw(members: dict[str, _Value], name: str) -> bytes:
     return members[name].raw if name in members else b""
 
 
-def _one(line: bytes) -> Event:
+def _one(line: bytes) -> CompactEvent:
     members = _members(line)
     if "user" not in members:
         raise ValueError("no user")
-    return _Event(
+    return _JsonCompactEvent(
         _known(members, "level"),
         _known(members, "stage"),
         _known(members, "requestURI"),
@@ -193,12 +193,12 @@ def _one(line: bytes) -> Event:
     )
 
 
-def _whole(line: bytes) -> Whole:
+def _whole(line: bytes) -> FullEvent:
     members = _members(line)
     status = _object(members, "responseStatus")
     agent = members["userAgent"].value if "userAgent" in members else ""
     addresses = members["sourceIPs"].value if "sourceIPs" in members else None
-    return _Whole(
+    return _JsonFullEvent(
         _known(members, "level"),
         _known(members, "auditID"),
         _known(members, "stage"),
@@ -215,22 +215,22 @@ def _whole(line: bytes) -> Whole:
     )
 
 
-def _outcome(row: dict[str, Any]) -> _Outcome:
-    return _Outcome(_number(row.get("code", 0)), _text(row.get("reason", "")), _text(row.get("message", "")))
+def _outcome(row: dict[str, Any]) -> _JsonResponseStatus:
+    return _JsonResponseStatus(_number(row.get("code", 0)), _text(row.get("reason", "")), _text(row.get("message", "")))
 
 
-def _nobody(members: dict[str, _Value]) -> _Identity:
+def _nobody(members: dict[str, _Value]) -> _JsonIdentity:
     if "user" not in members:
         raise ValueError("no user")
-    return _Identity()
+    return _JsonIdentity()
 
 
 def _identity(raw: bytes) -> Identity:
     """Nobody, where it is none: the event itself counts all the same."""
     with suppress(ValueError):
         row = json.loads(raw.decode("utf-8", "surrogateescape"))
-        return _identity_of(row if isinstance(row, dict) else None) or _Identity()
-    return _Identity()
+        return _identity_of(row if isinstance(row, dict) else None) or _JsonIdentity()
+    return _JsonIdentity()
 
 
 def _items(line: bytes) -> Sequence[bytes]:

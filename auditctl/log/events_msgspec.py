@@ -13,7 +13,7 @@ from auditctl.log.events_json import READER as STANDARD
 _NOTHING = msgspec.Raw()
 
 
-class _Reference(msgspec.Struct, gc=False, rename="camel"):
+class _PackedReference(msgspec.Struct, gc=False, rename="camel"):
     resource: str = ""
     namespace: str = ""
     name: str = ""
@@ -21,31 +21,31 @@ class _Reference(msgspec.Struct, gc=False, rename="camel"):
     subresource: str = ""
 
 
-class _Event(msgspec.Struct, gc=False, rename={"request_uri": "requestURI", "object_ref": "objectRef",
+class _PackedCompactEvent(msgspec.Struct, gc=False, rename={"request_uri": "requestURI", "object_ref": "objectRef",
     "request_object": "requestObject", "response_object": "responseObject", "stage_timestamp": "stageTimestamp"}):  # fmt: skip
     level: str
     stage: str
     request_uri: str
     verb: str
     user: msgspec.Raw
-    object_ref: _Reference | None = None
+    object_ref: _PackedReference | None = None
     request_object: msgspec.Raw = _NOTHING
     response_object: msgspec.Raw = _NOTHING
     stage_timestamp: str | None = None
 
 
-class _Identity(msgspec.Struct, gc=False):
+class _PackedIdentity(msgspec.Struct, gc=False):
     username: str = ""
     groups: list[str] = []
 
 
-class _Outcome(msgspec.Struct, gc=False):
+class _PackedResponseStatus(msgspec.Struct, gc=False):
     code: int = 0
     reason: str = ""
     message: str = ""
 
 
-class _Whole(msgspec.Struct, gc=False, rename={"audit_id": "auditID", "request_uri": "requestURI",
+class _PackedFullEvent(msgspec.Struct, gc=False, rename={"audit_id": "auditID", "request_uri": "requestURI",
     "object_ref": "objectRef", "impersonated_user": "impersonatedUser", "source_ips": "sourceIPs", "user_agent": "userAgent",
     "response_status": "responseStatus", "request_received_timestamp": "requestReceivedTimestamp",
     "stage_timestamp": "stageTimestamp"}):  # fmt: skip
@@ -54,12 +54,12 @@ class _Whole(msgspec.Struct, gc=False, rename={"audit_id": "auditID", "request_u
     stage: str
     request_uri: str
     verb: str
-    user: _Identity
-    impersonated_user: _Identity | None = None
+    user: _PackedIdentity
+    impersonated_user: _PackedIdentity | None = None
     source_ips: list[str] | None = None
     user_agent: str = ""
-    object_ref: _Reference | None = None
-    response_status: _Outcome | None = None
+    object_ref: _PackedReference | None = None
+    response_status: _PackedResponseStatus | None = None
     request_received_timestamp: str | None = None
     stage_timestamp: str | None = None
 
@@ -126,14 +126,14 @@ def _telling(decode: Callable[[bytes], Any], otherwise: Callable[[bytes], Any] |
     return decoded
 
 
-_EVENT = msgspec.json.Decoder(_Event)
-_WHOLE = msgspec.json.Decoder(_Whole)
+_EVENT = msgspec.json.Decoder(_PackedCompactEvent)
+_WHOLE = msgspec.json.Decoder(_PackedFullEvent)
 READER = Reader(
     _telling(_EVENT.decode_lines),
     _telling(_EVENT.decode, STANDARD.one),
     _telling(_WHOLE.decode_lines),
     _telling(_WHOLE.decode, STANDARD.whole),
     _telling(_items, STANDARD.items),
-    _telling(msgspec.json.Decoder(_Identity).decode, STANDARD.identity),
+    _telling(msgspec.json.Decoder(_PackedIdentity).decode, STANDARD.identity),
     _managed,
 )

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from auditctl import durations
 from auditctl.errors import UsageError
-from auditctl.log.events import Whole
+from auditctl.log.events import FullEvent
 from auditctl.policy.types import Level, Stage
 
 _AGO = re.compile(r"(?:(\d+(?:\.\d+)?)w)?(?:(\d+(?:\.\d+)?)d)?(.*)")
@@ -22,10 +22,10 @@ _KNOWN: Mapping[str, tuple[str, ...]] = {
     "level": tuple(level.value for level in Level),
     "stage": tuple(stage.value for stage in Stage),
 }
-Test = Callable[[Whole], bool]
+Test = Callable[[FullEvent], bool]
 
 
-class Wanted(NamedTuple):
+class LogFilters(NamedTuple):
     """The filters of ``log tail``, as they were typed; times are RFC 3339, or a duration ago."""
 
     user: Sequence[str] = ()
@@ -44,7 +44,7 @@ class Wanted(NamedTuple):
     until: str | None = None
 
     @classmethod
-    def of(cls, values: Sequence[Sequence[str]], since: str | None, until: str | None) -> Wanted:
+    def of(cls, values: Sequence[Sequence[str]], since: str | None, until: str | None) -> LogFilters:
         """From the values of each filter, in the order of the fields.
 
         Raises:
@@ -59,7 +59,7 @@ class Wanted(NamedTuple):
     @property
     def given(self) -> bool:
         """Was anything asked for?"""
-        return self != Wanted()
+        return self != LogFilters()
 
 
 def _spelled(field: str, value: str) -> str:
@@ -104,7 +104,7 @@ def _moment(text: str, now: datetime) -> datetime:
     return now - timedelta(weeks=float(ago[1] or 0), days=float(ago[2] or 0), seconds=seconds)
 
 
-def needle(wanted: Wanted) -> bytes:
+def needle(wanted: LogFilters) -> bytes:
     """Bytes that every event that is asked for has in it, as the server spells them; none where that is not one text."""
     for field, key in (
         ("name", "name"),
@@ -119,14 +119,14 @@ def needle(wanted: Wanted) -> bytes:
     return b""
 
 
-def compiled(wanted: Wanted, now: datetime) -> Test:
+def compiled(wanted: LogFilters, now: datetime) -> Test:
     """One test for all of it.
 
     Raises:
         UsageError: a value is not of its option's form.
     """
     tests: list[Test] = []
-    values: dict[str, Callable[[Whole], Iterable[str]]] = {
+    values: dict[str, Callable[[FullEvent], Iterable[str]]] = {
         "user": lambda event: (event.user.username,),
         "user_group": lambda event: event.user.groups,
         "verb": lambda event: (event.verb,),
@@ -155,7 +155,7 @@ def compiled(wanted: Wanted, now: datetime) -> Test:
     return lambda event: all(test(event) for test in tests)
 
 
-def _resources(event: Whole) -> Iterable[str]:
+def _resources(event: FullEvent) -> Iterable[str]:
     """``pods``, ``pods/log``, ``deployments.apps``: each is a name of it."""
     reference = event.object_ref
     if reference is None:
@@ -176,20 +176,20 @@ def _comma(value: str) -> list[str]:
     return [parts[0], *(f"!{part}" if value[:1] == "!" and part[:1] != "!" else part for part in parts[1:])]
 
 
-def _texts(field: str, given: Sequence[str], of: Callable[[Whole], Iterable[str]]) -> Iterable[Test]:
+def _texts(field: str, given: Sequence[str], of: Callable[[FullEvent], Iterable[str]]) -> Iterable[Test]:
     yes, no = _apart(field, given)
     for patterns, expected in ((yes, True), (no, False)):
         if patterns:
             yield _text_test(patterns, of, expected=expected)
 
 
-def _text_test(patterns: list[str], of: Callable[[Whole], Iterable[str]], *, expected: bool) -> Test:
+def _text_test(patterns: list[str], of: Callable[[FullEvent], Iterable[str]], *, expected: bool) -> Test:
     exact = frozenset(each for each in patterns if not set(each) & set("*?["))
     globs = [each for each in patterns if each not in exact]
     if not globs:
         return lambda event: exact.isdisjoint(of(event)) is not expected
 
-    def test(event: Whole) -> bool:
+    def test(event: FullEvent) -> bool:
         found = any(value in exact or any(fnmatchcase(value, each) for each in globs) for value in of(event))
         return found is expected
 
@@ -204,7 +204,7 @@ def _codes(given: Sequence[str]) -> Iterable[Test]:
 
 
 def _code_test(ranges: list[tuple[int, int]], *, expected: bool) -> Test:
-    def test(event: Whole) -> bool:
+    def test(event: FullEvent) -> bool:
         if event.response_status is None:  # not answered yet: of no code, and not of another either
             return False
         code = event.response_status.code

@@ -15,7 +15,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from auditctl.log.damage import Damage
-from auditctl.log.reading import CHUNK_BYTES, GZIP, Gatherer, Piece, opened, texts
+from auditctl.log.reading import CHUNK_BYTES, GZIP, LineAssembler, LogSegment, opened, texts
 from auditctl.log.sources import LogError, unreadable
 
 Text = tuple[bytes, int] | Damage
@@ -34,7 +34,7 @@ class Follower:
     def __init__(self, path: Path, rotated: Callable[[], Iterable[Path]], *, from_end: bool) -> None:
         self._path = path
         self._rotated = rotated
-        self._gatherer = Gatherer(0)
+        self._gatherer = LineAssembler(0)
         self._offset = 0
         self._descriptor = self._open()
         names = self._names()
@@ -74,7 +74,7 @@ class Follower:
         self._descriptor = -1
 
     def _begin(self, offset: int) -> None:
-        self._offset, self._gatherer = offset, Gatherer(offset)
+        self._offset, self._gatherer = offset, LineAssembler(offset)
 
     def _appended(self) -> Iterator[Text]:
         if self._descriptor < 0:
@@ -151,7 +151,7 @@ def _whole(path: Path) -> Iterator[Text]:
         with suppress(FileNotFoundError):
             descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
             try:
-                piece = Piece(str(name), descriptor, compressed=name.suffix == ".gz")
+                piece = LogSegment(str(name), descriptor, compressed=name.suffix == ".gz")
                 with closing(opened(piece)) as file, suppress(EOFError, zlib.error):
                     yield from texts(file)
             finally:

@@ -27,7 +27,7 @@ class Load(NamedTuple):
         return self.events_per_second * self.bytes_per_event * DAY_SECONDS
 
 
-class Rotation(NamedTuple):
+class RotationFlags(NamedTuple):
     """Flag values: MiB a file (0: never rotated), old files kept (0: all), days kept (0: all)."""
 
     maxsize: int
@@ -43,7 +43,7 @@ class Kept(NamedTuple):
     bytes: float | None
 
 
-def kept(load: Load, rotation: Rotation) -> Kept:
+def kept(load: Load, rotation: RotationFlags) -> Kept:
     """The effective retention: whatever limit is reached first. Without a load, the age alone decides."""
     by_age = float(rotation.maxage) if rotation.maxage and rotation.maxsize else None
     room = rotation.maxsize * _MEBIBYTE * rotation.maxbackup if rotation.maxsize and rotation.maxbackup else None
@@ -55,7 +55,7 @@ def kept(load: Load, rotation: Rotation) -> Kept:
     return Kept(None, "nothing", None)
 
 
-def days_until_full(load: Load, rotation: Rotation, used_bytes: int, free_bytes: int) -> float | None:
+def days_until_full(load: Load, rotation: RotationFlags, used_bytes: int, free_bytes: int) -> float | None:
     """When the disk is full; None where rotation stops the growth before."""
     limit = kept(load, rotation).bytes
     if not load.bytes_per_day or (limit is not None and limit - used_bytes <= free_bytes):
@@ -66,7 +66,7 @@ def days_until_full(load: Load, rotation: Rotation, used_bytes: int, free_bytes:
 class Proposal(NamedTuple):
     """Rotation for the asked days, what they take, and the days that the disk allows."""
 
-    rotation: Rotation
+    rotation: RotationFlags
     bytes: float
     days: float
 
@@ -81,7 +81,7 @@ def propose(load: Load, days: float, disk_bytes: float | None, maxsize: int = 10
     files = max(math.ceil(load.bytes_per_day * days / (size * _MEBIBYTE)), 1)
     if disk_bytes is not None:
         files = max(min(files, int(disk_bytes / (size * _MEBIBYTE)) - 1), 1)
-    rotation = Rotation(size, files, max(math.ceil(days), 1))
+    rotation = RotationFlags(size, files, max(math.ceil(days), 1))
     found = kept(load, rotation)
     return Proposal(rotation, (files + 1) * size * _MEBIBYTE, found.days if found.days is not None else days)
 

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from datetime import datetime
 
-from auditctl.log.events import Whole
+from auditctl.log.events import FullEvent
 
 _RECEIVED = "RequestReceived"
 _STARTED = "ResponseStarted"
@@ -19,9 +19,9 @@ class Fold:
     """Holds the first event of a request until the next one comes: that one says all that the first did."""
 
     def __init__(self) -> None:
-        self._held: OrderedDict[str, tuple[Whole, float]] = OrderedDict()
+        self._held: OrderedDict[str, tuple[FullEvent, float]] = OrderedDict()
 
-    def take(self, event: Whole, now: float) -> Iterator[Whole]:
+    def take(self, event: FullEvent, now: float) -> Iterator[FullEvent]:
         """The events to print. ``now`` is any clock's seconds; ``overdue`` compares with it."""
         if event.stage != _RECEIVED:
             self._held.pop(event.audit_id, None)
@@ -34,13 +34,13 @@ class Fold:
         if len(self._held) > _MOST_HELD:
             yield self._held.popitem(last=False)[1][0]
 
-    def overdue(self, before: float) -> Iterator[Whole]:
+    def overdue(self, before: float) -> Iterator[FullEvent]:
         """Those held since before a time: still being answered, and not to be kept from the reader any longer."""
         while self._held and next(iter(self._held.values()))[1] <= before:
             yield self._held.popitem(last=False)[1][0]
 
 
-def line(event: Whole, *, colour: bool = False) -> str:
+def line(event: FullEvent, *, colour: bool = False) -> str:
     """Time (UTC, as --since takes it), level, code, latency, who, verb, what, where; foreign control characters are escaped."""
     code, latency = _code(event), _latency(event)
     who = event.user.username or "nobody"
@@ -78,13 +78,13 @@ def _colour(code: str) -> str:
     return {"2": _GREEN, "1": _GREEN, "4": _RED, "5": _RED}.get(code[:1], _DIM)
 
 
-def _code(event: Whole) -> str:
+def _code(event: FullEvent) -> str:
     return (
         str(event.response_status.code) if event.response_status is not None and event.response_status.code else "..."
     )
 
 
-def _note(event: Whole) -> str:
+def _note(event: FullEvent) -> str:
     match event.stage:
         case "RequestReceived":
             return "  (received)"
@@ -98,7 +98,7 @@ def _note(event: Whole) -> str:
     return ""
 
 
-def _what(event: Whole) -> str:
+def _what(event: FullEvent) -> str:
     reference = event.object_ref
     if reference is None or not reference.resource:
         return event.request_uri
@@ -109,7 +109,7 @@ def _what(event: Whole) -> str:
     return what + (f" in {reference.namespace}" if reference.namespace else "")
 
 
-def _latency(event: Whole) -> str:
+def _latency(event: FullEvent) -> str:
     begun, ended = event.request_received_timestamp, event.stage_timestamp
     if event.stage == _RECEIVED or not begun or not ended:
         return ""

@@ -14,18 +14,18 @@ from multiprocessing.connection import Connection
 from typing import Any, Protocol, TypeVar
 
 from auditctl.errors import RefusedError
-from auditctl.log.damage import Account
-from auditctl.log.reading import Piece
+from auditctl.log.damage import ReadStatistics
+from auditctl.log.reading import LogSegment
 
 
-class Tally(Protocol):
+class Mergeable(Protocol):
     """What is gathered; two of them make one."""
 
     def absorb(self, other: Any) -> None:
         """Take in what another process gathered."""
 
 
-T = TypeVar("T", bound=Tally)
+T = TypeVar("T", bound=Mergeable)
 _MOST_HELD_BYTES = 8 << 20
 _TEXT = b"t"
 """Before text; nothing that is pickled begins with it."""
@@ -38,7 +38,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def tallied(pieces: Sequence[Piece], scan: Callable[[Iterable[Piece]], T], processes: int | None = None) -> T:
+def tallied(pieces: Sequence[LogSegment], scan: Callable[[Iterable[LogSegment]], T], processes: int | None = None) -> T:
     """What ``scan`` makes of all pieces. A stream is read here, and alone.
 
     Raises:
@@ -108,12 +108,14 @@ def _guarded(pipe: Connection, kept: Sequence[Connection], task: Callable[[Conne
         pipe.close()
 
 
-def _share(pieces: Sequence[Piece], numbers: int) -> Iterator[Piece]:
+def _share(pieces: Sequence[LogSegment], numbers: int) -> Iterator[LogSegment]:
     while number := array("I", os.read(numbers, _NUMBER_BYTES)):
         yield pieces[number[0]]
 
 
-def _work(pieces: Sequence[Piece], numbers: int, scan: Callable[[Iterable[Piece]], Any], pipe: Connection) -> None:
+def _work(
+    pieces: Sequence[LogSegment], numbers: int, scan: Callable[[Iterable[LogSegment]], Any], pipe: Connection
+) -> None:
     pipe.send(scan(_share(pieces, numbers)))
 
 
@@ -143,9 +145,9 @@ def _received_text(pipe: Connection) -> bytes:
 
 
 def in_order(
-    pieces: Sequence[Piece],
-    work: Callable[[Piece, Account], Iterator[bytes]],
-    account: Account,
+    pieces: Sequence[LogSegment],
+    work: Callable[[LogSegment, ReadStatistics], Iterator[bytes]],
+    account: ReadStatistics,
     processes: int | None = None,
 ) -> Iterator[bytes]:
     """What ``work`` makes of each piece, in the order of the pieces; each process has every n-th of them.
@@ -166,8 +168,10 @@ def in_order(
             account.absorb(_received(pipe))
 
 
-def _in_turn(pieces: Sequence[Piece], work: Callable[[Piece, Account], Iterator[bytes]], pipe: Connection) -> None:
-    account = Account()
+def _in_turn(
+    pieces: Sequence[LogSegment], work: Callable[[LogSegment, ReadStatistics], Iterator[bytes]], pipe: Connection
+) -> None:
+    account = ReadStatistics()
     for piece in pieces:
         parts: list[bytes] = [_TEXT]
         length = 0

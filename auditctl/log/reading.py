@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from typing import IO, NamedTuple, cast
 
-from auditctl.log.damage import Account, Damage, Found, recover
-from auditctl.log.events import Event, Reader, Whole
+from auditctl.log.damage import Damage, ReadStatistics, RecoveredEvent, recover
+from auditctl.log.events import CompactEvent, FullEvent, Reader
 
 CHUNK_BYTES = 1 << 17
 """What fits a core's cache, and what malloc does not map anew each time."""
@@ -22,7 +22,7 @@ GZIP = b"\x1f\x8b"
 _CANONICAL = b'{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"'
 
 
-class Piece(NamedTuple):
+class LogSegment(NamedTuple):
     """A part of a log: the lines that begin in it. ``end`` None is the end of the file.
 
     ``descriptor`` is held open, so that a rotation does not take the file away; ``name`` is for people.
@@ -37,21 +37,21 @@ class Piece(NamedTuple):
     streams: bool = False
 
 
-class Block(NamedTuple):
+class EventBlock(NamedTuple):
     """Events, and the bytes of each."""
 
-    events: Sequence[Event]
+    events: Sequence[CompactEvent]
     lines: Sequence[bytes]
 
 
 class WholeBlock(NamedTuple):
     """The same with all the fields that people and filters ask for."""
 
-    events: Sequence[Whole]
+    events: Sequence[FullEvent]
     lines: Sequence[bytes]
 
 
-def blocks(piece: Piece, reader: Reader, account: Account) -> Iterator[Block]:
+def blocks(piece: LogSegment, reader: Reader, account: ReadStatistics) -> Iterator[EventBlock]:
     """The events of a piece. What is not an event is noted in ``account``."""
     for text, offset in _noted(piece, account):
         lines = _split(text)
@@ -64,23 +64,25 @@ def blocks(piece: Piece, reader: Reader, account: Account) -> Iterator[Block]:
             events = [reader.one(line) for line in lines]
         account.events += len(events)
         account.bytes += len(text)
-        yield Block(events, lines)
+        yield EventBlock(events, lines)
 
 
-def whole_blocks(piece: Piece, reader: Reader, account: Account, needle: bytes = b"") -> Iterator[WholeBlock]:
+def whole_blocks(
+    piece: LogSegment, reader: Reader, account: ReadStatistics, needle: bytes = b""
+) -> Iterator[WholeBlock]:
     """As ``blocks``, with whole events. Those without ``needle`` in their bytes may be left out."""
     for text, offset in _noted(piece, account):
         yield whole_block(text, offset, piece.name, reader, account, needle)
 
 
 def whole_block(
-    text: bytes, offset: int, name: str, reader: Reader, account: Account, needle: bytes = b""
+    text: bytes, offset: int, name: str, reader: Reader, account: ReadStatistics, needle: bytes = b""
 ) -> WholeBlock:
     """The events of a text of whole lines that stands at ``offset`` of the file ``name``."""
     if needle and (count := _canonical(text)):
         with suppress(ValueError):
             lines = _with_needle(text, needle)
-            events: Sequence[Whole] = [reader.whole(line) for line in lines]
+            events: Sequence[FullEvent] = [reader.whole(line) for line in lines]
             account.events += count
             account.bytes += len(text)
             return WholeBlock(events, lines)
@@ -116,7 +118,7 @@ def _with_needle(text: bytes, needle: bytes) -> list[bytes]:
     return found
 
 
-def _wholes(lines: list[bytes], reader: Reader) -> tuple[list[Whole], list[bytes]]:
+def _wholes(lines: list[bytes], reader: Reader) -> tuple[list[FullEvent], list[bytes]]:
     events, kept = [], []
     for line in lines:
         try:
@@ -139,7 +141,7 @@ def _split(text: bytes) -> list[bytes]:
     return lines
 
 
-def intact(name: str, lines: Sequence[bytes], offset: int, reader: Reader, account: Account) -> list[bytes]:
+def intact(name: str, lines: Sequence[bytes], offset: int, reader: Reader, account: ReadStatistics) -> list[bytes]:
     """The bytes of every event in these lines, one by one; the rest is noted."""
     found: list[bytes] = []
     for line in lines:
@@ -148,7 +150,7 @@ def intact(name: str, lines: Sequence[bytes], offset: int, reader: Reader, accou
             reader.one(bare)
         except ValueError:
             for each in recover(line, offset, reader):
-                if isinstance(each, Found):
+                if isinstance(each, RecoveredEvent):
                     found.append(each.raw)
                 else:
                     account.note(name, each)
@@ -158,7 +160,7 @@ def intact(name: str, lines: Sequence[bytes], offset: int, reader: Reader, accou
     return found
 
 
-def _noted(piece: Piece, account: Account) -> Iterator[tuple[bytes, int]]:
+def _noted(piece: LogSegment, account: ReadStatistics) -> Iterator[tuple[bytes, int]]:
     with closing(opened(piece)) as file:
         try:
             for each in texts(file, piece.start, piece.end):
@@ -170,7 +172,7 @@ def _noted(piece: Piece, account: Account) -> Iterator[tuple[bytes, int]]:
             account.note(piece.name, Damage(f"compressed file cut short or damaged ({type(error).__name__})", 0, 0))
 
 
-def opened(piece: Piece) -> IO[bytes]:
+def opened(piece: LogSegment) -> IO[bytes]:
     """The piece's whole file, decompressed, from its beginning."""
     if piece.streams:
         return cast("IO[bytes]", _Stream(piece.descriptor))
@@ -197,7 +199,7 @@ class _Stream:
 
 def texts(file: IO[bytes], start: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int] | Damage]:
     """Texts of whole lines with their offsets: those that begin from ``start`` on and before ``end``."""
-    gatherer = Gatherer(start)
+    gatherer = LineAssembler(start)
     if start:
         file.seek(start - 1)
         gatherer.skip_to_line(start - 1)
@@ -215,7 +217,7 @@ def texts(file: IO[bytes], start: int = 0, end: int | None = None) -> Iterator[t
     yield from gatherer.rest()
 
 
-class Gatherer:
+class LineAssembler:
     """Puts lines together that chunks have cut.
 
     ``begins``: where the line that is gathered begins, with the NUL bytes that may stand before it; ``text_begins`` is the

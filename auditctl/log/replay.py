@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from auditctl.log.aggregate import Judge, Key, Tally
+from auditctl.log.aggregate import CellCounts, CellKey, PolicyMatcher
 from auditctl.log.sensitive import kind_of
-from auditctl.log.sizes import Volume, bytes_at, level_of
+from auditctl.log.sizes import EventVolume, bytes_at, level_of
 from auditctl.policy.evaluate import stages
 from auditctl.policy.types import Attributes, Decision, Level, Policy, Stage, User
 
@@ -60,7 +60,7 @@ class Replay(NamedTuple):
     dropped: dict[int, int]
 
 
-def decided(judge: Judge, key: Key, which: int) -> Decision:
+def decided(judge: PolicyMatcher, key: CellKey, which: int) -> Decision:
     """What one of the judge's policies makes of a cell."""
     return judge.compiled_decisions(which)[judge.rule(key, which)]
 
@@ -73,7 +73,7 @@ def writes(decision: Decision, stage: str) -> bool:
 class _Bodies:
     """Mean bytes of bodies, learned from what was recorded at a level that has them."""
 
-    def __init__(self, cells: Iterable[tuple[Key, Volume]]) -> None:
+    def __init__(self, cells: Iterable[tuple[CellKey, EventVolume]]) -> None:
         self._sums: dict[tuple[str, ...], list[int]] = {}
         for key, volume in cells:
             if key.stage not in _FINAL:
@@ -89,7 +89,7 @@ class _Bodies:
                         sums[0] += volume.events
                         sums[1] += size + 18 * count
 
-    def estimate(self, key: Key, volume: Volume, level: Level) -> int | None:
+    def estimate(self, key: CellKey, volume: EventVolume, level: Level) -> int | None:
         """Bytes that bodies would add above the recorded level; None where the log has no example of one."""
         if key.stage not in _FINAL:
             return 0
@@ -106,12 +106,12 @@ class _Bodies:
         return total
 
 
-def bool_word(key: Key) -> str:
+def bool_word(key: CellKey) -> str:
     """Is it for a resource?"""
     return "resource" if key.resource else "path"
 
 
-def replay(judge: Judge, tally: Tally) -> Replay:
+def replay(judge: PolicyMatcher, tally: CellCounts) -> Replay:
     """Judge every cell by the first policy of ``judge``, and by the second, if it has one, for comparison."""
     counting = _Counting(judge, tally)
     for key, volume, who in tally.volumes():
@@ -120,7 +120,7 @@ def replay(judge: Judge, tally: Tally) -> Replay:
 
 
 class _Counting:
-    def __init__(self, judge: Judge, tally: Tally) -> None:
+    def __init__(self, judge: PolicyMatcher, tally: CellCounts) -> None:
         self._judge = judge
         self._bodies = _Bodies((key, volume) for key, volume, _ in tally.volumes())
         self._recorded = self._baseline = self._predicted = Sum()
@@ -132,7 +132,7 @@ class _Counting:
         self._stages = {key.stage for key, _, _ in tally.volumes()}
         self._moved: dict[tuple[bool, str, str, str], _Moved] = {}
 
-    def take(self, key: Key, volume: Volume, who: tuple[str, ...]) -> None:
+    def take(self, key: CellKey, volume: EventVolume, who: tuple[str, ...]) -> None:
         recorded = level_of(key.level)
         new = decided(self._judge, key, 0)
         old = decided(self._judge, key, 1) if len(self._judge.policies) > 1 else None
@@ -157,7 +157,7 @@ class _Counting:
         pair[side] = pair[side].plus(found)
         self._levels[level] = (pair[0], pair[1])
 
-    def _size(self, key: Key, volume: Volume, decision: Decision) -> Sum:
+    def _size(self, key: CellKey, volume: EventVolume, decision: Decision) -> Sum:
         if not writes(decision, key.stage):
             return Sum()
         known = bytes_at(volume, level_of(key.level), decision.level, without_managed=decision.omit_managed_fields)
@@ -166,7 +166,7 @@ class _Counting:
             self._unknown += volume.events
         return Sum(volume.events, known + (more or 0), more or 0)
 
-    def _expect_stages(self, key: Key, volume: Volume, new: Decision) -> None:
+    def _expect_stages(self, key: CellKey, volume: EventVolume, new: Decision) -> None:
         """A stage that the log lacks altogether was omitted when it was recorded."""
         if key.stage not in _FINAL:
             return
@@ -174,7 +174,9 @@ class _Counting:
             if stage.value not in self._stages:
                 self._unrecorded[stage.value] = self._unrecorded.get(stage.value, 0) + volume.events
 
-    def _move(self, key: Key, volume: Volume, who: tuple[str, ...], new: Decision, old: Decision | None) -> None:
+    def _move(
+        self, key: CellKey, volume: EventVolume, who: tuple[str, ...], new: Decision, old: Decision | None
+    ) -> None:
         seen = self._is_seen(key, new)
         was = old is None or self._is_seen(key, old)
         if seen == was:
@@ -186,7 +188,7 @@ class _Counting:
         moved = self._moved.setdefault((seen, kind, key.verb, target), _Moved())
         moved.take(key.stage, volume, who, new.rule)
 
-    def _is_seen(self, key: Key, decision: Decision) -> bool:
+    def _is_seen(self, key: CellKey, decision: Decision) -> bool:
         """Does any event of the request remain?"""
         return writes(decision, key.stage) or bool(stages(decision, _attributes(key), authenticated=key.authenticated))
 
@@ -215,7 +217,7 @@ class _Moved:
         self.users: set[str] = set()
         self.rules: set[int] = set()
 
-    def take(self, stage: str, volume: Volume, who: tuple[str, ...], rule: int) -> None:
+    def take(self, stage: str, volume: EventVolume, who: tuple[str, ...], rule: int) -> None:
         stage = "final" if stage in _FINAL else stage
         self.stages[stage] = self.stages.get(stage, 0) + volume.events
         self.events += volume.events
@@ -230,15 +232,15 @@ class _Moved:
         return Group(kind, verb, target, requests, self.events, self.bytes, tuple(sorted(self.users)), rules)
 
 
-def _attributes(key: Key) -> Attributes:
+def _attributes(key: CellKey) -> Attributes:
     user = _SOMEBODY if key.authenticated else None
     named = (key.group, "", key.namespace, key.resource, key.subresource, key.name, key.path)
     return Attributes(user, bool(key.resource), key.verb, *named)
 
 
-def judge_of(policies: tuple[Policy, ...]) -> Judge:
+def judge_of(policies: tuple[Policy, ...]) -> PolicyMatcher:
     """The judge of a replay: bodies are looked into only where a policy leaves out managed fields."""
     managed = any(
         policy.omit_managed_fields or any(rule.omit_managed_fields for rule in policy.rules) for policy in policies
     )
-    return Judge(policies, managed=managed)
+    return PolicyMatcher(policies, managed=managed)

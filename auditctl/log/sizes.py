@@ -11,7 +11,7 @@ _RESPONSE_KEY_BYTES = len(',"responseObject":')
 _LEVELS = {level.value: level for level in Level}
 
 
-class Volume(NamedTuple):
+class EventVolume(NamedTuple):
     """Sums over events of one recorded level. The bodies' bytes are without their keys; ``managed`` is in them."""
 
     events: int = 0
@@ -29,7 +29,7 @@ def level_of(text: str) -> Level:
     return _LEVELS.get(text, Level.METADATA)
 
 
-def bytes_at(volume: Volume, recorded: Level, level: Level, *, without_managed: bool = False) -> int:
+def bytes_at(volume: EventVolume, recorded: Level, level: Level, *, without_managed: bool = False) -> int:
     """What these events would take at ``level``; of a level above the recorded one, what is known of it.
 
     ``without_managed``: managed fields are left out of the bodies (omitManagedFields).

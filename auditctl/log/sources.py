@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from auditctl.errors import RefusedError
-from auditctl.log.reading import GZIP, STANDARD_INPUT, Piece
+from auditctl.log.reading import GZIP, STANDARD_INPUT, LogSegment
 
 _PIECE_BYTES = 4 << 20
 _PEEK_BYTES = 1 << 16
@@ -27,7 +27,7 @@ class LogError(RefusedError):
     """A log that cannot be read."""
 
 
-class Source(NamedTuple):
+class LogSource(NamedTuple):
     """An open log. ``begins`` is the time of its first event (RFC 3339, UTC), "" where it is not known.
 
     ``streams``: it can be read once, from beginning to end (standard input, a pipe).
@@ -41,13 +41,13 @@ class Source(NamedTuple):
     streams: bool = False
 
 
-def open_sources(names: Iterable[str]) -> list[Source]:
+def open_sources(names: Iterable[str]) -> list[LogSource]:
     """The logs, open, in time order, each once. A directory is all files in it; ``-`` is standard input.
 
     Raises:
         LogError: one is missing or cannot be read, or a directory has no file.
     """
-    found: list[Source] = []
+    found: list[LogSource] = []
     met: set[tuple[int, int]] = set()
     try:
         for name in _files(names):
@@ -92,10 +92,10 @@ def unreadable(name: str, error: OSError, fix: str = "name the log with --log") 
     return LogError(f"{name}: cannot read the log: {reason}", check="log-missing", fix=fix)
 
 
-def _open(name: str) -> Source:
+def _open(name: str) -> LogSource:
     try:
         if name == STANDARD_INPUT:
-            return Source(name, _standard_input(), 0, compressed=False, begins="", streams=True)
+            return LogSource(name, _standard_input(), 0, compressed=False, begins="", streams=True)
         descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise unreadable(name, error) from error
@@ -103,14 +103,14 @@ def _open(name: str) -> Source:
         head = os.pread(descriptor, _PEEK_BYTES, 0)
     except OSError as error:
         if error.errno == errno.ESPIPE:
-            return Source(name, descriptor, 0, compressed=False, begins="", streams=True)
+            return LogSource(name, descriptor, 0, compressed=False, begins="", streams=True)
         os.close(descriptor)
         raise unreadable(name, error) from error
     compressed = head.startswith(GZIP)
     if compressed:
         with suppress(OSError, EOFError, zlib.error), gzip.open(f"/proc/self/fd/{descriptor}") as file:
             head = file.read(_PEEK_BYTES)
-    return Source(name, descriptor, os.fstat(descriptor).st_size, compressed, _begins(name, head))
+    return LogSource(name, descriptor, os.fstat(descriptor).st_size, compressed, _begins(name, head))
 
 
 def _standard_input() -> int:
@@ -128,31 +128,31 @@ def _begins(name: str, head: bytes) -> str:
     return ""
 
 
-def pieces(sources: Sequence[Source]) -> list[Piece]:
+def pieces(sources: Sequence[LogSource]) -> list[LogSegment]:
     """Plain files in parts of 4 MiB; a compressed file and a stream are one piece each."""
-    found: list[Piece] = []
+    found: list[LogSegment] = []
     for source in sources:
         if source.compressed or source.streams or not source.size_bytes:
             found.append(_whole(source))
             continue
         starts = range(0, source.size_bytes, _PIECE_BYTES)
         found += [
-            Piece(source.name, source.descriptor, start, min(start + _PIECE_BYTES, source.size_bytes))
+            LogSegment(source.name, source.descriptor, start, min(start + _PIECE_BYTES, source.size_bytes))
             for start in starts
         ]
     return found
 
 
-def whole_pieces(sources: Sequence[Source]) -> list[Piece]:
+def whole_pieces(sources: Sequence[LogSource]) -> list[LogSegment]:
     """Each log in one piece, for those who read in order."""
     return [_whole(source) for source in sources]
 
 
-def _whole(source: Source) -> Piece:
-    return Piece(source.name, source.descriptor, compressed=source.compressed, streams=source.streams)
+def _whole(source: LogSource) -> LogSegment:
+    return LogSegment(source.name, source.descriptor, compressed=source.compressed, streams=source.streams)
 
 
-def close(sources: Iterable[Source]) -> None:
+def close(sources: Iterable[LogSource]) -> None:
     """Give the descriptors back."""
     for source in sources:
         if source.descriptor >= 0:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from auditctl.log.aggregate import Judge, Key, Tally
+from auditctl.log.aggregate import CellCounts, CellKey, PolicyMatcher
 from auditctl.log.replay import decided, writes
 from auditctl.log.sensitive import kind_of, rule
 from auditctl.log.sizes import bytes_at, level_of
@@ -33,7 +33,7 @@ class Suggestion(NamedTuple):
     proof: str
 
 
-def candidate(key: Key) -> tuple[str, str] | None:
+def candidate(key: CellKey) -> tuple[str, str] | None:
     """The rule that would drop a cell: its kind, and the user where it is for one. None: it stays recorded."""
     if not key.resource:
         covered = any(
@@ -51,10 +51,10 @@ def candidate(key: Key) -> tuple[str, str] | None:
     return None
 
 
-def suggestions(judge: Judge, tally: Tally, most: int) -> list[Suggestion]:
+def suggestions(judge: PolicyMatcher, tally: CellCounts, most: int) -> list[Suggestion]:
     """The rules that save most of what the judge's policy would write, best first."""
     saved: dict[tuple[str, str], list[int]] = {}
-    keys: dict[tuple[str, str], list[Key]] = {}
+    keys: dict[tuple[str, str], list[CellKey]] = {}
     for key, volume, _ in tally.volumes():
         decision = decided(judge, key, 0)
         which = candidate(key)
@@ -68,7 +68,7 @@ def suggestions(judge: Judge, tally: Tally, most: int) -> list[Suggestion]:
     return [each for each in found if each is not None]
 
 
-def _suggestion(which: tuple[str, str], keys: Iterable[Key], events: int, size: int) -> Suggestion | None:
+def _suggestion(which: tuple[str, str], keys: Iterable[CellKey], events: int, size: int) -> Suggestion | None:
     keys = list(keys)
     dropping, reason = _rule(which, keys)
     if not is_harmless(dropping):
@@ -85,7 +85,7 @@ def is_harmless(dropping: PolicyRule) -> bool:
     return first_difference(one, other) is None
 
 
-def _rule(which: tuple[str, str], keys: Iterable[Key]) -> tuple[PolicyRule, str]:
+def _rule(which: tuple[str, str], keys: Iterable[CellKey]) -> tuple[PolicyRule, str]:
     kind, user = which
     users = tuple(sorted({key.user for key in keys if key.user}))
     if kind == "paths":
@@ -105,7 +105,7 @@ def _rule(which: tuple[str, str], keys: Iterable[Key]) -> tuple[PolicyRule, str]
     return PolicyRule(Level.NONE, users=(user,), verbs=verbs, resources=tuple(_entries(keys))), f"reads by {user}"
 
 
-def _entries(keys: Iterable[Key]) -> Iterator[GroupResources]:
+def _entries(keys: Iterable[CellKey]) -> Iterator[GroupResources]:
     groups: dict[str, set[str]] = {}
     for key in keys:
         groups.setdefault(key.group, set()).add(key.resource)

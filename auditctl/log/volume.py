@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from auditctl.log.damage import Account
+from auditctl.log.damage import ReadStatistics
 from auditctl.log.events import Reader
-from auditctl.log.reading import Block, Piece, blocks
+from auditctl.log.reading import EventBlock, LogSegment, blocks
 
 BY = ("user", "verb", "resource", "namespace", "level", "rule")
 _MOST_KEPT = 10_000
@@ -26,16 +26,16 @@ class Share(NamedTuple):
     bytes: int
 
 
-class Counts:
+class VolumeCounts:
     """Events and bytes by value of each dimension. A dimension keeps 10000 values; the smallest half of more become one."""
 
     def __init__(self, reader: Reader | None = None) -> None:
-        self.account = Account()
+        self.account = ReadStatistics()
         self.by: dict[str, dict[str, list[int]]] = {name: {} for name in BY}
         self._reader = reader
         self._names: dict[bytes, str] = {}
 
-    def scan(self, pieces: Iterable[Piece], also: Callable[[Block], None] | None = None) -> Counts:
+    def scan(self, pieces: Iterable[LogSegment], also: Callable[[EventBlock], None] | None = None) -> VolumeCounts:
         """Count all events in these pieces; ``also`` is handed each block: a stream is read but once."""
         assert self._reader is not None  # noqa: S101 (built with one to be scanned with)
         for piece in pieces:
@@ -46,7 +46,7 @@ class Counts:
         self._reader = None
         return self
 
-    def _take(self, block: Block) -> None:
+    def _take(self, block: EventBlock) -> None:
         users, verbs, resources, namespaces, levels, _ = (self.by[name] for name in BY)
         for event, line in zip(block.events, block.lines, strict=True):
             size = len(line) + 1
@@ -71,7 +71,7 @@ class Counts:
         self._names[raw] = name
         return name
 
-    def absorb(self, other: Counts) -> None:
+    def absorb(self, other: VolumeCounts) -> None:
         """Take in what another process counted."""
         self.account.absorb(other.account)
         for name, values in other.by.items():
@@ -109,7 +109,7 @@ class Rates:
     """Events and bytes over time, by parts of so many seconds: one, as long as there are not too many of them."""
 
     def __init__(self, reader: Reader | None = None) -> None:
-        self.account = Account()
+        self.account = ReadStatistics()
         self.parts: dict[int, list[int]] = {}
         self.part_seconds = 1
         self.requests = 0
@@ -118,7 +118,7 @@ class Rates:
         self._last = 0
         self._reader = reader
 
-    def scan(self, pieces: Iterable[Piece]) -> Rates:
+    def scan(self, pieces: Iterable[LogSegment]) -> Rates:
         """Count all events in these pieces that have a time."""
         assert self._reader is not None  # noqa: S101 (built with one to be scanned with)
         seconds: dict[str, list[int]] = {}

@@ -18,7 +18,7 @@ GAP = lazily("(?:[ \t\ufeff]|\r\n|[\n\r\x85\u2028\u2029]|(?<![^\\s\ufeff])#[^\n\
 STEP = 2  # kubeadm's own indentation, where the text shows no other
 
 
-class Block(NamedTuple):
+class YamlBlock(NamedTuple):
     """One block list or mapping. ``spans`` are the lines of its entries (first, behind the last), from 0.
 
     ``column`` is where dashes or keys stand; ``lead`` is what comes before the content of a list's entry (``"  - "``).
@@ -70,7 +70,7 @@ def _in_the_way(document: Document, node: Node, problem: str) -> ManifestError:
     return ManifestError(problem, check="anchor", fix="write the value out", place=document.place(node))
 
 
-def list_block(document: Document, path: Path) -> Block:
+def list_block(document: Document, path: Path) -> YamlBlock:
     """Return the block list at ``path``. Raises ManifestError for one that cannot be edited line by line."""
     node = editable(document, path)
     if not isinstance(node, Sequence):
@@ -85,7 +85,7 @@ def list_block(document: Document, path: Path) -> Block:
         spans.append((line, _behind(document, item, dash)))
         position = item.end
     column = dashes[0] - document.lines.start(spans[0][0])
-    return Block(path, tuple(spans), column, _lead(document, node, dashes))
+    return YamlBlock(path, tuple(spans), column, _lead(document, node, dashes))
 
 
 def _refuse_odd_dash(document: Document, path: Path, dash: int, line: int) -> None:
@@ -111,7 +111,7 @@ def _lead(document: Document, node: Sequence, dashes: list[int]) -> str:
     return document.lines.text[document.lines.start(document.lines.number(dash)) : dash] + "- "
 
 
-def mapping_block(document: Document, path: Path) -> Block:
+def mapping_block(document: Document, path: Path) -> YamlBlock:
     """Return the block mapping at ``path``. Raises ManifestError for one that cannot be edited line by line."""
     node = editable(document, path)
     if not isinstance(node, Mapping):
@@ -124,7 +124,7 @@ def mapping_block(document: Document, path: Path) -> Block:
         spans.append((line, _behind(document, value, key.start)))
         if leads[-1].strip(" ") and (len(leads) > 1 or leads[0].strip(" -")):  # only a dash may share the first line
             raise ManifestError(f"{written(path)} has a key that cannot be edited exactly", place=document.place(key))
-    return Block(path, tuple(spans), len(leads[0]), first_is_inline=bool(leads[0].strip(" ")))
+    return YamlBlock(path, tuple(spans), len(leads[0]), first_is_inline=bool(leads[0].strip(" ")))
 
 
 def entry_step(document: Document, path: Path) -> int:

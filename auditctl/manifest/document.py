@@ -22,7 +22,7 @@ from ruamel.yaml.events import (
 from ruamel.yaml.scanner import Scanner
 
 from auditctl.errors import ManifestError, Place
-from auditctl.manifest.lines import BREAK, Lines
+from auditctl.manifest.lines import BREAK, TextLines
 from auditctl.manifest.plain_values import MAX_DEPTH, value_of
 from auditctl.manifest.template import refuse_template_near, refuse_template_value
 from auditctl.manifest.yaml_nodes import Alias, Mapping, Node, Scalar, Sequence, Style
@@ -38,7 +38,7 @@ class Document(NamedTuple):
     text: str
     root: Mapping
     value: dict[str, Any]
-    lines: Lines
+    lines: TextLines
 
     @classmethod
     def parse(cls, raw: bytes, name: str) -> Document:
@@ -71,7 +71,7 @@ class Document(NamedTuple):
         refuse_template_value(root, text, name)
         value = value_of(root, text, name)
         assert isinstance(value, dict)  # noqa: S101 - a mapping node always gives a dict
-        return cls(name, text, root, value, Lines(text))
+        return cls(name, text, root, value, TextLines(text))
 
     def encode(self) -> bytes:
         """Return the bytes of the text; the very ones that were parsed."""
@@ -135,7 +135,7 @@ def compose(text: str, name: str) -> Node | None:
         raise
     except FOREIGN as error:
         offset = _offset(error)
-        lines = Lines(text)
+        lines = TextLines(text)
         line = lines.number(min(offset, len(text)))
         place = Place(name, line + 1, offset - lines.start(line) + 1)
         refuse_template_near(lines, line, name)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from auditctl.errors import ManifestError
-from auditctl.manifest.blocks import Block, Path, Span, list_block, mapping_block, refuse_anchors
+from auditctl.manifest.blocks import Path, Span, YamlBlock, list_block, mapping_block, refuse_anchors
 from auditctl.manifest.document import Document
 from auditctl.manifest.fields import written
 from auditctl.manifest.lines import Splice
@@ -23,7 +23,7 @@ class Edit(NamedTuple):
     reason: str
 
 
-class Entry(NamedTuple):
+class NewEntry(NamedTuple):
     """A new entry of a list: its plain value, its lines without indentation of the list, why, and where.
 
     ``position`` is the index in the list as it is now, before which it goes.
@@ -35,7 +35,7 @@ class Entry(NamedTuple):
     position: int = 0
 
 
-class Draft:
+class PlanDraft:
     """The edits of one plan while they are gathered. The order of ``edits`` is that of a sequential patch."""
 
     def __init__(self, document: Document) -> None:
@@ -60,7 +60,7 @@ class Draft:
         self.splices.append(Splice(node.start, node.end, respelled(source, node, value, place)))
         self._add("replace", path, value, reason)
 
-    def change_list(self, path: Path, removed: Mapping[int, str], entries: Sequence[Entry]) -> None:
+    def change_list(self, path: Path, removed: Mapping[int, str], entries: Sequence[NewEntry]) -> None:
         """Take entries out of the list at ``path`` (index to reason) and put new ones in, in the order given.
 
         A list that becomes empty goes with its key. Raises ManifestError where lines do not tell the entries apart.
@@ -80,7 +80,7 @@ class Draft:
             self._add("remove", (*path, index), None, removed[index])
         self._insert_entries(block, removed, entries)
 
-    def _insert_entries(self, block: Block, removed: Mapping[int, str], entries: Sequence[Entry]) -> None:
+    def _insert_entries(self, block: YamlBlock, removed: Mapping[int, str], entries: Sequence[NewEntry]) -> None:
         ordered = sorted(entries, key=lambda entry: entry.position)
         for count, entry in enumerate(ordered):
             gone = sum(index < entry.position for index in removed)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from auditctl.manifest.blocks import Block, Path, list_block
-from auditctl.manifest.edits import Draft, Entry
-from auditctl.manifest.flag_targets import Wanted
+from auditctl.manifest.blocks import Path, YamlBlock, list_block
+from auditctl.manifest.edits import NewEntry, PlanDraft
+from auditctl.manifest.flag_targets import FlagTarget
 from auditctl.manifest.flags import Flag
 from auditctl.manifest.placement import clean_position, in_order, kubeadm_sorts, sorted_position
 from auditctl.manifest.pod import Manifest
 from auditctl.manifest.yaml_scalars import spelled
 
 
-def edit_flags(draft: Draft, manifest: Manifest, wanted: Wanted) -> None:
+def edit_flags(draft: PlanDraft, manifest: Manifest, wanted: FlagTarget) -> None:
     """Add to ``draft`` what makes the audit flags of ``manifest`` the wanted ones. Raises ManifestError."""
     present = {flag.name: flag for flag in manifest.flag_list if flag.is_audit}
     for name, flag in present.items():
@@ -27,20 +27,20 @@ def edit_flags(draft: Draft, manifest: Manifest, wanted: Wanted) -> None:
         draft.change_list(path, removed.get(path, {}), entries)
 
 
-def _reason(wanted: Wanted, name: str) -> str:
+def _reason(wanted: FlagTarget, name: str) -> str:
     value = wanted.values.get(name)
     shown = f"--{name}" if value is None else f"--{name}={value}"
     return f"{shown}: {wanted.reasons.get(name, 'asked for')}"
 
 
-def _change_value(draft: Draft, flag: Flag, value: str, reason: str) -> None:
+def _change_value(draft: PlanDraft, flag: Flag, value: str, reason: str) -> None:
     if flag.value_item:
         draft.respell(flag.value_item.path, value, reason)
     else:
         draft.respell(flag.item.path, f"{flag.item.text.partition('=')[0]}={value}", reason)
 
 
-def _removals(present: dict[str, Flag], wanted: Wanted) -> dict[Path, dict[int, str]]:
+def _removals(present: dict[str, Flag], wanted: FlagTarget) -> dict[Path, dict[int, str]]:
     removed: dict[Path, dict[int, str]] = {}
     for name, flag in present.items():
         if name not in wanted.values:
@@ -56,7 +56,9 @@ def _list_to_grow(manifest: Manifest) -> Path:
     return flags[-1].item.list_path if flags else (*manifest.container_path, "command")
 
 
-def _entries(draft: Draft, manifest: Manifest, path: Path, new: Sequence[str], wanted: Wanted) -> list[Entry]:
+def _entries(
+    draft: PlanDraft, manifest: Manifest, path: Path, new: Sequence[str], wanted: FlagTarget
+) -> list[NewEntry]:
     block = list_block(draft.document, path)
     allowed = _allowed(manifest, block)
     flags = [flag for flag in manifest.flag_list if flag.item.list_path == path]
@@ -65,7 +67,7 @@ def _entries(draft: Draft, manifest: Manifest, path: Path, new: Sequence[str], w
         text = f"--{name}={wanted.values[name]}"
         position = _wanted_position(manifest, flags, name, allowed)
         position = clean_position(position, _beside_audit(flags, allowed), allowed, block.spans, draft.document.lines)
-        entries.append(Entry(text, [spelled(text)], _reason(wanted, name), position))
+        entries.append(NewEntry(text, [spelled(text)], _reason(wanted, name), position))
     return entries  # sorted by name already; equal positions keep that order
 
 
@@ -77,7 +79,7 @@ def _beside_audit(flags: Sequence[Flag], allowed: Sequence[int]) -> list[int]:
     return [position for position in allowed if audit[0].item.position <= position <= _behind(audit[-1])]
 
 
-def _allowed(manifest: Manifest, block: Block) -> list[int]:
+def _allowed(manifest: Manifest, block: YamlBlock) -> list[int]:
     """Return the indexes before which a flag may go: behind the program's words, never between a flag and its value.
 
     That value may be the first item of ``args``, and its flag the last of ``command``.

@@ -37,14 +37,14 @@ PATTERNS = {
 }
 
 
-class Wanted(NamedTuple):
+class FlagTarget(NamedTuple):
     """The audit flags after the change, and why each that differs is so. A flag that is not in ``values`` goes out."""
 
     values: Mapping[str, str]
     reasons: Mapping[str, str] = MappingProxyType({})
 
 
-def wanted_flags(current: Mapping[str, str], settings: Settings, version: Version | None) -> Wanted:
+def wanted_flags(current: Mapping[str, str], settings: Settings, version: Version | None) -> FlagTarget:
     """Return what the audit flags should be, from the manifest's (``current``) and what was asked for.
 
     Raises RefusedError for settings that contradict each other, cannot be, or would leave nothing to record with.
@@ -62,7 +62,7 @@ def wanted_flags(current: Mapping[str, str], settings: Settings, version: Versio
     for name in explicit:
         _refuse_bad_value(_known(name), values[name], version)
     reasons |= {name: _reason_to_drop(name, unset) for name in current if name not in values}
-    return Wanted(values, reasons)
+    return FlagTarget(values, reasons)
 
 
 def _explicit(settings: Settings, current: Mapping[str, str]) -> dict[str, str]:

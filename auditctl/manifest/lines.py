@@ -22,7 +22,7 @@ class Splice(NamedTuple):
     replacement: str
 
 
-class Lines:
+class TextLines:
     """The line table of one text; lines count from 0 here.
 
     A last line without an end is given one while we work (its neighbour's) and loses it again in ``spliced``: so the

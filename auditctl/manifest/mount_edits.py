@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from auditctl.manifest.blocks import Path, entry_step, list_block, list_offset, mapping_block
-from auditctl.manifest.edits import Draft, Entry, indented
+from auditctl.manifest.edits import NewEntry, PlanDraft, indented
 from auditctl.manifest.mount_plan import MountPlan, NewMount, freed_volumes
 from auditctl.manifest.placement import clean_position, in_order, sorted_position
 from auditctl.manifest.pod import Manifest
@@ -14,7 +14,7 @@ from auditctl.manifest.yaml_scalars import spelled
 VOLUMES: Path = ("spec", "volumes")
 
 
-def edit_mounts(draft: Draft, manifest: Manifest, plan: MountPlan) -> None:
+def edit_mounts(draft: PlanDraft, manifest: Manifest, plan: MountPlan) -> None:
     """Add to ``draft`` what carries out ``plan``, mounts before volumes. Raises ManifestError."""
     mounts: Path = (*manifest.container_path, "volumeMounts")
     new = sorted(plan.added, key=lambda one: one.name)
@@ -30,24 +30,26 @@ def edit_mounts(draft: Draft, manifest: Manifest, plan: MountPlan) -> None:
     _edit(draft, VOLUMES, names, gone, [_volume(one, step) for one in new])
 
 
-def _mount(new: NewMount) -> Entry:
+def _mount(new: NewMount) -> NewEntry:
     """Return the mount as kubeadm writes it, keys in its order."""
     lines = [f"mountPath: {spelled(new.path)}", f"name: {new.name}"]
     value: dict[str, object] = {"mountPath": new.path, "name": new.name}
     if new.read_only:
-        return Entry({**value, "readOnly": True}, [*lines, "readOnly: true"], new.reason)
-    return Entry(value, lines, new.reason)
+        return NewEntry({**value, "readOnly": True}, [*lines, "readOnly: true"], new.reason)
+    return NewEntry(value, lines, new.reason)
 
 
-def _volume(new: NewMount, step: int) -> Entry:
+def _volume(new: NewMount, step: int) -> NewEntry:
     """Return the volume as kubeadm writes it; ``step`` is the indentation below ``hostPath:``."""
     inner = " " * step
     path = f"{inner}path: {spelled(new.host_path)}"
     lines = ["hostPath:", path, f"{inner}type: {new.type}", f"name: {new.name}"]
-    return Entry({"hostPath": {"path": new.host_path, "type": new.type}, "name": new.name}, lines, new.reason)
+    return NewEntry({"hostPath": {"path": new.host_path, "type": new.type}, "name": new.name}, lines, new.reason)
 
 
-def _edit(draft: Draft, path: Path, names: Sequence[str], removed: Mapping[int, str], entries: Sequence[Entry]) -> None:
+def _edit(
+    draft: PlanDraft, path: Path, names: Sequence[str], removed: Mapping[int, str], entries: Sequence[NewEntry]
+) -> None:
     if not removed and not entries:
         return
     if not names and draft.document.node(path) is None:
@@ -58,11 +60,11 @@ def _edit(draft: Draft, path: Path, names: Sequence[str], removed: Mapping[int, 
     for entry in entries:
         wanted = sorted_position(names, str(entry.value["name"])) if in_order(names) else len(names)
         position = clean_position(wanted, (), range(len(names) + 1), block.spans, draft.document.lines)
-        placed.append(Entry(entry.value, entry.lines, entry.reason, position))
+        placed.append(NewEntry(entry.value, entry.lines, entry.reason, position))
     draft.change_list(path, removed, placed)
 
 
-def _add_list(draft: Draft, path: Path, entries: Sequence[Entry]) -> None:
+def _add_list(draft: PlanDraft, path: Path, entries: Sequence[NewEntry]) -> None:
     column = mapping_block(draft.document, path[:-1]).column
     beside: Path = ("spec", "containers") if path == VOLUMES else (*path[:-1], "command")
     lead = " " * list_offset(draft.document, beside, column) + "- "

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from auditctl.facts import Version
-from auditctl.manifest.lines import Lines
+from auditctl.manifest.lines import TextLines
 
 # kubeadm sorted defaults and extra arguments together before kubernetes#135400; the first patch releases with it
 # (CHANGELOG-1.32 to 1.35: cherry-picks #135850-#135853), 1.36 and later have it from the start
@@ -33,7 +33,7 @@ def sorted_position(names: Sequence[str], new: str) -> int:
 
 
 def clean_position(
-    wanted: int, preferred: Sequence[int], allowed: Sequence[int], spans: Sequence[tuple[int, int]], lines: Lines
+    wanted: int, preferred: Sequence[int], allowed: Sequence[int], spans: Sequence[tuple[int, int]], lines: TextLines
 ) -> int:
     """Return the position nearest to ``wanted`` where no comment stands directly above or below.
 

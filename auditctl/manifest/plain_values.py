@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from auditctl.errors import ManifestError, Place
-from auditctl.manifest.lines import Lines
+from auditctl.manifest.lines import TextLines
 from auditctl.manifest.yaml_nodes import Alias, Mapping, Node, Scalar, Sequence, Style
 from auditctl.patterns import lazily
 
@@ -119,7 +119,7 @@ class _Construction:
         return merged
 
     def _error(self, problem: str, node: Node) -> ManifestError:
-        lines = Lines(self.text)
+        lines = TextLines(self.text)
         line = lines.number(node.start)
         place = Place(self.name, line + 1, node.start - lines.start(line) + 1)
         return ManifestError(problem, check="yaml", place=place)

@@ -16,9 +16,9 @@ from auditctl.errors import BugError, ManifestError, RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.blocks import Path, entry_step, mapping_block
 from auditctl.manifest.document import Document
-from auditctl.manifest.edits import Draft, Edit
+from auditctl.manifest.edits import Edit, PlanDraft
 from auditctl.manifest.flag_edits import edit_flags
-from auditctl.manifest.flag_targets import Wanted, wanted_flags
+from auditctl.manifest.flag_targets import FlagTarget, wanted_flags
 from auditctl.manifest.mount_edits import edit_mounts
 from auditctl.manifest.mount_plan import MountPlan, audit_paths, plan_mounts
 from auditctl.manifest.pod import Manifest
@@ -72,7 +72,7 @@ def plan_enable(manifest: Manifest, settings: Settings, *, policy_sha256: str | 
     wanted = wanted_flags(manifest.audit_flags, settings, manifest.version)
     mounts = plan_mounts(manifest, wanted.values)
     mounts.findings += _too_old(manifest)
-    draft = Draft(manifest.document)
+    draft = PlanDraft(manifest.document)
     edit_flags(draft, manifest, wanted)
     edit_mounts(draft, manifest, mounts)
     if policy_sha256 is not None:
@@ -93,9 +93,9 @@ def plan_disable(manifest: Manifest) -> Plan:
 
     Raises ManifestError for a manifest that cannot be edited exactly.
     """
-    wanted = Wanted({}, dict.fromkeys(manifest.audit_flags, "auditing is switched off"))
+    wanted = FlagTarget({}, dict.fromkeys(manifest.audit_flags, "auditing is switched off"))
     mounts = plan_mounts(manifest, {})
-    draft = Draft(manifest.document)
+    draft = PlanDraft(manifest.document)
     edit_flags(draft, manifest, wanted)
     edit_mounts(draft, manifest, mounts)
     _drop_annotation(draft, manifest)
@@ -104,7 +104,7 @@ def plan_disable(manifest: Manifest) -> Plan:
 
 def plan_annotation(manifest: Manifest, sha256: str) -> Plan:
     """Return the plan that only sets our annotation: it replaces the Pod, so that a new policy is loaded."""
-    draft = Draft(manifest.document)
+    draft = PlanDraft(manifest.document)
     _set_annotation(draft, manifest, sha256)
     return _finished(draft, MountPlan(), lambda _: None)
 
@@ -131,7 +131,7 @@ def _proved(plan: Plan, before: Document) -> Document:
     return after
 
 
-def _finished(draft: Draft, mounts: MountPlan, check: Callable[[Manifest], None]) -> Plan:
+def _finished(draft: PlanDraft, mounts: MountPlan, check: Callable[[Manifest], None]) -> Plan:
     document = draft.document
     plan = Plan(document.text, draft.text(), tuple(draft.edits), tuple(mounts.findings))
     if not draft.edits:
@@ -160,7 +160,7 @@ def _no_audit_flags(after: Manifest) -> None:
         raise BugError(f"audit flags would be left: {sorted(after.audit_flags)}; nothing was written", check="proof")
 
 
-def _set_annotation(draft: Draft, manifest: Manifest, sha256: str) -> None:
+def _set_annotation(draft: PlanDraft, manifest: Manifest, sha256: str) -> None:
     if not re.fullmatch(r"[0-9a-f]{64}", sha256):
         raise RefusedError(f"{sha256!r} is no SHA-256 digest", check="annotation")
     path: Path = (*ANNOTATIONS, POLICY_ANNOTATION)
@@ -178,7 +178,7 @@ def _set_annotation(draft: Draft, manifest: Manifest, sha256: str) -> None:
         draft.add_key(ANNOTATIONS, {POLICY_ANNOTATION: sha256}, ["annotations:", step + line], reason)
 
 
-def _drop_annotation(draft: Draft, manifest: Manifest) -> None:
+def _drop_annotation(draft: PlanDraft, manifest: Manifest) -> None:
     if POLICY_ANNOTATION not in manifest.annotations:
         return
     reason = "our annotation, no longer needed"

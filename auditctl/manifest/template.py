@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from auditctl.errors import ManifestError, Place
-from auditctl.manifest.lines import Lines
+from auditctl.manifest.lines import TextLines
 from auditctl.manifest.yaml_nodes import Mapping, Node, Scalar, walk
 from auditctl.patterns import lazily
 
@@ -13,7 +13,7 @@ MARKER = lazily(r"\{\{|\{%|<%|\$\{")
 FIX = "edit the file that the kubelet reads, not the template it is rendered from"
 
 
-def refuse_template_near(lines: Lines, line: int, name: str) -> None:
+def refuse_template_near(lines: TextLines, line: int, name: str) -> None:
     """Raise ManifestError where a text that does not parse is a template: it has a marker outside comments.
 
     ``line`` is where the parser gave up; it complains late (an unclosed key is noticed lines below) or early, so any
@@ -38,7 +38,7 @@ def refuse_template_value(root: Mapping, text: str, name: str) -> None:
     for node in walk(root):
         marker = _marker(node, text)
         if marker and not (marker == "${" and id(node) in shell):
-            lines = Lines(text)
+            lines = TextLines(text)
             line = lines.number(node.start)
             raise _template(marker, Place(name, line + 1, node.start - lines.start(line) + 1))
 

@@ -13,7 +13,7 @@ from auditctl.report import finding_row, yaml_lines
 _UNSEEN = lazily("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-class Answer(NamedTuple):
+class CommandResult(NamedTuple):
     """``document`` is what ``-o json`` prints, ``lines`` what a person reads, ``summary`` what is left of it with -q.
 
     ``notes`` are for stderr, where a person reads them and no program stumbles over them. ``styled``: the lines hold

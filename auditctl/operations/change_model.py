@@ -34,7 +34,7 @@ ALLOWED_CHECKS = (
 )
 
 
-class How(NamedTuple):
+class ChangeOptions(NamedTuple):
     """The options of every changing command. ``drain_seconds`` None: the default, which depends on the node."""
 
     timeout_seconds: float = 300.0
@@ -62,22 +62,22 @@ class Proof(NamedTuple):
     receipt: Receipt | None = None
 
 
-class Patience(NamedTuple):
+class Deadline(NamedTuple):
     """How long a proof may take: until ``deadline`` (seconds of the monotonic clock), or until the user asks to stop."""
 
     deadline: float
     interrupted: Callable[[], bool] = lambda: False
 
 
-Prover = Callable[["Process", Patience], Proof]
+ProofFunction = Callable[["Process", Deadline], Proof]
 
 
-def nothing_more(process: Process, patience: Patience) -> Proof:  # noqa: ARG001 (the shape of a proof)
+def nothing_more(process: Process, patience: Deadline) -> Proof:  # noqa: ARG001 (the shape of a proof)
     """Serving with the new command line is proof enough."""
     return Proof()
 
 
-class Work(NamedTuple):
+class PlannedChange(NamedTuple):
     """A change, decided. ``edits`` are the files beside the manifest; ``directories`` are to be there afterwards."""
 
     command: str
@@ -90,7 +90,7 @@ class Work(NamedTuple):
     directories: tuple[Path, ...] = ()
     restart: Restart = Restart.REPLACE_POD
     undoes: tuple[str, ...] = ()
-    prove: Prover = nothing_more
+    prove: ProofFunction = nothing_more
     afterwards: tuple[str, ...] = ()  # what the run does behind the change, as commands that do it alone
 
     @property
@@ -105,7 +105,7 @@ class Work(NamedTuple):
         return self.plan.after.encode() if self.plan.changes else self.snapshot.content
 
 
-class Performed(NamedTuple):
+class ChangeResult(NamedTuple):
     """How a change ended. ``failure`` is one sentence, empty where it went well."""
 
     outcome: Outcome

@@ -36,7 +36,7 @@ class Control(NamedTuple):
     enable: str = ""  # the option of `enable` that meets it; empty: another policy does
 
 
-class _Node(NamedTuple):
+class _CisEvidence(NamedTuple):
     """What the controls are asked of."""
 
     plane: ControlPlane
@@ -55,7 +55,7 @@ def cis(plane: ControlPlane) -> Report:
     snapshot, manifest = plane.read_manifest()
     table = json.loads(facts.template("cis.json").read_text(encoding="utf-8"))
     process = listener(manifest.secure_port) if plane.root.is_host else None
-    node = _Node(plane, manifest, process, policy_source.version_of(plane, manifest, live=False), table)
+    node = _CisEvidence(plane, manifest, process, policy_source.version_of(plane, manifest, live=False), table)
     controls = tuple(_controls(node))
     failed = [control for control in controls if control.status is Status.FAILED]
     summary = f"not met: {', '.join(one.id for one in failed)}" if failed else "every audit control is met"
@@ -77,7 +77,7 @@ def _next_step(failed: Sequence[Control]) -> str:
     return " ".join(("auditctl enable", *policy, *(one.enable for one in failed if one.enable)))
 
 
-def _controls(node: _Node) -> Iterator[Control]:
+def _controls(node: _CisEvidence) -> Iterator[Control]:
     for row in node.table["flags"]:
         yield _flag(node, row)
     policy, control = _policy(node)
@@ -85,7 +85,7 @@ def _controls(node: _Node) -> Iterator[Control]:
     yield _concerns(node, policy)
 
 
-def _flag(node: _Node, row: Mapping[str, Any]) -> Control:
+def _flag(node: _CisEvidence, row: Mapping[str, Any]) -> Control:
     name, least = row["flag"], row["atLeast"]
     flag = next((one for one in reversed(node.manifest.flag_list) if one.name == name), None)
     place = node.manifest.document.place(flag.item.path) if flag else None
@@ -114,7 +114,7 @@ def _flag(node: _Node, row: Mapping[str, Any]) -> Control:
     return Control(row["id"], row["title"], status, detail, (evidence,), node.table["scanners"][row["id"]], option)
 
 
-def _path(node: _Node, value: str, where: str) -> tuple[Status, str]:
+def _path(node: _CisEvidence, value: str, where: str) -> tuple[Status, str]:
     if not value:
         other = ", events go to a webhook only" if node.manifest.flag(WEBHOOK_FLAG) else ""
         return Status.FAILED, f"not set{other}"
@@ -123,7 +123,7 @@ def _path(node: _Node, value: str, where: str) -> tuple[Status, str]:
     return Status.PASSED, f"{value} ({where})"
 
 
-def _policy(node: _Node) -> tuple[Policy | None, Control]:
+def _policy(node: _CisEvidence) -> tuple[Policy | None, Control]:
     """3.2.1: a policy is set, there, legal, and records something."""
     title = "a minimal audit policy is created"
     scanners = node.table["scanners"]["3.2.1"]
@@ -147,7 +147,7 @@ def _policy(node: _Node) -> tuple[Policy | None, Control]:
     return loaded.policy, Control("3.2.1", title, status, detail, (evidence,), scanners)
 
 
-def _concerns(node: _Node, policy: Policy | None) -> Control:
+def _concerns(node: _CisEvidence, policy: Policy | None) -> Control:
     """3.2.2: every key concern, request by request, with the rule that records it."""
     title = "the audit policy covers key security concerns"
     scanners = node.table["scanners"]["3.2.2"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from auditctl.node.change import files
 from auditctl.node.change.files import Root, Snapshot
-from auditctl.node.change.state import State
+from auditctl.node.change.state import StateDirectory
 from auditctl.node.clock import Clock
 
 if TYPE_CHECKING:  # ssl comes with one, ruamel.yaml with the other: --help needs neither, a plain --dry-run no ssl
@@ -58,8 +58,8 @@ class ControlPlane(NamedTuple):
         return self.root.host(self.manifest)
 
     @property
-    def state(self) -> State:
-        return State(self.root.host(self.state_dir))
+    def state(self) -> StateDirectory:
+        return StateDirectory(self.root.host(self.state_dir))
 
     def read_manifest(self) -> tuple[Snapshot, Manifest]:
         """The manifest as it stands.

@@ -21,7 +21,7 @@ from auditctl.node.preflight import node_checks
 from auditctl.operations.change import preflight as change_preflight
 from auditctl.operations.change.kubeadm_record import recording
 from auditctl.operations.change.report import changed_flags, dry_run_report, performed_report, unchanged_report
-from auditctl.operations.change_model import How, Patience, Proof, Restart, Work, nothing_more
+from auditctl.operations.change_model import ChangeOptions, Deadline, PlannedChange, Proof, Restart, nothing_more
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.policy_source import weigh
 from auditctl.report import Outcome, Report
@@ -36,7 +36,7 @@ class Purge(NamedTuple):
     confirmed: bool = False
 
 
-def disable(plane: ControlPlane, purge: Purge, how: How) -> Report:
+def disable(plane: ControlPlane, purge: Purge, how: ChangeOptions) -> Report:
     """Take auditing out.
 
     Raises:
@@ -59,7 +59,7 @@ def disable(plane: ControlPlane, purge: Purge, how: How) -> Report:
         work, logs, found = _decide(plane, purge, how)
         record = recording(plane, work.after, how)
         if not work.plan.changes and not work.edits and not logs:
-            return record(unchanged_report(plane, work, opened.recovered, How(wait=False)))
+            return record(unchanged_report(plane, work, opened.recovered, ChangeOptions(wait=False)))
         from auditctl.operations.change.run import perform
 
         performed = perform(opened, work, how)
@@ -67,7 +67,9 @@ def disable(plane: ControlPlane, purge: Purge, how: How) -> Report:
         return record(performed_report(plane, work, (*opened.recovered, *found, *removed), performed))
 
 
-def _decide(plane: ControlPlane, purge: Purge, how: How) -> tuple[Work, tuple[Path, ...], tuple[Finding, ...]]:
+def _decide(
+    plane: ControlPlane, purge: Purge, how: ChangeOptions
+) -> tuple[PlannedChange, tuple[Path, ...], tuple[Finding, ...]]:
     """The work, the log files that go after it, and what was found beforehand."""
     snapshot, before = plane.read_manifest()
     plan = plan_disable(before)
@@ -80,7 +82,7 @@ def _decide(plane: ControlPlane, purge: Purge, how: How) -> tuple[Work, tuple[Pa
     if plan.changes:
         process = listener(before.secure_port) if change_preflight.is_live(plane, how) else None
         found = weigh((*plan.findings, *change_preflight.before_edit(plane, before, after, (), process, how)), how)
-    work = Work(
+    work = PlannedChange(
         "disable",
         ", ".join(changed_flags(before, after)) or "remove files",
         snapshot,
@@ -95,7 +97,7 @@ def _decide(plane: ControlPlane, purge: Purge, how: How) -> tuple[Work, tuple[Pa
     return work, logs, found
 
 
-def _afterwards(purge: Purge, how: How) -> Iterator[str]:
+def _afterwards(purge: Purge, how: ChangeOptions) -> Iterator[str]:
     if purge.logs:
         yield "auditctl disable --purge-logs --yes"
     if how.persist:
@@ -120,7 +122,7 @@ def _removals(plane: ControlPlane, manifest: Manifest) -> Iterator[FileEdit]:
             yield FileEdit(role, host, there, None, removed_last=True)
 
 
-def _no_audit_flags(process: Process, patience: Patience) -> Proof:  # noqa: ARG001 (the shape of a proof)
+def _no_audit_flags(process: Process, patience: Deadline) -> Proof:  # noqa: ARG001 (the shape of a proof)
     left = [flag for flag in process.flags if flag.replace("_", "-").startswith("--audit-")]
     if left:
         return Proof((Check("auditing-off", Status.FAILED, f"process {process.pid} still has {left[0]}"),))

@@ -21,16 +21,16 @@ from auditctl.operations.change import preflight as change_preflight
 from auditctl.operations.change.kubeadm_record import recording
 from auditctl.operations.change.report import changed_flags, dry_run_report, performed_report, unchanged_report
 from auditctl.operations.change.restart_strategy import reload
-from auditctl.operations.change_model import How, Restart, Work
+from auditctl.operations.change_model import ChangeOptions, PlannedChange, Restart
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import receipt
-from auditctl.operations.policy_source import Chosen, weigh
+from auditctl.operations.policy_source import SelectedPolicy, weigh
 from auditctl.policy.types import Policy
 from auditctl.report import Outcome, Report
 from auditctl.settings import LOG_FLAG, POLICY_ANNOTATION, POLICY_FLAG, WEBHOOK_FLAG, Settings
 
 
-class Request(NamedTuple):
+class EnableRequest(NamedTuple):
     """What ``enable`` was asked: the settings, and the files to install (None: keep what is there)."""
 
     settings: Settings
@@ -40,16 +40,16 @@ class Request(NamedTuple):
     embed_certs: bool = False
 
 
-class Decided(NamedTuple):
+class EnableDecision(NamedTuple):
     """What is to be done, or nothing (``work.restart`` NONE and no edit)."""
 
-    work: Work
+    work: PlannedChange
     findings: tuple[Finding, ...]
-    proof: receipt.Plan
+    proof: receipt.ProbePlan
     nothing: bool
 
 
-def enable(plane: ControlPlane, request: Request, how: How) -> Report:
+def enable(plane: ControlPlane, request: EnableRequest, how: ChangeOptions) -> Report:
     """Switch auditing on, or change it.
 
     Raises:
@@ -77,7 +77,9 @@ def enable(plane: ControlPlane, request: Request, how: How) -> Report:
         return record(performed_report(plane, decided.work, (*decided.findings, *granted), performed))
 
 
-def decide(plane: ControlPlane, request: Request, how: How, interrupted: Callable[[], bool] = lambda: False) -> Decided:
+def decide(
+    plane: ControlPlane, request: EnableRequest, how: ChangeOptions, interrupted: Callable[[], bool] = lambda: False
+) -> EnableDecision:
     """Read the node and decide; nothing is touched.
 
     Raises:
@@ -104,7 +106,7 @@ def decide(plane: ControlPlane, request: Request, how: How, interrupted: Callabl
     summary = _summary(before, after, edits, chosen)
     log = node_checks.host_of(plane.root, after, LOG_FLAG)
     directories = (log.parent,) if log is not None else ()
-    work = Work("enable", summary, snapshot, before, after, plan, edits, directories, restart)
+    work = PlannedChange("enable", summary, snapshot, before, after, plan, edits, directories, restart)
     may_be_down = "webhook-reachable" in how.allow
     work = work._replace(prove=receipt.prover(plane, after, planned, receiver_may_be_down=may_be_down))
     later = (f"auditctl enable --readers {request.readers}",) if request.readers else ()
@@ -115,17 +117,17 @@ def decide(plane: ControlPlane, request: Request, how: How, interrupted: Callabl
         from auditctl.operations.evidence.trial_start import rehearsed
 
         found = (*found, *weigh(rehearsed(plane, work, chosen, process, interrupted), how))
-    return Decided(work, (*chosen.findings, *found, *said), planned, nothing)
+    return EnableDecision(work, (*chosen.findings, *found, *said), planned, nothing)
 
 
 def _findings(
     plane: ControlPlane,
-    request: Request,
-    work: Work,
-    chosen: Chosen,
-    planned: receipt.Plan,
+    request: EnableRequest,
+    work: PlannedChange,
+    chosen: SelectedPolicy,
+    planned: receipt.ProbePlan,
     process: Process | None,
-    how: How,
+    how: ChangeOptions,
 ) -> Iterator[Finding]:
     from auditctl.operations import flags
 
@@ -151,14 +153,20 @@ def _findings(
     yield from policy_source.opinions(chosen, version) if request.policy is not None else ()
 
 
-def _writes_webhook(work: Work) -> bool:
+def _writes_webhook(work: PlannedChange) -> bool:
     """A receiver that is in use already is not tried again: its troubles are not of this change."""
     return any(edit.role is Role.WEBHOOK for edit in work.edits)
 
 
 def _choose(
-    plane: ControlPlane, request: Request, before: Manifest, installed: Snapshot | None, how: How, *, host: Path | None
-) -> Chosen:
+    plane: ControlPlane,
+    request: EnableRequest,
+    before: Manifest,
+    installed: Snapshot | None,
+    how: ChangeOptions,
+    *,
+    host: Path | None,
+) -> SelectedPolicy:
     """The policy that will be loaded: the named one, else the installed one (at ``host``), else ``baseline``."""
     version = policy_source.version_of(plane, before, live=change_preflight.is_live(plane, how) and not how.dry_run)
     if request.policy is not None:
@@ -183,7 +191,7 @@ def _installed(plane: ControlPlane, manifest: Manifest, flag: str, what: str) ->
 
 
 def _edits(
-    plane: ControlPlane, request: Request, after: Manifest, chosen: Chosen, installed: Snapshot | None
+    plane: ControlPlane, request: EnableRequest, after: Manifest, chosen: SelectedPolicy, installed: Snapshot | None
 ) -> Iterator[FileEdit]:
     """The files to install, where what is there differs."""
     host = node_checks.host_of(plane.root, after, POLICY_FLAG)
@@ -210,7 +218,9 @@ def _restart(
     return plan, Restart.IN_PLACE if any(edit.role is Role.WEBHOOK for edit in edits) else Restart.NONE
 
 
-def _must_load(edits: tuple[FileEdit, ...], chosen: Chosen, running: Policy | None, process: Process | None) -> bool:
+def _must_load(
+    edits: tuple[FileEdit, ...], chosen: SelectedPolicy, running: Policy | None, process: Process | None
+) -> bool:
     """Does the server have to read the policy anew? Not if it runs one that decides the same.
 
     Where what it runs is not known (the file was touched since its start), it has to, if there is a server at all.
@@ -220,7 +230,7 @@ def _must_load(edits: tuple[FileEdit, ...], chosen: Chosen, running: Policy | No
     return process is not None or any(edit.role is Role.POLICY for edit in edits)
 
 
-def _overwrites(before: Manifest, edits: tuple[FileEdit, ...], request: Request) -> Iterator[Finding]:
+def _overwrites(before: Manifest, edits: tuple[FileEdit, ...], request: EnableRequest) -> Iterator[Finding]:
     """A file that stood where ``baseline`` goes, and that nobody named."""
     for edit in edits:
         if (
@@ -237,7 +247,7 @@ def _overwrites(before: Manifest, edits: tuple[FileEdit, ...], request: Request)
             )
 
 
-def _summary(before: Manifest, after: Manifest, edits: tuple[FileEdit, ...], chosen: Chosen) -> str:
+def _summary(before: Manifest, after: Manifest, edits: tuple[FileEdit, ...], chosen: SelectedPolicy) -> str:
     """What the history says of it: the files installed, and the flags that change."""
     installed = [f"policy from {chosen.source}" if edit.role is Role.POLICY else edit.role.value for edit in edits]
     return ", ".join((*installed, *changed_flags(before, after))) or "load the policy anew"

@@ -11,7 +11,7 @@ from auditctl.facts import AuditFlag, audit_flags
 from auditctl.findings import Finding
 from auditctl.manifest.flag_values import Version, complaints, is_known
 from auditctl.manifest.pod import Manifest
-from auditctl.operations.answer import Answer
+from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.policy_files import server_version, words
 from auditctl.settings import LOG_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
@@ -54,7 +54,7 @@ def not_set(effective: Mapping[str, Mapping[str, str | bool]]) -> str:
     return ", ".join(f"--{name}={effective[name]['value']}" for name in told if not effective[name]["set"])
 
 
-def table(plane: ControlPlane, kubernetes: str | None, name: str | None = None) -> Answer:
+def table(plane: ControlPlane, kubernetes: str | None, name: str | None = None) -> CommandResult:
     """The flags of that version (None: the node's, else the newest known), or one of them.
 
     Raises:
@@ -74,7 +74,7 @@ def table(plane: ControlPlane, kubernetes: str | None, name: str | None = None) 
     rows = [_row(flag, version) for flag in known.values()]
     lines = tuple(line for flag in known.values() for line in _lines(flag, version))
     document = {"kubernetes": f"{version[0]}.{version[1]}", "flags": rows}
-    return Answer(document, lines, notes=(f"the audit flags of {words(version)}",))
+    return CommandResult(document, lines, notes=(f"the audit flags of {words(version)}",))
 
 
 def _row(flag: AuditFlag, version: Version) -> dict[str, Any]:

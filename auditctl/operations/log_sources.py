@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from auditctl.errors import RefusedError
-from auditctl.log.sources import Source, open_sources, unreadable
+from auditctl.log.sources import LogSource, open_sources, unreadable
 from auditctl.node.logfiles import log_files
 from auditctl.node.preflight import node_checks
 from auditctl.operations.controlplane import ControlPlane
@@ -30,7 +30,7 @@ def node_log(plane: ControlPlane) -> Path:
     return found
 
 
-def opened(plane: ControlPlane, logs: Sequence[str]) -> list[Source]:
+def opened(plane: ControlPlane, logs: Sequence[str]) -> list[LogSource]:
     """The logs in time order, open. None named: the node's own and its rotated files.
 
     Raises:

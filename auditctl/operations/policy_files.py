@@ -12,7 +12,7 @@ from auditctl.findings import Finding, Severity
 from auditctl.node.change import files
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.patterns import lazily
-from auditctl.policy.load import Loaded, load
+from auditctl.policy.load import LoadResult, load
 from auditctl.policy.types import Policy
 
 Version = tuple[int, int]
@@ -26,31 +26,31 @@ _IMAGE = lazily(
 )
 
 
-class Text(NamedTuple):
+class PolicyText(NamedTuple):
     """A text and the name under which the user knows it."""
 
     name: str
     raw: bytes
 
 
-def read(name: str, what: str = "policy") -> Text:
+def read(name: str, what: str = "policy") -> PolicyText:
     """The text of a file anywhere, of standard input (``-``), or of a shipped policy where ``name`` is a bare word.
 
     Raises:
         RefusedError: there is no such file and no such policy, or it cannot be read.
     """
     if name == _STANDARD_INPUT:
-        return Text(name, files.read_following(Path("/dev/stdin"), what))
+        return PolicyText(name, files.read_following(Path("/dev/stdin"), what))
     if what == "policy" and _SHIPPED.fullmatch(name):
         if name in facts.policy_names():
-            return Text(name, facts.policy_text(name).encode())
+            return PolicyText(name, facts.policy_text(name).encode())
         if not Path(name).exists():
             raise RefusedError(
                 f"{name}: neither a file nor a shipped policy",
                 check="policy-missing",
                 fix=f"name a file, or one of: {', '.join(facts.policy_names())}",
             )
-    return Text(name, files.read_following(Path(name), what))
+    return PolicyText(name, files.read_following(Path(name), what))
 
 
 def opened(name: str, what: str) -> BinaryIO:
@@ -86,7 +86,7 @@ def words(version: Version) -> str:
     return f"kube-apiserver {version[0]}.{version[1]}"
 
 
-class Named(NamedTuple):
+class LoadedPolicyFile(NamedTuple):
     """A policy that the server would load, under its user's name, with what is to be said about it."""
 
     name: str
@@ -94,14 +94,14 @@ class Named(NamedTuple):
     findings: tuple[Finding, ...] = ()
 
 
-def located(name: str, loaded: Loaded) -> tuple[Finding, ...]:
+def located(name: str, loaded: LoadResult) -> tuple[Finding, ...]:
     """What loading found, each finding with its file's name; never nothing for a policy that is refused."""
     if loaded.policy is None and not loaded.findings:
         return (Finding("policy", Severity.ERROR, loaded.error, file=name),)
     return tuple(finding._replace(file=name) for finding in loaded.findings)
 
 
-def read_policy(name: str, version: Version) -> Named:
+def read_policy(name: str, version: Version) -> LoadedPolicyFile:
     """The policy as that server would load it: fields that it drops are dropped, and told of as warnings.
 
     Raises:
@@ -110,7 +110,7 @@ def read_policy(name: str, version: Version) -> Named:
     return understood(read(name), version)
 
 
-def understood(text: Text, version: Version) -> Named:
+def understood(text: PolicyText, version: Version) -> LoadedPolicyFile:
     """As ``read_policy``, of a text that has been read."""
     name = text.name
     loaded = load(text.raw, version)
@@ -122,4 +122,6 @@ def understood(text: Text, version: Version) -> Named:
             fix="correct the lines named above",
             findings=findings,
         )
-    return Named(name, loaded.policy, tuple(finding._replace(severity=Severity.WARNING) for finding in findings))
+    return LoadedPolicyFile(
+        name, loaded.policy, tuple(finding._replace(severity=Severity.WARNING) for finding in findings)
+    )

@@ -13,7 +13,7 @@ from auditctl.errors import PolicyError, RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.pod import Manifest
 from auditctl.node.change import files
-from auditctl.operations.change_model import How
+from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.policy.load import load
 from auditctl.policy.types import Policy
@@ -22,7 +22,7 @@ DEFAULT_POLICY = "baseline"
 NEWEST = (1, 36)
 
 
-class Chosen(NamedTuple):
+class SelectedPolicy(NamedTuple):
     """A policy that the server would load. ``source`` is how the user knows it."""
 
     source: str
@@ -61,7 +61,7 @@ def fetch(name: str) -> tuple[str, bytes]:
     return name, files.read_following(Path("/dev/stdin" if name == "-" else name), "policy")
 
 
-def judge(source: str, raw: bytes, version: tuple[int, int], how: How) -> Chosen:
+def judge(source: str, raw: bytes, version: tuple[int, int], how: ChangeOptions) -> SelectedPolicy:
     """Load it as that server would.
 
     Raises:
@@ -78,7 +78,7 @@ def judge(source: str, raw: bytes, version: tuple[int, int], how: How) -> Chosen
             fix=(len(findings) == 1 and findings[0].fix) or "correct it, then run the command again",
             findings=findings,
         )
-    return Chosen(source, raw, loaded.policy, weigh(findings, how, source))
+    return SelectedPolicy(source, raw, loaded.policy, weigh(findings, how, source))
 
 
 def _place(finding: Finding) -> str:
@@ -86,7 +86,7 @@ def _place(finding: Finding) -> str:
     return ":".join(str(part) for part in (finding.file, finding.line, finding.column) if part)
 
 
-def opinions(chosen: Chosen, version: tuple[int, int]) -> tuple[Finding, ...]:
+def opinions(chosen: SelectedPolicy, version: tuple[int, int]) -> tuple[Finding, ...]:
     """What of it is surely not meant, unsafe or dear, as warnings at the lines of its source; a shipped policy has none."""
     if chosen.source in facts.policy_names():
         return ()
@@ -97,7 +97,7 @@ def opinions(chosen: Chosen, version: tuple[int, int]) -> tuple[Finding, ...]:
     return tuple(finding._replace(file=chosen.source) for finding in found)
 
 
-def weigh(findings: Iterable[Finding], how: How, what: str = "") -> tuple[Finding, ...]:
+def weigh(findings: Iterable[Finding], how: ChangeOptions, what: str = "") -> tuple[Finding, ...]:
     """Turn errors that ``--allow`` names into warnings.
 
     Raises:

@@ -15,7 +15,7 @@ from auditctl.operations import policy_source
 from auditctl.operations.change import preflight as change_preflight
 from auditctl.operations.change.report import dry_run_report, performed_report
 from auditctl.operations.change.restart_strategy import reload
-from auditctl.operations.change_model import How, Performed, Work
+from auditctl.operations.change_model import ChangeOptions, ChangeResult, PlannedChange
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import last_known_good, receipt
 from auditctl.operations.policy_source import weigh
@@ -24,7 +24,7 @@ from auditctl.report import Outcome, Report
 from auditctl.settings import POLICY_FLAG
 
 
-def restart(plane: ControlPlane, how: How) -> Report:
+def restart(plane: ControlPlane, how: ChangeOptions) -> Report:
     """Validate the policy on disk, restart, prove; if the server dies of it, the last known good one goes back.
 
     Raises:
@@ -47,8 +47,8 @@ def restart(plane: ControlPlane, how: How) -> Report:
 
 
 def _decide(
-    plane: ControlPlane, how: How, interrupted: Callable[[], bool] = lambda: False
-) -> tuple[Work, tuple[Finding, ...]]:
+    plane: ControlPlane, how: ChangeOptions, interrupted: Callable[[], bool] = lambda: False
+) -> tuple[PlannedChange, tuple[Finding, ...]]:
     snapshot, manifest = plane.read_manifest()
     host = node_checks.host_of(plane.root, manifest, POLICY_FLAG)
     if host is None:
@@ -76,7 +76,7 @@ def _decide(
         *policy_source.opinions(chosen, version),
     )
     edits = tuple(last_known_good.edits_made_by_hand(plane, manifest))
-    work = Work("restart", f"load {host} anew", snapshot, manifest, after, plan, edits, restart=kind)
+    work = PlannedChange("restart", f"load {host} anew", snapshot, manifest, after, plan, edits, restart=kind)
     work = work._replace(prove=receipt.prover(plane, after, planned))
     weighed = weigh(found, how)
     if live:
@@ -93,7 +93,7 @@ def _no_way_back(last_good: bytes | None) -> tuple[Finding, ...]:
     return (Finding("last-known-good", Severity.WARNING, text),)
 
 
-def _to_repair(plane: ControlPlane, performed: Performed) -> tuple[str, ...]:
+def _to_repair(plane: ControlPlane, performed: ChangeResult) -> tuple[str, ...]:
     """The edited files stay beside the installed ones, for their author to repair."""
     journal = plane.state.journal(performed.change.id) if performed.change is not None else None
     options = {Role.POLICY: "--policy", Role.WEBHOOK: "--webhook-config"}

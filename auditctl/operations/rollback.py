@@ -18,7 +18,15 @@ from auditctl.node.preflight import node_checks
 from auditctl.operations import policy_source
 from auditctl.operations.change import preflight as change_preflight
 from auditctl.operations.change.report import dry_run_report, performed_report
-from auditctl.operations.change_model import How, Patience, Proof, Prover, Restart, Work, nothing_more
+from auditctl.operations.change_model import (
+    ChangeOptions,
+    Deadline,
+    PlannedChange,
+    Proof,
+    ProofFunction,
+    Restart,
+    nothing_more,
+)
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import receipt
 from auditctl.operations.policy_source import weigh
@@ -26,7 +34,7 @@ from auditctl.report import Report
 from auditctl.settings import POLICY_FLAG
 
 
-def rollback(plane: ControlPlane, change_id: str | None, how: How) -> Report:
+def rollback(plane: ControlPlane, change_id: str | None, how: ChangeOptions) -> Report:
     """Undo.
 
     Raises:
@@ -45,7 +53,9 @@ def rollback(plane: ControlPlane, change_id: str | None, how: How) -> Report:
         return performed_report(plane, work, (*opened.recovered, *findings), perform(opened, work, how))
 
 
-def _decide(plane: ControlPlane, change_id: str | None, how: How) -> tuple[Work, tuple[Finding, ...]]:
+def _decide(
+    plane: ControlPlane, change_id: str | None, how: ChangeOptions
+) -> tuple[PlannedChange, tuple[Finding, ...]]:
     undone = _chosen(plane, change_id)
     snapshot, before = plane.read_manifest()
     target = _manifest_before(plane, undone, before.document.text, snapshot.sha256)
@@ -56,7 +66,7 @@ def _decide(plane: ControlPlane, change_id: str | None, how: How) -> tuple[Work,
     roles = [edit.role for edit in edits if edit.after is not None]
     found = weigh((*left, *change_preflight.before_edit(plane, before, after, roles, process, how)), how)
     ids = tuple(journal.id for journal in undone)
-    work = Work(
+    work = PlannedChange(
         "rollback",
         f"undo {', '.join(ids)}",
         snapshot,
@@ -152,7 +162,7 @@ def _restart(plan: Plan, edits: tuple[FileEdit, ...]) -> Restart:
     return Restart.IN_PLACE if edits else Restart.NONE
 
 
-def _prover(plane: ControlPlane, after: Manifest, edits: tuple[FileEdit, ...], how: How) -> Prover:
+def _prover(plane: ControlPlane, after: Manifest, edits: tuple[FileEdit, ...], how: ChangeOptions) -> ProofFunction:
     """How the old configuration is proved.
 
     Raises:
@@ -168,7 +178,7 @@ def _prover(plane: ControlPlane, after: Manifest, edits: tuple[FileEdit, ...], h
         return nothing_more
     policy = policy_source.judge(str(host), raw, policy_source.version_of(plane, after, live=False), how).policy
 
-    def prove(process: Process, patience: Patience) -> Proof:
+    def prove(process: Process, patience: Deadline) -> Proof:
         return receipt.prover(plane, after, receipt.plan(plane, after, policy, None))(process, patience)
 
     return prove

@@ -21,14 +21,14 @@ from auditctl.node.preflight import node_checks
 from auditctl.operations import flags, policy_source
 from auditctl.operations.change.report import settled
 from auditctl.operations.change.watchdog_notice import told
-from auditctl.operations.change_model import How
+from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import counters, last_known_good
 from auditctl.report import ManifestChange, Outcome, Report
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
 
 
-class _Seen(NamedTuple):
+class _StatusEvidence(NamedTuple):
     """What `status` looked at."""
 
     manifest: Manifest
@@ -70,10 +70,10 @@ def status(plane: ControlPlane, memory: counters.Memory | None = None) -> Report
     )
 
 
-def _look(plane: ControlPlane, manifest: Manifest) -> _Seen:
+def _look(plane: ControlPlane, manifest: Manifest) -> _StatusEvidence:
     process = listener(manifest.secure_port)
     loaded = last_known_good.loaded(plane, manifest, process)
-    return _Seen(
+    return _StatusEvidence(
         manifest,
         process,
         node_checks.host_of(plane.root, manifest, POLICY_FLAG),
@@ -84,7 +84,7 @@ def _look(plane: ControlPlane, manifest: Manifest) -> _Seen:
     )
 
 
-def _findings(plane: ControlPlane, seen: _Seen) -> Iterator[Finding]:
+def _findings(plane: ControlPlane, seen: _StatusEvidence) -> Iterator[Finding]:
     if seen.process is None:
         yield _warning(
             "apiserver-ready",
@@ -142,7 +142,7 @@ def _change_findings(plane: ControlPlane) -> Iterator[Finding]:
         yield _warning("stranded-change", text, f"auditctl rollback {journals[-1].id} --allow apiserver-ready")
 
 
-def _last_words(plane: ControlPlane, seen: _Seen) -> str:
+def _last_words(plane: ControlPlane, seen: _StatusEvidence) -> str:
     """The server's own last fatal line, where it left one."""
     logs = pod_logs.container_logs(plane.root, seen.manifest)
     crash = recognise(pod_logs.last_lines(logs[-1].path)) if logs else None
@@ -153,7 +153,7 @@ def _policy_findings(plane: ControlPlane, manifest: Manifest, policy: Path) -> I
     """What the next start of the API server would say of the policy on disk."""
     version = policy_source.version_of(plane, manifest, live=False)
     try:
-        policy_source.judge(str(policy), files.read_following(policy, "policy"), version, How())
+        policy_source.judge(str(policy), files.read_following(policy, "policy"), version, ChangeOptions())
     except RefusedError as error:
         yield Finding("policy", Severity.ERROR, error.message, "repair it, then: auditctl restart", file=str(policy))
 
@@ -162,7 +162,7 @@ def _warning(check: str, message: str, fix: str) -> Finding:
     return Finding(check, Severity.WARNING, message, fix)
 
 
-def _lines(seen: _Seen, before: tuple[Counters, float] | None) -> Iterator[str]:
+def _lines(seen: _StatusEvidence, before: tuple[Counters, float] | None) -> Iterator[str]:
     for name, value in sorted(seen.manifest.audit_flags.items()):
         yield f"  --{name}={value}"
     if defaults := flags.not_set(seen.effective):
@@ -189,7 +189,7 @@ def _log_text(log: Path) -> str:
     return f"{found.st_size} bytes, last written {written}"
 
 
-def _details(seen: _Seen) -> dict[str, Any]:
+def _details(seen: _StatusEvidence) -> dict[str, Any]:
     process = seen.process
     on_disk = files.digest(seen.policy) if seen.policy is not None else None
     log: dict[str, Any] | None = None

@@ -14,10 +14,10 @@ from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.process import Process
 from auditctl.operations import policy_source
 from auditctl.operations.change.report import settled
-from auditctl.operations.change_model import How, Proof
+from auditctl.operations.change_model import ChangeOptions, Proof
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import last_known_good
-from auditctl.operations.evidence.running_server import STALE, Loaded, Running
+from auditctl.operations.evidence.running_server import STALE, ActivePolicy, Running
 from auditctl.policy.compare import first_difference
 from auditctl.policy.evaluate import evaluate
 from auditctl.policy.shorthand import parse
@@ -25,7 +25,7 @@ from auditctl.policy.types import Level
 from auditctl.report import ManifestChange, Outcome, Report
 
 
-class Wanted(NamedTuple):
+class VerifyOptions(NamedTuple):
     """What a grader wants to see besides the receipt."""
 
     policies: tuple[str, ...] = ()
@@ -33,7 +33,7 @@ class Wanted(NamedTuple):
     expectations: tuple[tuple[str, Level], ...] = ()
 
     @classmethod
-    def parse(cls, files_: tuple[str, ...], flags: tuple[str, ...], expectations: tuple[str, ...]) -> Wanted:
+    def parse(cls, files_: tuple[str, ...], flags: tuple[str, ...], expectations: tuple[str, ...]) -> VerifyOptions:
         """Read the options' texts: ``NAME=VALUE`` and ``REQUEST -> LEVEL``.
 
         Raises:
@@ -42,7 +42,7 @@ class Wanted(NamedTuple):
         return cls(files_, tuple(_pair(text) for text in flags), tuple(_expectation(text) for text in expectations))
 
 
-def verify(plane: ControlPlane, wanted: Wanted) -> Report:
+def verify(plane: ControlPlane, wanted: VerifyOptions) -> Report:
     """Prove it, or say what does not hold.
 
     Raises:
@@ -81,7 +81,7 @@ def _summary(verification: Verification, *, recorded: bool) -> str:
     return f"requests are recorded in the log; {text}" if recorded else text
 
 
-def _not_loaded(loaded: Loaded, process: Process | None) -> tuple[Finding, ...]:
+def _not_loaded(loaded: ActivePolicy, process: Process | None) -> tuple[Finding, ...]:
     if process is None or loaded.policy is None or not loaded.edited:
         return ()
     text = "the policy on disk was edited after the API server had started, and is not loaded"
@@ -90,7 +90,7 @@ def _not_loaded(loaded: Loaded, process: Process | None) -> tuple[Finding, ...]:
     return (Finding("policy-not-loaded", Severity.WARNING, text, "auditctl restart"),)
 
 
-def _graded(running: Running, wanted: Wanted) -> Iterator[Check]:
+def _graded(running: Running, wanted: VerifyOptions) -> Iterator[Check]:
     loaded = running.loaded
     for path in wanted.policies:
         yield _same_policy(path, policy_source.version_of(running.plane, running.manifest, live=False), loaded)
@@ -100,8 +100,8 @@ def _graded(running: Running, wanted: Wanted) -> Iterator[Check]:
         yield _decision(request, level, loaded)
 
 
-def _same_policy(path: str, version: tuple[int, int], loaded: Loaded) -> Check:
-    chosen = policy_source.judge(*policy_source.fetch(path), version, How())
+def _same_policy(path: str, version: tuple[int, int], loaded: ActivePolicy) -> Check:
+    chosen = policy_source.judge(*policy_source.fetch(path), version, ChangeOptions())
     if loaded.policy is None:
         return Check("policy", Status.FAILED, f"no policy is loaded, so not that of {path}")
     if loaded.stale:
@@ -133,7 +133,7 @@ def _flag(name: str, value: str, manifest: Manifest, process: Process | None) ->
     )
 
 
-def _decision(request: str, level: Level, loaded: Loaded) -> Check:
+def _decision(request: str, level: Level, loaded: ActivePolicy) -> Check:
     if loaded.policy is None:
         return Check(f"expect {request}", Status.FAILED, "no policy is loaded")
     if loaded.stale:

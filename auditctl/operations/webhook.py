@@ -10,19 +10,19 @@ from typing import Any, NamedTuple
 from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.document import Document
-from auditctl.manifest.edits import Draft
+from auditctl.manifest.edits import PlanDraft
 from auditctl.manifest.fields import mapping, sequence
 from auditctl.manifest.pod import Manifest
 from auditctl.node.change import files
-from auditctl.node.preflight.webhook_config import FILES, Reference, WebhookConfig, parse, resolved
-from auditctl.node.preflight.webhook_trial import Surroundings, Verdict, attempt
+from auditctl.node.preflight.webhook_config import FILES, FileReference, WebhookConfig, parse, resolved
+from auditctl.node.preflight.webhook_trial import ContainerEnvironment, WebhookTrialVerdict, attempt
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.settings import WEBHOOK_FLAG, WEBHOOK_PATH
 
 _EGRESS_FLAG = "egress-selector-config-file"
 
 
-class Prepared(NamedTuple):
+class PreparedWebhook(NamedTuple):
     """What is installed, as bytes, and what the API server takes from it."""
 
     content: bytes
@@ -30,7 +30,7 @@ class Prepared(NamedTuple):
     findings: tuple[Finding, ...] = ()
 
 
-def prepare(plane: ControlPlane, source: Path, after: Manifest, *, embed: bool) -> Prepared:
+def prepare(plane: ControlPlane, source: Path, after: Manifest, *, embed: bool) -> PreparedWebhook:
     """Read the kubeconfig ``source`` for a Pod as in ``after``; with ``embed`` its files become part of it.
 
     Raises:
@@ -42,7 +42,7 @@ def prepare(plane: ControlPlane, source: Path, after: Manifest, *, embed: bool) 
         raw = _embedded(raw, source)
     config = parse(raw, after.flag(WEBHOOK_FLAG) or WEBHOOK_PATH)
     config = resolved(config, lambda reference: in_container(plane, after, reference))
-    return Prepared(raw, config)
+    return PreparedWebhook(raw, config)
 
 
 def reachable(config: WebhookConfig, after: Manifest) -> Iterator[Finding]:
@@ -53,11 +53,11 @@ def reachable(config: WebhookConfig, after: Manifest) -> Iterator[Finding]:
         return
     tried = attempt(config, _surroundings(after))
     match tried.verdict:
-        case Verdict.REACHED:
+        case WebhookTrialVerdict.REACHED:
             yield Finding("webhook-reachable", Severity.INFO, f"the receiver {_host(config)} answers: {tried.words}")
-        case Verdict.UNKNOWN:
+        case WebhookTrialVerdict.UNKNOWN:
             yield Finding("webhook-reachable", Severity.INFO, f"{_host(config)} was not tried: {tried.words}")
-        case Verdict.FAILED:
+        case WebhookTrialVerdict.FAILED:
             yield Finding(
                 "webhook-reachable",
                 Severity.ERROR,
@@ -75,7 +75,7 @@ def _host(config: WebhookConfig) -> str:
     return f"{parts.scheme}://{parts.hostname}{port}"
 
 
-def in_container(plane: ControlPlane, after: Manifest, reference: Reference) -> bytes:
+def in_container(plane: ControlPlane, after: Manifest, reference: FileReference) -> bytes:
     """The file that the container would see under that path."""
     place = after.host_path(reference.path)
     if place is None:
@@ -102,7 +102,7 @@ def _embedded(raw: bytes, source: Path) -> bytes:
         RefusedError: a file is not to be had, or its line cannot be replaced exactly.
     """
     document = Document.parse(raw, str(source))
-    draft = Draft(document)
+    draft = PlanDraft(document)
     for list_name, key in (("clusters", "cluster"), ("users", "user")):
         for index in range(len(sequence(document, (list_name,)))):
             path = (list_name, index, key)
@@ -123,7 +123,7 @@ def _as_text(field: str, content: bytes) -> str:
     return base64.b64encode(content).decode()
 
 
-def _surroundings(manifest: Manifest) -> Surroundings:
+def _surroundings(manifest: Manifest) -> ContainerEnvironment:
     """What the Pod says of variables and names. A variable from a field or a ConfigMap has no value here."""
     document = manifest.document
     container: Any = mapping(document, manifest.container_path)
@@ -138,4 +138,4 @@ def _surroundings(manifest: Manifest) -> Surroundings:
         if isinstance(one, dict)
         for name in one.get("hostnames") or ()
     }
-    return Surroundings(environment, aliases)
+    return ContainerEnvironment(environment, aliases)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from auditctl.findings import Finding, Severity
-from auditctl.policy.decode import Fault, Stray, Strictness
+from auditctl.policy.decode import Fault, Strictness, UnknownField
 from auditctl.policy.goyaml.construct import Duplicate
 from auditctl.policy.goyaml.faults import SyntaxFault
 from auditctl.policy.goyaml.quoting import quote
@@ -91,7 +91,7 @@ def duplicate(found: Duplicate) -> Finding:
     return Finding("duplicate-key", Severity.WARNING, message, "join the two", "", "", found.line, found.column)
 
 
-def stray(found: Stray, *, told: bool) -> Finding:
+def stray(found: UnknownField, *, told: bool) -> Finding:
     """A field that the server drops, or has twice. ``told``: look for what was meant (it costs time)."""
     if found.strictness is Strictness.DUPLICATE:
         message = f"{found}: the server decodes the second into the first"
@@ -102,7 +102,7 @@ def stray(found: Stray, *, told: bool) -> Finding:
     return Finding("dropped-fields", Severity.ERROR, f"{found}: the server drops it silently", fix, *_at(found))
 
 
-def _at(found: Stray) -> tuple[str, str, int, int]:
+def _at(found: UnknownField) -> tuple[str, str, int, int]:
     return found.path, "", found.line, found.column
 
 

@@ -10,7 +10,7 @@ from auditctl.policy.request_classes import regions
 from auditctl.policy.types import Attributes, Decision, Level, Policy
 
 
-class Difference(NamedTuple):
+class DecisionDifference(NamedTuple):
     """One request that the two policies decide otherwise."""
 
     attributes: Attributes
@@ -34,7 +34,9 @@ def request_words(asked: Attributes) -> str:
     return f"{asked.verb} {asked.resource}{subresource}{group}{name}{namespace}{who}"
 
 
-def first_difference(old: Policy, new: Policy, counts: Callable[[Decision], object] | None = None) -> Difference | None:
+def first_difference(
+    old: Policy, new: Policy, counts: Callable[[Decision], object] | None = None
+) -> DecisionDifference | None:
     """The first request found that changes level, stages or managed fields; None if none does.
 
     ``counts`` takes what matters out of a decision, where that is less.
@@ -42,7 +44,9 @@ def first_difference(old: Policy, new: Policy, counts: Callable[[Decision], obje
     return next(differences(old, new, counts), None)
 
 
-def differences(old: Policy, new: Policy, counts: Callable[[Decision], object] | None = None) -> Iterator[Difference]:
+def differences(
+    old: Policy, new: Policy, counts: Callable[[Decision], object] | None = None
+) -> Iterator[DecisionDifference]:
     """Requests that the two decide otherwise, one for each set of rules that apply to it."""
     counts = counts or outcome
     before, after = Compiled(old).decisions, Compiled(new).decisions
@@ -51,7 +55,7 @@ def differences(old: Policy, new: Policy, counts: Callable[[Decision], object] |
         one = before[_first(region.rules & ((1 << count) - 1))]
         other = after[_first(region.rules >> count)]
         if counts(one) != counts(other):
-            yield Difference(region.witness, one, other)
+            yield DecisionDifference(region.witness, one, other)
 
 
 def _first(rules: int) -> int:

@@ -9,7 +9,7 @@ from auditctl.patterns import lazily
 from auditctl.policy.goyaml.construct import read_yaml
 from auditctl.policy.goyaml.faults import SyntaxFault
 from auditctl.policy.goyaml.json import read_json
-from auditctl.policy.goyaml.values import Kind, Value
+from auditctl.policy.goyaml.values import JsonKind, Value
 from auditctl.policy.load import load
 from auditctl.policy.type_meta import GROUP, OLD_VERSIONS, V1
 
@@ -53,9 +53,9 @@ def _version(raw: bytes) -> Value:
     try:
         value = read_json(raw) if raw.lstrip().startswith(b"{") else read_yaml(raw).value
     except SyntaxFault:  # pragma: no cover - it has been loaded
-        value = Value(Kind.NULL)
+        value = Value(JsonKind.NULL)
     found = [pair.value for pair in value.pairs if pair.key.casefold() == "apiversion"]
-    return found[-1] if found else Value(Kind.NULL)
+    return found[-1] if found else Value(JsonKind.NULL)
 
 
 def _spliced(raw: bytes, value: Value, version: str) -> bytes | None:

@@ -11,8 +11,8 @@ from enum import Enum
 from typing import NamedTuple, assert_never
 
 from auditctl.policy.goyaml.quoting import quote
-from auditctl.policy.goyaml.values import Kind, Value
-from auditctl.policy.schema import Anything, Boolean, Integer, ListOf, MapOf, Schema, Struct, Text, Timestamp
+from auditctl.policy.goyaml.values import JsonKind, Value
+from auditctl.policy.schema import Anything, Boolean, Integer, ListOf, MapOf, Schema, Struct, TextType, Timestamp
 from auditctl.policy.selectors import is_int64
 from auditctl.policy.timestamps import timestamp_fault
 
@@ -33,7 +33,7 @@ class Strictness(Enum):
     DUPLICATE = "duplicate field"
 
 
-class Stray(NamedTuple):
+class UnknownField(NamedTuple):
     """A field that is unknown or there twice. ``siblings`` are the names known beside it."""
 
     strictness: Strictness
@@ -72,7 +72,7 @@ class Decoded:
         self.fields: Fields = {}
         self.places: dict[str, tuple[int, int]] = {}
         self.faults: list[Fault] = []
-        self.strays: list[Stray] = []
+        self.strays: list[UnknownField] = []
 
 
 def decode(value: Value, schema: Struct) -> Decoded:
@@ -135,7 +135,7 @@ class _Decoder:
                 return self._timestamp(value, context)
             case Anything():
                 return None
-            case Text() | Boolean() | Integer():
+            case TextType() | Boolean() | Integer():
                 return self._scalar(schema, value, current, context)
             case _:
                 assert_never(schema)
@@ -144,17 +144,17 @@ class _Decoder:
         self.decoded.faults.append(context.mismatch(value, go_type, shown))
         return current
 
-    def _scalar(self, schema: Text | Boolean | Integer, value: Value, current: Shape, context: _Context) -> Shape:
+    def _scalar(self, schema: TextType | Boolean | Integer, value: Value, current: Shape, context: _Context) -> Shape:
         match schema, value.kind:
-            case Boolean(pointer=True), Kind.NULL:
+            case Boolean(pointer=True), JsonKind.NULL:
                 return None
-            case _, Kind.NULL:
+            case _, JsonKind.NULL:
                 return current
-            case (Text(), Kind.STRING):
+            case (TextType(), JsonKind.STRING):
                 return value.text
-            case (Boolean(), Kind.BOOL):
+            case (Boolean(), JsonKind.BOOL):
                 return value.text == "true"
-            case (Integer(), Kind.NUMBER):
+            case (Integer(), JsonKind.NUMBER):
                 if is_int64(value.text):
                     return int(value.text)
                 return self._mismatch(value, schema.go_type, current, context, f"number {value.text}")
@@ -162,9 +162,9 @@ class _Decoder:
                 return self._mismatch(value, schema.go_type, current, context)
 
     def _timestamp(self, value: Value, context: _Context) -> Shape:
-        if value.kind is Kind.NULL:
+        if value.kind is JsonKind.NULL:
             return None
-        if value.kind is not Kind.STRING:
+        if value.kind is not JsonKind.STRING:
             raise _AbortError(context.mismatch(value, "string"))
         fault = timestamp_fault(value.text)
         if fault:
@@ -172,9 +172,9 @@ class _Decoder:
         return value.text
 
     def _list(self, schema: ListOf, value: Value, current: Shape, context: _Context) -> Shape:
-        if value.kind is Kind.NULL:
+        if value.kind is JsonKind.NULL:
             return None
-        if value.kind is not Kind.ARRAY:
+        if value.kind is not JsonKind.ARRAY:
             return self._mismatch(value, schema.go_type, current, context)
         elements = current if isinstance(current, Elements) and value.items else Elements()
         for index, item in enumerate(value.items):
@@ -186,9 +186,9 @@ class _Decoder:
         return elements
 
     def _map(self, schema: MapOf, value: Value, current: Shape, context: _Context) -> Shape:
-        if value.kind is Kind.NULL:
+        if value.kind is JsonKind.NULL:
             return None
-        if value.kind is not Kind.OBJECT:
+        if value.kind is not JsonKind.OBJECT:
             return self._mismatch(value, schema.go_type, current, context)
         fields: Fields = {}
         seen: set[str] = set()
@@ -201,9 +201,9 @@ class _Decoder:
         return fields
 
     def _struct(self, schema: Struct, value: Value, current: Shape, context: _Context) -> Shape:
-        if value.kind is Kind.NULL:
+        if value.kind is JsonKind.NULL:
             return current
-        if value.kind is not Kind.OBJECT:
+        if value.kind is not JsonKind.OBJECT:
             return self._mismatch(value, schema.go_type, current, context)
         fields = current if isinstance(current, dict) else {}
         seen: set[str] = set()
@@ -225,13 +225,13 @@ class _Decoder:
     def _stray(self, strictness: Strictness, path: str, line: int, column: int, siblings: tuple[str, ...] = ()) -> None:
         if (strictness, path) not in self._seen_strays:
             self._seen_strays.add((strictness, path))
-            self.decoded.strays.append(Stray(strictness, path, line, column, siblings))
+            self.decoded.strays.append(UnknownField(strictness, path, line, column, siblings))
 
 
 def _zero(schema: Schema) -> Shape:
     """Go's zero value, or null where the two come to the same."""
     match schema:
-        case Text():
+        case TextType():
             return ""
         case Integer():
             return 0

@@ -13,7 +13,7 @@ from auditctl.errors import AuditctlError, Place, PolicyError
 from auditctl.policy.evaluate import evaluate, stages
 from auditctl.policy.goyaml.construct import read_yaml
 from auditctl.policy.goyaml.faults import SyntaxFault
-from auditctl.policy.goyaml.values import Kind, Value
+from auditctl.policy.goyaml.values import JsonKind, Value
 from auditctl.policy.request import attributes
 from auditctl.policy.shorthand import DEFAULT_USER, parse, usual_groups
 from auditctl.policy.types import Attributes, Decision, Level, Policy, Stage, User
@@ -40,7 +40,7 @@ def read_expectations(raw: bytes, file: str = "") -> tuple[Expectation, ...]:
         value = read_yaml(raw).value
     except SyntaxFault as fault:
         raise PolicyError(fault.text, place=Place(file, fault.line, fault.column)) from fault
-    if value.kind is not Kind.ARRAY:
+    if value.kind is not JsonKind.ARRAY:
         raise _error(value, file, "a list of `REQUEST -> LEVEL` is needed")
     return tuple(_expectation(item, file) for item in value.items)
 
@@ -50,17 +50,21 @@ def _error(value: Value, file: str, message: str) -> PolicyError:
 
 
 def _expectation(item: Value, file: str) -> Expectation:
-    if item.kind is Kind.STRING:
+    if item.kind is JsonKind.STRING:
         request, arrow, level = (part.strip() for part in item.text.rpartition("->"))
         if not arrow:
             raise _error(item, file, f"{item.text!r} has no `-> LEVEL`")
         return Expectation(request, _request(item, file, request), _level(item, file, level), line=item.line)
     fields = {pair.key: pair.value for pair in item.pairs}
     asked = fields.keys() - _OUTCOME
-    if item.kind is not Kind.OBJECT or "level" not in fields or not (asked == _IN_WORDS or "url" in asked <= _IN_FULL):
+    if (
+        item.kind is not JsonKind.OBJECT
+        or "level" not in fields
+        or not (asked == _IN_WORDS or "url" in asked <= _IN_FULL)
+    ):
         raise _error(item, file, "an item is `REQUEST -> LEVEL`, or has request, level, and perhaps rule and stages")
     rule = fields.get("rule")
-    if rule is not None and not (rule.kind is Kind.NUMBER and rule.text.lstrip("-").isdigit()):
+    if rule is not None and not (rule.kind is JsonKind.NUMBER and rule.text.lstrip("-").isdigit()):
         raise _error(rule, file, "a rule is a number, from 0; -1 is none")
     request = fields["request"].text if "request" in fields else _words(fields)
     return Expectation(
@@ -85,7 +89,7 @@ def _full_request(fields: dict[str, Value], file: str) -> Attributes:
     if name is None:
         user: User | None = DEFAULT_USER
     else:
-        user = None if name.kind is Kind.NULL else User(name.text, usual_groups(name.text))
+        user = None if name.kind is JsonKind.NULL else User(name.text, usual_groups(name.text))
     if user and groups is not None:
         user = user._replace(groups=tuple(group.text for group in groups.items))
     try:

@@ -15,7 +15,7 @@ from auditctl.policy.goyaml.values import Value
 from auditctl.policy.lint_checks import CHECKS, NAMES, Known, Problem
 from auditctl.policy.lint_decisions import MOST_PROVEN, decision_problems, is_searchable
 from auditctl.policy.lint_selectors import selector_problems
-from auditctl.policy.load import Loaded
+from auditctl.policy.load import LoadResult
 from auditctl.policy.shorthand import parse
 from auditctl.policy.types import Level, Policy
 
@@ -107,7 +107,7 @@ def _walk(value: Value, path: str, depth: int) -> Iterator[tuple[str, tuple[int,
             yield from _walk(pair.value, f"{path}.{pair.key}" if path else pair.key, depth - 1)
 
 
-def with_consequences(findings: tuple[Finding, ...], loaded: Loaded) -> tuple[Finding, ...]:
+def with_consequences(findings: tuple[Finding, ...], loaded: LoadResult) -> tuple[Finding, ...]:
     """The findings, those of dropped fields with what the rule does without them."""
     policy = loaded.policy
     if policy is None:

@@ -11,7 +11,7 @@ from auditctl.policy.types import Attributes, Policy
 _E, _W, _I = Severity.ERROR, Severity.WARNING, Severity.INFO
 
 
-class Check(NamedTuple):
+class LintCheck(NamedTuple):
     """One check. ``example`` is the rules of a policy that it complains about, as YAML."""
 
     name: str
@@ -74,127 +74,127 @@ class Known(NamedTuple):
         )
 
 
-CHECKS: tuple[Check, ...] = (
-    Check(
+CHECKS: tuple[LintCheck, ...] = (
+    LintCheck(
         "dropped-fields",
         _E,
         "the server drops a field that it does not know, and the rule then means something else",
         "[{level: None, resource: [{group: apps}]}, {level: Metadata}]",
         "spell the field as the API does",
     ),
-    Check(
+    LintCheck(
         "duplicate-key",
         _W,
         "of a key that is there twice the server keeps one",
         "[{level: None, level: Metadata}]",
         "join the two",
     ),
-    Check(
+    LintCheck(
         "more-documents",
         _W,
         "only the first document of a file is read",
         "[{level: Metadata}]\n---\nrules: [{level: Request}]",
         "make one list of rules",
     ),
-    Check(
+    LintCheck(
         "unreachable",
         _W,
         "every request that passes a rule's tests is decided by a rule before it, or none passes them",
         "[{level: Metadata}, {level: RequestResponse, verbs: [delete]}]",
         "move the rule up, or remove it",
     ),
-    Check(
+    LintCheck(
         "verb-never-sent",
         _W,
         "verbs are compared as they are: no pattern, no upper case, no word of kubectl's",
         "[{level: Request, verbs: ['*']}, {level: Metadata}]",
         "leave `verbs` out for all, or write get, list, watch, create, update, patch, delete, deletecollection",
     ),
-    Check(
+    LintCheck(
         "pattern-never-matches",
         _W,
         "users, userGroups and namespaces take no patterns",
         "[{level: Request, namespaces: ['*']}, {level: Metadata}]",
         "leave the field out for all, or name each",
     ),
-    Check(
+    LintCheck(
         "resource-never-matches",
         _W,
         "a resource is a lower-case plural, perhaps with a subresource; the one pattern is `*` for a whole part",
         "[{level: Request, resources: [{group: '', resources: [Pod]}]}, {level: Metadata}]",
         "write it as the URL of the API does: pods, pods/log, pods/*, */scale",
     ),
-    Check(
+    LintCheck(
         "wrong-group",
         _W,
         "the resource is served by another API group",
         "[{level: Request, resources: [{group: '', resources: [deployments]}]}, {level: Metadata}]",
         'write the group of `kubectl api-resources`, without a version; the core group is ""',
     ),
-    Check(
+    LintCheck(
         "names-on-create",
         _W,
         "no name is known when an object is created or a collection deleted, so resourceNames never match",
         "[{level: Request, verbs: [create], resources: [{group: '', resources: [pods], resourceNames: [web]}]}, {level: Metadata}]",
         "leave resourceNames out",
     ),
-    Check(
+    LintCheck(
         "namespace-of-cluster-scoped",
         _W,
         'the resources have no namespace, so the rule\'s namespaces never match; theirs is ""',
         "[{level: Request, namespaces: [default], resources: [{group: '', resources: [nodes]}]}, {level: Metadata}]",
         'leave `namespaces` out, or write [""]',
     ),
-    Check(
+    LintCheck(
         "only-no-namespace",
         _I,
         'namespaces [""] is for objects in no namespace and lists across all of them: nothing in a namespace passes',
         "[{level: Request, namespaces: [''], resources: [{group: '', resources: [pods]}]}, {level: Metadata}]",
         "leave `namespaces` out for everything; as it stands it is right for cluster-scoped resources",
     ),
-    Check(
+    LintCheck(
         "secret-bodies",
         _W,
         "the log holds what is in Secrets, ConfigMaps or tokens",
         "[{level: RequestResponse}]",
         "put a rule of level Metadata for them before it",
     ),
-    Check(
+    LintCheck(
         "tunnels-unseen",
         _W,
         "a shell, a tunnel or a proxy can be opened without a trace; kubectl uses POST or, over WebSockets, GET",
         "[{level: Request, verbs: [create]}, {level: None}]",
         "put a rule of level Metadata for pods/exec, pods/attach, pods/portforward and the proxies first, without verbs",
     ),
-    Check(
+    LintCheck(
         "outcome-omitted",
         _W,
         "without ResponseComplete no event has bodies or an outcome; without ResponseStarted no failed authentication is seen",
         "[{level: Request, omitStages: [ResponseComplete]}]",
         "omit RequestReceived at most",
     ),
-    Check(
+    LintCheck(
         "no-catch-all",
         _W,
         "a request that no rule names is not recorded",
         "[{level: Request, resources: [{group: ''}]}]",
         "end with `- level: Metadata`, or `- level: None` if that is meant",
     ),
-    Check(
+    LintCheck(
         "list-bodies",
         _W,
         "every list is recorded with all the objects in it",
         "[{level: Metadata, resources: [{group: '', resources: [secrets, configmaps, serviceaccounts/token]}, {group: authentication.k8s.io}]}, {level: RequestResponse}]",
         "put `- level: Metadata` with `verbs: [list, watch]` before it",
     ),
-    Check(
+    LintCheck(
         "noise",
         _W,
         "heartbeats and leader elections are recorded with bodies, several times a second",
         "[{level: Request}]",
         "put a rule of level None for leases of coordination.k8s.io before it",
     ),
-    Check(
+    LintCheck(
         "url-level",
         _W,
         "a URL that is no resource has no bodies to record (but discovery, with RequestResponse)",

@@ -12,7 +12,7 @@ from auditctl.findings import Finding
 from auditctl.patterns import lazily
 from auditctl.policy import advice
 from auditctl.policy.decode import Decoded, Strictness, decode
-from auditctl.policy.goyaml.construct import Document, read_yaml
+from auditctl.policy.goyaml.construct import DecodedDocument, read_yaml
 from auditctl.policy.goyaml.faults import SyntaxFault
 from auditctl.policy.goyaml.json import read_json
 from auditctl.policy.schema import policy_schema
@@ -30,7 +30,7 @@ _JSON_START = lazily(
 _PROTOBUF_PREFIX = b"k8s\0"
 
 
-class Loaded(NamedTuple):
+class LoadResult(NamedTuple):
     """What the server makes of a text.
 
     ``policy`` is None if it is refused, and ``error`` then the server's words without the ``loading audit policy
@@ -45,7 +45,7 @@ class Loaded(NamedTuple):
     findings: tuple[Finding, ...] = ()
 
 
-def load(raw: bytes, version: tuple[int, int] = (1, 36)) -> Loaded:
+def load(raw: bytes, version: tuple[int, int] = (1, 36)) -> LoadResult:
     """What a server of that ``version`` makes of ``raw``. Never raises."""
     try:
         document = _read(raw)
@@ -61,17 +61,17 @@ def load(raw: bytes, version: tuple[int, int] = (1, 36)) -> Loaded:
     return _judge(_Read(document, name, decoded, version))
 
 
-def _refused(error: str, finding: Finding) -> Loaded:
-    return Loaded(None, error=f"failed decoding: {error}", findings=(finding,))
+def _refused(error: str, finding: Finding) -> LoadResult:
+    return LoadResult(None, error=f"failed decoding: {error}", findings=(finding,))
 
 
-def _read(raw: bytes) -> Document:
+def _read(raw: bytes) -> DecodedDocument:
     if raw.startswith(_PROTOBUF_PREFIX):
         raise SyntaxFault("the text is protobuf, which auditctl does not read")
     if not _JSON_START.match(raw):
         return read_yaml(raw)
     try:
-        return Document(read_json(raw), ())
+        return DecodedDocument(read_json(raw), ())
     except SyntaxFault as fault:
         text = f"couldn't get version/kind; json parse error: {fault.text}"
         raise SyntaxFault(text, fault.line, fault.column) from fault
@@ -80,13 +80,13 @@ def _read(raw: bytes) -> Document:
 class _Read(NamedTuple):
     """A text that could be read, and the object in it."""
 
-    document: Document
+    document: DecodedDocument
     name: TypeName
     decoded: Decoded
     version: tuple[int, int]
 
 
-def _judge(read: _Read) -> Loaded:
+def _judge(read: _Read) -> LoadResult:
     decoded, duplicates = read.decoded, read.document.duplicates
     draft = draft_of(decoded.fields)
     # a field whose type is wrong is empty: what validation says of that is not news
@@ -99,11 +99,11 @@ def _judge(read: _Read) -> Loaded:
         *(advice.complaint(told, decoded.places) for told in complaints if told.path not in faulty),
     )
     if decoded.faults:
-        return Loaded(None, error=f"failed decoding: {decoded.faults[0].text}", findings=findings)
+        return LoadResult(None, error=f"failed decoding: {decoded.faults[0].text}", findings=findings)
     error = _error(read, complaints, empty=not draft.rules)
     if error and not complaints:
         findings = (*findings, advice.verdict(error, read.document.value))
-    return Loaded(
+    return LoadResult(
         policy=None if error else policy_of(draft, decoded.places),
         error=error,
         warning=_warning(read),

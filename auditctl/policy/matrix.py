@@ -12,7 +12,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from auditctl.policy.compiled import Compiled
-from auditctl.policy.matrix_rows import METHODS, VERBS, Api, Row, Rows, Scope, Sensitive, rows
+from auditctl.policy.matrix_rows import METHODS, VERBS, BuiltInApi, Row, Rows, Scope, Sensitive, rows
 from auditctl.policy.request_classes import FRESH
 from auditctl.policy.types import Level, Policy, PolicyRule, User
 
@@ -92,7 +92,7 @@ class Matrix(NamedTuple):
     others: tuple[str, ...]
 
 
-def matrix(policy: Policy, people: Sequence[Person], api: Api, version: tuple[int, int]) -> Matrix:
+def matrix(policy: Policy, people: Sequence[Person], api: BuiltInApi, version: tuple[int, int]) -> Matrix:
     """The picture of ``policy`` for ``people`` on a server of that ``version``."""
     compiled = Compiled(policy)
     shown = rows(policy, api, version)
@@ -103,7 +103,7 @@ def matrix(policy: Policy, people: Sequence[Person], api: Api, version: tuple[in
         if alike:
             tables[bits] = alike._replace(people=(*alike.people, person))
             continue
-        painter = _Painter(policy, compiled, bits, api)
+        painter = _CellBuilder(policy, compiled, bits, api)
         tables[bits] = Table(
             (person,),
             tuple(painter.resource_cells(row) for row in shown.resources),
@@ -128,10 +128,10 @@ def _others(policy: Policy, people: Sequence[Person]) -> tuple[str, ...]:
     return tuple(name for name in dict.fromkeys(named) if name not in known)
 
 
-class _Painter:
+class _CellBuilder:
     """The cells of one table."""
 
-    def __init__(self, policy: Policy, compiled: Compiled, passing: int, api: Api) -> None:
+    def __init__(self, policy: Policy, compiled: Compiled, passing: int, api: BuiltInApi) -> None:
         self._rules = policy.rules
         self._compiled = compiled
         self._passing = passing

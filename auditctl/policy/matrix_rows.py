@@ -90,7 +90,7 @@ class Sensitive(NamedTuple):
     body: bool
 
 
-class Api(NamedTuple):
+class BuiltInApi(NamedTuple):
     """What is known of the built-in API: ``offers`` has the resources that offer fewer verbs than all."""
 
     known: Known
@@ -108,7 +108,7 @@ class Rows(NamedTuple):
     left_out: int = 0
 
 
-def rows(policy: Policy, api: Api, version: tuple[int, int]) -> Rows:
+def rows(policy: Policy, api: BuiltInApi, version: tuple[int, int]) -> Rows:
     """What the picture of ``policy`` shows for a server of that ``version``."""
     found: dict[tuple[str, str, str], Row] = {row.key: row for row in _built_in(api, version)}
     scopes = {row.key[:2]: row.scope for row in found.values()}
@@ -125,7 +125,7 @@ def rows(policy: Policy, api: Api, version: tuple[int, int]) -> Rows:
     return Rows(tuple(resources), urls[:MOST_NAMED], len(named[MOST_NAMED:]) + len(urls[MOST_NAMED:]))
 
 
-def _built_in(api: Api, version: tuple[int, int]) -> Iterator[Row]:
+def _built_in(api: BuiltInApi, version: tuple[int, int]) -> Iterator[Row]:
     for each in api.known.resources:
         if each.since > version:
             continue
@@ -161,7 +161,7 @@ def _patterns(entry: GroupResources) -> Iterator[tuple[str, str]]:
             yield one, other
 
 
-def _urls(policy: Policy, api: Api) -> Iterator[Row]:
+def _urls(policy: Policy, api: BuiltInApi) -> Iterator[Row]:
     patterns = dict.fromkeys(url for rule in policy.rules for url in rule.non_resource_urls)
     paths: dict[str, bool] = dict.fromkeys(api.urls, False)
     for pattern in patterns:

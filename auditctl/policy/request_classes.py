@@ -37,7 +37,7 @@ Target = tuple[str, str, str, str, str]
 """Group, resource, subresource, name, namespace."""
 
 
-class Region(NamedTuple):
+class RequestClass(NamedTuple):
     """Requests that the same rules apply to (as bits), and one of them."""
 
     rules: int
@@ -51,7 +51,7 @@ class Region(NamedTuple):
 
 def regions(
     rules: Sequence[PolicyRule], cluster_scoped: frozenset[tuple[str, str]] = frozenset()
-) -> tuple[Region, ...]:
+) -> tuple[RequestClass, ...]:
     """The regions of these rules. ``cluster_scoped`` are (group, resource) that have no namespace."""
     compiled = Compiled(Policy(tuple(rules)))
     users = _distinct((compiled.by_user(user), user) for user in _users(rules))
@@ -60,7 +60,7 @@ def regions(
         _cross(found, passing, asked, users)
     for passing, asked in _paths(compiled, rules).items():
         _cross(found, passing, asked, users)
-    return tuple(Region(*pair) for pair in found.items())
+    return tuple(RequestClass(*pair) for pair in found.items())
 
 
 def _cross(found: dict[int, Attributes], passing: int, asked: Attributes, users: dict[int, User | None]) -> None:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 
-class Text(NamedTuple):
+class TextType(NamedTuple):
     """A string, or a type made of one."""
 
     go_type: str = "string"
@@ -65,19 +65,19 @@ class Struct(NamedTuple):
     embedded: Mapping[str, str] = MappingProxyType({})
 
 
-Schema = Text | Boolean | Integer | Timestamp | Anything | ListOf | MapOf | Struct
+Schema = TextType | Boolean | Integer | Timestamp | Anything | ListOf | MapOf | Struct
 
 # seen: 1.31.14 does not name the embedded struct, 1.36.3 does; the other words that changed with Go changed in 1.34
 _EMBEDDED_SINCE = (1, 34)
-_TEXTS = ListOf(Text(), "[]string")
-_TYPE_META: Mapping[str, Schema] = {"apiVersion": Text(), "kind": Text()}
+_TEXTS = ListOf(TextType(), "[]string")
+_TYPE_META: Mapping[str, Schema] = {"apiVersion": TextType(), "kind": TextType()}
 _OWNER_REFERENCE = Struct(
     "OwnerReference",
     "v1.OwnerReference",
     {
         **_TYPE_META,
-        "name": Text(),
-        "uid": Text("types.UID"),
+        "name": TextType(),
+        "uid": TextType("types.UID"),
         "controller": Boolean(pointer=True),
         "blockOwnerDeletion": Boolean(pointer=True),
     },
@@ -86,31 +86,31 @@ _MANAGED_FIELDS = Struct(
     "ManagedFieldsEntry",
     "v1.ManagedFieldsEntry",
     {
-        "manager": Text(),
-        "operation": Text("v1.ManagedFieldsOperationType"),
-        "apiVersion": Text(),
+        "manager": TextType(),
+        "operation": TextType("v1.ManagedFieldsOperationType"),
+        "apiVersion": TextType(),
         "time": Timestamp(),
-        "fieldsType": Text(),
+        "fieldsType": TextType(),
         "fieldsV1": Anything(),
-        "subresource": Text(),
+        "subresource": TextType(),
     },
 )
 OBJECT_META = Struct(
     "ObjectMeta",
     "v1.ObjectMeta",
     {
-        "name": Text(),
-        "generateName": Text(),
-        "namespace": Text(),
-        "selfLink": Text(),
-        "uid": Text("types.UID"),
-        "resourceVersion": Text(),
+        "name": TextType(),
+        "generateName": TextType(),
+        "namespace": TextType(),
+        "selfLink": TextType(),
+        "uid": TextType("types.UID"),
+        "resourceVersion": TextType(),
         "generation": Integer(),
         "creationTimestamp": Timestamp(),
         "deletionTimestamp": Timestamp(),
         "deletionGracePeriodSeconds": Integer(),
-        "labels": MapOf(Text(), "map[string]string"),
-        "annotations": MapOf(Text(), "map[string]string"),
+        "labels": MapOf(TextType(), "map[string]string"),
+        "annotations": MapOf(TextType(), "map[string]string"),
         "ownerReferences": ListOf(_OWNER_REFERENCE, "[]v1.OwnerReference"),
         "finalizers": _TEXTS,
         "managedFields": ListOf(_MANAGED_FIELDS, "[]v1.ManagedFieldsEntry"),
@@ -139,11 +139,11 @@ def policy_schema(package: str, version: tuple[int, int]) -> Struct:
     entry = Struct(
         "GroupResources",
         f"{package}.GroupResources",
-        _named(package, {"group": Text(), "resources": _TEXTS, "resourceNames": _TEXTS}),
+        _named(package, {"group": TextType(), "resources": _TEXTS, "resourceNames": _TEXTS}),
     )
-    stages = ListOf(Text(f"{package}.Stage"), f"[]{package}.Stage")
+    stages = ListOf(TextType(f"{package}.Stage"), f"[]{package}.Stage")
     rule_fields: dict[str, Schema] = {
-        "level": Text(f"{package}.Level"),
+        "level": TextType(f"{package}.Level"),
         "users": _TEXTS,
         "userGroups": _TEXTS,
         "verbs": _TEXTS,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from auditctl.policy.goyaml.quoting import quote
-from auditctl.policy.goyaml.values import Kind, Value
+from auditctl.policy.goyaml.values import JsonKind, Value
 
 GROUP = "audit.k8s.io"
 INTERNAL = "__internal"
@@ -65,18 +65,18 @@ def type_name(value: Value, raw: bytes) -> TypeName:
 
 def _sniff(value: Value) -> dict[str, str]:
     words = {"apiVersion": "", "kind": ""}
-    if value.kind is Kind.NULL:
+    if value.kind is JsonKind.NULL:
         return words
     prefix = "couldn't get version/kind; json parse error: json: cannot unmarshal"
-    if value.kind is not Kind.OBJECT:
+    if value.kind is not JsonKind.OBJECT:
         raise KindFault(f"{prefix} {value.kind.value} into Go value of type {_SNIFFED}")
     fault = ""
     for pair in value.pairs:
         folded = pair.key.casefold()
         name = "apiVersion" if folded == "apiversion" else folded
-        if name not in words or pair.value.kind is Kind.NULL:
+        if name not in words or pair.value.kind is JsonKind.NULL:
             continue
-        if pair.value.kind is Kind.STRING:
+        if pair.value.kind is JsonKind.STRING:
             words[name] = pair.value.text
         else:
             fault = fault or f"{prefix} {pair.value.kind.value} into Go struct field .{name} of type string"

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from auditctl.policy.decode import Elements, Fields
 from auditctl.policy.types import GroupResources, Level, Policy, PolicyRule, Stage
-from auditctl.policy.validate import Draft, DraftEntry, DraftRule
+from auditctl.policy.validate import DraftEntry, DraftRule, UnvalidatedPolicy
 
 
-def draft_of(fields: Fields) -> Draft:
+def draft_of(fields: Fields) -> UnvalidatedPolicy:
     """The policy as it was written. The internal type's fields have other names, and come to an empty draft."""
-    return Draft(
+    return UnvalidatedPolicy(
         rules=tuple(_rule(rule) for rule in _structs(fields, "rules")),
         omit_stages=_texts(fields, "omitStages"),
         omit_managed_fields=fields.get("omitManagedFields") is True,
@@ -52,7 +52,7 @@ def _structs(fields: Fields, name: str) -> tuple[Fields, ...]:
     return tuple(item for item in value if isinstance(item, dict)) if isinstance(value, Elements) else ()
 
 
-def policy_of(draft: Draft, places: Mapping[str, tuple[int, int]]) -> Policy:
+def policy_of(draft: UnvalidatedPolicy, places: Mapping[str, tuple[int, int]]) -> Policy:
     """The policy. ``draft`` has to be valid; ``places`` tells on which line each rule stands."""
     return Policy(
         rules=tuple(

@@ -47,7 +47,7 @@ class DraftRule(NamedTuple):
     omit_managed_fields: bool | None = None
 
 
-class Draft(NamedTuple):
+class UnvalidatedPolicy(NamedTuple):
     """A policy as it was written, before anyone asks whether it is legal."""
 
     rules: tuple[DraftRule, ...] = ()
@@ -63,7 +63,7 @@ class Complaint(NamedTuple):
     value: str = ""
 
 
-def validate(draft: Draft, version: tuple[int, int]) -> tuple[Complaint, ...]:
+def validate(draft: UnvalidatedPolicy, version: tuple[int, int]) -> tuple[Complaint, ...]:
     """What that version of the server finds wrong with ``draft``, in its order; nothing if it is legal."""
     return tuple(_complaints(draft, version))
 
@@ -74,7 +74,7 @@ def aggregate(complaints: tuple[Complaint, ...]) -> str:
     return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]" if texts else ""
 
 
-def _complaints(draft: Draft, version: tuple[int, int]) -> Iterator[Complaint]:
+def _complaints(draft: UnvalidatedPolicy, version: tuple[int, int]) -> Iterator[Complaint]:
     yield from _stages(draft.omit_stages, "omitStages")
     for index, rule in enumerate(draft.rules):
         path = f"rules[{index}]"

@@ -12,7 +12,7 @@ from typer.main import get_command
 from auditctl.cli import node_commands, plain
 from auditctl.cli.application import build
 from auditctl.cli.context import Globals
-from auditctl.cli.enable_options import Enable
+from auditctl.cli.enable_options import EnableOptions
 from auditctl.cli.global_options import hoist
 
 
@@ -24,9 +24,9 @@ def test_the_tables_are_typers_own_options() -> None:
         if name != "context"
     }
 
-    assert signature == Enable()._asdict()
+    assert signature == EnableOptions()._asdict()
     assert {*plain.TEXTS, *plain.NUMBERS, *plain.LISTS.values(), *plain.SWITCHES, "webhook_config"} == set(
-        Enable._fields
+        EnableOptions._fields
     )
 
 
@@ -53,10 +53,10 @@ def test_both_readers_agree(line: str) -> None:
 
     assert read is not None
     assert as_typed(read[0]) == {name: as_text(context.params[name]) for name in Globals._fields}
-    assert as_typed(read[1]) == {name: as_text(enable.params[name]) for name in Enable._fields}
+    assert as_typed(read[1]) == {name: as_text(enable.params[name]) for name in EnableOptions._fields}
 
 
-def as_typed(record: Globals | Enable) -> dict[str, Any]:
+def as_typed(record: Globals | EnableOptions) -> dict[str, Any]:
     return {name: as_text(value) for name, value in record._asdict().items()}
 
 

@@ -18,10 +18,10 @@ from foldernode import OTHER_POLICY, POLICY
 
 from auditctl.lab import down, status, up
 from auditctl.lab.node.injected_faults import Faults, clear
-from auditctl.lab.node.layout import Layout, Pace
+from auditctl.lab.node.layout import Layout, Timing
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(3000)]
-QUICK = Pace(grace=0.3, listing=0.4, backoff=0.3, backoff_cap=1.0, replace=0.1, start=0.1)
+QUICK = Timing(grace=0.3, listing=0.4, backoff=0.3, backoff_cap=1.0, replace=0.1, start=0.1)
 ON = ("enable", "--policy", "{root}/p.yaml", "--timeout", "20s")
 OTHER = ("enable", "--policy", "{root}/q.yaml", "--log-maxage", "7", "--timeout", "20s")
 OUT = ("disable", "--purge", "--timeout", "20s")

@@ -10,7 +10,7 @@ import pytest
 
 from auditctl.kubeadm.clusterconfiguration import ClusterConfiguration
 from auditctl.kubeadm.persist import differences, extras_of
-from auditctl.kubeadm.render import Form, extras_for, render
+from auditctl.kubeadm.render import RenderFormat, extras_for, render
 from auditctl.manifest.document import Document, load
 from auditctl.manifest.pod import Manifest
 
@@ -33,7 +33,9 @@ def test_a_cluster_configuration_for_the_settings_of_a_node_loses_nothing_of_it(
     version: tuple[int, int], dialect: str
 ) -> None:
     node = manifest("plain+log")
-    written = ClusterConfiguration.parse(render(Form.CLUSTER_CONFIGURATION, extras_of(node), version), "rendered")
+    written = ClusterConfiguration.parse(
+        render(RenderFormat.CLUSTER_CONFIGURATION, extras_of(node), version), "rendered"
+    )
     assert written.dialect == dialect
     assert not list(differences(written, node))
 
@@ -46,7 +48,7 @@ def test_the_default_settings_are_what_enable_writes() -> None:
 
 def test_the_json_patch_makes_the_manifest_of_kubeadm_the_one_with_auditing() -> None:
     node = manifest("plain+log")
-    patch = json.loads(render(Form.PATCHES, extras_of(node), (1, 36)))
+    patch = json.loads(render(RenderFormat.PATCHES, extras_of(node), (1, 36)))
     patched = jsonpatch.apply_patch(manifest("plain").document.value, patch)
     container, expected = patched["spec"]["containers"][0], node.document.value["spec"]["containers"][0]
     assert container["command"] == expected["command"]
@@ -58,7 +60,7 @@ def test_the_json_patch_makes_the_manifest_of_kubeadm_the_one_with_auditing() ->
 
 @pytest.mark.parametrize(("version", "form"), [((1, 35), dict), ((1, 36), list)])
 def test_kind_gets_the_dialect_that_its_node_reads_and_the_files_mounted(version: tuple[int, int], form: type) -> None:
-    cluster = load(render(Form.KIND, extras_for(FLAGS), version))
+    cluster = load(render(RenderFormat.KIND, extras_for(FLAGS), version))
     assert isinstance(cluster, dict)
     node = cluster["nodes"][0]
     inner = load(node["kubeadmConfigPatches"][0])

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 from auditctl.findings import Check
 from auditctl.lab.grading import grade, requirements
-from auditctl.lab.grading.kinds import Receipt, Serving
+from auditctl.lab.grading.kinds import ReceiptRequirement, Serving
 from auditctl.manifest.document import load as load_yaml
 from auditctl.manifest.flag_values import complaints
 from auditctl.node.apiserver.process import Process
 from auditctl.node.preflight import node_checks
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.evidence.running_server import Loaded, Running
+from auditctl.operations.evidence.running_server import ActivePolicy, Running
 from auditctl.policy.load import load
 from auditctl.settings import POLICY_FLAG, POLICY_PATH
 
@@ -119,12 +119,14 @@ def as_if_running(plane: ControlPlane) -> Running:
         policy = load(place.read_bytes()).policy if place and place.is_file() else None
         starts = starts and policy is not None
     process = Process(os.getpid(), plane.clock.boot(), manifest.command) if starts else None
-    return Running(plane, manifest, process, Loaded(policy, known=True, edited=False))
+    return Running(plane, manifest, process, ActivePolicy(policy, known=True, edited=False))
 
 
 def graded_as_if_running(answer: Answer, plane: ControlPlane) -> tuple[Check, ...]:
     """All that needs no live server; the rest is `test_tasks_live`'s."""
-    wanted = [want for want in requirements.read(wants_of(answer.task)) if not isinstance(want, Serving | Receipt)]
+    wanted = [
+        want for want in requirements.read(wants_of(answer.task)) if not isinstance(want, Serving | ReceiptRequirement)
+    ]
     return grade.judged(as_if_running(plane), wanted)
 
 

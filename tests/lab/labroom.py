@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from auditctl.lab import Lab
-from auditctl.lab.node.layout import ADDRESS, Layout, Pace
+from auditctl.lab.node.layout import ADDRESS, Layout, Timing
 from auditctl.lab.node.process import until
 
 GOLDEN = (Path(__file__).parents[1] / "golden", Path(__file__).parents[3] / "shared/golden")
-QUICK = Pace(grace=0.6, listing=0.4, backoff=0.3, backoff_cap=1.0, replace=0.1, start=0.3)
+QUICK = Timing(grace=0.6, listing=0.4, backoff=0.3, backoff_cap=1.0, replace=0.1, start=0.3)
 AUDIT_FLAGS = (
     "--audit-policy-file=/etc/kubernetes/audit/policy.yaml",
     "--audit-log-path=/var/log/kubernetes/audit/audit.log",

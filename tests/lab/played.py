@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from auditctl.lab.exercises.catalogue import Exercise
-from auditctl.lab.exercises.commands import Asked, begin, check, reset
-from auditctl.lab.exercises.target_node import Ground
-from auditctl.operations.change_model import How
+from auditctl.lab.exercises.commands import BreakOptions, begin, check, reset
+from auditctl.lab.exercises.target_node import PracticeNode
+from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.doctor.command import doctor
 from auditctl.report import Report
 
@@ -47,33 +47,33 @@ def _content(path: Path) -> str:
     return str(path.stat().st_ino) if path.name == "audit.log" else hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def broken(ground: Ground, name: str) -> Report:
+def broken(ground: PracticeNode, name: str) -> Report:
     """Begin it."""
-    report = begin(ground, Asked(name, None, False, SECONDS))
+    report = begin(ground, BreakOptions(name, None, False, SECONDS))
     assert report.exit_code == 0, report.summary
     return report
 
 
-def told(ground: Ground) -> list[str]:
+def told(ground: PracticeNode) -> list[str]:
     """The checks of what `doctor` finds."""
-    return [finding.check for finding in doctor(ground.plane, How(), fix=False).findings]
+    return [finding.check for finding in doctor(ground.plane, ChangeOptions(), fix=False).findings]
 
 
-def still_wrong(ground: Ground) -> Report:
+def still_wrong(ground: PracticeNode) -> Report:
     """The verdict while it is broken, which gives nothing away."""
     report = check(ground)
     assert report.exit_code == 1, report.summary
     return report
 
 
-def given_back(ground: Ground, before: Tree) -> None:
+def given_back(ground: PracticeNode, before: Tree) -> None:
     """Take all of it back, and compare."""
     report = reset(ground, SECONDS)
     assert report.exit_code == 0, report.summary
     assert tree(ground.plane.rootfs) == before
 
 
-def repaired(ground: Ground, exercise: Exercise) -> None:
+def repaired(ground: PracticeNode, exercise: Exercise) -> None:
     """`doctor --fix`, where that is one safe repair."""
-    report = doctor(ground.plane, How(timeout_seconds=SECONDS), fix=True)
+    report = doctor(ground.plane, ChangeOptions(timeout_seconds=SECONDS), fix=True)
     assert report.exit_code == 0, (exercise.name, report.summary)

@@ -13,11 +13,11 @@ from labroom import Node, eventually
 
 from auditctl.lab import down, up
 from auditctl.lab.node.backoff import Backoff, go_duration
-from auditctl.lab.node.layout import Pace
+from auditctl.lab.node.layout import Timing
 from auditctl.node.apiserver.process import listener
 
 REAL = Backoff(10, 300)
-LONG = Pace(grace=0.6, listing=0.4, backoff=0.3, backoff_cap=60, replace=0.1, start=0.2)
+LONG = Timing(grace=0.6, listing=0.4, backoff=0.3, backoff_cap=60, replace=0.1, start=0.2)
 
 
 def delays(lives: list[float]) -> list[float]:

@@ -14,7 +14,7 @@ from labroom import golden
 from auditctl.lab.apiserver import main as apiserver_main
 from auditctl.lab.node import container
 from auditctl.lab.node import files as node_files
-from auditctl.lab.node.layout import Layout, Marker, Pace
+from auditctl.lab.node.layout import Layout, Marker, Timing
 from auditctl.lab.node.volumes import Bind
 
 HEAD = "apiVersion: audit.k8s.io/v1\nkind: Policy\n"
@@ -51,7 +51,7 @@ ROWS = [pytest.param(row, id=f"{row['kubernetes']}-{row['fault']}") for row in g
 def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A node's tree without processes, and one text for every fault."""
     root = tmp_path_factory.mktemp("crashes")
-    node_files.build(Layout(root), Marker("1.36.2", 6443, made_directory=False, pace=Pace()))
+    node_files.build(Layout(root), Marker("1.36.2", 6443, made_directory=False, pace=Timing()))
     folder = root / "etc/kubernetes/audit"
     folder.mkdir()
     for name, text in FILES.items():
@@ -69,7 +69,7 @@ def start(room: Path, monkeypatch: pytest.MonkeyPatch, version: str, flags: list
     monkeypatch.setenv(container.FILE_SYSTEM, str(room / "container"))
     monkeypatch.setenv(container.FOLDER, str(room))
     monkeypatch.setenv(container.VERSION, VERSIONS[version])
-    monkeypatch.setenv(container.PACE, json.dumps(asdict(Pace())))
+    monkeypatch.setenv(container.PACE, json.dumps(asdict(Timing())))
     monkeypatch.setattr(apiserver_main, "_serve", _serving)
     return apiserver_main.main([*PLAIN, "--secure-port=0", *flags])
 

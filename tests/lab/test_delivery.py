@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from labroom import AUDIT_FLAGS, Node, eventually, with_auditing
 
-from auditctl.lab.apiserver.audit_backends import Batched, Counters, Fields, LogBackend, legacy
+from auditctl.lab.apiserver.audit_backends import BackendCounters, Batched, Fields, LogBackend, legacy
 from auditctl.lab.apiserver.container_files import FileSystem
 from auditctl.lab.apiserver.log_rotation import LogFileError
 from auditctl.lab.apiserver.webhook_backend import WebhookBackend
@@ -57,8 +57,8 @@ class FullDisk:
         raise LogFileError("write /log/audit.log: no space left on device")
 
 
-def batched(size: int, wait_seconds: float, buffered: int = 100) -> tuple[Batched, Kept, Counters]:
-    kept, counters = Kept(), Counters()
+def batched(size: int, wait_seconds: float, buffered: int = 100) -> tuple[Batched, Kept, BackendCounters]:
+    kept, counters = Kept(), BackendCounters()
     return Batched(kept, counters, size, wait_seconds, buffered, concurrent=False), kept, counters
 
 
@@ -91,7 +91,7 @@ def test_what_does_not_fit_into_the_buffer_is_lost_and_counted(capsys: pytest.Ca
 def test_a_lost_event_is_shown_whole_and_stops_the_request_only_in_blocking_strict_mode(
     capsys: pytest.CaptureFixture[str], *, strict: bool, goes_on: bool
 ) -> None:
-    counters = Counters()
+    counters = BackendCounters()
     assert LogBackend(FullDisk(), counters, strict=strict).process([event()]) is goes_on
     assert counters.errors == {"log": 1}
     words = capsys.readouterr().err.splitlines()
@@ -119,10 +119,10 @@ def receiver(tmp_path: Path) -> Iterator[Receiver]:
     made.stop()
 
 
-def delivering(receiver: Receiver) -> tuple[WebhookBackend, Counters]:
+def delivering(receiver: Receiver) -> tuple[WebhookBackend, BackendCounters]:
     """A backend that reads the receiver's own file, as the API server does."""
     files = FileSystem([Bind("/hook", str(receiver.folder), read_only=True)], receiver.folder)
-    counters = Counters()
+    counters = BackendCounters()
     return WebhookBackend(check(files, "/hook/webhook.yaml"), counters, 0.01), counters
 
 

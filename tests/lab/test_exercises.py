@@ -6,11 +6,11 @@ import pytest
 
 from auditctl.errors import RefusedError
 from auditctl.lab.exercises import catalogue
-from auditctl.lab.exercises.catalogue import Exercise, Kind, load, read
+from auditctl.lab.exercises.catalogue import Exercise, ExerciseKind, load, read
 from auditctl.lab.grading.fields import RequirementError
 
 EVERY = list(catalogue.everything())
-FAULTS = [one for one in EVERY if one.kind is Kind.FAULT]
+FAULTS = [one for one in EVERY if one.kind is ExerciseKind.FAULT]
 FAULT = """\
 title: A title
 difficulty: 1
@@ -77,12 +77,12 @@ def test_a_name_that_is_nearly_right_is_answered_with_the_right_one() -> None:
     ],
 )
 def test_a_wrong_exercise_is_refused_in_one_sentence_that_says_where(old: str, new: str, words: str) -> None:
-    assert read("right", Kind.FAULT, FAULT).name == "right"
+    assert read("right", ExerciseKind.FAULT, FAULT).name == "right"
     text = FAULT.replace(old, new, 1)
     assert text != FAULT
 
     with pytest.raises(RequirementError) as raised:
-        read("wrong", Kind.FAULT, text)
+        read("wrong", ExerciseKind.FAULT, text)
 
     assert words in raised.value.message
     assert raised.value.message.startswith("wrong") or "sirving" in new

@@ -11,21 +11,23 @@ from played import broken, given_back, repaired, still_wrong, told, tree
 
 from auditctl.lab import down, up
 from auditctl.lab.exercises import catalogue
-from auditctl.lab.exercises.catalogue import Kind
+from auditctl.lab.exercises.catalogue import ExerciseKind
 from auditctl.lab.exercises.commands import check, reset, solve
-from auditctl.lab.exercises.target_node import Ground, find
-from auditctl.operations.change_model import How
+from auditctl.lab.exercises.target_node import PracticeNode, find
+from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.enable import Request, enable
+from auditctl.operations.enable import EnableRequest, enable
 from auditctl.settings import Settings
 
 ALL = os.environ.get("AUDITCTL_LABS") == "all"
 SOME = ("down-after-sizes", "the-manifest-is-not-there", "it-will-not-rotate", "deployments-without-bodies")
 SOME_REPAIRED = ("down-after-policy-review", "edited-but-not-in-force", "as-if-nothing-was-changed")
-FAULTS = [one for one in catalogue.everything() if one.kind is Kind.FAULT]
+FAULTS = [one for one in catalogue.everything() if one.kind is ExerciseKind.FAULT]
 PLAYED = [one.name for one in FAULTS if ALL or one.name in SOME]
 REPAIRED = [one.name for one in FAULTS if one.doctor and one.doctor.fix and (ALL or one.name in SOME_REPAIRED)]
-TASKS = [one.name for one in catalogue.everything() if one.kind is Kind.TASK and (ALL or one.name == "pods-metadata")]
+TASKS = [
+    one.name for one in catalogue.everything() if one.kind is ExerciseKind.TASK and (ALL or one.name == "pods-metadata")
+]
 
 pytestmark = [
     pytest.mark.lab,
@@ -35,25 +37,25 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def audited_ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+def audited_ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PracticeNode]:
     """One node for the module, with auditing on."""
     folder = tmp_path_factory.mktemp("faults") / "node"
     up(folder, pace=QUICK)
     ground = find(ControlPlane(folder))
-    assert enable(ground.plane, Request(Settings(), "baseline"), How()).exit_code == 0
+    assert enable(ground.plane, EnableRequest(Settings(), "baseline"), ChangeOptions()).exit_code == 0
     yield ground
     down(folder)
 
 
 @pytest.fixture
-def ground(audited_ground: Ground) -> Iterator[Ground]:
+def ground(audited_ground: PracticeNode) -> Iterator[PracticeNode]:
     """The same, with no exercise left open."""
     yield audited_ground
     reset(audited_ground, 30.0)
 
 
 @pytest.mark.parametrize("name", PLAYED)
-def test_a_fault_shows_is_told_by_its_cause_is_solved_and_taken_back(ground: Ground, name: str) -> None:
+def test_a_fault_shows_is_told_by_its_cause_is_solved_and_taken_back(ground: PracticeNode, name: str) -> None:
     exercise, before = catalogue.load(name), tree(ground.plane.rootfs)
     assert exercise.doctor is not None
 
@@ -68,7 +70,7 @@ def test_a_fault_shows_is_told_by_its_cause_is_solved_and_taken_back(ground: Gro
 
 
 @pytest.mark.parametrize("name", REPAIRED)
-def test_a_fault_with_one_safe_repair_is_repaired_by_doctor(ground: Ground, name: str) -> None:
+def test_a_fault_with_one_safe_repair_is_repaired_by_doctor(ground: PracticeNode, name: str) -> None:
     """And what the repair left (a rejected policy, records) is taken back with the rest."""
     before = tree(ground.plane.rootfs)
     broken(ground, name)
@@ -81,7 +83,7 @@ def test_a_fault_with_one_safe_repair_is_repaired_by_doctor(ground: Ground, name
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_a_task_begins_unsolved_is_solved_and_taken_back(ground: Ground, name: str) -> None:
+def test_a_task_begins_unsolved_is_solved_and_taken_back(ground: PracticeNode, name: str) -> None:
     before = tree(ground.plane.rootfs)
     broken(ground, name)
     assert check(ground).exit_code != 0

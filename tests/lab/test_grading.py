@@ -20,7 +20,7 @@ from auditctl.lab.grading.grade import grade
 from auditctl.lab.node.injected_faults import Faults
 from auditctl.node.apiserver.process import Process, listener
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.evidence.running_server import Loaded, Running
+from auditctl.operations.evidence.running_server import ActivePolicy, Running
 from auditctl.policy.load import load
 
 pytestmark = [
@@ -320,7 +320,9 @@ def test_a_mount_that_leads_nowhere_fails_while_the_server_from_before_still_ser
     command = folder_node.read_manifest()[1].command
     policy = load((HEAD + "rules: [{level: Metadata}]").encode()).policy
     process = Process(os.getpid(), folder_node.clock.boot(), command)
-    running = Running(folder_node, folder_node.read_manifest()[1], process, Loaded(policy, known=True, edited=False))
+    running = Running(
+        folder_node, folder_node.read_manifest()[1], process, ActivePolicy(policy, known=True, edited=False)
+    )
 
     checks = grading_grade.judged(running, requirements.read([{"receipt": True}]))
 

@@ -11,7 +11,7 @@ import pytest
 
 from auditctl.errors import RefusedError
 from auditctl.lab.exercises import snapshot
-from auditctl.lab.exercises.snapshot import Keepsake
+from auditctl.lab.exercises.snapshot import NodeSnapshot
 from auditctl.node.change.files import Root
 
 TREES = ("/etc/kubernetes", "/data/new/place")
@@ -40,7 +40,7 @@ def seen(root: Path) -> dict[str, object]:
     return found
 
 
-def back(kept: Keepsake) -> None:
+def back(kept: NodeSnapshot) -> None:
     for path in kept.extra():
         snapshot.remove(path)
     for entry in kept.changed():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from auditctl.lab.apiserver.audit_backends import Counters
+from auditctl.lab.apiserver.audit_backends import BackendCounters
 from auditctl.lab.apiserver.metrics import request_labels, text
 from auditctl.policy.request import attributes
 
@@ -37,18 +37,18 @@ REAL_REQUEST = (
 
 
 def test_with_auditing_off_there_are_the_two_families_of_a_real_server_and_no_other() -> None:
-    assert text(Counters()) == OFF
+    assert text(BackendCounters()) == OFF
 
 
 def test_a_server_that_loses_events_shows_the_real_page() -> None:
-    counters = Counters(events=814)
+    counters = BackendCounters(events=814)
     counters.errors["log"] = 814
     counters.levels.update({"RequestResponse": 333, "None": 25, "Metadata": 57})
     assert text(counters) == LOSING
 
 
 def test_requests_have_the_real_labels() -> None:
-    counters = Counters()
+    counters = BackendCounters()
     for _ in range(25):
         counters.count(request_labels(attributes("GET", "/healthz", None), 200, dry_run=False))
     last = text(counters).splitlines()[-1]

@@ -8,7 +8,7 @@ import pytest
 
 from auditctl.errors import AuditctlError
 from auditctl.lab.grading import requirements
-from auditctl.lab.grading.kinds import Flag, FlagAbsent, Mounted, Serving
+from auditctl.lab.grading.kinds import FlagAbsent, FlagRequirement, Mounted, Serving
 from auditctl.lab.grading.requirements import read, read_text
 
 POLICY = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: Metadata\n"
@@ -49,8 +49,8 @@ def test_flags_are_named_in_any_spelling() -> None:
     ]
 
     assert read(wants) == (
-        Flag("audit-log-maxage", "30"),
-        Flag("audit-log-compress", "true"),
+        FlagRequirement("audit-log-maxage", "30"),
+        FlagRequirement("audit-log-compress", "true"),
         FlagAbsent("audit-webhook-*"),
         Serving(),
         Mounted("audit-log-path"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from auditctl.lab.apiserver.container_files import FileSystem
-from auditctl.lab.apiserver.log_rotation import LogFileError, RotatingFile, Rotation, ensure
+from auditctl.lab.apiserver.log_rotation import LogFileError, RotatingFile, RotationRule, ensure
 from auditctl.lab.node.volumes import Bind
 
 LINE = b"x" * 99 + b"\n"
@@ -23,7 +23,7 @@ def files(tmp_path: Path) -> FileSystem:
     return FileSystem([Bind("/log", str(tmp_path / "log"), read_only=False)], tmp_path / "room")
 
 
-def written(files: FileSystem, rotation: Rotation, lines: int) -> list[str]:
+def written(files: FileSystem, rotation: RotationRule, lines: int) -> list[str]:
     file = RotatingFile(files, "/log/audit.log", rotation)
     for _ in range(lines):
         file.write(LINE)
@@ -32,7 +32,7 @@ def written(files: FileSystem, rotation: Rotation, lines: int) -> list[str]:
 
 
 def test_a_full_file_is_renamed_with_a_utc_stamp(files: FileSystem) -> None:
-    *backups, log = written(files, Rotation(maxsize_bytes=250), 5)
+    *backups, log = written(files, RotationRule(maxsize_bytes=250), 5)
     assert (
         log,
         [bool(re.fullmatch(r"audit-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}\.log", name)) for name in backups],
@@ -45,7 +45,7 @@ def test_a_full_file_is_renamed_with_a_utc_stamp(files: FileSystem) -> None:
 def test_the_mode_of_the_file_survives_rotation(files: FileSystem) -> None:
     ensure(files, "/log/audit.log")
     files.host("/log/audit.log").chmod(0o640)
-    written(files, Rotation(maxsize_bytes=150), 2)
+    written(files, RotationRule(maxsize_bytes=150), 2)
     assert files.host("/log/audit.log").stat().st_mode & 0o777 == 0o640
 
 
@@ -53,37 +53,37 @@ def test_old_backups_are_removed_by_count_then_by_age_in_the_name(files: FileSys
     for day in ("01", "02", "03"):
         (files.host("/log") / f"audit-2020-01-{day}T00-00-00.000.log").write_text("old")
     (files.host("/log") / "audit-notes.log").write_text("not ours")
-    names = written(files, Rotation(maxsize_bytes=0, maxbackup_files=2), 1)
+    names = written(files, RotationRule(maxsize_bytes=0, maxbackup_files=2), 1)
     assert names == [
         "audit-2020-01-02T00-00-00.000.log",
         "audit-2020-01-03T00-00-00.000.log",
         "audit-notes.log",
         "audit.log",
     ]
-    names = written(files, Rotation(maxsize_bytes=0, maxage_days=30), 1)
+    names = written(files, RotationRule(maxsize_bytes=0, maxage_days=30), 1)
     assert names == ["audit-notes.log", "audit.log"]
 
 
 def test_compressed_backups_lose_their_plain_form(files: FileSystem) -> None:
     (files.host("/log") / "audit-2020-01-01T00-00-00.000.log").write_text("old")
-    assert "audit-2020-01-01T00-00-00.000.log.gz" in written(files, Rotation(0, compress=True), 1)
+    assert "audit-2020-01-01T00-00-00.000.log.gz" in written(files, RotationRule(0, compress=True), 1)
 
 
 def test_zero_megabytes_means_a_hundred_up_to_1_35_and_never_from_1_36() -> None:
-    old = Rotation.of(0, 0, 0, compress=False, zero_is_off=False)
-    new = Rotation.of(0, 0, 0, compress=False, zero_is_off=True)
+    old = RotationRule.of(0, 0, 0, compress=False, zero_is_off=False)
+    new = RotationRule.of(0, 0, 0, compress=False, zero_is_off=True)
     assert (old.maxsize_bytes, new.maxsize_bytes) == (100 * 1024 * 1024, 0)
 
 
 def test_an_event_bigger_than_the_file_is_lost(files: FileSystem) -> None:
     with pytest.raises(LogFileError, match="write length 100 exceeds maximum file size 50"):
-        written(files, Rotation(maxsize_bytes=50), 1)
+        written(files, RotationRule(maxsize_bytes=50), 1)
 
 
 def test_a_log_that_is_mounted_as_a_single_file_cannot_be_rotated(tmp_path: Path) -> None:
     (tmp_path / "audit.log").touch()
     files = FileSystem([Bind("/log/audit.log", str(tmp_path / "audit.log"), read_only=False)], tmp_path)
-    file = RotatingFile(files, "/log/audit.log", Rotation(maxsize_bytes=150))
+    file = RotatingFile(files, "/log/audit.log", RotationRule(maxsize_bytes=150))
     file.write(LINE)
     for _ in range(2):  # this event and every one after it
         with pytest.raises(LogFileError, match=EBUSY):
@@ -91,7 +91,7 @@ def test_a_log_that_is_mounted_as_a_single_file_cannot_be_rotated(tmp_path: Path
 
 
 def test_the_first_file_is_opened_for_appending_and_later_ones_are_not(files: FileSystem) -> None:
-    file = RotatingFile(files, "/log/audit.log", Rotation(maxsize_bytes=150))
+    file = RotatingFile(files, "/log/audit.log", RotationRule(maxsize_bytes=150))
     flags = []
     for _ in range(2):
         file.write(LINE)

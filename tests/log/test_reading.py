@@ -16,9 +16,9 @@ import pytest
 
 from auditctl.log import events_json, events_msgspec, sources
 from auditctl.log import reading as blocks_module
-from auditctl.log.damage import Account
+from auditctl.log.damage import ReadStatistics
 from auditctl.log.events import Reader
-from auditctl.log.reading import Piece, blocks, whole_blocks
+from auditctl.log.reading import LogSegment, blocks, whole_blocks
 
 GOLDEN = Path(__file__).parents[3] / "shared/golden/logs"
 READERS = pytest.mark.parametrize("reader", [events_msgspec.READER, events_json.READER], ids=["msgspec", "json"])
@@ -37,14 +37,14 @@ def event(number: int, **more: object) -> bytes:
     return json.dumps({**row, **more}, separators=(",", ":")).encode()
 
 
-def read(path: Path, reader: Reader, pieces: list[Piece] | None = None) -> tuple[list[bytes], Account]:
+def read(path: Path, reader: Reader, pieces: list[LogSegment] | None = None) -> tuple[list[bytes], ReadStatistics]:
     """The events' bytes, in the order of the file."""
-    account = Account()
+    account = ReadStatistics()
     opened = sources.open_sources([str(path)])
     found: list[bytes] = []
     for piece in pieces or sources.pieces(opened):
         for block in blocks(
-            Piece(piece.name, opened[0].descriptor, piece.start, piece.end, piece.compressed), reader, account
+            LogSegment(piece.name, opened[0].descriptor, piece.start, piece.end, piece.compressed), reader, account
         ):
             assert [each.request_uri for each in block.events] == [reader.one(line).request_uri for line in block.lines]
             found += block.lines
@@ -215,7 +215,7 @@ def test_pieces_share_every_event_once_wherever_they_are_cut(reader: Reader, tmp
     path.write_bytes(b"\0" * 300 + b"\n".join(lines[:9]) + b"\n" + b"\0" * 500 + b"\n".join(lines[9:]) + b"\n")
     size = path.stat().st_size
     for step in (1, 97, len(lines[0]), len(lines[0]) + 1, size):
-        cut = [Piece(str(path), 0, start, min(start + step, size)) for start in range(0, size, step)]
+        cut = [LogSegment(str(path), 0, start, min(start + step, size)) for start in range(0, size, step)]
         assert read(path, reader, cut)[0] == lines
 
 
@@ -235,7 +235,7 @@ def test_rotated_files_come_in_the_order_of_time_and_compressed_ones_too(tmp_pat
     found = [
         block.events[0].audit_id
         for piece in sources.pieces(opened)
-        for block in whole_blocks(piece, events_msgspec.READER, Account())
+        for block in whole_blocks(piece, events_msgspec.READER, ReadStatistics())
     ]
     sources.close(opened)
     assert found == ["id-10", "id-20", "id-30"]
@@ -261,7 +261,7 @@ def test_a_needle_finds_what_decoding_finds_and_nothing_in_bodies(tmp_path: Path
     for needle in (b"", b'"verb":"delete"'):
         found = [
             each.audit_id
-            for block in whole_blocks(piece, events_msgspec.READER, Account(), needle)
+            for block in whole_blocks(piece, events_msgspec.READER, ReadStatistics(), needle)
             for each in block.events
             if each.verb == "delete"
         ]

@@ -510,6 +510,6 @@ def test_a_rule_that_validation_has_something_to_say_about_is_not_suggested() ->
     base = facts.policy_text("metadata")
     loaded = load(base.encode()).policy
     assert loaded is not None
-    text, kept = suggest._text(base, loaded, [bad, good], suggest._Seen(2, 0), (1, 36))
+    text, kept = suggest._text(base, loaded, [bad, good], suggest._PolicyVolume(2, 0), (1, 36))
     assert kept == [good]
     assert "- pods" in text

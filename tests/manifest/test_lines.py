@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from auditctl.errors import BugError
-from auditctl.manifest.lines import Lines, Splice
+from auditctl.manifest.lines import Splice, TextLines
 
 
 def test_a_line_has_a_number_a_start_a_content_and_an_end() -> None:
-    lines = Lines("a\r\nb\nc\u2028d\x85")
+    lines = TextLines("a\r\nb\nc\u2028d\x85")
     assert [lines.number(offset) for offset in range(9)] == [0, 0, 0, 1, 1, 2, 2, 3, 3]
     assert [lines.start(line) for line in range(6)] == [0, 3, 5, 7, 9, 9]
     assert [lines.content(line) for line in range(5)] == ["a", "b", "c", "d", ""]
@@ -17,7 +17,7 @@ def test_a_line_has_a_number_a_start_a_content_and_an_end() -> None:
 
 
 def test_a_comment_line_holds_nothing_else() -> None:
-    lines = Lines("\ufeff# a\n \t# b\nc # d\n\n")
+    lines = TextLines("\ufeff# a\n \t# b\nc # d\n\n")
     assert [lines.is_comment(line) for line in (-1, 0, 1, 2, 3, 4)] == [False, True, True, False, False, False]
 
 
@@ -32,7 +32,7 @@ def test_a_comment_line_holds_nothing_else() -> None:
     ],
 )
 def test_a_new_line_ends_as_the_line_above(text: str, line: int, after: str) -> None:
-    lines = Lines(text)
+    lines = TextLines(text)
     assert lines.spliced([lines.insertion(line, ["x"])]) == after
 
 
@@ -46,12 +46,12 @@ def test_a_new_line_ends_as_the_line_above(text: str, line: int, after: str) -> 
     ],
 )
 def test_whole_lines_go(text: str, spans: list[tuple[int, int]], after: str) -> None:
-    lines = Lines(text)
+    lines = TextLines(text)
     assert lines.spliced(lines.removals(spans)) == after
 
 
 def test_a_line_may_come_where_another_goes_but_splices_never_overlap() -> None:
-    lines = Lines("a\nb\nc")
+    lines = TextLines("a\nb\nc")
     assert lines.spliced([lines.insertion(1, ["x"]), *lines.removals([(1, 3)])]) == "a\nx"
     with pytest.raises(BugError, match="overlap"):
         lines.spliced([Splice(0, 3, ""), Splice(2, 2, "x")])

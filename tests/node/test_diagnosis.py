@@ -21,13 +21,13 @@ from auditctl.node.apiserver.credentials import NOBODY
 from auditctl.node.apiserver.process import Process
 from auditctl.node.change.files import Root
 from auditctl.node.kubelet import diagnosis_recording, pod_logs
-from auditctl.node.kubelet.diagnosis import Evidence, State, judge
+from auditctl.node.kubelet.diagnosis import Evidence, ServerState, judge
 from auditctl.node.kubelet.diagnosis_attempts import Attempts
-from auditctl.node.kubelet.diagnosis_place import Text, Texts, placed
+from auditctl.node.kubelet.diagnosis_place import SourceFile, Texts, placed
 from auditctl.node.kubelet.diagnosis_recording import Recording
 from auditctl.node.kubelet.kubelet_log import Appended, KubeletLog, stamp
 from auditctl.node.kubelet.pod_logs import PodName
-from auditctl.node.kubelet.restart import Expected, Failed, Restarted, Watch
+from auditctl.node.kubelet.restart import Failed, Restarted, RestartTarget, RestartWaiter
 from auditctl.policy.load import load
 
 HEAD = "apiVersion: audit.k8s.io/v1\nkind: Policy\n"
@@ -79,9 +79,9 @@ def texts_of(row: dict[str, Any]) -> Texts:
     if "single-dash" not in row["fault"]:
         manifest = Manifest.of(Document.parse(text.replace("v1.36.2", f"v{row['kubernetes']}.2").encode(), "m.yaml"))
     return Texts(
-        Text("m.yaml", text.encode()),
-        Text("p.yaml", policy[0].encode()) if policy else None,
-        Text("w.yaml", webhook[0].encode()) if webhook else None,
+        SourceFile("m.yaml", text.encode()),
+        SourceFile("p.yaml", policy[0].encode()) if policy else None,
+        SourceFile("w.yaml", webhook[0].encode()) if webhook else None,
         manifest,
     )
 
@@ -132,7 +132,7 @@ def test_the_containers_own_words_name_the_file_that_it_lacks(row: dict[str, Any
     assert crash is not None
     assert not crash.heals
     manifest = Manifest.of(Document.parse(manifest_with([]).encode(), "m.yaml"))
-    located = placed(crash, Texts(Text("m.yaml", manifest_with([]).encode()), manifest_read=manifest))
+    located = placed(crash, Texts(SourceFile("m.yaml", manifest_with([]).encode()), manifest_read=manifest))
     assert crash.groups["path"] in located.cause
 
 
@@ -143,7 +143,7 @@ def test_a_file_that_no_mount_brings_in_is_said_to_be_so() -> None:
     crash = recognise([words])
     assert crash is not None
 
-    located = placed(crash, Texts(Text("m.yaml", text.encode()), manifest_read=manifest))
+    located = placed(crash, Texts(SourceFile("m.yaml", text.encode()), manifest_read=manifest))
 
     assert "no mount of the manifest brings it in" in located.cause
     assert str(located).startswith("m.yaml:")
@@ -206,7 +206,7 @@ def test_a_likely_spelling_is_named_and_an_older_server_too() -> None:
     manifest = Manifest.of(Document.parse(text.encode(), "m.yaml"))
     crash = recognise(["Error: unknown flag: --audit-log-max-size"])
     assert crash is not None
-    assert placed(crash, Texts(Text("m.yaml", text.encode()), manifest_read=manifest)).fix == (
+    assert placed(crash, Texts(SourceFile("m.yaml", text.encode()), manifest_read=manifest)).fix == (
         "did you mean --audit-log-maxsize?"
     )
 
@@ -214,7 +214,7 @@ def test_a_likely_spelling_is_named_and_an_older_server_too() -> None:
     manifest = Manifest.of(Document.parse(text.encode(), "m.yaml"))
     crash = recognise(["Error: unknown flag: --audit-log-compress"])
     assert crash is not None
-    assert "from 1.20 on" in placed(crash, Texts(Text("m.yaml", text.encode()), manifest_read=manifest)).fix
+    assert "from 1.20 on" in placed(crash, Texts(SourceFile("m.yaml", text.encode()), manifest_read=manifest)).fix
 
 
 def test_a_policy_that_was_repaired_since_is_not_blamed() -> None:
@@ -224,9 +224,9 @@ def test_a_policy_that_was_repaired_since_is_not_blamed() -> None:
         ]
     )
     assert crash is not None
-    good = Text("p.yaml", (HEAD + "rules:\n- level: Metadata\n").encode())
+    good = SourceFile("p.yaml", (HEAD + "rules:\n- level: Metadata\n").encode())
 
-    located = placed(crash, Texts(Text("m.yaml", b""), good))
+    located = placed(crash, Texts(SourceFile("m.yaml", b""), good))
 
     assert "changed since" in located.cause
     assert located.fix == "auditctl restart"
@@ -397,46 +397,50 @@ SEEN = Evidence(6443, kubelet_runs=True, kubelet_log="journal")
 @pytest.mark.parametrize(
     ("seen", "state", "certain"),
     [
-        (SEEN._replace(process=SERVER, as_manifest=True, readiness=Readiness.READY), State.SERVING, True),
+        (SEEN._replace(process=SERVER, as_manifest=True, readiness=Readiness.READY), ServerState.SERVING, True),
         (
             SEEN._replace(process=SERVER, as_manifest=True, readiness=Readiness.NOT_READY, failing=("etcd",)),
-            State.NOT_READY,
+            ServerState.NOT_READY,
             True,
         ),
-        (SEEN._replace(process=SERVER, as_manifest=True, readiness=Readiness.UNREACHABLE), State.NOT_READY, False),
-        (SEEN._replace(process=SERVER, stray="/m/kube-apiserver.yaml.bak"), State.WRONG_PROCESS, True),
-        (SEEN._replace(process=SERVER, kubelet_runs=False), State.WRONG_PROCESS, True),
-        (SEEN._replace(process=SERVER), State.WRONG_PROCESS, False),
-        (SEEN._replace(process=SERVER, changed_seconds=5), State.STARTING, False),
+        (
+            SEEN._replace(process=SERVER, as_manifest=True, readiness=Readiness.UNREACHABLE),
+            ServerState.NOT_READY,
+            False,
+        ),
+        (SEEN._replace(process=SERVER, stray="/m/kube-apiserver.yaml.bak"), ServerState.WRONG_PROCESS, True),
+        (SEEN._replace(process=SERVER, kubelet_runs=False), ServerState.WRONG_PROCESS, True),
+        (SEEN._replace(process=SERVER), ServerState.WRONG_PROCESS, False),
+        (SEEN._replace(process=SERVER, changed_seconds=5), ServerState.STARTING, False),
         (
             SEEN._replace(process=SERVER, as_manifest=True, is_older=True, kubelet=REFUSED),
-            State.NEVER_STARTED,
+            ServerState.NEVER_STARTED,
             True,
         ),
         (
             SEEN._replace(process=SERVER, as_manifest=True, kubelet=REFUSED, readiness=Readiness.READY),
-            State.SERVING,
+            ServerState.SERVING,
             True,
         ),
-        (SEEN._replace(container=FINAL, kubelet=TRANSIENT), State.CRASH_LOOPING, True),
-        (SEEN._replace(container=TRANSIENT), State.CRASH_LOOPING, False),
-        (SEEN._replace(container=TRANSIENT, kubelet=REFUSED), State.NEVER_STARTED, True),
-        (SEEN._replace(kubelet=REFUSED), State.NEVER_STARTED, True),
-        (SEEN._replace(kubelet=crashed(CrashKind.TRANSIENT, KUBELET, "crash-loop")), State.CRASH_LOOPING, False),
-        (SEEN._replace(kubelet_runs=False), State.UNKNOWN, True),
-        (SEEN._replace(taken=True), State.NOT_READY, True),
-        (SEEN._replace(taken=True, sees_all=False), State.UNSEEN, False),
-        (SEEN._replace(changed_seconds=5), State.STARTING, False),
-        (SEEN, State.UNKNOWN, False),
-        (SEEN._replace(live=False, kubelet_runs=False), State.UNSEEN, False),
+        (SEEN._replace(container=FINAL, kubelet=TRANSIENT), ServerState.CRASH_LOOPING, True),
+        (SEEN._replace(container=TRANSIENT), ServerState.CRASH_LOOPING, False),
+        (SEEN._replace(container=TRANSIENT, kubelet=REFUSED), ServerState.NEVER_STARTED, True),
+        (SEEN._replace(kubelet=REFUSED), ServerState.NEVER_STARTED, True),
+        (SEEN._replace(kubelet=crashed(CrashKind.TRANSIENT, KUBELET, "crash-loop")), ServerState.CRASH_LOOPING, False),
+        (SEEN._replace(kubelet_runs=False), ServerState.UNKNOWN, True),
+        (SEEN._replace(taken=True), ServerState.NOT_READY, True),
+        (SEEN._replace(taken=True, sees_all=False), ServerState.UNSEEN, False),
+        (SEEN._replace(changed_seconds=5), ServerState.STARTING, False),
+        (SEEN, ServerState.UNKNOWN, False),
+        (SEEN._replace(live=False, kubelet_runs=False), ServerState.UNSEEN, False),
     ],
 )
-def test_the_verdict_follows_from_the_evidence(seen: Evidence, state: State, certain: bool) -> None:
+def test_the_verdict_follows_from_the_evidence(seen: Evidence, state: ServerState, certain: bool) -> None:
     verdict = judge(seen)
 
     assert (verdict.state, verdict.certain) == (state, certain)
     assert verdict.message
-    assert verdict.fix or state in (State.SERVING, State.UNSEEN)
+    assert verdict.fix or state in (ServerState.SERVING, ServerState.UNSEEN)
 
 
 def test_a_crash_looping_server_that_is_met_listening_is_told_by_its_cause() -> None:
@@ -446,7 +450,7 @@ def test_a_crash_looping_server_that_is_met_listening_is_told_by_its_cause() -> 
     assert judge(listening).check == "apiserver-ready"
     told = judge(listening._replace(container=FINAL))
 
-    assert (told.state, told.check, told.certain) == (State.NOT_READY, FINAL.name, False)
+    assert (told.state, told.check, told.certain) == (ServerState.NOT_READY, FINAL.name, False)
 
 
 # -- ready, but not recording
@@ -528,8 +532,8 @@ def watch_with(folder: Path, line: str | None) -> tuple[Failed | Restarted, floa
         if line is not None and 3 <= seconds < 3.2:
             attempt(folder, "new", 0, line)
 
-    watch = Watch.begin(Root(folder), manifest, clock, tell)
-    expected = Expected(manifest.command, clock.boot(), Endpoint("127.0.0.1", PORT), NOBODY)
+    watch = RestartWaiter.begin(Root(folder), manifest, clock, tell)
+    expected = RestartTarget(manifest.command, clock.boot(), Endpoint("127.0.0.1", PORT), NOBODY)
     return watch.wait(expected, timeout=60, drain=0, old=None), clock.passed
 
 

@@ -12,9 +12,9 @@ from auditctl.node.change.journal import (
     TRANSITIONS,
     FileRecord,
     Journal,
+    OnDisk,
     Recovery,
     Role,
-    Standing,
     Step,
     decode,
     encode_header,
@@ -71,37 +71,33 @@ def test_the_table_is_this_one() -> None:
 
 @pytest.mark.parametrize(
     ("digest", "expected"),
-    [("old", Standing.BEFORE), ("new", Standing.AFTER), ("else", Standing.OTHER), (None, Standing.OTHER)],
+    [("old", OnDisk.BEFORE), ("new", OnDisk.AFTER), ("else", OnDisk.OTHER), (None, OnDisk.OTHER)],
 )
-def test_the_disk_tells_which_text_stands(digest: str | None, expected: Standing) -> None:
+def test_the_disk_tells_which_text_stands(digest: str | None, expected: OnDisk) -> None:
     """Compared by digest alone."""
     assert standing(MANIFEST, digest) is expected
 
 
 def test_a_file_that_does_not_change_is_the_same_either_way() -> None:
     """A policy-only change keeps the manifest."""
-    assert standing(MANIFEST._replace(after="old"), "old") is Standing.SAME
-    assert standing(MANIFEST._replace(before=None), None) is Standing.BEFORE
+    assert standing(MANIFEST._replace(after="old"), "old") is OnDisk.SAME
+    assert standing(MANIFEST._replace(before=None), None) is OnDisk.BEFORE
 
 
 EARLY = (Step.PLANNED, Step.BACKED_UP, Step.INSTALLING, Step.UNDOING)
 LATE = (Step.REPLACING, Step.WAITING)
 DECISIONS = {
-    **{(step, stands): Recovery.NOTHING for step in FINAL for stands in Standing},
-    **{(Step.REMOVING, stands): Recovery.REMOVE for stands in Standing},
-    **{
-        (step, stands): Recovery.PUT_BACK
-        for step in EARLY
-        for stands in (Standing.BEFORE, Standing.AFTER, Standing.SAME)
-    },
-    **{(step, Standing.OTHER): Recovery.LEAVE for step in (*EARLY, *LATE)},
-    **{(step, Standing.BEFORE): Recovery.PUT_BACK for step in LATE},
-    **{(step, stands): Recovery.FINISH for step in LATE for stands in (Standing.AFTER, Standing.SAME)},
+    **{(step, stands): Recovery.NOTHING for step in FINAL for stands in OnDisk},
+    **{(Step.REMOVING, stands): Recovery.REMOVE for stands in OnDisk},
+    **{(step, stands): Recovery.PUT_BACK for step in EARLY for stands in (OnDisk.BEFORE, OnDisk.AFTER, OnDisk.SAME)},
+    **{(step, OnDisk.OTHER): Recovery.LEAVE for step in (*EARLY, *LATE)},
+    **{(step, OnDisk.BEFORE): Recovery.PUT_BACK for step in LATE},
+    **{(step, stands): Recovery.FINISH for step in LATE for stands in (OnDisk.AFTER, OnDisk.SAME)},
 }
 
 
-@pytest.mark.parametrize(("step", "stands"), list(itertools.product(Step, Standing)))
-def test_what_is_done_about_an_interrupted_change(step: Step, stands: Standing) -> None:
+@pytest.mark.parametrize(("step", "stands"), list(itertools.product(Step, OnDisk)))
+def test_what_is_done_about_an_interrupted_change(step: Step, stands: OnDisk) -> None:
     """Every pair of last entry and disk has one answer."""
     assert recovery(journal(step), stands) is DECISIONS[step, stands]
 

@@ -148,7 +148,7 @@ def named(name: str, *words: str) -> Iterator[int]:
         process.wait()
 
 
-def kubelet_of(pid: int) -> kubelet_config.Settings:
+def kubelet_of(pid: int) -> kubelet_config.KubeletSettings:
     (kubelet,) = [one for one in kubelet_config.running("kubelet") if one.pid == pid]
     return kubelet_config.settings(kubelet)
 

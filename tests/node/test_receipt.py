@@ -13,11 +13,11 @@ import pytest
 
 from auditctl.errors import InterruptionError
 from auditctl.findings import Status
-from auditctl.node.apiserver.client import Answer
+from auditctl.node.apiserver.client import HttpAnswer
 from auditctl.node.apiserver.credentials import ANONYMOUS, NOBODY
 from auditctl.node.apiserver.probe import Callers, choose
 from auditctl.node.apiserver.process import Process
-from auditctl.node.apiserver.receipt import Found, Sought, obtain
+from auditctl.node.apiserver.receipt import ReceiptQuery, ReceiptResult, obtain
 from auditctl.node.clock import Clock
 from auditctl.policy.load import load
 
@@ -41,15 +41,15 @@ class Server:
     def __init__(self, log: Path, status: int, written: bytes) -> None:
         self.log, self.status, self.written = log, status, written
 
-    def request(self, method: str, path: str, **options: Any) -> Answer:
+    def request(self, method: str, path: str, **options: Any) -> HttpAnswer:
         with self.log.open("ab") as file:
             file.write(self.written)
-        return Answer(self.status)
+        return HttpAnswer(self.status)
 
 
 def ask(
     tmp_path: Path, written: bytes, *, status: int = 200, rules: str = "- level: Metadata\n", hold: bool = True
-) -> Found:
+) -> ReceiptResult:
     """One receipt from a log of two lines, with what the server writes when asked."""
     log = tmp_path / "audit.log"
     log.write_bytes(b"one\ntwo\n")
@@ -57,7 +57,7 @@ def ask(
     assert policy is not None
     probe = choose(policy, None, Callers(ANONYMOUS, None), NONCE)
     assert probe is not None
-    sought = Sought(probe, policy, log, Server(log, status, written), NOBODY, 0.2)  # type: ignore[arg-type]
+    sought = ReceiptQuery(probe, policy, log, Server(log, status, written), NOBODY, 0.2)  # type: ignore[arg-type]
     code = "import sys; held = open(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", code, str(log if hold else os.devnull)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
@@ -66,13 +66,13 @@ def ask(
         return obtain(sought, Process(server.pid, 0.0, ("kube-apiserver",)), Clock(), NONCE)
 
 
-def sought_in(log: Path, **fields: Any) -> Sought:
+def sought_in(log: Path, **fields: Any) -> ReceiptQuery:
     """A request that is sent, and whose event is not written."""
     policy = load((HEAD + "- level: Metadata\n").encode()).policy
     assert policy is not None
     probe = choose(policy, None, Callers(ANONYMOUS, None), NONCE)
     assert probe is not None
-    return Sought(probe, policy, log, Server(log, 200, b""), NOBODY, 0.2)._replace(**fields)  # type: ignore[arg-type]
+    return ReceiptQuery(probe, policy, log, Server(log, 200, b""), NOBODY, 0.2)._replace(**fields)  # type: ignore[arg-type]
 
 
 def test_an_event_that_may_come_later_than_anyone_waits_is_unknown_and_not_failed(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_who_is_told_to_stop_looks_no_longer(tmp_path: Path) -> None:
         obtain(sought, None, Clock(), NONCE)
 
 
-def failed(found: Found) -> list[str]:
+def failed(found: ReceiptResult) -> list[str]:
     return [check.name for check in found.checks if check.status is Status.FAILED]
 
 

@@ -13,14 +13,14 @@ from shutil import rmtree
 import pytest
 
 from auditctl.errors import InterruptionError
-from auditctl.node.apiserver.trial_start import Play, Rehearsed, Verdict, rehearse
+from auditctl.node.apiserver.trial_start import TrialStartInput, TrialStartResult, TrialStartVerdict, rehearse
 
 BINARIES = os.environ.get("AUDITCTL_NODE_BIN") or ""
 GOOD = b"apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: Metadata\n"
 PASSED = "I1121 21:21:44.408260    6221 audit.go:344] Using audit backend: ignoreErrors<log>"
 FAILED = 'E1121 21:21:44.408260    6221 run.go:72] "command failed" err="%s"'
 
-Stage = Callable[..., Rehearsed]
+Stage = Callable[..., TrialStartResult]
 
 
 @pytest.fixture
@@ -74,14 +74,14 @@ def test_folders_of_killed_runs_are_swept_and_nothing_else(script: Callable[[str
             os.utime(path, (long_ago, long_ago), follow_symlinks=False)
     before = set(folders.iterdir())
 
-    rehearse(Play(script(f"echo '{PASSED}' >&2; sleep 600"), ()))
+    rehearse(TrialStartInput(script(f"echo '{PASSED}' >&2; sleep 600"), ()))
 
     assert set(folders.iterdir()) == before - {old}
     assert (target / "apiserver.key").exists()
 
 
 def test_a_folder_bears_the_number_of_its_process(script: Callable[[str], Path], folders: Path, tmp_path: Path) -> None:
-    rehearse(Play(script(f"pwd > {tmp_path}/folder; echo '{PASSED}' >&2; sleep 600"), ()))
+    rehearse(TrialStartInput(script(f"pwd > {tmp_path}/folder; echo '{PASSED}' >&2; sleep 600"), ()))
     folder = Path((tmp_path / "folder").read_text().strip())
     assert (folder.parent, folder.name.split("-")[2]) == (folders, str(os.getpid()))
 
@@ -90,7 +90,7 @@ def test_a_server_that_has_built_its_backend_is_accepted_and_ended_at_once(
     script: Callable[[str], Path], tmp_path: Path, folders: Path
 ) -> None:
     binary = script(f"sleep 600 & echo $! > {tmp_path}/child\necho $$ > {tmp_path}/pid\necho '{PASSED}' >&2\nwait")
-    assert rehearse(Play(binary, ())).verdict is Verdict.ACCEPTED
+    assert rehearse(TrialStartInput(binary, ())).verdict is TrialStartVerdict.ACCEPTED
     assert is_gone(tmp_path / "pid")
     deadline = time.monotonic() + 5
     while not is_gone(tmp_path / "child") and time.monotonic() < deadline:
@@ -115,15 +115,15 @@ def test_only_words_about_auditing_refuse(
     script: Callable[[str], Path], words: str, verdict: str, crash: str, tmp_path: Path
 ) -> None:
     (tmp_path / "words").write_text(FAILED % words)
-    found = rehearse(Play(script(f"cat {tmp_path}/words >&2; exit 1"), ()))
+    found = rehearse(TrialStartInput(script(f"cat {tmp_path}/words >&2; exit 1"), ()))
     assert (found.verdict.value, found.crash) == (verdict, crash)
     assert "from file" not in found.words
 
 
 def test_an_unknown_flag_refuses_if_it_is_one_of_auditings(script: Callable[[str], Path]) -> None:
     binary = script('echo "Error: unknown flag: $1" >&2; exit 1')
-    assert rehearse(Play(binary, ("--audit-log-max-size",))).verdict is Verdict.REFUSED
-    assert rehearse(Play(binary, ("--frob",))).verdict is Verdict.UNKNOWN
+    assert rehearse(TrialStartInput(binary, ("--audit-log-max-size",))).verdict is TrialStartVerdict.REFUSED
+    assert rehearse(TrialStartInput(binary, ("--frob",))).verdict is TrialStartVerdict.UNKNOWN
 
 
 def test_the_files_reach_it_without_a_name_on_disk(script: Callable[[str], Path], tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_the_files_reach_it_without_a_name_on_disk(script: Callable[[str], Path]
         f'cat /dev/stdin > {tmp_path}/policy\nfor word; do case $word in --audit-webhook-config-file=*) cat "${{word#*=}}" > {tmp_path}/webhook;; esac; done'
         f"\nls > {tmp_path}/listing\nstat -c %a . > {tmp_path}/mode\nnice > {tmp_path}/nice\necho '{PASSED}'; sleep 600"
     )
-    assert rehearse(Play(binary, (), big, b"secret")).verdict is Verdict.ACCEPTED
+    assert rehearse(TrialStartInput(binary, (), big, b"secret")).verdict is TrialStartVerdict.ACCEPTED
     assert (tmp_path / "policy").read_bytes() == big
     assert (tmp_path / "webhook").read_bytes() == b"secret"
     assert (tmp_path / "listing").read_text() == ""
@@ -141,29 +141,31 @@ def test_the_files_reach_it_without_a_name_on_disk(script: Callable[[str], Path]
 
 
 def test_endless_words_are_bounded_and_a_silent_server_is_unknown(script: Callable[[str], Path], folders: Path) -> None:
-    assert rehearse(Play(script("yes"), ()), patience_seconds=0.5).verdict is Verdict.UNKNOWN
-    found = rehearse(Play(script("exec >&- 2>&-; sleep 600"), ()), patience_seconds=0.3)
-    assert (found.verdict, found.words) == (Verdict.UNKNOWN, "it did not get far enough in time")
+    assert rehearse(TrialStartInput(script("yes"), ()), patience_seconds=0.5).verdict is TrialStartVerdict.UNKNOWN
+    found = rehearse(TrialStartInput(script("exec >&- 2>&-; sleep 600"), ()), patience_seconds=0.3)
+    assert (found.verdict, found.words) == (TrialStartVerdict.UNKNOWN, "it did not get far enough in time")
     assert not list(folders.iterdir())
 
 
 def test_one_that_begins_and_stays_is_accepted_without_a_backend(script: Callable[[str], Path]) -> None:
     binary = script('echo "I1121 21:21:44.408260    6221 server.go:187] Version: v1.31.14"; sleep 600')
-    found = rehearse(Play(binary, ()))
-    assert (found.verdict, found.version) == (Verdict.ACCEPTED, (1, 31))
+    found = rehearse(TrialStartInput(binary, ()))
+    assert (found.verdict, found.version) == (TrialStartVerdict.ACCEPTED, (1, 31))
 
 
 def test_an_interruption_ends_it(script: Callable[[str], Path], tmp_path: Path, folders: Path) -> None:
     binary = script(f"echo $$ > {tmp_path}/pid; exec sleep 600")
     with pytest.raises(InterruptionError, match="nothing was changed"):
-        rehearse(Play(binary, ()), lambda: (tmp_path / "pid").exists() and bool((tmp_path / "pid").read_text()))
+        rehearse(
+            TrialStartInput(binary, ()), lambda: (tmp_path / "pid").exists() and bool((tmp_path / "pid").read_text())
+        )
     assert is_gone(tmp_path / "pid")
     assert not list(folders.iterdir())
 
 
 def test_what_cannot_be_run_is_unknown(tmp_path: Path, folders: Path) -> None:
-    found = rehearse(Play(tmp_path / "none", ()))
-    assert (found.verdict, "no such file" in found.words) == (Verdict.UNKNOWN, True)
+    found = rehearse(TrialStartInput(tmp_path / "none", ()))
+    assert (found.verdict, "no such file" in found.words) == (TrialStartVerdict.UNKNOWN, True)
     assert not list(folders.iterdir())
 
 
@@ -197,7 +199,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
 def test_the_real_server_says_its_own_words(
     keys: tuple[str, ...], words: tuple[str, ...], policy: bytes, refusal: str
 ) -> None:
-    play = Play(Path(BINARIES) / "kube-apiserver", (*keys, "--audit-log-path=-", *words), policy)
+    play = TrialStartInput(Path(BINARIES) / "kube-apiserver", (*keys, "--audit-log-path=-", *words), policy)
     found = rehearse(play)
-    assert found.verdict is (Verdict.REFUSED if refusal else Verdict.ACCEPTED), found
+    assert found.verdict is (TrialStartVerdict.REFUSED if refusal else TrialStartVerdict.ACCEPTED), found
     assert refusal in found.words

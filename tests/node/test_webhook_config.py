@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from auditctl.node.preflight.webhook_config import Reference, WebhookConfig, WebhookConfigError, parse, resolved
+from auditctl.node.preflight.webhook_config import FileReference, WebhookConfig, WebhookConfigError, parse, resolved
 
 PATH = "/etc/kubernetes/audit/webhook.yaml"
 ROWS = [json.loads(line) for line in (Path(__file__).parents[1] / "golden/webhook/rows.jsonl").read_text().splitlines()]
@@ -39,10 +39,10 @@ def test_the_words_are_those_of_the_real_server(row: dict[str, Any]) -> None:
 def test_files_are_named_as_the_container_sees_them_and_read_through_the_caller() -> None:
     config = parse(WITH_FILES.encode(), PATH)
     assert set(config.references) == {
-        Reference("certificate-authority", "/etc/kubernetes/audit/ca.crt"),
-        Reference("client-certificate", "/etc/kubernetes/pki/c.crt"),
-        Reference("client-key", "/etc/kubernetes/audit/c.key"),
-        Reference("tokenFile", "/etc/kubernetes/audit/token"),
+        FileReference("certificate-authority", "/etc/kubernetes/audit/ca.crt"),
+        FileReference("client-certificate", "/etc/kubernetes/pki/c.crt"),
+        FileReference("client-key", "/etc/kubernetes/audit/c.key"),
+        FileReference("tokenFile", "/etc/kubernetes/audit/token"),
     }
     full = resolved(config, lambda reference: reference.field.encode() + b"\n")
     assert (full.authority, full.certificate, full.token) == (

@@ -14,7 +14,7 @@ import pytest
 
 from auditctl.node.preflight import webhook_trial
 from auditctl.node.preflight.webhook_config import WebhookConfig
-from auditctl.node.preflight.webhook_trial import Surroundings, Verdict, attempt
+from auditctl.node.preflight.webhook_trial import ContainerEnvironment, WebhookTrialVerdict, attempt
 
 
 class Answering(BaseHTTPRequestHandler):
@@ -45,16 +45,21 @@ def port() -> Iterator[int]:
 
 @pytest.mark.parametrize(
     ("status", "verdict"),
-    [(200, Verdict.REACHED), (206, Verdict.REACHED), (401, Verdict.FAILED), (500, Verdict.FAILED)],
+    [
+        (200, WebhookTrialVerdict.REACHED),
+        (206, WebhookTrialVerdict.REACHED),
+        (401, WebhookTrialVerdict.FAILED),
+        (500, WebhookTrialVerdict.FAILED),
+    ],
 )
-def test_only_200_to_206_is_success(port: int, status: int, verdict: Verdict) -> None:
-    tried = attempt(WebhookConfig(f"http://127.0.0.1:{port}/{status}"), Surroundings())
+def test_only_200_to_206_is_success(port: int, status: int, verdict: WebhookTrialVerdict) -> None:
+    tried = attempt(WebhookConfig(f"http://127.0.0.1:{port}/{status}"), ContainerEnvironment())
     assert tried.verdict is verdict
     assert str(status) in tried.words
 
 
 def test_one_empty_list_of_events_is_posted_and_no_credential_without_tls(port: int) -> None:
-    attempt(WebhookConfig(f"http://127.0.0.1:{port}/200?key=1", token="s3cr3t"), Surroundings())
+    attempt(WebhookConfig(f"http://127.0.0.1:{port}/200?key=1", token="s3cr3t"), ContainerEnvironment())
     [(path, kind, body, authorization)] = Answering.seen
     assert path == "/200?timeout=30s"
     assert kind == "application/json"
@@ -64,34 +69,40 @@ def test_one_empty_list_of_events_is_posted_and_no_credential_without_tls(port: 
 
 def test_a_host_alias_of_the_pod_is_followed(port: int) -> None:
     config = WebhookConfig(f"http://receiver.example:{port}/200")
-    assert attempt(config, Surroundings(aliases={"receiver.example": "127.0.0.1"})).verdict is Verdict.REACHED
+    assert (
+        attempt(config, ContainerEnvironment(aliases={"receiver.example": "127.0.0.1"})).verdict
+        is WebhookTrialVerdict.REACHED
+    )
 
 
 def test_the_proxy_of_the_pod_is_used_unless_its_no_proxy_says_otherwise(port: int) -> None:
     config = WebhookConfig("http://receiver.example/200")
     through = {"HTTP_PROXY": f"http://127.0.0.1:{port}"}
-    tried = attempt(config, Surroundings({**through, "NO_PROXY": ".example"}))
-    assert (tried.verdict, Answering.seen) == (Verdict.FAILED, [])
-    attempt(config, Surroundings(through))
+    tried = attempt(config, ContainerEnvironment({**through, "NO_PROXY": ".example"}))
+    assert (tried.verdict, Answering.seen) == (WebhookTrialVerdict.FAILED, [])
+    attempt(config, ContainerEnvironment(through))
     assert [path for path, *_ in Answering.seen] == ["http://receiver.example/200?timeout=30s"]
 
 
 def test_nobody_there_a_service_name_and_an_exec_plugin_are_told_apart(port: int) -> None:
-    refused = attempt(WebhookConfig("https://127.0.0.1:1/"), Surroundings())
-    assert (refused.verdict, "refused" in refused.words) == (Verdict.FAILED, True)
-    service = attempt(WebhookConfig("https://audit.logging.svc:443/"), Surroundings())
+    refused = attempt(WebhookConfig("https://127.0.0.1:1/"), ContainerEnvironment())
+    assert (refused.verdict, "refused" in refused.words) == (WebhookTrialVerdict.FAILED, True)
+    service = attempt(WebhookConfig("https://audit.logging.svc:443/"), ContainerEnvironment())
     assert "name of a Service" in service.words
-    runs = attempt(WebhookConfig(f"http://127.0.0.1:{port}/200", runs="/usr/bin/token"), Surroundings())
-    assert (runs.verdict, Answering.seen) == (Verdict.UNKNOWN, [])
+    runs = attempt(WebhookConfig(f"http://127.0.0.1:{port}/200", runs="/usr/bin/token"), ContainerEnvironment())
+    assert (runs.verdict, Answering.seen) == (WebhookTrialVerdict.UNKNOWN, [])
 
 
 def test_tls_with_a_server_that_speaks_none_fails_with_a_reason(port: int) -> None:
-    assert attempt(WebhookConfig(f"https://127.0.0.1:{port}/200"), Surroundings()).verdict is Verdict.FAILED
+    assert (
+        attempt(WebhookConfig(f"https://127.0.0.1:{port}/200"), ContainerEnvironment()).verdict
+        is WebhookTrialVerdict.FAILED
+    )
 
 
 def test_another_scheme_than_http_is_told_before_anybody_is_asked(port: int) -> None:
-    tried = attempt(WebhookConfig(f"ftp://127.0.0.1:{port}/200"), Surroundings())
-    assert (tried.verdict, Answering.seen) == (Verdict.FAILED, [])
+    tried = attempt(WebhookConfig(f"ftp://127.0.0.1:{port}/200"), ContainerEnvironment())
+    assert (tried.verdict, Answering.seen) == (WebhookTrialVerdict.FAILED, [])
 
 
 def test_an_answer_that_comes_drop_by_drop_does_not_hold_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +120,7 @@ def test_an_answer_that_comes_drop_by_drop_does_not_hold_the_run(monkeypatch: py
     with socket.create_server(("127.0.0.1", 0)) as listener:
         dripping = threading.Thread(target=drip, args=(listener,), daemon=True)
         dripping.start()
-        tried = attempt(WebhookConfig(f"http://127.0.0.1:{listener.getsockname()[1]}/200"), Surroundings())
+        tried = attempt(WebhookConfig(f"http://127.0.0.1:{listener.getsockname()[1]}/200"), ContainerEnvironment())
         ended.set()
         dripping.join(10)
-    assert (tried.verdict, "no whole answer" in tried.words) == (Verdict.FAILED, True)
+    assert (tried.verdict, "no whole answer" in tried.words) == (WebhookTrialVerdict.FAILED, True)

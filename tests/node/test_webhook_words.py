@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from auditctl.node.apiserver.trial_start import Play, Verdict, rehearse
+from auditctl.node.apiserver.trial_start import TrialStartInput, TrialStartVerdict, rehearse
 
 BINARIES = Path(os.environ.get("AUDITCTL_NODE_BIN") or os.environ.get("KUBEBUILDER_ASSETS") or "/nowhere")
 SERVER = BINARIES / "kube-apiserver"
@@ -39,8 +39,8 @@ def test_the_real_server_says_the_same(row: dict[str, Any], account_key: Path) -
         "--service-account-issuer=https://issuer.example",
         "--service-cluster-ip-range=10.0.0.0/24",
     )
-    seen = rehearse(Play(SERVER, words, POLICY, row["text"].encode(), webhook_name=PATH))
+    seen = rehearse(TrialStartInput(SERVER, words, POLICY, row["text"].encode(), webhook_name=PATH))
     if row["words"] is None:
-        assert seen.verdict is Verdict.ACCEPTED
+        assert seen.verdict is TrialStartVerdict.ACCEPTED
     else:
-        assert (seen.verdict, seen.words) == (Verdict.REFUSED, row["words"])
+        assert (seen.verdict, seen.words) == (TrialStartVerdict.REFUSED, row["words"])

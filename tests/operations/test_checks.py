@@ -7,25 +7,25 @@ from pathlib import Path
 import pytest
 
 from auditctl.errors import RefusedError
-from auditctl.operations.change_model import How
+from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.disable import Purge, disable
-from auditctl.operations.enable import Request, enable
+from auditctl.operations.enable import EnableRequest, enable
 from auditctl.settings import Settings
 
-DRY = How(dry_run=True)
-NO_WAIT = How(wait=False)
+DRY = ChangeOptions(dry_run=True)
+NO_WAIT = ChangeOptions(wait=False)
 
 
-def request(policy: Path) -> Request:
-    return Request(Settings(), str(policy))
+def request(policy: Path) -> EnableRequest:
+    return EnableRequest(Settings(), str(policy))
 
 
 def test_a_plain_node_in_a_folder_has_no_finding(folder_node: ControlPlane, policy_file: Path) -> None:
     """No false alarm, before and after."""
     assert [one for one in enable(folder_node, request(policy_file), DRY).findings if one.check != "receipt"] == []
     enable(folder_node, request(policy_file), NO_WAIT)
-    again = enable(folder_node, Request(Settings(log_maxage_days=7)), DRY)
+    again = enable(folder_node, EnableRequest(Settings(log_maxage_days=7)), DRY)
     assert [one for one in again.findings if one.check != "receipt"] == []
 
 
@@ -61,7 +61,7 @@ def test_a_pod_that_the_kubelet_would_refuse_is_not_written(folder_node: Control
 def test_auditds_directory_is_refused_unless_it_is_allowed(folder_node: ControlPlane, policy_file: Path) -> None:
     """Told once, as an error or as a warning; with the permission it is mounted, and out again without a trace."""
     text = folder_node.manifest_path.read_text()
-    asked = Request(Settings(log_path="/var/log/audit/apiserver.log"), str(policy_file))
+    asked = EnableRequest(Settings(log_path="/var/log/audit/apiserver.log"), str(policy_file))
     with pytest.raises(RefusedError) as refused:
         enable(folder_node, asked, NO_WAIT)
     assert refused.value.check == "shared-log-directory"
@@ -79,7 +79,7 @@ def test_auditds_directory_is_refused_unless_it_is_allowed(folder_node: ControlP
 def test_a_log_without_an_end_is_told_once(folder_node: ControlPlane, policy_file: Path) -> None:
     """By the flags where both are 0; by the disk where the days alone bound it."""
     for days, check in ((0, "retention"), (7, "disk")):
-        asked = Request(Settings(log_maxage_days=days, log_maxbackup_files=0), str(policy_file))
+        asked = EnableRequest(Settings(log_maxage_days=days, log_maxbackup_files=0), str(policy_file))
         report = enable(folder_node, asked, DRY)
         assert [one.check for one in report.findings if one.check in ("retention", "disk")] == [check]
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from auditctl.operations.change_model import How
+from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.disable import Purge, disable
-from auditctl.operations.enable import Request, enable
+from auditctl.operations.enable import EnableRequest, enable
 from auditctl.settings import Settings
 
 
-@pytest.mark.parametrize("how", [How(dry_run=True), How(wait=False)], ids=["dry run", "for good"])
-def test_who_else_writes_the_manifest_is_told(folder_node: ControlPlane, how: How) -> None:
+@pytest.mark.parametrize("how", [ChangeOptions(dry_run=True), ChangeOptions(wait=False)], ids=["dry run", "for good"])
+def test_who_else_writes_the_manifest_is_told(folder_node: ControlPlane, how: ChangeOptions) -> None:
     """kubespray: its next run would switch auditing on again."""
-    enable(folder_node, Request(Settings()), How(wait=False))
+    enable(folder_node, EnableRequest(Settings()), ChangeOptions(wait=False))
     for name in ("kubeadm-config.yaml", "kubelet.env"):
         folder_node.root.host(f"/etc/kubernetes/{name}").write_text("")
 

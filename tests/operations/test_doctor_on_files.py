@@ -10,7 +10,7 @@ import pytest
 from foldernode import PLAIN, POLICY
 
 from auditctl.findings import Severity
-from auditctl.operations.change_model import How
+from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.doctor.command import doctor
 from auditctl.report import Report
@@ -19,7 +19,7 @@ MANIFESTS = "etc/kubernetes/manifests"
 
 
 def look(plane: ControlPlane, **options: Any) -> Report:
-    report = doctor(plane, How(**options), fix=False)
+    report = doctor(plane, ChangeOptions(**options), fix=False)
     json.loads(report.to_json())
     assert report.to_text()
     return report
@@ -185,12 +185,12 @@ def test_a_copy_beside_the_manifest_names_both_and_the_outage(folder_node: Contr
 
 
 def test_an_installed_policy_that_the_next_start_would_die_of_is_told(folder_node: ControlPlane) -> None:
-    from auditctl.operations.enable import Request, enable
+    from auditctl.operations.enable import EnableRequest, enable
     from auditctl.settings import Settings
 
     policy = folder_node.rootfs / "p.yaml"
     policy.write_text(POLICY)
-    enable(folder_node, Request(Settings(), str(policy)), How(wait=False))
+    enable(folder_node, EnableRequest(Settings(), str(policy)), ChangeOptions(wait=False))
     installed = folder_node.root.host("/etc/kubernetes/audit/policy.yaml")
     assert look(folder_node).exit_code == 0
     installed.write_text(POLICY.replace("Metadata", "Metada"))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from auditctl.node.change.change import Change, clear_up, put_back
-from auditctl.operations.change_model import How
+from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.enable import Request, enable
+from auditctl.operations.enable import EnableRequest, enable
 from auditctl.settings import Settings
 
 POLICY = "/etc/kubernetes/audit/policy.yaml"
@@ -15,7 +15,7 @@ POLICY = "/etc/kubernetes/audit/policy.yaml"
 
 def undone(plane: ControlPlane, policy_file: Path) -> Change:
     """A change whose files are back already."""
-    record = enable(plane, Request(Settings(), str(policy_file)), How(wait=False)).change
+    record = enable(plane, EnableRequest(Settings(), str(policy_file)), ChangeOptions(wait=False)).change
     assert record is not None
     journal = plane.state.journal(record.id)
     assert journal is not None

@@ -10,18 +10,18 @@ import pytest
 from foldernode import HERE, OTHER_POLICY, PLAIN, POLICY
 
 from auditctl.errors import AuditctlError, RefusedError, UsageError
-from auditctl.operations.change_model import How
+from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.disable import Purge, disable
-from auditctl.operations.enable import Request, enable
+from auditctl.operations.enable import EnableRequest, enable
 from auditctl.operations.history import history
 from auditctl.operations.rollback import rollback
 from auditctl.operations.status import status
 from auditctl.report import Report
 from auditctl.settings import Settings
 
-NO_WAIT = How(wait=False)
-DRY = How(dry_run=True)
+NO_WAIT = ChangeOptions(wait=False)
+DRY = ChangeOptions(dry_run=True)
 
 
 def everything(plane: ControlPlane) -> dict[str, tuple[bytes, int, int]]:
@@ -39,7 +39,7 @@ def test_on_kubeadms_manifest_the_result_is_kubeadms(
     golden = HERE / "golden/kubeadm" / version
     folder_node.manifest_path.write_bytes((golden / f"{before}.yaml").read_bytes())
 
-    on = enable(folder_node, Request(Settings()), NO_WAIT)
+    on = enable(folder_node, EnableRequest(Settings()), NO_WAIT)
 
     assert folder_node.manifest_path.read_bytes() == (golden / f"{after}.yaml").read_bytes()
     assert (on.exit_code, on.verification.holds) == (0, None)
@@ -52,7 +52,7 @@ def test_a_dry_run_touches_nothing_and_says_all(folder_node: ControlPlane, polic
     """Not even the state directory; the diff, the patch with its reasons, the outage."""
     before = everything(folder_node)
 
-    report = enable(folder_node, Request(Settings(), str(policy_file)), DRY)
+    report = enable(folder_node, EnableRequest(Settings(), str(policy_file)), DRY)
 
     assert everything(folder_node) == before
     assert not folder_node.state.path.exists()
@@ -65,10 +65,10 @@ def test_a_dry_run_touches_nothing_and_says_all(folder_node: ControlPlane, polic
 
 def test_enable_twice_writes_nothing(folder_node: ControlPlane, policy_file: Path) -> None:
     """Law 3: an mtime is an event for the kubelet."""
-    enable(folder_node, Request(Settings(), str(policy_file)), NO_WAIT)
+    enable(folder_node, EnableRequest(Settings(), str(policy_file)), NO_WAIT)
     before = everything(folder_node)
 
-    again = enable(folder_node, Request(Settings(), str(policy_file)), NO_WAIT)
+    again = enable(folder_node, EnableRequest(Settings(), str(policy_file)), NO_WAIT)
 
     now = everything(folder_node)
     assert {path for path in now if now[path] != before.get(path)} <= {str(folder_node.state.path / "lock")}
@@ -77,9 +77,9 @@ def test_enable_twice_writes_nothing(folder_node: ControlPlane, policy_file: Pat
 
 def test_a_second_enable_changes_only_what_its_options_name(folder_node: ControlPlane, policy_file: Path) -> None:
     """One flag; the policy stays the user's own."""
-    enable(folder_node, Request(Settings(), str(policy_file)), NO_WAIT)
+    enable(folder_node, EnableRequest(Settings(), str(policy_file)), NO_WAIT)
 
-    report = enable(folder_node, Request(Settings(log_maxage_days=7)), NO_WAIT)
+    report = enable(folder_node, EnableRequest(Settings(log_maxage_days=7)), NO_WAIT)
 
     assert [(op["op"], op["value"]) for op in report.manifest.patch] == [("replace", "--audit-log-maxage=7")]
     assert folder_node.root.host("/etc/kubernetes/audit/policy.yaml").read_text() == POLICY
@@ -90,10 +90,10 @@ def test_a_policy_that_changes_alone_is_annotated_and_disable_takes_it_out(
 ) -> None:
     """Law 4 with policy changes in between; without a server nobody knows what is loaded."""
     before = folder_node.manifest_path.read_bytes()
-    enable(folder_node, Request(Settings(), str(policy_file)), NO_WAIT)
+    enable(folder_node, EnableRequest(Settings(), str(policy_file)), NO_WAIT)
     policy_file.write_text(OTHER_POLICY)
 
-    report = enable(folder_node, Request(Settings(), str(policy_file)), NO_WAIT)
+    report = enable(folder_node, EnableRequest(Settings(), str(policy_file)), NO_WAIT)
 
     assert [op["path"] for op in report.manifest.patch] == ["/metadata/annotations/auditctl~1policy-sha256"]
     assert report.settings is not None
@@ -123,7 +123,7 @@ def test_an_adopted_policy_at_a_path_of_its_own_is_kept(folder_node: ControlPlan
     policy = folder_node.root.host("/etc/kubernetes/audit-policy.yaml")
     policy.write_text(POLICY)
 
-    report = enable(folder_node, Request(Settings()), NO_WAIT)
+    report = enable(folder_node, EnableRequest(Settings()), NO_WAIT)
 
     assert sorted(op["value"] for op in report.manifest.patch) == [
         "--audit-log-maxage=30", "--audit-log-maxbackup=10", "--audit-log-maxsize=100",
@@ -134,7 +134,7 @@ def test_an_adopted_policy_at_a_path_of_its_own_is_kept(folder_node: ControlPlan
     assert report.settings.policy["hostPath"] == "/etc/kubernetes/audit-policy.yaml"
 
 
-def refused(plane: ControlPlane, request: Request, how: How = NO_WAIT) -> RefusedError:
+def refused(plane: ControlPlane, request: EnableRequest, how: ChangeOptions = NO_WAIT) -> RefusedError:
     """Run it, see it refuse, and see that nothing of the node has changed."""
     before = {path: found for path, found in everything(plane).items() if "/var/lib/auditctl/" not in path}
     with pytest.raises(RefusedError) as caught:
@@ -161,7 +161,7 @@ def test_what_cannot_work_is_refused_before_anything_is_touched(
     folder_node: ControlPlane, settings: Settings, words: str
 ) -> None:
     """One sentence; exit 3."""
-    error = refused(folder_node, Request(settings))
+    error = refused(folder_node, EnableRequest(settings))
 
     assert __import__("re").search(words, f"{error} {error.fix}")
 
@@ -173,7 +173,7 @@ def test_a_bad_policy_is_refused_with_every_line(folder_node: ControlPlane, tmp_
         "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: metadata\n- level: Metadata\n  omitStages: [Foo]\n"
     )
 
-    error = refused(folder_node, Request(Settings(), str(bad)))
+    error = refused(folder_node, EnableRequest(Settings(), str(bad)))
 
     assert [(finding.file, finding.line, finding.path) for finding in error.findings] == [
         (str(bad), 4, "rules[0].level"), (str(bad), 6, "rules[1].omitStages[0]"),
@@ -187,12 +187,14 @@ def test_a_field_that_the_server_would_drop_is_refused_unless_allowed(
     typo = tmp_path / "typo.yaml"
     typo.write_text("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: Metadata\n  resource: [{group: ''}]\n")
 
-    error = refused(folder_node, Request(Settings(), str(typo)))
+    error = refused(folder_node, EnableRequest(Settings(), str(typo)))
     assert error.check == "dropped-fields"
 
     assert (
         enable(
-            folder_node, Request(Settings(), str(typo)), How(wait=False, allow=frozenset({"dropped-fields"}))
+            folder_node,
+            EnableRequest(Settings(), str(typo)),
+            ChangeOptions(wait=False, allow=frozenset({"dropped-fields"})),
         ).exit_code
         == 0
     )
@@ -200,22 +202,22 @@ def test_a_field_that_the_server_would_drop_is_refused_unless_allowed(
 
 def test_missing_files_and_names(folder_node: ControlPlane, tmp_path: Path) -> None:
     """A policy that is not there, a shipped one that is not, a webhook file that is not."""
-    assert "not found" in str(refused(folder_node, Request(Settings(), str(tmp_path / "absent.yaml"))))
-    assert "baseline" in str(refused(folder_node, Request(Settings(), "basline")).fix)
-    assert "not found" in str(refused(folder_node, Request(Settings(webhook=True), None, tmp_path / "absent")))
-    assert "directory" in str(refused(folder_node, Request(Settings(), str(tmp_path))))
+    assert "not found" in str(refused(folder_node, EnableRequest(Settings(), str(tmp_path / "absent.yaml"))))
+    assert "baseline" in str(refused(folder_node, EnableRequest(Settings(), "basline")).fix)
+    assert "not found" in str(refused(folder_node, EnableRequest(Settings(webhook=True), None, tmp_path / "absent")))
+    assert "directory" in str(refused(folder_node, EnableRequest(Settings(), str(tmp_path))))
 
 
 def test_the_manifest_may_be_neither_absent_nor_a_symlink(folder_node: ControlPlane) -> None:
     """And an empty one is no Pod."""
     path = folder_node.manifest_path
     path.rename(path.with_name(".else"))
-    assert "not found" in str(refused(folder_node, Request(Settings())))
+    assert "not found" in str(refused(folder_node, EnableRequest(Settings())))
     path.symlink_to(".else")
-    assert "symbolic link" in str(refused(folder_node, Request(Settings())))
+    assert "symbolic link" in str(refused(folder_node, EnableRequest(Settings())))
     path.unlink()
     path.write_bytes(b"")
-    refused(folder_node, Request(Settings()))
+    refused(folder_node, EnableRequest(Settings()))
 
 
 @pytest.mark.parametrize(
@@ -231,7 +233,7 @@ def test_the_manifest_may_be_neither_absent_nor_a_symlink(folder_node: ControlPl
 )
 def test_the_state_directory_may_not_be_where_the_kubelet_reads(folder_node: ControlPlane, state: str) -> None:
     """In, above or equal to the manifest directory, or in pki."""
-    refused(folder_node._replace(state_dir=state), Request(Settings()))
+    refused(folder_node._replace(state_dir=state), EnableRequest(Settings()))
     assert os.listdir(folder_node.manifest_path.parent) == ["kube-apiserver.yaml"]
 
 
@@ -239,12 +241,12 @@ def test_a_directory_where_a_file_must_be(folder_node: ControlPlane) -> None:
     """The policy's and the log's path on the host; a file where a directory must be."""
     policy = folder_node.root.host("/etc/kubernetes/audit/policy.yaml")
     policy.mkdir(parents=True)
-    assert "is a directory" in str(refused(folder_node, Request(Settings())))
+    assert "is a directory" in str(refused(folder_node, EnableRequest(Settings())))
     policy.rmdir()
     log = folder_node.root.host("/var/log/kubernetes/audit")
     log.parent.mkdir(parents=True)
     log.write_text("")
-    assert "not a directory" in str(refused(folder_node, Request(Settings())))
+    assert "not a directory" in str(refused(folder_node, EnableRequest(Settings())))
 
 
 def test_a_policy_that_stood_there_is_named_when_baseline_replaces_it(folder_node: ControlPlane) -> None:
@@ -254,8 +256,11 @@ def test_a_policy_that_stood_there_is_named_when_baseline_replaces_it(folder_nod
     policy.write_text(OTHER_POLICY)
     policy.chmod(0o644)
 
-    assert refused(folder_node, Request(Settings()), How(wait=False, strict=True)).check == "policy-replaced"
-    report = enable(folder_node, Request(Settings()), NO_WAIT)
+    assert (
+        refused(folder_node, EnableRequest(Settings()), ChangeOptions(wait=False, strict=True)).check
+        == "policy-replaced"
+    )
+    report = enable(folder_node, EnableRequest(Settings()), NO_WAIT)
 
     assert "policy-replaced" in {finding.check for finding in report.findings}
     assert policy.read_text() != OTHER_POLICY
@@ -271,7 +276,7 @@ def test_the_manifests_own_mode_and_owner_survive(folder_node: ControlPlane) -> 
         os.chown(folder_node.manifest_path, 5, 6)
     before = folder_node.manifest_path.stat()
 
-    enable(folder_node, Request(Settings()), NO_WAIT)
+    enable(folder_node, EnableRequest(Settings()), NO_WAIT)
 
     after = folder_node.manifest_path.stat()
     assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
@@ -280,8 +285,8 @@ def test_the_manifests_own_mode_and_owner_survive(folder_node: ControlPlane) -> 
 def test_history_tells_who_and_what_and_rollback_takes_ids(folder_node: ControlPlane, policy_file: Path) -> None:
     """ID and our later ones; an unknown one names those there are."""
     before = everything_in_etc(folder_node)
-    first = enable(folder_node, Request(Settings(), str(policy_file)), NO_WAIT)
-    enable(folder_node, Request(Settings(log_maxage_days=7)), NO_WAIT)
+    first = enable(folder_node, EnableRequest(Settings(), str(policy_file)), NO_WAIT)
+    enable(folder_node, EnableRequest(Settings(log_maxage_days=7)), NO_WAIT)
     assert first.change is not None
     assert Path(first.change.backup).read_bytes() == before["kubernetes/manifests/kube-apiserver.yaml"]
     rows = history(folder_node).details["history"]
@@ -305,7 +310,7 @@ def everything_in_etc(plane: ControlPlane) -> dict[str, bytes]:
 
 def test_logs_are_removed_only_when_it_is_said_twice(folder_node: ControlPlane) -> None:
     """--purge-logs --yes: the log and its rotated files, and nothing else beside them."""
-    enable(folder_node, Request(Settings()), NO_WAIT)
+    enable(folder_node, EnableRequest(Settings()), NO_WAIT)
     folder = folder_node.root.host("/var/log/kubernetes/audit")
     names = [
         "audit.log",
@@ -335,7 +340,7 @@ def test_status_on_files_alone(folder_node: ControlPlane) -> None:
 def test_status_tells_the_value_of_each_flag_that_matters_set_or_not(folder_node: ControlPlane) -> None:
     """As the server of the manifest's version has it."""
     assert status(folder_node).to_dict()["settings"]["effective"] == {}
-    enable(folder_node, Request(Settings(log_maxage_days=7)), NO_WAIT)
+    enable(folder_node, EnableRequest(Settings(log_maxage_days=7)), NO_WAIT)
 
     report = status(folder_node)
 
@@ -400,6 +405,6 @@ def test_a_full_disk_before_the_edit_changes_nothing(
 
 def attempt(plane: ControlPlane) -> Report | AuditctlError:
     try:
-        return enable(plane, Request(Settings()), NO_WAIT)
+        return enable(plane, EnableRequest(Settings()), NO_WAIT)
     except AuditctlError as error:
         return error

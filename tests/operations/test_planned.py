@@ -6,14 +6,14 @@ from pathlib import Path
 
 from foldernode import OTHER_POLICY, POLICY
 
-from auditctl.operations.change_model import How
+from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.disable import Purge, disable
-from auditctl.operations.enable import Request, enable
+from auditctl.operations.enable import EnableRequest, enable
 from auditctl.settings import Settings
 
-NO_WAIT = How(wait=False)
-DRY = How(dry_run=True)
+NO_WAIT = ChangeOptions(wait=False)
+DRY = ChangeOptions(dry_run=True)
 HOOK = """\
 apiVersion: v1
 kind: Config
@@ -27,24 +27,26 @@ current-context: x
 def test_a_dry_run_says_whether_it_would_change_anything_and_shows_the_policy(
     folder_node: ControlPlane, policy_file: Path
 ) -> None:
-    would = enable(folder_node, Request(Settings(), str(policy_file)), DRY).to_dict()["manifest"]["plan"]
+    would = enable(folder_node, EnableRequest(Settings(), str(policy_file)), DRY).to_dict()["manifest"]["plan"]
     (row,) = would["files"]
     assert (would["changes"], would["restart"]) == (True, "ReplacePod")
     assert (row["path"], row["role"], row["change"]) == ("/etc/kubernetes/audit/policy.yaml", "policy", "install")
     assert row["diff"].startswith("--- /dev/null\n+++ b/etc/kubernetes/audit/policy.yaml\n")
     assert "".join(f"+{line}" for line in POLICY.splitlines(keepends=True)) in row["diff"]
 
-    enable(folder_node, Request(Settings(), str(policy_file)), NO_WAIT)
-    again = enable(folder_node, Request(Settings(), str(policy_file)), DRY).to_dict()["manifest"]["plan"]
+    enable(folder_node, EnableRequest(Settings(), str(policy_file)), NO_WAIT)
+    again = enable(folder_node, EnableRequest(Settings(), str(policy_file)), DRY).to_dict()["manifest"]["plan"]
     assert again == {"changes": False, "restart": None, "files": []}
 
 
 def test_what_was_done_is_said_like_what_would_be_done(folder_node: ControlPlane, policy_file: Path) -> None:
     for how in (DRY, NO_WAIT):
         policy_file.write_text(POLICY)
-        enable(folder_node, Request(Settings(), str(policy_file)), NO_WAIT)
+        enable(folder_node, EnableRequest(Settings(), str(policy_file)), NO_WAIT)
         policy_file.write_text(OTHER_POLICY)
-        (row,) = enable(folder_node, Request(Settings(), str(policy_file)), how).to_dict()["manifest"]["plan"]["files"]
+        (row,) = enable(folder_node, EnableRequest(Settings(), str(policy_file)), how).to_dict()["manifest"]["plan"][
+            "files"
+        ]
         assert row["change"] == "replace"
         assert "+++ b/etc/kubernetes/audit/policy.yaml\n@@" in row["diff"]
 
@@ -52,7 +54,7 @@ def test_what_was_done_is_said_like_what_would_be_done(folder_node: ControlPlane
 def test_a_policy_that_goes_is_shown_and_a_webhook_never(folder_node: ControlPlane, tmp_path: Path) -> None:
     hook = tmp_path / "hook.yaml"
     hook.write_text(HOOK)
-    report = enable(folder_node, Request(Settings(webhook=True), "baseline", hook), NO_WAIT)
+    report = enable(folder_node, EnableRequest(Settings(webhook=True), "baseline", hook), NO_WAIT)
     rows = {row["role"]: row for row in report.to_dict()["manifest"]["plan"]["files"]}
     assert (rows["webhook"]["change"], rows["webhook"]["diff"]) == ("install", None)
     assert "m4nt1s" not in report.to_json()

@@ -10,9 +10,9 @@ from foldernode import PLAIN, POLICY, FakeClock
 
 from auditctl.node.change.journal import Step
 from auditctl.node.kubelet import kubelet_log
-from auditctl.operations.change_model import How
+from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.enable import Request, decide
+from auditctl.operations.enable import EnableRequest, decide
 from auditctl.operations.history import history, recover
 from auditctl.report import Outcome
 from auditctl.settings import Settings
@@ -47,7 +47,9 @@ def interrupted(plane: ControlPlane, tmp_path: Path) -> bytes:
     policy = tmp_path / "p.yaml"
     policy.write_text(POLICY)
     settings = Settings(policy_path=str(tmp_path / "policy.yaml"), log_path=str(tmp_path / "log/audit.log"))
-    work = decide(plane, Request(settings, str(policy)), How(wait=False, allow=frozenset({"apiserver-ready"}))).work
+    work = decide(
+        plane, EnableRequest(settings, str(policy)), ChangeOptions(wait=False, allow=frozenset({"apiserver-ready"}))
+    ).work
     plane.state.prepare()
     edit = FileEdit(Role.MANIFEST, plane.manifest_path, work.snapshot, work.new_text)
     change = changes.begin(plane.state, plane.root, plane.clock, (*work.edits, edit), Intent("enable", "x", {}))

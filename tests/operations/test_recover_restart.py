@@ -11,9 +11,9 @@ from auditctl.node.change import change as changes
 from auditctl.node.change.change import Intent
 from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.journal import Role
-from auditctl.operations.change_model import How, Restart
+from auditctl.operations.change_model import ChangeOptions, Restart
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.enable import Request, enable
+from auditctl.operations.enable import EnableRequest, enable
 from auditctl.operations.evidence import last_known_good
 from auditctl.operations.history import recover
 from auditctl.settings import Settings
@@ -21,7 +21,7 @@ from auditctl.settings import Settings
 
 def died(plane: ControlPlane, policy_file: Path, command: str, restart: Restart) -> Path:
     """A run that died while it waited, of a policy that was edited in place; the policy's path."""
-    enable(plane, Request(Settings(), str(policy_file)), How(wait=False))
+    enable(plane, EnableRequest(Settings(), str(policy_file)), ChangeOptions(wait=False))
     policy = plane.root.host("/etc/kubernetes/audit/policy.yaml")
     plane.state.keep_last_good(Role.POLICY, POLICY.encode())
     policy.write_text(OTHER_POLICY)

@@ -13,7 +13,7 @@ from auditctl.manifest.document import Document
 from auditctl.manifest.plan import plan_enable
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.process import Process
-from auditctl.node.apiserver.trial_start import Rehearsed, Verdict
+from auditctl.node.apiserver.trial_start import TrialStartResult, TrialStartVerdict
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import trial_start
 from auditctl.operations.evidence.trial_start import DIFFERS, Subject, findings, told
@@ -33,9 +33,9 @@ def after() -> Manifest:
     return target
 
 
-def refused(words: str, crash: str, version: tuple[int, int] | None = (1, 36)) -> Rehearsed:
+def refused(words: str, crash: str, version: tuple[int, int] | None = (1, 36)) -> TrialStartResult:
     """What the server said."""
-    return Rehearsed(Verdict.REFUSED, words, crash, "write it well", 0.3, version)
+    return TrialStartResult(TrialStartVerdict.REFUSED, words, crash, "write it well", 0.3, version)
 
 
 def listed(found: Iterator[Finding]) -> list[tuple[str, Severity]]:
@@ -57,7 +57,7 @@ def test_where_our_own_verdict_differs_it_is_called_a_bug_of_ours(after: Manifes
     assert error.line == POLICY.splitlines().index("- level: Metadata") + 1
     assert (warning.check, warning.severity) == (DIFFERS, Severity.WARNING)
     assert "bug of auditctl" in warning.message
-    accepted = Rehearsed(Verdict.ACCEPTED, version=(1, 36))
+    accepted = TrialStartResult(TrialStartVerdict.ACCEPTED, version=(1, 36))
     assert listed(told(accepted, PLANE, Subject(after, BAD.encode()))) == [(DIFFERS, Severity.WARNING)]
     assert listed(told(accepted, PLANE, subject)) == []
 
@@ -77,7 +77,7 @@ def test_a_refused_flag_is_told_at_its_line_of_the_manifest(after: Manifest) -> 
 
 
 def test_what_is_no_refusal_never_refuses(after: Manifest) -> None:
-    result = Rehearsed(Verdict.UNKNOWN, "listen tcp 127.0.0.1:9: bind: address already in use")
+    result = TrialStartResult(TrialStartVerdict.UNKNOWN, "listen tcp 127.0.0.1:9: bind: address already in use")
     [finding] = told(result, PLANE, Subject(after))
     assert (finding.severity, finding.message[:15]) == (Severity.INFO, "not rehearsed: ")
 

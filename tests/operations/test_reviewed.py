@@ -12,15 +12,15 @@ from auditctl.errors import RefusedError
 from auditctl.node.apiserver import credentials
 from auditctl.node.apiserver.client import Endpoint
 from auditctl.node.apiserver.credentials import Credentials
-from auditctl.operations.change_model import How
+from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.disable import Purge, disable
-from auditctl.operations.enable import Request, enable
+from auditctl.operations.enable import EnableRequest, enable
 from auditctl.operations.rollback import rollback
 from auditctl.operations.status import status
 from auditctl.settings import Settings
 
-NO_WAIT = How(wait=False)
+NO_WAIT = ChangeOptions(wait=False)
 
 
 class Stranger:
@@ -42,7 +42,7 @@ def test_a_strangers_edit_right_before_the_rename_is_refused(folder_node: Contro
     plane = folder_node._replace(progress=Stranger(folder_node.manifest_path))
 
     with pytest.raises(RefusedError, match="somebody else changed it"):
-        enable(plane, Request(Settings(), str(policy_file)), NO_WAIT)
+        enable(plane, EnableRequest(Settings(), str(policy_file)), NO_WAIT)
 
     text = folder_node.manifest_path.read_text()
     assert text.endswith("# a stranger's\n")
@@ -52,7 +52,7 @@ def test_a_strangers_edit_right_before_the_rename_is_refused(folder_node: Contro
 
 def test_an_altered_backup_is_not_put_back(folder_node: ControlPlane, policy_file: Path) -> None:
     """Compared with the journal's digest."""
-    change = enable(folder_node, Request(Settings(), str(policy_file)), NO_WAIT).change
+    change = enable(folder_node, EnableRequest(Settings(), str(policy_file)), NO_WAIT).change
     assert change is not None
     backup = Path(change.backup)
     backup.write_text(backup.read_text().replace("--allow-privileged=true", "--allow-privileged=false"))
@@ -72,22 +72,22 @@ def test_a_record_that_cannot_be_read_is_named_and_stops_changes(folder_node: Co
     (folder / "journal.jsonl").write_text('{"id": "x"}\n')
 
     with pytest.raises(RefusedError, match=r"ffff.* cannot read"):
-        enable(folder_node, Request(Settings(), str(policy_file)), NO_WAIT)
+        enable(folder_node, EnableRequest(Settings(), str(policy_file)), NO_WAIT)
     assert "state-unreadable" in {finding.check for finding in status(folder_node).findings}
 
 
 def test_purging_works_after_auditing_is_off(folder_node: ControlPlane, policy_file: Path) -> None:
     """Our own record of the last `disable` names the files."""
-    enable(folder_node, Request(Settings(), str(policy_file)), NO_WAIT)
+    enable(folder_node, EnableRequest(Settings(), str(policy_file)), NO_WAIT)
     log = folder_node.root.host("/var/log/kubernetes/audit/audit.log")
     log.write_text("x")
     disable(folder_node, Purge(), NO_WAIT)
     policy = folder_node.root.host("/etc/kubernetes/audit/policy.yaml")
     assert policy.exists()
 
-    dry = disable(folder_node, Purge(files=True, logs=True), How(dry_run=True))
+    dry = disable(folder_node, Purge(files=True, logs=True), ChangeOptions(dry_run=True))
     assert f"would remove {log}" in dry.lines
-    report = disable(folder_node, Purge(files=True, logs=True, confirmed=True), How())
+    report = disable(folder_node, Purge(files=True, logs=True, confirmed=True), ChangeOptions())
 
     assert not policy.parent.exists()
     assert not log.parent.exists()
@@ -96,9 +96,9 @@ def test_purging_works_after_auditing_is_off(folder_node: ControlPlane, policy_f
 
 def test_another_policy_path_moves_what_is_installed(folder_node: ControlPlane, policy_file: Path) -> None:
     """Without --policy the policy stays the user's own."""
-    enable(folder_node, Request(Settings(), str(policy_file)), NO_WAIT)
+    enable(folder_node, EnableRequest(Settings(), str(policy_file)), NO_WAIT)
 
-    enable(folder_node, Request(Settings(policy_path="/etc/kubernetes/elsewhere/p.yaml")), NO_WAIT)
+    enable(folder_node, EnableRequest(Settings(policy_path="/etc/kubernetes/elsewhere/p.yaml")), NO_WAIT)
 
     assert folder_node.root.host("/etc/kubernetes/elsewhere/p.yaml").read_text() == POLICY
     assert "/etc/kubernetes/audit/policy.yaml" not in folder_node.manifest_path.read_text()
@@ -112,7 +112,7 @@ def test_a_symbolic_link_out_of_the_root_folder_is_refused(
     folder_node.root.host("/etc/kubernetes/audit").symlink_to(tmp_path / "outside")
 
     with pytest.raises(RefusedError, match="leads out of --rootfs"):
-        enable(folder_node, Request(Settings(), str(policy_file)), NO_WAIT)
+        enable(folder_node, EnableRequest(Settings(), str(policy_file)), NO_WAIT)
 
     assert not list((tmp_path / "outside").iterdir())
 
@@ -157,10 +157,10 @@ def test_what_is_no_kubeconfig_is_refused(tmp_path: Path, text: str) -> None:
 
 def test_ids_sort_by_time_even_if_the_clock_was_set_back(folder_node: ControlPlane, policy_file: Path) -> None:
     """A plain rollback undoes the newest."""
-    first = enable(folder_node, Request(Settings(), str(policy_file)), NO_WAIT)
+    first = enable(folder_node, EnableRequest(Settings(), str(policy_file)), NO_WAIT)
     folder_node.clock.passed = -3600.0  # type: ignore[attr-defined]
     policy_file.write_text(OTHER_POLICY)
-    second = enable(folder_node, Request(Settings(), str(policy_file)), NO_WAIT)
+    second = enable(folder_node, EnableRequest(Settings(), str(policy_file)), NO_WAIT)
 
     assert first.change is not None
     assert second.change is not None

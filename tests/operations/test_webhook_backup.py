@@ -12,16 +12,16 @@ from foldernode import POLICY
 from auditctl.errors import RefusedError
 from auditctl.node.change import files
 from auditctl.node.change.journal import Role
-from auditctl.operations.change_model import How
+from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.disable import Purge, disable
-from auditctl.operations.enable import Request, enable
+from auditctl.operations.enable import EnableRequest, enable
 from auditctl.operations.evidence import last_known_good
 from auditctl.operations.history import recover
 from auditctl.operations.rollback import rollback
 from auditctl.settings import Settings
 
-NO_WAIT = How(wait=False)
+NO_WAIT = ChangeOptions(wait=False)
 HOOK = (
     "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters:\n- name: k\n  cluster: {{server: 'https://127.0.0.1:1/{0}'}}\n"
     "contexts:\n- name: c\n  context: {{cluster: k, user: u}}\nusers:\n- name: u\n  user: {{token: secret-{0}}}\n"
@@ -41,7 +41,7 @@ def hook(node: ControlPlane, folder: Path, number: int, policy: str | None = Non
     """`enable --webhook-config` with this file; the change's id."""
     source = folder / "hook.yaml"
     source.write_text(HOOK.format(number))
-    enable(node, Request(Settings(webhook=True), policy, source), NO_WAIT)
+    enable(node, EnableRequest(Settings(webhook=True), policy, source), NO_WAIT)
     return node.state.journals()[-1].id
 
 

@@ -16,10 +16,10 @@ import pytest
 from building import PLAIN, PRIVATE, RECEIPT, Built, needs_dpkg, needs_mounts, pythons, without_our_environment
 
 from auditctl.lab import down, up
-from auditctl.lab.node.layout import Pace
+from auditctl.lab.node.layout import Timing
 
 pytestmark = needs_dpkg
-QUICK = Pace(grace=0.6, listing=0.4, backoff=0.3, backoff_cap=1.0, replace=0.1, start=0.3)
+QUICK = Timing(grace=0.6, listing=0.4, backoff=0.3, backoff_cap=1.0, replace=0.1, start=0.3)
 # The file alone in a folder that is read-only and from which nothing may be executed; the lab where nothing may be either.
 LOCKED_PLACE = """
 mount -t tmpfs -o noexec,size=8m tmpfs "$1" && cp "$3" "$1/auditctl.pyz" && mount -o remount,ro,noexec "$1"

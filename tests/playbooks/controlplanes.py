@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from auditctl.lab import down, status, up
 from auditctl.lab.node.injected_faults import Faults, clear
-from auditctl.lab.node.layout import Layout, Pace
+from auditctl.lab.node.layout import Layout, Timing
 from auditctl.node.apiserver.process import listener
 from auditctl.operations.controlplane import ControlPlane
 
@@ -24,7 +24,7 @@ PLAYBOOKS = HERE.parents[1] / "playbooks"
 COLLECTIONS = PLAYBOOKS / "collections"
 COLLECTION = COLLECTIONS / "ansible_collections/auditctl/kubeadm"
 SCRIPTS = Path(sysconfig.get_path("scripts"))
-QUICK = Pace(grace=0.6, listing=0.4, backoff=0.3, backoff_cap=1.0, replace=0.1, start=0.3)
+QUICK = Timing(grace=0.6, listing=0.4, backoff=0.3, backoff_cap=1.0, replace=0.1, start=0.3)
 NAMES = ("a", "b", "c")
 CHANGES = ("present.yml", "absent.yml", "restarted.yml")
 METADATA = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules:\n- level: Metadata\n"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from controlplanes import ControlPlanes, Node, brought_up
 
-from auditctl.node.change.state import State, lock
+from auditctl.node.change.state import StateDirectory, lock
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 FLAG = b"--audit-log-maxage=77"
@@ -106,7 +106,7 @@ def test_killed_between_rename_and_ready_the_node_finishes_and_the_next_run_resu
 
 def test_a_node_that_another_run_holds_is_waited_for_and_not_given_up(two: ControlPlanes) -> None:
     """As a dead run's watchdog does: it is tried again until the node is free."""
-    state = State(two.nodes["a"].root / "var/lib/auditctl")
+    state = StateDirectory(two.nodes["a"].root / "var/lib/auditctl")
     state.prepare()
     options = json.dumps({"apiserver_audit_log_maxage": 9, "apiserver_audit_busy_delay": 1})
     with lock(state, "enable"):

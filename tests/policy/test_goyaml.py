@@ -11,24 +11,24 @@ from auditctl.policy.goyaml.construct import read_yaml
 from auditctl.policy.goyaml.faults import SyntaxFault
 from auditctl.policy.goyaml.json import read_json
 from auditctl.policy.goyaml.quoting import go_syntax, json_string, quote
-from auditctl.policy.goyaml.values import Kind, Value
+from auditctl.policy.goyaml.values import JsonKind, Value
 from auditctl.policy.timestamps import timestamp_fault
 
 
 def plain(value: Value) -> Any:
     """The value as Python has it; numbers as their literals, marked."""
     match value.kind:
-        case Kind.NULL:
+        case JsonKind.NULL:
             return None
-        case Kind.BOOL:
+        case JsonKind.BOOL:
             return value.text == "true"
-        case Kind.STRING:
+        case JsonKind.STRING:
             return value.text
-        case Kind.NUMBER:
+        case JsonKind.NUMBER:
             return ("number", value.text)
-        case Kind.ARRAY:
+        case JsonKind.ARRAY:
             return [plain(item) for item in value.items]
-        case Kind.OBJECT:
+        case JsonKind.OBJECT:
             return {pair.key: plain(pair.value) for pair in value.pairs}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from auditctl.policy.load import Loaded, load
+from auditctl.policy.load import LoadResult, load
 from auditctl.policy.types import Level, PolicyRule
 
 HEAD = "apiVersion: audit.k8s.io/v1\nkind: Policy\n"
@@ -12,7 +12,7 @@ SNIFFING = "failed decoding: couldn't get version/kind; json parse error"
 SCHEME = 'in scheme "k8s.io/apiserver/pkg/audit/scheme.go:30"'
 
 
-def judged(text: str) -> Loaded:
+def judged(text: str) -> LoadResult:
     return load(text.encode())
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from auditctl.policy.compare import first_difference
 from auditctl.policy.load import load
-from auditctl.policy.request_classes import FRESH, Region, regions
+from auditctl.policy.request_classes import FRESH, RequestClass, regions
 from auditctl.policy.types import Policy
 
 NODES = frozenset({("", "nodes")})
@@ -19,7 +19,7 @@ def policy(rules: str) -> Policy:
     return loaded
 
 
-def regions_of(rules: str) -> tuple[Region, ...]:
+def regions_of(rules: str) -> tuple[RequestClass, ...]:
     return regions(policy(rules).rules, NODES)
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from auditctl.findings import Severity
-from auditctl.policy.load import Loaded, load
-from auditctl.policy.validate import Draft, DraftEntry, DraftRule, aggregate, validate
+from auditctl.policy.load import LoadResult, load
+from auditctl.policy.validate import DraftEntry, DraftRule, UnvalidatedPolicy, aggregate, validate
 
 HEAD = "apiVersion: audit.k8s.io/v1\nkind: Policy\n"
 
 
 def complaints(rule: DraftRule, version: tuple[int, int] = (1, 36)) -> list[str]:
-    return [complaint.text for complaint in validate(Draft((rule,)), version)]
+    return [complaint.text for complaint in validate(UnvalidatedPolicy((rule,)), version)]
 
 
 @pytest.mark.parametrize("level", ["None", "Metadata", "Request", "RequestResponse"])
@@ -35,7 +35,7 @@ def test_the_four_stages_are_legal(stage: str) -> None:
 
 def test_a_stage_is_one_of_four_in_a_rule_and_in_the_policy() -> None:
     allowed = "allowed stages are RequestReceived,ResponseStarted,ResponseComplete,Panic"
-    draft = Draft((DraftRule("None", omit_stages=("Panic", "x")),), omit_stages=("y",))
+    draft = UnvalidatedPolicy((DraftRule("None", omit_stages=("Panic", "x")),), omit_stages=("y",))
     assert [complaint.text for complaint in validate(draft, (1, 36))] == [
         f'omitStages[0]: Invalid value: "y": {allowed}',
         f'rules[0].omitStages[1]: Invalid value: "x": {allowed}',
@@ -112,19 +112,19 @@ def test_names_need_resources() -> None:
 
 def test_the_exact_place_is_known_though_the_server_does_not_say_it() -> None:
     rule = DraftRule("None", resources=(DraftEntry(), DraftEntry("A"), DraftEntry("", (), ("a",))))
-    paths = [complaint.path for complaint in validate(Draft((DraftRule("None"), rule)), (1, 36))]
+    paths = [complaint.path for complaint in validate(UnvalidatedPolicy((DraftRule("None"), rule)), (1, 36))]
     assert paths == ["rules[1].resources[1].group", "rules[1].resources[2].resourceNames"]
 
 
 def test_the_same_words_are_said_once() -> None:
     rule = DraftRule("None", resources=(DraftEntry("A"), DraftEntry("A"), DraftEntry("B")))
-    told = aggregate(validate(Draft((rule,)), (1, 36)))
+    told = aggregate(validate(UnvalidatedPolicy((rule,)), (1, 36)))
     assert told.startswith("[rules[0].resources.group")
     assert told.count('"A"') == 1
     assert aggregate(()) == ""
 
 
-def judged(body: str, version: tuple[int, int] = (1, 36), head: str = HEAD) -> Loaded:
+def judged(body: str, version: tuple[int, int] = (1, 36), head: str = HEAD) -> LoadResult:
     return load((head + body).encode(), version)
 
 

@@ -13,7 +13,7 @@ from auditctl.operations.builtin_api import built_in
 from auditctl.policy.compare import outcome
 from auditctl.policy.evaluate import evaluate, matches
 from auditctl.policy.lint import problems, warnings
-from auditctl.policy.lint_checks import CHECKS, Check, Problem
+from auditctl.policy.lint_checks import CHECKS, LintCheck, Problem
 from auditctl.policy.lint_decisions import MOST_PROVEN
 from auditctl.policy.load import load
 from auditctl.policy.types import Policy
@@ -50,7 +50,7 @@ def prove(policy: Policy, problem: Problem) -> None:
 
 
 @pytest.mark.parametrize("check", [check for check in CHECKS if check.name not in ("dropped-fields", "duplicate-key")])
-def test_the_example_of_a_check_is_found_and_proved(check: Check) -> None:
+def test_the_example_of_a_check_is_found_and_proved(check: LintCheck) -> None:
     policy, all_found = found(HEAD + check.example + "\n")
     own = [problem for problem in all_found if problem.check == check.name]
     assert own, all_found

@@ -17,7 +17,7 @@ from auditctl.cli.app import run
 from auditctl.cli.application import build
 from auditctl.cli.global_options import hoist
 from auditctl.errors import RefusedError
-from auditctl.operations.change_model import How
+from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.policy_source import judge
 from auditctl.policy.load import load
 
@@ -136,7 +136,7 @@ def test_a_key_that_is_there_twice_is_loaded_and_told(policy: Call, file: Call) 
     "text", [TWICE, '{"apiVersion": "audit.k8s.io/v1", "rules": [{"level": "None"}], "rules": [{}]}']
 )
 def test_enable_says_of_a_key_that_is_there_twice_what_validate_says(policy: Call, file: Call, text: str) -> None:
-    how = How()
+    how = ChangeOptions()
     (found,) = judge("p.yaml", text.encode(), (1, 36), how).findings
     (row,) = policy("validate", file(text), "--only", "duplicate-key", "-o", "json").json["files"][0]["findings"]
     assert (found.check, found.severity.value) == (row["check"], row["severity"]) == ("duplicate-key", "warning")

@@ -18,9 +18,9 @@ import pytest
 from examples import ELSEWHERE, README, lines, named, runnable
 
 from auditctl.lab import down, up
-from auditctl.lab.node.layout import Pace
+from auditctl.lab.node.layout import Timing
 
-QUICK = Pace(grace=0.6, listing=0.4, backoff=0.3, backoff_cap=1.0, replace=0.1, start=0.3)
+QUICK = Timing(grace=0.6, listing=0.4, backoff=0.3, backoff_cap=1.0, replace=0.1, start=0.3)
 TEMPLATES = Path(__file__).parents[2] / "templates/policies"
 DEADLINE_SECONDS = 60.0
 # What ends otherwise than with 0, and the words that say so. The practice node has no ConfigMap kubeadm-config.

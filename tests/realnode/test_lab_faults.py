@@ -17,12 +17,12 @@ import pytest
 from conftest import Run
 
 from auditctl.lab.exercises import catalogue
-from auditctl.lab.exercises.catalogue import Kind
+from auditctl.lab.exercises.catalogue import ExerciseKind
 
 MARKER = Path("/etc/auditctl-lab-node")
 PLACES = ("/etc/kubernetes", "/var/lib/auditctl", "/var/lib/auditctl-lab", "/data", "/var/log/kubernetes-audit")
 WANTED = [name for name in os.environ.get("AUDITCTL_FAULTS", "").split(",") if name not in ("", "all")]
-FAULTS = [one for one in catalogue.everything() if one.kind is Kind.FAULT and not one.only_lab]
+FAULTS = [one for one in catalogue.everything() if one.kind is ExerciseKind.FAULT and not one.only_lab]
 PLAYED = [one.name for one in FAULTS if not WANTED or one.name in WANTED]
 
 

@@ -15,7 +15,7 @@ from auditctl import facts
 from auditctl.cli.app import run as command_line
 from auditctl.log.aggregate import Counting
 from auditctl.log.readers import reader
-from auditctl.log.reading import Block
+from auditctl.log.reading import EventBlock
 from auditctl.log.replay import decided, judge_of, writes
 from auditctl.policy.load import load
 from auditctl.policy.types import Policy
@@ -52,7 +52,7 @@ def predicted(path: Path, policy: Policy) -> Counter[Event]:
     found: Counter[Event] = Counter()
     for line in path.read_bytes().splitlines():
         counting = Counting(judge, reading)
-        counting.take(Block([reading.one(line)], [line]))
+        counting.take(EventBlock([reading.one(line)], [line]))
         ((key, _, _),) = counting.tally.volumes()
         decision = decided(judge, key, 0)
         if writes(decision, key.stage):

@@ -17,7 +17,7 @@ from learner import SCENARIO, Learner, ways
 from walk import BY_HAND, WITH_AUDITCTL, attempt_in_vain, solve
 
 from auditctl.lab import down, up
-from auditctl.lab.node.layout import ADDRESS, Pace
+from auditctl.lab.node.layout import ADDRESS, Timing
 from auditctl.lab.node.process import until
 from auditctl.lab.tools.scaffold import scaffold
 from auditctl.operations.controlplane import ControlPlane
@@ -29,7 +29,7 @@ pytestmark = [
     pytest.mark.skipif(not shutil.which("curl"), reason="the pages use curl, which is not installed"),
 ]
 ALL = os.environ.get("AUDITCTL_LABS") == "all"
-QUICK = Pace(grace=0.6, listing=0.4, backoff=0.3, backoff_cap=1.0, replace=0.1, start=0.3)
+QUICK = Timing(grace=0.6, listing=0.4, backoff=0.3, backoff_cap=1.0, replace=0.1, start=0.3)
 SECONDS = 30.0
 
 

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from auditctl.errors import AuditctlError
 from auditctl.lab.node import klog
-from auditctl.lab.node.klog import Letter
+from auditctl.lab.node.klog import KlogSeverity
 
 _GO_ESCAPES = {ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&\u2028\u2029"}  # encoding/json's default
 _IDLE_SECONDS = 0.05  # a batch without max-wait burns a core in the real server; here it looks 20 times a second
@@ -41,7 +41,7 @@ class Backend(Protocol):
 
 
 @dataclass(slots=True)
-class Counters:
+class BackendCounters:
     """The `apiserver_audit_*` metrics (pkg/audit/metrics.go), and requests by their labels."""
 
     events: int = 0
@@ -61,7 +61,7 @@ class Counters:
         with self.lock:
             self.errors[plugin] += len(events)
         words = f"Error in audit plugin '{plugin}' affecting {len(events)} audit events: {reason}"
-        lines = [klog.line(Letter.ERROR, "metrics.go:110", words, 1), "Impacted events:", *map(legacy, events)]
+        lines = [klog.line(KlogSeverity.ERROR, "metrics.go:110", words, 1), "Impacted events:", *map(legacy, events)]
         klog.write("\n".join(lines))
 
 
@@ -70,7 +70,7 @@ class LogBackend:
     """One line an event, one after the other."""
 
     sink: Sink
-    counters: Counters
+    counters: BackendCounters
     form: str = "json"
     strict: bool = False  # blocking-strict
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -101,7 +101,7 @@ class Batched:
     """
 
     inner: Backend
-    counters: Counters
+    counters: BackendCounters
     max_size: int
     max_wait_seconds: float
     buffer_size: int

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from auditctl.lab.apiserver.audit_backends import Backend, Counters, Fields
+from auditctl.lab.apiserver.audit_backends import Backend, BackendCounters, Fields
 from auditctl.policy.evaluate import evaluate
 from auditctl.policy.types import Attributes, Decision, Level, Policy, Stage, User
 
@@ -17,7 +17,7 @@ _BODY_VERBS = ("create", "update", "patch", "delete", "deletecollection")
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class AuditedRequest:
     """What an event says of a request before there is an answer."""
 
     attributes: Attributes
@@ -48,9 +48,9 @@ class Recorder:
 
     policy: Policy | None
     backends: Sequence[Backend]
-    counters: Counters = field(default_factory=Counters)
+    counters: BackendCounters = field(default_factory=BackendCounters)
 
-    def decide(self, request: Request) -> Decision | None:
+    def decide(self, request: AuditedRequest) -> Decision | None:
         """None where auditing is off."""
         if self.policy is None or not self.backends:
             return None
@@ -60,7 +60,7 @@ class Recorder:
         return decision
 
     def record(
-        self, decision: Decision | None, request: Request, stage: Stage, response: Response | None = None
+        self, decision: Decision | None, request: AuditedRequest, stage: Stage, response: Response | None = None
     ) -> bool:
         """Hand on one stage's event, if the decision wants it. False where the request must not go on without it."""
         if decision is None or decision.level is Level.NONE or stage in decision.omit_stages:
@@ -77,7 +77,7 @@ class Recorder:
             backend.shut_down()
 
 
-def event(decision: Decision, request: Request, stage: Stage, response: Response | None) -> Fields:
+def event(decision: Decision, request: AuditedRequest, stage: Stage, response: Response | None) -> Fields:
     """The event as a dict in the order of the file. Empty optional fields are left out."""
     made: Fields = {
         "kind": "Event",
@@ -130,7 +130,7 @@ def _cut(user_agent: str) -> str:
     return user_agent if len(user_agent) <= USER_AGENT_LIMIT else f"{user_agent[:USER_AGENT_LIMIT]}...TRUNCATED"
 
 
-def _object_ref(request: Request, response: Response | None) -> Fields:
+def _object_ref(request: AuditedRequest, response: Response | None) -> Fields:
     """Only for resource requests; the name may come from the body, so not before the answer."""
     wanted = request.attributes
     if not wanted.is_resource_request:
@@ -149,7 +149,7 @@ def _object_ref(request: Request, response: Response | None) -> Fields:
     return {name: value for name, value in made.items() if value}
 
 
-def _outcome(decision: Decision, request: Request, response: Response) -> Fields:
+def _outcome(decision: Decision, request: AuditedRequest, response: Response) -> Fields:
     made: Fields = {"responseStatus": {"metadata": {}, **response.status, "code": response.code}}
     if decision.level >= Level.REQUEST and request.attributes.verb in _BODY_VERBS:
         made["requestObject"] = response.request_object

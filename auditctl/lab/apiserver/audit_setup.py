@@ -8,14 +8,14 @@ from collections.abc import Callable
 from auditctl.errors import AuditctlError
 from auditctl.facts import Version
 from auditctl.lab.apiserver import log_rotation, webhook_config
-from auditctl.lab.apiserver.audit_backends import Backend, Batched, Counters, LogBackend
+from auditctl.lab.apiserver.audit_backends import Backend, BackendCounters, Batched, LogBackend
 from auditctl.lab.apiserver.audit_events import Recorder
 from auditctl.lab.apiserver.audit_options import Options
 from auditctl.lab.apiserver.container_files import FileSystem
-from auditctl.lab.apiserver.log_rotation import RotatingFile, Rotation
+from auditctl.lab.apiserver.log_rotation import RotatingFile, RotationRule
 from auditctl.lab.apiserver.webhook_backend import WebhookBackend
 from auditctl.lab.node import klog
-from auditctl.lab.node.klog import Letter
+from auditctl.lab.node.klog import KlogSeverity
 from auditctl.policy.load import load
 from auditctl.policy.types import Policy
 
@@ -28,7 +28,7 @@ class StartError(AuditctlError):
 
 def recorder(options: Options, files: FileSystem, disk_full: Callable[[], bool]) -> Recorder:
     """``disk_full`` is asked before every write of the log's file. Raises StartError in the server's words."""
-    policy, counters = _policy(options, files), Counters()
+    policy, counters = _policy(options, files), BackendCounters()
     backends = (_log(options, files, counters, disk_full), _webhook(options, files, counters))
     return Recorder(policy, [backend for backend in backends if backend is not None], counters)
 
@@ -47,13 +47,15 @@ def _policy(options: Options, files: FileSystem) -> Policy | None:
     loaded = load(raw, options.version[:2])
     if loaded.warning:
         words = f"Audit policy contains errors, falling back to lenient decoding: {loaded.warning}"
-        klog.write(klog.line(Letter.WARNING, "reader.go:81", words, 1))
+        klog.write(klog.line(KlogSeverity.WARNING, "reader.go:81", words, 1))
     if loaded.policy is None:
         raise StartError(f"loading audit policy file: {loaded.error}: from file {path}")
     return loaded.policy
 
 
-def _log(options: Options, files: FileSystem, counters: Counters, disk_full: Callable[[], bool]) -> Backend | None:
+def _log(
+    options: Options, files: FileSystem, counters: BackendCounters, disk_full: Callable[[], bool]
+) -> Backend | None:
     path = options.value("log-path")
     if not path:
         return None
@@ -68,7 +70,7 @@ def _log_file(options: Options, files: FileSystem, path: str, disk_full: Callabl
         log_rotation.ensure(files, path)
     except log_rotation.LogFileError as error:
         raise StartError(error.message) from error
-    kept = Rotation.of(
+    kept = RotationRule.of(
         options.number("log-maxsize"),
         options.number("log-maxage"),
         options.number("log-maxbackup"),
@@ -78,7 +80,7 @@ def _log_file(options: Options, files: FileSystem, path: str, disk_full: Callabl
     return RotatingFile(files, path, kept, disk_full)
 
 
-def _webhook(options: Options, files: FileSystem, counters: Counters) -> Backend | None:
+def _webhook(options: Options, files: FileSystem, counters: BackendCounters) -> Backend | None:
     if path := options.value("webhook-config-file"):
         try:
             destination = webhook_config.check(files, path)
@@ -93,7 +95,7 @@ def _webhook(options: Options, files: FileSystem, counters: Counters) -> Backend
     return None
 
 
-def _in_mode(options: Options, name: str, backend: Backend, counters: Counters) -> Backend:
+def _in_mode(options: Options, name: str, backend: Backend, counters: BackendCounters) -> Backend:
     """Batched, where the mode says so."""
     if options.value(f"{name}-mode") != "batch":
         return backend

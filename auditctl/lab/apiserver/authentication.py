@@ -28,7 +28,7 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class AuthenticationVerdict:
     """``reason`` is what the audit annotation says."""
 
     allowed: bool
@@ -47,21 +47,21 @@ def of_certificate(subject: object, encoded: bytes, version: Version) -> Caller 
     return Caller(User(name, (*groups, "system:authenticated")), extra if version >= CREDENTIAL_ID_SINCE else {})
 
 
-def authorize(user: User, wanted: Attributes) -> Verdict:
+def authorize(user: User, wanted: Attributes) -> AuthenticationVerdict:
     """What kubeadm's RBAC says of the two users there are."""
     if "system:masters" in user.groups:
-        return Verdict(allowed=True)
+        return AuthenticationVerdict(allowed=True)
     if "kubeadm:cluster-admins" in user.groups:
         return _by("kubeadm:cluster-admins", "cluster-admin", "kubeadm:cluster-admins")
     if wanted.is_resource_request or wanted.verb != "get":
-        return Verdict(allowed=False)
+        return AuthenticationVerdict(allowed=False)
     known = "system:authenticated" in user.groups
     group = "system:authenticated" if known else "system:unauthenticated"
     if wanted.path in _PUBLIC:
         return _by("system:public-info-viewer", "system:public-info-viewer", group)
     if known and any(wanted.path == path or wanted.path.startswith(f"{path}/") for path in _DISCOVERY[:3]):
         return _by("system:discovery", "system:discovery", group)
-    return Verdict(allowed=False)
+    return AuthenticationVerdict(allowed=False)
 
 
 def forbidden(user: User, wanted: Attributes) -> str:
@@ -77,6 +77,6 @@ def forbidden(user: User, wanted: Attributes) -> str:
     return f'{named} is forbidden: User "{user.name}" {action}'
 
 
-def _by(binding: str, role: str, group: str) -> Verdict:
+def _by(binding: str, role: str, group: str) -> AuthenticationVerdict:
     words = f'RBAC: allowed by ClusterRoleBinding "{binding}" of ClusterRole "{role}" to Group "{group}"'
-    return Verdict(allowed=True, reason=words)
+    return AuthenticationVerdict(allowed=True, reason=words)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from auditctl.lab.apiserver.audit_setup import StartError
 from auditctl.lab.node import klog
 from auditctl.lab.node.injected_faults import Faults
-from auditctl.lab.node.klog import Letter
+from auditctl.lab.node.klog import KlogSeverity
 from auditctl.lab.node.layout import Layout
 
 CHECKS = (
@@ -30,7 +30,7 @@ _ETCD = "127.0.0.1:2379"
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class StandInHealth:
     """``answers_at`` and ``dies_at`` are in seconds of the monotonic clock."""
 
     layout: Layout
@@ -39,7 +39,7 @@ class Health:
     dies_at: float
 
     @classmethod
-    def begin(cls, layout: Layout, arguments: Sequence[str], start_seconds: float) -> Health:
+    def begin(cls, layout: Layout, arguments: Sequence[str], start_seconds: float) -> StandInHealth:
         """Of a server that was just started with these arguments and takes that long."""
         now, faults = time.monotonic(), _faults(layout, arguments)
         lives = float("inf") if faults.dies_after_seconds is None else faults.dies_after_seconds
@@ -64,7 +64,7 @@ class Health:
             words = f'Err: connection error: desc = "transport: Error while dialing: dial tcp {_ETCD}: connect: connection refused"'
             place = f'{{Addr: "{_ETCD}", ServerName: "{_ETCD}", }}'
             text = f"[core] [Channel #1 SubChannel #3] grpc: addrConn.createTransport failed to connect to {place}. {words}"
-            klog.write(klog.line(Letter.WARNING, "logging.go:55", text, 1))
+            klog.write(klog.line(KlogSeverity.WARNING, "logging.go:55", text, 1))
             time.sleep(ETCD_RETRY_SECONDS)
 
     def die_in_time(self) -> None:
@@ -72,7 +72,7 @@ class Health:
         if time.monotonic() < self.dies_at:
             return
         words = f'PostStartHook "{LAST.partition("/")[2]}" failed: unable to initialize roles: timed out waiting for the condition'
-        klog.write(klog.line(Letter.FATAL, "hooks.go:204", words, 1))
+        klog.write(klog.line(KlogSeverity.FATAL, "hooks.go:204", words, 1))
         os._exit(255)
 
 

@@ -30,7 +30,7 @@ class LogFileError(AuditctlError):
 
 
 @dataclass(frozen=True, slots=True)
-class Rotation:
+class RotationRule:
     """When to rotate and what to keep. 0 MiB never rotates; 0 days or files keep all."""
 
     maxsize_bytes: int
@@ -39,7 +39,7 @@ class Rotation:
     compress: bool = False
 
     @classmethod
-    def of(cls, megabytes: int, days: int, files: int, *, compress: bool, zero_is_off: bool) -> Rotation:
+    def of(cls, megabytes: int, days: int, files: int, *, compress: bool, zero_is_off: bool) -> RotationRule:
         """From flag values; up to 1.35 (``zero_is_off`` False) lumberjack takes 0 for its own default of 100 MiB."""
         size = megabytes if megabytes or zero_is_off else 100
         return cls(size * _MEBIBYTE, days, files, compress)
@@ -64,7 +64,7 @@ class RotatingFile:
 
     files: FileSystem
     path: str
-    rotation: Rotation
+    rotation: RotationRule
     disk_full: Callable[[], bool] = lambda: False
     _descriptor: int | None = None
     _size: int = 0

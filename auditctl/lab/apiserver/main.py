@@ -23,12 +23,12 @@ from auditctl.lab.apiserver.audit_options import Options, aggregate, validate
 from auditctl.lab.apiserver.audit_setup import StartError
 from auditctl.lab.apiserver.container_files import FileSystem
 from auditctl.lab.apiserver.flags import FlagError, parse
-from auditctl.lab.apiserver.health import Health
+from auditctl.lab.apiserver.health import StandInHealth
 from auditctl.lab.apiserver.responses import Answers
-from auditctl.lab.apiserver.server import Api, Connection, Server
+from auditctl.lab.apiserver.server import Connection, Server, StandInApi
 from auditctl.lab.node import container, klog
-from auditctl.lab.node.klog import Letter
-from auditctl.lab.node.layout import ADDRESS, STAND_IN, Layout, Pace
+from auditctl.lab.node.klog import KlogSeverity
+from auditctl.lab.node.layout import ADDRESS, STAND_IN, Layout, Timing
 from auditctl.lab.node.volumes import Bind
 
 LINGERS = 2.4  # times the grace period: a real 1.36.3 lived 71 s after a SIGTERM that no SIGKILL followed
@@ -36,22 +36,22 @@ FLUSHES = 0.75  # times the grace period: a batch is handed on late, and is lost
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class PodEnvironment:
     """What the container runtime arranged."""
 
     files: FileSystem
     kubernetes: str
     folder: Path
-    pace: Pace
+    pace: Timing
 
     @classmethod
-    def read(cls) -> Surroundings:
+    def read(cls) -> PodEnvironment:
         binds = [Bind(**bind) for bind in json.loads(os.environ[container.MOUNTS])]
         return cls(
             FileSystem(binds, Path(os.environ[container.FILE_SYSTEM])),
             os.environ[container.VERSION],
             Path(os.environ[container.FOLDER]),
-            Pace(**json.loads(os.environ[container.PACE])),
+            Timing(**json.loads(os.environ[container.PACE])),
         )
 
     @property
@@ -66,18 +66,18 @@ class Surroundings:
 
 def main(arguments: Sequence[str]) -> int:
     """The entry point of DIR/usr/local/bin/kube-apiserver. Returns the exit code."""
-    around = Surroundings.read()
+    around = PodEnvironment.read()
     try:
         options = Options(parse(arguments, around.version), around.version)
-        _start(options, around, Health.begin(around.layout, arguments, around.pace.start))
+        _start(options, around, StandInHealth.begin(around.layout, arguments, around.pace.start))
     except FlagError as error:
         klog.write(f"Error: {error.message}")
     except StartError as error:
-        klog.write(klog.line(Letter.ERROR, "run.go:72", f'"command failed" err={klog.quote(error.message)}', 1))
+        klog.write(klog.line(KlogSeverity.ERROR, "run.go:72", f'"command failed" err={klog.quote(error.message)}', 1))
     return 1
 
 
-def _start(options: Options, around: Surroundings, health: Health) -> NoReturn:
+def _start(options: Options, around: PodEnvironment, health: StandInHealth) -> NoReturn:
     """Serve, or raise StartError; as in the real server the port is bound before the audit options are looked at."""
     _complete(options, around.files)
     with _listen(options) as server:
@@ -85,7 +85,7 @@ def _start(options: Options, around: Surroundings, health: Health) -> NoReturn:
         server.api = _api(options, around, health)
         health.wait_for_etcd(around.pace.etcd)
         words = f"{STAND_IN} for kube-apiserver v{around.kubernetes}: no etcd, no admission, objects in memory"
-        klog.write(klog.line(Letter.INFO, "auditctl-lab", klog.quote(words), 1))
+        klog.write(klog.line(KlogSeverity.INFO, "auditctl-lab", klog.quote(words), 1))
         _serve(server, around, health)
 
 
@@ -132,14 +132,14 @@ def _tls(options: Options, files: FileSystem) -> ssl.SSLContext:
     return context
 
 
-def _api(options: Options, around: Surroundings, health: Health) -> Api:
+def _api(options: Options, around: PodEnvironment, health: StandInHealth) -> StandInApi:
     recorder = audit_setup.recorder(options, around.files, health.disk_full)
     answers = Answers(around.kubernetes, recorder.counters, health.failing)
     anonymous = options.values.get("anonymous-auth", "true") != "false"
-    return Api(around.version, answers, recorder, anonymous=anonymous)
+    return StandInApi(around.version, answers, recorder, anonymous=anonymous)
 
 
-def _serve(server: Server, around: Surroundings, health: Health) -> NoReturn:
+def _serve(server: Server, around: PodEnvironment, health: StandInHealth) -> NoReturn:
     """Until SIGTERM or until the folder is gone; then no more listening, a while of lingering, and the end."""
     stopping = server.api.stopping
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -160,7 +160,7 @@ def _serve(server: Server, around: Surroundings, health: Health) -> NoReturn:
     os._exit(0)  # connections still open end here, as under SIGKILL
 
 
-def _flush(api: Api, seconds: float) -> None:
+def _flush(api: StandInApi, seconds: float) -> None:
     time.sleep(seconds)
     api.recorder.shut_down()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from auditctl.lab.apiserver.audit_backends import Counters
+from auditctl.lab.apiserver.audit_backends import BackendCounters
 from auditctl.policy.types import Attributes
 
 _ERROR = (
@@ -25,7 +25,7 @@ _REQUEST = (
 Labels = tuple[tuple[str, str], ...]
 
 
-def text(counters: Counters) -> str:
+def text(counters: BackendCounters) -> str:
     """The page, in Prometheus's text format."""
     with counters.lock:
         lines = [

@@ -9,12 +9,12 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from auditctl.lab.apiserver import metrics
-from auditctl.lab.apiserver.audit_backends import Counters
-from auditctl.lab.apiserver.authentication import Caller, Verdict, authorize, forbidden
+from auditctl.lab.apiserver.audit_backends import BackendCounters
+from auditctl.lab.apiserver.authentication import AuthenticationVerdict, Caller, authorize, forbidden
 from auditctl.lab.apiserver.health import CHECKS
 from auditctl.lab.apiserver.objects import KINDS, Objects, StatusError
 from auditctl.lab.node import klog
-from auditctl.lab.node.klog import Letter
+from auditctl.lab.node.klog import KlogSeverity
 from auditctl.lab.node.layout import STAND_IN
 from auditctl.policy.types import Attributes
 
@@ -22,14 +22,14 @@ TEXT, JSON = "text/plain; charset=utf-8", "application/json"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class StandInResponse:
     """An HTTP answer and what an audit event says of it. ``shown`` is a negotiated object, None for plain text."""
 
     code: int
     body: bytes
     content_type: str = TEXT
     shown: Mapping[str, Any] | None = None
-    verdict: Verdict | None = None
+    verdict: AuthenticationVerdict | None = None
 
     @property
     def status(self) -> dict[str, Any]:
@@ -44,11 +44,11 @@ class Answers:
     """The whole API of the stand-in. ``failing`` says which checks of /readyz do not pass."""
 
     kubernetes: str
-    counters: Counters
+    counters: BackendCounters
     failing: Callable[[], Collection[str]]
     objects: Objects = field(default_factory=Objects)
 
-    def answer(self, caller: Caller, wanted: Attributes, query: str, body: Any) -> Answer:
+    def answer(self, caller: Caller, wanted: Attributes, query: str, body: Any) -> StandInResponse:
         """Authorization first, then the handler."""
         verdict = authorize(caller.user, wanted)
         if not verdict.allowed:
@@ -61,20 +61,20 @@ class Answers:
         except StatusError as error:
             return failure(error.code, error.reason, error.message, error.details, verdict)
 
-    def _resource(self, wanted: Attributes, query: str, body: Any, verdict: Verdict) -> Answer:
+    def _resource(self, wanted: Attributes, query: str, body: Any, verdict: AuthenticationVerdict) -> StandInResponse:
         dry_run = parse_qs(query).get("dryRun") == ["All"]
         code, made = self.objects.perform(wanted, body, dry_run=dry_run)
         return shown(code, made, verdict)
 
-    def _path(self, wanted: Attributes, query: str, verdict: Verdict) -> Answer:
+    def _path(self, wanted: Attributes, query: str, verdict: AuthenticationVerdict) -> StandInResponse:
         path = wanted.path.rstrip("/") or "/"
         if path.split("/")[1] in ("livez", "readyz", "healthz"):
             return self._health(path, "verbose" in parse_qs(query, keep_blank_values=True), verdict)
         match path.strip("/").split("/"):
             case ["version"]:
-                return Answer(200, _pretty(self._version()), JSON, verdict=verdict)
+                return StandInResponse(200, _pretty(self._version()), JSON, verdict=verdict)
             case ["metrics"]:
-                return Answer(
+                return StandInResponse(
                     200,
                     metrics.text(self.counters).encode(),
                     "text/plain; version=0.0.4; charset=utf-8",
@@ -91,21 +91,21 @@ class Answers:
             case ["apis", group, "v1"] if any(known == group for known, _ in KINDS):
                 return shown(200, _resources(group, f"{group}/v1"), verdict)
             case _:
-                return Answer(404, b"404 page not found\n", verdict=verdict)
+                return StandInResponse(404, b"404 page not found\n", verdict=verdict)
 
-    def _health(self, path: str, verbose: bool, verdict: Verdict) -> Answer:  # noqa: FBT001 - from the query
+    def _health(self, path: str, verbose: bool, verdict: AuthenticationVerdict) -> StandInResponse:  # noqa: FBT001 - from the query
         name, _, check = path.strip("/").partition("/")
         if check and check not in CHECKS:
-            return Answer(404, b"404 page not found\n", verdict=verdict)
+            return StandInResponse(404, b"404 page not found\n", verdict=verdict)
         failing = frozenset() if name == "livez" else self.failing()
         asked = (check,) if check else CHECKS
         failed = [each for each in asked if each in failing]
         lines = [f"[-]{each} failed: reason withheld" if each in failing else f"[+]{each} ok" for each in asked]
         lines.append(f"{name} check {'failed' if failed else 'passed'}")
         if failed:
-            klog.write(klog.line(Letter.INFO, "healthz.go:261", f"{','.join(failed)} check failed: {name}", 1))
+            klog.write(klog.line(KlogSeverity.INFO, "healthz.go:261", f"{','.join(failed)} check failed: {name}", 1))
         text = "\n".join(lines) + "\n" if verbose or failed else "ok"
-        return Answer(500 if failed else 200, text.encode(), verdict=verdict)
+        return StandInResponse(500 if failed else 200, text.encode(), verdict=verdict)
 
     def _version(self) -> dict[str, str]:
         major, minor, _ = self.kubernetes.split(".")
@@ -119,14 +119,18 @@ class Answers:
         }
 
 
-def shown(code: int, made: Mapping[str, Any], verdict: Verdict | None = None) -> Answer:
+def shown(code: int, made: Mapping[str, Any], verdict: AuthenticationVerdict | None = None) -> StandInResponse:
     """A JSON object as a handler negotiates it."""
-    return Answer(code, json.dumps(made, separators=(",", ":")).encode() + b"\n", JSON, made, verdict)
+    return StandInResponse(code, json.dumps(made, separators=(",", ":")).encode() + b"\n", JSON, made, verdict)
 
 
 def failure(
-    code: int, reason: str, message: str, details: Mapping[str, str] | None = None, verdict: Verdict | None = None
-) -> Answer:
+    code: int,
+    reason: str,
+    message: str,
+    details: Mapping[str, str] | None = None,
+    verdict: AuthenticationVerdict | None = None,
+) -> StandInResponse:
     """A Status object. ``details`` None leaves the field out, as for a 401."""
     status: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
     status |= {"message": message, "reason": reason}

@@ -15,13 +15,13 @@ from urllib.parse import parse_qs
 
 from auditctl.facts import Version
 from auditctl.lab.apiserver import audit_events
-from auditctl.lab.apiserver.audit_events import Recorder, Request, Response
+from auditctl.lab.apiserver.audit_events import AuditedRequest, Recorder, Response
 from auditctl.lab.apiserver.authentication import ANONYMOUS, Caller, of_certificate
 from auditctl.lab.apiserver.https import HttpsConnection, HttpsServer
 from auditctl.lab.apiserver.metrics import request_labels
-from auditctl.lab.apiserver.responses import Answer, Answers, failure
+from auditctl.lab.apiserver.responses import Answers, StandInResponse, failure
 from auditctl.lab.node import klog
-from auditctl.lab.node.klog import Letter
+from auditctl.lab.node.klog import KlogSeverity
 from auditctl.lab.node.layout import STAND_IN
 from auditctl.policy.evaluate import is_long_running
 from auditctl.policy.request import RequestError, attributes
@@ -32,7 +32,7 @@ BODY_LIMIT_BYTES = 3 * 1024 * 1024
 
 
 @dataclass(slots=True)
-class Api:
+class StandInApi:
     """What every connection of one server shares."""
 
     version: Version
@@ -46,18 +46,18 @@ class Server(HttpsServer):
     """What cannot shake hands is told in the real server's words."""
 
     request_queue_size = 128
-    api: Api
+    api: StandInApi
 
     def not_served(self, client_address: Any, error: OSError) -> None:
         words = f"http: TLS handshake error from {client_address[0]}:{client_address[1]}: {error}"
-        klog.write(klog.line(Letter.INFO, "log.go:245", words, 1))
+        klog.write(klog.line(KlogSeverity.INFO, "log.go:245", words, 1))
 
 
 class Connection(HttpsConnection):
     """One client connection."""
 
     @property
-    def api(self) -> Api:
+    def api(self) -> StandInApi:
         return cast("Server", self.server).api
 
     def version_string(self) -> str:
@@ -73,26 +73,28 @@ class Connection(HttpsConnection):
             self._send(failure(500, "InternalError", error.message), audit_id)
             return
         agent = self.headers.get("User-Agent", "")
-        request = Request(wanted, self.path, self.client_address[0], agent, audit_id, caller.extra if caller else {})
+        request = AuditedRequest(
+            wanted, self.path, self.client_address[0], agent, audit_id, caller.extra if caller else {}
+        )
         if caller is None:
             self._refuse(request)
         else:
             self._audited(request, caller, body)
 
-    def _refuse(self, request: Request) -> None:
+    def _refuse(self, request: AuditedRequest) -> None:
         """authn_audit.go: evaluated without a user, one event, before the answer is out."""
         answer = failure(401, "Unauthorized", "Unauthorized")
         response = Response(401, answer.status, answer.shown)
         self.api.recorder.record(self.api.recorder.decide(request), request, Stage.RESPONSE_STARTED, response)
         self._send(answer, request.audit_id)
 
-    def _audited(self, request: Request, caller: Caller, body: bytes) -> None:
+    def _audited(self, request: AuditedRequest, caller: Caller, body: bytes) -> None:
         recorder = self.api.recorder
         decision = recorder.decide(request)
         if not recorder.record(decision, request, Stage.REQUEST_RECEIVED):
             recorder.counters.rejected += 1
             text = f'Internal Server Error: "{self.path}": failed to store audit event\n'
-            self._send(Answer(500, text.encode()), request.audit_id)
+            self._send(StandInResponse(500, text.encode()), request.audit_id)
             return
         request, caller = self._impersonated(request, caller)
         written = _parsed(body)
@@ -107,7 +109,9 @@ class Connection(HttpsConnection):
         recorder.record(decision, request, Stage.RESPONSE_COMPLETE, response)
         recorder.counters.count(request_labels(wanted, answer.code, dry_run="dryRun=All" in self.path))
 
-    def _stream(self, request: Request, decision: Decision | None, answer: Answer, response: Response) -> None:
+    def _stream(
+        self, request: AuditedRequest, decision: Decision | None, answer: StandInResponse, response: Response
+    ) -> None:
         """A watch stays open until its timeout; other long requests are answered at once. No body is audited."""
         streamed = answer.code == 200 and request.attributes.verb == "watch"
         self.api.recorder.record(decision, request, Stage.RESPONSE_STARTED, response)
@@ -129,7 +133,7 @@ class Connection(HttpsConnection):
             return None
         return Caller(ANONYMOUS)
 
-    def _impersonated(self, request: Request, caller: Caller) -> tuple[Request, Caller]:
+    def _impersonated(self, request: AuditedRequest, caller: Caller) -> tuple[AuditedRequest, Caller]:
         """The policy has already seen the real user; only administrators may impersonate here."""
         name = self.headers.get("Impersonate-User")
         if not name or caller.user == ANONYMOUS:
@@ -145,7 +149,7 @@ class Connection(HttpsConnection):
             return b""
         return self.rfile.read(int(length))
 
-    def _send(self, answer: Answer, audit_id: str) -> None:
+    def _send(self, answer: StandInResponse, audit_id: str) -> None:
         self._head(answer.code, answer.content_type, audit_id, {"Content-Length": str(len(answer.body))})
         if self.command != "HEAD":
             self.wfile.write(answer.body)
@@ -160,7 +164,7 @@ class Connection(HttpsConnection):
         self.end_headers()
 
 
-def _response(answer: Answer, written: Any) -> Response:
+def _response(answer: StandInResponse, written: Any) -> Response:
     verdict = answer.verdict
     return Response(
         code=answer.code,

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from auditctl.lab.apiserver.audit_backends import Counters, Fields
+from auditctl.lab.apiserver.audit_backends import BackendCounters, Fields
 from auditctl.lab.apiserver.webhook_config import Destination
 
 ATTEMPTS, GROWTH, JITTER = 5, 1.5, 0.2
@@ -31,7 +31,7 @@ class WebhookBackend:
     """Blocking by itself; `backends.Batched` stands before it in batch mode, the default."""
 
     destination: Destination
-    counters: Counters
+    counters: BackendCounters
     initial_backoff_seconds: float
     strict: bool = False
 

@@ -38,7 +38,7 @@ from auditctl.lab.exercises.steps import Step, read_steps
 from auditctl.lab.grading import requirements
 from auditctl.lab.grading.fields import Fields, RequirementError
 from auditctl.manifest.document import load as load_yaml
-from auditctl.node.kubelet.diagnosis import State
+from auditctl.node.kubelet.diagnosis import ServerState
 
 _SUFFIX = ".yaml"
 _KEYS = frozenset(
@@ -47,14 +47,14 @@ _KEYS = frozenset(
 _HARDEST = 3
 
 
-class Kind(Enum):
+class ExerciseKind(Enum):
     """What is asked of the learner; the value is the folder's name without its plural."""
 
     FAULT = "fault"
     TASK = "task"
 
 
-class Named(NamedTuple):
+class DoctorVerdict(NamedTuple):
     """What `doctor` says of a fault: the check whose finding names the cause, and whether ``--fix`` repairs it."""
 
     check: str
@@ -65,7 +65,7 @@ class Exercise(NamedTuple):
     """One of them. ``symptom`` and ``doctor`` are None for a task."""
 
     name: str
-    kind: Kind
+    kind: ExerciseKind
     title: str
     difficulty: int
     text: str
@@ -75,16 +75,16 @@ class Exercise(NamedTuple):
     only_lab: bool = False
     needs: tuple[Step, ...] = ()
     start: tuple[Step, ...] = ()
-    symptom: State | None = None
+    symptom: ServerState | None = None
     hints: tuple[str, ...] = ()
-    doctor: Named | None = None
+    doctor: DoctorVerdict | None = None
     solution: tuple[Step, ...] = ()
 
 
 @cache
-def names() -> Mapping[str, Kind]:
+def names() -> Mapping[str, ExerciseKind]:
     """Every name with its kind, sorted, faults first."""
-    return {name: kind for kind in Kind for name in sorted(_names_of(kind))}
+    return {name: kind for kind in ExerciseKind for name in sorted(_names_of(kind))}
 
 
 def load(name: str) -> Exercise:
@@ -107,7 +107,7 @@ def everything() -> Iterator[Exercise]:
     return (load(name) for name in names())
 
 
-def read(name: str, kind: Kind, text: str) -> Exercise:
+def read(name: str, kind: ExerciseKind, text: str) -> Exercise:
     """Read one from its YAML.
 
     Raises:
@@ -127,10 +127,10 @@ def read(name: str, kind: Kind, text: str) -> Exercise:
         raise given.error("'wants' is to be a list of requirements")
     requirements.read(wants)
     exercise = _of_both(name, kind, given, tuple(wants))
-    return exercise if kind is Kind.TASK else _as_fault(exercise, given)
+    return exercise if kind is ExerciseKind.TASK else _as_fault(exercise, given)
 
 
-def _of_both(name: str, kind: Kind, given: Fields, wants: tuple[Mapping[str, object], ...]) -> Exercise:
+def _of_both(name: str, kind: ExerciseKind, given: Fields, wants: tuple[Mapping[str, object], ...]) -> Exercise:
     difficulty = given.scalar("difficulty")
     if difficulty not in {str(number) for number in range(1, _HARDEST + 1)}:
         raise given.error(f"'difficulty' is 1 to {_HARDEST}, not {difficulty!r}")
@@ -139,7 +139,7 @@ def _of_both(name: str, kind: Kind, given: Fields, wants: tuple[Mapping[str, obj
         kind,
         given.text("title"),
         int(difficulty),
-        given.text("story" if kind is Kind.FAULT else "task"),
+        given.text("story" if kind is ExerciseKind.FAULT else "task"),
         wants,
         ids=given.texts("ids") if given.has("ids") else (),
         touches=given.texts("touches") if given.has("touches") else (),
@@ -159,14 +159,14 @@ def _as_fault(exercise: Exercise, given: Fields) -> Exercise:
     if doctor is None:
         raise given.error("a fault needs 'doctor'")
     symptom = given.text("symptom")
-    states = {state.name.lower().replace("_", "-"): state for state in State}
+    states = {state.name.lower().replace("_", "-"): state for state in ServerState}
     if symptom not in states:
         raise given.error(f"{symptom!r} is no state of a node", f"one of {', '.join(states)}")
-    named = Named(doctor.text("check"), bool(doctor.maybe_truth("fix")))
+    named = DoctorVerdict(doctor.text("check"), bool(doctor.maybe_truth("fix")))
     return exercise._replace(symptom=states[symptom], doctor=named)
 
 
-def _names_of(kind: Kind) -> Iterator[str]:
+def _names_of(kind: ExerciseKind) -> Iterator[str]:
     folder = facts.template("lab", f"{kind.value}s")
     if folder.is_dir():
         yield from (entry.name.removesuffix(_SUFFIX) for entry in folder.iterdir() if entry.name.endswith(_SUFFIX))

@@ -13,20 +13,20 @@ from auditctl.errors import AuditctlError, InterruptionError, RefusedError, Stra
 from auditctl.lab.exercises import catalogue
 from auditctl.lab.exercises import step_execution as acts
 from auditctl.lab.exercises import verdict as watch
-from auditctl.lab.exercises.catalogue import Exercise, Kind
-from auditctl.lab.exercises.outgoing_server import Leaving
-from auditctl.lab.exercises.reset import GivenBack, give_back
+from auditctl.lab.exercises.catalogue import Exercise, ExerciseKind
+from auditctl.lab.exercises.outgoing_server import OutgoingServer
+from auditctl.lab.exercises.reset import ResetResult, give_back
 from auditctl.lab.exercises.step_texts import words
-from auditctl.lab.exercises.store import Desk, Phase, Record, alone
-from auditctl.lab.exercises.target_node import Ground, permit
+from auditctl.lab.exercises.store import ExercisePhase, ExerciseRecord, ExerciseStore, alone
+from auditctl.lab.exercises.target_node import PracticeNode, permit
 from auditctl.node.change.signals import deferred
-from auditctl.node.kubelet.diagnosis import State
-from auditctl.operations.change_model import How
+from auditctl.node.kubelet.diagnosis import ServerState
+from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane, Silence
 from auditctl.report import ManifestChange, Outcome, Report
 
 
-class Asked(NamedTuple):
+class BreakOptions(NamedTuple):
     """What `lab break` was asked: a name, or a fault drawn by ``seed`` (None: any)."""
 
     name: str | None
@@ -35,7 +35,7 @@ class Asked(NamedTuple):
     timeout_seconds: float
 
 
-def begin(ground: Ground, asked: Asked) -> Report:
+def begin(ground: PracticeNode, asked: BreakOptions) -> Report:
     """Bring the node to where an exercise begins, and tell its story; never its cause.
 
     Raises:
@@ -54,27 +54,27 @@ def begin(ground: Ground, asked: Asked) -> Report:
         return _begun(ground, exercise, seed, asked)
 
 
-def _chosen(ground: Ground, asked: Asked) -> tuple[Exercise, int | None]:
+def _chosen(ground: PracticeNode, asked: BreakOptions) -> tuple[Exercise, int | None]:
     """The one that was named; else one drawn, with the seed that draws it again."""
     if asked.name is not None:
         if asked.seed is not None:
             raise UsageError("--seed draws an exercise, so no name goes with it")
         return catalogue.load(asked.name), None
     seed = secrets.randbelow(10_000) if asked.seed is None else asked.seed
-    faults = [one for one in catalogue.everything() if one.kind is Kind.FAULT]
+    faults = [one for one in catalogue.everything() if one.kind is ExerciseKind.FAULT]
     fitting = [one for one in faults if ground.layout is not None or not one.only_lab]
     return random.Random(seed).choice(fitting), seed  # noqa: S311 (a draw of lots, not a secret)
 
 
-def _begun(ground: Ground, exercise: Exercise, seed: int | None, asked: Asked) -> Report:
+def _begun(ground: PracticeNode, exercise: Exercise, seed: int | None, asked: BreakOptions) -> Report:
     plane, desk = ground.plane, ground.desk
     if plane.state.is_locked():
         text = f"{plane.state.lock}: {plane.state.holder()} is changing this node now"
         raise RefusedError(text, check="lock-held", fix="wait until it has finished, then run the command again")
     server = watch.serving(plane)
     places = acts.Places.of(plane)
-    record = Record(
-        exercise.name, Phase.BEGINNING, seed, server=server.identity, port=_port(plane), places=places._asdict()
+    record = ExerciseRecord(
+        exercise.name, ExercisePhase.BEGINNING, seed, server=server.identity, port=_port(plane), places=places._asdict()
     )
     with deferred(plane.progress.step) as interrupted:
         desk.begin(record, *acts.kept_places(plane, places, exercise))
@@ -84,7 +84,7 @@ def _begun(ground: Ground, exercise: Exercise, seed: int | None, asked: Asked) -
             stopped = interrupted()
             reason = "interrupted" if stopped else ""
             if not reason:
-                record = desk.write(replace(record, phase=Phase.OPEN, places=places._asdict()))
+                record = desk.write(replace(record, phase=ExercisePhase.OPEN, places=places._asdict()))
         except AuditctlError as error:
             reason = error.message
             stopped = interrupted() or isinstance(error, InterruptionError)
@@ -97,9 +97,9 @@ def _port(plane: ControlPlane) -> int:
     return plane.read_manifest()[1].secure_port
 
 
-def _prepare(ground: Ground, exercise: Exercise, asked: Asked) -> acts.Places:
+def _prepare(ground: PracticeNode, exercise: Exercise, asked: BreakOptions) -> acts.Places:
     """The files that the manifest named when the fault was still to come."""
-    how = How(timeout_seconds=asked.timeout_seconds)
+    how = ChangeOptions(timeout_seconds=asked.timeout_seconds)
     quiet = ground._replace(plane=ground.plane._replace(progress=Silence()))
     ground.plane.progress.step("preparing the node")
     for step in exercise.needs:
@@ -108,16 +108,18 @@ def _prepare(ground: Ground, exercise: Exercise, asked: Asked) -> acts.Places:
     endpoint = ground.plane.endpoint(ground.plane.read_manifest()[1])
     if not exercise.start:
         return places
-    with Leaving(endpoint.port) as leaving:
+    with OutgoingServer(endpoint.port) as leaving:
         for step in exercise.start:
             acts.perform(quiet, places, step, how)
         anew = before if acts.starts_anew(exercise.start) else None
-        awaited = watch.Awaited(exercise.symptom or State.SERVING, anew, endpoint)
+        awaited = watch.AwaitedState(exercise.symptom or ServerState.SERVING, anew, endpoint)
         watch.wait(ground.plane, awaited, leaving, asked.timeout_seconds)
     return places
 
 
-def _undone(ground: Ground, record: Record, reason: str, asked: Asked, *, interrupted: bool) -> Report:
+def _undone(
+    ground: PracticeNode, record: ExerciseRecord, reason: str, asked: BreakOptions, *, interrupted: bool
+) -> Report:
     try:
         back = _back(ground, record, asked.timeout_seconds)
     except RefusedError as error:
@@ -128,15 +130,15 @@ def _undone(ground: Ground, record: Record, reason: str, asked: Asked, *, interr
     return _report(ground, "lab break", outcome, text)
 
 
-def _told(ground: Ground, exercise: Exercise, record: Record) -> Report:
-    what = "a task" if exercise.kind is Kind.TASK else "something is wrong on this node"
+def _told(ground: PracticeNode, exercise: Exercise, record: ExerciseRecord) -> Report:
+    what = "a task" if exercise.kind is ExerciseKind.TASK else "something is wrong on this node"
     drawn = f" (drawn with --seed {record.seed})" if record.seed is not None else ""
     steps = tuple(f"{ground.words} lab {command}" for command in ("check", "hint", "reset"))
     report = _report(ground, "lab break", Outcome.CHANGED, f"{what}{drawn}: {exercise.title}", exercise, record)
     return report._replace(changed=True, lines=tuple(exercise.text.rstrip().splitlines()), next_steps=steps)
 
 
-def hint(ground: Ground, number: int | None) -> Report:
+def hint(ground: PracticeNode, number: int | None) -> Report:
     """The next hint, or one of those given already, or the next.
 
     Raises:
@@ -157,7 +159,7 @@ def hint(ground: Ground, number: int | None) -> Report:
         return _report(ground, "lab hint", Outcome.UNCHANGED, text, exercise, written)._replace(next_steps=steps)
 
 
-def check(ground: Ground) -> Report:
+def check(ground: PracticeNode) -> Report:
     """Is it solved? Exit 0: yes; 1: not yet; 3: it cannot be told. What is wrong still, never why.
 
     Raises:
@@ -170,7 +172,7 @@ def check(ground: Ground) -> Report:
     return report._replace(next_steps=steps, details=_details(exercise, record))
 
 
-def solve(ground: Ground, timeout_seconds: float) -> Report:
+def solve(ground: PracticeNode, timeout_seconds: float) -> Report:
     """Do what solves it, and say what that was.
 
     Raises:
@@ -183,10 +185,10 @@ def solve(ground: Ground, timeout_seconds: float) -> Report:
         named = desk.write(replace(record, seed=None))  # its name is no secret any more
         places = acts.Places(**record.places)
         lines: list[str] = []
-        with Leaving(record.port) as leaving:
+        with OutgoingServer(record.port) as leaving:
             for step in exercise.solution:
                 try:
-                    acts.perform(ground, places, step, How(timeout_seconds=timeout_seconds))
+                    acts.perform(ground, places, step, ChangeOptions(timeout_seconds=timeout_seconds))
                 except RefusedError as error:
                     if not lines:
                         raise
@@ -201,14 +203,14 @@ def solve(ground: Ground, timeout_seconds: float) -> Report:
 
 
 def _half_solved(
-    ground: Ground, exercise: Exercise, record: Record, lines: Sequence[str], error: RefusedError
+    ground: PracticeNode, exercise: Exercise, record: ExerciseRecord, lines: Sequence[str], error: RefusedError
 ) -> Report:
     text = f"{exercise.name}: not solved: {error.message}; what was done before that stays"
     report = _report(ground, "lab solve", Outcome.NEGATIVE, text, exercise, record)
     return report._replace(changed=True, lines=tuple(lines), next_steps=(f"{ground.words} lab reset",))
 
 
-def reset(ground: Ground, timeout_seconds: float) -> Report:
+def reset(ground: PracticeNode, timeout_seconds: float) -> Report:
     """Give the node back what it was before the exercise, whatever has become of it since.
 
     Raises:
@@ -228,7 +230,7 @@ def reset(ground: Ground, timeout_seconds: float) -> Report:
 
 
 @contextmanager
-def _at_desk(ground: Ground) -> Iterator[tuple[Desk, Record, Exercise]]:
+def _at_desk(ground: PracticeNode) -> Iterator[tuple[ExerciseStore, ExerciseRecord, Exercise]]:
     """The open exercise, for one run alone."""
     _opened(ground)
     with alone(ground.desk):
@@ -236,12 +238,12 @@ def _at_desk(ground: Ground) -> Iterator[tuple[Desk, Record, Exercise]]:
         yield ground.desk, record, exercise
 
 
-def _finishing(ground: Ground) -> AbstractContextManager[Callable[[], bool]]:
+def _finishing(ground: PracticeNode) -> AbstractContextManager[Callable[[], bool]]:
     """What has begun is brought to its end, which is not far: half of it would be of no use."""
     return deferred(lambda _: ground.plane.progress.step("this is brought to its end first"))
 
 
-def _back(ground: Ground, record: Record, timeout_seconds: float) -> GivenBack:
+def _back(ground: PracticeNode, record: ExerciseRecord, timeout_seconds: float) -> ResetResult:
     try:
         return give_back(ground, record, timeout_seconds)
     except OSError as error:
@@ -251,22 +253,22 @@ def _back(ground: Ground, record: Record, timeout_seconds: float) -> GivenBack:
         raise StrandedError(text, check="lab-not-given-back", fix=fix) from error
 
 
-def _opened(ground: Ground) -> tuple[Record, Exercise]:
+def _opened(ground: PracticeNode) -> tuple[ExerciseRecord, Exercise]:
     record = ground.desk.record()
     if record is None:
         text = "no exercise is open on this node"
         raise RefusedError(text, check="lab-none-open", fix=f"{ground.words} lab break")
-    if record.phase is not Phase.OPEN:
+    if record.phase is not ExercisePhase.OPEN:
         text = f"an exercise was interrupted ({record.phase.value})"
         raise RefusedError(text, check="lab-interrupted", fix=f"{ground.words} lab reset")
     return record, catalogue.load(record.name)
 
 
-def _served(back: GivenBack) -> str:
+def _served(back: ResetResult) -> str:
     return ", and the API server serves" if back.serves else ", but the API server does not serve yet"
 
 
-def _details(exercise: Exercise, record: Record) -> dict[str, Any]:
+def _details(exercise: Exercise, record: ExerciseRecord) -> dict[str, Any]:
     """For programs; the name only where it was no draw."""
     row = {
         "name": exercise.name if record.seed is None else None,
@@ -281,12 +283,12 @@ def _details(exercise: Exercise, record: Record) -> dict[str, Any]:
 
 
 def _report(
-    ground: Ground,
+    ground: PracticeNode,
     command: str,
     outcome: Outcome,
     text: str,
     exercise: Exercise | None = None,
-    record: Record | None = None,
+    record: ExerciseRecord | None = None,
 ) -> Report:
     details = _details(exercise, record) if exercise is not None and record is not None else {"exercise": None}
     return Report(command, outcome, text, ManifestChange(str(ground.plane.manifest_path)), details=details)

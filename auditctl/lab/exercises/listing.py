@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from auditctl.lab.exercises import catalogue
-from auditctl.lab.exercises.catalogue import Kind
-from auditctl.lab.exercises.target_node import Ground
+from auditctl.lab.exercises.catalogue import ExerciseKind
+from auditctl.lab.exercises.target_node import PracticeNode
 from auditctl.report import ManifestChange, Outcome, Report
 
 
-def listed(ground: Ground, kinds: Sequence[Kind]) -> Report:
+def listed(ground: PracticeNode, kinds: Sequence[ExerciseKind]) -> Report:
     """A row for each exercise of those kinds."""
     found = [one for one in catalogue.everything() if one.kind in kinds]
     rows = [

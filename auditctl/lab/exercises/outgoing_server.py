@@ -6,17 +6,17 @@ import time
 from typing import Self
 
 from auditctl.node.apiserver.process import listener
-from auditctl.node.kubelet.restart import Old
+from auditctl.node.kubelet.restart import OutgoingProcess
 
 _SECONDS = 2.0
 
 
-class Leaving:
+class OutgoingServer:
     """Whoever listens on the port when this is made. ``look`` is called often, while one waits for its successor."""
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._old = Old.hold(listener(port))
+        self._old = OutgoingProcess.hold(listener(port))
 
     def look(self) -> None:
         """End it, if it has not listened for so long."""

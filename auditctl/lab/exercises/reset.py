@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from auditctl.errors import AuditctlError, RefusedError
-from auditctl.lab.exercises.outgoing_server import Leaving
-from auditctl.lab.exercises.snapshot import Entry, Keepsake, remove
-from auditctl.lab.exercises.store import Phase, Record
-from auditctl.lab.exercises.target_node import Ground
+from auditctl.lab.exercises.outgoing_server import OutgoingServer
+from auditctl.lab.exercises.snapshot import NodeSnapshot, SnapshotEntry, remove
+from auditctl.lab.exercises.store import ExercisePhase, ExerciseRecord
+from auditctl.lab.exercises.target_node import PracticeNode
 from auditctl.lab.node.injected_faults import clear
 from auditctl.node.apiserver.client import Readiness
 from auditctl.node.apiserver.process import Process, listener
@@ -30,14 +30,14 @@ _TELL_SECONDS = 5.0
 _GRACE_SECONDS = 0.05  # /proc counts starts in ticks
 
 
-class GivenBack(NamedTuple):
+class ResetResult(NamedTuple):
     """How many paths were given back or taken away, and whether the API server serves as it did."""
 
     paths: int
     serves: bool
 
 
-def give_back(ground: Ground, record: Record, timeout_seconds: float) -> GivenBack:
+def give_back(ground: PracticeNode, record: ExerciseRecord, timeout_seconds: float) -> ResetResult:
     """Make the node what it was, and forget the exercise.
 
     Raises:
@@ -50,7 +50,7 @@ def give_back(ground: Ground, record: Record, timeout_seconds: float) -> GivenBa
         return _given_back(ground, record, kept, timeout_seconds)
 
 
-def _refuse_another_node(ground: Ground, kept: Keepsake) -> None:
+def _refuse_another_node(ground: PracticeNode, kept: NodeSnapshot) -> None:
     """A node that was set up anew has another authority: the old files would take it apart.
 
     Raises:
@@ -79,13 +79,15 @@ def _settled(plane: ControlPlane, timeout_seconds: float) -> Iterator[None]:
         yield
 
 
-def _given_back(ground: Ground, record: Record, kept: Keepsake, timeout_seconds: float) -> GivenBack:
+def _given_back(
+    ground: PracticeNode, record: ExerciseRecord, kept: NodeSnapshot, timeout_seconds: float
+) -> ResetResult:
     desk, plane = ground.desk, ground.plane
-    record = desk.to(record, Phase.RESETTING)
+    record = desk.to(record, ExercisePhase.RESETTING)
     if ground.layout is not None:
         clear(ground.layout)  # what a switch broke no file mends; one that was on before comes back with the files
     manifests = str(Path(plane.manifest).parent)
-    leaving = Leaving(record.port)
+    leaving = OutgoingServer(record.port)
     count = _files(kept, plane, lambda path: not _inside(path, manifests) and not _inside(path, plane.state_dir))
     count += _manifests(kept, plane, manifests)
     with leaving:
@@ -93,10 +95,10 @@ def _given_back(ground: Ground, record: Record, kept: Keepsake, timeout_seconds:
     count += _left_over(kept)
     count += _files(kept, plane, lambda _: True)  # the records of auditctl last, and what has gone with a folder
     desk.end()
-    return GivenBack(count, serves)
+    return ResetResult(count, serves)
 
 
-def _files(kept: Keepsake, plane: ControlPlane, wanted: Callable[[str], bool]) -> int:
+def _files(kept: NodeSnapshot, plane: ControlPlane, wanted: Callable[[str], bool]) -> int:
     changed = [entry for entry in kept.changed() if wanted(entry.path)]
     for entry in changed:
         plane.root.host(entry.path).parent.mkdir(parents=True, exist_ok=True)
@@ -104,14 +106,14 @@ def _files(kept: Keepsake, plane: ControlPlane, wanted: Callable[[str], bool]) -
     return len(changed)
 
 
-def _manifests(kept: Keepsake, plane: ControlPlane, manifests: str) -> int:
+def _manifests(kept: NodeSnapshot, plane: ControlPlane, manifests: str) -> int:
     """What the kubelet reads. Of two files of one Pod, taking one away takes the Pod: so the manifest comes after it,
     by a rename that the kubelet sees even where the bytes are the same.
     """
     strays = [path for path in kept.extra() if _inside(plane.root.node(path), manifests)]
     for path in strays:
         remove(path)
-    changed: list[Entry] = [entry for entry in kept.changed() if _inside(entry.path, manifests)]
+    changed: list[SnapshotEntry] = [entry for entry in kept.changed() if _inside(entry.path, manifests)]
     for entry in changed:
         kept.give_back(entry)
     if strays and all(entry.path != plane.manifest for entry in changed):
@@ -121,7 +123,7 @@ def _manifests(kept: Keepsake, plane: ControlPlane, manifests: str) -> int:
     return len(strays) + len(changed)
 
 
-def _left_over(kept: Keepsake) -> int:
+def _left_over(kept: NodeSnapshot) -> int:
     """What was made since, now that no server holds it."""
     extra = kept.extra()
     for path in extra:
@@ -130,7 +132,7 @@ def _left_over(kept: Keepsake) -> int:
     return len(extra)
 
 
-def _serves_again(plane: ControlPlane, record: Record, leaving: Leaving, timeout_seconds: float) -> bool:
+def _serves_again(plane: ControlPlane, record: ExerciseRecord, leaving: OutgoingServer, timeout_seconds: float) -> bool:
     """Wait until a server of the old configuration is ready: the very one from before, or one that began after now.
 
     One that began in between has read files that were not the old ones: it is ended, once.

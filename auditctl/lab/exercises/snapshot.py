@@ -25,7 +25,7 @@ _LARGEST_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SnapshotEntry:
     """One path of the node as it was. ``kind`` is a type as in `stat.S_IFMT`; ``kept`` the name of the kept bytes."""
 
     path: str
@@ -41,15 +41,15 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Keepsake:
+class NodeSnapshot:
     """``folder`` holds it; ``entries`` are parents first."""
 
     root: Root
     folder: Path
     places: tuple[str, ...]
-    entries: tuple[Entry, ...]
+    entries: tuple[SnapshotEntry, ...]
 
-    def changed(self) -> list[Entry]:
+    def changed(self) -> list[SnapshotEntry]:
         """What is no longer as it was, parents first."""
         return [entry for entry in self.entries if not self._is_as_it_was(entry)]
 
@@ -59,7 +59,7 @@ class Keepsake:
         there = [path for place in self.places for path in _walk(self.root.host(place))]
         return [path for path in reversed(there) if self.root.node(path) not in known]
 
-    def give_back(self, entry: Entry) -> None:
+    def give_back(self, entry: SnapshotEntry) -> None:
         """Make one path what it was; its parents are there. Raises OSError."""
         path = self.root.host(entry.path)
         kind = _kind(path)
@@ -79,11 +79,11 @@ class Keepsake:
             xattrs = {name: bytes.fromhex(value) for name, value in entry.xattrs.items()}
             files.replace(path, self.content(entry), Snapshot(b"", entry.mode, entry.uid, entry.gid, xattrs))
 
-    def content(self, entry: Entry) -> bytes:
+    def content(self, entry: SnapshotEntry) -> bytes:
         """The bytes that were. Raises OSError."""
         return (self.folder / entry.kept).read_bytes()
 
-    def _give_back_log(self, path: Path, entry: Entry) -> None:
+    def _give_back_log(self, path: Path, entry: SnapshotEntry) -> None:
         kept = self.folder / entry.kept
         if not (path.exists() and path.samefile(kept)):
             draft = files.temporary_of(path)
@@ -93,7 +93,7 @@ class Keepsake:
         os.chown(path, entry.uid, entry.gid)
         path.chmod(entry.mode)
 
-    def _is_as_it_was(self, entry: Entry) -> bool:
+    def _is_as_it_was(self, entry: SnapshotEntry) -> bool:
         path = self.root.host(entry.path)
         if _kind(path) != entry.kind:
             return False
@@ -109,7 +109,7 @@ class Keepsake:
         return path.read_bytes() == self.content(entry)
 
 
-def take(root: Root, folder: Path, trees: Iterable[str], logs: Iterable[str]) -> Keepsake:
+def take(root: Root, folder: Path, trees: Iterable[str], logs: Iterable[str]) -> NodeSnapshot:
     """Keep what is at those paths of the node, in a folder that is made for it; durable when this returns.
 
     Raises:
@@ -118,7 +118,7 @@ def take(root: Root, folder: Path, trees: Iterable[str], logs: Iterable[str]) ->
     folder.mkdir(mode=0o700)
     log_places = _apart(root, logs)
     places = _apart(root, trees)
-    entries: dict[str, Entry] = {}
+    entries: dict[str, SnapshotEntry] = {}
     for place, is_log in (*((place, True) for place in log_places), *((place, False) for place in places)):
         for path in _walk(root.host(place)):
             entry = _entry(root, path)
@@ -127,13 +127,13 @@ def take(root: Root, folder: Path, trees: Iterable[str], logs: Iterable[str]) ->
     ordered = tuple(entries[path] for path in sorted(entries))
     rows = {"places": (*log_places, *places), "entries": [asdict(entry) for entry in ordered]}
     files.replace(folder / _LIST, json.dumps(rows).encode(), None)
-    return Keepsake(root, folder, (*log_places, *places), ordered)
+    return NodeSnapshot(root, folder, (*log_places, *places), ordered)
 
 
-def load(root: Root, folder: Path) -> Keepsake:
+def load(root: Root, folder: Path) -> NodeSnapshot:
     """One that was taken. Raises OSError, ValueError."""
     rows = json.loads((folder / _LIST).read_text())
-    return Keepsake(root, folder, tuple(rows["places"]), tuple(Entry(**row) for row in rows["entries"]))
+    return NodeSnapshot(root, folder, tuple(rows["places"]), tuple(SnapshotEntry(**row) for row in rows["entries"]))
 
 
 def remove(path: Path) -> None:
@@ -179,7 +179,7 @@ def _kind(path: Path) -> int:
         return 0
 
 
-def _entry(root: Root, path: Path) -> Entry:
+def _entry(root: Root, path: Path) -> SnapshotEntry:
     status = path.lstat()
     kind = stat.S_IFMT(status.st_mode)
     if kind not in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK):
@@ -192,19 +192,21 @@ def _entry(root: Root, path: Path) -> Entry:
         names = os.listxattr(path, follow_symlinks=False)
         xattrs = {name: os.getxattr(path, name, follow_symlinks=False).hex() for name in names}
     target = str(path.readlink()) if is_link else ""
-    return Entry(*(root.node(path), kind, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid), xattrs, target)
+    return SnapshotEntry(
+        *(root.node(path), kind, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid), xattrs, target
+    )
 
 
-def _keep(entry: Entry, path: Path, folder: Path, number: int, *, is_log: bool) -> Entry:
+def _keep(entry: SnapshotEntry, path: Path, folder: Path, number: int, *, is_log: bool) -> SnapshotEntry:
     if entry.kind != stat.S_IFREG:
         return entry
     kept = folder / str(number)
     fields = {**asdict(entry), "kept": kept.name, "is_log": is_log}
     if is_log:
-        return Entry(**{**fields, "is_linked": _second_name(path, kept)})
+        return SnapshotEntry(**{**fields, "is_linked": _second_name(path, kept)})
     _small_enough(path)
     files.replace(kept, path.read_bytes(), None)
-    return Entry(**fields)
+    return SnapshotEntry(**fields)
 
 
 def _second_name(path: Path, name: Path) -> bool:

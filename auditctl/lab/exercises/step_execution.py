@@ -11,16 +11,16 @@ from auditctl.lab.exercises import steps
 from auditctl.lab.exercises.catalogue import Exercise
 from auditctl.lab.exercises.snapshot import remove
 from auditctl.lab.exercises.steps import Step
-from auditctl.lab.exercises.target_node import Ground
+from auditctl.lab.exercises.target_node import PracticeNode
 from auditctl.lab.node import injected_faults
 from auditctl.node.apiserver.process import listener
 from auditctl.node.change import files
 from auditctl.node.change.files import Snapshot
 from auditctl.node.kubelet.restart import end_in_place
 from auditctl.node.logfiles import log_files
-from auditctl.operations.change_model import How
+from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.enable import Request, enable
+from auditctl.operations.enable import EnableRequest, enable
 from auditctl.report import Outcome, Report
 from auditctl.settings import LOG_FLAG, LOG_PATH, POLICY_FLAG, POLICY_PATH, WEBHOOK_FLAG, WEBHOOK_PATH, Settings
 
@@ -77,7 +77,7 @@ def named_files(given: Iterable[Step]) -> Iterator[str]:
                 yield from (source, target)
             case steps.MakeDirectory(path):
                 yield path
-            case steps.Enable(_, _, log, policy):
+            case steps.EnableStep(_, _, log, policy):
                 yield from (str(PurePosixPath(path).parent) for path in (log, policy) if path and path.startswith("/"))
             case _:
                 pass
@@ -98,17 +98,17 @@ def starts_anew(given: Iterable[Step]) -> bool:
     """Will there be another API server after these steps, if there is one?"""
     read_only = [step for step in given if isinstance(step, steps.Copy) and step.target != "manifest"]
     changing = [step for step in given if step not in read_only]
-    return any(isinstance(step, steps.Restart) for step in changing) or "manifest" in named_files(changing)
+    return any(isinstance(step, steps.RestartStep) for step in changing) or "manifest" in named_files(changing)
 
 
-def perform(ground: Ground, places: Places, step: Step, how: How) -> None:  # noqa: C901, PLR0912 (one line a kind)
+def perform(ground: PracticeNode, places: Places, step: Step, how: ChangeOptions) -> None:  # noqa: C901, PLR0912 (one line a kind)
     """Do one step.
 
     Raises:
         StepError: it cannot be done, or the command that it stands for did not go well.
         AuditctlError: what that command raises.
     """
-    node = _Node(ground, places)
+    node = _StepTarget(ground, places)
     try:
         match step:
             case steps.Replace(file, old, new):
@@ -128,11 +128,11 @@ def perform(ground: Ground, places: Places, step: Step, how: How) -> None:  # no
                 node.host(file).symlink_to(to)
             case steps.Mode(file, mode):
                 node.host(file).chmod(mode)
-            case steps.Restart():
+            case steps.RestartStep():
                 node.start_anew()
             case steps.Switch(switched):
                 node.switch(switched)
-            case steps.Enable() | steps.Disable() | steps.Reload() | steps.Repair():
+            case steps.EnableStep() | steps.Disable() | steps.ReloadStep() | steps.RepairStep():
                 _run(ground, step, how)
             case _:
                 assert_never(step)
@@ -141,8 +141,8 @@ def perform(ground: Ground, places: Places, step: Step, how: How) -> None:  # no
         raise StepError(text, check="lab-step") from error
 
 
-class _Node(NamedTuple):
-    ground: Ground
+class _StepTarget(NamedTuple):
+    ground: PracticeNode
     places: Places
 
     def host(self, file: str) -> Path:
@@ -183,7 +183,11 @@ class _Node(NamedTuple):
         switched.save(self.ground.layout)
 
 
-def _run(ground: Ground, step: steps.Enable | steps.Disable | steps.Reload | steps.Repair, how: How) -> None:
+def _run(
+    ground: PracticeNode,
+    step: steps.EnableStep | steps.Disable | steps.ReloadStep | steps.RepairStep,
+    how: ChangeOptions,
+) -> None:
     report = _report(ground, step, how)
     if report.outcome is Outcome.INTERRUPTED:
         raise InterruptionError(report.summary)
@@ -194,20 +198,24 @@ def _run(ground: Ground, step: steps.Enable | steps.Disable | steps.Reload | ste
         raise StepError(f"auditctl {report.command}: {report.summary}", check="lab-step", fix="auditctl doctor")
 
 
-def _report(ground: Ground, step: steps.Enable | steps.Disable | steps.Reload | steps.Repair, how: How) -> Report:
+def _report(
+    ground: PracticeNode,
+    step: steps.EnableStep | steps.Disable | steps.ReloadStep | steps.RepairStep,
+    how: ChangeOptions,
+) -> Report:
     """The command that a step stands for."""
     match step:
-        case steps.Enable():
+        case steps.EnableStep():
             return enable(ground.plane, _request(ground, step), how)
         case steps.Disable():
             from auditctl.operations.disable import Purge, disable
 
             return disable(ground.plane, Purge(), how)
-        case steps.Reload():
+        case steps.ReloadStep():
             from auditctl.operations.restart import restart
 
             return restart(ground.plane, how)
-        case steps.Repair():
+        case steps.RepairStep():
             from auditctl.operations.doctor.command import doctor
 
             return doctor(ground.plane, how, fix=True)
@@ -215,7 +223,7 @@ def _report(ground: Ground, step: steps.Enable | steps.Disable | steps.Reload | 
             assert_never(step)
 
 
-def _request(ground: Ground, step: steps.Enable) -> Request:
+def _request(ground: PracticeNode, step: steps.EnableStep) -> EnableRequest:
 
     policy = step.policy
     if policy is not None and "\n" in policy:
@@ -232,4 +240,4 @@ def _request(ground: Ground, step: steps.Enable) -> Request:
         webhook=True if webhook is not None else None,
         set_flags=dict(step.flags),
     )
-    return Request(settings, policy, webhook)
+    return EnableRequest(settings, policy, webhook)

@@ -28,23 +28,23 @@ def words(step: Step, places: Places) -> str:  # noqa: C901, PLR0912 (one line a
             return f"ln -s {to} {places.path(file)}"
         case steps.Mode(file, mode):
             return f"chmod {mode:04o} {places.path(file)}"
-        case steps.Restart():
+        case steps.RestartStep():
             return "have the kubelet start the API server anew"
         case steps.Switch():
             return "the cause, which no file of the node shows, is taken away"
-        case steps.Enable():
+        case steps.EnableStep():
             return f"auditctl enable{_options(step)}"
         case steps.Disable():
             return "auditctl disable"
-        case steps.Reload():
+        case steps.ReloadStep():
             return "auditctl restart"
-        case steps.Repair():
+        case steps.RepairStep():
             return "auditctl doctor --fix"
         case _:
             assert_never(step)
 
 
-def _options(step: steps.Enable) -> str:
+def _options(step: steps.EnableStep) -> str:
     policy = "FILE" if step.policy and "\n" in step.policy else step.policy
     named = {
         "policy": policy,

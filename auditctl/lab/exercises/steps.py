@@ -90,7 +90,7 @@ class Mode(NamedTuple):
     mode: int
 
 
-class Restart(NamedTuple):
+class RestartStep(NamedTuple):
     """The API server ends, and the kubelet starts it anew."""
 
 
@@ -100,7 +100,7 @@ class Switch(NamedTuple):
     faults: Faults
 
 
-class Enable(NamedTuple):
+class EnableStep(NamedTuple):
     """`auditctl enable`; None and empty: not said."""
 
     policy: str | None
@@ -114,11 +114,11 @@ class Disable(NamedTuple):
     """`auditctl disable`."""
 
 
-class Reload(NamedTuple):
+class ReloadStep(NamedTuple):
     """`auditctl restart`."""
 
 
-class Repair(NamedTuple):
+class RepairStep(NamedTuple):
     """`auditctl doctor --fix`."""
 
 
@@ -131,12 +131,12 @@ Step: TypeAlias = (
     | MakeDirectory
     | Link
     | Mode
-    | Restart
+    | RestartStep
     | Switch
-    | Enable
+    | EnableStep
     | Disable
-    | Reload
-    | Repair
+    | ReloadStep
+    | RepairStep
 )
 
 
@@ -200,7 +200,7 @@ def _switch(given: Fields) -> Switch:
     return Switch(Faults(**values))
 
 
-def _enable(given: Fields) -> Enable:
+def _enable(given: Fields) -> EnableStep:
     known = {"policy", "set", "log-path", "policy-path", "webhook"}
     if not isinstance(given.value, Mapping) or set(given.value) - known:
         raise given.error(f"a mapping of {', '.join(sorted(known))} is needed")
@@ -208,7 +208,7 @@ def _enable(given: Fields) -> Enable:
     names = list(flags.value) if isinstance(flags.value, Mapping) else []
     texts = {name: given.text(name) if given.has(name) else None for name in known - {"set"}}
     values = {str(name): flags.scalar(str(name)) for name in names}
-    return Enable(texts["policy"], values, texts["log-path"], texts["policy-path"], texts["webhook"])
+    return EnableStep(texts["policy"], values, texts["log-path"], texts["policy-path"], texts["webhook"])
 
 
 def _plain(step: Step) -> Callable[[Fields], Step]:
@@ -228,10 +228,10 @@ _KINDS: Mapping[str, Callable[[Fields], Step]] = {
     "directory": lambda given: MakeDirectory(given.whole_path()),
     "link": lambda given: Link(_file(given, "file"), given.text("to")),
     "mode": lambda given: Mode(_file(given, "file"), _mode(given)),
-    "restart": _plain(Restart()),
+    "restart": _plain(RestartStep()),
     "switch": _switch,
     "enable": _enable,
     "disable": _plain(Disable()),
-    "reload": _plain(Reload()),
-    "repair": _plain(Repair()),
+    "reload": _plain(ReloadStep()),
+    "repair": _plain(RepairStep()),
 }

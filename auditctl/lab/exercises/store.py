@@ -17,7 +17,7 @@ from pathlib import Path
 
 from auditctl.errors import RefusedError
 from auditctl.lab.exercises import snapshot
-from auditctl.lab.exercises.snapshot import Keepsake
+from auditctl.lab.exercises.snapshot import NodeSnapshot
 from auditctl.node.change import files
 from auditctl.node.change.files import Root
 from auditctl.node.change.state import cannot_write
@@ -29,7 +29,7 @@ _KEPT = "kept"
 _HELD: set[int] = set()
 
 
-class Phase(Enum):
+class ExercisePhase(Enum):
     """Where it stands; only in the phase OPEN is there something to solve."""
 
     BEGINNING = "beginning"
@@ -38,11 +38,11 @@ class Phase(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class ExerciseRecord:
     """``seed`` is set where nobody knows the name; ``server`` is (pid, start) of the API server from before."""
 
     name: str
-    phase: Phase
+    phase: ExercisePhase
     seed: int | None = None
     hints: int = 0
     server: tuple[int, float] | None = None
@@ -56,7 +56,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class ExerciseStore:
     """Where the exercise of one node is kept."""
 
     root: Root
@@ -69,7 +69,7 @@ class Desk:
     def folder(self) -> Path:
         return self.home / _FOLDER
 
-    def record(self) -> Record | None:
+    def record(self) -> ExerciseRecord | None:
         """The open exercise; None where there is none.
 
         Raises:
@@ -78,7 +78,7 @@ class Desk:
         try:
             fields = json.loads((self.folder / _STATE).read_text())
             server = tuple(fields.pop("server") or ()) or None
-            return Record(**{**fields, "phase": Phase(fields["phase"]), "server": server})
+            return ExerciseRecord(**{**fields, "phase": ExercisePhase(fields["phase"]), "server": server})
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError) as error:
@@ -87,7 +87,7 @@ class Desk:
             text = f"{self.folder / _STATE}: cannot read the exercise: {reason}"
             raise RefusedError(text, check="lab-exercise", fix=fix) from error
 
-    def begin(self, record: Record, trees: list[str], logs: list[str]) -> Keepsake:
+    def begin(self, record: ExerciseRecord, trees: list[str], logs: list[str]) -> NodeSnapshot:
         """Keep what is there, then say that an exercise begins.
 
         Raises:
@@ -106,7 +106,7 @@ class Desk:
             raise cannot_write(self.home, "what the node is to get back", error) from error
         return self.kept()
 
-    def kept(self) -> Keepsake:
+    def kept(self) -> NodeSnapshot:
         """What the node was.
 
         Raises:
@@ -118,7 +118,7 @@ class Desk:
             text = f"{self.folder / _KEPT}: what the node was cannot be read"
             raise RefusedError(text, check="lab-keepsake", fix="run it as root (sudo)") from error
 
-    def write(self, record: Record) -> Record:
+    def write(self, record: ExerciseRecord) -> ExerciseRecord:
         """Remember where it stands.
 
         Raises:
@@ -130,7 +130,7 @@ class Desk:
             raise cannot_write(self.folder, "the exercise", error) from error
         return record
 
-    def to(self, record: Record, phase: Phase) -> Record:
+    def to(self, record: ExerciseRecord, phase: ExercisePhase) -> ExerciseRecord:
         """The same in another phase, written."""
         return self.write(replace(record, phase=phase))
 
@@ -145,7 +145,7 @@ class Desk:
 
 
 @contextmanager
-def alone(desk: Desk, *, making: bool = False) -> Iterator[None]:
+def alone(desk: ExerciseStore, *, making: bool = False) -> Iterator[None]:
     """One run at a time, by a lock on the folder itself. ``making``: it is made, and goes again if it stays empty.
 
     Raises:
@@ -183,6 +183,6 @@ def _let_go() -> None:
 os.register_at_fork(after_in_child=_let_go)
 
 
-def _write(folder: Path, record: Record) -> None:
+def _write(folder: Path, record: ExerciseRecord) -> None:
     row = {**asdict(record), "phase": record.phase.value}
     files.replace(folder / _STATE, (json.dumps(row, indent=2) + "\n").encode(), None)

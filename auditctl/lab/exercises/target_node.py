@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from auditctl.errors import RefusedError
-from auditctl.lab.exercises.store import Desk
+from auditctl.lab.exercises.store import ExerciseStore
 from auditctl.lab.node.layout import Layout
 from auditctl.node.change.files import Root
 from auditctl.operations.controlplane import ControlPlane
@@ -17,15 +17,15 @@ from auditctl.operations.controlplane import ControlPlane
 MARKER = "/etc/auditctl-lab-node"  # on a real node; its author puts it there, never auditctl
 
 
-class Ground(NamedTuple):
+class PracticeNode(NamedTuple):
     """A node to practise on; ``layout`` is None for a real one."""
 
     plane: ControlPlane
     layout: Layout | None
 
     @property
-    def desk(self) -> Desk:
-        return Desk(self.plane.root)
+    def desk(self) -> ExerciseStore:
+        return ExerciseStore(self.plane.root)
 
     @property
     def words(self) -> str:
@@ -38,7 +38,7 @@ def default_folder() -> Path:
     return Path(tempfile.gettempdir()) / f"auditctl-lab-{os.getuid()}"
 
 
-def find(plane: ControlPlane, *, real: bool = False, beginning: bool = False) -> Ground:
+def find(plane: ControlPlane, *, real: bool = False, beginning: bool = False) -> PracticeNode:
     """The node that is meant: ``--rootfs``; else this machine if ``real``; else the embedded node in its usual folder,
     unless it is not there, or the one exercise that is open is this machine's and none is ``beginning``.
     """
@@ -46,13 +46,13 @@ def find(plane: ControlPlane, *, real: bool = False, beginning: bool = False) ->
         usual = Layout(default_folder())
         there = _is_ours(usual.root) and usual.read_marker() is not None
         if there and (beginning or _is_open(Root(usual.root)) or not _is_open(plane.root)):
-            return Ground(plane._replace(rootfs=usual.root), usual)
+            return PracticeNode(plane._replace(rootfs=usual.root), usual)
     layout = Layout(plane.root.path)
-    return Ground(plane, layout if layout.read_marker() is not None else None)
+    return PracticeNode(plane, layout if layout.read_marker() is not None else None)
 
 
 def _is_open(root: Root) -> bool:
-    return os.path.lexists(Desk(root).folder)
+    return os.path.lexists(ExerciseStore(root).folder)
 
 
 def _is_ours(folder: Path) -> bool:
@@ -64,7 +64,7 @@ def _is_ours(folder: Path) -> bool:
     return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & stat.S_IWOTH
 
 
-def permit(ground: Ground, *, confirmed: bool) -> None:
+def permit(ground: PracticeNode, *, confirmed: bool) -> None:
     """Refuse a node that nobody has given for it.
 
     Raises:

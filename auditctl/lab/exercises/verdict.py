@@ -7,15 +7,15 @@ from typing import NamedTuple
 
 from auditctl.errors import AuditctlError, RefusedError
 from auditctl.findings import Check, Status
-from auditctl.lab.exercises.catalogue import Exercise, Kind
-from auditctl.lab.exercises.outgoing_server import Leaving
+from auditctl.lab.exercises.catalogue import Exercise, ExerciseKind
+from auditctl.lab.exercises.outgoing_server import OutgoingServer
 from auditctl.lab.exercises.reset import ready
 from auditctl.lab.grading.command import report_of
 from auditctl.lab.grading.grade import grade
 from auditctl.node.apiserver.client import Endpoint, Readiness
 from auditctl.node.apiserver.process import Process, listener
-from auditctl.node.kubelet.diagnosis import Diagnosis, State
-from auditctl.operations.change_model import How
+from auditctl.node.kubelet.diagnosis import Diagnosis, ServerState
+from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.doctor.collect import look
 from auditctl.report import Outcome, Report
@@ -33,13 +33,13 @@ _SEEN = {
 _HIDDEN = "the API server serves, but something is not as it should be, or will not be for long"
 
 
-class Awaited(NamedTuple):
+class AwaitedState(NamedTuple):
     """A state; ``unlike``: the server from before must be gone (None: whoever serves will do).
 
     ``endpoint`` is the server's, from before: the manifest may be one that cannot be read, or be gone.
     """
 
-    state: State
+    state: ServerState
     unlike: Process | None
     endpoint: Endpoint
 
@@ -57,7 +57,7 @@ def serving(plane: ControlPlane) -> Process:
     return process
 
 
-def wait(plane: ControlPlane, awaited: Awaited, leaving: Leaving, timeout_seconds: float) -> None:
+def wait(plane: ControlPlane, awaited: AwaitedState, leaving: OutgoingServer, timeout_seconds: float) -> None:
     """Until the fault shows.
 
     Raises:
@@ -76,14 +76,14 @@ def wait(plane: ControlPlane, awaited: Awaited, leaving: Leaving, timeout_second
     raise RefusedError(text, check="lab-symptom", fix="auditctl doctor")
 
 
-def _shows(plane: ControlPlane, awaited: Awaited) -> bool:
+def _shows(plane: ControlPlane, awaited: AwaitedState) -> bool:
     process = listener(awaited.endpoint.port)
-    if awaited.state is State.UNKNOWN:
+    if awaited.state is ServerState.UNKNOWN:
         return process is None
-    if awaited.state is State.SERVING:
+    if awaited.state is ServerState.SERVING:
         is_old = process is None or (awaited.unlike is not None and process.identity == awaited.unlike.identity)
         return not is_old and awaited.endpoint.readiness(plane.credentials()) is Readiness.READY
-    if process is not None and awaited.state in (State.NEVER_STARTED, State.CRASH_LOOPING):
+    if process is not None and awaited.state in (ServerState.NEVER_STARTED, ServerState.CRASH_LOOPING):
         return False  # the old one, which the kubelet stops within 20 s
     judged = _diagnosis(plane)
     sure = judged is not None and (judged.certain or judged.crash is not None)
@@ -92,7 +92,7 @@ def _shows(plane: ControlPlane, awaited: Awaited) -> bool:
 
 def _diagnosis(plane: ControlPlane) -> Diagnosis | None:
     with suppress(AuditctlError):
-        return look(plane, How(), proving=False).diagnosis
+        return look(plane, ChangeOptions(), proving=False).diagnosis
     return None
 
 
@@ -103,7 +103,7 @@ def verdict(plane: ControlPlane, exercise: Exercise) -> Report:
         RefusedError: the node may not be read.
     """
     checks = grade(plane, exercise.wants)
-    if exercise.kind is Kind.TASK:
+    if exercise.kind is ExerciseKind.TASK:
         return report_of(plane, checks)
     passed = [check for check in checks if check.status is Status.PASSED]
     failed = [check for check in checks if check.status is Status.FAILED]
@@ -122,7 +122,7 @@ def _guarded(check: Check) -> Check:
 
 
 def until_solved(
-    plane: ControlPlane, exercise: Exercise, leaving: Leaving, timeout_seconds: float, *, anew: bool
+    plane: ControlPlane, exercise: Exercise, leaving: OutgoingServer, timeout_seconds: float, *, anew: bool
 ) -> Report:
     """The verdict, once it is a good one, or the last in that time. ``anew``: not of the server that is to go.
 

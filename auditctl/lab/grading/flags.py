@@ -8,7 +8,7 @@ from auditctl import facts
 from auditctl.errors import RefusedError
 from auditctl.findings import Check, Status
 from auditctl.lab.grading.fields import place_of
-from auditctl.lab.grading.kinds import Flag, FlagAbsent, Webhook
+from auditctl.lab.grading.kinds import FlagAbsent, FlagRequirement, Webhook
 from auditctl.manifest.flag_meaning import same_value
 from auditctl.node.apiserver.loaded_policy import loaded_file
 from auditctl.node.preflight.webhook_config import parse
@@ -18,12 +18,12 @@ from auditctl.settings import WEBHOOK_FLAG
 NOT_RUNNING = "no API server runs with the manifest as it stands"
 
 
-def judge(running: Running, name: str, want: Flag | FlagAbsent | Webhook) -> Check:
+def judge(running: Running, name: str, want: FlagRequirement | FlagAbsent | Webhook) -> Check:
     """Manifest and process agree, and the flag is as wanted."""
     if not running.is_of_manifest:
         return Check(name, Status.FAILED, NOT_RUNNING)
     match want:
-        case Flag():
+        case FlagRequirement():
             return _flag(running, name, want)
         case FlagAbsent():
             return _absent(running, name, want)
@@ -33,7 +33,7 @@ def judge(running: Running, name: str, want: Flag | FlagAbsent | Webhook) -> Che
             assert_never(want)
 
 
-def _flag(running: Running, name: str, want: Flag) -> Check:
+def _flag(running: Running, name: str, want: FlagRequirement) -> Check:
     table, manifest = facts.audit_flags(), running.manifest
     seen = manifest.flag(want.name)
     effective = seen

@@ -66,11 +66,11 @@ def _judge(running: Running, want: Requirement) -> Check:
     match want:
         case kinds.Serving():
             return _serving(running)
-        case kinds.Receipt():
+        case kinds.ReceiptRequirement():
             return log_events.receipt(running)
         case kinds.Recorded():
             return log_events.recorded(running, name, want)
-        case kinds.Flag() | kinds.FlagAbsent() | kinds.Webhook():
+        case kinds.FlagRequirement() | kinds.FlagAbsent() | kinds.Webhook():
             return flags.judge(running, name, want)
         case kinds.Expect() | kinds.Stages() | kinds.SamePolicy():
             return decisions.judge(running, name, want)
@@ -99,9 +99,9 @@ def _serving(running: Running) -> Check:
 def name_of(want: Requirement) -> str:  # noqa: C901, PLR0912 (one line a kind)
     """The name of the check that grades it: the kind, and what it is about."""
     match want:
-        case kinds.Serving() | kinds.Receipt():
+        case kinds.Serving() | kinds.ReceiptRequirement():
             return type(want).__name__.lower()
-        case kinds.Flag(name, _):
+        case kinds.FlagRequirement(name, _):
             return f"flag {name}"
         case kinds.FlagAbsent(name):
             return f"flag-absent {name}"

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias
 from auditctl.policy.types import Attributes, Level, Policy, Stage
 
 
-class Asked(NamedTuple):
+class RequestSpec(NamedTuple):
     """A request in its author's words, and what rules match against."""
 
     words: str
@@ -18,11 +18,11 @@ class Serving(NamedTuple):
     """The API server runs with the manifest's command line, and is ready."""
 
 
-class Receipt(NamedTuple):
+class ReceiptRequirement(NamedTuple):
     """A request that is sent now is recorded."""
 
 
-class Flag(NamedTuple):
+class FlagRequirement(NamedTuple):
     """The effective value of a flag."""
 
     name: str
@@ -38,14 +38,14 @@ class FlagAbsent(NamedTuple):
 class Expect(NamedTuple):
     """The loaded policy decides so."""
 
-    asked: Asked
+    asked: RequestSpec
     level: Level
 
 
 class Stages(NamedTuple):
     """Exactly these stages are written of it (``exactly``), or it is recorded without them."""
 
-    asked: Asked
+    asked: RequestSpec
     stages: frozenset[Stage]
     exactly: bool
 
@@ -90,7 +90,7 @@ class Persisted(NamedTuple):
 class Recorded(NamedTuple):
     """Such an event is in the log; ``audit_id_in`` names a file with the Audit-ID that it must have."""
 
-    asked: Asked
+    asked: RequestSpec
     level: Level
     audit_id_in: str | None = None
 
@@ -107,7 +107,7 @@ class Predictions(NamedTuple):
 
     file: str
     policy: str
-    requests: tuple[Asked, ...]
+    requests: tuple[RequestSpec, ...]
 
 
 class FileThere(NamedTuple):
@@ -125,8 +125,8 @@ class Webhook(NamedTuple):
 
 Requirement: TypeAlias = (
     Serving
-    | Receipt
-    | Flag
+    | ReceiptRequirement
+    | FlagRequirement
     | FlagAbsent
     | Expect
     | Stages

@@ -10,7 +10,7 @@ from auditctl.errors import RefusedError
 from auditctl.findings import Check, Status, Verification
 from auditctl.lab.grading.flags import NOT_RUNNING
 from auditctl.lab.grading.kinds import Recorded
-from auditctl.log.events import Whole
+from auditctl.log.events import FullEvent
 from auditctl.log.readers import reader
 from auditctl.node.change import files
 from auditctl.node.preflight import node_checks
@@ -73,7 +73,7 @@ def _first_word(path: Path) -> str:
     return words[0].strip("\"'") if words else ""
 
 
-def _events(path: Path) -> Iterator[Whole]:
+def _events(path: Path) -> Iterator[FullEvent]:
     """The events of the log's end; what is no event is passed over (a torn line after a crash)."""
     with path.open("rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
@@ -85,7 +85,7 @@ def _events(path: Path) -> Iterator[Whole]:
                 continue
 
 
-def _is(event: Whole, asked: Attributes, *, by_user: bool) -> bool:
+def _is(event: FullEvent, asked: Attributes, *, by_user: bool) -> bool:
     """Is it of that request? A name that the request does not say is any."""
     if by_user and (asked.user is None or event.user.username != asked.user.name):
         return False

@@ -34,19 +34,19 @@ from auditctl import facts
 from auditctl.errors import AuditctlError, ManifestError
 from auditctl.lab.grading.fields import Fields, RequirementError, place_of
 from auditctl.lab.grading.kinds import (
-    Asked,
     Expect,
     FileThere,
-    Flag,
     FlagAbsent,
+    FlagRequirement,
     LogHostPath,
     Mounted,
     NoStrays,
     Persisted,
     PolicyFile,
     Predictions,
-    Receipt,
+    ReceiptRequirement,
     Recorded,
+    RequestSpec,
     Requirement,
     SamePolicy,
     Serving,
@@ -105,9 +105,9 @@ def _one(index: int, want: object) -> Requirement:
     return _KINDS[kind](given)
 
 
-def _flag(given: Fields) -> Flag:
+def _flag(given: Fields) -> FlagRequirement:
     name = _known(given, given.text("name"))
-    return Flag(name, given.scalar("value"))
+    return FlagRequirement(name, given.scalar("value"))
 
 
 def _flag_absent(given: Fields) -> FlagAbsent:
@@ -128,7 +128,7 @@ def _expect(given: Fields) -> Expect:
     return Expect(*_decided(given, given.whole_text()))
 
 
-def _decided(given: Fields, text: str) -> tuple[Asked, Level]:
+def _decided(given: Fields, text: str) -> tuple[RequestSpec, Level]:
     words, arrow, level = (part.strip() for part in text.rpartition("->"))
     if not arrow:
         raise given.error(f"{text!r} has no '->'", "write 'REQUEST -> LEVEL'")
@@ -139,9 +139,9 @@ def _decided(given: Fields, text: str) -> tuple[Asked, Level]:
         raise given.error(f"{level!r} is no level", f"levels are {levels}") from error
 
 
-def _asked(given: Fields, words: str) -> Asked:
+def _asked(given: Fields, words: str) -> RequestSpec:
     try:
-        return Asked(words, parse(words))
+        return RequestSpec(words, parse(words))
     except AuditctlError as error:
         raise given.error(error.message, error.fix) from error
 
@@ -226,7 +226,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
 }
 _KINDS: Mapping[str, Callable[[Fields], Requirement]] = {
     "serving": _plain(Serving(), True),  # noqa: FBT003 (the word that is written)
-    "receipt": _plain(Receipt(), True),  # noqa: FBT003
+    "receipt": _plain(ReceiptRequirement(), True),  # noqa: FBT003
     "flag": _flag,
     "flag-absent": _flag_absent,
     "expect": _expect,

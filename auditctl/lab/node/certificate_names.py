@@ -21,7 +21,7 @@ DAYS = 365
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class KeyPair:
     """A certificate (or public key) and its private key, both PEM."""
 
     certificate: bytes
@@ -32,7 +32,7 @@ class Pair:
 class Bundle:
     """All that a node needs: its authority, serving and client certificates, and the service-account key pair."""
 
-    authority: Pair
-    server: Pair
-    client: Pair
-    signing: Pair
+    authority: KeyPair
+    server: KeyPair
+    client: KeyPair
+    signing: KeyPair

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
-from auditctl.lab.node.certificate_names import ADDRESSES, AUTHORITY, DAYS, DNS_NAMES, GROUP, USER, Bundle, Pair
+from auditctl.lab.node.certificate_names import ADDRESSES, AUTHORITY, DAYS, DNS_NAMES, GROUP, USER, Bundle, KeyPair
 
 Extension = tuple[x509.ExtensionType, bool]
 
@@ -33,7 +33,7 @@ def issue() -> Bundle:
 class _Authority:
     key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
 
-    def sign(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, extensions: Sequence[Extension]) -> Pair:
+    def sign(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, extensions: Sequence[Extension]) -> KeyPair:
         now, public = datetime.now(UTC), key.public_key()
         # Python 3.13 verifies strictly: both key identifiers must be there
         identifiers: list[Extension] = [
@@ -44,12 +44,12 @@ class _Authority:
         builder = builder.not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(days=DAYS))
         for extension, critical in [*extensions, *identifiers]:
             builder = builder.add_extension(extension, critical)
-        return Pair(builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM), _private(key))
+        return KeyPair(builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM), _private(key))
 
 
-def _signing() -> Pair:
+def _signing() -> KeyPair:
     key = _new_key()
-    return Pair(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo), _private(key))
+    return KeyPair(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo), _private(key))
 
 
 def _new_key() -> ec.EllipticCurvePrivateKey:

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from auditctl.errors import RefusedError
-from auditctl.lab.node.certificate_names import ADDRESSES, AUTHORITY, DAYS, DNS_NAMES, GROUP, USER, Bundle, Pair
+from auditctl.lab.node.certificate_names import ADDRESSES, AUTHORITY, DAYS, DNS_NAMES, GROUP, USER, Bundle, KeyPair
 
 _IDENTIFIERS = "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
 _NAMES = ",".join([*(f"DNS:{name}" for name in DNS_NAMES), *(f"IP:{address}" for address in ADDRESSES)])
@@ -27,7 +27,7 @@ def issue() -> Bundle:
         )
 
 
-def _authority(room: Path) -> Pair:
+def _authority(room: Path) -> KeyPair:
     (room / "ca.cnf").write_text(
         "[req]\ndistinguished_name=name\nx509_extensions=ca\n[name]\n[ca]\nbasicConstraints=critical,CA:true\n"
         "keyUsage=critical,digitalSignature,keyEncipherment,keyCertSign\nsubjectKeyIdentifier=hash\n"
@@ -47,7 +47,7 @@ def _authority(room: Path) -> Pair:
     return _pair(room, "ca")
 
 
-def _signed(room: Path, name: str, subject: str, extensions: str) -> Pair:
+def _signed(room: Path, name: str, subject: str, extensions: str) -> KeyPair:
     (room / f"{name}.ext").write_text(extensions + _IDENTIFIERS)
     (room / "request.cnf").write_text("[req]\ndistinguished_name=name\n[name]\n")
     _key(room, name)
@@ -59,7 +59,7 @@ def _signed(room: Path, name: str, subject: str, extensions: str) -> Pair:
     return _pair(room, name)
 
 
-def _signing(room: Path) -> Pair:
+def _signing(room: Path) -> KeyPair:
     _key(room, "sa")
     _openssl(room, "pkey", "-in sa.key", "-pubout", "-out sa.crt")
     return _pair(room, "sa")
@@ -69,8 +69,8 @@ def _key(room: Path, name: str) -> None:
     _openssl(room, "genpkey", "-algorithm EC", "-pkeyopt ec_paramgen_curve:P-256", f"-out {name}.key")
 
 
-def _pair(room: Path, name: str) -> Pair:
-    return Pair((room / f"{name}.crt").read_bytes(), (room / f"{name}.key").read_bytes())
+def _pair(room: Path, name: str) -> KeyPair:
+    return KeyPair((room / f"{name}.crt").read_bytes(), (room / f"{name}.key").read_bytes())
 
 
 def _openssl(room: Path, *arguments: str) -> None:

@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from auditctl.lab.node.layout import Layout, Pace
-from auditctl.lab.node.process import Process, identify
+from auditctl.lab.node.layout import Layout, Timing
+from auditctl.lab.node.process import ChildProcess, identify
 from auditctl.lab.node.static_pod import StaticPod
 from auditctl.lab.node.volumes import Bind
 
@@ -46,7 +46,7 @@ class Container:
         self.process.send_signal(number)
 
 
-def start(layout: Layout, pod: StaticPod, number: int, binds: Sequence[Bind], pace: Pace) -> Container:
+def start(layout: Layout, pod: StaticPod, number: int, binds: Sequence[Bind], pace: Timing) -> Container:
     """Run the Pod's container. Its log goes to /var/log/pods/NAMESPACE_NAME_UID/CONTAINER/NUMBER.log."""
     directory = log_directory(layout, pod)
     directory.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -93,7 +93,7 @@ def _numbers(layout: Layout, pod: StaticPod) -> list[int]:
     return [int(path.stem) for path in log_directory(layout, pod).glob("*.log") if path.stem.isdigit()]
 
 
-def _environment(layout: Layout, pod: StaticPod, binds: Sequence[Bind], room: Path, pace: Pace) -> dict[str, str]:
+def _environment(layout: Layout, pod: StaticPod, binds: Sequence[Bind], room: Path, pace: Timing) -> dict[str, str]:
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -107,7 +107,7 @@ def _environment(layout: Layout, pod: StaticPod, binds: Sequence[Bind], room: Pa
 
 def _record(layout: Layout, pid: int) -> Path:
     path = layout.processes / f"kube-apiserver-{pid}.json"
-    (identify(pid) or Process(pid, 0)).save(path)
+    (identify(pid) or ChildProcess(pid, 0)).save(path)
     return path
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from enum import Enum
 
 
-class Letter(Enum):
+class KlogSeverity(Enum):
     """klog's severities, by the first letter of the line."""
 
     INFO = "I"
@@ -18,7 +18,7 @@ class Letter(Enum):
     FATAL = "F"
 
 
-def line(letter: Letter, place: str, text: str, pid: int | None = None) -> str:
+def line(letter: KlogSeverity, place: str, text: str, pid: int | None = None) -> str:
     """``E1121 21:26:27.398866       1 run.go:72] text``; time in UTC as in containers."""
     now = datetime.now(UTC)
     return f"{letter.value}{now:%m%d %H:%M:%S.%f} {os.getpid() if pid is None else pid:7d} {place}] {text}"

@@ -17,11 +17,11 @@ from auditctl.lab.node import container, klog
 from auditctl.lab.node.backoff import Backoff
 from auditctl.lab.node.container import Container
 from auditctl.lab.node.injected_faults import Faults
-from auditctl.lab.node.klog import Letter
+from auditctl.lab.node.klog import KlogSeverity
 from auditctl.lab.node.layout import STAND_IN, Layout, Marker
 from auditctl.lab.node.manifest_directory import ManifestSource
-from auditctl.lab.node.pod_worker import Phase, PodWorker
-from auditctl.lab.node.process import Process, end, identify
+from auditctl.lab.node.pod_worker import PodPhase, PodWorker
+from auditctl.lab.node.process import ChildProcess, end, identify
 from auditctl.lab.node.yaml_reader import read
 
 TICK_SECONDS = 0.1  # the stand-in for inotify looks this often
@@ -29,7 +29,7 @@ SHUTDOWN_GRACE_SECONDS = 0.1  # `lab down` waits for nobody
 
 
 @dataclass(slots=True)
-class Kubelet:
+class PracticeKubelet:
     """``source`` says what should run; ``workers`` are what runs, by namespace/name."""
 
     layout: Layout
@@ -65,7 +65,7 @@ class Kubelet:
             if wanted is None or wanted.uid != worker.pod.uid:
                 self._replace(worker, now, faults.held_port_seconds)
             worker.tick(now)
-            if worker.phase is Phase.GONE:
+            if worker.phase is PodPhase.GONE:
                 del self.workers[key]
                 container.forget(self.layout, worker.pod)
                 self._ended[key] = now
@@ -83,7 +83,7 @@ class Kubelet:
 
     def _replace(self, worker: PodWorker, now: float, held_port_seconds: float) -> None:
         """The Pod must go; or, as a fault, it is forgotten while its server lives on (kubernetes#82512)."""
-        if held_port_seconds and worker.running is not None and worker.phase is Phase.RUNNING:
+        if held_port_seconds and worker.running is not None and worker.phase is PodPhase.RUNNING:
             self._orphans.append((worker.running, now + held_port_seconds))
             worker.running = None
         worker.stop(now)
@@ -99,7 +99,9 @@ class Kubelet:
         for orphan, _ in self._orphans:
             orphan.send(signal.SIGKILL)
             orphan.poll()
-        while any(worker.phase is not Phase.GONE for worker in self.workers.values()) and time.monotonic() < deadline:
+        while (
+            any(worker.phase is not PodPhase.GONE for worker in self.workers.values()) and time.monotonic() < deadline
+        ):
             for worker in self.workers.values():
                 worker.tick(time.monotonic())
             time.sleep(TICK_SECONDS / 2)
@@ -110,10 +112,10 @@ def main(root: Path) -> int:
     layout = Layout(root)
     marker = layout.read_marker()
     if marker is None:
-        klog.write(klog.line(Letter.ERROR, "auditctl-lab", f'"Not a lab" path={klog.quote(str(root))}'))
+        klog.write(klog.line(KlogSeverity.ERROR, "auditctl-lab", f'"Not a lab" path={klog.quote(str(root))}'))
         return 1
     static_pods = _static_pod_path(layout)
-    kubelet = Kubelet(layout, marker, ManifestSource(layout.host(static_pods), static_pods))
+    kubelet = PracticeKubelet(layout, marker, ManifestSource(layout.host(static_pods), static_pods))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, kubelet.stop)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -122,7 +124,7 @@ def main(root: Path) -> int:
     if own := identify(os.getpid()):
         own.save(layout.processes / "kubelet.json")
     words = f"{STAND_IN} for a kubelet of v{marker.kubernetes}: shorter times, one program, no probes"
-    klog.write(klog.line(Letter.INFO, "auditctl-lab", f"{klog.quote(words)} folder={klog.quote(str(root))}"))
+    klog.write(klog.line(KlogSeverity.INFO, "auditctl-lab", f"{klog.quote(words)} folder={klog.quote(str(root))}"))
     kubelet.run()
     return 0
 
@@ -135,7 +137,7 @@ def _static_pod_path(layout: Layout) -> str:
 def end_leftovers(layout: Layout) -> None:
     """End servers that an earlier kubelet of this folder left running."""
     for record in layout.processes.glob("kube-apiserver-*.json"):
-        end(Process.load(record), SHUTDOWN_GRACE_SECONDS)
+        end(ChildProcess.load(record), SHUTDOWN_GRACE_SECONDS)
         record.unlink(missing_ok=True)
 
 

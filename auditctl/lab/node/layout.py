@@ -14,7 +14,7 @@ TREES = ("etc", "usr", "var")  # the only names that `down` ever removes, beside
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class Timing:
     """How fast the lab's kubelet is, in seconds; the real one's values are beside each."""
 
     grace: float = 2.0  # terminationGracePeriodSeconds where the Pod sets none: 30
@@ -26,7 +26,7 @@ class Pace:
     etcd: float = 2.0  # how long a server waits for an etcd that refuses: 20
 
 
-REAL_TIMES = Pace(grace=30, listing=20, backoff=10, backoff_cap=300, replace=10, start=2.5, etcd=20)
+REAL_TIMES = Timing(grace=30, listing=20, backoff=10, backoff_cap=300, replace=10, start=2.5, etcd=20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Marker:
     kubernetes: str
     port: int
     made_directory: bool
-    pace: Pace
+    pace: Timing
     what: str = STAND_IN
 
     def to_json(self) -> str:
@@ -49,7 +49,7 @@ class Marker:
             fields = json.loads(text)
             if fields["what"] != STAND_IN:
                 raise ValueError("not a lab")
-            fields["pace"] = Pace(**fields["pace"])
+            fields["pace"] = Timing(**fields["pace"])
             return cls(**fields)
         except (KeyError, TypeError) as error:
             raise ValueError("not a lab's marker") from error

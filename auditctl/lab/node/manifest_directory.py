@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from auditctl.lab.node import klog
-from auditctl.lab.node.klog import Letter
+from auditctl.lab.node.klog import KlogSeverity
 from auditctl.lab.node.pod_decoding import InvalidPodError
 from auditctl.lab.node.static_pod import StaticPod, decode
 
@@ -103,4 +103,4 @@ class ManifestSource:
 
     def _error(self, place: str, message: str, reason: str, path: str | None = None) -> None:
         tail = f" path={klog.quote(path)}" if path else ""
-        self.say(klog.line(Letter.ERROR, place, f"{klog.quote(message)} err={klog.quote(reason)}{tail}"))
+        self.say(klog.line(KlogSeverity.ERROR, place, f"{klog.quote(message)} err={klog.quote(reason)}{tail}"))

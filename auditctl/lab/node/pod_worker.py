@@ -11,8 +11,8 @@ from enum import Enum
 from auditctl.lab.node import container, klog, volumes
 from auditctl.lab.node.backoff import Backoff, go_duration
 from auditctl.lab.node.container import Container
-from auditctl.lab.node.klog import Letter
-from auditctl.lab.node.layout import Layout, Pace
+from auditctl.lab.node.klog import KlogSeverity
+from auditctl.lab.node.layout import Layout, Timing
 from auditctl.lab.node.static_pod import StaticPod
 from auditctl.lab.node.volumes import VolumeError
 
@@ -20,7 +20,7 @@ MOUNT_RETRY_SECONDS = 0.5  # doubled up to two minutes by the real kubelet, up t
 MOUNT_RETRY_CAP_SECONDS = 2.0
 
 
-class Phase(Enum):
+class PodPhase(Enum):
     """Where the Pod stands; WAITING is before a container, or between two."""
 
     WAITING = "waiting"
@@ -35,10 +35,10 @@ class PodWorker:
 
     pod: StaticPod
     layout: Layout
-    pace: Pace
+    pace: Timing
     backoff: Backoff
     say: Callable[[str], None] = klog.write
-    phase: Phase = Phase.WAITING
+    phase: PodPhase = PodPhase.WAITING
     running: Container | None = None
     _next: float = 0.0  # when to try again
     _ended: float | None = None  # when the container last ended
@@ -47,31 +47,31 @@ class PodWorker:
 
     def tick(self, now: float) -> None:
         match self.phase:
-            case Phase.WAITING if now >= self._next:
+            case PodPhase.WAITING if now >= self._next:
                 self._start(now)
-            case Phase.RUNNING if self.running is not None and self.running.poll() is not None:
+            case PodPhase.RUNNING if self.running is not None and self.running.poll() is not None:
                 self._crashed(now)
-            case Phase.STOPPING:
+            case PodPhase.STOPPING:
                 self._await_end(now)
             case _:
                 pass
 
     def stop(self, now: float, grace_seconds: float | None = None) -> None:
         """SIGTERM now, SIGKILL after the Pod's grace period (or the one given)."""
-        if self.phase in (Phase.STOPPING, Phase.GONE):
+        if self.phase in (PodPhase.STOPPING, PodPhase.GONE):
             return
         asked = self.pod.grace_seconds if grace_seconds is None else grace_seconds
         self._kill_at = now + (self.pace.grace if asked is None else asked)
-        self.phase = Phase.STOPPING
+        self.phase = PodPhase.STOPPING
         if self.running is None:
-            self.phase = Phase.GONE
+            self.phase = PodPhase.GONE
         elif self.running.poll() is None:
-            self._log(Letter.INFO, "kuberuntime_container.go:863", "Killing container with a grace period")
+            self._log(KlogSeverity.INFO, "kuberuntime_container.go:863", "Killing container with a grace period")
             self.running.send(signal.SIGTERM)
 
     def _await_end(self, now: float) -> None:
         if self.running is None or self.running.poll() is not None:
-            self.phase = Phase.GONE
+            self.phase = PodPhase.GONE
         elif now >= self._kill_at:
             self.running.send(signal.SIGKILL)
 
@@ -88,14 +88,14 @@ class PodWorker:
         try:
             self.running = container.start(self.layout, self.pod, number, binds, self.pace)
         except OSError as error:  # no memory, no descriptors, or the folder is being removed
-            self._log(Letter.ERROR, "auditctl-lab", "Could not start the container", str(error))
+            self._log(KlogSeverity.ERROR, "auditctl-lab", "Could not start the container", str(error))
             self._next = now + self.pace.backoff
             return
         if self._ended is not None:
             self.backoff.restarted(self._key, self._ended, now)
-        self.phase = Phase.RUNNING
+        self.phase = PodPhase.RUNNING
         words = f"Started container, a stand-in for kube-apiserver v{self.pod.kubernetes}, restart {number}"
-        self._log(Letter.INFO, "auditctl-lab", words)
+        self._log(KlogSeverity.INFO, "auditctl-lab", words)
 
     def _unrunnable(self) -> bool:
         """Only kube-apiserver has a stand-in; anything else is said and left alone."""
@@ -103,7 +103,7 @@ class PodWorker:
         if program == "kube-apiserver":
             return False
         reason = f'failed to "StartContainer": the auditctl lab runs only kube-apiserver, not {klog.quote(program)}'
-        self._log(Letter.ERROR, "pod_workers.go:1324", "Error syncing pod, skipping", reason)
+        self._log(KlogSeverity.ERROR, "pod_workers.go:1324", "Error syncing pod, skipping", reason)
         return True
 
     def _crashed(self, now: float) -> None:
@@ -111,12 +111,14 @@ class PodWorker:
         if self.running is not None:
             container.forget_before(self.layout, self.pod, self.running.number)
         delay = self.backoff.delay(self._key, now)
-        self.running, self.phase, self._ended, self._next = None, Phase.WAITING, now, now + delay
+        self.running, self.phase, self._ended, self._next = None, PodPhase.WAITING, now, now + delay
         if delay:
             place = f"container={self.pod.container} pod={self.pod.name}_{self.pod.namespace}({self.pod.uid})"
             words = f"back-off {go_duration(delay)} restarting failed {place}"
             inner = f'failed to "StartContainer" for {klog.quote(self.pod.container)} with CrashLoopBackOff: '
-            self._log(Letter.ERROR, "pod_workers.go:1324", "Error syncing pod, skipping", inner + klog.quote(words))
+            self._log(
+                KlogSeverity.ERROR, "pod_workers.go:1324", "Error syncing pod, skipping", inner + klog.quote(words)
+            )
 
     def _mount_failed(self, error: VolumeError, now: float) -> None:
         wait, uid = self._mount_wait, self.pod.uid
@@ -125,7 +127,7 @@ class PodWorker:
         until = datetime.fromtimestamp(datetime.now(UTC).timestamp() + wait, UTC)
         self.say(
             klog.line(
-                Letter.ERROR,
+                KlogSeverity.ERROR,
                 "nestedpendingoperations.go:348",
                 f'Operation for "{{volumeName:{unique} podName:{uid} nodeName:}}" failed. No retries permitted until '
                 f"{until:%Y-%m-%d %H:%M:%S.%f} +0000 UTC (durationBeforeRetry {wait * 1000:g}ms). "
@@ -138,7 +140,7 @@ class PodWorker:
     def _key(self) -> str:
         return f"{self.pod.uid}/{self.pod.container}"
 
-    def _log(self, letter: Letter, place: str, message: str, reason: str = "") -> None:
+    def _log(self, letter: KlogSeverity, place: str, message: str, reason: str = "") -> None:
         error = f" err={klog.quote(reason)}" if reason else ""
         pod = f'pod="{self.pod.namespace}/{self.pod.name}" podUID="{self.pod.uid}"'
         self.say(klog.line(letter, place, f"{klog.quote(message)}{error} {pod}"))

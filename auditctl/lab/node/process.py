@@ -16,7 +16,7 @@ POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
+class ChildProcess:
     """A process of this machine; ``start_time`` in clock ticks since boot (field 22 of /proc/PID/stat)."""
 
     pid: int
@@ -37,7 +37,7 @@ class Process:
         path.write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, path: Path) -> Process | None:
+    def load(cls, path: Path) -> ChildProcess | None:
         """None where nothing, or nothing readable, is recorded."""
         try:
             return cls(**json.loads(path.read_text(encoding="utf-8")))
@@ -45,13 +45,13 @@ class Process:
             return None
 
 
-def identify(pid: int) -> Process | None:
+def identify(pid: int) -> ChildProcess | None:
     """The process that has this pid now; None if there is none, or only its remains (state Z or X)."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
     except OSError:
         return None
-    return None if fields[0] in "ZX" else Process(pid, int(fields[19]))
+    return None if fields[0] in "ZX" else ChildProcess(pid, int(fields[19]))
 
 
 def until(condition: Callable[[], bool], seconds: float) -> bool:
@@ -64,7 +64,7 @@ def until(condition: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
-def end(process: Process | None, seconds: float) -> None:
+def end(process: ChildProcess | None, seconds: float) -> None:
     """SIGTERM, that many seconds, SIGKILL; returns when the process is gone."""
     if process is None:
         return

@@ -18,7 +18,7 @@ from auditctl.lab.node.yaml_reader import read
 
 
 @dataclass(frozen=True, slots=True)
-class Volume:
+class PodVolume:
     """A hostPath volume; ``path`` is a path of the node."""
 
     name: str
@@ -27,7 +27,7 @@ class Volume:
 
 
 @dataclass(frozen=True, slots=True)
-class Mount:
+class ContainerMount:
     """Where a volume appears in the container."""
 
     volume: str
@@ -44,8 +44,8 @@ class StaticPod:
     name: str
     container: str
     command: tuple[str, ...]
-    volumes: tuple[Volume, ...]
-    mounts: tuple[Mount, ...]
+    volumes: tuple[PodVolume, ...]
+    mounts: tuple[ContainerMount, ...]
     grace_seconds: float | None
     kubernetes: str
 
@@ -83,12 +83,13 @@ def _build(pod: Fields, path: str) -> StaticPod:
         container=container["name"],
         command=(*container.get("command", ()), *container.get("args", ())),
         volumes=tuple(
-            Volume(each["name"], each["hostPath"]["path"], HostPathType(each["hostPath"].get("type", "")))
+            PodVolume(each["name"], each["hostPath"]["path"], HostPathType(each["hostPath"].get("type", "")))
             for each in spec["volumes"]
             if "hostPath" in each
         ),
         mounts=tuple(
-            Mount(each["name"], each["mountPath"], bool(each.get("readOnly"))) for each in container["volumeMounts"]
+            ContainerMount(each["name"], each["mountPath"], bool(each.get("readOnly")))
+            for each in container["volumeMounts"]
         ),
         grace_seconds=spec.get("terminationGracePeriodSeconds"),
         kubernetes=version[1] if version else "1.36.2",

@@ -22,8 +22,8 @@ from pathlib import Path
 from auditctl.errors import RefusedError, StrandedError
 from auditctl.lab.node import files as node_files
 from auditctl.lab.node.kubelet import end_leftovers
-from auditctl.lab.node.layout import ADDRESS, MARKER, NODE_NAME, STAND_IN, TREES, Layout, Marker, Pace
-from auditctl.lab.node.process import Process, detach, end, until
+from auditctl.lab.node.layout import ADDRESS, MARKER, NODE_NAME, STAND_IN, TREES, Layout, Marker, Timing
+from auditctl.lab.node.process import ChildProcess, detach, end, until
 
 UP_SECONDS = 20.0
 DOWN_SECONDS = 3.0
@@ -48,7 +48,7 @@ class Lab:
         return f"https://{ADDRESS}:{self.port}"
 
 
-def up(directory: Path, *, kubernetes: str = "1.36.2", grace_seconds: float = 2.0, pace: Pace | None = None) -> Lab:
+def up(directory: Path, *, kubernetes: str = "1.36.2", grace_seconds: float = 2.0, pace: Timing | None = None) -> Lab:
     """Bring a lab up in ``directory`` (made if it is not there) and wait until its API server serves.
 
     Again on a running lab changes nothing; on one whose processes died, starts them. ``pace`` overrides every time of a
@@ -63,7 +63,7 @@ def up(directory: Path, *, kubernetes: str = "1.36.2", grace_seconds: float = 2.
     with _locked(layout):
         marker, made = layout.read_marker(), not node_files.built(layout)
         if marker is None:
-            marker = Marker(kubernetes, _free_port(), made_directory, pace or Pace(grace=grace_seconds))
+            marker = Marker(kubernetes, _free_port(), made_directory, pace or Timing(grace=grace_seconds))
         if made:
             node_files.build(layout, marker)
         if not _running(layout):
@@ -90,7 +90,7 @@ def down(directory: Path) -> bool:
         marker = layout.read_marker()
         if marker is None:
             return False
-        end(Process.load(layout.processes / "kubelet.json"), DOWN_SECONDS)
+        end(ChildProcess.load(layout.processes / "kubelet.json"), DOWN_SECONDS)
         end_leftovers(layout)
         for name in TREES:
             node_files.remove(layout.root / name)
@@ -123,7 +123,7 @@ def serves(layout: Layout, port: int) -> bool:
 
 
 def _describe(layout: Layout, marker: Marker, *, made: bool) -> Lab:
-    kubelet = Process.load(layout.processes / "kubelet.json")
+    kubelet = ChildProcess.load(layout.processes / "kubelet.json")
     pid = kubelet.pid if kubelet and kubelet.alive else None
     return Lab(layout.root, marker.kubernetes, marker.port, pid, serves(layout, marker.port), made)
 
@@ -172,7 +172,7 @@ def _locked(layout: Layout) -> Iterator[None]:
 
 
 def _running(layout: Layout) -> bool:
-    kubelet = Process.load(layout.processes / "kubelet.json")
+    kubelet = ChildProcess.load(layout.processes / "kubelet.json")
     return kubelet is not None and kubelet.alive
 
 

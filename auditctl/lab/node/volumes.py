@@ -10,7 +10,7 @@ from pathlib import Path
 
 from auditctl.errors import AuditctlError
 from auditctl.lab.node.pod_decoding import HostPathType
-from auditctl.lab.node.static_pod import StaticPod, Volume
+from auditctl.lab.node.static_pod import PodVolume, StaticPod
 
 _Test = Callable[[int], bool]
 _KINDS: dict[HostPathType, tuple[_Test, str]] = {
@@ -56,7 +56,7 @@ def set_up(pod: StaticPod, host: Callable[[str], Path]) -> tuple[Bind, ...]:
     )
 
 
-def _check(volume: Volume, path: Path) -> None:
+def _check(volume: PodVolume, path: Path) -> None:
     try:
         _create(volume.type, path)
     except OSError as error:

@@ -8,7 +8,7 @@ from typing import Any, assert_never
 from auditctl.errors import AuditctlError
 from auditctl.policy.goyaml.construct import read_yaml
 from auditctl.policy.goyaml.faults import SyntaxFault
-from auditctl.policy.goyaml.values import Kind, Value
+from auditctl.policy.goyaml.values import JsonKind, Value
 
 
 class YAMLWordsError(AuditctlError):
@@ -28,17 +28,17 @@ def read(raw: bytes) -> Any:
 
 def _plain(value: Value) -> Any:
     match value.kind:
-        case Kind.NULL:
+        case JsonKind.NULL:
             return None
-        case Kind.BOOL:
+        case JsonKind.BOOL:
             return value.text == "true"
-        case Kind.NUMBER:
+        case JsonKind.NUMBER:
             return json.loads(value.text)
-        case Kind.STRING:
+        case JsonKind.STRING:
             return value.text
-        case Kind.ARRAY:
+        case JsonKind.ARRAY:
             return [_plain(item) for item in value.items]
-        case Kind.OBJECT:
+        case JsonKind.OBJECT:
             return {pair.key: _plain(pair.value) for pair in value.pairs}
         case _:
             assert_never(value.kind)

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from auditctl.lab.node import updown
-from auditctl.operations.change_model import How
+from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.enable import Request, enable
+from auditctl.operations.enable import EnableRequest, enable
 from auditctl.report import Report
 from auditctl.settings import Settings
 
@@ -32,7 +32,7 @@ def demo(plane: ControlPlane, say: Callable[[str], None]) -> Report:
             lab = updown.up(root)
             say(f"the stand-in kube-apiserver {lab.kubernetes} serves at {lab.url}")
             say(f"$ auditctl --rootfs {root} enable --policy baseline")
-            report = enable(plane._replace(rootfs=root), Request(Settings(), "baseline"), How())
+            report = enable(plane._replace(rootfs=root), EnableRequest(Settings(), "baseline"), ChangeOptions())
             steps = ("auditctl lab up DIR, then: auditctl --rootfs DIR enable",)
             return report._replace(lines=(*report.lines, *_receipt_lines(report)), next_steps=steps)
         finally:

@@ -7,10 +7,10 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from auditctl.lab.tools.receiver import Behaviour, Counts, open_receiver
+from auditctl.lab.tools.receiver import Behaviour, ReceivedCounts, open_receiver
 
 
-def receive(folder: Path, port: int, behaviour: Behaviour, say: Callable[[str], None]) -> Counts:
+def receive(folder: Path, port: int, behaviour: Behaviour, say: Callable[[str], None]) -> ReceivedCounts:
     """Serve until SIGINT or SIGTERM; what came is counted. Raises RefusedError where it cannot start."""
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

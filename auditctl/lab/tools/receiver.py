@@ -55,7 +55,7 @@ class Behaviour(NamedTuple):
 
 
 @dataclass(slots=True)
-class Counts:
+class ReceivedCounts:
     """What came: accepted batches and their events, and batches that were answered 500."""
 
     batches: int = 0
@@ -70,7 +70,7 @@ class Receiver:
     folder: Path
     behaviour: Behaviour
     server: _Server
-    counts: Counts = field(default_factory=Counts)
+    counts: ReceivedCounts = field(default_factory=ReceivedCounts)
     say: Callable[[str], None] = lambda _text: None
     _seen: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)

@@ -43,7 +43,7 @@ class Health(NamedTuple):
     failing: tuple[str, ...] = ()
 
 
-class Answer(NamedTuple):
+class HttpAnswer(NamedTuple):
     """One HTTP answer; ``status`` 0: no connection, and ``reason`` says why."""
 
     status: int
@@ -70,7 +70,7 @@ class Endpoint(NamedTuple):
         headers: dict[str, str] | None = None,
         timeout: float = 5.0,
         limit_bytes: int = 1 << 20,
-    ) -> Answer:
+    ) -> HttpAnswer:
         """Send one request, never retried, never redirected. Failures to connect are an Answer with status 0.
 
         ``timeout`` is in seconds; a longer body than ``limit_bytes`` is cut there.
@@ -81,9 +81,9 @@ class Endpoint(NamedTuple):
                 with context.wrap_socket(plain, server_hostname=_SERVER_NAME) as secure:
                     return _exchange(secure, self, method, path, _headers(credentials, headers), limit_bytes)
         except (OSError, http.client.HTTPException) as error:
-            return Answer(0, str(error) or type(error).__name__)
+            return HttpAnswer(0, str(error) or type(error).__name__)
         except ValueError:  # its text would quote a header, and with it a token
-            return Answer(0, "the request cannot be written as HTTP")
+            return HttpAnswer(0, "the request cannot be written as HTTP")
 
     def readiness(self, credentials: Credentials) -> Readiness:
         """Ask ``/readyz``, anonymously first as the kubelet's probes do, then with credentials."""
@@ -163,12 +163,12 @@ def _headers(credentials: Credentials, extra: dict[str, str] | None) -> dict[str
 
 def _exchange(
     stream: ssl.SSLSocket, where: Endpoint, method: str, path: str, headers: dict[str, str], limit_bytes: int
-) -> Answer:
+) -> HttpAnswer:
     connection = http.client.HTTPConnection(where.address, where.port)
     connection.sock = stream
     connection.request(method, path, headers=headers)
     answer = connection.getresponse()
-    return Answer(answer.status, answer.reason, answer.read(limit_bytes))
+    return HttpAnswer(answer.status, answer.reason, answer.read(limit_bytes))
 
 
 def failing_checks(body: bytes) -> tuple[str, ...]:

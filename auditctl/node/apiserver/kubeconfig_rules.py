@@ -14,7 +14,7 @@ from typing import Any
 
 from auditctl.policy.goyaml.construct import read_yaml
 from auditctl.policy.goyaml.faults import SyntaxFault
-from auditctl.policy.goyaml.values import Kind, Value
+from auditctl.policy.goyaml.values import JsonKind, Value
 
 NO_CLUSTER = "cluster has no server defined"
 _SCHEME = 'scheme "k8s.io/client-go/tools/clientcmd/api/latest/latest.go:50"'
@@ -47,9 +47,9 @@ def read_kubeconfig(raw: bytes) -> Mapping[str, Any]:
         value = read_yaml(raw).value
     except SyntaxFault as fault:
         raise KubeconfigFault(_QUOTED.sub(_REDACTED, fault.text)) from fault
-    if value.kind is Kind.NULL:
+    if value.kind is JsonKind.NULL:
         return {}
-    if value.kind is not Kind.OBJECT:
+    if value.kind is not JsonKind.OBJECT:
         found = f"json: cannot unmarshal {value.kind.value} into Go value of type {_STRUCT}"
         raise KubeconfigFault(f"couldn't get version/kind; json parse error: {found}")
     config: Mapping[str, Any] = _plain(value)
@@ -57,7 +57,7 @@ def read_kubeconfig(raw: bytes) -> Mapping[str, Any]:
     if (kind, version) != ("Config", "v1"):
         raise KubeconfigFault(f'no kind "{kind}" is registered for version "{version}" in {_SCHEME}')
     for pair in value.pairs:
-        if pair.key in _LISTS and pair.value.kind is Kind.ARRAY:
+        if pair.key in _LISTS and pair.value.kind is JsonKind.ARRAY:
             for entry in pair.value.items:
                 _check_entry(pair.key, entry)
     return config
@@ -74,32 +74,32 @@ def _check_entry(list_name: str, entry: Value) -> None:
     named, part, inner = _LISTS[list_name]
     for pair in entry.pairs:
         if pair.key == "name":
-            _check_type(f"{named}.{list_name}.name", pair.value, Kind.STRING)
+            _check_type(f"{named}.{list_name}.name", pair.value, JsonKind.STRING)
         elif pair.key == part:
             for field in pair.value.pairs:
-                wanted = Kind.BOOL if field.key in _BOOLS else Kind.STRING
+                wanted = JsonKind.BOOL if field.key in _BOOLS else JsonKind.STRING
                 if field.key not in _OPEN:
                     _check_type(f"{inner}.{list_name}.{part}.{field.key}", field.value, wanted)
                 if field.key in _BASE64:
                     content_of({field.key: field.value.text}, field.key)
 
 
-def _check_type(path: str, value: Value, wanted: Kind) -> None:
-    if value.kind not in (wanted, Kind.NULL):
-        name = "bool" if wanted is Kind.BOOL else "string"
+def _check_type(path: str, value: Value, wanted: JsonKind) -> None:
+    if value.kind not in (wanted, JsonKind.NULL):
+        name = "bool" if wanted is JsonKind.BOOL else "string"
         raise KubeconfigFault(f"json: cannot unmarshal {value.kind.value} into Go struct field {path} of type {name}")
 
 
 def _plain(value: Value) -> Any:
     """A value of the reader as plain Python; numbers stay texts, for no field here is one."""
     match value.kind:
-        case Kind.OBJECT:
+        case JsonKind.OBJECT:
             return {pair.key: _plain(pair.value) for pair in value.pairs}
-        case Kind.ARRAY:
+        case JsonKind.ARRAY:
             return [_plain(item) for item in value.items]
-        case Kind.BOOL:
+        case JsonKind.BOOL:
             return value.text == "true"
-        case Kind.NULL:
+        case JsonKind.NULL:
             return None
         case _:
             return value.text

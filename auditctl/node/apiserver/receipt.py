@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from auditctl.errors import InterruptionError
 from auditctl.findings import Check, Receipt, Status
-from auditctl.node.apiserver.client import Answer, Endpoint
+from auditctl.node.apiserver.client import Endpoint, HttpAnswer
 from auditctl.node.apiserver.credentials import NOBODY, Credentials
 from auditctl.node.apiserver.log_tail import Tail
 from auditctl.node.apiserver.probe import Probe, predict
@@ -25,7 +25,7 @@ _POLL_SECONDS = 0.02
 _FURTHER_STAGES_SECONDS = 1.0  # the last event of a request is written right after its answer (mode blocking)
 
 
-class Sought(NamedTuple):
+class ReceiptQuery(NamedTuple):
     """What to ask, where it must appear, and for how long to look.
 
     ``later`` says why the event may be written only after ``seconds``, empty where it may not.
@@ -41,7 +41,7 @@ class Sought(NamedTuple):
     interrupted: Callable[[], bool] = lambda: False
 
 
-class Found(NamedTuple):
+class ReceiptResult(NamedTuple):
     """The receipt, or none, and the checks that tell what was seen. ``turned_away``: a 401 that is not recorded.
 
     ``level`` and ``stages`` are what the policy says of the request as the server saw it; empty where it was not asked.
@@ -54,7 +54,7 @@ class Found(NamedTuple):
     stages: tuple[str, ...] = ()
 
 
-def obtain(sought: Sought, process: Process | None, clock: Clock, nonce: str) -> Found:
+def obtain(sought: ReceiptQuery, process: Process | None, clock: Clock, nonce: str) -> ReceiptResult:
     """Send the request and look for its events in the log; where there is none, it is sent, and no more.
 
     Raises:
@@ -69,12 +69,12 @@ def obtain(sought: Sought, process: Process | None, clock: Clock, nonce: str) ->
         )
         if answer.status == 0:
             check = Check("receipt", Status.FAILED, f"{sought.probe} at {sought.endpoint}: {answer.reason}")
-            return Found(None, (check,))
+            return ReceiptResult(None, (check,))
         decision, wanted = _expected(sought, answer)
         if answer.status == 401 and not wanted:
             check = Check("receipt", Status.UNKNOWN, f"{sought.probe}: HTTP 401, which this policy does not record")
-            return Found(None, (check,), turned_away=True)
-        found = Found(None, ())
+            return ReceiptResult(None, (check,), turned_away=True)
+        found = ReceiptResult(None, ())
         if tail is not None:
             events = _look(tail, nonce, wanted, begun + sought.seconds, clock, sought.interrupted)
             found = judge(sought, answer, decision, wanted, events, tail, process, clock.monotonic() - begun)
@@ -84,7 +84,7 @@ def obtain(sought: Sought, process: Process | None, clock: Clock, nonce: str) ->
             tail.close()
 
 
-class Seen(NamedTuple):
+class LoggedEvent(NamedTuple):
     """One event of ours: its line in the file, level and stage."""
 
     line: int
@@ -94,21 +94,21 @@ class Seen(NamedTuple):
 
 
 def judge(
-    sought: Sought,
-    answer: Answer,
+    sought: ReceiptQuery,
+    answer: HttpAnswer,
     decision: Decision,
     wanted: tuple[Stage, ...],
-    events: list[Seen],
+    events: list[LoggedEvent],
     tail: Tail,
     process: Process | None,
     seconds: float,
-) -> Found:
+) -> ReceiptResult:
     """Decide from what was seen. An event at another level than the policy's means that another policy is loaded."""
     request = f"{sought.probe} (HTTP {answer.status})"
     if not events:
         grew = f"the log grew {tail.grew_bytes} bytes meanwhile" if tail.grew_bytes else "the log did not grow"
         text = f"no event of {request} in {sought.log} after {seconds:.1f} s; {sought.later or grew}"
-        return Found(None, (Check("receipt", Status.UNKNOWN if sought.later else Status.FAILED, text),))
+        return ReceiptResult(None, (Check("receipt", Status.UNKNOWN if sought.later else Status.FAILED, text),))
     last = events[-1]
     receipt = Receipt(
         last.audit_id,
@@ -124,10 +124,10 @@ def judge(
         sought.probe.distinguishes,
     )
     found = Check("receipt", Status.PASSED, f"{request}: {last.level}, {last.stage}, line {last.line} of {sought.log}")
-    return Found(receipt, (found, _decision_check(decision, wanted, events), _inode_check(tail, process)))
+    return ReceiptResult(receipt, (found, _decision_check(decision, wanted, events), _inode_check(tail, process)))
 
 
-def _decision_check(decision: Decision, wanted: tuple[Stage, ...], events: list[Seen]) -> Check:
+def _decision_check(decision: Decision, wanted: tuple[Stage, ...], events: list[LoggedEvent]) -> Check:
     levels, stages = {event.level for event in events}, {event.stage for event in events}
     expected = {stage.value for stage in wanted}
     seen = f"{'/'.join(sorted(levels))} at {', '.join(sorted(stages))}"
@@ -154,7 +154,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _expected(sought: Sought, answer: Answer) -> tuple[Decision, tuple[Stage, ...]]:
+def _expected(sought: ReceiptQuery, answer: HttpAnswer) -> tuple[Decision, tuple[Stage, ...]]:
     """What the policy says of the request as the server saw it: a 401 has no user, and one stage."""
     if answer.status == 401:
         return predict(sought.policy, None, sought.probe.method, sought.probe.url)
@@ -168,9 +168,9 @@ def _look(
     deadline: float,
     clock: Clock,
     interrupted: Callable[[], bool],
-) -> list[Seen]:
+) -> list[LoggedEvent]:
     """Poll until every wanted stage is there, or the deadline, or a moment after the first; look once at least."""
-    events: list[Seen] = []
+    events: list[LoggedEvent] = []
     needle = nonce.encode()
     while True:
         if interrupted():
@@ -185,12 +185,12 @@ def _look(
     return events
 
 
-def _event(number: int, line: bytes, nonce: str) -> Seen | None:
+def _event(number: int, line: bytes, nonce: str) -> LoggedEvent | None:
     """Our event in a line. After a full disk a line may hold half an event before it: resynchronise on its start."""
     event = _json(line) or _json(line[max(line.rfind(b'{"kind":"Event","apiVersion":"audit.k8s.io'), 0) :])
     if event is None or event.get("auditID") != nonce:
         return None
-    return Seen(number, str(event.get("level")), str(event.get("stage")), nonce)
+    return LoggedEvent(number, str(event.get("level")), str(event.get("stage")), nonce)
 
 
 def _json(text: bytes) -> dict[str, Any] | None:

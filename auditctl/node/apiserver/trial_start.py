@@ -48,7 +48,7 @@ _PROGRAMS = ("kube-apiserver", "hyperkube")
 _KILL_WITH_PARENT = 1  # PR_SET_PDEATHSIG, linux/prctl.h
 
 
-class Verdict(Enum):
+class TrialStartVerdict(Enum):
     """What the node's own server makes of the audit set-up."""
 
     ACCEPTED = "accepted"
@@ -56,7 +56,7 @@ class Verdict(Enum):
     UNKNOWN = "unknown"
 
 
-class Play(NamedTuple):
+class TrialStartInput(NamedTuple):
     """What is rehearsed. ``words`` are the whole command line behind the program's name, but for what this room adds.
 
     ``policy`` and ``webhook`` are the contents of the two files, None where there is no such flag; ``names`` says how
@@ -71,14 +71,14 @@ class Play(NamedTuple):
     webhook_name: str = "the webhook's file"
 
 
-class Rehearsed(NamedTuple):
+class TrialStartResult(NamedTuple):
     """The verdict; ``words`` are the server's own where it refused, else why nothing is known.
 
     ``crash`` is the name of the recognised pattern and ``fix`` its one next step, ``version`` what the server says of
     itself, None if it did not come to that.
     """
 
-    verdict: Verdict
+    verdict: TrialStartVerdict
     words: str = ""
     crash: str = ""
     fix: str = ""
@@ -97,8 +97,8 @@ def binary_of(process: Process) -> Path | None:
 
 
 def rehearse(
-    play: Play, interrupted: Callable[[], bool] = lambda: False, patience_seconds: float = PATIENCE_SECONDS
-) -> Rehearsed:
+    play: TrialStartInput, interrupted: Callable[[], bool] = lambda: False, patience_seconds: float = PATIENCE_SECONDS
+) -> TrialStartResult:
     """Run the play; whatever happens, no process and no file of it is left.
 
     Raises:
@@ -108,16 +108,20 @@ def rehearse(
     trial_folders.sweep()
     spare = _spare_megabytes()
     if spare is not None and spare < _SPARE_MEGABYTES:
-        return Rehearsed(Verdict.UNKNOWN, f"only {spare} MB of memory are free, and it takes about 120")
+        return TrialStartResult(
+            TrialStartVerdict.UNKNOWN, f"only {spare} MB of memory are free, and it takes about 120"
+        )
     try:
         with _on_stage(play) as process:
             seen = _watched(process, began + patience_seconds, interrupted)
     except OSError as error:
-        return Rehearsed(Verdict.UNKNOWN, f"{play.binary} cannot be run here: {(error.strerror or str(error)).lower()}")
+        return TrialStartResult(
+            TrialStartVerdict.UNKNOWN, f"{play.binary} cannot be run here: {(error.strerror or str(error)).lower()}"
+        )
     return judge(seen, play)._replace(seconds=time.monotonic() - began)
 
 
-class Seen(NamedTuple):
+class ProcessOutput(NamedTuple):
     """What was seen: the lines, whether it passed or settled, and the exit code (None: it ran until it was ended)."""
 
     lines: tuple[str, ...]
@@ -126,26 +130,26 @@ class Seen(NamedTuple):
     exit_code: int | None = None
 
 
-def judge(seen: Seen, play: Play) -> Rehearsed:
+def judge(seen: ProcessOutput, play: TrialStartInput) -> TrialStartResult:
     """What it means. Pure. Only words about auditing refuse: a port, a key, etcd are the rehearsal's own troubles."""
     found = next(filter(None, map(_VERSION.search, seen.lines)), None)
     version = (int(found[1]), int(found[2])) if found else None
     if seen.passed or (seen.settled and seen.exit_code is None):
-        return Rehearsed(Verdict.ACCEPTED, version=version)
+        return TrialStartResult(TrialStartVerdict.ACCEPTED, version=version)
     if seen.exit_code is None:
-        return Rehearsed(Verdict.UNKNOWN, "it did not get far enough in time", version=version)
+        return TrialStartResult(TrialStartVerdict.UNKNOWN, "it did not get far enough in time", version=version)
     last = [line for line in seen.lines if Line.of(line).is_last_words]
     crash = recognise(last)
     if crash is None:
         text = f"it ended with code {seen.exit_code}, and said nothing of why"
-        return Rehearsed(Verdict.UNKNOWN, text, version=version)
+        return TrialStartResult(TrialStartVerdict.UNKNOWN, text, version=version)
     is_about_auditing = _OF_AUDITING.search(crash.words) is not None and _OUR_STAND_INS.search(crash.words) is None
     is_refusal = is_about_auditing and crash.kind is not CrashKind.TRANSIENT
-    verdict = Verdict.REFUSED if is_refusal else Verdict.UNKNOWN
-    return Rehearsed(verdict, _renamed(crash.words, play), crash.name, crash.fix, version=version)
+    verdict = TrialStartVerdict.REFUSED if is_refusal else TrialStartVerdict.UNKNOWN
+    return TrialStartResult(verdict, _renamed(crash.words, play), crash.name, crash.fix, version=version)
 
 
-def _renamed(words: str, play: Play) -> str:
+def _renamed(words: str, play: TrialStartInput) -> str:
     words = words.removesuffix(": from file /dev/stdin")
     words = re.sub(r"/dev/fd/\d+", lambda _: play.webhook_name, words)
     for stand_in, name in play.names.items():
@@ -154,7 +158,7 @@ def _renamed(words: str, play: Play) -> str:
 
 
 @contextmanager
-def _on_stage(play: Play) -> Iterator[subprocess.Popen[bytes]]:
+def _on_stage(play: TrialStartInput) -> Iterator[subprocess.Popen[bytes]]:
     """The server, running; afterwards it and all that it started are gone, and its folder too."""
     with ExitStack() as stack:
         folder = tempfile.mkdtemp(
@@ -233,7 +237,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.stdout.close()
 
 
-def _watched(process: subprocess.Popen[bytes], deadline: float, interrupted: Callable[[], bool]) -> Seen:
+def _watched(process: subprocess.Popen[bytes], deadline: float, interrupted: Callable[[], bool]) -> ProcessOutput:
     """Listen until it has passed, has ended, has settled, or the time is up."""
     assert process.stdout is not None  # noqa: S101 - it was asked for
     heard = _Heard(process.stdout.fileno())
@@ -248,8 +252,8 @@ def _watched(process: subprocess.Popen[bytes], deadline: float, interrupted: Cal
             begun = time.monotonic()
         settled = begun is not None and time.monotonic() - begun > _SETTLED_SECONDS
         if passed or settled or code is not None:
-            return Seen(heard.lines, passed, settled, code)
-    return Seen(heard.lines)
+            return ProcessOutput(heard.lines, passed, settled, code)
+    return ProcessOutput(heard.lines)
 
 
 class _Heard:

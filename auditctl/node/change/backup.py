@@ -16,10 +16,10 @@ from auditctl.node.change import files
 from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.files import Root
 from auditctl.node.change.journal import FileRecord, Journal, Role, Step, standing_changes
-from auditctl.node.change.state import State
+from auditctl.node.change.state import StateDirectory
 
 
-def save(state: State, journal: Journal, edit: FileEdit, record: FileRecord) -> None:
+def save(state: StateDirectory, journal: Journal, edit: FileEdit, record: FileRecord) -> None:
     """Keep what a change of that file needs, before anything is touched.
 
     Raises:
@@ -45,7 +45,7 @@ def unsaved(root: Root, edits: Iterable[FileEdit]) -> dict[str, bytes]:
     return {root.node(edit.path): edit.after for edit in edits if edit.role is Role.WEBHOOK and edit.after}
 
 
-def saved_bytes(state: State, journal: Journal, record: FileRecord, when: str) -> bytes:
+def saved_bytes(state: StateDirectory, journal: Journal, record: FileRecord, when: str) -> bytes:
     """The saved bytes of one file (never the webhook's), compared with the journal's digest.
 
     Raises:
@@ -125,7 +125,7 @@ def put_back(path: Path, change_id: str, record: FileRecord) -> None:
     files.sync_directory(path.parent)
 
 
-def discard(state: State, root: Root, journal: Journal) -> None:
+def discard(state: StateDirectory, root: Root, journal: Journal) -> None:
     """Remove all trace of a change that touched nothing; what cannot be removed now is the next run's, by the record."""
     if forget(root, journal):
         state.discard(journal)
@@ -145,7 +145,7 @@ def forget(root: Root, journal: Journal) -> bool:
     return gone
 
 
-def forget_removed(state: State, root: Root, journal: Journal) -> None:
+def forget_removed(state: StateDirectory, root: Root, journal: Journal) -> None:
     """Once a change removes its files: a purge takes every old webhook file, a rollback those that it has undone."""
     ids: Collection[str] = (journal.id, *journal.undoes)
     for other in state.journals():
@@ -153,7 +153,7 @@ def forget_removed(state: State, root: Root, journal: Journal) -> None:
             forget(root, other)
 
 
-def settle(state: State, root: Root) -> None:
+def settle(state: StateDirectory, root: Root) -> None:
     """Under the lock, when nothing is open: keep what `rollback` may ask for, remove the rest."""
     with suppress(RefusedError):
         journals = state.journals()

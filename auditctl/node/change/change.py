@@ -17,8 +17,8 @@ from auditctl.node.change import backup, files, rejected_files
 from auditctl.node.change.change_id import new_id
 from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.files import Root, Snapshot
-from auditctl.node.change.journal import TRANSITIONS, FileRecord, Journal, Role, Standing, Step, standing
-from auditctl.node.change.state import State, cannot_write
+from auditctl.node.change.journal import TRANSITIONS, FileRecord, Journal, OnDisk, Role, Step, standing
+from auditctl.node.change.state import StateDirectory, cannot_write
 from auditctl.node.clock import Clock
 
 
@@ -30,7 +30,7 @@ class Change:
     node path: they are in memory until they are installed, which is never left to a later run.
     """
 
-    state: State
+    state: StateDirectory
     root: Root
     clock: Clock
     journal: Journal
@@ -56,7 +56,7 @@ class Change:
             with suppress(OSError):
                 self.mark(step, note)
 
-    def standing(self, record: FileRecord) -> Standing:
+    def standing(self, record: FileRecord) -> OnDisk:
         """Which of its two texts stands on disk now."""
         return standing(record, files.digest(self.root.host(record.path)))
 
@@ -72,7 +72,7 @@ class Intent(NamedTuple):
     restart: str = ""
 
 
-def begin(state: State, root: Root, clock: Clock, edits: Sequence[FileEdit], intent: Intent) -> Change:
+def begin(state: StateDirectory, root: Root, clock: Clock, edits: Sequence[FileEdit], intent: Intent) -> Change:
     """Write the intent and the backups; nothing of the node is touched yet. Directories that are missing are noted as ours.
 
     Raises:
@@ -152,7 +152,7 @@ def _announce(change: Change) -> None:
 
 def _take_back(change: Change) -> None:
     """After a failed install: the other files, and the manifest only if its rename had happened after all."""
-    if change.standing(change.journal.manifest) is not Standing.OTHER:
+    if change.standing(change.journal.manifest) is not OnDisk.OTHER:
         put_back(change)
         return
     change.try_mark(Step.UNDOING)
@@ -171,7 +171,7 @@ def put_back(change: Change) -> None:
     """
     change.try_mark(Step.UNDOING)
     manifest = change.journal.manifest
-    if change.standing(manifest) is Standing.OTHER:
+    if change.standing(manifest) is OnDisk.OTHER:
         change.try_mark(Step.ABANDONED, "the manifest was changed by somebody else")
         raise _stranded(change, "somebody else changed the manifest during the change, so it was left alone")
     others = [record for record in change.journal.files if record.role is not Role.MANIFEST]
@@ -216,10 +216,10 @@ def remove_last(change: Change) -> list[str]:
     Returns a sentence for each file that cannot be removed: the change itself is done.
     """
     failed = []
-    ours = change.standing(change.journal.manifest) in (Standing.AFTER, Standing.SAME)
+    ours = change.standing(change.journal.manifest) in (OnDisk.AFTER, OnDisk.SAME)
     for record in change.journal.files:
         path = change.root.host(record.path)
-        if record.removed_last and change.standing(record) is Standing.BEFORE:
+        if record.removed_last and change.standing(record) is OnDisk.BEFORE:
             if not ours:  # theirs may name it, and the API server would die of its absence
                 failed.append(f"{path}: left in place, because somebody else has changed the manifest since")
                 continue

@@ -113,7 +113,7 @@ class Journal(NamedTuple):
         return self.finished and bool(self.steps) and self.steps[-1][2].endswith(BY_THE_WATCHDOG)
 
 
-class Standing(Enum):
+class OnDisk(Enum):
     """Which of a change's two texts stands on disk now."""
 
     BEFORE = "before"
@@ -122,13 +122,13 @@ class Standing(Enum):
     OTHER = "other"
 
 
-def standing(record: FileRecord, digest: str | None) -> Standing:
+def standing(record: FileRecord, digest: str | None) -> OnDisk:
     """Compare what stands on disk (its SHA-256, None if absent) with a change's two states of that file."""
     if record.before == record.after == digest:
-        return Standing.SAME
+        return OnDisk.SAME
     if digest == record.before:
-        return Standing.BEFORE
-    return Standing.AFTER if digest == record.after else Standing.OTHER
+        return OnDisk.BEFORE
+    return OnDisk.AFTER if digest == record.after else OnDisk.OTHER
 
 
 class Recovery(Enum):
@@ -141,7 +141,7 @@ class Recovery(Enum):
     LEAVE = "leave"  # a stranger's edit: hands off
 
 
-def recovery(journal: Journal, manifest: Standing) -> Recovery:
+def recovery(journal: Journal, manifest: OnDisk) -> Recovery:
     """Decide from the last entry and from what stands at the manifest's path; the disk has the last word."""
     match journal.step:
         case Step.DONE | Step.UNPROVED | Step.UNDONE | Step.UNCONFIRMED | Step.STRANDED | Step.ABANDONED:
@@ -149,11 +149,11 @@ def recovery(journal: Journal, manifest: Standing) -> Recovery:
         case Step.REMOVING:
             return Recovery.REMOVE
         case Step.PLANNED | Step.BACKED_UP | Step.INSTALLING | Step.UNDOING:
-            return Recovery.LEAVE if manifest is Standing.OTHER else Recovery.PUT_BACK
+            return Recovery.LEAVE if manifest is OnDisk.OTHER else Recovery.PUT_BACK
         case Step.REPLACING | Step.WAITING:
-            if manifest is Standing.OTHER:
+            if manifest is OnDisk.OTHER:
                 return Recovery.LEAVE
-            return Recovery.PUT_BACK if manifest is Standing.BEFORE else Recovery.FINISH
+            return Recovery.PUT_BACK if manifest is OnDisk.BEFORE else Recovery.FINISH
         case _:
             assert_never(journal.step)
 

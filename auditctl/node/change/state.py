@@ -18,7 +18,7 @@ from auditctl.node.change.journal import Journal, Role, Step, decode, encode_hea
 _HOLDER_LENGTH = 300
 
 
-class State(NamedTuple):
+class StateDirectory(NamedTuple):
     """Where our own records are kept (a path on this machine)."""
 
     path: Path
@@ -182,7 +182,7 @@ class State(NamedTuple):
 
 
 @contextmanager
-def lock(state: State, command: str) -> Iterator[None]:
+def lock(state: StateDirectory, command: str) -> Iterator[None]:
     """Hold the node's lock for the length of a change. flock dies with the process: never stale.
 
     Raises:
@@ -210,7 +210,7 @@ def lock(state: State, command: str) -> Iterator[None]:
 
 
 @contextmanager
-def lock_left_behind(state: State) -> Iterator[None]:
+def lock_left_behind(state: StateDirectory) -> Iterator[None]:
     """Wait, for as long as it takes, until the run that holds the lock ends or dies; then hold it.
 
     The descriptor is one of our own: an inherited one would be the very lock that we wait for.

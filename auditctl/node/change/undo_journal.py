@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from auditctl.node.change import files
 from auditctl.node.change.files import Root
-from auditctl.node.change.journal import Journal, Standing, standing
+from auditctl.node.change.journal import Journal, OnDisk, standing
 from auditctl.node.clock import Clock
 
 
@@ -16,7 +16,7 @@ def returned_at(root: Root, clock: Clock, journal: Journal) -> float | None:
     """
     changed = [record for record in journal.files if record.before != record.after]
     paths = [(record, root.host(record.path)) for record in changed]
-    if any(standing(record, files.digest(path)) is not Standing.BEFORE for record, path in paths):
+    if any(standing(record, files.digest(path)) is not OnDisk.BEFORE for record, path in paths):
         return None
     times = [path.stat().st_ctime for record, path in paths if record.before is not None]
     if not times:

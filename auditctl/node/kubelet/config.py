@@ -44,7 +44,7 @@ class Program(NamedTuple):
         return found
 
 
-class Settings(NamedTuple):
+class KubeletSettings(NamedTuple):
     """What counts for us; ``static_pods`` is empty where it reads none, ``source`` says where that stands."""
 
     static_pods: str
@@ -64,7 +64,7 @@ def running(name: str) -> Iterator[Program]:
                     yield Program(int(entry), argv)
 
 
-def settings(kubelet: Program) -> Settings:
+def settings(kubelet: Program) -> KubeletSettings:
     """What the kubelet was started with: its file, then drop-ins in their order, then flags.
 
     Raises:
@@ -88,7 +88,7 @@ def settings(kubelet: Program) -> Settings:
         merged[_STATIC_PODS], source = flagged, f"--pod-manifest-path of process {kubelet.pid}"
     hard = merged.get("evictionHard")
     eviction = hard.get("nodefs.available") if isinstance(hard, dict) else None
-    return Settings(str(merged.get(_STATIC_PODS) or ""), source, str(eviction) if eviction else None)
+    return KubeletSettings(str(merged.get(_STATIC_PODS) or ""), source, str(eviction) if eviction else None)
 
 
 def eviction_threshold() -> str | None:

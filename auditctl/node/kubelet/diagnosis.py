@@ -15,7 +15,7 @@ from auditctl.node.apiserver.process import Process
 _JUST_NOW_SECONDS = 60.0  # the usual time of a replaced Pod, with the kubelet's 30 s of grace (measured.md)
 
 
-class State(Enum):
+class ServerState(Enum):
     """Where the way from the manifest to a serving API server ends."""
 
     SERVING = "serves with the manifest's command line"
@@ -57,7 +57,7 @@ class Evidence(NamedTuple):
 class Diagnosis(NamedTuple):
     """The verdict. ``crash`` is the program's words that it rests on, with the place in the user's own file."""
 
-    state: State
+    state: ServerState
     check: str
     message: str
     fix: str = ""
@@ -71,32 +71,34 @@ def judge(seen: Evidence) -> Diagnosis:
         return _of_a_server(seen, seen.process)
     if seen.taken and not seen.sees_all:
         text = f"something listens on port {seen.port}; whose it is only root can see"
-        return Diagnosis(State.UNSEEN, "process-unseen", text, "run it as root (sudo)", certain=False)
+        return Diagnosis(ServerState.UNSEEN, "process-unseen", text, "run it as root (sudo)", certain=False)
     return _of_no_server(seen)
 
 
 def _of_a_server(seen: Evidence, process: Process) -> Diagnosis:
     if seen.is_older and seen.kubelet is not None and not seen.kubelet.heals:
         text = f"{_told(seen.kubelet)}; process {process.pid} is the old one, and is stopped within 20 s of the edit"
-        return Diagnosis(State.NEVER_STARTED, seen.kubelet.name, text, seen.kubelet.fix, crash=seen.kubelet)
+        return Diagnosis(ServerState.NEVER_STARTED, seen.kubelet.name, text, seen.kubelet.fix, crash=seen.kubelet)
     if not seen.as_manifest:
         return _of_another(seen, process)
     if seen.readiness in (Readiness.READY, None):
-        return Diagnosis(State.SERVING, "apiserver-ready", f"process {process.pid} serves as the manifest says")
+        return Diagnosis(ServerState.SERVING, "apiserver-ready", f"process {process.pid} serves as the manifest says")
     if seen.readiness is Readiness.UNKNOWN:
         text = (
             f"process {process.pid} runs as the manifest says; whether it is ready it tells neither us nor the kubelet"
         )
-        return Diagnosis(State.SERVING, "apiserver-ready", text, certain=False)
+        return Diagnosis(ServerState.SERVING, "apiserver-ready", text, certain=False)
     if seen.failing:
         text = f"process {process.pid} listens, but is not ready: /readyz fails on {', '.join(seen.failing)}"
-        return Diagnosis(State.NOT_READY, "apiserver-ready", text, _readyz_fix(seen.failing), crash=seen.container)
+        return Diagnosis(
+            ServerState.NOT_READY, "apiserver-ready", text, _readyz_fix(seen.failing), crash=seen.container
+        )
     text = f"process {process.pid} listens, but /readyz does not answer 200"
     why = f"; its log: {seen.container}" if seen.container else ""
     fix = seen.container.fix if seen.container else "look at its log under /var/log/pods"
     # kube-apiserver listens before it reads its policy, so one that crash loops is met listening now and then
     check = seen.container.name if seen.container else "apiserver-ready"
-    return Diagnosis(State.NOT_READY, check, text + why, fix, certain=False, crash=seen.container)
+    return Diagnosis(ServerState.NOT_READY, check, text + why, fix, certain=False, crash=seen.container)
 
 
 def _readyz_fix(failing: tuple[str, ...]) -> str:
@@ -113,47 +115,49 @@ def _of_another(seen: Evidence, process: Process) -> Diagnosis:
         text = (
             f"process {process.pid} was started from {seen.stray}, not from the manifest: of equal names the last wins"
         )
-        return Diagnosis(State.WRONG_PROCESS, "wrong-process", text, "auditctl doctor --fix")
+        return Diagnosis(ServerState.WRONG_PROCESS, "wrong-process", text, "auditctl doctor --fix")
     old = f"process {process.pid} was not started with the manifest's command line"
     if seen.kubelet_runs is False:
         text = f"{old}, and no kubelet runs on this node to act on the manifest"
-        return Diagnosis(State.WRONG_PROCESS, "kubelet-not-running", text, "start the kubelet")
+        return Diagnosis(ServerState.WRONG_PROCESS, "kubelet-not-running", text, "start the kubelet")
     if seen.changed_seconds < _JUST_NOW_SECONDS:
         text = f"{old}: it is the old one, which the kubelet is still to stop"
-        return Diagnosis(State.STARTING, "drift", text, "wait a minute, then ask again", certain=False)
+        return Diagnosis(ServerState.STARTING, "drift", text, "wait a minute, then ask again", certain=False)
     text = f"{old}: the kubelet reads another directory, or did not act on the manifest"
-    return Diagnosis(State.WRONG_PROCESS, "drift", text, "auditctl restart", certain=False)
+    return Diagnosis(ServerState.WRONG_PROCESS, "drift", text, "auditctl restart", certain=False)
 
 
 def _of_no_server(seen: Evidence) -> Diagnosis:
     nobody = f"no kube-apiserver listens on port {seen.port}"
     container, refusal = seen.container, seen.kubelet
     if container is not None and container.certain:
-        return Diagnosis(State.CRASH_LOOPING, container.name, _told(container), container.fix, crash=container)
+        return Diagnosis(ServerState.CRASH_LOOPING, container.name, _told(container), container.fix, crash=container)
     if refusal is not None and not refusal.heals:
-        return Diagnosis(State.NEVER_STARTED, refusal.name, _told(refusal), refusal.fix, crash=refusal)
+        return Diagnosis(ServerState.NEVER_STARTED, refusal.name, _told(refusal), refusal.fix, crash=refusal)
     if not seen.live:
         text = "no kubelet was started from this folder: what runs of it is not known"
-        return Diagnosis(State.UNSEEN, "live-node", text, certain=False)
+        return Diagnosis(ServerState.UNSEEN, "live-node", text, certain=False)
     if seen.kubelet_runs is False:
         text = f"{nobody}, and no kubelet runs on this node to start it"
-        return Diagnosis(State.UNKNOWN, "kubelet-not-running", text, "start the kubelet", crash=container)
+        return Diagnosis(ServerState.UNKNOWN, "kubelet-not-running", text, "start the kubelet", crash=container)
     if seen.taken and seen.sees_all:
         text = f"port {seen.port} is held by a process that is no kube-apiserver of this node"
         return Diagnosis(
-            State.NOT_READY, "port", text, f"see who it is: ss -ltnp 'sport = :{seen.port}'", crash=container
+            ServerState.NOT_READY, "port", text, f"see who it is: ss -ltnp 'sport = :{seen.port}'", crash=container
         )
-    of_refusal = State.CRASH_LOOPING if refusal is not None and refusal.name == "crash-loop" else State.NEVER_STARTED
-    for state, crash in ((State.CRASH_LOOPING, container), (of_refusal, refusal)):
+    of_refusal = (
+        ServerState.CRASH_LOOPING if refusal is not None and refusal.name == "crash-loop" else ServerState.NEVER_STARTED
+    )
+    for state, crash in ((ServerState.CRASH_LOOPING, container), (of_refusal, refusal)):
         if crash is not None:
             return Diagnosis(state, crash.name, _told(crash), crash.fix, certain=False, crash=crash)
     if seen.changed_seconds < _JUST_NOW_SECONDS:
         text = f"{nobody} yet: the manifest was changed {seen.changed_seconds:.0f} s ago"
-        return Diagnosis(State.STARTING, "apiserver-ready", text, "wait a minute, then ask again", certain=False)
+        return Diagnosis(ServerState.STARTING, "apiserver-ready", text, "wait a minute, then ask again", certain=False)
     unread = "" if seen.kubelet_log else "; the kubelet's log was not found"
     text = f"{nobody}, and neither its containers nor the kubelet left a word since the manifest was changed{unread}"
     return Diagnosis(
-        State.UNKNOWN, "apiserver-ready", text, "look at the kubelet: journalctl -u kubelet -e", certain=False
+        ServerState.UNKNOWN, "apiserver-ready", text, "look at the kubelet: journalctl -u kubelet -e", certain=False
     )
 
 

@@ -20,14 +20,14 @@ from auditctl.node.change.files import Root
 from auditctl.node.kubelet import kubelet_log, pod_logs
 from auditctl.node.kubelet.diagnosis import Evidence
 from auditctl.node.kubelet.diagnosis_attempts import Attempts
-from auditctl.node.kubelet.diagnosis_place import Text, Texts, placed
+from auditctl.node.kubelet.diagnosis_place import SourceFile, Texts, placed
 from auditctl.node.kubelet.kubelet_log import TAIL_BYTES, KubeletLog
 from auditctl.node.kubelet.pod_logs import PodName
 from auditctl.node.preflight import node_checks, other_manifests
 from auditctl.settings import POLICY_FLAG, WEBHOOK_FLAG
 
 
-class Node(NamedTuple):
+class EvidenceSources(NamedTuple):
     """Where to look. ``manifest`` is None where it cannot be read; ``endpoint`` None where it is not ours to ask."""
 
     root: Root
@@ -37,7 +37,7 @@ class Node(NamedTuple):
     credentials: Credentials
 
 
-def collect(node: Node) -> Evidence:
+def collect(node: EvidenceSources) -> Evidence:
     """Look at everything once. Raises: nothing; what cannot be seen stays unknown."""
     manifest = node.manifest
     port = _port(manifest)
@@ -75,7 +75,7 @@ def _port(manifest: Manifest | None) -> int:
     return DEFAULT_SECURE_PORT
 
 
-def _ours(node: Node, process: Process | None) -> Process | None:
+def _ours(node: EvidenceSources, process: Process | None) -> Process | None:
     """Under ``--rootfs`` a server of this very machine on the same port is another node's."""
     if process is None or node.root.is_host:
         return process
@@ -110,7 +110,7 @@ def _changed(manifest_path: Path) -> float:
     return 0.0
 
 
-def _words(node: Node, changed: float) -> tuple[Crash | None, Crash | None, str]:
+def _words(node: EvidenceSources, changed: float) -> tuple[Crash | None, Crash | None, str]:
     """What the container and the kubelet said since the manifest's last change, and where the kubelet's log is."""
     pod = PodName.of(node.manifest)
     attempts = Attempts(node.root, pod, _older(pod_logs.logs_of(node.root, pod), changed))
@@ -131,17 +131,17 @@ def _older(logs: Sequence[pod_logs.ContainerLog], changed: float) -> frozenset[t
 def texts(root: Root, manifest_path: Path, manifest: Manifest | None) -> Texts:
     """The user's files as they lie on this machine."""
     return Texts(
-        Text(str(manifest_path), _read(manifest_path)),
+        SourceFile(str(manifest_path), _read(manifest_path)),
         _named_by(root, manifest, POLICY_FLAG),
         _named_by(root, manifest, WEBHOOK_FLAG),
         manifest,
     )
 
 
-def _named_by(root: Root, manifest: Manifest | None, flag: str) -> Text | None:
+def _named_by(root: Root, manifest: Manifest | None, flag: str) -> SourceFile | None:
     with suppress(RefusedError):
         path = node_checks.host_of(root, manifest, flag) if manifest is not None else None
-        return Text(str(path), _read(path)) if path is not None else None
+        return SourceFile(str(path), _read(path)) if path is not None else None
     return None
 
 

@@ -27,7 +27,7 @@ _NEWEST = (1, 36)
 _INDEX_OF_ENTRY = re.compile(r"(\.resources)\[\d+\]")
 
 
-class Text(NamedTuple):
+class SourceFile(NamedTuple):
     """A file of the user's: the name under which it is known, and what it holds (None: it is not there)."""
 
     name: str
@@ -37,9 +37,9 @@ class Text(NamedTuple):
 class Texts(NamedTuple):
     """The files that a crash can be blamed on. ``manifest_read`` is the Pod in it, None where it cannot be read."""
 
-    manifest: Text
-    policy: Text | None = None
-    webhook: Text | None = None
+    manifest: SourceFile
+    policy: SourceFile | None = None
+    webhook: SourceFile | None = None
     manifest_read: Manifest | None = None
 
 
@@ -127,7 +127,7 @@ def _flag_hint(name: str, texts: Texts) -> str:
     return f"did you mean --{meant[0]}?" if meant else ""
 
 
-def _find(crash: Crash, text: Text) -> Place:
+def _find(crash: Crash, text: SourceFile) -> Place:
     """The place in the text, or its name alone."""
     raw = "" if text.raw is None else text.raw.decode(errors="replace")
     if crash.where == _LINE:

@@ -30,7 +30,7 @@ _JOURNAL_SECONDS = 2.0
 _JOURNAL_LINES = 2000
 
 
-class Kubelet(NamedTuple):
+class RunningKubelet(NamedTuple):
     """The running kubelet. ``log`` is a path that opens the file behind its stderr or stdout, None if that is no file."""
 
     pid: int
@@ -38,7 +38,7 @@ class Kubelet(NamedTuple):
     log: Path | None
 
 
-def find(root: Root) -> Kubelet | None:
+def find(root: Root) -> RunningKubelet | None:
     """The kubelet of this node: on the host one that shares our root, under ``--rootfs`` one that was started from there.
 
     One of a container on this machine (kind) is another node's.
@@ -50,7 +50,7 @@ def find(root: Root) -> Kubelet | None:
             words = (entry / "cmdline").read_bytes().removesuffix(b"\0").split(b"\0")
             argv = tuple(word.decode(errors="surrogateescape") for word in words)
             if _is_kubelet_of(root, entry, argv):
-                return Kubelet(int(entry.name), argv, _log_behind(entry))
+                return RunningKubelet(int(entry.name), argv, _log_behind(entry))
     return None
 
 

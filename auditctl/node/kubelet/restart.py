@@ -36,7 +36,7 @@ _LEFT_ALONE_SECONDS = 6.0
 _CLOCK_TICK_SECONDS = 0.02  # /proc/PID/stat counts in ticks of 10 ms
 
 
-class Expected(NamedTuple):
+class RestartTarget(NamedTuple):
     """Whom we wait for: a process started after ``renamed_at`` (seconds of the boot clock) that is not ``before``.
 
     After an undo also one that was never stopped: started before ``or_started_before``, and still listening a while
@@ -78,7 +78,7 @@ class Failed(NamedTuple):
 
 
 @dataclass(slots=True)
-class Old:
+class OutgoingProcess:
     """The process of the configuration that goes, held by pidfd from before the rename: a pid cannot be mistaken."""
 
     process: Process
@@ -87,7 +87,7 @@ class Old:
     killed: bool = False
 
     @classmethod
-    def hold(cls, process: Process | None) -> Old | None:
+    def hold(cls, process: Process | None) -> OutgoingProcess | None:
         if process is None:
             return None
         with suppress(OSError):
@@ -112,7 +112,7 @@ class Old:
 
 
 @dataclass(slots=True)
-class Watch:
+class RestartWaiter:
     """One wait: the clocks, the tellers, and what was seen so far."""
 
     root: Root
@@ -136,7 +136,7 @@ class Watch:
         clock: Clock,
         tell: Callable[[str, float], None],
         interrupted: Callable[[], bool] = lambda: False,
-    ) -> Watch:
+    ) -> RestartWaiter:
         """Remember which container logs there are, and where the kubelet's ends: what comes later is of the change."""
         pod = PodName.of(manifest)
         attempts = Attempts.from_now(root, pod, broken=listener(manifest.secure_port) is None)
@@ -145,7 +145,9 @@ class Watch:
         log.ignored_uid = attempts.ignored_uid
         return cls(root, manifest, clock, tell, interrupted, attempts, log)
 
-    def wait(self, expected: Expected, *, timeout: float, drain: float, old: Old | None) -> Restarted | Failed:
+    def wait(
+        self, expected: RestartTarget, *, timeout: float, drain: float, old: OutgoingProcess | None
+    ) -> Restarted | Failed:
         """Wait until the expected process serves.
 
         Raises:
@@ -172,7 +174,7 @@ class Watch:
             self.clock.sleep(_LISTENING_POLL_SECONDS if listens else _POLL_SECONDS)
         return self._too_late(expected, f"the API server did not serve within {timeout:.0f} s")
 
-    def _too_late(self, expected: Expected, text: str) -> Failed:
+    def _too_late(self, expected: RestartTarget, text: str) -> Failed:
         """Who serves instead, or what the newest words are that may be the cause."""
         process = listener(expected.endpoint.port)
         if process is None or not process.runs(expected.command):
@@ -209,7 +211,7 @@ class Watch:
 
         return placed(crash, texts(self.root, Path(self.manifest.document.name), self.manifest))
 
-    def _serves(self, process: Process | None, expected: Expected, passed: float) -> bool:
+    def _serves(self, process: Process | None, expected: RestartTarget, passed: float) -> bool:
         if process is None or not process.runs(expected.command):
             return False
         is_before = expected.before is not None and process.identity == expected.before.identity
@@ -230,7 +232,7 @@ class Watch:
             self._dark_seconds += now - self._dark_since
             self._dark_since = None
 
-    def _what_for(self, process: Process | None, expected: Expected, crash: Crash | None) -> str:
+    def _what_for(self, process: Process | None, expected: RestartTarget, crash: Crash | None) -> str:
         if crash is not None:
             return f"{'the kubelet says' if crash.says == KUBELET else 'the new API server died'}: {crash.words}"
         if process is None:

@@ -35,7 +35,7 @@ _KINDS = {  # pkg/volume/hostpath/host_path.go: the check of each type, symbolic
 }
 
 
-class User(NamedTuple):
+class ContainerUser(NamedTuple):
     """Whom the container runs as. ``overrides``: permissions do not bind it."""
 
     uid: int = 0
@@ -48,7 +48,7 @@ class User(NamedTuple):
         return self.overrides or (status.st_mode >> shift) & wanted == wanted
 
 
-def user_of(manifest: Manifest) -> User:
+def user_of(manifest: Manifest) -> ContainerUser:
     """The user of the API server's container; the image's own, where the Pod names none, is root."""
     pod = mapping(manifest.document, ("spec", "securityContext"))
     own = mapping(manifest.document, (*manifest.container_path, "securityContext"))
@@ -60,7 +60,7 @@ def user_of(manifest: Manifest) -> User:
     dropped = capabilities.get("drop") if isinstance(capabilities, dict) else None
     keeps = not (isinstance(dropped, list) and _OVERRIDING & set(map(str, dropped)))
     uid = uid if isinstance(uid, int) else 0
-    return User(uid, frozenset(one for one in groups if isinstance(one, int)), uid == 0 and keeps)
+    return ContainerUser(uid, frozenset(one for one in groups if isinstance(one, int)), uid == 0 and keeps)
 
 
 def audit_paths(root: Root, manifest: Manifest, written: Collection[str]) -> Iterator[Finding]:
@@ -143,7 +143,7 @@ def _first_link(root: Root, place: HostPath) -> tuple[str, str] | None:
     return None
 
 
-def _readable(root: Root, flag: str, place: HostPath, user: User, *, is_written: bool) -> Iterator[Finding]:
+def _readable(root: Root, flag: str, place: HostPath, user: ContainerUser, *, is_written: bool) -> Iterator[Finding]:
     path = root.host(place.path)
     if user.overrides or (not is_written and not path.exists()):
         return
@@ -157,7 +157,7 @@ def _readable(root: Root, flag: str, place: HostPath, user: User, *, is_written:
         yield _closed(flag, path, user, "read", f"chown {user.uid} {path}")
 
 
-def _log(root: Root, place: HostPath, user: User) -> Iterator[Finding]:
+def _log(root: Root, place: HostPath, user: ContainerUser) -> Iterator[Finding]:
     path = root.host(place.path)
     if place.exact:
         text = (
@@ -189,7 +189,7 @@ def _log(root: Root, place: HostPath, user: User) -> Iterator[Finding]:
         yield from _log_of_user(root, place, path, user)
 
 
-def _log_of_user(root: Root, place: HostPath, path: Path, user: User) -> Iterator[Finding]:
+def _log_of_user(root: Root, place: HostPath, path: Path, user: ContainerUser) -> Iterator[Finding]:
     for directory in _directories(root, place):
         wanted = 3 if directory == path.parent else 1
         if not directory.is_dir():
@@ -268,7 +268,7 @@ def _kind(manifest: Manifest, volume: Volume, path: Path, problem: str) -> Findi
     return found._replace(path=written_path(where), file=place.file, line=place.line, column=place.column)
 
 
-def _closed(flag: str, path: Path, user: User, verb: str, fix: str) -> Finding:
+def _closed(flag: str, path: Path, user: ContainerUser, verb: str, fix: str) -> Finding:
     text = f"the API server runs as user {user.uid}, which may not {verb} {path}, for --{flag}"
     return _error("audit-permission", text, fix)
 

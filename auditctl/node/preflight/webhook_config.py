@@ -36,7 +36,7 @@ class WebhookConfigError(RefusedError):
     """The API server would not start with this kubeconfig."""
 
 
-class Reference(NamedTuple):
+class FileReference(NamedTuple):
     """A file that the kubeconfig names: the field, and the path in the container (absolute)."""
 
     field: str
@@ -61,7 +61,7 @@ class WebhookConfig(NamedTuple):
     user: str = ""
     password: str = ""
     runs: str = ""
-    references: tuple[Reference, ...] = ()
+    references: tuple[FileReference, ...] = ()
 
     def __repr__(self) -> str:
         """Without anything secret."""
@@ -95,7 +95,7 @@ def parse(raw: bytes, container_path: str) -> WebhookConfig:
     return _config(cluster, user, posixpath.dirname(container_path))
 
 
-def resolved(config: WebhookConfig, read: Callable[[Reference], bytes]) -> WebhookConfig:
+def resolved(config: WebhookConfig, read: Callable[[FileReference], bytes]) -> WebhookConfig:
     """The configuration with the content of its files; ``read`` raises RefusedError for one that is not to be had."""
     found: dict[str, Any] = {}
     for reference in config.references:
@@ -147,7 +147,7 @@ def _is_address(server: str) -> bool:
     return server.isprintable() and " " not in server and port != 0
 
 
-def _references(cluster: Mapping[str, Any], user: Mapping[str, Any], folder: str) -> Iterator[Reference]:
+def _references(cluster: Mapping[str, Any], user: Mapping[str, Any], folder: str) -> Iterator[FileReference]:
     for part in (cluster, user):
         for field, content in FILES.items():
             path = str(part.get(field) or "")
@@ -155,7 +155,7 @@ def _references(cluster: Mapping[str, Any], user: Mapping[str, Any], folder: str
                 continue  # a key alone is passed over
             # a token file is read even beside a token: it is looked at again from time to time
             if path and (field == "tokenFile" or not part.get(content)):
-                yield Reference(field, posixpath.normpath(posixpath.join(folder, path)))
+                yield FileReference(field, posixpath.normpath(posixpath.join(folder, path)))
 
 
 def _by_name(config: Mapping[str, Any], key: str) -> dict[str, Any]:

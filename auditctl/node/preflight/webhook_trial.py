@@ -24,7 +24,7 @@ _SUCCESS = range(200, 207)  # client-go rest/request.go transformResponse
 _PORTS = {"http": 80, "https": 443}
 
 
-class Verdict(Enum):
+class WebhookTrialVerdict(Enum):
     """What the trial came to."""
 
     REACHED = "reached"
@@ -35,22 +35,24 @@ class Verdict(Enum):
 class Tried(NamedTuple):
     """``words`` is one sentence without a full stop; ``seconds`` is what the POST took."""
 
-    verdict: Verdict
+    verdict: WebhookTrialVerdict
     words: str
     seconds: float = 0.0
 
 
-class Surroundings(NamedTuple):
+class ContainerEnvironment(NamedTuple):
     """What the Pod adds to the host's own: variables (``HTTPS_PROXY``), and names from ``hostAliases``."""
 
     environment: Mapping[str, str] = {}
     aliases: Mapping[str, str] = {}
 
 
-def attempt(config: WebhookConfig, surroundings: Surroundings) -> Tried:
+def attempt(config: WebhookConfig, surroundings: ContainerEnvironment) -> Tried:
     """Resolve, connect, shake hands, POST an empty list of events. Never raises."""
     if config.runs:
-        return Tried(Verdict.UNKNOWN, f"its credentials come from the program {config.runs}, which is not run here")
+        return Tried(
+            WebhookTrialVerdict.UNKNOWN, f"its credentials come from the program {config.runs}, which is not run here"
+        )
     parts = urlsplit(config.server if "://" in config.server else f"http://{config.server}")
     host = parts.hostname or ""
     try:
@@ -58,7 +60,9 @@ def attempt(config: WebhookConfig, surroundings: Surroundings) -> Tried:
     except ValueError:
         port = 0
     if not port or parts.scheme not in _PORTS:
-        return Tried(Verdict.FAILED, f"{without_secrets(config.server)} is neither http nor https, or names no port")
+        return Tried(
+            WebhookTrialVerdict.FAILED, f"{without_secrets(config.server)} is neither http nor https, or names no port"
+        )
     proxy = config.proxy or _proxy(parts.scheme, host, surroundings.environment)
     began = time.monotonic()
     try:
@@ -69,22 +73,24 @@ def attempt(config: WebhookConfig, surroundings: Surroundings) -> Tried:
             _send(stream, head, {"Host": parts.netloc.rpartition("@")[2], **_headers(config, parts.scheme)})
             status, reason = _status(stream, began + _SECONDS)
     except socket.gaierror:
-        return Tried(Verdict.FAILED, _unresolved(host))
+        return Tried(WebhookTrialVerdict.FAILED, _unresolved(host))
     except ssl.SSLCertVerificationError as error:
-        return Tried(Verdict.FAILED, f"its certificate is not accepted: {error.verify_message}")
+        return Tried(WebhookTrialVerdict.FAILED, f"its certificate is not accepted: {error.verify_message}")
     except OSError as error:
-        return Tried(Verdict.FAILED, f"no answer from {host}:{port}: {_reason(error)}")
+        return Tried(WebhookTrialVerdict.FAILED, f"no answer from {host}:{port}: {_reason(error)}")
     except ValueError:  # its text would quote a header, and with it a token
-        return Tried(Verdict.FAILED, "the request cannot be written as HTTP (a line break in a credential?)")
+        return Tried(
+            WebhookTrialVerdict.FAILED, "the request cannot be written as HTTP (a line break in a credential?)"
+        )
     seconds = time.monotonic() - began
     if status in _SUCCESS:
-        return Tried(Verdict.REACHED, f"{status} in {seconds * 1000:.0f} ms", seconds)
-    return Tried(Verdict.FAILED, f"it answers an empty list of events with {status} {reason}", seconds)
+        return Tried(WebhookTrialVerdict.REACHED, f"{status} in {seconds * 1000:.0f} ms", seconds)
+    return Tried(WebhookTrialVerdict.FAILED, f"it answers an empty list of events with {status} {reason}", seconds)
 
 
 @contextmanager
 def _connected(
-    config: WebhookConfig, scheme: str, target: tuple[str, int], proxy: str, surroundings: Surroundings
+    config: WebhookConfig, scheme: str, target: tuple[str, int], proxy: str, surroundings: ContainerEnvironment
 ) -> Iterator[socket.socket]:
     """A stream to the receiver: resolved as the Pod resolves, through a proxy where one is set, secured for https."""
     way = urlsplit(proxy if "://" in proxy else f"http://{proxy}") if proxy else None

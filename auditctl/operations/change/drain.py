@@ -5,7 +5,7 @@ from __future__ import annotations
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.process import Process, listener
-from auditctl.operations.change_model import How
+from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.settings import WEBHOOK_FLAG
 
@@ -24,7 +24,7 @@ def serving(manifest: Manifest) -> Process | None:
 
 
 def drain_seconds(
-    plane: ControlPlane, manifest: Manifest, how: How, before: Process | None
+    plane: ControlPlane, manifest: Manifest, how: ChangeOptions, before: Process | None
 ) -> tuple[float, tuple[Finding, ...]]:
     """The default of 5 s, or 0 where ending the old process early could lose audit records or traffic; said so."""
     if how.drain_seconds is not None:

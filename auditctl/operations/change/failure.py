@@ -8,15 +8,15 @@ from auditctl.errors import Place, RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.node.apiserver.crash import Crash
 from auditctl.node.change import files
-from auditctl.node.kubelet.restart import Failed, Watch
-from auditctl.operations.change_model import How, Work
+from auditctl.node.kubelet.restart import Failed, RestartWaiter
+from auditctl.operations.change_model import ChangeOptions, PlannedChange
 from auditctl.operations.controlplane import ControlPlane
 
 # what a server that is ready says of its audit log (templates/crashes.json)
 _OF_THE_LOG = frozenset(["disk-full", "events-lost", "log-write", "rotation-impossible"])
 
 
-def in_the_users_words(failed: Failed, work: Work) -> Failed:
+def in_the_users_words(failed: Failed, work: PlannedChange) -> Failed:
     """A place in an installed copy is one in the file that it was made from: the copy goes with the undo.
 
     Not if somebody has changed the copy since: then the place is in that one alone.
@@ -33,7 +33,7 @@ def in_the_users_words(failed: Failed, work: Work) -> Failed:
     return failed._replace(crash=failed.crash._replace(place=own))
 
 
-def not_proved(failed: Sequence[str], watch: Watch) -> str:
+def not_proved(failed: Sequence[str], watch: RestartWaiter) -> str:
     """What the proof lacks, with the server's own words where it says why it records nothing; empty where nothing does."""
     said = watch.crash() if failed else None
     if said is None or said.name not in _OF_THE_LOG:
@@ -49,7 +49,7 @@ def crash_findings(crash: Crash | None) -> Iterator[Finding]:
         yield Finding(crash.name, Severity.ERROR, text, crash.fix, "", place.file, place.line, place.column)
 
 
-def failing_before(plane: ControlPlane, work: Work, how: How) -> frozenset[str]:
+def failing_before(plane: ControlPlane, work: PlannedChange, how: ChangeOptions) -> frozenset[str]:
     """The checks of ``/readyz`` that fail before the change: they are not ours.
 
     Without ``--allow apiserver-ready`` none does, or the change had been refused.

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.pod import Manifest
-from auditctl.operations.change_model import How
+from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import Outcome, Report
 
 
-def recording(plane: ControlPlane, after: Manifest, how: How) -> Callable[[Report], Report]:
+def recording(plane: ControlPlane, after: Manifest, how: ChangeOptions) -> Callable[[Report], Report]:
     """Decide now, before the edit, what goes into the record for ``after``; the answer writes it behind the report.
 
     Without ``--persist`` it hands the report through. Nothing is written unless the report says that the node is well.

@@ -9,7 +9,7 @@ from typing import Any
 
 from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.journal import Role
-from auditctl.operations.change_model import Restart, Work
+from auditctl.operations.change_model import PlannedChange, Restart
 from auditctl.operations.controlplane import ControlPlane
 
 _RESTARTS: Mapping[Restart, str | None] = {
@@ -19,7 +19,7 @@ _RESTARTS: Mapping[Restart, str | None] = {
 }
 
 
-def planned(plane: ControlPlane, work: Work, *, nothing: bool) -> dict[str, Any]:
+def planned(plane: ControlPlane, work: PlannedChange, *, nothing: bool) -> dict[str, Any]:
     """The report's ``manifest.plan``: ``changes``, ``restart`` (None: none is needed), and ``files`` beside the manifest.
 
     A row of ``files`` has ``path`` (a node path), ``role``, ``change`` (install, replace, remove) and ``diff``: a unified

@@ -12,7 +12,7 @@ from auditctl.node.apiserver.process import Process, port_is_taken
 from auditctl.node.change import files
 from auditctl.node.change.journal import Role
 from auditctl.node.preflight import node_checks
-from auditctl.operations.change_model import How
+from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
 
@@ -37,7 +37,7 @@ def check_places(plane: ControlPlane) -> None:
         raise RefusedError(f"{first.message}", check=first.check, fix=first.fix, findings=found)
 
 
-def is_live(plane: ControlPlane, how: How) -> bool:
+def is_live(plane: ControlPlane, how: ChangeOptions) -> bool:
     """Is there a live node to ask? With --rootfs, a run that does not wait knows nothing of one."""
     return plane.root.is_host or (how.wait and not how.dry_run)
 
@@ -48,7 +48,7 @@ def before_edit(
     after: Manifest,
     written: Collection[Role],
     process: Process | None,
-    how: How,
+    how: ChangeOptions,
     *,
     directories: Collection[Path] = (),
 ) -> Iterator[Finding]:
@@ -114,7 +114,7 @@ def _of_the_machine(plane: ControlPlane, after: Manifest) -> Iterator[Finding]:
         yield from selinux.log_label(plane.root, after, log)
 
 
-def live(plane: ControlPlane, manifest: Manifest, process: Process | None, how: How) -> Iterator[Finding]:
+def live(plane: ControlPlane, manifest: Manifest, process: Process | None, how: ChangeOptions) -> Iterator[Finding]:
     """The API server must serve *before* the edit: its own troubles must not be blamed on us."""
     if how.dry_run:  # without TLS: that would double the time of a dry run
         if not port_is_taken(manifest.secure_port):

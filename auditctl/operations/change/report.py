@@ -14,7 +14,7 @@ from auditctl.node.change import files
 from auditctl.node.change.files import Snapshot, sha256
 from auditctl.node.preflight import node_checks
 from auditctl.operations.change.planned import planned
-from auditctl.operations.change_model import How, Patience, Performed, Proof, Restart, Work
+from auditctl.operations.change_model import ChangeOptions, ChangeResult, Deadline, PlannedChange, Proof, Restart
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import last_known_good
 from auditctl.report import ManifestChange, Outcome, Report
@@ -31,7 +31,7 @@ _OUTAGE = {
 }
 
 
-def dry_run_report(plane: ControlPlane, work: Work, findings: tuple[Finding, ...], *, nothing: bool) -> Report:
+def dry_run_report(plane: ControlPlane, work: PlannedChange, findings: tuple[Finding, ...], *, nothing: bool) -> Report:
     """What would be done; nothing was touched."""
     lines = [f"would install {edit.path} ({edit.role.value})" for edit in work.edits if edit.after is not None]
     lines += [f"would remove {edit.path} ({edit.role.value})" for edit in work.edits if edit.after is None]
@@ -49,7 +49,9 @@ def dry_run_report(plane: ControlPlane, work: Work, findings: tuple[Finding, ...
     )
 
 
-def performed_report(plane: ControlPlane, work: Work, findings: tuple[Finding, ...], performed: Performed) -> Report:
+def performed_report(
+    plane: ControlPlane, work: PlannedChange, findings: tuple[Finding, ...], performed: ChangeResult
+) -> Report:
     """What was done, and how it ended."""
     changed = performed.outcome is Outcome.CHANGED or performed.outcome is Outcome.STRANDED
     after = work.after if changed else work.before
@@ -72,9 +74,9 @@ def performed_report(plane: ControlPlane, work: Work, findings: tuple[Finding, .
 
 def unchanged_report(
     plane: ControlPlane,
-    work: Work,
+    work: PlannedChange,
     findings: tuple[Finding, ...],
-    how: How,
+    how: ChangeOptions,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> Report:
     """Nothing to do; whether it is recorded is proved all the same, where there is a server to ask.
@@ -87,7 +89,7 @@ def unchanged_report(
         process = listener(work.after.secure_port)
         proof = Proof((Check("receipt", Status.UNKNOWN, "no API server to ask"),))
         if process is not None:
-            patience = Patience(plane.clock.monotonic() + how.timeout_seconds, interrupted)
+            patience = Deadline(plane.clock.monotonic() + how.timeout_seconds, interrupted)
             try:
                 proof = work.prove(process, patience)
             except InterruptionError as error:
@@ -143,7 +145,7 @@ def manifest_change(plane: ControlPlane, snapshot: Snapshot, plan: Plan) -> Mani
     )
 
 
-def _manifest_change(plane: ControlPlane, work: Work, *, nothing: bool) -> ManifestChange:
+def _manifest_change(plane: ControlPlane, work: PlannedChange, *, nothing: bool) -> ManifestChange:
     return manifest_change(plane, work.snapshot, work.plan)._replace(plan=planned(plane, work, nothing=nothing))
 
 
@@ -176,7 +178,7 @@ def _file(plane: ControlPlane, manifest: Manifest, flag: str) -> dict[str, str |
     return found
 
 
-def _success(work: Work, performed: Performed) -> str:
+def _success(work: PlannedChange, performed: ChangeResult) -> str:
     receipt = performed.receipt
     verb = {"enable": "auditing is on", "disable": "auditing is off", "restart": "restarted"}.get(work.command, "done")
     if receipt is not None:
@@ -189,7 +191,7 @@ def _success(work: Work, performed: Performed) -> str:
     return f"{verb}, and the API server serves"
 
 
-def _next_steps(plane: ControlPlane, work: Work, performed: Performed) -> tuple[str, ...]:
+def _next_steps(plane: ControlPlane, work: PlannedChange, performed: ChangeResult) -> tuple[str, ...]:
     if performed.outcome is not Outcome.CHANGED or work.command not in ("enable", "disable"):
         return ()
     if work.command == "disable":

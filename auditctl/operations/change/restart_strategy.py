@@ -14,14 +14,14 @@ from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.process import Process
 from auditctl.node.kubelet import pod_logs
 from auditctl.operations.change.drain import drain_seconds
-from auditctl.operations.change_model import How, Restart
+from auditctl.operations.change_model import ChangeOptions, Restart
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.settings import POLICY_ANNOTATION
 
 _BACKOFF_SECONDS = 600.0  # client-go flowcontrol.Backoff forgets after twice its longest wait, the kubelet's 5 minutes
 
 
-class Reload(NamedTuple):
+class ReloadDecision(NamedTuple):
     """The way, as a plan for the manifest (without changes: in place), and the finding that says why."""
 
     plan: Plan
@@ -30,8 +30,8 @@ class Reload(NamedTuple):
 
 
 def reload(
-    plane: ControlPlane, unchanged: Plan, manifest: Manifest, digest: str, process: Process | None, how: How
-) -> Reload:
+    plane: ControlPlane, unchanged: Plan, manifest: Manifest, digest: str, process: Process | None, how: ChangeOptions
+) -> ReloadDecision:
     """Choose the way for a policy of this SHA-256; ``process`` is the running server, None where it is not known.
 
     ``unchanged`` is the plan that leaves the manifest as it is.
@@ -40,21 +40,21 @@ def reload(
     """
     plan = plan_annotation(manifest, digest)
     if not plan.changes:
-        return Reload(
+        return ReloadDecision(
             unchanged, Restart.IN_PLACE, _said("in its Pod: the manifest's annotation names this policy already")
         )
     reason = _against_in_place(plane, manifest, process, how)
     if reason:
-        return Reload(plan, Restart.REPLACE_POD, _said(f"by replacing its Pod ({POLICY_ANNOTATION}): {reason}"))
+        return ReloadDecision(plan, Restart.REPLACE_POD, _said(f"by replacing its Pod ({POLICY_ANNOTATION}): {reason}"))
     text = "in its Pod, the shortest way: no container of it has ended within the last ten minutes"
-    return Reload(unchanged, Restart.IN_PLACE, _said(text))
+    return ReloadDecision(unchanged, Restart.IN_PLACE, _said(text))
 
 
 def _said(how_and_why: str) -> Finding:
     return Finding("policy-reload", Severity.INFO, f"the API server is restarted {how_and_why}")
 
 
-def _against_in_place(plane: ControlPlane, manifest: Manifest, process: Process | None, how: How) -> str:
+def _against_in_place(plane: ControlPlane, manifest: Manifest, process: Process | None, how: ChangeOptions) -> str:
     """Why the container is not to be restarted in its Pod; empty where it may be."""
     if POLICY_ANNOTATION in manifest.annotations:
         return "the annotation there names another policy"

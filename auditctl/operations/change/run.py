@@ -19,14 +19,14 @@ from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.journal import Role, Step
 from auditctl.node.change.undo_journal import returned_at
 from auditctl.node.kubelet import restart
-from auditctl.node.kubelet.restart import Expected, Failed, Old, Restarted, Watch
+from auditctl.node.kubelet.restart import Failed, OutgoingProcess, Restarted, RestartTarget, RestartWaiter
 from auditctl.operations.change.drain import drain_seconds, serving
 from auditctl.operations.change.failure import crash_findings, failing_before, in_the_users_words, not_proved
 from auditctl.operations.change.report import restart_checks
 from auditctl.operations.change.session import Session
 from auditctl.operations.change.watchdog import guard
 from auditctl.operations.change.watchdog_notice import left_to_do
-from auditctl.operations.change_model import How, Patience, Performed, Proof, Restart, Work
+from auditctl.operations.change_model import ChangeOptions, ChangeResult, Deadline, PlannedChange, Proof, Restart
 from auditctl.operations.evidence import last_known_good
 from auditctl.report import Outcome
 
@@ -37,17 +37,17 @@ _LAST_LOOK_SECONDS = 5.0
 _LAST_RECEIPT_SECONDS = 2.0
 
 
-def perform(session: Session, work: Work, how: How) -> Performed:
+def perform(session: Session, work: PlannedChange, how: ChangeOptions) -> ChangeResult:
     """Do the work; the answer says how it ended, the journal says every step.
 
     Raises:
         RefusedError: before anything was changed.
         StrandedError: it could not be put back.
     """
-    return Performance.begin(session, work, how).run()
+    return ChangeRun.begin(session, work, how).run()
 
 
-class _Seen(NamedTuple):
+class _WaitOutcome(NamedTuple):
     """What waiting and proving came to. ``failure`` is one sentence, empty where it went well; ``crash`` what it rests on."""
 
     failure: str = ""
@@ -59,15 +59,15 @@ class _Seen(NamedTuple):
 
 
 @dataclass(slots=True)
-class Performance:
+class ChangeRun:
     """One run of `perform`: what it holds, and the clocks."""
 
     session: Session
-    work: Work
-    how: How
+    work: PlannedChange
+    how: ChangeOptions
     change: Change
     before: Process | None
-    old: Old | None
+    old: OutgoingProcess | None
     drain: float
     findings: tuple[Finding, ...]
     began: float
@@ -78,7 +78,7 @@ class Performance:
     failing_before: frozenset[str] = frozenset()
 
     @classmethod
-    def begin(cls, session: Session, work: Work, how: How) -> Performance:
+    def begin(cls, session: Session, work: PlannedChange, how: ChangeOptions) -> ChangeRun:
         plane = session.plane
         began = plane.clock.monotonic()
         before = serving(work.before) if how.wait else None
@@ -87,7 +87,7 @@ class Performance:
         manifest = FileEdit(Role.MANIFEST, plane.manifest_path, work.snapshot, work.new_text)
         intent = Intent(work.command, work.summary, who(), work.directories, work.undoes, work.restart.name)
         change = changes.begin(plane.state, plane.root, plane.clock, (*work.edits, manifest), intent)
-        old = Old.hold(before)
+        old = OutgoingProcess.hold(before)
         return cls(session, work, how, change, before, old, drain, findings, began, failing_before=failing)
 
     @property
@@ -98,9 +98,11 @@ class Performance:
     def credentials(self) -> Credentials:
         return self.session.plane.credentials()
 
-    def run(self) -> Performed:
+    def run(self) -> ChangeResult:
         plane = self.session.plane
-        watch = Watch.begin(plane.root, self.work.after, plane.clock, plane.progress.waiting, self.session.interrupted)
+        watch = RestartWaiter.begin(
+            plane.root, self.work.after, plane.clock, plane.progress.waiting, self.session.interrupted
+        )
         watchdog = guard(self, watch)
         try:
             performed = self._stopped_early() if self.session.interrupted() else self._install(watch)
@@ -115,19 +117,19 @@ class Performance:
             )
         return performed
 
-    def _stopped_early(self) -> Performed:
+    def _stopped_early(self) -> ChangeResult:
         self.change.try_mark(Step.UNDOING)
         self.change.try_mark(Step.UNDONE, "interrupted before anything was changed")
         return self._performed(Outcome.INTERRUPTED, failure="interrupted; nothing was changed")
 
-    def _install(self, watch: Watch) -> Performed:
+    def _install(self, watch: RestartWaiter) -> ChangeResult:
         plane = self.session.plane
         plane.progress.step(f"change {self.change.journal.id}: {self.work.summary}")
         self.renamed_at = changes.install(self.change)
         self.edited = plane.clock.monotonic() - self.began
         return self._unproved() if not self.how.wait else self.prove_or_undo(watch)
 
-    def prove_or_undo(self, watch: Watch) -> Performed:
+    def prove_or_undo(self, watch: RestartWaiter) -> ChangeResult:
         try:
             seen = self._wait_and_prove(watch)
         except InterruptionError as interruption:
@@ -142,14 +144,16 @@ class Performance:
         steps = (seen.crash.fix,) if seen.crash is not None and seen.crash.fix else ()
         return performed._replace(next_steps=performed.next_steps or steps)
 
-    def _wait_and_prove(self, watch: Watch) -> _Seen:
+    def _wait_and_prove(self, watch: RestartWaiter) -> _WaitOutcome:
         checks: tuple[Check, ...] = ()
         process = self.before
         still = serving(self.work.before) if self.work.restart is Restart.IN_PLACE else None
         if still is not None and still == self.before:  # a watchdog may come after it was ended
             restart.end_in_place(still)
         if self.work.restart is not Restart.NONE:
-            expected = Expected(self.work.after.command, self.renamed_at, self.endpoint, self.credentials, self.before)
+            expected = RestartTarget(
+                self.work.after.command, self.renamed_at, self.endpoint, self.credentials, self.before
+            )
             alone = self.renamed_at if self.work.may_be_left_alone else None
             expected = expected._replace(failing_before=self.failing_before, or_started_before=alone)
             result = watch.wait(expected, timeout=self._patience(), drain=self.drain, old=self.old)
@@ -157,16 +161,16 @@ class Performance:
                 self.dark_before = result.outage
                 result = in_the_users_words(result, self.work)
                 self.findings += tuple(crash_findings(result.crash))
-                return _Seen(failure=str(result), crash=result.crash)
+                return _WaitOutcome(failure=str(result), crash=result.crash)
             self.restarted, process = result, result.process
             checks = restart_checks(result, self.endpoint)
         began = self.session.plane.clock.monotonic()
-        patience = Patience(began + self._receipt_seconds(), self.session.interrupted)
+        patience = Deadline(began + self._receipt_seconds(), self.session.interrupted)
         proof = self.work.prove(process, patience) if process is not None else Proof()
         checks = (*checks, *proof.checks)
         failed = [check.detail for check in checks if check.status is Status.FAILED]
         seconds = self.session.plane.clock.monotonic() - began
-        return _Seen(not_proved(failed, watch), None, checks, proof.receipt, process, seconds)
+        return _WaitOutcome(not_proved(failed, watch), None, checks, proof.receipt, process, seconds)
 
     def seconds_left(self, renamed_at: float | None) -> float:
         """Until the deadline of the change, which is counted from its rename."""
@@ -189,7 +193,7 @@ class Performance:
         self.change.try_mark(step, note)
         self.findings += tuple(_left_over(self.change, failed))
 
-    def _finish(self, seen: _Seen) -> Performed:
+    def _finish(self, seen: _WaitOutcome) -> ChangeResult:
         self._end(Step.DONE, left_to_do(self.work.afterwards) if self.change.by else "")
         policy = next((edit.after for edit in self.work.edits if edit.role is Role.POLICY), None)
         proved = policy if self.work.restart is Restart.NONE else None  # it decides as the loaded one does
@@ -202,7 +206,7 @@ class Performance:
             timings=self._timings(seen.seconds),
         )
 
-    def undo(self, failure: str, outcome: Outcome, checks: tuple[Check, ...] = ()) -> Performed:
+    def undo(self, failure: str, outcome: Outcome, checks: tuple[Check, ...] = ()) -> ChangeResult:
         """Put back, wait until the old configuration serves; exit 5 with the exact command where that fails."""
         plane = self.session.plane
         if not self.how.rollback and outcome is not Outcome.INTERRUPTED:
@@ -243,9 +247,9 @@ class Performance:
         if self.work.restart is Restart.IN_PLACE and now is not None and now != self.before and now.started < back_at:
             restart.end_in_place(now)
         timeout = max(self.how.timeout_seconds, _LEAST_UNDO_SECONDS)
-        hanging = Old.hold(restart.any_other(self.work.after.command, self.endpoint.port))
-        watch = Watch.begin(plane.root, self.work.before, plane.clock, plane.progress.waiting)
-        expected = Expected(
+        hanging = OutgoingProcess.hold(restart.any_other(self.work.after.command, self.endpoint.port))
+        watch = RestartWaiter.begin(plane.root, self.work.before, plane.clock, plane.progress.waiting)
+        expected = RestartTarget(
             self.work.before.command,
             back_at,
             plane.endpoint(self.work.before),
@@ -258,7 +262,7 @@ class Performance:
             if hanging is not None:
                 hanging.release()
 
-    def _unproved(self) -> Performed:
+    def _unproved(self) -> ChangeResult:
         process = serving(self.work.before) if self.work.restart is Restart.IN_PLACE else None
         if process is not None:
             restart.end_in_place(process)
@@ -268,8 +272,8 @@ class Performance:
             Outcome.CHANGED, checks=(check,), timings=self._timings(None), next_steps=("auditctl verify",)
         )
 
-    def _performed(self, outcome: Outcome, **fields: Any) -> Performed:
-        done = Performed(
+    def _performed(self, outcome: Outcome, **fields: Any) -> ChangeResult:
+        done = ChangeResult(
             outcome,
             ChangeRecord(self.change.journal.id, str(self.change.backup)),
             findings=self.findings,

@@ -20,7 +20,7 @@ from auditctl.node.change.undo_journal import returned_at
 from auditctl.operations.change.drain import drain_seconds, serving
 from auditctl.operations.change.preflight import check_places
 from auditctl.operations.change.watchdog_notice import told
-from auditctl.operations.change_model import How, Restart
+from auditctl.operations.change_model import ChangeOptions, Restart
 from auditctl.operations.controlplane import ControlPlane
 
 _RECOVERY_SECONDS = 120.0
@@ -194,7 +194,7 @@ def serves(
     Raises:
         InterruptionError: the user asked to stop; the change stays open, and the next run goes on with it.
     """
-    from auditctl.node.kubelet.restart import Expected, Old, Restarted, Watch, end_in_place
+    from auditctl.node.kubelet.restart import OutgoingProcess, Restarted, RestartTarget, RestartWaiter, end_in_place
 
     if _nobody_starts_it(plane, manifest):
         return False
@@ -203,12 +203,12 @@ def serves(
     except RefusedError:
         return False  # a folder whose server is elsewhere, if anywhere
     since = started_since if started_since is not None else plane.clock.boot()
-    expected = Expected(manifest.command, since, endpoint, plane.credentials(), or_started_before=old_until)
-    watch = Watch.begin(plane.root, manifest, plane.clock, plane.progress.waiting, interrupted)
+    expected = RestartTarget(manifest.command, since, endpoint, plane.credentials(), or_started_before=old_until)
+    watch = RestartWaiter.begin(plane.root, manifest, plane.clock, plane.progress.waiting, interrupted)
     # one that nobody starts is not waited for long: a lab folder, a node whose kubelet is stopped
     seconds = _RECOVERY_SECONDS if plane.root.is_host else _RECOVERY_SECONDS / 4
-    old = Old.hold(ends)
-    drain = drain_seconds(plane, manifest, How(), ends)[0]
+    old = OutgoingProcess.hold(ends)
+    drain = drain_seconds(plane, manifest, ChangeOptions(), ends)[0]
     if ends is not None:
         end_in_place(ends)
     try:

@@ -19,17 +19,17 @@ from auditctl.node.change.actor import record
 from auditctl.node.change.journal import BY_THE_WATCHDOG, Journal, Recovery, Step, recovery, standing
 from auditctl.node.change.state import lock_left_behind
 from auditctl.node.change.watchdog import Watchdog, import_everything, set_out
-from auditctl.node.kubelet.restart import Watch
+from auditctl.node.kubelet.restart import RestartWaiter
 from auditctl.operations.change.session import renamed_at
 from auditctl.operations.change.watchdog_notice import CHECK
 from auditctl.operations.controlplane import Silence
 from auditctl.report import Outcome
 
 if TYPE_CHECKING:
-    from auditctl.operations.change.run import Performance
+    from auditctl.operations.change.run import ChangeRun
 
 
-def guard(performance: Performance, watch: Watch) -> Watchdog | None:
+def guard(performance: ChangeRun, watch: RestartWaiter) -> Watchdog | None:
     """Set a watchdog out for this change; None where nobody waits, nothing is to be put back, or it cannot be forked."""
     if not (performance.how.wait and performance.how.rollback):
         return None
@@ -46,7 +46,7 @@ def guard(performance: Performance, watch: Watch) -> Watchdog | None:
     return watchdog
 
 
-def _stand_guard(performance: Performance, watch: Watch) -> None:
+def _stand_guard(performance: ChangeRun, watch: RestartWaiter) -> None:
     """Wait until the run is gone; if its change is open still, take it over."""
     plane = performance.session.plane._replace(progress=Silence())
     performance.session = performance.session._replace(plane=plane, interrupted=_never)
@@ -67,7 +67,7 @@ def _never() -> bool:
     return False
 
 
-def _holder(performance: Performance, journal: Journal) -> str:
+def _holder(performance: ChangeRun, journal: Journal) -> str:
     """What a run that finds the lock held is told: which change, who waits, until when."""
     plane = performance.session.plane
     rest = max(performance.seconds_left(renamed_at(plane, journal)), 0.0)
@@ -76,7 +76,7 @@ def _holder(performance: Performance, journal: Journal) -> str:
     return f"the watchdog (pid {os.getpid()}) of change {journal.id} ({died}; it waits until {until:%H:%M:%S} UTC)"
 
 
-def _take_over(performance: Performance, watch: Watch, journal: Journal) -> None:
+def _take_over(performance: ChangeRun, watch: RestartWaiter, journal: Journal) -> None:
     """Go on where the run stopped: the journal says how far it came, the manifest on disk has the last word."""
     change, plane = performance.change, performance.session.plane
     changes.sweep(change)

@@ -16,20 +16,20 @@ from auditctl.node.apiserver.process import Process
 from auditctl.node.change import files
 from auditctl.node.change.files import Snapshot
 from auditctl.node.kubelet import diagnosis, diagnosis_recording
-from auditctl.node.kubelet.diagnosis import Diagnosis, Evidence, State
-from auditctl.node.kubelet.diagnosis_evidence import Node, collect
+from auditctl.node.kubelet.diagnosis import Diagnosis, Evidence, ServerState
+from auditctl.node.kubelet.diagnosis_evidence import EvidenceSources, collect
 from auditctl.node.kubelet.diagnosis_recording import Recording
 from auditctl.node.preflight import node_checks
 from auditctl.operations import policy_source
 from auditctl.operations.change import preflight as change_preflight
-from auditctl.operations.change_model import How
+from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.doctor import manifest as doctor_manifest
 from auditctl.operations.doctor import stray
 from auditctl.operations.evidence import last_known_good
-from auditctl.operations.policy.validate import Asked, validate
+from auditctl.operations.policy.validate import ValidateOptions, validate
 from auditctl.operations.status import status
-from auditctl.operations.verify import Wanted, verify
+from auditctl.operations.verify import VerifyOptions, verify
 from auditctl.patterns import lazily
 from auditctl.policy.load import load
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
@@ -39,11 +39,11 @@ _SAID_ELSEWHERE = frozenset(
     ["apiserver-ready", "drift", "stray-manifests", "policy", "policy-missing", "no-backend", "no-policy"]
 )
 _VOLUME = lazily(r"\bvolume [\w.-]+")
-_QUIET = frozenset([State.SERVING])
-_MILD = frozenset([State.STARTING, State.UNSEEN])
+_QUIET = frozenset([ServerState.SERVING])
+_MILD = frozenset([ServerState.STARTING, ServerState.UNSEEN])
 
 
-class Looked(NamedTuple):
+class Observations(NamedTuple):
     """What was found. ``manifest`` None: it is not there, or cannot be read; then only logs and processes speak."""
 
     evidence: Evidence
@@ -55,7 +55,7 @@ class Looked(NamedTuple):
     receipt: Receipt | None = None
 
 
-def look(plane: ControlPlane, how: How, *, proving: bool = True) -> Looked:
+def look(plane: ControlPlane, how: ChangeOptions, *, proving: bool = True) -> Observations:
     """Look at all of it. ``proving``: ask the server for a receipt, and its own binary for its opinion.
 
     Raises: nothing of the node's state; what cannot be seen is a finding.
@@ -70,13 +70,13 @@ def look(plane: ControlPlane, how: How, *, proving: bool = True) -> Looked:
         # of a folder that nobody runs, the live checks know nothing
         looked = _guarded(plane, manifest, evidence, how if evidence.live else how._replace(wait=False))
         found += (finding for finding in looked if not _is_told(finding, told))
-        if proving and judged.state is State.SERVING and evidence.process is not None and _is_on(manifest):
+        if proving and judged.state is ServerState.SERVING and evidence.process is not None and _is_on(manifest):
             verification, receipt, more = _proof(plane)
             found += more
         found += _last_good(plane)
         if proving:
             found += _rehearsed(plane, manifest, evidence)
-    return Looked(evidence, judged, _once(found), snapshot, manifest, verification, receipt)
+    return Observations(evidence, judged, _once(found), snapshot, manifest, verification, receipt)
 
 
 def _manifest(plane: ControlPlane) -> tuple[Snapshot | None, Manifest | None, list[Finding]]:
@@ -88,13 +88,13 @@ def _manifest(plane: ControlPlane) -> tuple[Snapshot | None, Manifest | None, li
     return snapshot, manifest, []
 
 
-def _node(plane: ControlPlane, manifest: Manifest | None) -> Node:
+def _node(plane: ControlPlane, manifest: Manifest | None) -> EvidenceSources:
     endpoint, credentials = None, NOBODY
     with suppress(RefusedError):
         endpoint = plane.endpoint(manifest) if manifest is not None else None
     with suppress(RefusedError):
         credentials = plane.credentials()
-    return Node(plane.root, plane.manifest_path, manifest, endpoint, credentials)
+    return EvidenceSources(plane.root, plane.manifest_path, manifest, endpoint, credentials)
 
 
 def _unseen(plane: ControlPlane, evidence: Evidence) -> Iterator[Finding]:
@@ -124,7 +124,7 @@ def _is_told(finding: Finding, told: Collection[Finding]) -> bool:
     return volume is not None and any(volume[0] in _VOLUME.findall(one.message) for one in same)
 
 
-def _guarded(plane: ControlPlane, manifest: Manifest, evidence: Evidence, how: How) -> Iterator[Finding]:
+def _guarded(plane: ControlPlane, manifest: Manifest, evidence: Evidence, how: ChangeOptions) -> Iterator[Finding]:
     """Every look that reads files; one that is refused its file is a finding, not the end."""
     looks: tuple[Callable[[], list[Finding]], ...] = (
         lambda: list(stray.findings(plane, manifest, evidence.process)),
@@ -149,7 +149,7 @@ def _policy(plane: ControlPlane, manifest: Manifest) -> Iterator[Finding]:
     host = node_checks.host_of(plane.root, manifest, POLICY_FLAG)
     if host is None or not host.is_file():
         return
-    document = validate(plane, Asked((str(host),))).document
+    document = validate(plane, ValidateOptions((str(host),))).document
     for row in document["files"][0]["findings"]:
         yield Finding(
             row["check"],
@@ -163,7 +163,9 @@ def _policy(plane: ControlPlane, manifest: Manifest) -> Iterator[Finding]:
         )
 
 
-def _preflight(plane: ControlPlane, manifest: Manifest, process: Process | None, how: How) -> Iterator[Finding]:
+def _preflight(
+    plane: ControlPlane, manifest: Manifest, process: Process | None, how: ChangeOptions
+) -> Iterator[Finding]:
     for finding in change_preflight.before_edit(plane, manifest, manifest, (), process, how):
         if finding.check not in _SAID_ELSEWHERE:
             yield finding
@@ -201,7 +203,7 @@ def _is_on(manifest: Manifest) -> bool:
 def _proof(plane: ControlPlane) -> tuple[Verification, Receipt | None, list[Finding]]:
     """A receipt, as ``verify`` takes it."""
     try:
-        report = verify(plane, Wanted())
+        report = verify(plane, VerifyOptions())
     except AuditctlError as error:
         return Verification(), None, [Finding(error.check, Severity.WARNING, error.message, error.fix)]
     failed = [check for check in report.verification.checks if check.status is Status.FAILED]

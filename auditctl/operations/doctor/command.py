@@ -9,12 +9,12 @@ from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Settled, Severity
 from auditctl.node.change import files
 from auditctl.node.change.file_edit import FileEdit
-from auditctl.node.kubelet.diagnosis import State
+from auditctl.node.kubelet.diagnosis import ServerState
 from auditctl.operations.change import preflight
 from auditctl.operations.change.report import dry_run_report, performed_report, settled
-from auditctl.operations.change_model import How, Performed, Work
+from auditctl.operations.change_model import ChangeOptions, ChangeResult, PlannedChange
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.doctor.collect import Looked, look
+from auditctl.operations.doctor.collect import Observations, look
 from auditctl.operations.doctor.repair import Repair, repair
 from auditctl.report import ManifestChange, Outcome, Report
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _GUESSED = "probably: "
 
 
-def doctor(plane: ControlPlane, how: How, *, fix: bool) -> Report:
+def doctor(plane: ControlPlane, how: ChangeOptions, *, fix: bool) -> Report:
     """Look at everything; with ``fix``, repair the first thing that has one safe repair.
 
     Raises:
@@ -50,7 +50,7 @@ def doctor(plane: ControlPlane, how: How, *, fix: bool) -> Report:
     return _repaired(plane, restart(plane, how)._replace(command="doctor"), found, how)
 
 
-def _perform(plane: ControlPlane, opened: Session, found: Repair, work: Work, how: How) -> Report:
+def _perform(plane: ControlPlane, opened: Session, found: Repair, work: PlannedChange, how: ChangeOptions) -> Report:
     """Do it; of several of its kind each, until one does not go well, and wait for the last."""
     from auditctl.operations.change.run import perform
 
@@ -69,7 +69,7 @@ def _never() -> bool:
     return False
 
 
-def _planned(plane: ControlPlane, found: Repair, how: How) -> Report:
+def _planned(plane: ControlPlane, found: Repair, how: ChangeOptions) -> Report:
     preflight.check_places(plane)
     if found.work is not None:
         report = dry_run_report(plane, found.work, found.findings, nothing=False)
@@ -80,7 +80,7 @@ def _planned(plane: ControlPlane, found: Repair, how: How) -> Report:
     return report._replace(command="doctor", summary=f"dry run: would {found.what}; nothing was touched")
 
 
-def _repaired(plane: ControlPlane, report: Report, found: Repair, how: How) -> Report:
+def _repaired(plane: ControlPlane, report: Report, found: Repair, how: ChangeOptions) -> Report:
     """What was repaired, and what is left to be done."""
     if report.outcome is not Outcome.CHANGED:
         return report
@@ -95,7 +95,7 @@ def _repaired(plane: ControlPlane, report: Report, found: Repair, how: How) -> R
     )
 
 
-def _keep_rejected(found: Repair, performed: Performed) -> Performed:
+def _keep_rejected(found: Repair, performed: ChangeResult) -> ChangeResult:
     """The user's own policy stays beside the one that replaced it."""
     edit: FileEdit | None = found.rejected
     if edit is None or edit.before is None or performed.change is None or performed.outcome is not Outcome.CHANGED:
@@ -108,7 +108,7 @@ def _keep_rejected(found: Repair, performed: Performed) -> Performed:
     return performed
 
 
-def _nothing(plane: ControlPlane, looked: Looked, recovered: tuple[Finding, ...], how: How) -> Report:
+def _nothing(plane: ControlPlane, looked: Observations, recovered: tuple[Finding, ...], how: ChangeOptions) -> Report:
     """No repair was needed, or none is safe."""
     others = tuple(finding for finding in looked.findings if finding.check != "running-change")  # it is this very run
     looked = looked._replace(findings=others)
@@ -119,7 +119,7 @@ def _nothing(plane: ControlPlane, looked: Looked, recovered: tuple[Finding, ...]
     return report._replace(summary=text, findings=(*recovered, *report.findings), changed=changed)
 
 
-def _report(plane: ControlPlane, looked: Looked, how: How) -> Report:
+def _report(plane: ControlPlane, looked: Observations, how: ChangeOptions) -> Report:
     """Exit 0 where nothing is wrong, 1 where something is (a warning too under ``--strict``)."""
     bad = {Severity.ERROR, Severity.WARNING} if how.strict else {Severity.ERROR}
     wrong = [finding for finding in looked.findings if finding.severity in bad]
@@ -138,14 +138,14 @@ def _report(plane: ControlPlane, looked: Looked, how: How) -> Report:
     )
 
 
-def _settled(plane: ControlPlane, looked: Looked) -> Settled | None:
+def _settled(plane: ControlPlane, looked: Observations) -> Settled | None:
     """What the manifest sets; None where its mounts lead nowhere."""
     with suppress(RefusedError):
         return settled(plane, looked.manifest) if looked.manifest is not None else None
     return None
 
 
-def _summary(looked: Looked, wrong: list[Finding]) -> str:
+def _summary(looked: Observations, wrong: list[Finding]) -> str:
     if wrong:
         first = wrong[0]
         place = ":".join(str(part) for part in (first.file, first.line, first.column) if part)
@@ -159,12 +159,12 @@ def _summary(looked: Looked, wrong: list[Finding]) -> str:
     mild = [finding for finding in looked.findings if finding.severity is Severity.WARNING]
     warned = f"; {_count(mild, 'warning')}" if mild else ""
     judged = looked.diagnosis
-    if judged.state is not State.SERVING:
+    if judged.state is not ServerState.SERVING:
         return f"{judged.state.value}: {judged.message}{warned}"
     return f"nothing is broken{warned}: {judged.message}"
 
 
-def _is_diagnosis(looked: Looked) -> bool:
+def _is_diagnosis(looked: Observations) -> bool:
     """Does the first finding tell of the state that the node is in?"""
     return looked.diagnosis.certain and any(finding.check == looked.diagnosis.check for finding in looked.findings)
 
@@ -173,7 +173,7 @@ def _count(findings: list[Finding], what: str) -> str:
     return f"{len(findings)} {what}{'' if len(findings) == 1 else 's'}"
 
 
-def _details(looked: Looked) -> dict[str, Any]:
+def _details(looked: Observations) -> dict[str, Any]:
     """For programs: where the way to a serving API server ends, how sure that is, and whose words say so."""
     crash = looked.diagnosis.crash
     return {

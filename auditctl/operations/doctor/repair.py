@@ -18,10 +18,10 @@ from auditctl.node.change.journal import Role
 from auditctl.node.preflight import node_checks, other_manifests
 from auditctl.operations import policy_source
 from auditctl.operations.change import preflight as change_preflight
-from auditctl.operations.change_model import How, Patience, Proof, Prover, Restart, Work
+from auditctl.operations.change_model import ChangeOptions, Deadline, PlannedChange, Proof, ProofFunction, Restart
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.doctor import stray
-from auditctl.operations.doctor.collect import Looked
+from auditctl.operations.doctor.collect import Observations
 from auditctl.operations.evidence import last_known_good, receipt
 from auditctl.operations.policy_source import weigh
 from auditctl.policy.convert import convert
@@ -40,19 +40,19 @@ class Repair(NamedTuple):
     """
 
     what: str
-    work: Work | None
+    work: PlannedChange | None
     findings: tuple[Finding, ...] = ()
     rejected: FileEdit | None = None
     more: bool = False
 
 
-class _Node(NamedTuple):
+class _RepairTarget(NamedTuple):
     plane: ControlPlane
     snapshot: Snapshot
     manifest: Manifest
     process: Process | None
-    looked: Looked
-    how: How
+    looked: Observations
+    how: ChangeOptions
 
     @property
     def version(self) -> tuple[int, int]:
@@ -63,7 +63,7 @@ class _Node(NamedTuple):
         return self.process is not None and self.looked.evidence.as_manifest
 
 
-def repair(plane: ControlPlane, looked: Looked, how: How) -> Repair | None:
+def repair(plane: ControlPlane, looked: Observations, how: ChangeOptions) -> Repair | None:
     """The first thing to repair, None where nothing has one safe repair.
 
     Raises:
@@ -71,14 +71,14 @@ def repair(plane: ControlPlane, looked: Looked, how: How) -> Repair | None:
     """
     if looked.snapshot is None or looked.manifest is None:
         return None
-    node = _Node(plane, looked.snapshot, looked.manifest, looked.evidence.process, looked, how)
+    node = _RepairTarget(plane, looked.snapshot, looked.manifest, looked.evidence.process, looked, how)
     for find in (_stray, _policy, _log_directory, _dead_log, _not_loaded):
         if (found := find(node)) is not None:
             return found
     return None
 
 
-def _stray(node: _Node) -> Repair | None:
+def _stray(node: _RepairTarget) -> Repair | None:
     strays = other_manifests.strays(node.plane.manifest_path, node.manifest)
     if not strays:
         return None
@@ -88,7 +88,7 @@ def _stray(node: _Node) -> Repair | None:
     return Repair(work.summary, work, _weighed(node, work, ("stray-manifests",)), more=len(strays) > 1)
 
 
-def _policy(node: _Node) -> Repair | None:
+def _policy(node: _RepairTarget) -> Repair | None:
     """A policy that the next start would die of, and one that is known to be right."""
     host = node_checks.host_of(node.plane.root, node.manifest, POLICY_FLAG)
     if host is None or host.is_dir():
@@ -107,7 +107,7 @@ def _policy(node: _Node) -> Repair | None:
     return Repair(what, work, _weighed(node, work), rejected)
 
 
-def _right_policy(node: _Node, host: Path, there: Snapshot | None) -> tuple[str, bytes, bool] | None:
+def _right_policy(node: _RepairTarget, host: Path, there: Snapshot | None) -> tuple[str, bytes, bool] | None:
     """What is done, the text, and whether the user's own text is set aside for it."""
     if there is not None:
         try:
@@ -122,7 +122,7 @@ def _right_policy(node: _Node, host: Path, there: Snapshot | None) -> tuple[str,
     return f"put the last known good policy back to {host}", last_good, True
 
 
-def _loading(node: _Node, edit: FileEdit, what: str, *, is_loaded: bool) -> Work:
+def _loading(node: _RepairTarget, edit: FileEdit, what: str, *, is_loaded: bool) -> PlannedChange:
     """Install it, and have it loaded where the server does not run with it already."""
     assert edit.after is not None  # noqa: S101 - a repair never removes the policy
     plan, kind = _restarting(node, files.sha256(edit.after))
@@ -132,7 +132,7 @@ def _loading(node: _Node, edit: FileEdit, what: str, *, is_loaded: bool) -> Work
     policy = load(edit.after, node.version).policy
     assert policy is not None  # noqa: S101 - the caller has loaded it
     planned = receipt.plan(node.plane, after, policy, None)
-    return Work(
+    return PlannedChange(
         "doctor",
         what,
         node.snapshot,
@@ -146,18 +146,18 @@ def _loading(node: _Node, edit: FileEdit, what: str, *, is_loaded: bool) -> Work
     )
 
 
-def _restarting(node: _Node, sha256: str) -> tuple[Plan, Restart]:
+def _restarting(node: _RepairTarget, sha256: str) -> tuple[Plan, Restart]:
     """A new Pod has no back-off; where our annotation says the same already, the container alone."""
     plan = plan_annotation(node.manifest, sha256)
     return plan, Restart.REPLACE_POD if plan.changes else Restart.IN_PLACE
 
 
-def _log_directories(node: _Node) -> tuple[Path, ...]:
+def _log_directories(node: _RepairTarget) -> tuple[Path, ...]:
     host = node_checks.host_of(node.plane.root, node.manifest, LOG_FLAG)
     return (host.parent,) if host is not None else ()
 
 
-def _log_directory(node: _Node) -> Repair | None:
+def _log_directory(node: _RepairTarget) -> Repair | None:
     """It is gone: servers before 1.25, and mounts of type Directory, do not make it."""
     missing = [folder for folder in _log_directories(node) if not folder.exists()]
     if not missing or not node.manifest.flag(POLICY_FLAG):
@@ -165,14 +165,14 @@ def _log_directory(node: _Node) -> Repair | None:
     return _anew(node, f"make {missing[0]} again", tuple(missing))
 
 
-def _dead_log(node: _Node) -> Repair | None:
+def _dead_log(node: _RepairTarget) -> Repair | None:
     """The server holds a file that is no longer the log: only a restart makes it open the right one."""
     if not node.serves or not any(finding.check == "dead-log" for finding in node.looked.findings):
         return None
     return _anew(node, "restart the API server, so that it opens its log anew")
 
 
-def _anew(node: _Node, what: str, directories: tuple[Path, ...] = ()) -> Repair | None:
+def _anew(node: _RepairTarget, what: str, directories: tuple[Path, ...] = ()) -> Repair | None:
     """The same manifest, a new container."""
     host = node_checks.host_of(node.plane.root, node.manifest, POLICY_FLAG)
     there = files.read_if_there(host, "policy") if host is not None and not host.is_dir() else None
@@ -181,7 +181,7 @@ def _anew(node: _Node, what: str, directories: tuple[Path, ...] = ()) -> Repair 
     text = node.manifest.document.text
     plan, kind = (Plan(text, text), Restart.IN_PLACE) if node.serves else _restarting(node, there.sha256)
     after = plan.target or node.manifest
-    work = Work(
+    work = PlannedChange(
         "doctor",
         what,
         node.snapshot,
@@ -196,17 +196,17 @@ def _anew(node: _Node, what: str, directories: tuple[Path, ...] = ()) -> Repair 
     return Repair(what, work, _weighed(node, work))
 
 
-def _not_loaded(node: _Node) -> Repair | None:
+def _not_loaded(node: _RepairTarget) -> Repair | None:
     """A good policy was edited in place: ``restart`` loads it."""
     if node.serves and any(finding.check == "policy-not-loaded" for finding in node.looked.findings):
         return Repair("load the policy that stands on disk", None)
     return None
 
 
-def _receipt(node: _Node) -> Prover:
+def _receipt(node: _RepairTarget) -> ProofFunction:
     """Take a receipt where auditing is on; else serving is proof enough."""
 
-    def prove(process: Process, patience: Patience) -> Proof:
+    def prove(process: Process, patience: Deadline) -> Proof:
         host = node_checks.host_of(node.plane.root, node.manifest, POLICY_FLAG)
         there = files.read_if_there(host, "policy") if host is not None and not host.is_dir() else None
         policy = load(there.content, node.version).policy if there is not None else None
@@ -218,7 +218,7 @@ def _receipt(node: _Node) -> Prover:
     return prove
 
 
-def _weighed(node: _Node, work: Work, passed: tuple[str, ...] = ()) -> tuple[Finding, ...]:
+def _weighed(node: _RepairTarget, work: PlannedChange, passed: tuple[str, ...] = ()) -> tuple[Finding, ...]:
     """What is in the way; the very faults that are being repaired are not.
 
     Raises:

@@ -24,7 +24,7 @@ from auditctl.node.change.files import Snapshot
 from auditctl.node.change.journal import Role
 from auditctl.node.kubelet import diagnosis_evidence
 from auditctl.node.preflight import other_manifests
-from auditctl.operations.change_model import Patience, Proof, Prover, Restart, Work
+from auditctl.operations.change_model import Deadline, PlannedChange, Proof, ProofFunction, Restart
 from auditctl.operations.controlplane import ControlPlane
 
 OUTAGE = "15 to 45 s"
@@ -62,8 +62,13 @@ def _winner(plane: ControlPlane, manifest: Manifest, path: Path, process: Proces
 
 
 def work(
-    plane: ControlPlane, path: Path, snapshot: Snapshot, manifest: Manifest, process: Process | None, receipt: Prover
-) -> Work:
+    plane: ControlPlane,
+    path: Path,
+    snapshot: Snapshot,
+    manifest: Manifest,
+    process: Process | None,
+    receipt: ProofFunction,
+) -> PlannedChange:
     """Move it away and bring the manifest's own Pod back.
 
     Raises:
@@ -77,7 +82,7 @@ def work(
     text = manifest.document.text
     edits = (FileEdit(Role.STRAY, path, other, None),)
     summary = f"move {path} out of the kubelet's sight"
-    return Work(
+    return PlannedChange(
         "doctor",
         summary,
         snapshot,
@@ -90,10 +95,10 @@ def work(
     )
 
 
-def _past_one_listing(plane: ControlPlane, manifest: Manifest, receipt: Prover) -> Prover:
+def _past_one_listing(plane: ControlPlane, manifest: Manifest, receipt: ProofFunction) -> ProofFunction:
     """The same process must still serve after the kubelet has listed its directory once more."""
 
-    def prove(process: Process, patience: Patience) -> Proof:
+    def prove(process: Process, patience: Deadline) -> Proof:
         seconds = listing_seconds(plane) + _BEYOND_SECONDS
         plane.progress.step(f"waiting {seconds:g} s: the kubelet's next listing must leave the Pod alone")
         until = plane.clock.monotonic() + seconds

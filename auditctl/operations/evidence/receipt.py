@@ -11,7 +11,7 @@ from auditctl.findings import Check, Finding, Severity, Status
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.probe import Callers, Probe, choose
 from auditctl.node.preflight import node_checks
-from auditctl.operations.change_model import Patience, Proof, Prover
+from auditctl.operations.change_model import Deadline, Proof, ProofFunction
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import last_known_good
 from auditctl.operations.evidence.batching import batch_seconds, held
@@ -21,12 +21,12 @@ from auditctl.settings import LOG_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
 
 if TYPE_CHECKING:
     from auditctl.node.apiserver.process import Process
-    from auditctl.node.apiserver.receipt import Found
+    from auditctl.node.apiserver.receipt import ReceiptResult
 
 _RECEIPT_SECONDS = 10.0
 
 
-class Plan(NamedTuple):
+class ProbePlan(NamedTuple):
     """What will be asked. ``probe`` None: nothing that we may send would be recorded."""
 
     policy: Policy
@@ -41,7 +41,7 @@ class Plan(NamedTuple):
         return self.log is not None and self.probe is None
 
 
-def plan(plane: ControlPlane, manifest: Manifest, policy: Policy, before: Policy | None) -> Plan:
+def plan(plane: ControlPlane, manifest: Manifest, policy: Policy, before: Policy | None) -> ProbePlan:
     """Choose the request by evaluating the policy.
 
     Raises:
@@ -52,10 +52,10 @@ def plan(plane: ControlPlane, manifest: Manifest, policy: Policy, before: Policy
     nonce = new_nonce()
     log = node_checks.host_of(plane.root, manifest, LOG_FLAG)
     probe = choose(policy, before, _callers(plane, manifest), nonce)
-    return Plan(policy, probe, nonce, log, _why_unknown(manifest) if log is None else "")
+    return ProbePlan(policy, probe, nonce, log, _why_unknown(manifest) if log is None else "")
 
 
-def findings(planned: Plan) -> Iterator[Finding]:
+def findings(planned: ProbePlan) -> Iterator[Finding]:
     """What the choice tells before the edit."""
     if planned.unprovable:
         yield Finding(
@@ -72,18 +72,20 @@ def findings(planned: Plan) -> Iterator[Finding]:
         )
 
 
-def prover(plane: ControlPlane, manifest: Manifest, planned: Plan, *, receiver_may_be_down: bool = False) -> Prover:
+def prover(
+    plane: ControlPlane, manifest: Manifest, planned: ProbePlan, *, receiver_may_be_down: bool = False
+) -> ProofFunction:
     """The function that takes the receipt, once the process serves, and then asks the webhook's receiver.
 
     It raises InterruptionError where the user asks to stop meanwhile.
     """
 
-    def prove(process: Process, patience: Patience) -> Proof:
+    def prove(process: Process, patience: Deadline) -> Proof:
         webhook = bool(manifest.flag(WEBHOOK_FLAG))  # it may be the only backend
         if planned.probe is None or (planned.log is None and not webhook):
             why = planned.unknown or "the policy records no request that auditctl may send"
             return Proof((Check("receipt", Status.UNKNOWN, why),))
-        asked = _Asked(plane, manifest, planned, planned.log, patience)
+        asked = _ReceiptTaker(plane, manifest, planned, planned.log, patience)
         found = asked.obtain(planned.probe, process)
         if found.turned_away and not planned.probe.with_credentials:
             # anonymous requests are turned away by a configuration that no flag shows: ask with credentials
@@ -97,7 +99,7 @@ def prover(plane: ControlPlane, manifest: Manifest, planned: Plan, *, receiver_m
         if webhook and found.level:
             from auditctl.operations.evidence import webhook_delivery
 
-            awaited = webhook_delivery.Awaited(planned.nonce, found.level, frozenset(found.stages))
+            awaited = webhook_delivery.AwaitedEvent(planned.nonce, found.level, frozenset(found.stages))
             checks.append(
                 webhook_delivery.check(plane, manifest, process, awaited, patience, may_be_down=receiver_may_be_down)
             )
@@ -106,17 +108,17 @@ def prover(plane: ControlPlane, manifest: Manifest, planned: Plan, *, receiver_m
     return prove
 
 
-class _Asked(NamedTuple):
+class _ReceiptTaker(NamedTuple):
     """What a receipt is taken of, and how long that may last."""
 
     plane: ControlPlane
     manifest: Manifest
-    planned: Plan
+    planned: ProbePlan
     log: Path | None
-    patience: Patience
+    patience: Deadline
 
-    def obtain(self, probe: Probe, process: Process) -> Found:
-        from auditctl.node.apiserver.receipt import Sought, obtain
+    def obtain(self, probe: Probe, process: Process) -> ReceiptResult:
+        from auditctl.node.apiserver.receipt import ReceiptQuery, obtain
 
         plane, planned = self.plane, self.planned
         plane.progress.step(f"asking {probe} under Audit-ID {planned.nonce}")
@@ -125,7 +127,7 @@ class _Asked(NamedTuple):
         left = max(self.patience.deadline - plane.clock.monotonic(), 0.0)
         later = held(self.manifest, "log") if delay and delay >= left else ""
         seconds = min(_RECEIPT_SECONDS + delay, left)
-        sought = Sought(
+        sought = ReceiptQuery(
             probe, planned.policy, self.log, endpoint, credentials, seconds, later, self.patience.interrupted
         )
         return obtain(sought, process, plane.clock, planned.nonce)

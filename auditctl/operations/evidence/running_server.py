@@ -14,7 +14,7 @@ from auditctl.node.change import files
 from auditctl.node.kubelet.diagnosis_recording import records_anything
 from auditctl.node.preflight import node_checks
 from auditctl.operations import policy_source
-from auditctl.operations.change_model import How, Patience, Proof
+from auditctl.operations.change_model import ChangeOptions, Deadline, Proof
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import counters, last_known_good, receipt
 from auditctl.policy.load import load
@@ -24,7 +24,7 @@ from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
 STALE = "the policy file was written after the API server had started, which has not read what stands there now"
 
 
-class Loaded(NamedTuple):
+class ActivePolicy(NamedTuple):
     """The policy that counts, and whether it is known to be what the process runs.
 
     ``edited``: the file holds something else, or was touched since the start; ``stale``: it was written since, so that
@@ -43,7 +43,7 @@ class Running(NamedTuple):
     plane: ControlPlane
     manifest: Manifest
     process: Process | None
-    loaded: Loaded
+    loaded: ActivePolicy
 
     @classmethod
     def look(cls, plane: ControlPlane, manifest: Manifest) -> Running:
@@ -85,14 +85,14 @@ class Running(NamedTuple):
             return Proof()
         planned = receipt.plan(plane, manifest, policy, None)
         counted = counters.read(plane, manifest)
-        patience = Patience(plane.clock.monotonic() + How().timeout_seconds)
+        patience = Deadline(plane.clock.monotonic() + ChangeOptions().timeout_seconds)
         done = receipt.prover(plane, manifest, planned)(process, patience)
         if planned.unprovable and not records_anything(policy):
             return Proof((Check("receipt", Status.FAILED, "the policy records nothing at all"),))
         return done._replace(checks=(*done.checks, *counters.check(counted, counters.read(plane, manifest))))
 
 
-def _loaded(plane: ControlPlane, manifest: Manifest, process: Process | None) -> Loaded:
+def _loaded(plane: ControlPlane, manifest: Manifest, process: Process | None) -> ActivePolicy:
     """What the process loaded where that is known, else what stands on disk."""
     host = node_checks.host_of(plane.root, manifest, POLICY_FLAG)
     try:
@@ -106,4 +106,4 @@ def _loaded(plane: ControlPlane, manifest: Manifest, process: Process | None) ->
     stale = False
     if process is not None and path and known is None:
         stale = written_since(process, plane.root, manifest, path)
-    return Loaded(policy, known=known is not None, edited=known != on_disk, stale=stale)
+    return ActivePolicy(policy, known=known is not None, edited=known != on_disk, stale=stale)

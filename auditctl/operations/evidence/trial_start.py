@@ -18,14 +18,20 @@ from auditctl.manifest.document import Document
 from auditctl.manifest.flags import Flag, Item
 from auditctl.manifest.pod import HYPERKUBE, Manifest
 from auditctl.node.apiserver.process import Process, listener
-from auditctl.node.apiserver.trial_start import Play, Rehearsed, Verdict, binary_of, rehearse
+from auditctl.node.apiserver.trial_start import (
+    TrialStartInput,
+    TrialStartResult,
+    TrialStartVerdict,
+    binary_of,
+    rehearse,
+)
 from auditctl.node.change import files
 from auditctl.node.change.journal import Role
 from auditctl.node.preflight import node_checks
-from auditctl.operations.change_model import Work
+from auditctl.operations.change_model import PlannedChange
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.policy_source import Chosen
-from auditctl.policy.load import Loaded, load
+from auditctl.operations.policy_source import SelectedPolicy
+from auditctl.policy.load import LoadResult, load
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
 
 CHECK = "rehearsal"
@@ -85,7 +91,11 @@ def findings(
 
 
 def rehearsed(
-    plane: ControlPlane, work: Work, chosen: Chosen, process: Process | None, interrupted: Callable[[], bool]
+    plane: ControlPlane,
+    work: PlannedChange,
+    chosen: SelectedPolicy,
+    process: Process | None,
+    interrupted: Callable[[], bool],
 ) -> Iterator[Finding]:
     """The findings for a change that is decided."""
     webhook = next((edit.after for edit in work.edits if edit.role is Role.WEBHOOK), None)
@@ -132,12 +142,12 @@ def _unknown(why: str) -> Finding:
     return Finding(CHECK, Severity.INFO, f"not rehearsed: {why}")
 
 
-def told(result: Rehearsed, plane: ControlPlane, subject: Subject) -> Iterator[Finding]:
+def told(result: TrialStartResult, plane: ControlPlane, subject: Subject) -> Iterator[Finding]:
     """The findings of a verdict."""
     match result.verdict:
-        case Verdict.UNKNOWN:
+        case TrialStartVerdict.UNKNOWN:
             yield _unknown(result.words)
-        case Verdict.REFUSED:
+        case TrialStartVerdict.REFUSED:
             place, path = _place(result, plane, subject)
             yield Finding(
                 CHECK,
@@ -152,13 +162,13 @@ def told(result: Rehearsed, plane: ControlPlane, subject: Subject) -> Iterator[F
             if not _is_refused_by_us(result, subject):
                 text = "auditctl itself had found nothing wrong with it: that is a bug of auditctl"
                 yield Finding(DIFFERS, Severity.WARNING, text, _REPORT_IT)
-        case Verdict.ACCEPTED:
+        case TrialStartVerdict.ACCEPTED:
             if subject.policy is not None and _loaded(result, subject).policy is None:
                 text = "the node's own kube-apiserver accepts this policy, and auditctl does not: that is a bug of auditctl"
                 yield Finding(DIFFERS, Severity.WARNING, text, _REPORT_IT, file=subject.policy_name)
 
 
-def _is_refused_by_us(result: Rehearsed, subject: Subject) -> bool:
+def _is_refused_by_us(result: TrialStartResult, subject: Subject) -> bool:
     """Do our own rooms refuse it too, for a server of that version? (What a webhook's file refers to is not weighed.)"""
     if result.crash.startswith("policy"):
         return _loaded(result, subject).policy is None
@@ -170,12 +180,12 @@ def _is_refused_by_us(result: Rehearsed, subject: Subject) -> bool:
     return any(finding.severity is Severity.ERROR for finding in flags.findings(subject.after, version))
 
 
-def _loaded(result: Rehearsed, subject: Subject) -> Loaded:
+def _loaded(result: TrialStartResult, subject: Subject) -> LoadResult:
     version = result.version or (subject.after.version or (1, 36))[:2]
     return load(subject.policy or b"", (version[0], version[1]))
 
 
-def _place(result: Rehearsed, plane: ControlPlane, subject: Subject) -> tuple[Place, str]:
+def _place(result: TrialStartResult, plane: ControlPlane, subject: Subject) -> tuple[Place, str]:
     """Where it stands in the user's own file, and the path of the field."""
     if result.crash.startswith("policy"):
         return _place_in_policy(result, subject)
@@ -188,7 +198,7 @@ def _place(result: Rehearsed, plane: ControlPlane, subject: Subject) -> tuple[Pl
     return subject.after.document.place(flag.item.path), f"--{flag.name}"
 
 
-def _place_in_policy(result: Rehearsed, subject: Subject) -> tuple[Place, str]:
+def _place_in_policy(result: TrialStartResult, subject: Subject) -> tuple[Place, str]:
     """Our loader's place for the field that the server names, else the rule's line, else the line that it names."""
     loaded = _loaded(result, subject)
     named = re.search(r"(rules\[(\d+)\][\w.\[\]]*|omitStages\[\d+\])", result.words)
@@ -201,7 +211,7 @@ def _place_in_policy(result: Rehearsed, subject: Subject) -> tuple[Place, str]:
     return Place(subject.policy_name, int(line[1]) if line else 0), named[1] if named else ""
 
 
-def _play(plane: ControlPlane, subject: Subject, process: Process) -> tuple[Play, bytes | None]:
+def _play(plane: ControlPlane, subject: Subject, process: Process) -> tuple[TrialStartInput, bytes | None]:
     """The command line and the files, with every path where this machine has it; and the policy's text."""
     after = subject.after
     binary = binary_of(process)
@@ -223,7 +233,7 @@ def _play(plane: ControlPlane, subject: Subject, process: Process) -> tuple[Play
         webhook, replaced = _on_host(plane, after, webhook)
         names |= replaced
     policy = policy if after.flag(POLICY_FLAG) else None
-    return Play(binary, tuple(words), policy, webhook, names, after.flag(WEBHOOK_FLAG) or ""), policy
+    return TrialStartInput(binary, tuple(words), policy, webhook, names, after.flag(WEBHOOK_FLAG) or ""), policy
 
 
 def _installed(plane: ControlPlane, after: Manifest, flag: str) -> bytes | None:

@@ -20,7 +20,7 @@ from auditctl.node.apiserver.client import is_ours
 from auditctl.node.apiserver.loaded_policy import loaded_file
 from auditctl.node.clock import Clock
 from auditctl.node.preflight.webhook_config import WebhookConfig, parse, resolved
-from auditctl.operations.change_model import Patience
+from auditctl.operations.change_model import Deadline
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence.batching import batch_seconds, held
 from auditctl.settings import LOG_FLAG, RECEIVER, WEBHOOK_FLAG
@@ -37,7 +37,7 @@ _ASKED_SECONDS = 5.0
 _BODY_LIMIT_BYTES = 1 << 20
 
 
-class Awaited(NamedTuple):
+class AwaitedEvent(NamedTuple):
     """The event that must come: its Audit-ID, its level, and the stages at which the policy records the request."""
 
     audit_id: str
@@ -53,8 +53,8 @@ def check(
     plane: ControlPlane,
     manifest: Manifest,
     process: Process,
-    awaited: Awaited,
-    patience: Patience,
+    awaited: AwaitedEvent,
+    patience: Deadline,
     *,
     may_be_down: bool = False,
 ) -> Check:
@@ -85,8 +85,8 @@ def _asked(
     plane: ControlPlane,
     manifest: Manifest,
     config: WebhookConfig,
-    awaited: Awaited,
-    patience: Patience,
+    awaited: AwaitedEvent,
+    patience: Deadline,
     silent: Status,
 ) -> Check:
     """``silent`` is the verdict on a receiver that has nothing to say."""
@@ -108,7 +108,7 @@ def _asked(
     return judge(found, awaited, _place(config))
 
 
-class Found(NamedTuple):
+class DeliveryAnswer(NamedTuple):
     """What the receiver says of the Audit-ID, after how many seconds."""
 
     events: int
@@ -117,7 +117,7 @@ class Found(NamedTuple):
     seconds: float
 
 
-def judge(found: Found, awaited: Awaited, place: str) -> Check:
+def judge(found: DeliveryAnswer, awaited: AwaitedEvent, place: str) -> Check:
     """Pure. An event at another level than the policy's means that another policy is loaded, or another server asked."""
     seen = f"{'/'.join(sorted(found.levels))} at {', '.join(sorted(found.stages))}"
     if found.levels != {awaited.level} or not found.stages <= awaited.stages:
@@ -157,7 +157,9 @@ def _place(config: WebhookConfig) -> str:
     return f"https://{host}{f':{parts.port}' if parts.port else ''}"
 
 
-def _awaited(config: WebhookConfig, awaited: Awaited, clock: Clock, seconds: float, patience: Patience) -> Found:
+def _awaited(
+    config: WebhookConfig, awaited: AwaitedEvent, clock: Clock, seconds: float, patience: Deadline
+) -> DeliveryAnswer:
     """Poll until every stage is there, or the time is up.
 
     Raises:
@@ -172,7 +174,7 @@ def _awaited(config: WebhookConfig, awaited: Awaited, clock: Clock, seconds: flo
         now = clock.monotonic()
         stages = frozenset(told["stages"])
         if stages >= awaited.stages or now >= deadline:
-            return Found(told["events"], frozenset(told["levels"]), stages, now - begun)
+            return DeliveryAnswer(told["events"], frozenset(told["levels"]), stages, now - begun)
         if patience.interrupted():
             raise InterruptionError("interrupted while waiting for the event at the webhook's receiver")
         clock.sleep(min(pause, max(deadline - now, 0.0)))

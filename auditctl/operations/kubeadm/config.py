@@ -12,12 +12,12 @@ from auditctl.findings import Finding, Severity
 from auditctl.kubeadm import configmap
 from auditctl.kubeadm.clusterconfiguration import ClusterConfiguration
 from auditctl.kubeadm.configmap import Access, Stored
-from auditctl.kubeadm.persist import Difference, Fate, differences, plan_persist
+from auditctl.kubeadm.persist import Fate, SettingDifference, differences, plan_persist
 from auditctl.manifest.plan import Plan
 from auditctl.manifest.pod import Manifest
 from auditctl.node.change import files
 from auditctl.node.change.files import sha256
-from auditctl.operations.change_model import How
+from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.policy_source import weigh
 from auditctl.report import ManifestChange, Outcome, Report
@@ -25,7 +25,7 @@ from auditctl.report import ManifestChange, Outcome, Report
 WHERE = f"ConfigMap {configmap.NAMESPACE}/{configmap.NAME}"
 
 
-class Record(NamedTuple):
+class KubeadmRecord(NamedTuple):
     """kubeadm's record as it was read: from the API (``stored``), or from a file (``path``)."""
 
     configuration: ClusterConfiguration
@@ -70,11 +70,11 @@ def differences_of(plane: ControlPlane, manifest: Manifest, source: Path | None)
     return tuple(_finding(one, record) for one in differences(record.configuration, manifest))
 
 
-def _record(plane: ControlPlane, manifest: Manifest, source: Path | None) -> Record:
+def _record(plane: ControlPlane, manifest: Manifest, source: Path | None) -> KubeadmRecord:
     return _from_file(source) if source else _from_api(plane, manifest)
 
 
-def persist(plane: ControlPlane, how: How) -> Report:
+def persist(plane: ControlPlane, how: ChangeOptions) -> Report:
     """Write this node's auditing into the ConfigMap.
 
     Raises:
@@ -101,7 +101,7 @@ def persist(plane: ControlPlane, how: How) -> Report:
     return report._replace(outcome=Outcome.CHANGED, changed=True, summary=summary)
 
 
-class Prepared(NamedTuple):
+class PreparedRecord(NamedTuple):
     """What would be written, and what has to be said of it."""
 
     plan: Plan
@@ -109,7 +109,7 @@ class Prepared(NamedTuple):
     findings: tuple[Finding, ...]
 
 
-def prepare(plane: ControlPlane, after: Manifest, how: How) -> Prepared:
+def prepare(plane: ControlPlane, after: Manifest, how: ChangeOptions) -> PreparedRecord:
     """Decide, before anything is edited, what goes into the record for the manifest ``after``.
 
     Raises:
@@ -118,10 +118,10 @@ def prepare(plane: ControlPlane, after: Manifest, how: How) -> Prepared:
     record = _from_api(plane, after)
     assert record.stored is not None  # noqa: S101 (read from the API)
     findings = weigh(tuple(_others(plane, after)), how)
-    return Prepared(plan_persist(record.configuration, after), record.stored, findings)
+    return PreparedRecord(plan_persist(record.configuration, after), record.stored, findings)
 
 
-def configmap_write(plane: ControlPlane, manifest: Manifest, prepared: Prepared) -> None:
+def configmap_write(plane: ControlPlane, manifest: Manifest, prepared: PreparedRecord) -> None:
     """Write what was prepared.
 
     Raises:
@@ -142,7 +142,7 @@ def write_anew(plane: ControlPlane, manifest: Manifest) -> bool:
     assert record.stored is not None  # noqa: S101 (read from the API)
     plan = plan_persist(record.configuration, manifest)
     if plan.changes:
-        configmap_write(plane, manifest, Prepared(plan, record.stored, ()))
+        configmap_write(plane, manifest, PreparedRecord(plan, record.stored, ()))
     return plan.changes
 
 
@@ -168,15 +168,15 @@ def access(plane: ControlPlane, manifest: Manifest) -> Iterator[Access]:
         yield Access(str(endpoint), authority, *paths, credentials.token)
 
 
-def _from_api(plane: ControlPlane, manifest: Manifest) -> Record:
+def _from_api(plane: ControlPlane, manifest: Manifest) -> KubeadmRecord:
     with access(plane, manifest) as reached:
         stored = configmap.read(reached)
-    return Record(ClusterConfiguration.parse(stored.text, f"{configmap.NAME}/{configmap.KEY}"), stored)
+    return KubeadmRecord(ClusterConfiguration.parse(stored.text, f"{configmap.NAME}/{configmap.KEY}"), stored)
 
 
-def _from_file(path: Path) -> Record:
+def _from_file(path: Path) -> KubeadmRecord:
     text = files.read_following(path, "kubeadm configuration").decode(errors="replace")
-    return Record(ClusterConfiguration.parse(text, str(path)), path=path)
+    return KubeadmRecord(ClusterConfiguration.parse(text, str(path)), path=path)
 
 
 def _others(plane: ControlPlane, after: Manifest) -> Iterator[Finding]:
@@ -200,7 +200,7 @@ def _is_own(pod: configmap.MirrorPod, address: str, pods: tuple[configmap.Mirror
     return len(pods) == 1 or pod.address == address
 
 
-def _finding(one: Difference, record: Record) -> Finding:
+def _finding(one: SettingDifference, record: KubeadmRecord) -> Finding:
     shown = one.configuration if one.fate is Fate.BACK else one.manifest
     text = {
         Fate.LOST: f"{one.what} ({shown}) would be lost: the record of kubeadm does not have it",
@@ -211,7 +211,7 @@ def _finding(one: Difference, record: Record) -> Finding:
     return Finding("kubeadm-config", Severity.ERROR, text, fix, path=one.what)
 
 
-def _row(one: Difference) -> dict[str, str | None]:
+def _row(one: SettingDifference) -> dict[str, str | None]:
     return {
         "fate": one.fate.value,
         "setting": one.what,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from auditctl.errors import RefusedError, UsageError
 from auditctl.kubeadm.persist import Extras, extras_of
-from auditctl.kubeadm.render import Form, extras_for, render
+from auditctl.kubeadm.render import RenderFormat, extras_for, render
 from auditctl.manifest.flag_targets import wanted_flags
 from auditctl.manifest.pod import Manifest
 from auditctl.operations.controlplane import ControlPlane
@@ -22,9 +22,9 @@ def rendered(plane: ControlPlane, form: str, kubernetes: str | None, set_flags: 
         UsageError: no such form or version; RefusedError: the manifest, or a flag, cannot be what is asked.
     """
     try:
-        wanted = Form(form)
+        wanted = RenderFormat(form)
     except ValueError:
-        known = ", ".join(one.value for one in Form)
+        known = ", ".join(one.value for one in RenderFormat)
         raise UsageError(f"--as {form}: not one of {known}") from None
     manifest = _manifest(plane)
     version = server_version(plane, kubernetes)

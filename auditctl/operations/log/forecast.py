@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 from auditctl import facts
 from auditctl.errors import RefusedError, UsageError
-from auditctl.log.forecast import Kept, Load, Proposal, Rotation, batching, days_until_full, kept, propose
+from auditctl.log.forecast import Kept, Load, Proposal, RotationFlags, batching, days_until_full, kept, propose
 from auditctl.node.logfiles import log_files
-from auditctl.operations.answer import Answer
+from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.log.volume import measured
 from auditctl.operations.log_sources import node_log
@@ -25,7 +25,7 @@ _MOST_RATE, _MOST_BYTES, _MOST_DAYS = 1e7, 1e15, 36_500.0
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
-class Asked(NamedTuple):
+class ForecastOptions(NamedTuple):
     """The options of ``log forecast``. ``requests`` a second times ``stages`` are events a second."""
 
     logs: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ def _check(option: str, value: float | None, most: float) -> None:
         raise UsageError(f"{option} is more than 0 and at most {most:g}")
 
 
-def log_forecast(plane: ControlPlane, asked: Asked) -> Answer:
+def log_forecast(plane: ControlPlane, asked: ForecastOptions) -> CommandResult:
     """What the flags keep at this load, and what to set instead.
 
     Raises:
@@ -86,10 +86,10 @@ def log_forecast(plane: ControlPlane, asked: Asked) -> Answer:
         lines.append(f"  {asked.days:g} days do not fit: they take {amount(load.bytes_per_day * asked.days)}")
     lines.append(f"for a webhook whose slowest answer takes {asked.slowest_seconds:g} s:")
     lines.append("  auditctl enable " + _options(batch))
-    return Answer(document, tuple(lines))
+    return CommandResult(document, tuple(lines))
 
 
-def _now_row(rotation: Rotation | None, now: Kept | None) -> dict[str, Any] | None:
+def _now_row(rotation: RotationFlags | None, now: Kept | None) -> dict[str, Any] | None:
     if rotation is None or now is None:
         return None
     return {**rotation._asdict(), "daysKept": now.days, "decidedBy": now.decided_by, "bytes": now.bytes}
@@ -118,7 +118,7 @@ def _options(flags: dict[str, str]) -> str:
     return " ".join(f"--set {name}={value}" for name, value in flags.items())
 
 
-def _load(plane: ControlPlane, asked: Asked) -> Load:
+def _load(plane: ControlPlane, asked: ForecastOptions) -> Load:
     if asked.rate is not None and asked.requests is not None:
         raise UsageError("--rate and --requests exclude each other")
     rate = asked.rate if asked.requests is None else asked.requests * asked.stages
@@ -138,7 +138,7 @@ def _load(plane: ControlPlane, asked: Asked) -> Load:
     return Load(rate if rate is not None else events / span, size if size is not None else size_here)
 
 
-def _flags(plane: ControlPlane) -> tuple[Rotation | None, Path | None]:
+def _flags(plane: ControlPlane) -> tuple[RotationFlags | None, Path | None]:
     """What the node's manifest sets, the server's defaults where it sets nothing; None without a manifest."""
     try:
         _, manifest = plane.read_manifest()
@@ -149,10 +149,10 @@ def _flags(plane: ControlPlane) -> tuple[Rotation | None, Path | None]:
     for name in (MAXSIZE_FLAG, MAXBACKUP_FLAG, MAXAGE_FLAG):
         text = manifest.flag(name) or facts.audit_flags()[name].default()
         values.append(int(text) if text.isdecimal() else 0)
-    return Rotation(*values), log
+    return RotationFlags(*values), log
 
 
-def _until_full(load: Load, rotation: Rotation, log: Path) -> float | None:
+def _until_full(load: Load, rotation: RotationFlags, log: Path) -> float | None:
     with suppress(OSError):
         disk = os.statvfs(log.parent)
         used = sum(path.stat().st_size for path in log_files(log))
@@ -160,7 +160,7 @@ def _until_full(load: Load, rotation: Rotation, log: Path) -> float | None:
     return None
 
 
-def _now_lines(rotation: Rotation | None, now: Kept | None, full: float | None, log: Path | None) -> Iterator[str]:
+def _now_lines(rotation: RotationFlags | None, now: Kept | None, full: float | None, log: Path | None) -> Iterator[str]:
     if rotation is None or now is None:
         yield "no node here that writes a log to a file: nothing is said of its flags"
         return

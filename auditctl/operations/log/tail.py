@@ -16,14 +16,14 @@ from typing import NamedTuple
 
 from auditctl.errors import UsageError
 from auditctl.log import sources
-from auditctl.log.damage import Account, Damage
-from auditctl.log.events import Reader, Whole
-from auditctl.log.filters import Test, Wanted, compiled, moment, needle
+from auditctl.log.damage import Damage, ReadStatistics
+from auditctl.log.events import FullEvent, Reader
+from auditctl.log.filters import LogFilters, Test, compiled, moment, needle
 from auditctl.log.follow import Follower
 from auditctl.log.lines import Fold, line
 from auditctl.log.parallel import in_order
 from auditctl.log.readers import reader
-from auditctl.log.reading import STANDARD_INPUT, Piece, WholeBlock, whole_block, whole_blocks
+from auditctl.log.reading import STANDARD_INPUT, LogSegment, WholeBlock, whole_block, whole_blocks
 from auditctl.node.logfiles import log_files
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.log_sources import node_log, opened
@@ -35,10 +35,10 @@ _LONGEST_SECONDS = 60.0
 _USUAL_LINES = 10
 
 
-Item = Whole | bytes
+Item = FullEvent | bytes
 
 
-class Form(Enum):
+class TailFormat(Enum):
     """Lines for people, or the events themselves."""
 
     LINES = "text"
@@ -46,14 +46,14 @@ class Form(Enum):
     YAML = "yaml"
 
 
-class Asked(NamedTuple):
+class TailOptions(NamedTuple):
     """The options of ``log tail``. ``most`` None: 10, all with filters, none with ``follow``."""
 
     logs: tuple[str, ...] = ()
-    wanted: Wanted = Wanted()
+    wanted: LogFilters = LogFilters()
     follow: bool = False
     most: int | None = None
-    form: Form = Form.LINES
+    form: TailFormat = TailFormat.LINES
     colour: bool = False
 
 
@@ -61,11 +61,11 @@ class Tailed(NamedTuple):
     """Pieces of output, each whole lines; what the reading meets; and what is said beforehand."""
 
     pieces: Iterator[bytes]
-    account: Account
+    account: ReadStatistics
     notes: tuple[str, ...] = ()
 
 
-def log_tail(plane: ControlPlane, asked: Asked) -> Tailed:
+def log_tail(plane: ControlPlane, asked: TailOptions) -> Tailed:
     """What is printed, piece by piece; with ``follow`` it ends at ``--until`` alone, and an empty piece says that nothing came.
 
     Raises:
@@ -73,19 +73,21 @@ def log_tail(plane: ControlPlane, asked: Asked) -> Tailed:
     """
     now = datetime.now(UTC)
     test = compiled(asked.wanted, now) if asked.wanted.given else None
-    account = Account()
+    account = ReadStatistics()
     if asked.follow:
         return _followed(_log_of(plane, asked), asked, test, account)
     return Tailed(_read(opened(plane, asked.logs), asked, test, account), account)
 
 
-def _log_of(plane: ControlPlane, asked: Asked) -> Path:
+def _log_of(plane: ControlPlane, asked: TailOptions) -> Path:
     if len(asked.logs) > 1 or STANDARD_INPUT in asked.logs:
         raise UsageError("-f follows one log, by its path", fix="name the file that the API server writes")
     return Path(asked.logs[0]) if asked.logs else node_log(plane)
 
 
-def _read(found: list[sources.Source], asked: Asked, test: Test | None, account: Account) -> Iterator[bytes]:
+def _read(
+    found: list[sources.LogSource], asked: TailOptions, test: Test | None, account: ReadStatistics
+) -> Iterator[bytes]:
     count = asked.most
     if count is None and test is None:
         count = _USUAL_LINES
@@ -95,7 +97,7 @@ def _read(found: list[sources.Source], asked: Asked, test: Test | None, account:
             return
         printer, reading, wanted = _Printer(asked), reader(), needle(asked.wanted)
 
-        def printed(piece: Piece, met: Account) -> Iterator[bytes]:
+        def printed(piece: LogSegment, met: ReadStatistics) -> Iterator[bytes]:
             for block in whole_blocks(piece, reading, met, wanted):
                 now = _seconds_of(block) if printer.folds else 0.0
                 rows = printer.rows(block, test, now)
@@ -120,7 +122,7 @@ def _seconds_of(block: WholeBlock) -> float:
 
 
 def _last(
-    found: list[sources.Source], count: int, printer: _Printer, test: Test | None, account: Account
+    found: list[sources.LogSource], count: int, printer: _Printer, test: Test | None, account: ReadStatistics
 ) -> list[bytes]:
     """The last rows of all: the newest file first, the older ones only as far as they are needed."""
     rows: list[bytes] = []
@@ -145,7 +147,7 @@ def _time_of(item: Item) -> str:
     return "" if isinstance(item, bytes) else item.stage_timestamp or ""
 
 
-def _followed(log: Path, asked: Asked, test: Test | None, account: Account) -> Tailed:
+def _followed(log: Path, asked: TailOptions, test: Test | None, account: ReadStatistics) -> Tailed:
     try:
         rotated = partial(log_files, log)
         follower = Follower(log, rotated, from_end=asked.wanted.since is None and not asked.most)
@@ -155,7 +157,9 @@ def _followed(log: Path, asked: Asked, test: Test | None, account: Account) -> T
     return Tailed(_following(follower, log, asked, test, account), account, notes)
 
 
-def _following(follower: Follower, log: Path, asked: Asked, test: Test | None, account: Account) -> Iterator[bytes]:
+def _following(
+    follower: Follower, log: Path, asked: TailOptions, test: Test | None, account: ReadStatistics
+) -> Iterator[bytes]:
     printer, reading = _Printer(asked), reader()
     until = moment("--until", asked.wanted.until, datetime.now(UTC)) if asked.wanted.until is not None else None
     with closing(follower):
@@ -179,7 +183,7 @@ def _following(follower: Follower, log: Path, asked: Asked, test: Test | None, a
                 time.sleep(_POLL_SECONDS)
 
 
-def _blocks(follower: Follower, log: Path, reading: Reader, account: Account) -> Iterator[WholeBlock]:
+def _blocks(follower: Follower, log: Path, reading: Reader, account: ReadStatistics) -> Iterator[WholeBlock]:
     for each in follower.texts():
         if isinstance(each, Damage):
             account.note(str(log), each)
@@ -187,7 +191,9 @@ def _blocks(follower: Follower, log: Path, reading: Reader, account: Account) ->
             yield whole_block(*each, str(log), reading, account)
 
 
-def _before(asked: Asked, test: Test | None, account: Account, follower: Follower, log: Path) -> Iterator[bytes]:
+def _before(
+    asked: TailOptions, test: Test | None, account: ReadStatistics, follower: Follower, log: Path
+) -> Iterator[bytes]:
     """What stands in the log already: all since a time, or the last ``most`` rows."""
     earlier = sources.open_sources(map(str, follower.earlier))
     once = asked._replace(follow=False)
@@ -208,9 +214,9 @@ def _before(asked: Asked, test: Test | None, account: Account, follower: Followe
 class _Printer:
     """Events to rows, each with its line end."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: TailOptions) -> None:
         self._asked = asked
-        self._fold = None if asked.form is not Form.LINES or asked.wanted.stage else Fold()
+        self._fold = None if asked.form is not TailFormat.LINES or asked.wanted.stage else Fold()
 
     @property
     def folds(self) -> bool:
@@ -219,7 +225,7 @@ class _Printer:
 
     def items(self, block: WholeBlock, test: Test | None, now: float) -> list[Item]:
         """Those of the block that are asked for: events for people, else their bytes."""
-        if self._asked.form is not Form.LINES:
+        if self._asked.form is not TailFormat.LINES:
             if test is None:
                 return list(block.lines)
             return [each for event, each in zip(block.events, block.lines, strict=True) if test(event)]
@@ -239,5 +245,5 @@ class _Printer:
     def row(self, item: Item) -> bytes:
         """As it is printed. JSON is YAML too: a document each."""
         if isinstance(item, bytes):
-            return (b"--- " if self._asked.form is Form.YAML else b"") + item + b"\n"
+            return (b"--- " if self._asked.form is TailFormat.YAML else b"") + item + b"\n"
         return (line(item, colour=self._asked.colour) + "\n").encode("utf-8", "replace")

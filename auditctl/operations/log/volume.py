@@ -6,24 +6,24 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from auditctl.log import sources
-from auditctl.log.aggregate import Counting, Judge, Tally
+from auditctl.log.aggregate import CellCounts, Counting, PolicyMatcher
 from auditctl.log.events import Reader
 from auditctl.log.forecast import DAY_SECONDS
 from auditctl.log.parallel import tallied
 from auditctl.log.readers import reader
-from auditctl.log.reading import Piece
-from auditctl.log.volume import BY, Counts, Rates, Share, add, sparkline
-from auditctl.operations.answer import Answer
+from auditctl.log.reading import LogSegment
+from auditctl.log.volume import BY, Rates, Share, VolumeCounts, add, sparkline
+from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.log_sources import opened
 from auditctl.operations.policy.replay import amount, share, table
-from auditctl.operations.policy_files import Named, read_policy, server_version
+from auditctl.operations.policy_files import LoadedPolicyFile, read_policy, server_version
 from auditctl.policy.types import Policy
 
 _COLUMNS = 60
 
 
-class Asked(NamedTuple):
+class TopOptions(NamedTuple):
     """The options of ``log top``."""
 
     logs: tuple[str, ...] = ()
@@ -34,7 +34,7 @@ class Asked(NamedTuple):
     processes: int | None = None
 
 
-def log_top(plane: ControlPlane, asked: Asked) -> Answer:
+def log_top(plane: ControlPlane, asked: TopOptions) -> CommandResult:
     """The biggest users, verbs, resources, namespaces, levels and, with a policy, rules; by bytes.
 
     Raises:
@@ -45,7 +45,7 @@ def log_top(plane: ControlPlane, asked: Asked) -> Answer:
     found = opened(plane, asked.logs)
     try:
         parts = sources.pieces(found)
-        judge = Judge((named.policy,)) if named is not None else None
+        judge = PolicyMatcher((named.policy,)) if named is not None else None
         both = tallied(parts, lambda pieces: _Both(pieces, reading, judge), asked.processes)
     finally:
         sources.close(found)
@@ -58,16 +58,18 @@ def log_top(plane: ControlPlane, asked: Asked) -> Answer:
     total = sum(size for _, size in counts.by["level"].values())
     document = {"log": account.rows(), "top": {name: [_row(each, total) for each in shares[name]] for name in shares}}
     summary = f"{account.events} events, {amount(account.bytes)}"
-    return Answer(document, tuple(_tables(shares, account.events, total)), summary, 0, tuple(account.sentences()))
+    return CommandResult(
+        document, tuple(_tables(shares, account.events, total)), summary, 0, tuple(account.sentences())
+    )
 
 
 class _Both:
     """The counts of a log, and the cells of a policy where there is one."""
 
-    def __init__(self, pieces: Iterable[Piece], reading: Reader, judge: Judge | None) -> None:
+    def __init__(self, pieces: Iterable[LogSegment], reading: Reader, judge: PolicyMatcher | None) -> None:
         counting = Counting(judge, reading) if judge is not None else None
-        self.counts = Counts(reading).scan(pieces, counting.take if counting is not None else None)
-        self.cells = counting.tally if counting is not None else Tally()
+        self.counts = VolumeCounts(reading).scan(pieces, counting.take if counting is not None else None)
+        self.cells = counting.tally if counting is not None else CellCounts()
 
     def absorb(self, other: _Both) -> None:
         """Take in what another process gathered."""
@@ -75,7 +77,7 @@ class _Both:
         self.cells.absorb(other.cells)
 
 
-def _rule(named: Named, rule: int) -> str:
+def _rule(named: LoadedPolicyFile, rule: int) -> str:
     policy: Policy = named.policy
     return (
         f"rules[{rule}] {named.name}:{policy.rules[rule].line} {policy.rules[rule].level.value}"
@@ -99,7 +101,7 @@ def _tables(shares: dict[str, list[Share]], events: int, total: int) -> Iterator
         yield ""
 
 
-def log_stats(plane: ControlPlane, logs: tuple[str, ...], processes: int | None = None) -> Answer:
+def log_stats(plane: ControlPlane, logs: tuple[str, ...], processes: int | None = None) -> CommandResult:
     """Events over time, a second and a day.
 
     Raises:
@@ -127,7 +129,9 @@ def log_stats(plane: ControlPlane, logs: tuple[str, ...], processes: int | None 
         "bytesPerEvent": round(each, 1) if each else None,
         "bytesPerDay": round(per_day),
     }
-    return Answer(document, lines, f"{account.events} events, {amount(account.bytes)}", 0, tuple(account.sentences()))
+    return CommandResult(
+        document, lines, f"{account.events} events, {amount(account.bytes)}", 0, tuple(account.sentences())
+    )
 
 
 def measured(plane: ControlPlane, logs: tuple[str, ...], processes: int | None = None) -> Rates:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from auditctl.operations.answer import Answer
+from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.policy.explain import attributes_row, decision_row, notes
 from auditctl.operations.policy_files import read, read_policy, server_version
-from auditctl.policy.compare import Difference, differences, request_words
+from auditctl.policy.compare import DecisionDifference, differences, request_words
 from auditctl.policy.convert import convert as to_v1
 from auditctl.policy.expectations import Expectation, read_expectations, unmet
 from auditctl.policy.types import Decision
@@ -40,7 +40,7 @@ class Tested(NamedTuple):
         }
 
 
-def test(plane: ControlPlane, file: str, expect: str, kubernetes: str | None) -> Answer:
+def test(plane: ControlPlane, file: str, expect: str, kubernetes: str | None) -> CommandResult:
     """Does the policy decide as expected? Exit code 1 with what differs if not.
 
     Raises:
@@ -58,7 +58,7 @@ def test(plane: ControlPlane, file: str, expect: str, kubernetes: str | None) ->
         "failed": len(failed),
         "results": [each.row() for each in results],
     }
-    return Answer(document, _table(expect, failed), summary, 1 if failed else 0, notes(named))
+    return CommandResult(document, _table(expect, failed), summary, 1 if failed else 0, notes(named))
 
 
 def _table(expect: str, failed: list[Tested]) -> tuple[str, ...]:
@@ -71,7 +71,7 @@ def _table(expect: str, failed: list[Tested]) -> tuple[str, ...]:
     return tuple(f"{place:{one}}  {request:{two}}  {differs}" for place, request, differs in rows)
 
 
-def diff(plane: ControlPlane, old: str, new: str, kubernetes: str | None) -> Answer:
+def diff(plane: ControlPlane, old: str, new: str, kubernetes: str | None) -> CommandResult:
     """Which requests change level, stages or managed fields. Exit code 1 if any does, as ``kubectl diff``.
 
     Raises:
@@ -79,7 +79,7 @@ def diff(plane: ControlPlane, old: str, new: str, kubernetes: str | None) -> Ans
     """
     version = server_version(plane, kubernetes)
     one, other = read_policy(old, version), read_policy(new, version)
-    groups: dict[tuple[int, int], list[Difference]] = {}
+    groups: dict[tuple[int, int], list[DecisionDifference]] = {}
     for each in differences(one.policy, other.policy):
         groups.setdefault((each.old.rule, each.new.rule), []).append(each)
     lines: list[str] = []
@@ -91,14 +91,14 @@ def diff(plane: ControlPlane, old: str, new: str, kubernetes: str | None) -> Ans
         lines += [f"  and {len(found) - _EXAMPLES} more of this kind"] if len(found) > _EXAMPLES else []
     rows = [_row(each) for _, found in sorted(groups.items()) for each in found]
     summary = f"{old} and {new} decide {'differently' if rows else 'every request alike'}"
-    return Answer({"differences": rows}, tuple(lines), summary, 1 if rows else 0, (*notes(one), *notes(other)))
+    return CommandResult({"differences": rows}, tuple(lines), summary, 1 if rows else 0, (*notes(one), *notes(other)))
 
 
 def _side(name: str, rules: tuple[Any, ...], rule: int) -> str:
     return f"{name}:{rules[rule].line} rules[{rule}]" if rule >= 0 else f"{name} no rule"
 
 
-def _change(each: Difference) -> str:
+def _change(each: DecisionDifference) -> str:
     old, new = each.old, each.new
     if old.level is not new.level:
         return f"{old.level.value} -> {new.level.value}"
@@ -112,7 +112,7 @@ def _bool(decision: Decision) -> str:
     return "true" if decision.omit_managed_fields else "false"
 
 
-def _row(each: Difference) -> dict[str, Any]:
+def _row(each: DecisionDifference) -> dict[str, Any]:
     user = each.attributes.user
     return {
         "request": request_words(each.attributes),

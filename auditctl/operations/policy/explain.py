@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from auditctl.errors import UsageError
-from auditctl.operations.answer import Answer
+from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.policy_files import Named, read_policy, server_version
+from auditctl.operations.policy_files import LoadedPolicyFile, read_policy, server_version
 from auditctl.policy.compare import request_words
 from auditctl.policy.explain import Explanation, Failure, Miss, explain
 from auditctl.policy.request import attributes
@@ -21,7 +21,7 @@ _CONNECTIONS = frozenset({"exec", "attach", "portforward", "proxy"})
 _MOST_LISTED = 6
 
 
-class Request(NamedTuple):
+class ExplainRequest(NamedTuple):
     """A request as the options of ``policy explain`` describe it; ``words`` are the shorthand. None: not given."""
 
     words: str = ""
@@ -38,7 +38,7 @@ class Request(NamedTuple):
     @property
     def given(self) -> bool:
         """Was any request described?"""
-        return self != Request()
+        return self != ExplainRequest()
 
     def attributes(self) -> Attributes:
         """What rules match against.
@@ -70,7 +70,7 @@ class Request(NamedTuple):
         return User(name, self.user_groups or usual_groups(name))
 
 
-def explain_one(plane: ControlPlane, file: str, request: Request, kubernetes: str | None) -> Answer:
+def explain_one(plane: ControlPlane, file: str, request: ExplainRequest, kubernetes: str | None) -> CommandResult:
     """The decision about one request, with its reasons.
 
     Raises:
@@ -80,10 +80,10 @@ def explain_one(plane: ControlPlane, file: str, request: Request, kubernetes: st
     named = read_policy(file, server_version(plane, kubernetes))
     told = explain(named.policy, asked)
     row = {**decision_row(told.decision), "attributes": attributes_row(asked)}
-    return Answer({"decisions": [row]}, tuple(_lines(named, told)), notes=notes(named))
+    return CommandResult({"decisions": [row]}, tuple(_lines(named, told)), notes=notes(named))
 
 
-def notes(named: Named) -> tuple[str, ...]:
+def notes(named: LoadedPolicyFile) -> tuple[str, ...]:
     """What is wrong with a policy that is loaded all the same, for stderr."""
     return tuple(finding_line(finding) for finding in named.findings)
 
@@ -113,7 +113,7 @@ def attributes_row(asked: Attributes) -> dict[str, Any]:
     }
 
 
-def _lines(named: Named, told: Explanation) -> Iterator[str]:
+def _lines(named: LoadedPolicyFile, told: Explanation) -> Iterator[str]:
     decision = told.decision
     yield request_words(told.attributes)
     if decision.rule < 0:
@@ -128,7 +128,7 @@ def _lines(named: Named, told: Explanation) -> Iterator[str]:
         yield f"nearest: rules[{told.nearest.rule}] would have applied {told.hint}"
 
 
-def _at(named: Named, miss: Miss) -> str:
+def _at(named: LoadedPolicyFile, miss: Miss) -> str:
     return f" ({named.name}:{miss.line})" if miss.line else ""
 
 

@@ -13,15 +13,15 @@ from typing import Any, NamedTuple
 from auditctl import facts
 from auditctl.errors import RefusedError, UsageError
 from auditctl.node.change import files
-from auditctl.operations.answer import Answer
+from auditctl.operations.answer import CommandResult
 from auditctl.operations.builtin_api import built_in, numbers
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.policy.explain import notes
-from auditctl.operations.policy_files import Named, Text, Version, read, server_version, understood
+from auditctl.operations.policy_files import LoadedPolicyFile, PolicyText, Version, read, server_version, understood
 from auditctl.policy.matrix import Case, Cell, Cells, Matrix, Person, matrix
 from auditctl.policy.matrix_html import Page, page
 from auditctl.policy.matrix_lines import extents
-from auditctl.policy.matrix_rows import METHODS, VERBS, Api, Row, Sensitive, Subresource
+from auditctl.policy.matrix_rows import METHODS, VERBS, BuiltInApi, Row, Sensitive, Subresource
 from auditctl.policy.shorthand import DEFAULT_USER, usual_groups
 from auditctl.policy.types import User
 
@@ -40,10 +40,10 @@ USUAL = ("admin", "node", "service-account", "anonymous")
 class Drawn(NamedTuple):
     """The picture with what is needed to tell it: the policy's name, its server, and the lines of each rule."""
 
-    named: Named
+    named: LoadedPolicyFile
     version: Version
     matrix: Matrix
-    text: Text
+    text: PolicyText
     lines: tuple[tuple[int, int], ...]
 
     def document(self) -> dict[str, Any]:
@@ -92,16 +92,18 @@ def draw(plane: ControlPlane, file: str, people: tuple[str, ...], kubernetes: st
     )
 
 
-def answer(drawn: Drawn, out: str | None, lines: tuple[str, ...] = ()) -> Answer:
+def answer(drawn: Drawn, out: str | None, lines: tuple[str, ...] = ()) -> CommandResult:
     """What is printed: ``lines`` for a person, or where the page was put. Raises RefusedError: it cannot be put there."""
     document = drawn.document()
     if out is None:
-        return Answer(document, lines, notes=notes(drawn.named), styled=True)
+        return CommandResult(document, lines, notes=notes(drawn.named), styled=True)
     text = html(drawn)
     if out == _STANDARD_OUTPUT:
-        return Answer({**document, "html": text}, (text.removesuffix("\n"),), notes=notes(drawn.named))
+        return CommandResult({**document, "html": text}, (text.removesuffix("\n"),), notes=notes(drawn.named))
     write(out, text)
-    return Answer({**document, "html": out}, (f"{out}: the picture of {drawn.named.name}",), notes=notes(drawn.named))
+    return CommandResult(
+        {**document, "html": out}, (f"{out}: the picture of {drawn.named.name}",), notes=notes(drawn.named)
+    )
 
 
 def html(drawn: Drawn) -> str:
@@ -125,10 +127,10 @@ def person_of(words: str) -> Person:
 
 
 @cache
-def api(version: Version) -> Api:
+def api(version: Version) -> BuiltInApi:
     """What is known of the built-in API of that version."""
     table = json.loads(facts.template("matrix.json").read_text(encoding="utf-8"))
-    return Api(
+    return BuiltInApi(
         built_in(version),
         {(row["group"], row["resource"]): tuple(row["verbs"]) for row in table["offers"]},
         tuple(

@@ -6,22 +6,22 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from auditctl.log import sources
-from auditctl.log.aggregate import Tally
+from auditctl.log.aggregate import CellCounts
 from auditctl.log.lines import printable
 from auditctl.log.parallel import tallied
 from auditctl.log.readers import reader
 from auditctl.log.replay import Group, Replay, Sum, judge_of, replay
-from auditctl.operations.answer import Answer
+from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.log_sources import opened
 from auditctl.operations.policy.explain import notes
-from auditctl.operations.policy_files import Named, read_policy, server_version
+from auditctl.operations.policy_files import LoadedPolicyFile, read_policy, server_version
 from auditctl.policy.types import Level
 
 _MOST_LISTED = 20
 
 
-class Asked(NamedTuple):
+class ReplayOptions(NamedTuple):
     """The options of ``policy replay``."""
 
     file: str
@@ -31,7 +31,7 @@ class Asked(NamedTuple):
     processes: int | None = None
 
 
-def policy_replay(plane: ControlPlane, asked: Asked) -> Answer:
+def policy_replay(plane: ControlPlane, asked: ReplayOptions) -> CommandResult:
     """The traffic of the logs under the policy; exit code 0 whatever it says.
 
     Raises:
@@ -47,7 +47,7 @@ def policy_replay(plane: ControlPlane, asked: Asked) -> Answer:
         sources.close(found)
     told = replay(judge, tally)
     told_notes = (*tally.account.sentences(), *(note for each in policies for note in notes(each)))
-    return Answer(_document(told, policies, tally), tuple(_lines(told, policies)), _summary(told), 0, told_notes)
+    return CommandResult(_document(told, policies, tally), tuple(_lines(told, policies)), _summary(told), 0, told_notes)
 
 
 def share(part: float, whole: float) -> str:
@@ -88,7 +88,7 @@ def _summary(told: Replay) -> str:
     )
 
 
-def _lines(told: Replay, policies: Sequence[Named]) -> Iterator[str]:
+def _lines(told: Replay, policies: Sequence[LoadedPolicyFile]) -> Iterator[str]:
     old = policies[1].name if len(policies) > 1 else "RECORDED"
     head = ("LEVEL", f"EVENTS {old}", "BYTES", f"EVENTS {policies[0].name}", "BYTES", "ESTIMATED OF IT")
     rows = [
@@ -116,28 +116,28 @@ def _lines(told: Replay, policies: Sequence[Named]) -> Iterator[str]:
         yield "what was not recorded cannot be seen here: only a log of level RequestResponse shows all traffic"
 
 
-def _rules(told: Replay, named: Named) -> Iterator[tuple[object, ...]]:
+def _rules(told: Replay, named: LoadedPolicyFile) -> Iterator[tuple[object, ...]]:
     for rule, found in told.rules.items():
         events, size = found.events, amount(found.bytes)
         part = share(events, told.predicted.events)
         yield (_place(named, rule), _level(named, rule), events, part, size, told.dropped[rule])
 
 
-def _place(named: Named, rule: int) -> str:
+def _place(named: LoadedPolicyFile, rule: int) -> str:
     return f"rules[{rule}] {named.name}:{named.policy.rules[rule].line}" if rule >= 0 else "no rule"
 
 
-def _level(named: Named, rule: int) -> str:
+def _level(named: LoadedPolicyFile, rule: int) -> str:
     return (named.policy.rules[rule].level if rule >= 0 else Level.NONE).value
 
 
-def _group(group: Group, named: Named) -> tuple[object, ...]:
+def _group(group: Group, named: LoadedPolicyFile) -> tuple[object, ...]:
     who = ", ".join(group.users) or "nobody (401)"
     by = ", ".join(_place(named, rule) for rule in group.rules)
     return (f"  {group.requests}", f"{group.verb} {group.target}", group.sensitive, f"by {who}", f"now: {by}")
 
 
-def _document(told: Replay, policies: Sequence[Named], tally: Tally) -> dict[str, Any]:
+def _document(told: Replay, policies: Sequence[LoadedPolicyFile], tally: CellCounts) -> dict[str, Any]:
     named = policies[0]
     events = tally.account.events
     return {

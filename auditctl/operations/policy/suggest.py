@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from auditctl.log import sources
-from auditctl.log.aggregate import Judge, Tally
+from auditctl.log.aggregate import CellCounts, PolicyMatcher
 from auditctl.log.parallel import tallied
 from auditctl.log.readers import reader
 from auditctl.log.replay import decided, writes
 from auditctl.log.sensitive import kind_of
 from auditctl.log.suggest import Suggestion, suggestions, yaml_of
-from auditctl.operations.answer import Answer
+from auditctl.operations.answer import CommandResult
 from auditctl.operations.builtin_api import built_in
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.log_sources import opened
@@ -24,7 +24,7 @@ from auditctl.policy.types import Policy
 _LEAST_SHARE = 0.005
 
 
-class Asked(NamedTuple):
+class SuggestOptions(NamedTuple):
     """The options of ``policy suggest``; ``policy`` is what the rules are added to."""
 
     logs: tuple[str, ...]
@@ -34,14 +34,14 @@ class Asked(NamedTuple):
     processes: int | None = None
 
 
-class _Seen(NamedTuple):
+class _PolicyVolume(NamedTuple):
     """What the policy writes of the log, and how many sensitive events are in that."""
 
     events: int
     sensitive: int
 
 
-def policy_suggest(plane: ControlPlane, asked: Asked) -> Answer:
+def policy_suggest(plane: ControlPlane, asked: SuggestOptions) -> CommandResult:
     """Print the policy with the rules in it; what they save is in comments, and in ``-o json``.
 
     Raises:
@@ -49,7 +49,7 @@ def policy_suggest(plane: ControlPlane, asked: Asked) -> Answer:
     """
     version = server_version(plane, asked.kubernetes)
     named = read_policy(asked.policy, version)
-    judge, reading = Judge((named.policy,), by_user=True), reader()
+    judge, reading = PolicyMatcher((named.policy,), by_user=True), reader()
     found = opened(plane, asked.logs)
     try:
         tally = tallied(sources.pieces(found), lambda pieces: judge.scan(pieces, reading), asked.processes)
@@ -75,16 +75,16 @@ def policy_suggest(plane: ControlPlane, asked: Asked) -> Answer:
     more = len(chosen) - len(kept)
     left = f"{more} more are left out: with them in it, `policy validate` would have something to say of {asked.policy}"
     told = (*tally.account.sentences(), *((left,) if more else ()), summary)
-    return Answer(document, tuple(text.removesuffix("\n").split("\n")), "", 0, told)
+    return CommandResult(document, tuple(text.removesuffix("\n").split("\n")), "", 0, told)
 
 
-def _seen(judge: Judge, tally: Tally) -> _Seen:
+def _seen(judge: PolicyMatcher, tally: CellCounts) -> _PolicyVolume:
     events = sensitive = 0
     for key, volume, _ in tally.volumes():
         if writes(decided(judge, key, 0), key.stage):
             events += volume.events
             sensitive += volume.events if kind_of(key.group, key.resource, key.subresource) else 0
-    return _Seen(events, sensitive)
+    return _PolicyVolume(events, sensitive)
 
 
 def _row(each: Suggestion) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def _row(each: Suggestion) -> dict[str, Any]:
 
 
 def _text(
-    base: str, policy: Policy, chosen: list[Suggestion], seen: _Seen, version: Version
+    base: str, policy: Policy, chosen: list[Suggestion], seen: _PolicyVolume, version: Version
 ) -> tuple[str, list[Suggestion]]:
     """The policy with the rules before its own first one. A rule that validation has something to say about is left out."""
     kept: list[Suggestion] = []
@@ -126,7 +126,7 @@ def _complaints(text: str, version: Version) -> set[str]:
     return {finding.check for finding in (*loaded.findings, *warned)}
 
 
-def _spliced(base: str, policy: Policy, kept: list[Suggestion], seen: _Seen) -> str:
+def _spliced(base: str, policy: Policy, kept: list[Suggestion], seen: _PolicyVolume) -> str:
     """The base's own text, comments and all; the rules stand where its first rule stood."""
     if not kept or not policy.rules:
         return base
@@ -140,6 +140,6 @@ def _spliced(base: str, policy: Policy, kept: list[Suggestion], seen: _Seen) -> 
     return "\n".join((*lines[:first], *added, *lines[first:])) + "\n"
 
 
-def _comment(each: Suggestion, seen: _Seen) -> str:
+def _comment(each: Suggestion, seen: _PolicyVolume) -> str:
     saved = f"{each.events} of {seen.events} events ({share(each.events, seen.events)}, {amount(each.bytes)})"
     return f"{each.reason}: saves {saved}; nothing sensitive matches it"

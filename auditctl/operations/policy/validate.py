@@ -8,17 +8,17 @@ from typing import Any, NamedTuple
 from auditctl import facts
 from auditctl.errors import UsageError
 from auditctl.findings import Finding, Severity
-from auditctl.operations.answer import Answer, finding_rows
+from auditctl.operations.answer import CommandResult, finding_rows
 from auditctl.operations.builtin_api import built_in
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.policy_files import Version, located, read, server_version, words
 from auditctl.policy import lint
-from auditctl.policy.lint_checks import CHECKS, NAMES, Check
+from auditctl.policy.lint_checks import CHECKS, NAMES, LintCheck
 from auditctl.policy.load import load
 from auditctl.report import finding_line
 
 
-class Asked(NamedTuple):
+class ValidateOptions(NamedTuple):
     """The options of ``policy validate``."""
 
     files: tuple[str, ...]
@@ -29,7 +29,7 @@ class Asked(NamedTuple):
     rehearse: bool = False
 
 
-class Verdict(NamedTuple):
+class FileVerdict(NamedTuple):
     """What is to be said of one file. ``bad`` is what makes the exit code 1."""
 
     file: str
@@ -48,17 +48,19 @@ class Verdict(NamedTuple):
         }
 
 
-def shipped() -> Answer:
+def shipped() -> CommandResult:
     """The policies that ship with auditctl, each with what it is for."""
     rows = [{"name": name, "what": _purpose(name)} for name in facts.policy_names()]
     width = max(len(row["name"]) for row in rows)
-    return Answer({"policies": rows}, tuple(f"{row['name']:{width}}  {row['what']}" for row in rows))
+    return CommandResult({"policies": rows}, tuple(f"{row['name']:{width}}  {row['what']}" for row in rows))
 
 
-def show(name: str) -> Answer:
+def show(name: str) -> CommandResult:
     """The text of a shipped policy. Raises RefusedError for a name that does not ship."""
     text = facts.policy_text(name)
-    return Answer({"name": name, "what": _purpose(name), "text": text}, tuple(text.removesuffix("\n").split("\n")))
+    return CommandResult(
+        {"name": name, "what": _purpose(name), "text": text}, tuple(text.removesuffix("\n").split("\n"))
+    )
 
 
 def _purpose(name: str) -> str:
@@ -72,7 +74,7 @@ def _purpose(name: str) -> str:
     return " ".join(told).removeprefix(f"{name}:").strip()
 
 
-def validate(plane: ControlPlane, asked: Asked) -> Answer:
+def validate(plane: ControlPlane, asked: ValidateOptions) -> CommandResult:
     """What that server would refuse, what it would silently drop, and what is surely not meant, for each file.
 
     Raises:
@@ -86,7 +88,7 @@ def validate(plane: ControlPlane, asked: Asked) -> Answer:
     if asked.rehearse:
         verdicts = [_rehearsed(plane, text.raw, verdict) for text, verdict in zip(texts, verdicts, strict=True)]
     bad = [verdict for verdict in verdicts if verdict.bad]
-    return Answer(
+    return CommandResult(
         {"files": [verdict.row() for verdict in verdicts]},
         tuple(line for verdict in verdicts for line in _lines(verdict, version)),
         _summary(verdicts, bad, version),
@@ -94,7 +96,7 @@ def validate(plane: ControlPlane, asked: Asked) -> Answer:
     )
 
 
-def _rehearsed(plane: ControlPlane, raw: bytes, verdict: Verdict) -> Verdict:
+def _rehearsed(plane: ControlPlane, raw: bytes, verdict: FileVerdict) -> FileVerdict:
     """The verdict, and what the node's own server says; it has the last word."""
     from auditctl.operations.evidence import trial_start
 
@@ -103,7 +105,7 @@ def _rehearsed(plane: ControlPlane, raw: bytes, verdict: Verdict) -> Verdict:
     return verdict._replace(findings=(*verdict.findings, *found), bad=bad)
 
 
-def _check_names(asked: Asked) -> None:
+def _check_names(asked: ValidateOptions) -> None:
     if not asked.files:
         raise UsageError("no policy is named", fix="auditctl policy validate FILE... (or --list for the checks)")
     for option, names, known in (("--only", asked.only, NAMES), ("--allow", asked.allow, NAMES)):
@@ -112,7 +114,7 @@ def _check_names(asked: Asked) -> None:
             raise UsageError(f"{option} {unknown[0]}: no such check", fix=f"choose of: {', '.join(known)}")
 
 
-def _judge(name: str, raw: bytes, version: Version, asked: Asked) -> Verdict:
+def _judge(name: str, raw: bytes, version: Version, asked: ValidateOptions) -> FileVerdict:
     loaded = load(raw, version)
     told = lint.with_consequences(located(name, loaded), loaded)
     warned = lint.warnings(raw, loaded.policy, built_in(version), asked.only) if loaded.policy else ()
@@ -122,15 +124,15 @@ def _judge(name: str, raw: bytes, version: Version, asked: Asked) -> Verdict:
     )
     severities = {finding.severity for finding in findings}
     bad = Severity.ERROR in severities or (asked.strict and Severity.WARNING in severities)
-    return Verdict(name, loaded.policy is not None, loaded.dropped, findings, bad or loaded.policy is None)
+    return FileVerdict(name, loaded.policy is not None, loaded.dropped, findings, bad or loaded.policy is None)
 
 
-def _weighed(finding: Finding, asked: Asked, *, accepted: bool) -> Finding:
+def _weighed(finding: Finding, asked: ValidateOptions, *, accepted: bool) -> Finding:
     """What is allowed is a warning at most; nothing that the server refuses is."""
     return finding._replace(severity=Severity.WARNING) if accepted and finding.check in asked.allow else finding
 
 
-def _lines(verdict: Verdict, version: Version) -> Iterator[str]:
+def _lines(verdict: FileVerdict, version: Version) -> Iterator[str]:
     yield from (finding_line(finding) for finding in verdict.findings)
     if not verdict.accepted:
         yield f"{verdict.file}: {words(version)} would refuse to start with it"
@@ -140,14 +142,14 @@ def _lines(verdict: Verdict, version: Version) -> Iterator[str]:
         yield f"{verdict.file}: accepted by {words(version)}"
 
 
-def _summary(verdicts: list[Verdict], bad: list[Verdict], version: Version) -> str:
+def _summary(verdicts: list[FileVerdict], bad: list[FileVerdict], version: Version) -> str:
     if len(verdicts) == 1:
         return ""
     files = f"{len(verdicts)} policies"
     return f"{files}, {len(bad)} of them not as they should be" if bad else f"{files}, all accepted by {words(version)}"
 
 
-def checks() -> Answer:
+def checks() -> CommandResult:
     """Every check of ``validate``: its name, reason, example and fix."""
     rows = [
         {
@@ -159,10 +161,10 @@ def checks() -> Answer:
         }
         for check in CHECKS
     ]
-    return Answer({"checks": rows}, tuple(_check_lines(CHECKS)))
+    return CommandResult({"checks": rows}, tuple(_check_lines(CHECKS)))
 
 
-def _check_lines(known: Iterable[Check]) -> Iterator[str]:
+def _check_lines(known: Iterable[LintCheck]) -> Iterator[str]:
     for check in known:
         yield f"{check.name} ({check.severity.value}): {check.reason}"
         yield f"    example: rules: {' '.join(check.example.split())}"

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 from auditctl.policy.goyaml.events import Sort
 from auditctl.policy.goyaml.faults import SyntaxFault
-from auditctl.policy.goyaml.nodes import Node, Role, compose
+from auditctl.policy.goyaml.nodes import NodeRole, YamlNode, compose
 from auditctl.policy.goyaml.numbers import float_general, float_key
 from auditctl.policy.goyaml.parser import parse
 from auditctl.policy.goyaml.quoting import go_syntax, quote
 from auditctl.policy.goyaml.resolve import Resolved, resolve
-from auditctl.policy.goyaml.values import MAX_DEPTH, Kind, Pair, Value
+from auditctl.policy.goyaml.values import MAX_DEPTH, JsonKind, MappingEntry, Value
 
 _NOT_FINITE = frozenset({"NaN", "+Inf", "-Inf"})
 _MERGE_FAULT = "yaml: map merge requires map or sequence of maps as the value"
@@ -37,7 +37,7 @@ class Duplicate(NamedTuple):
         return f"line {self.line}: key {self.key} already set in map"
 
 
-class Document(NamedTuple):
+class DecodedDocument(NamedTuple):
     """A decoded first document. ``duplicates`` is what only strict decoding complains about."""
 
     value: Value
@@ -73,7 +73,7 @@ class _Built:
 class _Entry(NamedTuple):
     """One key of a mapping: as JSON will have it, the value that counts, and where that was written."""
 
-    pair: Pair
+    pair: MappingEntry
     built: _Built
     line: int
 
@@ -104,11 +104,11 @@ def _shown(go_type: str, text: str) -> str:
             return text
 
 
-def read_yaml(raw: bytes) -> Document:
+def read_yaml(raw: bytes) -> DecodedDocument:
     """The first document as the JSON it is converted to; null where there is none. Raises SyntaxFault."""
     events = parse(raw)
     if not events:
-        return Document(Value(Kind.NULL, 1, 1), ())
+        return DecodedDocument(Value(JsonKind.NULL, 1, 1), ())
     root = _Constructor().construct(compose(events))
     if root.unconvertible:
         raise SyntaxFault(root.unconvertible)
@@ -116,20 +116,20 @@ def read_yaml(raw: bytes) -> Document:
         raise SyntaxFault(f"json: unsupported value: {root.not_finite}")
     if root.depth > MAX_DEPTH:
         raise SyntaxFault("couldn't get version/kind; json parse error: exceeded max depth")
-    return Document(root.value, root.duplicates)
+    return DecodedDocument(root.value, root.duplicates)
 
 
-def _fault(text: str, node: Node) -> SyntaxFault:
+def _fault(text: str, node: YamlNode) -> SyntaxFault:
     return SyntaxFault(text, node.event.line + 1, node.event.column + 1)
 
 
 class _Constructor:
     def __init__(self) -> None:
-        self._built: dict[Node, _Built] = {}
+        self._built: dict[YamlNode, _Built] = {}
         self._steps = 1  # the document itself
         self._alias_steps = 0
 
-    def construct(self, nodes: list[Node]) -> _Built:
+    def construct(self, nodes: list[YamlNode]) -> _Built:
         """What the last of ``nodes``, the root, comes to. They are in the order of ``compose``."""
         for node in nodes:
             self._steps += node.counted
@@ -142,25 +142,25 @@ class _Constructor:
                     built = self._sequence(node)
                 case _:
                     built = self._mapping(node)
-            if node.role is Role.KEY and built.scalar is None:
+            if node.role is NodeRole.KEY and built.scalar is None:
                 raise _fault(f"yaml: invalid map key: {go_syntax(built.value)}", node)
             self._built[node] = built
         return self._built[nodes[-1]]
 
-    def _scalar(self, node: Node) -> _Built:
+    def _scalar(self, node: YamlNode) -> _Built:
         event = node.event
-        if node.role is Role.MERGED:
+        if node.role is NodeRole.MERGED:
             raise _fault(_MERGE_FAULT, node)
         try:
             scalar = resolve(event.value, event.tag, implicit=event.implicit)
         except SyntaxFault as fault:
             raise _fault(fault.text, node) from fault
         built = _Built(Value(scalar.kind, event.line + 1, event.column + 1, scalar.text), scalar, node.counted)
-        if scalar.kind is Kind.NUMBER and scalar.text in _NOT_FINITE:
+        if scalar.kind is JsonKind.NUMBER and scalar.text in _NOT_FINITE:
             built.not_finite = scalar.text
         return built
 
-    def _alias(self, node: Node) -> _Built:
+    def _alias(self, node: YamlNode) -> _Built:
         if node.target is None:
             raise _fault(f"yaml: anchor '{node.event.value}' value contains itself", node)
         target = self._built[node.target]
@@ -181,27 +181,27 @@ class _Constructor:
             target.entries,
         )
 
-    def _sequence(self, node: Node) -> _Built:
+    def _sequence(self, node: YamlNode) -> _Built:
         items = [self._built[child] for child in node.children]
         place = node.event.line + 1, node.event.column + 1
-        built = _Built(Value(Kind.ARRAY, *place, items=tuple(item.value for item in items)))
+        built = _Built(Value(JsonKind.ARRAY, *place, items=tuple(item.value for item in items)))
         built.steps = node.counted + sum(item.steps for item in items)
         built.duplicates = _joined(items)
         _inherit(built, items)
         return built
 
-    def _mapping(self, node: Node) -> _Built:
+    def _mapping(self, node: YamlNode) -> _Built:
         place = node.event.line + 1, node.event.column + 1
         parts = [self._built[child] for child in node.children]
         table = _Table()
         for index in range(0, len(parts), 2):
             key, value = node.children[index : index + 2]
-            if key.role is Role.MERGE_KEY:
+            if key.role is NodeRole.MERGE_KEY:
                 self._merge(table, value)
             else:
                 self._set(table, key, value)
         pairs = {entry.pair.key: entry.pair for entry in table.entries.values()}
-        built = _Built(Value(Kind.OBJECT, *place, pairs=tuple(pairs[key] for key in sorted(pairs))))
+        built = _Built(Value(JsonKind.OBJECT, *place, pairs=tuple(pairs[key] for key in sorted(pairs))))
         built.steps = 1 + sum(part.steps for part in parts)
         built.duplicates = (*_joined(parts), *table.duplicates) if table.duplicates else _joined(parts)
         built.unconvertible = table.unconvertible
@@ -211,7 +211,7 @@ class _Constructor:
         _inherit(built, [entry.built for entry in by_name])
         return built
 
-    def _merge(self, table: _Table, node: Node) -> None:
+    def _merge(self, table: _Table, node: YamlNode) -> None:
         """Go-yaml sets merged keys where the ``<<`` stands: they win over keys before it."""
         sources = [node]
         if node.event.sort is Sort.SEQUENCE_START:
@@ -225,7 +225,7 @@ class _Constructor:
             for identity, entry in (merged.entries or {}).items():
                 table.put(identity, entry)
 
-    def _set(self, table: _Table, key: Node, value: Node) -> None:
+    def _set(self, table: _Table, key: YamlNode, value: YamlNode) -> None:
         scalar = self._built[key].scalar
         if scalar is None:  # pragma: no cover - refused when the key was built
             raise AssertionError
@@ -233,7 +233,7 @@ class _Constructor:
         built = self._built[value]
         if fault and not table.unconvertible:
             table.unconvertible = f"{fault}, value: {go_syntax(built.value)}"
-        pair = Pair(name, key.event.line + 1, key.event.column + 1, built.value)
+        pair = MappingEntry(name, key.event.line + 1, key.event.column + 1, built.value)
         table.put((scalar.go_type, scalar.text), _Entry(pair, built, value.event.line + 1))
 
 

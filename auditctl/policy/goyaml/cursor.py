@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 from auditctl.policy.goyaml.faults import SyntaxFault
-from auditctl.policy.goyaml.source import Source
+from auditctl.policy.goyaml.source import CharacterSource
 
 BREAKS = frozenset("\r\n\x85\u2028\u2029")
 BLANKS = frozenset(" \t")
@@ -17,7 +17,7 @@ BREAKS_AND_END = BREAKS | {"\0"}
 class Cursor:
     """``line`` and ``column`` count from 0, as go-yaml's marks do. Moving on is assigning to ``position``."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: CharacterSource) -> None:
         self.text = source.text
         self.position = 0
         self.line = 0

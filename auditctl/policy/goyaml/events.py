@@ -17,7 +17,7 @@ class Sort(Enum):
     MAPPING_END = auto()
 
 
-class Event(NamedTuple):
+class YamlEvent(NamedTuple):
     """``line`` and ``column`` count from 0. ``implicit``: a scalar whose text says its type (plain, or tagged ``!``)."""
 
     sort: Sort

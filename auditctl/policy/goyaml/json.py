@@ -9,7 +9,7 @@ from typing import NoReturn
 from auditctl.patterns import lazily
 from auditctl.policy.goyaml.faults import SyntaxFault
 from auditctl.policy.goyaml.quoting import quote
-from auditctl.policy.goyaml.values import MAX_DEPTH, Kind, Pair, Value
+from auditctl.policy.goyaml.values import MAX_DEPTH, JsonKind, MappingEntry, Value
 
 _BLANKS = lazily(rb"[ \t\r\n]*")
 _STRING_RUN = lazily(rb'[^"\\\x00-\x1f]*')
@@ -20,7 +20,11 @@ _NUMBER_PARTS = (
 _FRACTION = lazily(rb"[0-9]+")
 _HEXADECIMAL = frozenset(b"0123456789abcdefABCDEF")
 _ESCAPES = {ord(key): value for key, value in zip('"\\/bfnrt', '"\\/\b\f\n\r\t', strict=True)}
-_LITERALS = {ord("t"): (b"true", Kind.BOOL), ord("f"): (b"false", Kind.BOOL), ord("n"): (b"null", Kind.NULL)}
+_LITERALS = {
+    ord("t"): (b"true", JsonKind.BOOL),
+    ord("f"): (b"false", JsonKind.BOOL),
+    ord("n"): (b"null", JsonKind.NULL),
+}
 _SURROGATES = dict.fromkeys(range(0xDC80, 0xDD00), "\ufffd")
 _HALVES = lazily("[\ud800-\udbff][\udc00-\udfff]|[\ud800-\udfff]")
 
@@ -34,7 +38,7 @@ class _Open:
         self.offset = offset
         self.is_object = is_object
         self.items: list[Value] = []
-        self.pairs: list[Pair] = []
+        self.pairs: list[MappingEntry] = []
         self.key = key
         self.key_offset = key_offset
 
@@ -87,7 +91,7 @@ class _Reader:
         if byte in {ord("["), ord("{")}:
             return self._open(stack, is_object=byte == ord("{"))
         if byte == ord('"'):
-            return Value(Kind.STRING, *place, self._string())
+            return Value(JsonKind.STRING, *place, self._string())
         if byte in _LITERALS:
             literal, kind = _LITERALS[byte]
             self._literal(literal)
@@ -95,7 +99,7 @@ class _Reader:
         if byte != ord("-") and not ord("0") <= byte <= ord("9"):
             self._fail("looking for beginning of value")
         self._number()
-        return Value(Kind.NUMBER, *place, self._raw[start : self._offset].decode())
+        return Value(JsonKind.NUMBER, *place, self._raw[start : self._offset].decode())
 
     def _open(self, stack: list[_Open], *, is_object: bool) -> Value | None:
         if len(stack) >= MAX_DEPTH:
@@ -105,7 +109,7 @@ class _Reader:
         byte = self._peek()
         if byte == ord("}" if is_object else "]"):
             self._offset += 1
-            return Value(Kind.OBJECT if is_object else Kind.ARRAY, *self._place(opened.offset))
+            return Value(JsonKind.OBJECT if is_object else JsonKind.ARRAY, *self._place(opened.offset))
         stack.append(opened)
         if is_object:
             self._key(opened)
@@ -125,13 +129,13 @@ class _Reader:
         opened = stack[-1]
         byte = self._peek()
         if opened.is_object:
-            opened.pairs.append(Pair(opened.key, *self._place(opened.key_offset), value))
+            opened.pairs.append(MappingEntry(opened.key, *self._place(opened.key_offset), value))
         else:
             opened.items.append(value)
         if byte == ord("}" if opened.is_object else "]"):
             self._offset += 1
             stack.pop()
-            kind = Kind.OBJECT if opened.is_object else Kind.ARRAY
+            kind = JsonKind.OBJECT if opened.is_object else JsonKind.ARRAY
             place = self._place(opened.offset)
             return Value(kind, *place, items=tuple(opened.items), pairs=tuple(opened.pairs))
         if byte != ord(","):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
-from auditctl.policy.goyaml.events import Event, Sort
+from auditctl.policy.goyaml.events import Sort, YamlEvent
 
 _MERGE_TAG = "tag:yaml.org,2002:merge"
 
 
-class Role(Enum):
+class NodeRole(Enum):
     """What a node is to its parent. A merged one is a mapping, or a list of them, behind ``<<``."""
 
     ITEM = auto()
@@ -19,7 +19,7 @@ class Role(Enum):
     MERGED = auto()
 
 
-class Node:
+class YamlNode:
     """One node. A mapping's ``children`` are keys and values by turns; ``ancestors`` is how deep it lies,
     those left out that are not counted.
 
@@ -30,27 +30,29 @@ class Node:
 
     __slots__ = ("ancestors", "children", "counted", "event", "is_open", "role", "target")
 
-    def __init__(self, event: Event, role: Role = Role.ITEM, counted: bool = True, target: Node | None = None) -> None:
+    def __init__(
+        self, event: YamlEvent, role: NodeRole = NodeRole.ITEM, counted: bool = True, target: YamlNode | None = None
+    ) -> None:
         self.event = event
         self.ancestors = 0
         self.is_open = False
         self.role = role
         self.counted = counted
         self.target = target
-        self.children: list[Node] = []
+        self.children: list[YamlNode] = []
 
 
-def compose(events: list[Event]) -> list[Node]:
+def compose(events: list[YamlEvent]) -> list[YamlNode]:
     """The nodes of one document, each after its children; the last one is the root."""
-    finished: list[Node] = []
-    open_nodes: list[Node] = []
-    anchors: dict[str, Node] = {}
+    finished: list[YamlNode] = []
+    open_nodes: list[YamlNode] = []
+    anchors: dict[str, YamlNode] = {}
     for event in events:
         if event.sort in {Sort.SEQUENCE_END, Sort.MAPPING_END}:
             open_nodes[-1].is_open = False
             finished.append(open_nodes.pop())
             continue
-        node = Node(event)
+        node = YamlNode(event)
         if open_nodes:
             _adopt(open_nodes[-1], node)
         if event.anchor:
@@ -66,18 +68,18 @@ def compose(events: list[Event]) -> list[Node]:
     return finished
 
 
-def _adopt(parent: Node, node: Node) -> None:
+def _adopt(parent: YamlNode, node: YamlNode) -> None:
     if parent.event.sort is Sort.MAPPING_START:
         if len(parent.children) % 2 == 0:
-            node.role = Role.MERGE_KEY if _is_merge_key(node.event) else Role.KEY
+            node.role = NodeRole.MERGE_KEY if _is_merge_key(node.event) else NodeRole.KEY
         else:
-            node.role = Role.MERGED if parent.children[-1].role is Role.MERGE_KEY else Role.VALUE
-    node.counted = node.role is not Role.MERGE_KEY
-    if node.role is Role.MERGED and node.event.sort is Sort.SEQUENCE_START:
+            node.role = NodeRole.MERGED if parent.children[-1].role is NodeRole.MERGE_KEY else NodeRole.VALUE
+    node.counted = node.role is not NodeRole.MERGE_KEY
+    if node.role is NodeRole.MERGED and node.event.sort is Sort.SEQUENCE_START:
         node.counted = False
     node.ancestors = parent.ancestors + parent.counted
     parent.children.append(node)
 
 
-def _is_merge_key(event: Event) -> bool:
+def _is_merge_key(event: YamlEvent) -> bool:
     return event.value == "<<" and (event.implicit or event.tag == _MERGE_TAG)

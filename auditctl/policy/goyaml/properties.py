@@ -5,7 +5,7 @@ from __future__ import annotations
 from auditctl.patterns import lazily
 from auditctl.policy.goyaml.cursor import BLANKS, BLANKS_BREAKS_AND_END, Cursor
 from auditctl.policy.goyaml.scalars import skip_to_line_end
-from auditctl.policy.goyaml.tokens import Kind, Token
+from auditctl.policy.goyaml.tokens import Token, TokenKind
 
 _WORD = lazily("[0-9A-Za-z_-]*")
 _URI_RUN = lazily(r"[0-9A-Za-z_\-;/?:@&=+$,.!~*'()\[\]]+")
@@ -121,9 +121,9 @@ def directive(cursor: Cursor) -> Token:
     if cursor.text[cursor.position] not in BLANKS_BREAKS_AND_END:
         cursor.fail("found unexpected non-alphabetical character")
     if name == "YAML":
-        token = Token(Kind.VERSION_DIRECTIVE, line, column, _version(cursor))
+        token = Token(TokenKind.VERSION_DIRECTIVE, line, column, _version(cursor))
     elif name == "TAG":
-        token = Token(Kind.TAG_DIRECTIVE, line, column, *_tag_directive(cursor))
+        token = Token(TokenKind.TAG_DIRECTIVE, line, column, *_tag_directive(cursor))
     else:
         cursor.fail("found unknown directive name")
     skip_to_line_end(cursor)

@@ -7,8 +7,8 @@ possible is asked only when it is next: the order of complaints depends on that,
 from __future__ import annotations
 
 from auditctl.policy.goyaml.cursor import Cursor
-from auditctl.policy.goyaml.source import Source
-from auditctl.policy.goyaml.tokens import Kind, Token
+from auditctl.policy.goyaml.source import CharacterSource
+from auditctl.policy.goyaml.tokens import Token, TokenKind
 
 MAX_DEPTH = 10000
 _MAX_KEY_LENGTH = 1024
@@ -34,7 +34,7 @@ class SimpleKey:
 class TokenQueue(Cursor):
     """A queue of tokens: ``peek`` at the next one, ``skip`` it. Raises SyntaxFault."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: CharacterSource) -> None:
         super().__init__(source)
         self._doubled_mark = source.doubled_mark
         self._queue: list[Token] = []
@@ -80,7 +80,7 @@ class TokenQueue(Cursor):
 
     # -- the queue, indentation and simple keys
 
-    def _append(self, kind: Kind, value: str = "", suffix: str = "") -> None:
+    def _append(self, kind: TokenKind, value: str = "", suffix: str = "") -> None:
         self._queue.append(Token(kind, self.line, self.column, value, suffix))
 
     def _insert(self, number: int, token: Token) -> None:
@@ -111,7 +111,7 @@ class TokenQueue(Cursor):
             key.possible = False
             self._key_by_number.pop(key.number, None)
 
-    def _roll_indent(self, kind: Kind, key: SimpleKey | None = None) -> None:
+    def _roll_indent(self, kind: TokenKind, key: SimpleKey | None = None) -> None:
         """A deeper column begins a block collection, at ``key`` or here."""
         column = self.column if key is None else key.column
         if self._flow_level or self._indent >= column:
@@ -129,7 +129,7 @@ class TokenQueue(Cursor):
         if self._flow_level:
             return
         while self._indent > column:
-            self._append(Kind.BLOCK_END)
+            self._append(TokenKind.BLOCK_END)
             self._indent = self._indents.pop()
 
     def _fetch(self) -> None:

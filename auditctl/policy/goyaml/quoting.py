@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from auditctl.policy.goyaml.values import Kind, Value
+from auditctl.policy.goyaml.values import JsonKind, Value
 
 _SHORT = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
 _JSON_SHORT = {"\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -51,14 +51,14 @@ def go_syntax(value: Value, depth: int = 0) -> str:
     if depth > _DEEPEST:
         return "..."
     match value.kind:
-        case Kind.NULL:
+        case JsonKind.NULL:
             return "interface {}(nil)" if depth else "<nil>"
-        case Kind.STRING:
+        case JsonKind.STRING:
             return quote(value.text)
-        case Kind.ARRAY:
+        case JsonKind.ARRAY:
             return "[]interface {}{" + ", ".join(go_syntax(item, depth + 1) for item in value.items) + "}"
-        case Kind.OBJECT:
+        case JsonKind.OBJECT:
             pairs = (f"{quote(pair.key)}:{go_syntax(pair.value, depth + 1)}" for pair in value.pairs)
             return "map[interface {}]interface {}{" + ", ".join(pairs) + "}"
-        case Kind.BOOL | Kind.NUMBER:
+        case JsonKind.BOOL | JsonKind.NUMBER:
             return value.text

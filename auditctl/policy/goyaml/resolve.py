@@ -9,7 +9,7 @@ from typing import NamedTuple
 from auditctl.patterns import lazily
 from auditctl.policy.goyaml.faults import SyntaxFault
 from auditctl.policy.goyaml.numbers import float_literal
-from auditctl.policy.goyaml.values import Kind
+from auditctl.policy.goyaml.values import JsonKind
 
 _PREFIX = "tag:yaml.org,2002:"
 _STR, _BOOL, _INT, _FLOAT, _NULL = (_PREFIX + name for name in ("str", "bool", "int", "float", "null"))
@@ -44,7 +44,7 @@ _SURROGATES = dict.fromkeys(range(0xDC80, 0xDD00), "\ufffd")
 class Resolved(NamedTuple):
     """``text`` is a number's JSON literal, or ``NaN``, ``+Inf``, ``-Inf``. ``go_type`` tells map keys apart."""
 
-    kind: Kind
+    kind: JsonKind
     text: str
     go_type: str
 
@@ -52,11 +52,11 @@ class Resolved(NamedTuple):
 def resolve(text: str, tag: str, *, implicit: bool) -> Resolved:
     """The value of a scalar. ``implicit``: its own text says the type. Raises SyntaxFault for text that its tag denies."""
     if not tag and not implicit:
-        return Resolved(Kind.STRING, text, "string")
+        return Resolved(JsonKind.STRING, text, "string")
     if tag == _BINARY:
-        return Resolved(Kind.STRING, _binary(text), "string")
+        return Resolved(JsonKind.STRING, _binary(text), "string")
     if tag not in _RESOLVABLE or tag == _STR:
-        return Resolved(Kind.STRING, text, "string")
+        return Resolved(JsonKind.STRING, text, "string")
     found, literal, go_type = _guess(text)
     if tag == _TIMESTAMP and _is_timestamp(text):
         found, literal, go_type = tag, text, "string"
@@ -64,8 +64,8 @@ def resolve(text: str, tag: str, *, implicit: bool) -> Resolved:
         found, literal, go_type = tag, float_literal(float(literal)), "float64"
     if tag and tag != found:
         raise SyntaxFault(f"yaml: cannot decode {_short(found)} `{text}` as a {_short(tag)}")
-    kinds = {_BOOL: Kind.BOOL, _NULL: Kind.NULL, _INT: Kind.NUMBER, _FLOAT: Kind.NUMBER}
-    return Resolved(kinds.get(found, Kind.STRING), literal, go_type)
+    kinds = {_BOOL: JsonKind.BOOL, _NULL: JsonKind.NULL, _INT: JsonKind.NUMBER, _FLOAT: JsonKind.NUMBER}
+    return Resolved(kinds.get(found, JsonKind.STRING), literal, go_type)
 
 
 def _short(tag: str) -> str:

@@ -9,15 +9,15 @@ from auditctl.policy.goyaml import properties, scalars
 from auditctl.policy.goyaml.cursor import BLANKS, BLANKS_BREAKS_AND_END, BREAKS
 from auditctl.policy.goyaml.queue import MAX_DEPTH, SimpleKey, TokenQueue
 from auditctl.policy.goyaml.source import END
-from auditctl.policy.goyaml.tokens import Kind, Token
+from auditctl.policy.goyaml.tokens import Token, TokenKind
 
 _SPACES = lazily(" *")
 _BLANKS = lazily("[ \\t]*")
 _COMMENT = lazily("#[^\\r\\n\\x85\u2028\u2029\\0]*")
 # of what comes to it: indicators are tokens of their own, and begin a plain scalar where they are none
 _BEGINS_NOTHING = BLANKS | set("|>%@`")
-_FLOW_STARTS = {"[": Kind.FLOW_SEQUENCE_START, "{": Kind.FLOW_MAPPING_START}
-_FLOW_ENDS = {"]": Kind.FLOW_SEQUENCE_END, "}": Kind.FLOW_MAPPING_END}
+_FLOW_STARTS = {"[": TokenKind.FLOW_SEQUENCE_START, "{": TokenKind.FLOW_MAPPING_START}
+_FLOW_ENDS = {"]": TokenKind.FLOW_SEQUENCE_END, "}": TokenKind.FLOW_MAPPING_END}
 
 
 class Scanner(TokenQueue):
@@ -83,7 +83,7 @@ class Scanner(TokenQueue):
         self._unroll_indent(-1)
         self._remove_key()
         self._key_allowed = False
-        self._append(Kind.STREAM_END)
+        self._append(TokenKind.STREAM_END)
 
     def _fetch_directive(self) -> None:
         self._unroll_indent(-1)
@@ -95,10 +95,10 @@ class Scanner(TokenQueue):
         self._unroll_indent(-1)
         self._remove_key()
         self._key_allowed = False
-        self._append(Kind.DOCUMENT_START if character == "-" else Kind.DOCUMENT_END)
+        self._append(TokenKind.DOCUMENT_START if character == "-" else TokenKind.DOCUMENT_END)
         self.position += 3
 
-    def _fetch_flow_start(self, kind: Kind) -> None:
+    def _fetch_flow_start(self, kind: TokenKind) -> None:
         self._save_key()
         self._keys.append(SimpleKey(self._next_number(), self.position, self.line, self.column))
         self._flow_level += 1
@@ -108,7 +108,7 @@ class Scanner(TokenQueue):
         self._append(kind)
         self.position += 1
 
-    def _fetch_flow_end(self, kind: Kind) -> None:
+    def _fetch_flow_end(self, kind: TokenKind) -> None:
         self._remove_key()
         if self._flow_level:
             self._flow_level -= 1
@@ -120,34 +120,34 @@ class Scanner(TokenQueue):
     def _fetch_flow_entry(self) -> None:
         self._remove_key()
         self._key_allowed = True
-        self._append(Kind.FLOW_ENTRY)
+        self._append(TokenKind.FLOW_ENTRY)
         self.position += 1
 
     def _fetch_block_entry(self) -> None:
         if not self._flow_level:
             if not self._key_allowed:
                 self.fail("block sequence entries are not allowed in this context")
-            self._roll_indent(Kind.BLOCK_SEQUENCE_START)
+            self._roll_indent(TokenKind.BLOCK_SEQUENCE_START)
         self._remove_key()
         self._key_allowed = True
-        self._append(Kind.BLOCK_ENTRY)
+        self._append(TokenKind.BLOCK_ENTRY)
         self.position += 1
 
     def _fetch_key(self) -> None:
         if not self._flow_level:
             if not self._key_allowed:
                 self.fail("mapping keys are not allowed in this context")
-            self._roll_indent(Kind.BLOCK_MAPPING_START)
+            self._roll_indent(TokenKind.BLOCK_MAPPING_START)
         self._remove_key()
         self._key_allowed = not self._flow_level
-        self._append(Kind.KEY)
+        self._append(TokenKind.KEY)
         self.position += 1
 
     def _fetch_value(self) -> None:
         key = self._keys[-1]
         if self._is_possible(key):
-            self._insert(key.number, Token(Kind.KEY, key.line, key.column))
-            self._roll_indent(Kind.BLOCK_MAPPING_START, key)
+            self._insert(key.number, Token(TokenKind.KEY, key.line, key.column))
+            self._roll_indent(TokenKind.BLOCK_MAPPING_START, key)
             key.possible = False
             self._key_by_number.pop(key.number, None)
             self._key_allowed = False
@@ -155,9 +155,9 @@ class Scanner(TokenQueue):
             if not self._flow_level:
                 if not self._key_allowed:
                     self.fail("mapping values are not allowed in this context")
-                self._roll_indent(Kind.BLOCK_MAPPING_START)
+                self._roll_indent(TokenKind.BLOCK_MAPPING_START)
             self._key_allowed = not self._flow_level
-        self._append(Kind.VALUE)
+        self._append(TokenKind.VALUE)
         self.position += 1
 
     def _fetch_node(self, character: str) -> None:
@@ -166,21 +166,21 @@ class Scanner(TokenQueue):
         if character in "|>" and not self._flow_level:
             self._remove_key()
             self._key_allowed = True
-            self._queue.append(Token(Kind.SCALAR, line, column, scalars.block(self, self._indent)))
+            self._queue.append(Token(TokenKind.SCALAR, line, column, scalars.block(self, self._indent)))
             return
         if character in _BEGINS_NOTHING:
             self.fail("found character that cannot start any token")
         self._save_key()
         self._key_allowed = False
         if character in "*&":
-            kind = Kind.ALIAS if character == "*" else Kind.ANCHOR
+            kind = TokenKind.ALIAS if character == "*" else TokenKind.ANCHOR
             token = Token(kind, line, column, properties.anchor(self))
         elif character == "!":
-            token = Token(Kind.TAG, line, column, *properties.tag(self))
+            token = Token(TokenKind.TAG, line, column, *properties.tag(self))
         elif character in "'\"":
-            token = Token(Kind.SCALAR, line, column, scalars.quoted(self))
+            token = Token(TokenKind.SCALAR, line, column, scalars.quoted(self))
         else:
             value, ended_line = scalars.plain(self, self._indent + 1, flow=self._flow_level > 0)
-            token = Token(Kind.SCALAR, line, column, value, plain=True)
+            token = Token(TokenKind.SCALAR, line, column, value, plain=True)
             self._key_allowed = ended_line
         self._queue.append(token)

@@ -22,7 +22,7 @@ _FORBIDDEN = lazily("[^\\t\\n\\r -~\\x85\\xa0-\ud7ff\ue000-\ufffd\U00010000-\U00
 _CONTROL_FAULT = "control characters are not allowed"
 
 
-class Source(NamedTuple):
+class CharacterSource(NamedTuple):
     """The characters, closed by NULs. Looking at ``limit`` or beyond is the reader's ``fault``."""
 
     text: str
@@ -32,7 +32,7 @@ class Source(NamedTuple):
     """Characters in the first piece if the text still begins with a byte order mark, else 0 (see Scanner)."""
 
 
-def read(raw: bytes) -> Source:
+def read(raw: bytes) -> CharacterSource:
     """The characters of ``raw``: UTF-8, or UTF-16 by its byte order mark."""
     encoding, mark = _encoding(raw)
     text, bad_byte, fault = _decode(raw, encoding, mark)
@@ -43,10 +43,10 @@ def read(raw: bytes) -> Source:
         text, fault = text[: forbidden.start()], _CONTROL_FAULT
     first_piece = _first_piece(raw, encoding, mark) if text[:1] == "\ufeff" else 0
     if not fault:
-        return Source(text + _TAIL, _UNLIMITED, "", first_piece)
+        return CharacterSource(text + _TAIL, _UNLIMITED, "", first_piece)
     incomplete = fault.startswith("incomplete")
     limit = len(text) if incomplete else _characters_before(raw, encoding, mark, bad_byte)
-    return Source(text[:limit] + _TAIL, limit, fault, first_piece)
+    return CharacterSource(text[:limit] + _TAIL, limit, fault, first_piece)
 
 
 def _encoding(raw: bytes) -> tuple[str, int]:

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NoReturn
 
-from auditctl.policy.goyaml.events import Event, Sort
+from auditctl.policy.goyaml.events import Sort, YamlEvent
 from auditctl.policy.goyaml.faults import SyntaxFault
 from auditctl.policy.goyaml.scanner import Scanner
 from auditctl.policy.goyaml.tokens import Token
 
-State = Callable[[], Event]
+State = Callable[[], YamlEvent]
 
 
-def finished() -> Event:
+def finished() -> YamlEvent:
     """The state behind the last event; it is compared with, never run."""
     raise AssertionError
 
@@ -34,14 +34,14 @@ class States:
         where = f"line {token.line}: " if token.line else ""
         raise SyntaxFault(f"yaml: {where}{problem}", token.line + 1, token.column + 1)
 
-    def _empty(self, token: Token, *, behind: bool = False) -> Event:
+    def _empty(self, token: Token, *, behind: bool = False) -> YamlEvent:
         """A scalar that is not there: null. At the token, or ``behind`` an indicator."""
-        return Event(Sort.SCALAR, token.line, token.column + behind)
+        return YamlEvent(Sort.SCALAR, token.line, token.column + behind)
 
     def _pop_state(self) -> None:
         self._state = self._states.pop()
 
-    def _leave(self, sort: Sort, token: Token) -> Event:
+    def _leave(self, sort: Sort, token: Token) -> YamlEvent:
         self._pop_state()
         self.scanner.skip()
-        return Event(sort, token.line, token.column)
+        return YamlEvent(sort, token.line, token.column)

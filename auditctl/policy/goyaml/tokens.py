@@ -6,7 +6,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 
-class Kind(Enum):
+class TokenKind(Enum):
     """The tokens of `yamlh.go`."""
 
     STREAM_END = auto()
@@ -41,7 +41,7 @@ class Token(NamedTuple):
     version; ``suffix`` is the rest of a tag, or the prefix of a tag directive.
     """
 
-    kind: Kind
+    kind: TokenKind
     line: int
     column: int
     value: str = ""

@@ -9,7 +9,7 @@ MAX_DEPTH = 10_000
 """How deep `encoding/json` follows."""
 
 
-class Kind(Enum):
+class JsonKind(Enum):
     """The kinds of JSON, in the words of Go's decoding errors."""
 
     NULL = "null"
@@ -26,15 +26,15 @@ class Value(NamedTuple):
     ``line`` and ``column`` count from 1.
     """
 
-    kind: Kind
+    kind: JsonKind
     line: int = 0
     column: int = 0
     text: str = ""
     items: tuple[Value, ...] = ()
-    pairs: tuple[Pair, ...] = ()
+    pairs: tuple[MappingEntry, ...] = ()
 
 
-class Pair(NamedTuple):
+class MappingEntry(NamedTuple):
     """One key of an object with its value. In JSON a key may come twice; YAML's pairs are sorted by key."""
 
     key: str
