@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import stat
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 from auditctl.errors import RefusedError
 from auditctl.lab.exercise_state import Desk
 from auditctl.lab.layout import Layout
+from auditctl.lab.own_folder import own_folder, refuse_untrusted
 from auditctl.node.files import Root
+from auditctl.node.path_trust import first_unsafe
 from auditctl.operations.controlplane import ControlPlane
 
 MARKER = "/etc/auditctl-lab-node"  # on a real node; its author puts it there, never auditctl
@@ -35,33 +35,31 @@ class Ground(NamedTuple):
 
 def default_folder() -> Path:
     """Where `lab up` puts a node that nobody named."""
-    return Path(tempfile.gettempdir()) / f"auditctl-lab-{os.getuid()}"
+    return own_folder("lab")
 
 
 def find(plane: ControlPlane, *, real: bool = False, beginning: bool = False) -> Ground:
     """The node that is meant: ``--rootfs``; else this machine if ``real``; else the embedded node in its usual folder,
     unless it is not there, or the one exercise that is open is this machine's and none is ``beginning``.
+
+    Raises:
+        RefusedError: somebody else may change that practice node.
     """
     if plane.root.is_host and not real:
         usual = Layout(default_folder())
-        there = _is_ours(usual.root) and usual.read_marker() is not None
+        there = first_unsafe(usual.root) is None and usual.read_marker() is not None
         if there and (beginning or _is_open(Root(usual.root)) or not _is_open(plane.root)):
+            refuse_untrusted(usual)
             return Ground(plane._replace(rootfs=usual.root), usual)
     layout = Layout(plane.root.path)
-    return Ground(plane, layout if layout.read_marker() is not None else None)
+    if layout.read_marker() is None:
+        return Ground(plane, None)
+    refuse_untrusted(layout)
+    return Ground(plane, layout)
 
 
 def _is_open(root: Root) -> bool:
     return os.path.lexists(Desk(root).folder)
-
-
-def _is_ours(folder: Path) -> bool:
-    """A name in the temporary directory can be guessed: somebody else's folder there may lead to this machine's own files."""
-    try:
-        status = folder.lstat()
-    except OSError:
-        return False
-    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & stat.S_IWOTH
 
 
 def permit(ground: Ground, *, confirmed: bool) -> None:
