@@ -116,9 +116,13 @@ class Desk:
         self._refuse_untrusted()
         try:
             return keepsake.load(self.root, self.folder / _KEPT)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            text = f"{self.folder / _KEPT}: what the node was cannot be read"
+        except PermissionError as error:
+            text = f"{self.folder / _KEPT}: what the node was cannot be read: permission denied"
             raise RefusedError(text, check="lab-keepsake", fix="run it as root (sudo)") from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            text = f"{self.folder / _KEPT}: the list of what is to be given back is not one that auditctl wrote"
+            fix = f"if it is of no use: rm -r {self.folder}"
+            raise RefusedError(text, check="lab-keepsake", fix=fix) from error
 
     def _refuse_untrusted(self) -> None:
         """Make sure that what root gives back is what root kept.

@@ -23,7 +23,7 @@ from auditctl.errors import RefusedError, StrandedError
 from auditctl.lab import tree
 from auditctl.lab.kubelet import end_leftovers
 from auditctl.lab.layout import ADDRESS, MARKER, NODE_NAME, STAND_IN, TREES, Layout, Marker, Pace
-from auditctl.lab.own_folder import refuse_untrusted
+from auditctl.lab.own_folder import refuse_untrusted, untrusted
 from auditctl.lab.process import Process, detach, end, until
 from auditctl.node.path_trust import UntrustedPathError, private_directory
 
@@ -152,8 +152,7 @@ def _claim(root: Path, kubernetes: str) -> bool:
             if made:
                 return True
     except UntrustedPathError as error:
-        fix = "specify another folder, or remove this one"
-        raise UntrustedPathError(error.component, f"the folder {root}", check="lab-untrusted", fix=fix) from error
+        raise untrusted(error.component, f"the folder {root}", root) from error
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise RefusedError(f"cannot make {root}: {reason}", check="lab-folder", fix="specify another folder") from error

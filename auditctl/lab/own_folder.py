@@ -9,7 +9,7 @@ from pathlib import Path
 
 from auditctl.errors import RefusedError
 from auditctl.lab.layout import Layout
-from auditctl.node.path_trust import UntrustedPathError, first_unsafe
+from auditctl.node.path_trust import UnsafeComponent, UntrustedPathError, first_unsafe
 
 ROOTS_OWN = Path("/run/auditctl")  # only root makes a name in /run
 
@@ -48,9 +48,16 @@ def refuse_untrusted(layout: Layout, name: Path | None = None) -> None:
     """
     for path in (*([name] if name is not None else []), *_believed(layout)):
         if (component := first_unsafe(path)) is not None:
-            subject = f"the practice node {layout.root}"
-            fix = f"specify another folder; if {layout.root} is yours: chmod -R go-w {layout.root}"
-            raise UntrustedPathError(component, subject, check="lab-untrusted", fix=fix)
+            raise untrusted(component, f"the practice node {layout.root}", layout.root)
+
+
+def untrusted(component: UnsafeComponent, subject: str, folder: Path) -> UntrustedPathError:
+    """Return the refusal of a folder, with the next step that fits what is unsafe about it."""
+    ours = component.uid == os.geteuid() and (component.path == folder or folder in component.path.parents)
+    fix = "specify another folder"
+    if ours and not component.is_link:
+        fix += f"; if nobody else has used this one: chmod -R go-w {folder}"
+    return UntrustedPathError(component, subject, check="lab-untrusted", fix=fix)
 
 
 def _believed(layout: Layout) -> list[Path]:

@@ -32,6 +32,7 @@ from auditctl.errors import RefusedError
 from auditctl.lab import certificates
 from auditctl.lab.https import HttpsConnection, HttpsServer
 from auditctl.lab.layout import ADDRESS
+from auditctl.lab.own_folder import untrusted
 from auditctl.node.path_trust import UntrustedPathError, first_unsafe, private_directory
 from auditctl.settings import RECEIVER
 
@@ -228,8 +229,7 @@ def open_receiver(folder: Path, port: int = 0, behaviour: Behaviour | None = Non
         text = _KUBECONFIG.format(authority=authority, url=receiver.url, token=token)
         _replace(directory, CONFIG, text.encode())
     except UntrustedPathError as error:
-        fix = "specify another folder; what somebody else has put there: remove it"
-        raise UntrustedPathError(error.component, f"the folder {folder}", check="lab-untrusted", fix=fix) from error
+        raise untrusted(error.component, f"the folder {folder}", folder) from error
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         words = f"the receiver cannot start in {folder} on {ADDRESS}:{port}: {reason}"

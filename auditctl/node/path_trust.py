@@ -27,6 +27,7 @@ from typing import NamedTuple, Self
 from auditctl.errors import RefusedError
 
 _COMPONENT = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_LINK = "is a symbolic link"
 _LINKS_AT_MOST = 40  # the kernel's own limit (MAXSYMLINKS)
 _WRITTEN_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
@@ -38,6 +39,11 @@ class UnsafeComponent(NamedTuple):
     reason: str
     uid: int
     mode: int
+
+    @property
+    def is_link(self) -> bool:
+        """Tell whether it was refused as a symbolic link."""
+        return self.reason == _LINK
 
     def __str__(self) -> str:
         """Return one sentence without a full stop."""
@@ -205,7 +211,7 @@ class _Walk:
         of_root = status.st_uid == 0 == holder.st_uid and not holder.st_mode & _WRITTEN_BY_OTHERS
         self.links += 1
         if not (self.rule.system_links and of_root and self.names) or self.links > _LINKS_AT_MOST:
-            raise _untrusted(path, "is a symbolic link", status)
+            raise _untrusted(path, _LINK, status)
         target = os.readlink("", dir_fd=link)
         self.names.extendleft(reversed(_names(target)))
         if target.startswith("/"):
