@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,7 +25,7 @@ app = typer.Typer(
 )
 Directory = Annotated[
     Path | None,
-    typer.Argument(metavar="[DIR]", help="The node's folder; default: --rootfs, else one in the temporary directory."),
+    typer.Argument(metavar="[DIR]", help="The node's folder; default: --rootfs, else one of your own."),
 ]
 
 app.command("list")(lab_exercises.listing)
@@ -125,7 +123,7 @@ def receiver(
     context: typer.Context,
     directory: Annotated[
         Path | None,
-        typer.Argument(metavar="[DIR]", help="Where webhook.yaml and events.jsonl go; default: a temporary folder."),
+        typer.Argument(metavar="[DIR]", help="Where webhook.yaml and events.jsonl go; default: a folder of your own."),
     ] = None,
     port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="Of 127.0.0.1; 0 is a free one.")] = 0,
     delay: Annotated[str, typer.Option(metavar="DURATION", help="Answer each batch that much later.")] = "0s",
@@ -134,10 +132,11 @@ def receiver(
     """A webhook receiver for practice, until Ctrl-C: stores events as JSON lines, writes the kubeconfig that leads to it."""
 
     def operation(plane: ControlPlane) -> Report:
+        from auditctl.lab.node.own_folder import own_folder
         from auditctl.lab.tools.received_events import receive
         from auditctl.lab.tools.receiver import Behaviour
 
-        folder = directory or Path(tempfile.gettempdir()) / f"auditctl-receiver-{os.getuid()}"
+        folder = directory or own_folder("receiver")
         behaviour = Behaviour(duration("--delay", delay), fail)
         counts = receive(folder, port, behaviour, plane.progress.step)
         text = f"{counts.events} events in {counts.batches} batches are in {folder / 'events.jsonl'}"

@@ -54,7 +54,8 @@ class Secrets:
         self.key = bundle.server.key.decode()
         certificate, key = (base64.b64encode(part).decode() for part in (bundle.server.certificate, bundle.server.key))
         users = USERS.format(token=TOKEN, certificate=certificate, key=key, password=PASSWORD)
-        self.config = receiver.config.read_text() + users
+        receiver.token = TOKEN
+        self.config = receiver.config.read_text().partition("users:\n")[0] + users
 
     @property
     def forms(self) -> list[bytes]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -131,4 +134,61 @@ def test_what_is_no_file_is_refused_before_anything_is_done(root: Path, tmp_path
     os.mkfifo(root / "etc/kubernetes/pipe")
 
     with pytest.raises(RefusedError, match="neither a file nor a directory nor a link"):
+        snapshot.take(Root(root), tmp_path / "kept", TREES, LOGS)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"path": "/etc/kubernetes/../../../out"},
+        {"path": "/etc/kubernetes/./a"},
+        {"path": "/etc/kubernetes-other/a"},
+        {"path": "etc/kubernetes/a"},
+        {"kept": "../0"},
+        {"kept": ""},
+        {"mode": 0o4755},
+        {"mode": 0o2755},
+        {"xattrs": {"security.capability": "00"}},
+        {"kind": stat.S_IFIFO},
+        {"kind": stat.S_IFDIR},
+    ],
+    ids=str,
+)
+def test_a_list_that_was_not_written_by_us_is_not_believed(root: Path, tmp_path: Path, change: dict[str, Any]) -> None:
+    """Each line of it alone, beside lines that are plausible."""
+    snapshot.take(Root(root), tmp_path / "kept", TREES, LOGS)
+    rows = json.loads((tmp_path / "kept/entries.json").read_text())
+    file = next(row for row in rows["entries"] if row["path"].endswith("policy.yaml"))
+    assert snapshot.load(Root(root), tmp_path / "kept")
+
+    file |= change
+    (tmp_path / "kept/entries.json").write_text(json.dumps(rows))
+
+    with pytest.raises(ValueError, match="cannot have been kept"):
+        snapshot.load(Root(root), tmp_path / "kept")
+
+
+@pytest.mark.parametrize("place", ["/../out", "/etc/../../out", "/", "etc", ""])
+def test_a_place_outside_of_the_node_is_not_believed(root: Path, tmp_path: Path, place: str) -> None:
+    snapshot.take(Root(root), tmp_path / "kept", TREES, LOGS)
+    rows = json.loads((tmp_path / "kept/entries.json").read_text())
+    rows["places"].append(place)
+    (tmp_path / "kept/entries.json").write_text(json.dumps(rows))
+
+    with pytest.raises(ValueError, match="not inside"):
+        snapshot.load(Root(root), tmp_path / "kept")
+
+
+def test_a_program_with_rights_of_its_own_is_refused_before_anything_is_done(root: Path, tmp_path: Path) -> None:
+    (root / "etc/kubernetes/audit/policy.yaml").chmod(0o4755)
+
+    with pytest.raises(RefusedError, match="rights of its own"):
+        snapshot.take(Root(root), tmp_path / "kept", TREES, LOGS)
+
+
+def test_a_place_behind_a_link_is_refused_before_anything_is_done(root: Path, tmp_path: Path) -> None:
+    (root / "etc").rename(tmp_path / "out")
+    (root / "etc").symlink_to(tmp_path / "out")
+
+    with pytest.raises(RefusedError, match="symbolic link on the way"):
         snapshot.take(Root(root), tmp_path / "kept", TREES, LOGS)

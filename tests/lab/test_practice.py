@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +17,7 @@ from labroom import QUICK
 from played import tree
 
 from auditctl.lab import down, status, up
-from auditctl.lab.exercises import catalogue
+from auditctl.lab.exercises import catalogue, target_node
 from auditctl.lab.exercises import step_execution as acts
 from auditctl.lab.exercises.target_node import find
 from auditctl.lab.node.layout import MARKER
@@ -336,8 +335,8 @@ def test_somebody_elses_folder_under_the_usual_name_is_not_taken_for_the_practic
     lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whose: str
 ) -> None:
     """Its marker could lead to this machine's own files."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    usual = tmp_path / f"auditctl-lab-{os.getuid()}"
+    usual = tmp_path / "lab"
+    monkeypatch.setattr(target_node, "own_folder", lambda name: tmp_path / name)
     if whose == "a-link":
         usual.symlink_to(lab)
     else:

@@ -5,7 +5,6 @@ Needs no API server, nor anything that the learner may have broken; done twice i
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import NamedTuple
 
 from auditctl.errors import AuditctlError, RefusedError
 from auditctl.lab.exercises.outgoing_server import OutgoingServer
-from auditctl.lab.exercises.snapshot import NodeSnapshot, SnapshotEntry, remove
+from auditctl.lab.exercises.snapshot import NodeSnapshot, SnapshotEntry
 from auditctl.lab.exercises.store import ExercisePhase, ExerciseRecord
 from auditctl.lab.exercises.target_node import PracticeNode
 from auditctl.lab.node.injected_faults import clear
@@ -42,9 +41,10 @@ def give_back(ground: PracticeNode, record: ExerciseRecord, timeout_seconds: flo
 
     Raises:
         OSError: a file could not be given back; the exercise is still open, and the next reset goes on.
-        RefusedError: what was kept cannot be read.
+        RefusedError: what was kept cannot be read, or would be given back outside of the node.
     """
     kept = ground.desk.kept()
+    kept.refuse_links()
     _refuse_another_node(ground, kept)
     with _settled(ground.plane, timeout_seconds):
         return _given_back(ground, record, kept, timeout_seconds)
@@ -88,20 +88,19 @@ def _given_back(
         clear(ground.layout)  # what a switch broke no file mends; one that was on before comes back with the files
     manifests = str(Path(plane.manifest).parent)
     leaving = OutgoingServer(record.port)
-    count = _files(kept, plane, lambda path: not _inside(path, manifests) and not _inside(path, plane.state_dir))
+    count = _files(kept, lambda path: not _inside(path, manifests) and not _inside(path, plane.state_dir))
     count += _manifests(kept, plane, manifests)
     with leaving:
         serves = _serves_again(plane, record, leaving, timeout_seconds)
     count += _left_over(kept)
-    count += _files(kept, plane, lambda _: True)  # the records of auditctl last, and what has gone with a folder
+    count += _files(kept, lambda _: True)  # the records of auditctl last, and what has gone with a folder
     desk.end()
     return ResetResult(count, serves)
 
 
-def _files(kept: NodeSnapshot, plane: ControlPlane, wanted: Callable[[str], bool]) -> int:
+def _files(kept: NodeSnapshot, wanted: Callable[[str], bool]) -> int:
     changed = [entry for entry in kept.changed() if wanted(entry.path)]
     for entry in changed:
-        plane.root.host(entry.path).parent.mkdir(parents=True, exist_ok=True)
         kept.give_back(entry)
     return len(changed)
 
@@ -112,7 +111,7 @@ def _manifests(kept: NodeSnapshot, plane: ControlPlane, manifests: str) -> int:
     """
     strays = [path for path in kept.extra() if _inside(plane.root.node(path), manifests)]
     for path in strays:
-        remove(path)
+        kept.take_away(path)
     changed: list[SnapshotEntry] = [entry for entry in kept.changed() if _inside(entry.path, manifests)]
     for entry in changed:
         kept.give_back(entry)
@@ -127,8 +126,7 @@ def _left_over(kept: NodeSnapshot) -> int:
     """What was made since, now that no server holds it."""
     extra = kept.extra()
     for path in extra:
-        if os.path.lexists(path):
-            remove(path)
+        kept.take_away(path)
     return len(extra)
 
 

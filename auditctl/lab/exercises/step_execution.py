@@ -18,6 +18,7 @@ from auditctl.node.change import files
 from auditctl.node.change.files import Snapshot
 from auditctl.node.kubelet.restart import end_in_place
 from auditctl.node.logfiles import log_files
+from auditctl.node.path_trust import beneath
 from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.enable import EnableRequest, enable
@@ -118,7 +119,7 @@ def perform(ground: PracticeNode, places: Places, step: Step, how: ChangeOptions
             case steps.Copy(source, target):
                 node.copy(source, target)
             case steps.Move(source, target):
-                node.host(target).parent.mkdir(parents=True, exist_ok=True)
+                files.make_directories(node.host(target).parent, 0o755)
                 node.host(source).rename(node.host(target))
             case steps.Remove(file):
                 remove(node.host(file))
@@ -146,7 +147,17 @@ class _StepTarget(NamedTuple):
     places: Places
 
     def host(self, file: str) -> Path:
-        return self.ground.plane.root.host(self.places.path(file))
+        """Return the place on this machine. Raises StepError for one that a link or `..` leads out of the node."""
+        root, path = self.ground.plane.root, self.places.path(file)
+        try:
+            with beneath(root.path, path):
+                pass
+        except (FileNotFoundError, NotADirectoryError):  # the step itself makes it, or says so
+            pass
+        except OSError as error:
+            text = f"{error.filename or path}: {(error.strerror or str(error)).lower()}: it is not on the way to a file of this node"
+            raise StepError(text, check="lab-step") from error
+        return root.host(path)
 
     def text(self, file: str, old: str) -> str:
         text = self.host(file).read_bytes().decode()
@@ -156,7 +167,7 @@ class _StepTarget(NamedTuple):
 
     def put(self, file: str, content: bytes, mode: int | None = None) -> None:
         path = self.host(file)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        files.make_directories(path.parent, 0o755)
         there = files.read_if_there(path, "file")
         like = there or Snapshot(b"")
         files.replace(path, content, like._replace(mode=mode) if mode is not None else like)

@@ -21,11 +21,13 @@ from auditctl.lab.exercises.snapshot import NodeSnapshot
 from auditctl.node.change import files
 from auditctl.node.change.files import Root
 from auditctl.node.change.state import cannot_write
+from auditctl.node.path_trust import UntrustedPathError, beneath, first_unsafe, is_plain, private_directory
 
 HOME = "/var/lib/auditctl-lab"
 _FOLDER = "exercise"
 _STATE = "state.json"
 _KEPT = "kept"
+_FIX = "run it as the user whose node it is; what another user has put there: remove it"
 _HELD: set[int] = set()
 
 
@@ -73,15 +75,14 @@ class ExerciseStore:
         """The open exercise; None where there is none.
 
         Raises:
-            RefusedError: it cannot be read.
+            RefusedError: it cannot be read, or somebody else may change it.
         """
+        self._refuse_untrusted()
         try:
-            fields = json.loads((self.folder / _STATE).read_text())
-            server = tuple(fields.pop("server") or ()) or None
-            return ExerciseRecord(**{**fields, "phase": ExercisePhase(fields["phase"]), "server": server})
+            return _read_record((self.folder / _STATE).read_text())
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             reason = (error.strerror or str(error)).lower() if isinstance(error, OSError) else "not one of ours"
             fix = "run it as root (sudo)" if isinstance(error, PermissionError) else ""
             text = f"{self.folder / _STATE}: cannot read the exercise: {reason}"
@@ -110,13 +111,30 @@ class ExerciseStore:
         """What the node was.
 
         Raises:
-            RefusedError: it cannot be read.
+            RefusedError: it cannot be read, or somebody else may change it.
         """
+        self._refuse_untrusted()
         try:
             return snapshot.load(self.root, self.folder / _KEPT)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            text = f"{self.folder / _KEPT}: what the node was cannot be read"
+        except PermissionError as error:
+            text = f"{self.folder / _KEPT}: what the node was cannot be read: permission denied"
             raise RefusedError(text, check="lab-keepsake", fix="run it as root (sudo)") from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            text = f"{self.folder / _KEPT}: the list of what is to be given back is not one that auditctl wrote"
+            fix = f"if it is of no use: rm -r {self.folder}"
+            raise RefusedError(text, check="lab-keepsake", fix=fix) from error
+
+    def _refuse_untrusted(self) -> None:
+        """Make sure that what root gives back is what root kept.
+
+        Raises:
+            UntrustedPathError: somebody else may change it.
+        """
+        for path in (self.folder / _STATE, self.folder / _KEPT / snapshot.LIST):
+            with suppress(PermissionError):  # reading it tells that better
+                if (component := first_unsafe(path)) is not None:
+                    subject = f"the exercise kept in {self.folder}"
+                    raise UntrustedPathError(component, subject, check="lab-untrusted", fix=_FIX)
 
     def write(self, record: ExerciseRecord) -> ExerciseRecord:
         """Remember where it stands.
@@ -153,8 +171,9 @@ def alone(desk: ExerciseStore, *, making: bool = False) -> Iterator[None]:
     """
     try:
         if making:
-            files.make_directories(desk.home)
-        descriptor = os.open(desk.home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            with beneath(desk.root.path, f"{HOME}/{_FOLDER}", make_mode=0o700), private_directory(desk.home):
+                pass
+        descriptor = os.open(desk.home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         raise cannot_write(desk.home, "the exercise", error) from error
     _HELD.add(descriptor)
@@ -181,6 +200,16 @@ def _let_go() -> None:
 
 
 os.register_at_fork(after_in_child=_let_go)
+
+
+def _read_record(text: str) -> ExerciseRecord:
+    """Raises ValueError, TypeError, KeyError, AttributeError for a text that `_write` does not write."""
+    fields = json.loads(text)
+    server = tuple(fields.pop("server") or ()) or None
+    record = ExerciseRecord(**{**fields, "phase": ExercisePhase(fields["phase"]), "server": server})
+    if not all(is_plain(place) for place in record.places.values()):
+        raise ValueError("a place is outside of the node")
+    return record
 
 
 def _write(folder: Path, record: ExerciseRecord) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import stat
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 from auditctl.errors import RefusedError
 from auditctl.lab.exercises.store import ExerciseStore
 from auditctl.lab.node.layout import Layout
+from auditctl.lab.node.own_folder import own_folder, refuse_untrusted
 from auditctl.node.change.files import Root
+from auditctl.node.path_trust import first_unsafe
 from auditctl.operations.controlplane import ControlPlane
 
 MARKER = "/etc/auditctl-lab-node"  # on a real node; its author puts it there, never auditctl
@@ -35,33 +35,31 @@ class PracticeNode(NamedTuple):
 
 def default_folder() -> Path:
     """Where `lab up` puts a node that nobody named."""
-    return Path(tempfile.gettempdir()) / f"auditctl-lab-{os.getuid()}"
+    return own_folder("lab")
 
 
 def find(plane: ControlPlane, *, real: bool = False, beginning: bool = False) -> PracticeNode:
     """The node that is meant: ``--rootfs``; else this machine if ``real``; else the embedded node in its usual folder,
     unless it is not there, or the one exercise that is open is this machine's and none is ``beginning``.
+
+    Raises:
+        RefusedError: somebody else may change that practice node.
     """
     if plane.root.is_host and not real:
         usual = Layout(default_folder())
-        there = _is_ours(usual.root) and usual.read_marker() is not None
+        there = first_unsafe(usual.root) is None and usual.read_marker() is not None
         if there and (beginning or _is_open(Root(usual.root)) or not _is_open(plane.root)):
+            refuse_untrusted(usual)
             return PracticeNode(plane._replace(rootfs=usual.root), usual)
     layout = Layout(plane.root.path)
-    return PracticeNode(plane, layout if layout.read_marker() is not None else None)
+    if layout.read_marker() is None:
+        return PracticeNode(plane, None)
+    refuse_untrusted(layout)
+    return PracticeNode(plane, layout)
 
 
 def _is_open(root: Root) -> bool:
     return os.path.lexists(ExerciseStore(root).folder)
-
-
-def _is_ours(folder: Path) -> bool:
-    """A name in the temporary directory can be guessed: somebody else's folder there may lead to this machine's own files."""
-    try:
-        status = folder.lstat()
-    except OSError:
-        return False
-    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & stat.S_IWOTH
 
 
 def permit(ground: PracticeNode, *, confirmed: bool) -> None:

@@ -13,7 +13,9 @@ from pathlib import Path
 import auditctl
 from auditctl.lab.node import certificate_names, certificates, kubeadm_manifest
 from auditctl.lab.node.layout import ADDRESS, STAND_IN, Layout, Marker
+from auditctl.node.change.files import make_directories
 
+_FOLDER_MODE = 0o755  # whatever the caller's umask is: programs in these folders are run
 _PROGRAM = """\
 #!{python}
 # {stand_in}, for practice: not Kubernetes
@@ -28,11 +30,10 @@ sys.exit(__import__({module!r}, fromlist=["main"]).main({argument}))
 
 def build(layout: Layout, marker: Marker) -> None:
     """Write the node's tree: the marker first, so that `down` knows it, the kubelet last, so that `built` does."""
-    layout.marker.write_text(marker.to_json(), encoding="utf-8")
-    for path in (layout.manifest_directory, layout.pki, layout.pod_logs, layout.processes, layout.containers):
-        path.mkdir(parents=True, exist_ok=True)
+    _write(layout.marker, marker.to_json().encode(), 0o644)
+    for path in _folders(layout):
+        make_directories(path, _FOLDER_MODE)
     layout.manifest_directory.chmod(0o700)
-    (layout.root / "etc/ssl/certs").mkdir(parents=True, exist_ok=True)
     bundle = certificates.issue()
     for name, pair, suffix in (
         ("ca", bundle.authority, "crt"),
@@ -48,14 +49,19 @@ def build(layout: Layout, marker: Marker) -> None:
     _program(layout.kubelet_program, "auditctl.lab.node.kubelet", "Path(__file__).parents[2]")
 
 
+def _folders(layout: Layout) -> tuple[Path, ...]:
+    of_state = (layout.pod_logs, layout.processes, layout.containers)
+    return layout.manifest_directory, layout.pki, layout.root / "etc/ssl/certs", *of_state
+
+
 def built(layout: Layout) -> bool:
     """False where `build` never came to its end."""
     return layout.kubelet_program.exists()
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, mode), "wb") as file:  # noqa: PTH123 - the mode
+    make_directories(path.parent, _FOLDER_MODE)
+    with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, mode), "wb") as file:  # noqa: PTH123 - the mode
         file.write(content)
     path.chmod(mode)
 
@@ -101,5 +107,14 @@ def remove(path: Path) -> None:
         return
     for folder, _, _ in os.walk(path):
         with suppress(OSError):
-            os.chmod(folder, stat.S_IRWXU)  # noqa: PTH101 - os.walk gives strings
+            _open_up(folder)
     shutil.rmtree(path, ignore_errors=True)
+
+
+def _open_up(folder: str) -> None:
+    """Let us list and empty a directory; a link that somebody has put in its place meanwhile is not followed."""
+    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        os.chmod(f"/proc/self/fd/{descriptor}", stat.S_IRWXU)  # noqa: PTH101 - of the descriptor itself
+    finally:
+        os.close(descriptor)

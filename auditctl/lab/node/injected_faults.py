@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from auditctl.lab.node.layout import Layout
+from auditctl.node.change.files import replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +38,7 @@ class Faults:
 
     def save(self, layout: Layout) -> None:
         """Switch them on, in place of any others."""
-        draft = _path(layout).with_suffix(".new")
-        draft.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
-        draft.replace(_path(layout))
+        replace(_path(layout), (json.dumps(asdict(self), indent=2) + "\n").encode(), None)
 
     @classmethod
     def load(cls, layout: Layout) -> Faults:

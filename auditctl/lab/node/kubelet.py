@@ -137,7 +137,7 @@ def _static_pod_path(layout: Layout) -> str:
 def end_leftovers(layout: Layout) -> None:
     """End servers that an earlier kubelet of this folder left running."""
     for record in layout.processes.glob("kube-apiserver-*.json"):
-        end(ChildProcess.load(record), SHUTDOWN_GRACE_SECONDS)
+        end(ChildProcess.load(record), layout.apiserver_program, SHUTDOWN_GRACE_SECONDS)
         record.unlink(missing_ok=True)
 
 

@@ -1,4 +1,7 @@
-"""Processes by pid and start time, so that a pid used again by a stranger is never taken for ours."""
+"""Processes by pid and start time, so that a pid used again by a stranger is never taken for ours.
+
+A record of a process is only a claim: before a signal is sent, the process itself has to be one of the practice node.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from auditctl.node.change.files import make_directories
+
 POLL_SECONDS = 0.05
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +32,22 @@ class ChildProcess:
     def alive(self) -> bool:
         return identify(self.pid) == self
 
-    def kill(self, number: signal.Signals) -> None:
-        """Send a signal, if the process is still the one we mean."""
-        if self.alive:
-            with suppress(ProcessLookupError):
-                os.kill(self.pid, number)
+    def runs(self, program: Path) -> bool:
+        """Tell whether this process is alive, is ours, has our root directory, and interprets ``program``."""
+        return self.alive and _is_ours(self.pid) and _arguments(self.pid)[1:2] == [os.fsencode(program)]
 
     def save(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
+        """Record the process in a file that only we may write."""
+        make_directories(path.parent, 0o755)
+        with open(os.open(path, _NEW_FILE, 0o644), "w", encoding="utf-8") as file:  # noqa: PTH123 - the mode
+            file.write(json.dumps(asdict(self)) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> ChildProcess | None:
         """None where nothing, or nothing readable, is recorded."""
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
+            process = cls(**json.loads(path.read_text(encoding="utf-8")))
+            return process if type(process.pid) is type(process.start_time) is int and process.pid > 0 else None
         except (OSError, ValueError, TypeError):
             return None
 
@@ -64,14 +71,44 @@ def until(condition: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
-def end(process: ChildProcess | None, seconds: float) -> None:
-    """SIGTERM, that many seconds, SIGKILL; returns when the process is gone."""
+def end(process: ChildProcess | None, program: Path, seconds: float) -> None:
+    """End a process that interprets ``program``: SIGTERM, that many seconds, SIGKILL; return when it is gone.
+
+    The pidfd is opened before the process is looked at: the signal goes to the very process that was looked at, even
+    where the pid is given to another one in between. Any other process is left alone.
+    """
     if process is None:
         return
-    process.kill(signal.SIGTERM)
-    if not until(lambda: not process.alive, seconds):
-        process.kill(signal.SIGKILL)
-        until(lambda: not process.alive, 5)
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except OSError:
+        return
+    try:
+        if process.runs(program):
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(descriptor, signal.SIGTERM)
+                if not until(lambda: not process.alive, seconds):
+                    signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+                    until(lambda: not process.alive, 5)
+    finally:
+        os.close(descriptor)
+
+
+def _is_ours(pid: int) -> bool:
+    """Tell whether all four user ids of a process are ours, and its root directory is, too."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").splitlines()
+        ids = next(line.split()[1:] for line in lines if line.startswith("Uid:"))
+        return ids == [str(os.geteuid())] * 4 and Path(f"/proc/{pid}/root").samefile("/")
+    except (OSError, StopIteration):
+        return False
+
+
+def _arguments(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
+    except OSError:
+        return []
 
 
 def detach(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
@@ -79,7 +116,8 @@ def detach(command: Sequence[str], log: Path, environment: Mapping[str, str]) ->
 
     A shell goes between: it ends at once, so that init inherits (and buries) the process.
     """
-    with log.open("ab") as output:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+    with open(os.open(log, flags, 0o644), "ab") as output:  # noqa: PTH123 - the mode
         subprocess.run(
             ["/bin/sh", "-c", '"$@" &', "sh", *command],
             stdin=subprocess.DEVNULL,

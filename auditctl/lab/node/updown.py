@@ -23,7 +23,9 @@ from auditctl.errors import RefusedError, StrandedError
 from auditctl.lab.node import files as node_files
 from auditctl.lab.node.kubelet import end_leftovers
 from auditctl.lab.node.layout import ADDRESS, MARKER, NODE_NAME, STAND_IN, TREES, Layout, Marker, Timing
+from auditctl.lab.node.own_folder import refuse_untrusted, untrusted
 from auditctl.lab.node.process import ChildProcess, detach, end, until
+from auditctl.node.path_trust import UntrustedPathError, private_directory
 
 UP_SECONDS = 20.0
 DOWN_SECONDS = 3.0
@@ -53,13 +55,13 @@ def up(directory: Path, *, kubernetes: str = "1.36.2", grace_seconds: float = 2.
 
     Again on a running lab changes nothing; on one whose processes died, starts them. ``pace`` overrides every time of a
     lab that is made now.
-    Raises RefusedError for a folder that holds something else or a lab of another version, StrandedError where the
-    server does not serve (the lab is left for `lab status` and its logs).
+    Raises RefusedError for a folder that somebody else may change, that holds something else or a lab of another
+    version, StrandedError where the server does not serve (the lab is left for `lab status` and its logs).
     """
     kubernetes = _version(kubernetes)
-    root = directory.absolute()
-    made_directory = _claim(root, kubernetes)
-    layout = Layout(root.resolve())
+    made_directory = _claim(directory.absolute(), kubernetes)
+    layout = _layout(directory)
+    refuse_untrusted(layout, directory.absolute())
     with _locked(layout):
         marker, made = layout.read_marker(), not node_files.built(layout)
         if marker is None:
@@ -80,17 +82,20 @@ def up(directory: Path, *, kubernetes: str = "1.36.2", grace_seconds: float = 2.
 def down(directory: Path) -> bool:
     """Stop a lab and remove what it made; False where there is no lab. A folder without our marker is left alone.
 
+    Raises RefusedError for a folder that somebody else may change: nothing in it is believed.
+
     Removed: the node's own trees (etc, usr, var) with all that the node and its tools wrote there, the marker, and the
     folder itself if `up` made it and nothing else is left in it.
     """
-    layout = Layout(directory.absolute().resolve())
+    layout = _layout(directory)
     if layout.read_marker() is None:
         return False
+    refuse_untrusted(layout, directory.absolute())
     with _locked(layout):
         marker = layout.read_marker()
         if marker is None:
             return False
-        end(ChildProcess.load(layout.processes / "kubelet.json"), DOWN_SECONDS)
+        end(ChildProcess.load(layout.processes / "kubelet.json"), layout.kubelet_program, DOWN_SECONDS)
         end_leftovers(layout)
         for name in TREES:
             node_files.remove(layout.root / name)
@@ -102,10 +107,13 @@ def down(directory: Path) -> bool:
 
 
 def status(directory: Path) -> Lab | None:
-    """What stands in ``directory``; None where there is no lab."""
-    layout = Layout(directory.absolute().resolve())
+    """What stands in ``directory``; None where there is no lab. Raises RefusedError as `down`."""
+    layout = _layout(directory)
     marker = layout.read_marker()
-    return None if marker is None else _describe(layout, marker, made=False)
+    if marker is None:
+        return None
+    refuse_untrusted(layout, directory.absolute())
+    return _describe(layout, marker, made=False)
 
 
 def serves(layout: Layout, port: int) -> bool:
@@ -124,7 +132,7 @@ def serves(layout: Layout, port: int) -> bool:
 
 def _describe(layout: Layout, marker: Marker, *, made: bool) -> Lab:
     kubelet = ChildProcess.load(layout.processes / "kubelet.json")
-    pid = kubelet.pid if kubelet and kubelet.alive else None
+    pid = kubelet.pid if kubelet and kubelet.runs(layout.kubelet_program) else None
     return Lab(layout.root, marker.kubernetes, marker.port, pid, serves(layout, marker.port), made)
 
 
@@ -138,15 +146,16 @@ def _version(text: str) -> str:
 
 
 def _claim(root: Path, kubernetes: str) -> bool:
-    """Make the folder, or make sure that it is empty or a lab of this version. True if it was made."""
+    """Make the folder, or make sure that it is ours, and empty or a lab of this version. True if it was made."""
     try:
-        root.mkdir(parents=True)
-    except FileExistsError:
-        pass
+        with private_directory(root) as (_, made):
+            if made:
+                return True
+    except UntrustedPathError as error:
+        raise untrusted(error.component, f"the folder {root}", root) from error
     except OSError as error:
-        raise RefusedError(f"cannot make {root}: {error.strerror}", check="lab-folder") from error
-    else:
-        return True
+        reason = (error.strerror or str(error)).lower()
+        raise RefusedError(f"cannot make {root}: {reason}", check="lab-folder", fix="specify another folder") from error
     marker = Layout(root).read_marker()
     if marker is None and (not root.is_dir() or any(root.iterdir())):
         raise RefusedError(
@@ -158,6 +167,12 @@ def _claim(root: Path, kubernetes: str) -> bool:
         words = f"{root} holds a lab of {marker.kubernetes}, not of {kubernetes}"
         raise RefusedError(words, check="lab-version", fix=f"auditctl lab down {root}")
     return False
+
+
+def _layout(directory: Path) -> Layout:
+    """Return the paths of a folder, whose name may go through a link of root's (/var/run): its processes have the real one."""
+    path = directory.absolute()
+    return Layout(path if path.is_symlink() else path.resolve())
 
 
 @contextmanager
@@ -173,7 +188,7 @@ def _locked(layout: Layout) -> Iterator[None]:
 
 def _running(layout: Layout) -> bool:
     kubelet = ChildProcess.load(layout.processes / "kubelet.json")
-    return kubelet is not None and kubelet.alive
+    return kubelet is not None and kubelet.runs(layout.kubelet_program)
 
 
 def _start(layout: Layout) -> None:

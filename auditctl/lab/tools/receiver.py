@@ -1,15 +1,24 @@
 """A small receiver for `--audit-webhook-config-file`: HTTPS on 127.0.0.1, one JSON line an event, slow or failing on demand.
 
-A GET with ``?auditID=ID`` tells how many events with that Audit-ID came, and their levels and stages. It writes the webhook's configuration (a kubeconfig with its own authority in it) beside the events, ready for
-`enable --webhook-config`. For practice and for tests: nobody is asked who they are.
+It writes the webhook's configuration (a kubeconfig with its own authority and a secret in it) beside the events, ready
+for `enable --webhook-config`. Whoever does not send the secret as a bearer token is answered 401, and nothing of the
+request is stored: every local user reaches the port, and what is stored is the sender's own text.
+With it, a GET with ``?auditID=ID`` tells how many events with that Audit-ID came, and their levels and stages.
+
+The folder is reached once, by a descriptor, and is ours alone; files in it that are not are refused.
 """
 
 from __future__ import annotations
 
 import base64
+import errno
+import hmac
 import json
 import os
+import re
+import secrets
 import ssl
+import stat
 import tempfile
 import threading
 import time
@@ -23,11 +32,16 @@ from auditctl.errors import RefusedError
 from auditctl.lab.apiserver.https import HttpsConnection, HttpsServer
 from auditctl.lab.node import certificate_names, certificates
 from auditctl.lab.node.layout import ADDRESS
+from auditctl.lab.node.own_folder import untrusted
+from auditctl.node.path_trust import UntrustedPathError, first_unsafe, private_directory
 from auditctl.settings import RECEIVER
 
 EVENTS, CONFIG = "events.jsonl", "webhook.yaml"
 PATH = "/audit"
-BODY_LIMIT_BYTES = 256 * 1024 * 1024  # a batch of 400 events with bodies
+BODY_LIMIT_BYTES = 64 * 1024 * 1024  # a batch of 400 events, many with bodies
+_LENGTH = re.compile("[0-9]{1,15}")
+_DROPPED_BYTES = 1 << 16
+_IN_FOLDER = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 REMEMBERED_IDS = 100_000  # the newest; the file has them all
 
 _KUBECONFIG = """\
@@ -44,6 +58,10 @@ contexts:
     user: apiserver
   name: receiver
 current-context: receiver
+users:
+- name: apiserver
+  user:
+    token: {token}
 """
 
 
@@ -68,8 +86,10 @@ class Receiver:
     """Made by `open_receiver`; serves from `start` to `stop`."""
 
     folder: Path
+    directory: int  # a descriptor of the folder, open as long as the process lives
     behaviour: Behaviour
     server: _Server
+    token: str = field(repr=False)
     counts: ReceivedCounts = field(default_factory=ReceivedCounts)
     say: Callable[[str], None] = lambda _text: None
     _seen: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
@@ -97,8 +117,13 @@ class Receiver:
         self.server.shutdown()
         self.server.server_close()
 
+    def knows(self, authorization: str) -> bool:
+        """Tell whether the header holds the secret, in a time that does not depend on how much of it is right."""
+        expected = f"Bearer {self.token}".encode()
+        return hmac.compare_digest(authorization.encode("latin-1", "replace"), expected)
+
     def take(self, body: bytes) -> int:
-        """Store a batch; the HTTP status: 200, 500 as a fault, 400 for what is no list of events."""
+        """Store a batch; return the HTTP status: 200, 500 as a fault or where nothing can be stored, 400 for no list of events."""
         time.sleep(self.behaviour.delay_seconds)
         with self._lock:
             if self.behaviour.failures < 0 or self.counts.refused < self.behaviour.failures:
@@ -110,8 +135,13 @@ class Receiver:
                 text = "".join(json.dumps(item, separators=(",", ":"), ensure_ascii=False) + "\n" for item in items)
             except (ValueError, KeyError, TypeError):
                 return 400
-            with self.events.open("a", encoding="utf-8") as file:
-                file.write(text)
+            try:
+                _append(self.directory, EVENTS, text.encode())
+            except OSError as error:
+                self.say(
+                    f"{self.events}: {(error.strerror or str(error)).lower()}: {len(items)} events are answered 500"
+                )
+                return 500
             for item in items:
                 if isinstance(item, dict):
                     self._remember(item)
@@ -144,8 +174,19 @@ class _Connection(HttpsConnection):
 
     def serve(self) -> None:
         """Any method is answered; only a POST with a length is taken, only a GET with an Audit-ID tells something."""
+        if not cast("_Server", self.server).receiver.knows(self.headers.get("Authorization", "")):
+            self._drop_body()
+            self._answer(401)
+            return
         told = self._told()
         self._answer(self._taken() if told is None else 200, told or b"")
+
+    def _drop_body(self) -> None:
+        """Read a small body, because an answer before its end may not reach the client; close the connection after it."""
+        self.close_connection = True
+        length = self.headers.get("Content-Length", "")
+        if _LENGTH.fullmatch(length):
+            self.rfile.read(min(int(length), _DROPPED_BYTES))
 
     def _told(self) -> bytes | None:
         """The answer to a question for an Audit-ID; None where nobody asks."""
@@ -156,9 +197,12 @@ class _Connection(HttpsConnection):
 
     def _taken(self) -> int:
         length = self.headers.get("Content-Length", "")
-        if self.command != "POST" or not length.isdecimal() or int(length) > BODY_LIMIT_BYTES:
+        status = 405 if self.command != "POST" else 411 if not _LENGTH.fullmatch(length) else 0
+        if not status and int(length) > BODY_LIMIT_BYTES:
+            status = 413
+        if status:
             self.close_connection = True
-            return 405 if self.command != "POST" else 411
+            return status
         return cast("_Server", self.server).receiver.take(self.rfile.read(int(length)))
 
     def _answer(self, code: int, body: bytes = b"") -> None:
@@ -171,23 +215,54 @@ class _Connection(HttpsConnection):
 def open_receiver(folder: Path, port: int = 0, behaviour: Behaviour | None = None) -> Receiver:
     """Listen, and write the configuration (0600) that leads here; events go on being appended to the folder's file.
 
-    ``port`` 0 is a free one. Raises RefusedError where the port or the folder cannot be had.
+    ``port`` 0 is a free one. Raises RefusedError where the port or the folder cannot be had, or the folder or one of
+    the two files is not ours alone.
     """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory = _own_directory(folder)
         server = _Server((ADDRESS, port), _Connection)
         bundle = certificates.issue()
         server.tls = _tls(bundle)
-        receiver = server.receiver = Receiver(folder, behaviour or Behaviour(), server)
+        token = secrets.token_urlsafe(32)
+        receiver = server.receiver = Receiver(folder, directory, behaviour or Behaviour(), server, token)
         authority = base64.b64encode(bundle.authority.certificate).decode()
-        text = _KUBECONFIG.format(authority=authority, url=receiver.url)
-        with open(os.open(receiver.config, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123
-            file.write(text)
+        text = _KUBECONFIG.format(authority=authority, url=receiver.url, token=token)
+        _replace(directory, CONFIG, text.encode())
+    except UntrustedPathError as error:
+        raise untrusted(error.component, f"the folder {folder}", folder) from error
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         words = f"the receiver cannot start in {folder} on {ADDRESS}:{port}: {reason}"
         raise RefusedError(words, check="lab-receiver", fix="name another --port or another folder") from error
     return receiver
+
+
+def _own_directory(folder: Path) -> int:
+    """Return a descriptor of the folder, which is made if it is not there. Raises UntrustedPathError, OSError."""
+    with private_directory(folder) as (descriptor, _):
+        for name in (EVENTS, CONFIG):
+            if (component := first_unsafe(folder / name)) is not None:
+                raise UntrustedPathError(component)
+        return os.dup(descriptor)
+
+
+def _append(directory: int, name: str, content: bytes) -> None:
+    """Append to a regular file of ours, which is made 0600. Raises OSError."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _IN_FOLDER
+    with open(os.open(name, flags, 0o600, dir_fd=directory), "ab") as file:  # noqa: PTH123 - of the directory itself
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_nlink != 1:
+            raise OSError(errno.EPERM, "not a file of the receiver's own", name)
+        file.write(content)
+
+
+def _replace(directory: int, name: str, content: bytes) -> None:
+    """Put a file of mode 0600 there by one rename: what stood there is not written through. Raises OSError."""
+    draft = f".{name}.{secrets.token_hex(8)}"
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _IN_FOLDER, 0o600, dir_fd=directory)
+    with open(descriptor, "wb") as file:  # noqa: PTH123 - of the directory itself
+        file.write(content)
+    os.rename(draft, name, src_dir_fd=directory, dst_dir_fd=directory)
 
 
 def _tls(bundle: certificate_names.Bundle) -> ssl.SSLContext:

@@ -1,7 +1,8 @@
 """Proof that events reach the webhook's receiver: ours (``lab receiver``) is asked for the very event; a foreign one is not.
 
 A receiver counts as ours where its server is this machine, its certificate is signed by the authority in the webhook's
-own file, and it names itself in its ``Server`` header. Nothing of the file is sent to it.
+own file, and it names itself in its ``Server`` header. The file's token is sent only to one that has answered so:
+nothing of the file reaches a foreign receiver from here.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ _SECONDS = (
 _POLL_SECONDS = (0.1, 1.0)  # the first pause, and the longest
 _ASKED_SECONDS = 5.0
 _BODY_LIMIT_BYTES = 1 << 20
+_UNAUTHORIZED = 401
 
 
 class AwaitedEvent(NamedTuple):
@@ -184,9 +186,31 @@ def _awaited(
 def ask(config: WebhookConfig, audit_id: str) -> Mapping[str, Any]:
     """What the receiver says of one Audit-ID: ``events``, ``levels``, ``stages``.
 
+    It is asked without the token first, which it refuses by its name: only then is it known to be ours.
+
     Raises:
         NotOursError: it is not ours. OSError, HTTPException: it does not answer.
     """
+    answer = _get(config, audit_id, {})
+    if answer.status == _UNAUTHORIZED and answer.server == RECEIVER and config.token.isprintable():
+        answer = _get(config, audit_id, {"Authorization": f"Bearer {config.token}"})
+    if answer.status != 200 or answer.server != RECEIVER:
+        raise NotOursError("it does not say that it is a receiver of auditctl")
+    try:
+        told: Mapping[str, Any] = json.loads(answer.body)
+        return {"events": int(told["events"]), "levels": list(told["levels"]), "stages": list(told["stages"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise NotOursError("its answer is not a receiver's") from error
+
+
+class _Answer(NamedTuple):
+    status: int
+    server: str  # its ``Server`` header
+    body: bytes
+
+
+def _get(config: WebhookConfig, audit_id: str, headers: Mapping[str, str]) -> _Answer:
+    """Raises NotOursError for an authority that is none, OSError, HTTPException."""
     import ssl
 
     parts = urlsplit(config.server)
@@ -202,13 +226,8 @@ def ask(config: WebhookConfig, audit_id: str) -> Mapping[str, Any]:
     ):
         connection = http.client.HTTPConnection(host, port)
         connection.sock = secure
-        connection.request("GET", f"{parts.path or '/'}?auditID={quote(audit_id)}", headers={"Connection": "close"})
+        path = f"{parts.path or '/'}?auditID={quote(audit_id)}"
+        connection.request("GET", path, headers={**headers, "Connection": "close"})
         answer = connection.getresponse()
         body = answer.read(_BODY_LIMIT_BYTES)
-    if answer.status != 200 or answer.headers.get("Server") != RECEIVER:
-        raise NotOursError("it does not say that it is a receiver of auditctl")
-    try:
-        told: Mapping[str, Any] = json.loads(body)
-        return {"events": int(told["events"]), "levels": list(told["levels"]), "stages": list(told["stages"])}
-    except (ValueError, KeyError, TypeError) as error:
-        raise NotOursError("its answer is not a receiver's") from error
+    return _Answer(answer.status, answer.headers.get("Server") or "", body)
