@@ -144,7 +144,7 @@ def same_report(report: Report) -> Report:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class ChangeDecision:
     """What a verb hands to `run_change`: the change, and what the verb itself does before and behind it.
 
     ``nothing``: the node is so already; only the proof is taken. ``finish`` runs behind the change, under the lock; where
@@ -167,8 +167,8 @@ class Recovered(NamedTuple):
     findings: tuple[Finding, ...] = ()
 
 
-# A Report instead of a Decision: there is nothing to change, and that is the whole answer.
-Decide = Callable[[Recovered], "Decision | Report"]
+# A Report instead of a ChangeDecision: there is nothing to change, and that is the whole answer.
+Decide = Callable[[Recovered], "ChangeDecision | Report"]
 
 
 class Session(NamedTuple):

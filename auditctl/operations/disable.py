@@ -25,10 +25,10 @@ from auditctl.operations.change.engine import run_change
 from auditctl.operations.change.preflight import EditSubject
 from auditctl.operations.change.report import changed_flags
 from auditctl.operations.change_model import (
+    ChangeDecision,
     ChangeOptions,
     ChangeResult,
     Deadline,
-    Decision,
     PlannedChange,
     Proof,
     Restart,
@@ -61,7 +61,7 @@ def disable(plane: ControlPlane, purge: Purge, options: ChangeOptions) -> Report
     return run_change(plane, options, "disable", lambda _: _decide(plane, purge, options))
 
 
-def _decide(plane: ControlPlane, purge: Purge, options: ChangeOptions) -> Decision:
+def _decide(plane: ControlPlane, purge: Purge, options: ChangeOptions) -> ChangeDecision:
     """Read the node and decide what goes: flags, mounts, files; nothing is touched.
 
     Raises:
@@ -98,7 +98,7 @@ def _decide(plane: ControlPlane, purge: Purge, options: ChangeOptions) -> Decisi
         return report._replace(lines=(*report.lines, *lines))
 
     nothing = not plan.changes and not planned.edits and not logs
-    return Decision(planned=planned, findings=found, nothing=nothing, finish=finish, conclude=conclude)
+    return ChangeDecision(planned=planned, findings=found, nothing=nothing, finish=finish, conclude=conclude)
 
 
 def _findings(plane: ControlPlane, planned: PlannedChange, options: ChangeOptions) -> Iterator[Finding]:

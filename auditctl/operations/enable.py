@@ -25,10 +25,10 @@ from auditctl.operations.change.preflight import EditSubject
 from auditctl.operations.change.report import changed_flags
 from auditctl.operations.change.restart_strategy import reload
 from auditctl.operations.change_model import (
+    ChangeDecision,
     ChangeOptions,
     ChangeResult,
     Deadline,
-    Decision,
     PlannedChange,
     ProofFunction,
     Recovered,
@@ -86,7 +86,7 @@ def enable(plane: ControlPlane, request: EnableRequest, options: ChangeOptions) 
 
 def decide(
     plane: ControlPlane, request: EnableRequest, options: ChangeOptions, recovered: Recovered = Recovered()
-) -> Decision:
+) -> ChangeDecision:
     """Read the node and decide; nothing is touched.
 
     Raises:
@@ -123,7 +123,7 @@ def decide(
     if preflight.is_live(plane, options) and not nothing:
         found = (*found, *weigh(_trial_start(node, planned, chosen), options))
     findings = (*chosen.findings, *found, *reasons)
-    return Decision(planned=planned, findings=findings, nothing=nothing, finish=_granting(request, log))
+    return ChangeDecision(planned=planned, findings=findings, nothing=nothing, finish=_granting(request, log))
 
 
 def _prover(node: _Node, after: Manifest, probe_plan: receipt.ProbePlan) -> ProofFunction:

@@ -20,7 +20,7 @@ from auditctl.operations.change import preflight
 from auditctl.operations.change.engine import run_change
 from auditctl.operations.change.preflight import EditSubject
 from auditctl.operations.change.restart_strategy import reload
-from auditctl.operations.change_model import ChangeOptions, ChangeResult, Decision, PlannedChange, Recovered
+from auditctl.operations.change_model import ChangeDecision, ChangeOptions, ChangeResult, PlannedChange, Recovered
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import last_known_good, receipt
 from auditctl.operations.policy_source import weigh
@@ -39,7 +39,7 @@ def restart(plane: ControlPlane, options: ChangeOptions) -> Report:
     return run_change(plane, options, "restart", lambda recovered: decide(plane, options, recovered))
 
 
-def decide(plane: ControlPlane, options: ChangeOptions, recovered: Recovered = Recovered()) -> Decision:
+def decide(plane: ControlPlane, options: ChangeOptions, recovered: Recovered = Recovered()) -> ChangeDecision:
     """Read the node and decide how its API server loads the policy on disk; nothing is touched.
 
     Raises:
@@ -77,7 +77,7 @@ def decide(plane: ControlPlane, options: ChangeOptions, recovered: Recovered = R
 
         weighed = (*weighed, *weigh(rehearsed(plane, planned, chosen, process, recovered.deadline), options))
     findings = (*chosen.findings, *weighed, reason)
-    return Decision(planned=planned, findings=findings, finish=lambda result: _with_repair(plane, result))
+    return ChangeDecision(planned=planned, findings=findings, finish=lambda result: _with_repair(plane, result))
 
 
 def _installed_policy(plane: ControlPlane, paths: HostPaths) -> tuple[Path, Snapshot]:

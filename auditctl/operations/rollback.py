@@ -21,9 +21,9 @@ from auditctl.operations.change import preflight
 from auditctl.operations.change.engine import run_change
 from auditctl.operations.change.preflight import EditSubject
 from auditctl.operations.change_model import (
+    ChangeDecision,
     ChangeOptions,
     Deadline,
-    Decision,
     PlannedChange,
     Proof,
     ProofFunction,
@@ -45,7 +45,7 @@ def rollback(plane: ControlPlane, change_id: str | None, options: ChangeOptions)
     return run_change(plane, options, "rollback", lambda _: _decide(plane, change_id, options))
 
 
-def _decide(plane: ControlPlane, change_id: str | None, options: ChangeOptions) -> Decision:
+def _decide(plane: ControlPlane, change_id: str | None, options: ChangeOptions) -> ChangeDecision:
     """Read the node and decide what goes back; nothing is touched.
 
     Raises:
@@ -74,7 +74,7 @@ def _decide(plane: ControlPlane, change_id: str | None, options: ChangeOptions) 
         prove=_prover(plane, after, paths, edits, options),
     )
     checked = preflight.before_edit(plane, EditSubject.of(planned), process, options)
-    return Decision(planned=planned, findings=weigh((*left, *checked), options))
+    return ChangeDecision(planned=planned, findings=weigh((*left, *checked), options))
 
 
 def _chosen(plane: ControlPlane, change_id: str | None) -> list[Journal]:

@@ -8,7 +8,15 @@ from auditctl.operations.change.kubeadm_record import recording
 from auditctl.operations.change.report import performed_report, unchanged_report
 from auditctl.operations.change.run import perform
 from auditctl.operations.change.session import session
-from auditctl.operations.change_model import ChangeOptions, ChangeResult, Deadline, Decide, Decision, Recovered, Session
+from auditctl.operations.change_model import (
+    ChangeDecision,
+    ChangeOptions,
+    ChangeResult,
+    Deadline,
+    Decide,
+    Recovered,
+    Session,
+)
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import Outcome, Report
 
@@ -36,7 +44,7 @@ def change_node(plane: ControlPlane, options: ChangeOptions, command: str, decid
         return record(decision.conclude(report))
 
 
-def _perform(opened: Session, decision: Decision, options: ChangeOptions) -> tuple[Decision, ChangeResult]:
+def _perform(opened: Session, decision: ChangeDecision, options: ChangeOptions) -> tuple[ChangeDecision, ChangeResult]:
     """Perform the change and each that follows it, until one does not go well; return the last with its result."""
     is_last = decision.follow_up is None
     result = perform(opened, decision.planned, options if is_last else replace(options, wait=False))
@@ -45,4 +53,4 @@ def _perform(opened: Session, decision: Decision, options: ChangeOptions) -> tup
     # One is done and was not waited for: an interruption between the two would leave a restart that nobody has proved.
     opened = opened._replace(deadline=Deadline())
     following = decision.follow_up(Recovered(opened.deadline, opened.recovered))
-    return _perform(opened, following, options) if isinstance(following, Decision) else (decision, result)
+    return _perform(opened, following, options) if isinstance(following, ChangeDecision) else (decision, result)

@@ -13,7 +13,7 @@ from auditctl.node.kubelet.diagnosis import ServerState
 from auditctl.operations import restart
 from auditctl.operations.change.engine import run_change
 from auditctl.operations.change.report import settled
-from auditctl.operations.change_model import ChangeOptions, ChangeResult, Decision, Recovered
+from auditctl.operations.change_model import ChangeDecision, ChangeOptions, ChangeResult, Recovered
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.doctor.collect import Observations, look
 from auditctl.operations.doctor.repair import Repair, repair
@@ -34,7 +34,7 @@ def doctor(plane: ControlPlane, options: ChangeOptions, *, fix: bool) -> Report:
     return run_change(plane, options, "doctor", lambda recovered: _decide(plane, options, recovered))
 
 
-def _decide(plane: ControlPlane, options: ChangeOptions, recovered: Recovered) -> Decision | Report:
+def _decide(plane: ControlPlane, options: ChangeOptions, recovered: Recovered) -> ChangeDecision | Report:
     """Decide the first repair, or return the report where there is none.
 
     Raises:
@@ -55,7 +55,7 @@ def _decide(plane: ControlPlane, options: ChangeOptions, recovered: Recovered) -
 
     if found.planned is None:
         return replace(restart.decide(plane, options, recovered), conclude=conclude)
-    return Decision(
+    return ChangeDecision(
         planned=found.planned,
         findings=found.findings,
         finish=lambda result: _keep_rejected(found, result),
