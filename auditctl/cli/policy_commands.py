@@ -268,8 +268,8 @@ def build(words: Sequence[str]) -> typer.Typer:
         if asked == name or asked not in COMMANDS:
             app.command(name)(command)
     if asked not in COMMANDS:
-        from auditctl.cli import replay_commands
+        from auditctl.cli import coverage_command, replay_commands
 
-        for name, command in replay_commands.COMMANDS.items():
+        for name, command in {**replay_commands.COMMANDS, "coverage": coverage_command.coverage}.items():
             app.command(name)(command)
     return app

@@ -15,6 +15,8 @@ from auditctl.policy.detections import Detection, Sample
 from auditctl.policy.evaluate import evaluate, stages
 from auditctl.policy.types import Attributes, Decision, GroupResources, Level, Policy, PolicyRule, Stage
 
+_ANONYMOUS = "system:anonymous"
+
 
 class State(Enum):
     """Whether a detection can fire: on all of its requests, on some of them, on too few of them."""
@@ -89,7 +91,32 @@ def _miss(policy: Policy, detection: Detection, sample: Sample) -> Miss | None:
 
 
 class _Need(NamedTuple):
-    """What an inserted rule has to do for one kind of request."""
+    """What an inserted rule has to do for one kind of request.
+
+    ``least`` is the highest level that a detection reads, ``exact`` the one that a detection compares (None: no one
+    does), ``current`` what the policy records today.
+    """
+
+    least: Level
+    exact: Level
+    current: Level
+    stages: frozenset[Stage]
+
+    @property
+    def level(self) -> Level:
+        """The level of the rule: never lower than today's, unless a detection compares the level."""
+        if self.exact is not Level.NONE and self.exact >= self.least:
+            return self.exact
+        return max(self.least, self.current)
+
+    def joined(self, detection: Detection, stages: frozenset[Stage]) -> _Need:
+        """Return the need with that of ``detection`` in it."""
+        exact = max(self.exact, detection.level) if detection.exact else self.exact
+        return self._replace(least=max(self.least, detection.level), exact=exact, stages=self.stages | stages)
+
+
+class _Record(NamedTuple):
+    """What an inserted rule records, and which stages it must not omit."""
 
     level: Level
     stages: frozenset[Stage]
@@ -110,34 +137,25 @@ def least_change(policy: Policy, judged: Sequence[Coverage]) -> Change | None:
     """Return the change that feeds every detection in ``judged`` with the fewest more bytes; None if all are fed.
 
     An inserted rule is the deciding rule again, narrowed to the verb and the resource of the request: requests that
-    rules before it decide, and other users, stay as they are. It records no more than the detections read.
+    rules before it decide, and other users, stay as they are.
     """
     misses = [(each.detection, miss) for each in judged for miss in each.misses]
     if not misses:
         return None
-    needs: dict[_Place, _Need] = {}
+    needs = {
+        _place(policy, miss): _Need(Level.NONE, Level.NONE, miss.decision.level, frozenset()) for _, miss in misses
+    }
     for detection, miss in misses:
         place = _place(policy, miss)
-        known = needs.get(place, _Need(Level.NONE, frozenset()))
-        needs[place] = _Need(max(known.level, _level_for(detection, miss)), known.stages | _stage_for(miss))
+        needs[place] = needs[place].joined(detection, frozenset(miss.stages[-1:]))  # one event, at the end, is cheapest
     needs = _with_fed(policy, judged, needs)
     needed_stages = frozenset(stage for need in needs.values() for stage in need.stages)
     restored = tuple(stage for stage in policy.omit_stages if stage in needed_stages)
     base = policy._replace(omit_stages=tuple(stage for stage in policy.omit_stages if stage not in restored))
-    insertions = tuple(_insertions(policy, needs))
+    insertions = tuple(_insertions(policy, {place: _Record(need.level, need.stages) for place, need in needs.items()}))
     changed = _inserted(base, insertions)
     after = coverage(changed, [each.detection for each in judged])
     return Change(restored, insertions, changed, tuple(each for each in after if each.misses))
-
-
-def _level_for(detection: Detection, miss: Miss) -> Level:
-    """A level that is high enough already stays: only the stage is missing."""
-    return detection.level if miss.level else miss.decision.level
-
-
-def _stage_for(miss: Miss) -> frozenset[Stage]:
-    """The last of the stages that serve: one event of the whole request is the cheapest."""
-    return frozenset(miss.stages[-1:])
 
 
 def _place(policy: Policy, miss: Miss) -> _Place:
@@ -147,12 +165,17 @@ def _place(policy: Policy, miss: Miss) -> _Place:
     target = (asked.api_group, f"{asked.resource}{subresource}", _names(rule, asked))
     return _Place(
         index if index >= 0 else len(policy.rules),
-        rule.users,
+        rule.users or _anonymous(asked),
         rule.user_groups,
         rule.namespaces,
         target if asked.is_resource_request else ("", asked.path, ()),
         asked.verb if asked.is_resource_request else "",
     )
+
+
+def _anonymous(asked: Attributes) -> tuple[str, ...]:
+    """The one user name that a detection can mean by itself; every other user of a sample stands for many."""
+    return (_ANONYMOUS,) if asked.user and asked.user.name == _ANONYMOUS else ()
 
 
 def _names(rule: PolicyRule, asked: Attributes) -> tuple[str, ...]:
@@ -162,36 +185,38 @@ def _names(rule: PolicyRule, asked: Attributes) -> tuple[str, ...]:
 
 
 def _with_fed(policy: Policy, judged: Sequence[Coverage], needs: Mapping[_Place, _Need]) -> dict[_Place, _Need]:
-    """Raise each need to what detections that are fed today read of the same requests."""
-    raised = dict(needs)
+    """Return the needs with what detections that are fed today read of the same requests."""
+    joined = dict(needs)
     for each in judged:
         for sample in each.detection.requests:
             place = _place(policy, Miss(sample, evaluate(policy, sample.attributes), 0, level=False, stages=()))
-            if place in raised:
-                need = raised[place]
-                raised[place] = need._replace(level=max(need.level, each.detection.level))
-    return raised
+            if place in joined:
+                joined[place] = joined[place].joined(each.detection, frozenset())
+    return joined
 
 
-def _insertions(policy: Policy, needs: Mapping[_Place, _Need]) -> list[Insertion]:
+def _insertions(policy: Policy, needs: Mapping[_Place, _Record]) -> list[Insertion]:
     """Return the rules of each place: requests with the same verbs and the same need share one."""
-    verbs: dict[tuple[_Place, _Need], list[str]] = {}
+    verbs: dict[tuple[_Place, _Record], list[str]] = {}
     for place, need in needs.items():
         verbs.setdefault((place._replace(verb=""), need), []).append(place.verb)
-    targets: dict[tuple[_Place, _Need, tuple[str, ...]], list[tuple[str, str, tuple[str, ...]]]] = {}
+    targets: dict[tuple[_Place, _Record, tuple[str, ...]], list[tuple[str, str, tuple[str, ...]]]] = {}
     for (place, need), names in verbs.items():
         key = (place._replace(target=("", "", ())), need, tuple(dict.fromkeys(names)))
         targets.setdefault(key, []).append(place.target)
     rules: dict[int, list[PolicyRule]] = {}
     for (place, need, names), rows in targets.items():
         rules.setdefault(place.before, []).append(_rule(policy, place, need, names, rows))
-    return [Insertion(before, tuple(rules[before])) for before in sorted(rules)]
+    # rules for named users first: a rule for everybody before them would decide their requests
+    return [
+        Insertion(before, tuple(sorted(rules[before], key=lambda rule: not rule.users))) for before in sorted(rules)
+    ]
 
 
 def _rule(
     policy: Policy,
     place: _Place,
-    need: _Need,
+    need: _Record,
     verbs: tuple[str, ...],
     targets: Sequence[tuple[str, str, tuple[str, ...]]],
 ) -> PolicyRule:
