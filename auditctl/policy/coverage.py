@@ -205,8 +205,8 @@ def _insertions(policy: Policy, needs: Mapping[_Place, _Record]) -> list[Inserti
         key = (place._replace(target=("", "", ())), need, tuple(dict.fromkeys(names)))
         targets.setdefault(key, []).append(place.target)
     rules: dict[int, list[PolicyRule]] = {}
-    for (place, need, names), rows in targets.items():
-        rules.setdefault(place.before, []).append(_rule(policy, place, need, names, rows))
+    for (place, need, together), rows in targets.items():
+        rules.setdefault(place.before, []).append(_rule(policy, place, need, together, rows))
     # rules for named users first: a rule for everybody before them would decide their requests
     return [
         Insertion(before, tuple(sorted(rules[before], key=lambda rule: not rule.users))) for before in sorted(rules)

@@ -36,14 +36,19 @@ class Problem(NamedTuple):
 
 
 class Resource(NamedTuple):
-    """A built-in resource; ``since`` is the first version (major, minor) whose stable API serves it."""
+    """A resource of the API; ``since`` is the first version (major, minor) whose stable API serves it.
+
+    ``preview`` are the releases that serve it in alpha or beta versions only; they are empty for a stable one.
+    """
 
     group: str
     name: str
     kind: str
-    short: str
+    short_names: tuple[str, ...]
     namespaced: bool
     since: tuple[int, int] = (1, 19)
+    singular: str = ""
+    preview: tuple[tuple[int, int], ...] = ()
 
 
 class Known(NamedTuple):
@@ -53,18 +58,19 @@ class Known(NamedTuple):
     by_word: Mapping[str, Resource]
     gone: frozenset[str]
     resources: tuple[Resource, ...] = ()
+    preview: tuple[Resource, ...] = ()
 
     @classmethod
-    def of(cls, resources: tuple[Resource, ...], gone: frozenset[str]) -> Known:
-        """The tables, of all resources and the groups that no longer exist."""
+    def of(cls, resources: tuple[Resource, ...], gone: frozenset[str], preview: tuple[Resource, ...] = ()) -> Known:
+        """Return the tables of all stable resources, of previews and of groups that no longer exist."""
         by_name: dict[str, tuple[Resource, ...]] = {}
         by_word: dict[str, Resource] = {}
         for each in resources:
             by_name[each.name] = (*by_name.get(each.name, ()), each)
-            for word in (each.kind.lower(), each.short):
+            for word in (each.kind.lower(), each.singular, *each.short_names):
                 if word and word != each.name:
                     by_word.setdefault(word, each)
-        return cls(by_name, by_word, gone, resources)
+        return cls(by_name, by_word, gone, resources, preview)
 
     @property
     def cluster_scoped(self) -> frozenset[tuple[str, str]]:
