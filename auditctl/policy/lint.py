@@ -15,6 +15,8 @@ from auditctl.policy.goyaml.values import Value
 from auditctl.policy.lint_checks import CHECKS, NAMES, Known, Problem
 from auditctl.policy.lint_decisions import MOST_PROVEN, decision_problems, is_searchable
 from auditctl.policy.lint_selectors import selector_problems
+from auditctl.policy.lint_urls import url_problems
+from auditctl.policy.lint_users import user_problems
 from auditctl.policy.load import Loaded
 from auditctl.policy.shorthand import parse
 from auditctl.policy.types import Level, Policy
@@ -42,7 +44,7 @@ def problems(raw: bytes, policy: Policy, known: Known) -> Iterator[Problem]:
     if _documents(raw) > 1:
         yield Problem("more-documents", "", "the server reads only the first document", "make one list of rules")
     told: set[str] = set()
-    for problem in selector_problems(policy, known):
+    for problem in (*selector_problems(policy, known), *user_problems(policy), *url_problems(policy)):
         proven = _proven(policy, problem)
         if proven:
             told.add(proven.path.partition(".")[0])

@@ -138,6 +138,20 @@ CHECKS: tuple[Check, ...] = (
         'write the group of `kubectl api-resources`, without a version; the core group is ""',
     ),
     Check(
+        "wrong-user",
+        _W,
+        "a group stands in `users`, a user in `userGroups`, or a service account is not spelt in full",
+        "[{level: None, users: ['serviceaccount:kube-system:builder']}, {level: Metadata}]",
+        "users take system:serviceaccount:NAMESPACE:NAME, userGroups system:serviceaccounts[:NAMESPACE]",
+    ),
+    Check(
+        "resource-url",
+        _W,
+        "a rule for nonResourceURLs is not asked about the URL of a resource",
+        "[{level: None, nonResourceURLs: [/api/v1/pods]}, {level: Metadata}]",
+        "select it by `resources`",
+    ),
+    Check(
         "names-on-create",
         _W,
         "no name is known when an object is created or a collection deleted, so resourceNames never match",
@@ -178,6 +192,13 @@ CHECKS: tuple[Check, ...] = (
         "without ResponseComplete no event has bodies or an outcome; without ResponseStarted no failed authentication is seen",
         "[{level: Request, omitStages: [ResponseComplete]}]",
         "omit RequestReceived at most",
+    ),
+    Check(
+        "start-omitted",
+        _W,
+        "a shell or a tunnel is recorded only when it ends; Falco's rule for shells reads the stage ResponseStarted",
+        "[{level: Metadata, omitStages: [ResponseStarted]}]",
+        "omit RequestReceived at most in rules that decide exec, attach and portforward",
     ),
     Check(
         "no-catch-all",
