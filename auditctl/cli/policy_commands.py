@@ -72,6 +72,9 @@ def validate(
     rehearse: Annotated[
         bool, typer.Option("--rehearse", help="Ask this node's own kube-apiserver too: it is started aside, and ended.")
     ] = False,
+    discovery: Annotated[
+        str, typer.Option(metavar="FILE", help="What the cluster serves: `kubectl api-resources -o wide`, or JSON.")
+    ] = "",
 ) -> None:
     """What the server would refuse, silently drop, and what is surely not meant; exit 1 if it is refused or has dropped fields."""
 
@@ -81,7 +84,7 @@ def validate(
         if listing:
             return policy_check.checks()
         asked = policy_check.Asked(
-            tuple(files or ()), kubernetes, strict, frozenset(only or ()), frozenset(allow or ()), rehearse
+            tuple(files or ()), kubernetes, strict, frozenset(only or ()), frozenset(allow or ()), rehearse, discovery
         )
         return policy_check.validate(plane, asked)
 

@@ -59,6 +59,8 @@ class Known(NamedTuple):
     gone: frozenset[str]
     resources: tuple[Resource, ...] = ()
     preview: tuple[Resource, ...] = ()
+    is_whole: bool = False
+    """Is this all that a cluster serves, its CRDs included? The built-in tables are not."""
 
     @classmethod
     def of(cls, resources: tuple[Resource, ...], gone: frozenset[str], preview: tuple[Resource, ...] = ()) -> Known:
@@ -152,6 +154,13 @@ CHECKS: tuple[Check, ...] = (
         "select it by `resources`",
     ),
     Check(
+        "unknown-resource",
+        _W,
+        "the cluster of --discovery serves no such resource or group",
+        "[{level: None, resources: [{group: example.com, resources: [widgets]}]}, {level: Metadata}]",
+        "correct the name, or install what serves it",
+    ),
+    Check(
         "names-on-create",
         _W,
         "no name is known when an object is created or a collection deleted, so resourceNames never match",
@@ -206,6 +215,13 @@ CHECKS: tuple[Check, ...] = (
         "a request that no rule names is not recorded",
         "[{level: Request, resources: [{group: ''}]}]",
         "end with `- level: Metadata`, or `- level: None` if that is meant",
+    ),
+    Check(
+        "detection-blind",
+        _I,
+        "public detections can never fire under the policy; told for `--only detection-blind`, as most policies blind some",
+        "[{level: Metadata}]",
+        "see `auditctl policy coverage FILE`",
     ),
     Check(
         "list-bodies",

@@ -47,6 +47,18 @@ def test_the_change_can_be_pasted(policy: Call, tmp_path: Path) -> None:
     assert policy("coverage", file).code == 0
 
 
+def test_validate_counts_the_blind_detections_when_it_is_asked_to(policy: Call) -> None:
+    """Not by itself: most policies blind some, and a line in every run would be read by nobody."""
+    ran = policy("validate", "baseline", "--only", "detection-blind")
+    assert ran.out.splitlines()[0] == (
+        "baseline:1:1: info: rules: 31 of 115 public detections can never fire "
+        "(see auditctl policy coverage baseline) [detection-blind]"
+    )
+    assert ran.code == 0
+    assert "detection-blind" not in policy("validate", "baseline").out
+    assert "detection-blind" not in policy("validate", "detect", "--only", "detection-blind").out
+
+
 def test_json_has_every_detection_and_the_change(policy: Call) -> None:
     ran = policy("coverage", "forensic", "--for", "falco,elastic", "-o", "json")
     assert ran.code == 1

@@ -275,3 +275,19 @@ def test_a_version_behind_the_tables_is_said_to_be_unknown(policy: Call, file: C
     said = f"{path}: accepted by kube-apiserver 1.40 (a version that auditctl does not know, judged as 1.37)\n"
     assert policy("validate", path, "--kubernetes", "1.40").out == said
     assert policy("validate", path, "--kubernetes", "1.37").out == f"{path}: accepted by kube-apiserver 1.37\n"
+
+
+def test_the_discovery_of_a_cluster_tells_what_it_does_not_serve(policy: Call, file: Call, tmp_path: Path) -> None:
+    served = tmp_path / "served.txt"
+    served.write_text(
+        "NAME   SHORTNAMES   APIVERSION   NAMESPACED   KIND   VERBS\npods   po           v1           true         Pod    get\n"
+    )
+    head = "apiVersion: audit.k8s.io/v1\nkind: Policy\n"
+    path = file(f"{head}rules: [{{level: None, resources: [{{group: apps}}]}}, {{level: Metadata}}]\n")
+    assert "[unknown-resource]" not in policy("validate", path).out
+    ran = policy("validate", path, "--discovery", served)
+    assert (ran.code, "the cluster serves no API group 'apps'" in ran.out) == (0, True)
+    assert policy("validate", path, "--discovery", served, "--strict").code == 1
+    ran = policy("validate", path, "--discovery", path)
+    assert (ran.code, ran.out) == (3, "")
+    assert "the first line is not `NAME SHORTNAMES" in ran.err
