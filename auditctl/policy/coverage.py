@@ -152,7 +152,12 @@ def least_change(policy: Policy, judged: Sequence[Coverage]) -> Change | None:
     needed_stages = frozenset(stage for need in needs.values() for stage in need.stages)
     restored = tuple(stage for stage in policy.omit_stages if stage in needed_stages)
     base = policy._replace(omit_stages=tuple(stage for stage in policy.omit_stages if stage not in restored))
-    insertions = tuple(_insertions(policy, {place: _Record(need.level, need.stages) for place, need in needs.items()}))
+    records = {
+        place: _Record(need.level, need.stages)
+        for place, need in needs.items()
+        if need.stages or need.level is not need.current
+    }
+    insertions = tuple(_insertions(policy, records))
     changed = _inserted(base, insertions)
     after = coverage(changed, [each.detection for each in judged])
     return Change(restored, insertions, changed, tuple(each for each in after if each.misses))

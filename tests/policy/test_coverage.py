@@ -129,6 +129,23 @@ def test_a_stage_comes_back_where_it_was_omitted() -> None:
     assert change.unfed == ()
 
 
+def test_a_level_that_is_high_enough_stays_where_only_the_stage_is_missing() -> None:
+    shell = detection("level: Metadata, stages: [ResponseStarted], requests: [get pods/exec web in prod]")
+    before = policy("[{level: RequestResponse, omitStages: [ResponseStarted]}]")
+    change = least_change(before, coverage(before, [shell]))
+    assert change is not None
+    assert [rule.level for rule in change.insertions[0].rules] == [Level.REQUEST_RESPONSE]
+
+
+def test_what_is_fed_today_stays_fed() -> None:
+    """The other detection compares the level: it is left as it is, not fed at the expense of the first."""
+    only, body = detection(f"{PODS}, exact: true"), detection(PODS.replace("Request,", "RequestResponse,", 1))
+    before = policy("[{level: RequestResponse}]")
+    change = least_change(before, coverage(before, [only, body]))
+    assert change is not None
+    assert (change.insertions, [each.detection for each in change.unfed]) == ((), [only])
+
+
 def test_two_that_need_two_levels_of_one_request_cannot_both_be_fed() -> None:
     only, body = detection(f"{PODS}, exact: true"), detection(PODS.replace("Request,", "RequestResponse,", 1))
     before = policy("[{level: Metadata}]")
