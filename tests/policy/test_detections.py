@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from auditctl.policy.detections import Detection, read_detections
 from auditctl.policy.types import Level, Stage
 
 SHIPPED = Path(__file__).resolve().parents[2] / "templates" / "detections.yaml"
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "logs" / "request-response-1.36.jsonl"
 ONE = "sets: [{set: mine, detections: [%s]}]"
 GOOD = "name: a, level: Metadata, requests: [get pods]"
 
@@ -40,6 +42,17 @@ def test_a_body_is_never_read_before_the_response(shipped: tuple[Detection, ...]
     }  # it compares the level, and reads no body
     early = {each.name for each in shipped if each.level > Level.METADATA and Stage.REQUEST_RECEIVED in each.stages}
     assert early == by_level
+
+
+def test_a_real_log_has_decisions_and_bodies_at_the_stages_that_the_file_says() -> None:
+    """Recorded at RequestResponse on a node of 1.36: what an early event lacks is not the policy's doing."""
+    decided, bodies = set(), set()
+    for line in GOLDEN.read_text().splitlines():
+        event = json.loads(line)
+        decided |= {event["stage"]} if "authorization.k8s.io/decision" in event.get("annotations", {}) else set()
+        bodies |= {event["stage"]} if {"requestObject", "responseObject"} & event.keys() else set()
+    assert decided == {"ResponseStarted", "ResponseComplete"}
+    assert bodies == {"ResponseComplete"}
 
 
 def test_what_a_rule_asks_for_is_what_its_source_says(shipped: tuple[Detection, ...]) -> None:
