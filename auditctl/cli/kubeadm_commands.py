@@ -89,7 +89,7 @@ def preflight_upgrade(
 
 
 def cis(context: typer.Context) -> None:
-    """Answer CIS 1.2.16-1.2.19, 3.2.1 and 3.2.2, each with its evidence. Exit 1 if one is not met."""
+    """Answer CIS 1.2.16-1.2.19, 3.2.1, 3.2.2 (numbers of 1.27+), with evidence. Exit 1 if one is not met."""
 
     def operation(plane: ControlPlane) -> Report:
         from auditctl.operations import cis as controls
