@@ -26,7 +26,7 @@ class State(Enum):
     BLIND = "blind"
 
 
-class Miss(NamedTuple):
+class Shortfall(NamedTuple):
     """A request of a detection whose events do not have what the detection reads.
 
     ``level`` is true where the level is the reason, ``stages`` are the stages of which one would have to be written.
@@ -44,7 +44,7 @@ class Coverage(NamedTuple):
 
     detection: Detection
     state: State
-    misses: tuple[Miss, ...]
+    misses: tuple[Shortfall, ...]
 
 
 class Insertion(NamedTuple):
@@ -54,7 +54,7 @@ class Insertion(NamedTuple):
     rules: tuple[PolicyRule, ...]
 
 
-class Change(NamedTuple):
+class LeastChange(NamedTuple):
     """The least change: what to remove from the policy's own ``omitStages``, rules to insert, and the policy after it.
 
     ``unfed`` are the detections that still miss a request then: two of them need different levels of one request.
@@ -78,7 +78,7 @@ def _judge(policy: Policy, detection: Detection) -> Coverage:
     return Coverage(detection, state, misses)
 
 
-def _miss(policy: Policy, detection: Detection, sample: Sample) -> Miss | None:
+def _miss(policy: Policy, detection: Detection, sample: Sample) -> Shortfall | None:
     decision = evaluate(policy, sample.attributes)
     right = decision.level is detection.level if detection.exact else decision.level >= detection.level
     # with the stages of a recorded request, whatever the level: None writes nothing, but says nothing of the stages
@@ -87,7 +87,7 @@ def _miss(policy: Policy, detection: Detection, sample: Sample) -> Miss | None:
     if right and not missing:
         return None
     line = policy.rules[decision.rule].line if decision.rule >= 0 else 0
-    return Miss(sample, decision, line, not right, missing)
+    return Shortfall(sample, decision, line, not right, missing)
 
 
 class _Need(NamedTuple):
@@ -133,7 +133,7 @@ class _Place(NamedTuple):
     verb: str
 
 
-def least_change(policy: Policy, judged: Sequence[Coverage]) -> Change | None:
+def least_change(policy: Policy, judged: Sequence[Coverage]) -> LeastChange | None:
     """Return the change that feeds every detection in ``judged`` with the fewest more bytes; None if all are fed.
 
     An inserted rule is the deciding rule again, narrowed to the verb and the resource of the request: requests that
@@ -160,10 +160,10 @@ def least_change(policy: Policy, judged: Sequence[Coverage]) -> Change | None:
     insertions = tuple(_insertions(policy, records))
     changed = _inserted(base, insertions)
     after = coverage(changed, [each.detection for each in judged])
-    return Change(restored, insertions, changed, tuple(each for each in after if each.misses))
+    return LeastChange(restored, insertions, changed, tuple(each for each in after if each.misses))
 
 
-def _place(policy: Policy, miss: Miss) -> _Place:
+def _place(policy: Policy, miss: Shortfall) -> _Place:
     asked, index = miss.sample.attributes, miss.decision.rule
     rule = policy.rules[index] if index >= 0 else PolicyRule(Level.NONE)
     subresource = f"/{asked.subresource}" if asked.subresource else ""
@@ -194,7 +194,7 @@ def _with_fed(policy: Policy, judged: Sequence[Coverage], needs: Mapping[_Place,
     joined = dict(needs)
     for each in judged:
         for sample in each.detection.requests:
-            place = _place(policy, Miss(sample, evaluate(policy, sample.attributes), 0, level=False, stages=()))
+            place = _place(policy, Shortfall(sample, evaluate(policy, sample.attributes), 0, level=False, stages=()))
             if place in joined:
                 joined[place] = joined[place].joined(each.detection, frozenset())
     return joined

@@ -10,7 +10,7 @@ from auditctl.errors import PolicyError, UsageError
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.policy_files import LoadedPolicyFile, read, read_policy, server_version
-from auditctl.policy.coverage import Change, Coverage, Insertion, Miss, State, coverage, least_change
+from auditctl.policy.coverage import LeastChange, Coverage, Insertion, Shortfall, State, coverage, least_change
 from auditctl.policy.detections import Detection, read_detections
 from auditctl.policy.rule_yaml import rule_lines
 from auditctl.report import finding_line
@@ -31,7 +31,7 @@ class Result(NamedTuple):
 
     named: LoadedPolicyFile
     judged: tuple[Coverage, ...]
-    change: Change | None
+    change: LeastChange | None
 
 
 def policy_coverage(plane: ControlPlane, asked: Asked) -> CommandResult:
@@ -126,7 +126,7 @@ def _row(each: Coverage) -> dict[str, Any]:
     }
 
 
-def _change_row(change: Change) -> dict[str, Any]:
+def _change_row(change: LeastChange) -> dict[str, Any]:
     return {
         "removeFromOmitStages": [stage.value for stage in change.restored],
         "insert": [
@@ -155,11 +155,11 @@ def _sentence(each: Coverage) -> str:
     return f"{miss.sample.text}: {_by(miss)}: {_reason(each.detection, miss)}{more}"
 
 
-def _by(miss: Miss) -> str:
+def _by(miss: Shortfall) -> str:
     return f"rules[{miss.decision.rule}] (line {miss.line})" if miss.decision.rule >= 0 else "no rule decides it"
 
 
-def _reason(detection: Detection, miss: Miss) -> str:
+def _reason(detection: Detection, miss: Shortfall) -> str:
     """Why the events of the request do not do, in words."""
     reasons = []
     if miss.level:
@@ -171,7 +171,7 @@ def _reason(detection: Detection, miss: Miss) -> str:
     return " and ".join(reasons)
 
 
-def _change_lines(named: LoadedPolicyFile, change: Change) -> Iterator[str]:
+def _change_lines(named: LoadedPolicyFile, change: LeastChange) -> Iterator[str]:
     yield "the least change that feeds them:"
     for stage in change.restored:
         yield f"# remove {stage.value} from the omitStages of the policy: no rule can bring a stage back"
