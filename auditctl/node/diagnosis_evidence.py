@@ -21,7 +21,7 @@ from auditctl.node.diagnosis_place import Text, Texts, placed
 from auditctl.node.files import Root
 from auditctl.node.kubelet import PodName
 from auditctl.node.kubelet_log import TAIL_BYTES, KubeletLog
-from auditctl.node.process import Process, listener, port_is_taken
+from auditctl.node.process import Process, listener, port_is_taken, untrusted_listener
 from auditctl.settings import POLICY_FLAG, WEBHOOK_FLAG
 
 
@@ -39,7 +39,7 @@ def collect(node: Node) -> Evidence:
     """Look at everything once. Raises: nothing; what cannot be seen stays unknown."""
     manifest = node.manifest
     port = _port(manifest)
-    process = _ours(node, listener(port))
+    process = _ours(node, listener(port, manifest))
     changed = _changed(node.manifest_path)
     container, refusal, log = _words(node, changed)
     read = texts(node.root, node.manifest_path, manifest)
@@ -64,6 +64,7 @@ def collect(node: Node) -> Evidence:
         os.geteuid() == 0 or not node.root.is_host,
         node.root.is_host or runs or process is not None,
         max(0.0, time.time() - changed),
+        untrusted_listener(port, manifest) if process is None and node.root.is_host else None,
     )
 
 

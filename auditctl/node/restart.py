@@ -26,6 +26,7 @@ from auditctl.node.files import Root
 from auditctl.node.kubelet import PodName
 from auditctl.node.kubelet_log import KubeletLog
 from auditctl.node.process import Process, apiservers, listener, listening_inodes, owns
+from auditctl.node.trusted_process import owner_of
 
 _POLL_SECONDS = 0.1
 _LISTENING_POLL_SECONDS = 0.03  # the new server listens: each look longer is outage that is told too late
@@ -139,7 +140,7 @@ class Watch:
     ) -> Watch:
         """Remember which container logs there are, and where the kubelet's ends: what comes later is of the change."""
         pod = PodName.of(manifest)
-        attempts = Attempts.from_now(root, pod, broken=listener(manifest.secure_port) is None)
+        attempts = Attempts.from_now(root, pod, broken=listener(manifest.secure_port, manifest) is None)
         path = root.node(Path(manifest.document.name))
         log = KubeletLog.begin(root, path, pod, since=clock.utc().timestamp())
         log.ignored_uid = attempts.ignored_uid
@@ -157,7 +158,7 @@ class Watch:
         while (passed := self.clock.monotonic() - self._since) < timeout:
             if self.interrupted():
                 raise InterruptionError("interrupted while waiting for the API server")
-            process = listener(expected.endpoint.port)
+            process = listener(expected.endpoint.port, self.manifest)
             serving = self._serves(process, expected, passed)
             self._count_outage(process, serving=serving)
             if serving and process is not None:
@@ -174,7 +175,7 @@ class Watch:
 
     def _too_late(self, expected: Expected, text: str) -> Failed:
         """Who serves instead, or what the newest words are that may be the cause."""
-        process = listener(expected.endpoint.port)
+        process = listener(expected.endpoint.port, self.manifest)
         if process is None or not process.runs(expected.command):
             strays = kubelet.strays(Path(self.manifest.document.name), self.manifest)
             why = f"{strays[0]} defines the same Pod, and of equal names the last wins" if strays else ""
@@ -255,10 +256,10 @@ def end_in_place(process: Process) -> None:
             os.close(descriptor)
 
 
-def any_other(command: Sequence[str], port: int) -> Process | None:
-    """A kube-apiserver that runs ``command`` but does not listen: the one that hangs after a failed change."""
+def any_other(manifest: Manifest, port: int) -> Process | None:
+    """Return the kube-apiserver that runs the manifest's command but does not listen: the one that hangs after a failed change."""
     inodes = listening_inodes(port)
-    for process in apiservers():
-        if process.runs(command) and not owns(process.pid, inodes):
+    for process in apiservers(owner_of(manifest)):
+        if process.runs(manifest.command) and not owns(process.pid, inodes):
             return process
     return None

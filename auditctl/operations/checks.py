@@ -10,7 +10,7 @@ from auditctl.findings import Finding, Severity
 from auditctl.manifest.pod import Manifest
 from auditctl.node import files, preflight
 from auditctl.node.journal import Role
-from auditctl.node.process import Process, port_is_taken
+from auditctl.node.process import Process, port_is_taken, untrusted_listener
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.work import How
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
@@ -114,6 +114,11 @@ def _of_the_machine(plane: ControlPlane, after: Manifest) -> Iterator[Finding]:
 
 def live(plane: ControlPlane, manifest: Manifest, process: Process | None, how: How) -> Iterator[Finding]:
     """The API server must serve *before* the edit: its own troubles must not be blamed on us."""
+    stranger = untrusted_listener(manifest.secure_port, manifest) if process is None else None
+    if stranger is not None:  # nothing that it answers is asked for
+        fix = f"{stranger.fix} (or use --allow untrusted-listener: the change then waits for the API server itself)"
+        yield Finding("untrusted-listener", Severity.ERROR, stranger.on(manifest.secure_port), fix)
+        return
     if how.dry_run:  # without TLS: that would double the time of a dry run
         if not port_is_taken(manifest.secure_port):
             yield _not_ready(f"nothing listens on port {manifest.secure_port}")

@@ -52,7 +52,7 @@ def cis(plane: ControlPlane) -> Report:
     """
     snapshot, manifest = plane.read_manifest()
     table = json.loads(facts.template("cis.json").read_text(encoding="utf-8"))
-    process = listener(manifest.secure_port) if plane.root.is_host else None
+    process = listener(manifest.secure_port, manifest) if plane.root.is_host else None
     node = _Node(plane, manifest, process, policies.version_of(plane, manifest, live=False), table)
     controls = tuple(_controls(node))
     failed = [control for control in controls if control.status is Status.FAILED]

@@ -77,7 +77,7 @@ def _decide(plane: ControlPlane, purge: Purge, how: How) -> tuple[Work, tuple[Pa
     logs = tuple(sorted(log_files(log))) if purge.logs and log is not None else ()
     found: tuple[Finding, ...] = ()
     if plan.changes:
-        process = listener(before.secure_port) if checks.is_live(plane, how) else None
+        process = listener(before.secure_port, before) if checks.is_live(plane, how) else None
         found = weigh((*plan.findings, *checks.before_edit(plane, before, after, (), process, how)), how)
     work = Work(
         "disable",

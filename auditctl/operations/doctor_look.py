@@ -30,7 +30,16 @@ from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
 
 # said here in better words, or by another look
 _SAID_ELSEWHERE = frozenset(
-    ["apiserver-ready", "drift", "stray-manifests", "policy", "policy-missing", "no-backend", "no-policy"]
+    [
+        "apiserver-ready",
+        "untrusted-listener",
+        "drift",
+        "stray-manifests",
+        "policy",
+        "policy-missing",
+        "no-backend",
+        "no-policy",
+    ]
 )
 _VOLUME = lazily(r"\bvolume [\w.-]+")
 _QUIET = frozenset([State.SERVING])

@@ -98,7 +98,7 @@ def _past_one_listing(plane: ControlPlane, manifest: Manifest, receipt: Prover) 
         while plane.clock.monotonic() < until:
             if patience.interrupted():
                 raise InterruptionError("interrupted while waiting for the kubelet's next listing")
-            now = listener(manifest.secure_port)
+            now = listener(manifest.secure_port, manifest)
             if now is None or now.identity != process.identity:
                 text = (
                     f"process {process.pid} did not outlive the kubelet's next listing of {plane.manifest_path.parent}"

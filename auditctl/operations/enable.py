@@ -86,7 +86,7 @@ def decide(plane: ControlPlane, request: Request, how: How, interrupted: Callabl
     host = preflight.host_of(plane.root, after, POLICY_FLAG)
     installed = _installed(plane, after, POLICY_FLAG, "policy")
     chosen = _choose(plane, request, before, installed, how, host=host)
-    process = listener(before.secure_port) if checks.is_live(plane, how) else None
+    process = listener(before.secure_port, before) if checks.is_live(plane, how) else None
     running = proof.loaded_policy(plane, before, process)
     edits = tuple(_edits(plane, request, after, chosen, installed))
     must_load = _must_load(edits, chosen, running, process)

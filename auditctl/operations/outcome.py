@@ -83,7 +83,7 @@ def unchanged_report(
     """
     proof = Proof()
     if how.wait:
-        process = listener(work.after.secure_port)
+        process = listener(work.after.secure_port, work.after)
         proof = Proof((Check("receipt", Status.UNKNOWN, "no API server to ask"),))
         if process is not None:
             patience = Patience(plane.clock.monotonic() + how.timeout_seconds, interrupted)

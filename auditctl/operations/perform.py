@@ -243,7 +243,7 @@ class Performance:
         if self.work.restart is Restart.IN_PLACE and now is not None and now != self.before and now.started < back_at:
             restart.end_in_place(now)
         timeout = max(self.how.timeout_seconds, _LEAST_UNDO_SECONDS)
-        hanging = Old.hold(restart.any_other(self.work.after.command, self.endpoint.port))
+        hanging = Old.hold(restart.any_other(self.work.after, self.endpoint.port))
         watch = Watch.begin(plane.root, self.work.before, plane.clock, plane.progress.waiting)
         expected = Expected(
             self.work.before.command,

@@ -58,7 +58,7 @@ def _decide(
     live = checks.is_live(plane, how)
     version = policies.version_of(plane, manifest, live=live and not how.dry_run)
     chosen = policies.judge(str(host), on_disk.content, version, how)
-    process = listener(manifest.secure_port) if live else None
+    process = listener(manifest.secure_port, manifest) if live else None
     last_good = lastgood.recall(plane, Role.POLICY)
     text = manifest.document.text
     plan, kind, why = reload(plane, Plan(text, text), manifest, on_disk.sha256, process, how)

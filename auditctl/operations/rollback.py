@@ -49,7 +49,7 @@ def _decide(plane: ControlPlane, change_id: str | None, how: How) -> tuple[Work,
     plan = plan_between(before, target)
     after = plan.target or before
     edits, left = _files_before(plane, undone)
-    process = listener(before.secure_port) if checks.is_live(plane, how) else None
+    process = listener(before.secure_port, before) if checks.is_live(plane, how) else None
     roles = [edit.role for edit in edits if edit.after is not None]
     found = weigh((*left, *checks.before_edit(plane, before, after, roles, process, how)), how)
     ids = tuple(journal.id for journal in undone)

@@ -11,7 +11,7 @@ from auditctl.manifest.pod import Manifest
 from auditctl.node import files, preflight
 from auditctl.node.diagnosis_recording import records_anything
 from auditctl.node.loaded import written_since
-from auditctl.node.process import Process, listener
+from auditctl.node.process import Process, listener, untrusted_listener
 from auditctl.operations import counters, lastgood, policies, proof
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.work import How, Patience, Proof
@@ -46,7 +46,7 @@ class Running(NamedTuple):
     @classmethod
     def look(cls, plane: ControlPlane, manifest: Manifest) -> Running:
         """What serves now for this manifest."""
-        process = listener(manifest.secure_port)
+        process = listener(manifest.secure_port, manifest)
         return cls(plane, manifest, process, _loaded(plane, manifest, process))
 
     @property
@@ -64,7 +64,9 @@ class Running(NamedTuple):
             "the manifest sets a policy and a backend" if on else "the manifest does not switch auditing on",
         )
         if process is None:
+            stranger = untrusted_listener(manifest.secure_port, manifest)
             text = f"no kube-apiserver of this machine listens on port {manifest.secure_port}"
+            text = text if stranger is None else stranger.on(manifest.secure_port)
             yield Check("process", Status.FAILED, text)
         elif self.is_of_manifest:
             yield Check("process", Status.PASSED, f"process {process.pid} was started with the manifest's command line")

@@ -15,7 +15,8 @@ from auditctl.node import files, kubelet, preflight
 from auditctl.node.crash import recognise
 from auditctl.node.journal import Step
 from auditctl.node.metrics import Counters
-from auditctl.node.process import Process, listener
+from auditctl.node.process import Process, listener, untrusted_listener
+from auditctl.node.trusted_process import Untrusted
 from auditctl.operations import counters, flags, lastgood, policies
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.outcome import settled
@@ -35,6 +36,7 @@ class _Seen(NamedTuple):
     log: Path | None
     effective: dict[str, dict[str, str | bool]]
     counters: Counters | None = None
+    stranger: Untrusted | None = None
 
     @property
     def enabled(self) -> bool:
@@ -68,7 +70,7 @@ def status(plane: ControlPlane, memory: counters.Memory | None = None) -> Report
 
 
 def _look(plane: ControlPlane, manifest: Manifest) -> _Seen:
-    process = listener(manifest.secure_port)
+    process = listener(manifest.secure_port, manifest)
     loaded = lastgood.loaded(plane, manifest, process)
     return _Seen(
         manifest,
@@ -78,11 +80,15 @@ def _look(plane: ControlPlane, manifest: Manifest) -> _Seen:
         preflight.host_of(plane.root, manifest, LOG_FLAG),
         flags.effective(manifest, policies.version_of(plane, manifest, live=False)),
         counters.read(plane, manifest) if process is not None and process.runs(manifest.command) else None,
+        untrusted_listener(manifest.secure_port, manifest) if process is None else None,
     )
 
 
 def _findings(plane: ControlPlane, seen: _Seen) -> Iterator[Finding]:
-    if seen.process is None:
+    if seen.stranger is not None:
+        text, fix = seen.stranger.on(seen.manifest.secure_port), seen.stranger.fix
+        yield Finding("untrusted-listener", Severity.ERROR, text, fix)
+    elif seen.process is None:
         yield _warning(
             "apiserver-ready",
             f"no kube-apiserver that we can see listens on port {seen.manifest.secure_port}{_last_words(plane, seen)}",

@@ -31,6 +31,7 @@ ALLOWED_CHECKS = (
     "other-control-planes",
     "single-file-log",
     "kubeadm-at-work",
+    "untrusted-listener",
 )
 
 
