@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -78,6 +79,7 @@ def listening(program: Path, port: int, words: Sequence[str], before: Sequence[s
         executable=None if before else program,
         env={"STRANGERS_PORT": str(port), "PATH": os.defpath},
         cwd="/",
+        start_new_session=True,
         **user,  # type: ignore[call-overload]
     )
     try:
@@ -88,7 +90,7 @@ def listening(program: Path, port: int, words: Sequence[str], before: Sequence[s
             os.sched_yield()
         yield child.pid
     finally:
-        child.kill()
+        os.killpg(child.pid, signal.SIGKILL)  # its children, too: a change of user takes --kill-child from them
         child.wait()
 
 

@@ -23,7 +23,7 @@ class State(Enum):
     NEVER_STARTED = "never started: the kubelet makes no container of the manifest"
     CRASH_LOOPING = "crash looping: the container starts and ends again"
     NOT_READY = "started, but not ready"
-    WRONG_PROCESS = "another process serves than the manifest's"
+    WRONG_PROCESS = "another process listens than the manifest's"
     STARTING = "the change is young: the kubelet is at work"
     UNKNOWN = "not serving, for a reason that left no trace"
     UNSEEN = "not to be seen without root"
@@ -132,7 +132,7 @@ def _of_no_server(seen: Evidence) -> Diagnosis:
     container, refusal = seen.container, seen.kubelet
     if seen.untrusted is not None:
         text = seen.untrusted.on(seen.port)
-        return Diagnosis(State.NOT_READY, "untrusted-listener", text, seen.untrusted.fix, crash=container)
+        return Diagnosis(State.WRONG_PROCESS, "untrusted-listener", text, seen.untrusted.fix, crash=container)
     if container is not None and container.certain:
         return Diagnosis(State.CRASH_LOOPING, container.name, _told(container), container.fix, crash=container)
     if refusal is not None and not refusal.heals:

@@ -25,7 +25,7 @@ from auditctl.node.diagnosis_attempts import Attempts
 from auditctl.node.files import Root
 from auditctl.node.kubelet import PodName
 from auditctl.node.kubelet_log import KubeletLog
-from auditctl.node.process import Process, apiservers, listener, listening_inodes, owns
+from auditctl.node.process import Process, apiservers, listener, listening_inodes, owns, untrusted_listener
 from auditctl.node.trusted_process import owner_of
 
 _POLL_SECONDS = 0.1
@@ -176,6 +176,9 @@ class Watch:
     def _too_late(self, expected: Expected, text: str) -> Failed:
         """Who serves instead, or what the newest words are that may be the cause."""
         process = listener(expected.endpoint.port, self.manifest)
+        stranger = untrusted_listener(expected.endpoint.port, self.manifest) if process is None else None
+        if stranger is not None:
+            return Failed(f"{text}: {stranger.on(expected.endpoint.port)}", None, self.outage())
         if process is None or not process.runs(expected.command):
             strays = kubelet.strays(Path(self.manifest.document.name), self.manifest)
             why = f"{strays[0]} defines the same Pod, and of equal names the last wins" if strays else ""

@@ -17,7 +17,7 @@ from auditctl.manifest.pod import HYPERKUBE, Manifest
 from auditctl.node import files, preflight, trial_key
 from auditctl.node.apiserver import Readiness
 from auditctl.node.journal import Role
-from auditctl.node.process import Process, listener
+from auditctl.node.process import Process, listener, untrusted_listener
 from auditctl.node.rehearsal import Play, Rehearsed, Verdict, rehearse
 from auditctl.node.trial_binary import Binary, of_process
 from auditctl.node.trusted_process import owner_of
@@ -67,7 +67,7 @@ def findings(
     Raises:
         InterruptionError: the user asked to stop; nothing was changed.
     """
-    why_not = _why_not(plane, process)
+    why_not = _why_not(plane, process, manifest or after)
     if why_not or process is None:
         if why_not:
             yield _unknown(why_not)
@@ -124,10 +124,13 @@ def of_policy(plane: ControlPlane, raw: bytes, name: str) -> Iterator[Finding]:
     )
 
 
-def _why_not(plane: ControlPlane, process: Process | None) -> str:
+def _why_not(plane: ControlPlane, process: Process | None, manifest: Manifest) -> str:
     """Why there is nothing to run; empty where there is, or where nobody expects it."""
     if process is None:
-        return "no kube-apiserver runs here" if plane.root.is_host else ""
+        if not plane.root.is_host:
+            return ""
+        stranger = untrusted_listener(manifest.secure_port, manifest)
+        return stranger.on(manifest.secure_port) if stranger is not None else "no kube-apiserver runs here"
     if not plane.root.is_host:
         return "the server of a node under --rootfs is not run here"
     return ""

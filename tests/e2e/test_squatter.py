@@ -81,3 +81,5 @@ def test_its_program_is_not_started_to_try_a_policy(squatted: Run, where: Path, 
     ran = squatted("policy", "validate", "--rehearse", str(policy_file))
     assert not (where / "marker").exists()
     assert ran.returncode == 0, ran.stderr
+    assert "not rehearsed: process" in ran.stdout + ran.stderr
+    assert "is not trusted to be this node's API server" in ran.stdout + ran.stderr
