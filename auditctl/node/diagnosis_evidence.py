@@ -98,7 +98,7 @@ def read_stray(path: Path) -> Manifest:
     """Read a manifest beside ours. Raises RefusedError."""
     from auditctl.manifest.document import Document
 
-    return Manifest.of(Document.parse(files.read_following(path, "manifest"), str(path)))
+    return Manifest.of(Document.parse(files.read_regular(path, "manifest"), str(path)))
 
 
 def _changed(manifest_path: Path) -> float:
@@ -146,6 +146,6 @@ def _named_by(root: Root, manifest: Manifest | None, flag: str) -> Text | None:
 
 def _read(path: Path) -> bytes | None:
     try:
-        return files.read_following(path, "file")
+        return files.read_regular(path, "file")
     except (RefusedError, OSError):
         return None

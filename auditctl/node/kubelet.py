@@ -109,7 +109,7 @@ def last_lines(path: Path) -> list[str]:
 def began(log: ContainerLog) -> float:
     """When the container said its first word, wall-clock seconds: the runtime's own time, else the file's."""
     try:
-        with log.path.open("rb") as file:
+        with os.fdopen(files.open_regular(log.path), "rb") as file:
             time, _, _, _ = _unwrapped(file.readline(_LONGEST_HEAD_BYTES).decode(errors="replace"))
         return datetime.fromisoformat(re.sub(r"(\.\d{1,6})\d*", r"\1", time)).timestamp()
     except (OSError, ValueError):
@@ -118,7 +118,7 @@ def began(log: ContainerLog) -> float:
 
 def _end_of(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with os.fdopen(files.open_regular(path), "rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
             return file.read()
     except OSError:
@@ -164,7 +164,7 @@ def strays(manifest_path: Path, manifest: Manifest) -> list[Path]:
         if path.name == manifest_path.name or not path.is_file():
             continue
         with suppress(RefusedError):
-            raw = files.read_following(path, "manifest")
+            raw = files.read_regular(path, "manifest")
             if manifest.pod_name.encode() in raw and _same_pod(raw, path, manifest):
                 found.append(path)
     return found

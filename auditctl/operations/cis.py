@@ -131,7 +131,7 @@ def _policy(node: _Node) -> tuple[Policy | None, Control]:
     raw = lastgood.loaded(node.plane, node.manifest, node.process)
     source = "loaded by the running API server" if raw is not None else "on disk"
     try:
-        raw = files.read_following(host, "policy") if raw is None else raw
+        raw = files.read_regular(host, "policy") if raw is None else raw
     except RefusedError as error:
         return None, Control("3.2.1", title, Status.FAILED, error.message, (), scanners)
     loaded = load(raw, node.version)

@@ -175,7 +175,7 @@ def _preflight(plane: ControlPlane, manifest: Manifest, process: Process | None,
 def _recording(plane: ControlPlane, manifest: Manifest, evidence: Evidence) -> Recording:
     host = preflight.host_of(plane.root, manifest, LOG_FLAG)
     policy_file = preflight.host_of(plane.root, manifest, POLICY_FLAG)
-    raw = files.read_following(policy_file, "policy") if policy_file is not None and policy_file.is_file() else b""
+    raw = files.read_regular(policy_file, "policy") if policy_file is not None and policy_file.is_file() else b""
     policy = load(raw, policies.version_of(plane, manifest, live=False)).policy if raw else None
     serving = evidence.process if evidence.as_manifest else None
     return Recording(

@@ -160,7 +160,7 @@ def _prover(plane: ControlPlane, after: Manifest, edits: tuple[FileEdit, ...], h
         return nothing_more
     raw = next((edit.after for edit in edits if edit.path == host), None)
     if raw is None and host.is_file():
-        raw = files.read_following(host, "policy")
+        raw = files.read_regular(host, "policy")
     if raw is None:
         return nothing_more
     policy = policies.judge(str(host), raw, policies.version_of(plane, after, live=False), how).policy

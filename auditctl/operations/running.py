@@ -96,7 +96,7 @@ def _loaded(plane: ControlPlane, manifest: Manifest, process: Process | None) ->
     """What the process loaded where that is known, else what stands on disk."""
     host = preflight.host_of(plane.root, manifest, POLICY_FLAG)
     try:
-        on_disk = files.read_following(host, "policy") if host is not None else None
+        on_disk = files.read_regular(host, "policy") if host is not None else None
     except RefusedError:
         on_disk = None
     known = lastgood.loaded(plane, manifest, process)

@@ -156,7 +156,7 @@ def _policy_findings(plane: ControlPlane, manifest: Manifest, policy: Path) -> I
     """What the next start of the API server would say of the policy on disk."""
     version = policies.version_of(plane, manifest, live=False)
     try:
-        policies.judge(str(policy), files.read_following(policy, "policy"), version, How())
+        policies.judge(str(policy), files.read_regular(policy, "policy"), version, How())
     except RefusedError as error:
         yield Finding("policy", Severity.ERROR, error.message, "repair it, then: auditctl restart", file=str(policy))
 
