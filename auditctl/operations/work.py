@@ -32,6 +32,7 @@ ALLOWED_CHECKS = (
     "single-file-log",
     "kubeadm-at-work",
     "untrusted-listener",
+    "static-pod-path",
 )
 
 
