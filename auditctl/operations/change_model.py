@@ -37,6 +37,8 @@ ALLOWED_CHECKS = (
     "other-control-planes",
     "single-file-log",
     "kubeadm-at-work",
+    "untrusted-listener",
+    "static-pod-path",
 )
 
 

@@ -56,7 +56,7 @@ def cis(plane: ControlPlane) -> Report:
     """
     snapshot, manifest = plane.read_manifest()
     table = json.loads(facts.template("cis.json").read_text(encoding="utf-8"))
-    process = listener(manifest.secure_port) if plane.root.is_host else None
+    process = listener(manifest.secure_port, manifest) if plane.root.is_host else None
     node = _CisEvidence(plane, manifest, process, policy_source.version_of(plane, manifest, live=False), table, _stig())
     controls = tuple(_controls(node))
     failed = [control for control in controls if control.status is Status.FAILED]
@@ -152,7 +152,7 @@ def _policy(node: _CisEvidence) -> tuple[Policy | None, Control]:
     raw = last_known_good.loaded(node.plane, node.manifest, node.process)
     source = "loaded by the running API server" if raw is not None else "on disk"
     try:
-        raw = files.read_following(host, "policy") if raw is None else raw
+        raw = files.read_regular(host, "policy") if raw is None else raw
     except RefusedError as error:
         return None, failed._replace(detail=error.message)
     loaded = load(raw, node.version)

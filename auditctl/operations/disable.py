@@ -104,7 +104,7 @@ def _decide(plane: ControlPlane, purge: Purge, options: ChangeOptions) -> Change
 def _findings(plane: ControlPlane, planned: PlannedChange, options: ChangeOptions) -> Iterator[Finding]:
     """Yield what speaks against a change of the manifest."""
     if planned.plan.changes:
-        process = listener(planned.before.secure_port) if preflight.is_live(plane, options) else None
+        process = listener(planned.before.secure_port, planned.before) if preflight.is_live(plane, options) else None
         yield from planned.plan.findings
         yield from preflight.before_edit(plane, EditSubject.of(planned), process, options)
 

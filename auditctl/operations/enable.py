@@ -96,7 +96,7 @@ def decide(
     plan = plan_enable(before, request.settings)
     installed = _read_installed(plane, request, plan.target or before)
     chosen = _choose(plane, request, before, installed, options)
-    process = listener(before.secure_port) if preflight.is_live(plane, options) else None
+    process = listener(before.secure_port, before) if preflight.is_live(plane, options) else None
     node = _Node(plane, request, options, process, recovered.deadline)
     running = receipt.loaded_policy(plane, before, process)
     edits = tuple(_edits(request, installed, chosen))

@@ -52,7 +52,7 @@ def decide(plane: ControlPlane, options: ChangeOptions, recovered: Recovered = R
     live = preflight.is_live(plane, options)
     version = policy_source.version_of(plane, manifest, live=live and not options.dry_run)
     chosen = policy_source.judge(str(policy_path), on_disk.content, version, options)
-    process = listener(manifest.secure_port) if live else None
+    process = listener(manifest.secure_port, manifest) if live else None
     last_good = last_known_good.recall(plane, Role.POLICY)
     text = manifest.document.text
     plan, kind, reason = reload(plane, Plan(text, text), manifest, on_disk.sha256, process, options)

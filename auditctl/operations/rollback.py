@@ -57,7 +57,7 @@ def _decide(plane: ControlPlane, change_id: str | None, options: ChangeOptions) 
     plan = plan_between(before, target)
     after = plan.target or before
     edits, left = _files_before(plane, undone)
-    process = listener(before.secure_port) if preflight.is_live(plane, options) else None
+    process = listener(before.secure_port, before) if preflight.is_live(plane, options) else None
     ids = tuple(journal.id for journal in undone)
     paths = node_checks.host_paths(plane.root, after)
     planned = PlannedChange(
@@ -171,7 +171,7 @@ def _prover(
         return nothing_more
     raw = next((edit.after for edit in edits if edit.path == host), None)
     if raw is None and host.is_file():
-        raw = files.read_following(host, "policy")
+        raw = files.read_regular(host, "policy")
     if raw is None:
         return nothing_more
     version = policy_source.version_of(plane, after, live=False)

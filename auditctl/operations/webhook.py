@@ -86,7 +86,7 @@ def in_container(plane: ControlPlane, after: Manifest, reference: FileReference)
         )
     host = plane.root.host(place.path)
     try:
-        return files.read_following(host, reference.field)
+        return files.read_regular(host, reference.field)
     except RefusedError as error:
         raise RefusedError(
             f"the webhook configuration names {reference.path} ({reference.field}), which is {host} on the host: {error.message}",
@@ -109,7 +109,7 @@ def _embedded(raw: bytes, source: Path) -> bytes:
             part = mapping(document, path)
             for field, content_field in FILES.items():
                 if part.get(field):
-                    content = files.read_following(source.parent / str(part[field]), field)
+                    content = files.read_regular(source.parent / str(part[field]), field)
                     draft.drop_key((*path, field), "its content is embedded")
                     if not part.get(content_field):
                         text = _as_text(content_field, content)

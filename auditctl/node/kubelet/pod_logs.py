@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from auditctl.manifest.pod import PROGRAM, Manifest
+from auditctl.node.change import files
 from auditctl.node.change.files import Root
 from auditctl.patterns import lazily
 
@@ -106,7 +107,7 @@ def last_lines(path: Path) -> list[str]:
 def began(log: ContainerLog) -> float:
     """When the container said its first word, wall-clock seconds: the runtime's own time, else the file's."""
     try:
-        with log.path.open("rb") as file:
+        with os.fdopen(files.open_regular(log.path), "rb") as file:
             time, _, _, _ = _unwrapped(file.readline(_LONGEST_HEAD_BYTES).decode(errors="replace"))
         return datetime.fromisoformat(re.sub(r"(\.\d{1,6})\d*", r"\1", time)).timestamp()
     except (OSError, ValueError):
@@ -115,7 +116,7 @@ def began(log: ContainerLog) -> float:
 
 def _end_of(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with os.fdopen(files.open_regular(path), "rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
             return file.read()
     except OSError:

@@ -10,7 +10,7 @@ from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.manifest import pod_validity
 from auditctl.manifest.pod import Manifest
-from auditctl.node.apiserver.process import Process, port_is_taken
+from auditctl.node.apiserver.process import Process, port_is_taken, untrusted_listener
 from auditctl.node.change import files
 from auditctl.node.change.journal import Role
 from auditctl.node.kubelet import config as kubelet_config
@@ -117,6 +117,11 @@ def _of_the_server(
     plane: ControlPlane, manifest: Manifest, process: Process | None, options: ChangeOptions
 ) -> Iterator[Finding]:
     """Yield what is wrong with the API server *before* the edit: it must not be taken for our fault."""
+    stranger = untrusted_listener(manifest.secure_port, manifest) if process is None else None
+    if stranger is not None:  # nothing that it answers is asked for
+        fix = f"{stranger.fix} (or use --allow untrusted-listener: the change then waits for the API server itself)"
+        yield Finding("untrusted-listener", Severity.ERROR, stranger.on(manifest.secure_port), fix)
+        return
     if options.dry_run:  # without TLS, which would double the time of a dry run
         if not port_is_taken(manifest.secure_port):
             yield _not_ready(f"nothing listens on port {manifest.secure_port}")

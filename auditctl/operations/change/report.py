@@ -98,7 +98,7 @@ def unchanged_report(
     """
     proof = Proof()
     if options.wait and planned.prove is not nothing_more:
-        process = listener(planned.after.secure_port)
+        process = listener(planned.after.secure_port, planned.after)
         proof = Proof((Check("receipt", Status.UNKNOWN, "no API server to ask"),))
         if process is not None:
             patience = deadline._replace(deadline=plane.clock.monotonic() + options.timeout_seconds)

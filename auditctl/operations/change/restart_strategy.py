@@ -83,7 +83,7 @@ def serving(manifest: Manifest) -> Process | None:
     Another one on the same port is not this node's (a folder under --rootfs on a machine that is a control plane itself):
     it is neither waited for, drained nor ended.
     """
-    process = listener(manifest.secure_port)
+    process = listener(manifest.secure_port, manifest)
     return process if process is not None and process.runs(manifest.command) else None
 
 

@@ -258,7 +258,7 @@ class ChangeRun:
         ):
             restart.end_in_place(now)
         timeout = max(self.options.timeout_seconds, _LEAST_UNDO_SECONDS)
-        hanging = OutgoingProcess.hold(restart.any_other(self.planned.after.command, self.endpoint.port))
+        hanging = OutgoingProcess.hold(restart.any_other(self.planned.after, self.endpoint.port))
         watch = RestartWaiter.begin(plane.root, self.planned.before, plane.clock, plane.progress.waiting)
         expected = RestartTarget(
             self.planned.before.command,
