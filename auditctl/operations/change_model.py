@@ -34,6 +34,8 @@ ALLOWED_CHECKS = (
     "apiserver-ready",
     "no-receipt",
     "shared-log-directory",
+    "system-log-directory",
+    "log-deletion",
     "other-control-planes",
     "single-file-log",
     "kubeadm-at-work",

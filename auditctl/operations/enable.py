@@ -207,11 +207,15 @@ def _choose(
     installed: _InstalledFiles,
     options: ChangeOptions,
 ) -> SelectedPolicy:
-    """Return the policy that will be loaded: the named one, else the installed one, else ``baseline``."""
+    """Return the policy that will be loaded: the named one, else the installed one, else ``baseline``.
+
+    A file at ``--policy-path`` counts as installed, also where the manifest does not name it yet.
+    """
     version = policy_source.version_of(plane, before, live=preflight.is_live(plane, options) and not options.dry_run)
     if request.policy is not None:
         return policy_source.judge(*policy_source.fetch(request.policy), version, options)
-    if before.flag(POLICY_FLAG) is None:
+    is_adopted = request.settings.policy_path is not None and installed.policy is not None
+    if before.flag(POLICY_FLAG) is None and not is_adopted:
         return policy_source.judge(*policy_source.fetch(policy_source.DEFAULT_POLICY), version, options)
     host, there = installed.paths.policy, installed.policy
     if there is None:  # --policy-path moves the installed policy to another path

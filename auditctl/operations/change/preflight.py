@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from auditctl.errors import RefusedError
@@ -12,17 +13,19 @@ from auditctl.manifest import pod_validity
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.process import Process, port_is_taken
 from auditctl.node.change import files
+from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.journal import Role
 from auditctl.node.kubelet import config as kubelet_config
-from auditctl.node.preflight import disk, mounts, node_checks, other_managers, selinux
+from auditctl.node.preflight import disk, log_deletion, mounts, node_checks, other_managers, selinux
+from auditctl.node.preflight.log_deletion import LogSettings
 from auditctl.node.preflight.node_checks import HostPaths
 from auditctl.operations.change_model import ChangeOptions, PlannedChange
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.settings import POLICY_FLAG, WEBHOOK_FLAG
+from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
 
 
 class EditSubject(NamedTuple):
-    """What is examined: the manifest before and after, its audit files, the roles of the files that the change writes.
+    """What is examined: the manifest before and after, its audit files, and by role the files that the change writes.
 
     ``directories`` are created by the change.
     """
@@ -30,13 +33,13 @@ class EditSubject(NamedTuple):
     before: Manifest
     after: Manifest
     paths: HostPaths
-    written: Collection[Role] = ()
+    written: Mapping[Role, FileEdit] = MappingProxyType({})
     directories: Collection[Path] = ()
 
     @classmethod
     def of(cls, planned: PlannedChange) -> EditSubject:
         """Return what a planned change is about."""
-        written = frozenset(edit.role for edit in planned.edits if edit.after is not None)
+        written = {edit.role: edit for edit in planned.edits if edit.after is not None}
         return cls(planned.before, planned.after, planned.paths, written, planned.directories)
 
 
@@ -94,15 +97,25 @@ def _of_files(plane: ControlPlane, subject: EditSubject, *, every_volume: bool) 
     after, paths = subject.after, subject.paths
     yield from pod_validity.findings(after.document, after.version)
     flags = {Role.POLICY: POLICY_FLAG, Role.WEBHOOK: WEBHOOK_FLAG}
-    new = {flag: paths.of_flag(flag) for role, flag in flags.items() if role in subject.written}
+    new = {flag: subject.written[role] for role, flag in flags.items() if role in subject.written}
     yield from mounts.audit_paths(plane.root, after, new)
-    to_be = [*(path for path in new.values() if path is not None), *subject.directories]
+    to_be = [*(edit.path for edit in new.values()), *subject.directories]
     yield from mounts.volume_types(plane.root, after, all_of_them=every_volume, to_be=to_be)
-    yield from mounts.unchangeable(plane.manifest_path, new.get(POLICY_FLAG))
+    policy = new.get(POLICY_FLAG)
+    yield from mounts.unchangeable(plane.manifest_path, policy.path if policy is not None else None)
     if paths.log is not None:
         eviction = kubelet_config.eviction_threshold() if plane.root.is_host else None
         yield from disk.budget(plane.root, after, paths.log, eviction)
+        yield from _of_rotated_files(plane, subject)
     yield from other_managers.owners(plane.root, after)
+
+
+def _of_rotated_files(plane: ControlPlane, subject: EditSubject) -> Iterator[Finding]:
+    """Yield an error where recorded events would be lost with rotated files."""
+    if subject.before is not subject.after:
+        before = LogSettings(subject.before, node_checks.host_of(plane.root, subject.before, LOG_FLAG))
+        after = LogSettings(subject.after, subject.paths.log)
+        yield from log_deletion.findings(before, after, plane.clock.utc())
 
 
 def _of_the_machine(plane: ControlPlane, subject: EditSubject) -> Iterator[Finding]:
