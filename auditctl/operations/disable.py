@@ -93,18 +93,15 @@ def _decide(plane: ControlPlane, purge: Purge, options: ChangeOptions) -> Decisi
             return result
         return replace(result, findings=(*_clear_away(plane, logs, purge), *result.findings))
 
-    def conclude(report: Report) -> Report:
-        lines = (f"would remove {path}" for path in logs) if options.dry_run else ()
-        return report._replace(lines=(*report.lines, *lines))
-
     nothing = not plan.changes and not planned.edits and not logs
-    return Decision(planned=planned, findings=found, nothing=nothing, finish=finish, conclude=conclude)
+    notes = tuple(f"would remove {path}" for path in logs)
+    return Decision(planned=planned, findings=found, nothing=nothing, finish=finish, notes=notes)
 
 
 def _findings(plane: ControlPlane, planned: PlannedChange, options: ChangeOptions) -> Iterator[Finding]:
     """Yield what speaks against a change of the manifest."""
     if planned.plan.changes:
-        process = listener(planned.before.secure_port) if preflight.is_live(plane, options) else None
+        process = listener(planned.before.secure_port) if preflight.is_live(plane, planned.before, options) else None
         yield from planned.plan.findings
         yield from preflight.before_edit(plane, EditSubject.of(planned), process, options)
 

@@ -22,6 +22,7 @@ from auditctl.node.preflight.node_checks import HostPaths
 from auditctl.operations import policy_source
 from auditctl.operations.change import preflight
 from auditctl.operations.change.engine import run_change
+from auditctl.operations.change.level_changes import PolicyStep
 from auditctl.operations.change.preflight import EditSubject
 from auditctl.operations.change_model import (
     ChangeOptions,
@@ -35,8 +36,12 @@ from auditctl.operations.change_model import (
 )
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import receipt
+from auditctl.operations.history import person
 from auditctl.operations.policy_source import weigh
-from auditctl.report import Report
+from auditctl.policy.load import load
+from auditctl.policy.types import Policy
+from auditctl.report import Outcome, Report
+from auditctl.settings import POLICY_FLAG
 
 
 def rollback(plane: ControlPlane, change_id: str | None, options: ChangeOptions) -> Report:
@@ -61,8 +66,9 @@ def _decide(plane: ControlPlane, change_id: str | None, options: ChangeOptions) 
     after = plan.target or before
     paths = node_checks.host_paths(plane.root, after)
     edits, left = _files_before(plane, undone, paths)
-    process = listener(before.secure_port) if preflight.is_live(plane, options) else None
+    process = listener(before.secure_port) if preflight.is_live(plane, before, options) else None
     ids = tuple(journal.id for journal in undone)
+    policy = _policy(plane, after, paths, edits, options)
     planned = PlannedChange(
         command="rollback",
         summary=f"undo {', '.join(ids)}",
@@ -74,10 +80,36 @@ def _decide(plane: ControlPlane, change_id: str | None, options: ChangeOptions) 
         edits=edits,
         restart=_restart(plan, edits),
         undoes=ids,
-        prove=_prover(plane, after, paths, edits, options),
+        prove=nothing_more if policy is None else _prover(plane, after, paths, policy),
     )
     checked = preflight.before_edit(plane, EditSubject.of(planned), process, options)
-    return Decision(planned=planned, findings=weigh((*left, *checked), options))
+    return Decision(
+        planned=planned,
+        findings=weigh((*left, *checked), options),
+        conclude=lambda report: _naming(report, undone),
+        notes=tuple(f"would undo {_words(journal)}" for journal in undone),
+        policies=PolicyStep(_in_force(plane, before, process), policy),
+    )
+
+
+def _in_force(plane: ControlPlane, before: Manifest, process: Process | None) -> Policy | None:
+    """Return the policy that the server has loaded; where that is not known, the one on disk."""
+    running = receipt.loaded_policy(plane, before, process)
+    host = node_checks.host_of(plane.root, before, POLICY_FLAG)
+    if running is not None or host is None or not host.is_file():
+        return running
+    return load(files.read_following(host, "policy")).policy
+
+
+def _words(journal: Journal) -> str:
+    return f"change {journal.id} ({journal.command}, {journal.started}, by {person(journal)}): {journal.summary}"
+
+
+def _naming(report: Report, undone: list[Journal]) -> Report:
+    """Return the report with what was undone."""
+    if report.outcome is not Outcome.CHANGED:
+        return report
+    return report._replace(lines=(*(f"undone: {_words(journal)}" for journal in undone), *report.lines))
 
 
 def _chosen(plane: ControlPlane, change_id: str | None) -> list[Journal]:
@@ -200,24 +232,28 @@ def _restart(plan: Plan, edits: tuple[FileEdit, ...]) -> Restart:
     return Restart.IN_PLACE if edits else Restart.NONE
 
 
-def _prover(
+def _policy(
     plane: ControlPlane, after: Manifest, paths: HostPaths, edits: tuple[FileEdit, ...], options: ChangeOptions
-) -> ProofFunction:
-    """Return how the old configuration is proved.
+) -> Policy | None:
+    """Return the policy of the old configuration, None where it has none.
 
     Raises:
-        PolicyError: its policy would be refused by the server (it had been edited in place since it was loaded).
+        PolicyError: the server would refuse it (it had been edited in place since it was loaded).
     """
     host = paths.policy
     if host is None:
-        return nothing_more
+        return None
     raw = next((edit.after for edit in edits if edit.path == host), None)
     if raw is None and host.is_file():
         raw = files.read_following(host, "policy")
     if raw is None:
-        return nothing_more
+        return None
     version = policy_source.version_of(plane, after, live=False)
-    policy = policy_source.judge(str(host), raw, version, options).policy
+    return policy_source.judge(str(host), raw, version, options).policy
+
+
+def _prover(plane: ControlPlane, after: Manifest, paths: HostPaths, policy: Policy) -> ProofFunction:
+    """Return how the old configuration is proved."""
 
     def prove(process: Process, patience: Deadline) -> Proof:
         probe_plan = receipt.plan(plane, after, policy, None, log=paths.log)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from test_webhook_backup import HOOK
+from foldernode import HOOK
 
 from auditctl.errors import RefusedError
 from auditctl.node.change.journal import Role

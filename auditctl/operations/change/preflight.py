@@ -11,7 +11,7 @@ from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.manifest import pod_validity
 from auditctl.manifest.pod import Manifest
-from auditctl.node.apiserver.process import Process, port_is_taken
+from auditctl.node.apiserver.process import Process, listener
 from auditctl.node.change import files
 from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.journal import Role
@@ -19,8 +19,9 @@ from auditctl.node.kubelet import config as kubelet_config
 from auditctl.node.preflight import disk, log_deletion, mounts, node_checks, other_managers, selinux
 from auditctl.node.preflight.log_deletion import LogSettings
 from auditctl.node.preflight.node_checks import HostPaths
-from auditctl.operations.change_model import ChangeOptions, PlannedChange
+from auditctl.operations.change_model import ChangeOptions, Deadline, PlannedChange
 from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.policy_source import SelectedPolicy
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
 
 
@@ -62,9 +63,16 @@ def check_places(plane: ControlPlane) -> None:
         raise RefusedError(f"{first.message}", check=first.check, fix=first.fix, findings=found)
 
 
-def is_live(plane: ControlPlane, options: ChangeOptions) -> bool:
-    """Is there a live node to ask? With --rootfs, a run that does not wait knows nothing of one."""
-    return plane.root.is_host or (options.wait and not options.dry_run)
+def is_live(plane: ControlPlane, manifest: Manifest, options: ChangeOptions) -> bool:
+    """Is there a live node to ask? With --rootfs, a run that does not wait knows nothing of one.
+
+    A dry run under --rootfs asks where a process runs with the command line of ``manifest``: such a folder is a node, any
+    other one may be just files.
+    """
+    if plane.root.is_host or not options.wait or not options.dry_run:
+        return plane.root.is_host or options.wait
+    process = listener(manifest.secure_port)
+    return process is not None and process.runs(manifest.command)
 
 
 def before_edit(
@@ -74,6 +82,7 @@ def before_edit(
 
     ``process`` is the running API server, None where it is not known.
     """
+    live = is_live(plane, subject.before, options)
     yield from node_checks.placement(plane.root, plane.manifest_path, subject.paths)
     yield from node_checks.kinds(
         subject.paths,
@@ -82,14 +91,27 @@ def before_edit(
     )
     yield from node_checks.stray_manifests(plane.manifest_path, subject.before, process)
     try:
-        yield from _of_files(plane, subject, every_volume=is_live(plane, options))
+        yield from _of_files(plane, subject, every_volume=live)
         if plane.root.is_host:
             yield from _of_the_machine(plane, subject)
     except OSError as error:
         text = f"{error.filename}: cannot be examined: {(error.strerror or str(error)).lower()}"
         yield Finding("unreadable", Severity.WARNING, text, "run it as root (sudo)")
-    if is_live(plane, options):
-        yield from _of_the_server(plane, subject.before, process, options)
+    if live:
+        yield from _of_the_server(plane, subject.before, process)
+
+
+def trial_start(
+    plane: ControlPlane,
+    planned: PlannedChange,
+    chosen: SelectedPolicy,
+    process: Process | None,
+    deadline: Deadline,
+) -> Iterator[Finding]:
+    """Yield what the node's own API server says of the new settings, started aside with them."""
+    from auditctl.operations.evidence.trial_start import rehearsed  # subprocess comes with it
+
+    yield from rehearsed(plane, planned, chosen, process, deadline)
 
 
 def _of_files(plane: ControlPlane, subject: EditSubject, *, every_volume: bool) -> Iterator[Finding]:
@@ -126,14 +148,8 @@ def _of_the_machine(plane: ControlPlane, subject: EditSubject) -> Iterator[Findi
         yield from selinux.log_label(plane.root, subject.after, subject.paths.log)
 
 
-def _of_the_server(
-    plane: ControlPlane, manifest: Manifest, process: Process | None, options: ChangeOptions
-) -> Iterator[Finding]:
+def _of_the_server(plane: ControlPlane, manifest: Manifest, process: Process | None) -> Iterator[Finding]:
     """Yield what is wrong with the API server *before* the edit: it must not be taken for our fault."""
-    if options.dry_run:  # without TLS, which would double the time of a dry run
-        if not port_is_taken(manifest.secure_port):
-            yield _not_ready(f"nothing listens on port {manifest.secure_port}")
-        return
     from auditctl.node.apiserver import client, other_control_planes
 
     endpoint, credentials = plane.endpoint(manifest), plane.credentials()
