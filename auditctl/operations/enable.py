@@ -1,4 +1,4 @@
-"""``enable``: bring the node to the requested audit settings; change nothing where it has them already."""
+"""``enable``: bring the node to the requested audit settings; change nothing where they are set."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def _findings(
 
 
 def _webhook(node: _Node, planned: PlannedChange, installed: InstalledFiles) -> Iterator[Finding]:
-    """Yield whether the receiver answers. One that is in use already is not tried: its faults are not of this change."""
+    """Yield whether a new receiver answers. One in use is not tried: its faults are not of this change."""
     is_written = any(edit.role is Role.WEBHOOK for edit in planned.edits)
     if installed.prepared is not None and is_written and preflight.is_live(node.plane, planned.before, node.options):
         from auditctl.operations import webhook
@@ -205,7 +205,7 @@ def _restart(
 def _must_load(
     edits: tuple[FileEdit, ...], chosen: SelectedPolicy, running: Policy | None, process: Process | None
 ) -> bool:
-    """Does the server have to read the policy anew? Not if it runs one that decides the same.
+    """Return whether the server must load the policy: not if it runs one that decides the same.
 
     Where what it runs is not known (the file was touched since its start), it has to, if there is a server at all.
     """

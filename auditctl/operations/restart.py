@@ -32,7 +32,7 @@ from auditctl.settings import POLICY_FLAG
 
 
 def restart(plane: ControlPlane, options: ChangeOptions) -> Report:
-    """Validate the policy on disk, restart, prove; if the server dies of it, put the last known good one back.
+    """Validate the policy on disk, restart, prove; put the last known good one back if that fails.
 
     Raises:
         PolicyError: the server would refuse the policy on disk.
@@ -108,7 +108,7 @@ def _no_way_back(last_good: bytes | None) -> tuple[Finding, ...]:
 
 
 def _with_repair(plane: ControlPlane, result: ChangeResult) -> ChangeResult:
-    """Return the result with its next steps: the edited files stay beside the installed ones, for their author to repair."""
+    """Return the result with its next steps: edited files stay beside the installed ones for repair."""
     if result.outcome not in (Outcome.ROLLED_BACK, Outcome.INTERRUPTED):
         return result
     journal = plane.state.journal(result.change.id) if result.change is not None else None

@@ -1,4 +1,4 @@
-"""``rollback [ID]``: undo the last change, or ID and our later ones, byte for byte where the file is still ours."""
+"""``rollback [ID]``: undo the last change, or ID and our later ones, byte for byte where it can be."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _naming(report: Report, undone: list[Journal]) -> Report:
 
 
 def _chosen(plane: ControlPlane, change_id: str | None) -> list[Journal]:
-    """The changes to undo, newest first."""
+    """Return the changes to undo, newest first; raise RefusedError where there is none of that id."""
     stack = standing_changes(plane.state.journals())
     if not stack:
         raise RefusedError("no change of auditctl is left to undo on this node", check="no-change")
@@ -130,7 +130,7 @@ def _chosen(plane: ControlPlane, change_id: str | None) -> list[Journal]:
 
 
 def _manifest_before(plane: ControlPlane, undone: list[Journal], text: str, digest: str) -> str:
-    """The saved bytes where the file is still ours; else the text without our lines.
+    """Return the saved text where nobody else has edited the file; else the text without our lines.
 
     Raises:
         ManifestError: somebody else's edit touches our lines.
@@ -148,9 +148,9 @@ def _manifest_before(plane: ControlPlane, undone: list[Journal], text: str, dige
 
 
 class _Original(NamedTuple):
-    """A file beside the manifest: its newest record, and what stood there before the oldest undone change (None: nothing).
+    """A file beside the manifest: its newest record, and the file before the oldest undone change.
 
-    ``source`` is where its bytes are kept.
+    ``before`` None: there was none. ``source`` is where its bytes are kept.
     """
 
     newest: FileRecord
@@ -161,7 +161,7 @@ class _Original(NamedTuple):
 def _files_before(
     plane: ControlPlane, undone: list[Journal], target: HostPaths
 ) -> tuple[tuple[FileEdit, ...], tuple[Finding, ...]]:
-    """Return the edits that bring policy and webhook file back, and a warning for each that is left as it is.
+    """Return the edits that restore policy and webhook file, and a warning for each that is left.
 
     One that somebody else has changed since is left alone, and so is a webhook file that no manifest needs and of which
     no copy is kept. ``target`` are the audit files of the manifest that comes back.
@@ -197,7 +197,7 @@ def _edit(path: Path, there: Snapshot | None, original: _Original) -> FileEdit:
 
 
 def _touched(undone: list[Journal]) -> Iterator[tuple[FileRecord, Journal, FileRecord]]:
-    """Yield for each file beside the manifest its newest record, and its oldest with the change that it is of."""
+    """Yield for each file its newest record, and the change and the record that touched it first."""
     newest: dict[str, FileRecord] = {}
     oldest: dict[str, tuple[Journal, FileRecord]] = {}
     for journal in undone:
@@ -209,7 +209,7 @@ def _touched(undone: list[Journal]) -> Iterator[tuple[FileRecord, Journal, FileR
 
 
 def _original(plane: ControlPlane, journal: Journal, newest: FileRecord, oldest: FileRecord) -> _Original:
-    """Read what stood there before that change.
+    """Return the file as it was before that change.
 
     Raises:
         RefusedError: its bytes are gone, or are not those of the journal.

@@ -1,4 +1,4 @@
-"""A change of the node from the lock to the report: recover what was interrupted, decide, perform, report."""
+"""Change the node under its lock: recover an interrupted change, decide, ask, perform, report."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _review(opened: Session, decision: Decision, options: ChangeOptions) -> None
 
 
 def _perform(opened: Session, decision: Decision, options: ChangeOptions) -> tuple[Decision, ChangeResult]:
-    """Perform the change and each that follows it, until one does not go well; return the last with its result."""
+    """Perform the change and each that follows it, until one fails; return the last with its result."""
     is_last = decision.follow_up is None
     result = perform(opened, decision.planned, options if is_last else replace(options, wait=False))
     if decision.follow_up is None or result.outcome is not Outcome.CHANGED:

@@ -1,4 +1,4 @@
-"""From what was done to what is said: the Report of a changing command."""
+"""Build the Report of a changing command, and the plan that is shown before a change."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def dry_run_report(plane: ControlPlane, decision: Decision) -> Report:
     return Report(
         planned.command,
         Outcome.UNCHANGED,
-        "dry run: nothing to do" if nothing else f"dry run: would {planned.command}; nothing was touched",
+        "Dry run: no change needed" if nothing else "Dry run, nothing changed. Run again without --dry-run to apply",
         _manifest_change(plane, planned, nothing=nothing),
         findings=decision.findings,
         settings=_settled(plane, planned.after, planned.paths),
@@ -72,7 +72,7 @@ def plan_lines(plane: ControlPlane, decision: Decision) -> tuple[str, ...]:
 
 
 def _effects(plane: ControlPlane, decision: Decision, requests: tuple[RequestChange, ...]) -> Iterator[str]:
-    """Yield what becomes of the files beside the manifest, which requests change level, and the expected outage."""
+    """Yield the effects beside the manifest: files, requests that change level, the expected outage."""
     planned = decision.planned
     for edit in planned.edits:
         if edit.role is Role.POLICY and edit.after is not None:
@@ -132,13 +132,16 @@ def unchanged_report(
         if Verification(proof.checks).holds:
             last_known_good.keep(plane, planned.after, process)
     verification = Verification(proof.checks)
-    text = {True: "and recorded", False: "but NOT recorded", None: "not proved"}[verification.holds]
+    failed = "; ".join(check.detail for check in proof.checks if check.status is Status.FAILED)
+    text = {
+        True: "auditing is already set up like this, and a test request was recorded",
+        False: f"auditing is already set up like this. But the proof failed: {failed}",
+        None: "auditing is already set up like this (not proved)",
+    }[verification.holds]
     return Report(
         planned.command,
         Outcome.NEGATIVE if verification.holds is False else Outcome.UNCHANGED,
-        "auditing is off already: nothing was written"
-        if planned.command == "disable"
-        else f"already so, {text}: nothing was written",
+        "No change needed: auditing is off already" if planned.command == "disable" else f"No change needed: {text}",
         _manifest_change(plane, planned, nothing=True),
         settings=_settled(plane, planned.after, planned.paths),
         findings=findings,
@@ -156,7 +159,7 @@ def _ready_check(result: Restarted, endpoint: Endpoint) -> Check:
 
 
 def restart_checks(result: Restarted, endpoint: Endpoint) -> tuple[Check, ...]:
-    """What the wait has shown, once it ended well."""
+    """Return the checks that a successful wait has passed."""
     return (
         Check(
             "restarted",
@@ -168,7 +171,7 @@ def restart_checks(result: Restarted, endpoint: Endpoint) -> tuple[Check, ...]:
 
 
 def manifest_change(plane: ControlPlane, snapshot: Snapshot, plan: Plan) -> ManifestChange:
-    """The manifest's part of a report."""
+    """Return the manifest's part of a report."""
     after = plan.after.encode() if plan.changes else snapshot.content
     return ManifestChange(
         str(plane.manifest_path),
@@ -186,7 +189,7 @@ def _manifest_change(plane: ControlPlane, planned: PlannedChange, *, nothing: bo
 
 
 def changed_flags(before: Manifest, after: Manifest) -> tuple[str, ...]:
-    """The audit flags that differ, one word each, for the history."""
+    """Return the audit flags that differ, one word each, for the history."""
     old, new = before.audit_flags, after.audit_flags
     changed = [f"--{name}={value}" for name, value in sorted(new.items()) if old.get(name) != value]
     return (*changed, *(f"without --{name}" for name in sorted(old) if name not in new))
@@ -254,7 +257,7 @@ _RESTARTS: Mapping[Restart, str | None] = {
 
 
 def plan_row(plane: ControlPlane, planned: PlannedChange, *, nothing: bool) -> dict[str, Any]:
-    """The report's ``manifest.plan``: ``changes``, ``restart`` (None: none is needed), and ``files`` beside the manifest.
+    """Return the report's ``manifest.plan``: ``changes``, ``restart`` (None: none is needed), ``files``.
 
     A row of ``files`` has ``path`` (a node path), ``role``, ``change`` (install, replace, remove) and ``diff``: a unified
     diff of a policy's text, None for any other file, for a webhook's holds secrets.
@@ -286,5 +289,5 @@ def _diff(edit: FileEdit, name: str) -> str:
 
 
 def _lines(raw: bytes) -> list[str]:
-    """Split as the manifest's own diff does: at line feeds only."""
+    """Split at line feeds only, as the diff of the manifest does."""
     return [line for line in re.split("(?<=\n)", raw.decode(errors="replace")) if line]
