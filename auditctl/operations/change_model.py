@@ -157,7 +157,8 @@ class Decision:
     ``nothing``: the node is so already; only the proof is taken. ``finish`` runs behind the change, under the lock; where
     there was nothing to do it gets the outcome UNCHANGED. ``conclude`` has the last word on the report, of a dry run too.
     ``follow_up`` decides a further change of the same run; the restart of this one is not waited for then. ``notes`` are
-    lines of the plan that the verb knows alone; ``policies`` are compared for its user.
+    lines of the plan that the verb knows alone; ``policies`` are compared for its user. ``examined`` are files that the
+    change leaves as they are, with the SHA-256 for which it was decided.
     """
 
     planned: PlannedChange
@@ -167,6 +168,7 @@ class Decision:
     conclude: Callable[[Report], Report] = same_report
     follow_up: Decide | None = None
     notes: tuple[str, ...] = ()
+    examined: tuple[tuple[Path, str], ...] = ()
     policies: PolicyStep = PolicyStep()
 
 

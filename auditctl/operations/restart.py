@@ -78,7 +78,8 @@ def decide(plane: ControlPlane, options: ChangeOptions, recovered: Recovered = R
     findings = (*chosen.findings, *weighed, *tried, reason)
     policies = PolicyStep(receipt.loaded_policy(plane, manifest, process) or before_policy, chosen.policy)
     finish = partial(_with_repair, plane)
-    return Decision(planned=planned, findings=findings, finish=finish, policies=policies)
+    examined = ((policy_path, on_disk.sha256),)
+    return Decision(planned=planned, findings=findings, finish=finish, policies=policies, examined=examined)
 
 
 def _installed_policy(plane: ControlPlane, paths: HostPaths) -> tuple[Path, Snapshot]:

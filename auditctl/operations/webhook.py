@@ -6,6 +6,7 @@ import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
@@ -27,7 +28,10 @@ class PreparedWebhook(NamedTuple):
 
     content: bytes
     config: WebhookConfig
-    findings: tuple[Finding, ...] = ()
+
+    def trial(self, after: Manifest) -> Iterator[Finding]:
+        """Yield whether the receiver answers, as the API server of the Pod ``after`` will reach it."""
+        yield from reachable(self.config, after)
 
 
 def prepare(plane: ControlPlane, source: Path, after: Manifest, *, embed: bool) -> PreparedWebhook:
@@ -68,8 +72,6 @@ def reachable(config: WebhookConfig, after: Manifest) -> Iterator[Finding]:
 
 def _host(config: WebhookConfig) -> str:
     """Return the server's URL without path and query, which may hold a secret."""
-    from urllib.parse import urlsplit
-
     parts = urlsplit(config.server if "://" in config.server else f"http://{config.server}")
     port = f":{parts.port}" if parts.port else ""
     return f"{parts.scheme}://{parts.hostname}{port}"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from auditctl.errors import Place, RefusedError
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Check, Finding, Receipt, Severity
 from auditctl.node.apiserver.crash import Crash
+from auditctl.node.apiserver.process import Process
 from auditctl.node.change import files
 from auditctl.node.change.change import Change
 from auditctl.node.kubelet.restart import Failed, RestartWaiter
@@ -15,6 +17,18 @@ from auditctl.operations.controlplane import ControlPlane
 
 # what a server that is ready says of its audit log (templates/crashes.json)
 _OF_THE_LOG = frozenset(["disk-full", "events-lost", "log-write", "rotation-impossible"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitOutcome:
+    """The result of waiting and proving; ``failure`` is one sentence, empty on success."""
+
+    failure: str = ""
+    crash: Crash | None = None
+    checks: tuple[Check, ...] = ()
+    receipt: Receipt | None = None
+    process: Process | None = None
+    seconds: float = 0.0
 
 
 def in_the_users_words(failed: Failed, planned: PlannedChange) -> Failed:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from auditctl.errors import InterruptionError
+from auditctl.errors import InterruptionError, RefusedError
+from auditctl.node.change import files
 from auditctl.node.change.signals import while_asking
 from auditctl.operations.change.kubeadm_record import recording
 from auditctl.operations.change.report import performed_report, plan_lines, unchanged_report
@@ -56,6 +57,7 @@ def _review(opened: Session, decision: Decision, options: ChangeOptions) -> None
 
     Raises:
         InterruptionError: the answer is no; nothing was changed.
+        RefusedError: a file that was examined was changed meanwhile; nothing was changed by us.
     """
     plane = opened.plane
     is_asked = plane.root.is_host and not options.assume_yes and decision.planned.restart is not Restart.NONE
@@ -66,6 +68,10 @@ def _review(opened: Session, decision: Decision, options: ChangeOptions) -> None
         is_accepted = False
     if not is_accepted:
         raise InterruptionError("cancelled; nothing was changed", check="cancelled")
+    for path, digest in decision.examined:
+        if files.digest(path) != digest:
+            text = f"{path}: somebody else changed it a moment ago"
+            raise RefusedError(text, check="changed-meanwhile", fix="run the command again")
 
 
 def _perform(opened: Session, decision: Decision, options: ChangeOptions) -> tuple[Decision, ChangeResult]:

@@ -132,16 +132,10 @@ def unchanged_report(
         if Verification(proof.checks).holds:
             last_known_good.keep(plane, planned.after, process)
     verification = Verification(proof.checks)
-    failed = "; ".join(check.detail for check in proof.checks if check.status is Status.FAILED)
-    text = {
-        True: "auditing is already set up like this, and a test request was recorded",
-        False: f"auditing is already set up like this. But the proof failed: {failed}",
-        None: "auditing is already set up like this (not proved)",
-    }[verification.holds]
     return Report(
         planned.command,
         Outcome.NEGATIVE if verification.holds is False else Outcome.UNCHANGED,
-        "No change needed: auditing is off already" if planned.command == "disable" else f"No change needed: {text}",
+        f"No change needed: {_state_of_unchanged(planned, verification)}",
         _manifest_change(plane, planned, nothing=True),
         settings=_settled(plane, planned.after, planned.paths),
         findings=findings,
@@ -149,6 +143,18 @@ def unchanged_report(
         receipt=proof.receipt,
         next_steps=("auditctl status",) if verification.holds is False else (),
     )
+
+
+def _state_of_unchanged(planned: PlannedChange, verification: Verification) -> str:
+    if planned.command == "disable":
+        return "auditing is off already"
+    state = "auditing is already set up like this"
+    if verification.holds is None:
+        return f"{state} (not proved)"
+    if verification.holds:
+        return f"{state}, and a test request was recorded"
+    failed = "; ".join(check.detail for check in verification.checks if check.status is Status.FAILED)
+    return f"{state}. But the proof failed: {failed}"
 
 
 def _ready_check(result: Restarted, endpoint: Endpoint) -> Check:

@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from auditctl.errors import InterruptionError
-from auditctl.findings import ChangeRecord, Check, Finding, Receipt, Status, Timings
+from auditctl.findings import ChangeRecord, Check, Finding, Status, Timings
 from auditctl.node.apiserver.client import Endpoint
-from auditctl.node.apiserver.crash import Crash
 from auditctl.node.apiserver.credentials import Credentials
 from auditctl.node.apiserver.process import Process
 from auditctl.node.change import change as changes
@@ -19,7 +18,14 @@ from auditctl.node.change.journal import Role, Step
 from auditctl.node.change.undo_journal import returned_at
 from auditctl.node.kubelet import restart
 from auditctl.node.kubelet.restart import Failed, OutgoingProcess, Restarted, RestartTarget, RestartWaiter
-from auditctl.operations.change.failure import crash_findings, failing_before, in_the_users_words, left_over, not_proved
+from auditctl.operations.change.failure import (
+    WaitOutcome,
+    crash_findings,
+    failing_before,
+    in_the_users_words,
+    left_over,
+    not_proved,
+)
 from auditctl.operations.change.report import restart_checks
 from auditctl.operations.change.restart_strategy import drain_seconds, serving
 from auditctl.operations.change.watchdog import guard
@@ -50,18 +56,6 @@ def perform(session: Session, planned: PlannedChange, options: ChangeOptions) ->
         StrandedError: it could not be put back.
     """
     return ChangeRun.begin(session, planned, options).run()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _WaitOutcome:
-    """The result of waiting and proving; ``failure`` is one sentence, empty on success."""
-
-    failure: str = ""
-    crash: Crash | None = None
-    checks: tuple[Check, ...] = ()
-    receipt: Receipt | None = None
-    process: Process | None = None
-    seconds: float = 0.0
 
 
 @dataclass(slots=True)
@@ -151,7 +145,7 @@ class ChangeRun:
         steps = (outcome.crash.fix,) if outcome.crash is not None and outcome.crash.fix else ()
         return replace(performed, next_steps=performed.next_steps or steps)
 
-    def _wait_and_prove(self, watch: RestartWaiter) -> _WaitOutcome:
+    def _wait_and_prove(self, watch: RestartWaiter) -> WaitOutcome:
         checks: tuple[Check, ...] = ()
         process = self.before
         still = serving(self.planned.before) if self.planned.restart is Restart.IN_PLACE else None
@@ -168,7 +162,7 @@ class ChangeRun:
                 self.dark_before = result.outage
                 result = in_the_users_words(result, self.planned)
                 self.findings += tuple(crash_findings(result.crash))
-                return _WaitOutcome(failure=str(result), crash=result.crash)
+                return WaitOutcome(failure=str(result), crash=result.crash)
             self.restarted, process = result, result.process
             checks = restart_checks(result, self.endpoint)
         began = self.session.plane.clock.monotonic()
@@ -177,7 +171,7 @@ class ChangeRun:
         checks = (*checks, *proof.checks)
         failed = [check.detail for check in checks if check.status is Status.FAILED]
         seconds = self.session.plane.clock.monotonic() - began
-        return _WaitOutcome(
+        return WaitOutcome(
             failure=not_proved(failed, watch), checks=checks, receipt=proof.receipt, process=process, seconds=seconds
         )
 
@@ -202,7 +196,7 @@ class ChangeRun:
         self.change.try_mark(step, note)
         self.findings += tuple(left_over(self.change, failed))
 
-    def _finish(self, outcome: _WaitOutcome) -> ChangeResult:
+    def _finish(self, outcome: WaitOutcome) -> ChangeResult:
         self._end(Step.DONE, left_to_do(self.planned.afterwards) if self.change.by else "")
         policy = next((edit.after for edit in self.planned.edits if edit.role is Role.POLICY), None)
         proved = policy if self.planned.restart is Restart.NONE else None  # it decides as the loaded one does
