@@ -21,7 +21,7 @@ from auditctl.node.preflight import node_checks
 from auditctl.node.trusted_process import Untrusted
 from auditctl.operations import flags, policy_source
 from auditctl.operations.change.report import settled
-from auditctl.operations.change.watchdog_notice import told
+from auditctl.operations.change.watchdog_notice import notice
 from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import counters, last_known_good
@@ -136,7 +136,7 @@ def _change_findings(plane: ControlPlane) -> Iterator[Finding]:
         for journal in (journal for journal in journals if not journal.finished):
             text = f"change {journal.id} ({journal.command}) was interrupted at {journal.step.value}"
             yield _warning("interrupted-change", text, "auditctl recover")
-    yield from told(plane)
+    yield from notice(plane)
     for folder in plane.state.unreadable():
         yield _warning(
             "state-unreadable",

@@ -11,6 +11,22 @@ Handler = Callable[[int, FrameType | None], None] | signal.Handlers
 
 
 @contextmanager
+def while_asking() -> Iterator[None]:
+    """Let SIGINT and SIGTERM raise KeyboardInterrupt while a person is asked: nothing was changed yet, nothing to put back.
+
+    SIGHUP stays ignored: a read from a terminal that is gone ends by itself.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def deferred(say: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
     """Note SIGINT and SIGTERM instead of dying of them, ignore a lost or stopping terminal; yield "was I asked to stop?".
 
@@ -21,7 +37,7 @@ def deferred(say: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
     def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (the shape of a handler)
         asked.append(number)
         if len(asked) == 1:
-            say("stopping: putting the node back first; another signal changes nothing")
+            say("interrupted: restoring the old configuration first; another signal has no effect")
 
     handlers: dict[int, Handler] = {
         signal.SIGINT: note,
