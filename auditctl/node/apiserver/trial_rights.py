@@ -69,7 +69,7 @@ def give_up(uid: int | None) -> Callable[[], None]:
     limits = [*_LIMITS, *([(resource.RLIMIT_NPROC, _MOST_THREADS)] if uid is not None else [])]
 
     def prepare() -> None:
-        os.nice(19)
+        os.setpriority(os.PRIO_PROCESS, 0, 19)
         with suppress(OSError):
             Path("/proc/self/oom_score_adj").write_bytes(b"1000")  # it dies first where memory is short
         for limit, value in limits:
