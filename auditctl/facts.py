@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from auditctl.errors import RefusedError
 
 if TYPE_CHECKING:  # importlib.resources and json cost more than all the rest of this module, and --help needs neither
-    from importlib.resources.abc import Traversable
+    from auditctl.compatibility import Traversable
 
 Version = tuple[int, int, int]
 TABLE_BEGINS: Version = (1, 19, 0)  # flags of this age may be older: before 1.19 the table knows nothing

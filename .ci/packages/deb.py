@@ -18,7 +18,7 @@ from packages.contents import Contents
 _DEBIAN = Path(__file__).with_name("debian")
 _HOME = "opt/auditctl"
 # Python looks in lib/python3.N of its environment: these lead to the one tree. 3.15 is a year away.
-_MINORS = range(11, 16)
+_MINORS = range(10, 16)
 _COMPLETIONS = {
     "bash": "usr/share/bash-completion/completions/{}",
     "zsh": "usr/share/zsh/vendor-completions/_{}",

@@ -12,10 +12,11 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import IO
 
+from auditctl.compatibility import UTC
 from auditctl.lab.layout import Layout, Pace
 from auditctl.lab.process import Process, identify
 from auditctl.lab.staticpod import StaticPod

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Self
 
 from auditctl.node.process import listener
 from auditctl.node.restart import Old
@@ -34,7 +33,7 @@ class Leaving:
             self._old.release()
             self._old = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Leaving:  # noqa: PYI034 - typing.Self is of Python 3.11
         return self
 
     def __exit__(self, *_: object) -> None:

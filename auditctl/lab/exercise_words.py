@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import assert_never
-
+from auditctl.compatibility import assert_never
 from auditctl.lab import exercise_steps as steps
 from auditctl.lab.exercise_acts import Places
 from auditctl.lab.exercise_steps import Step

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import assert_never
-
+from auditctl.compatibility import assert_never
 from auditctl.findings import Check, Status
 from auditctl.lab.grading_flags import NOT_RUNNING
 from auditctl.lab.requirement_kinds import Expect, SamePolicy, Stages

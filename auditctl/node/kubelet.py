@@ -7,10 +7,10 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from auditctl.compatibility import datetime_of
 from auditctl.errors import ManifestError, RefusedError
 from auditctl.manifest.document import Document
 from auditctl.manifest.pod import PROGRAM, Manifest
@@ -111,7 +111,7 @@ def began(log: ContainerLog) -> float:
     try:
         with log.path.open("rb") as file:
             time, _, _, _ = _unwrapped(file.readline(_LONGEST_HEAD_BYTES).decode(errors="replace"))
-        return datetime.fromisoformat(re.sub(r"(\.\d{1,6})\d*", r"\1", time)).timestamp()
+        return datetime_of(re.sub(r"(\.\d{1,6})\d*", r"\1", time)).timestamp()
     except (OSError, ValueError):
         return log.modified
 
