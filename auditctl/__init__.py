@@ -19,4 +19,4 @@ Policies are not read with ruamel.yaml: the API server reads them with go-yaml v
 a verdict is made, so ``policy/goyaml`` is a reader of that lineage of its own (its docstring has the reasons).
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

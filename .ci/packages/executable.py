@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import platform
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,16 +14,17 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-from packages import contents
+from packages import contents, digests, image, rpm, sbom
 from packages.contents import Contents
+from packages.project import repository
 
 _LAUNCHER = Path(__file__).with_name("launcher")
 FRONT = "_auditctl_front.py"
 # Of the standard library: what wants a screen, a compiler or a library that is not there, and what only developers use.
 _NOT_SHIPPED = re.compile(
-    r"(test|idlelib|tkinter|turtledemo|ensurepip|pydoc_data|unittest|sqlite3|curses|dbm|venv|wsgiref|xmlrpc|ctypes|_pyrepl"
+    r"(test|asyncio|xml|idlelib|tkinter|turtledemo|ensurepip|pydoc_data|unittest|sqlite3|curses|dbm|venv|wsgiref|xmlrpc|ctypes|_pyrepl"
     r"|site-packages|lib-dynload|config-[^/]+|__phello__|lib2to3|pathlib/_tests)/"
-    r"|(turtle|doctest|pdb|pydoc|antigravity|this|cProfile|profile|pstats|trace|tabnanny|_aix_support|_ios_support"
+    r"|(turtle|mailbox|_pydecimal|_pyio|smtplib|imaplib|poplib|ftplib|cgi|_pylong|doctest|pdb|pydoc|antigravity|this|cProfile|profile|pstats|trace|tabnanny|_aix_support|_ios_support"
     r"|_android_support|_apple_support|_osx_support|nturl2path|_sysconfigdata_.*|__hello__)\.py"
     r"|encodings/(mac_|iso8859_[2-9]|iso8859_1[0-6]|iso2022|koi8|cp(?!437|1252)|euc_|big5|gb|hz|johab|shift|ptcp|tis|kz|hp_|palmos)"
 )
@@ -59,7 +61,8 @@ def glibc_floor(files: Iterable[bytes]) -> int:
 def _standard_library(interpreter: Path) -> Contents:
     (home,) = (interpreter / "base/lib").glob("python3.*")
     names = (str(path.relative_to(home)) for path in home.rglob("*.py"))
-    return {each: (home / each).read_bytes() for each in names if not _NOT_SHIPPED.match(each)}
+    found = {each: (home / each).read_bytes() for each in names if not _NOT_SHIPPED.match(each)}
+    return found | {f"{path.name.split('.')[0]}.so": path.read_bytes() for path in home.glob("lib-dynload/*.so")}
 
 
 def _of_wheels(wheels: Iterable[Path]) -> Contents:
@@ -84,13 +87,43 @@ def _compiled(files: Mapping[str, bytes], interpreter: Path) -> Contents:
 
 
 def main(folder: Path, interpreter: Path, epoch: int, floor: int, wheels: list[Path]) -> None:
-    """Write it into ``folder``. Raises SystemExit where a node of the oldest kind could not run it."""
-    libraries = [content for each, content in _of_wheels(wheels).items() if each.endswith(".so")]
+    """Write it into ``folder``, and what is made of it. Raises SystemExit where a node of the oldest kind could not run it."""
+    files = {**_standard_library(interpreter), **_of_wheels(wheels)}
+    libraries = [content for each, content in files.items() if each.endswith(".so")]
     needed = glibc_floor([(interpreter / "launcher").read_bytes(), *libraries])
     if needed > floor:
         raise SystemExit(f"executable: it would need glibc 2.{needed}, and nodes have 2.{floor}; nothing was written")
-    path = write(folder, wheels, interpreter, epoch)
-    sys.stdout.write(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB, needs glibc 2.{needed}\n")
+    program = write(folder, wheels, interpreter, epoch)
+    sys.stdout.write(f"{program.name}: {program.stat().st_size / 1e6:.1f} MB, needs glibc 2.{needed}\n")
+    (ours, *_) = (wheel for wheel in wheels if wheel.name.startswith("auditctl-"))
+    sys.path.insert(0, str(ours))
+    from auditctl import __version__
+
+    url = repository()
+    made = [program, image.write(folder, program, interpreter / "glibc", __version__, url, epoch)]
+    if shutil.which("rpmbuild"):
+        shipped = {**contents.of_wheels(wheels, compiled=True), **_licences(interpreter)}
+        made.append(rpm.write(folder, shipped, program, url, needed, epoch))
+    else:
+        sys.stdout.write("no rpm: rpmbuild is not here (package rpm)\n")
+    parts = [sbom.of_wheel(wheel) for wheel in wheels if wheel != ours]
+    sources = [line.split() for line in (interpreter / "components.txt").read_text().splitlines()]
+    for path in made:
+        linked = [row for row in sources if row[0] != "glibc" or path.suffix == ".tar"]
+        inside = [*parts, *(sbom.of_source(name, version, licence) for name, version, licence in linked)]
+        text = sbom.document(path, sbom.of_wheel(ours), inside, epoch)
+        path.with_name(f"{path.name}.cdx.json").write_text(text)
+    digests.write(folder)
+
+
+def _licences(interpreter: Path) -> Contents:
+    """Return those of what is linked, as a wheel would bring them."""
+    found: dict[str, bytes] = {}
+    for path in sorted((interpreter / "licences").iterdir()):
+        folder = f"{path.stem.lower()}-0.dist-info"
+        found[f"{folder}/METADATA"] = f"Name: {path.stem}\n".encode()
+        found[f"{folder}/licenses/LICENSE"] = path.read_bytes()
+    return found
 
 
 if __name__ == "__main__":

@@ -70,7 +70,9 @@ def _fill(tree: Tree, contents: Contents, executable: Path, epoch: int) -> None:
 
     put_manual(tree, f"{__version__}-1", epoch)
     tree.put(UNIT, contents[RECOVER])
-    tree.put("usr/lib/systemd/system-preset/50-kube-auditctl.preset", (_REDHAT / "50-kube-auditctl.preset").read_bytes())
+    tree.put(
+        "usr/lib/systemd/system-preset/50-kube-auditctl.preset", (_REDHAT / "50-kube-auditctl.preset").read_bytes()
+    )
     tree.put(f"{_PAPERS}/CHANGELOG.md", Path("CHANGELOG.md").read_bytes())
     tree.put("usr/share/licenses/kube-auditctl/LICENSE", Path("LICENSE").read_bytes())
     tree.put("usr/share/licenses/kube-auditctl/COPYRIGHT.packages", licences.of(contents, HOME))

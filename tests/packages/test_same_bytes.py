@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -44,10 +45,11 @@ def another_python() -> str:
 
 
 def test_each_file_is_there_once_and_its_digest_is_true(built: Built) -> None:
-    """Four packages."""
+    """Four packages, and what is in the two that bring others along."""
     names = {path.name for path in built.folder.iterdir()} - {"SHA256SUMS"}
+    parts = {f"{path.name}.cdx.json" for path in (built.single_file, built.deb)}
 
-    assert {built.wheel.name, built.sdist.name, built.single_file.name, built.deb.name} == names
+    assert {built.wheel.name, built.sdist.name, built.single_file.name, built.deb.name, *parts} == names
     assert built.digests() == {
         name: hashlib.sha256((built.folder / name).read_bytes()).hexdigest() for name in sorted(names)
     }
@@ -79,6 +81,22 @@ def test_every_package_carries_its_licence(built: Built) -> None:
     licensed = {name.split("/")[0] for name in names if ".dist-info/" in name and "LICENSE" in name}
     assert len(packages) == 11
     assert packages == licensed
+
+
+def test_what_is_inside_is_written_beside_it_and_in_the_wheel(built: Built) -> None:
+    """CycloneDX: each package of the single file with its version, as its own metadata says it; the wheel is auditctl alone."""
+    with zipfile.ZipFile(built.single_file) as archive:
+        folders = {name.split("/")[0] for name in archive.namelist() if name.endswith(".dist-info/METADATA")}
+    with zipfile.ZipFile(built.wheel) as archive:
+        (own,) = (json.loads(archive.read(name)) for name in archive.namelist() if "/sboms/" in name)
+    document = json.loads(built.single_file.with_name("auditctl.pyz.cdx.json").read_text())
+    named = {f"{one['name'].replace('-', '_')}-{one['version']}.dist-info" for one in document["components"]}
+    ours = document["metadata"]["component"]
+
+    assert {folder.replace("-py", "_py") for folder in folders if not folder.startswith("auditctl-")} == named
+    assert ours["hashes"][0]["content"] == built.digests()["auditctl.pyz"]
+    assert all(one["licenses"] and one["hashes"] for one in document["components"])
+    assert own["metadata"]["component"]["name"] == "auditctl"
 
 
 def test_the_building_code_is_typed_like_the_package() -> None:
