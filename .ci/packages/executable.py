@@ -22,12 +22,14 @@ _LAUNCHER = Path(__file__).with_name("launcher")
 FRONT = "_auditctl_front.py"
 # Of the standard library: what wants a screen, a compiler or a library that is not there, and what only developers use.
 _NOT_SHIPPED = re.compile(
-    r"(test|asyncio|xml|idlelib|tkinter|turtledemo|ensurepip|pydoc_data|unittest|sqlite3|curses|dbm|venv|wsgiref|xmlrpc|ctypes|_pyrepl"
+    r"(test|asyncio|xml|idlelib|tkinter|turtledemo|ensurepip|pydoc_data|unittest|sqlite3|curses|dbm|venv|wsgiref|xmlrpc|ctypes|_pyrepl|tomllib"
     r"|site-packages|lib-dynload|config-[^/]+|__phello__|lib2to3|pathlib/_tests)/"
-    r"|(turtle|mailbox|_pydecimal|_pyio|smtplib|imaplib|poplib|ftplib|cgi|_pylong|doctest|pdb|pydoc|antigravity|this|cProfile|profile|pstats|trace|tabnanny|_aix_support|_ios_support"
+    r"|(turtle|tarfile|mailbox|_pydecimal|_pydatetime|_pyio|smtplib|imaplib|poplib|ftplib|cgi|_pylong|doctest|pdb|pydoc|antigravity|this|cProfile|profile|pstats|trace|tabnanny|_aix_support|_ios_support"
     r"|_android_support|_apple_support|_osx_support|nturl2path|_sysconfigdata_.*|__hello__)\.py"
     r"|encodings/(mac_|iso8859_[2-9]|iso8859_1[0-6]|iso2022|koi8|cp(?!437|1252)|euc_|big5|gb|hz|johab|shift|ptcp|tis|kz|hp_|palmos)"
 )
+# A folder of them beside a module in C of that name would be taken for the module.
+_FOR_COMPILERS = re.compile(r"\.(pyi|pyx|pxd|c|h|typed)$")
 _EXTENSION = re.compile(r"(?P<module>.+?)(\.cpython-[^/]+|\.abi3)?\.so")
 _NEEDS = re.compile(rb"GLIBC_2\.(\d+)(?:\.\d+)?")
 
@@ -70,8 +72,20 @@ def _of_wheels(wheels: Iterable[Path]) -> Contents:
     found: dict[str, bytes] = {}
     for each, content in contents.of_wheels(wheels, compiled=True).items():
         extension = _EXTENSION.fullmatch(each)
-        found[f"{extension['module']}.so" if extension else each] = content
+        if extension:
+            found[f"{extension['module']}.so"] = _stripped(content)
+        elif not _FOR_COMPILERS.search(each):
+            found[each] = content
     return found
+
+
+def _stripped(library: bytes) -> bytes:
+    """Return it without the symbols that only a debugger reads: a fifth of cryptography's."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(library)
+        file.flush()
+        subprocess.run(["strip", "--strip-unneeded", file.name], check=True)
+        return Path(file.name).read_bytes()
 
 
 def _compiled(files: Mapping[str, bytes], interpreter: Path) -> Contents:

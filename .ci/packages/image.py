@@ -11,6 +11,7 @@ import tarfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -74,26 +75,29 @@ def digest_of(archive: Path) -> str:
 
 
 def _layer(executable: Path, glibc: Path, epoch: int) -> bytes:
-    loader = next(path for path in sorted(glibc.iterdir()) if path.name.startswith("ld-linux"))
-    # where the loader is looked for stands in every program; where it looks itself, in its own
-    place = "lib64" if platform.machine() == "x86_64" else "lib"
-    files = {"auditctl": (executable.read_bytes(), 0o755), f"{place}/{loader.name}": (loader.read_bytes(), 0o755)}
-    for name in _LIBRARIES:
+    """Return the root: two files and the C library. Where its loader looks differs by distribution: lib or lib64."""
+    loader = next(path.name for path in sorted(glibc.iterdir()) if path.name.startswith("ld-linux"))
+    place, other = ("lib64", "lib") if platform.machine() == "x86_64" else ("lib", "lib64")
+    files = {"auditctl": (executable.read_bytes(), 0o755)}
+    for name in (loader, *_LIBRARIES):
         if (glibc / name).exists():
             files[f"{place}/{name}"] = ((glibc / name).read_bytes(), 0o755)
-    return _tar(files, epoch)
+    return _tar(files, epoch, {other: place})
 
 
-def _tar(files: Mapping[str, tuple[bytes, int]], epoch: int) -> bytes:
+def _tar(files: Mapping[str, tuple[bytes, int]], epoch: int, links: Mapping[str, str] = MappingProxyType({})) -> bytes:
     """Return an archive with every folder, sorted, all of root's and of one time."""
     archive = io.BytesIO()
     folders = {str(parent) for name in files for parent in Path(name).parents} - {"."}
     with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as file:
-        for name in sorted({*folders, *files}):
+        for name in sorted({*folders, *files, *links}):
             entry = tarfile.TarInfo(name)
-            entry.mtime = epoch
+            entry.mtime, entry.mode = epoch, 0o755
             if name in folders:
-                entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+                entry.type = tarfile.DIRTYPE
+                file.addfile(entry)
+            elif name in links:
+                entry.type, entry.linkname = tarfile.SYMTYPE, links[name]
                 file.addfile(entry)
             else:
                 content, entry.mode = files[name]

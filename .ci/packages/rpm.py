@@ -24,7 +24,7 @@ _SETTINGS = {
     "_source_filedigest_algorithm": "8",
     "_binary_filedigest_algorithm": "8",
     "_dbpath": "/nonexistent",
-    "optflags": "",
+    "optflags": "-O2",
 }
 
 
