@@ -121,9 +121,9 @@ def main(folder: Path, interpreter: Path, epoch: int, floor: int, wheels: list[P
     else:
         sys.stdout.write("no rpm: rpmbuild is not here (package rpm)\n")
     parts = [sbom.of_wheel(wheel) for wheel in wheels if wheel != ours]
-    sources = [line.split() for line in (interpreter / "components.txt").read_text().splitlines()]
+    sources = [line.split(maxsplit=2) for line in (interpreter / "components.txt").read_text().splitlines()]
     for path in made:
-        linked = [row for row in sources if row[0] != "glibc" or path.suffix == ".tar"]
+        linked = [row for row in sources if row[0] not in ("glibc", "libgcc") or path.suffix == ".tar"]
         inside = [*parts, *(sbom.of_source(name, version, licence) for name, version, licence in linked)]
         text = sbom.document(path, sbom.of_wheel(ours), inside, epoch)
         path.with_name(f"{path.name}.cdx.json").write_text(text)

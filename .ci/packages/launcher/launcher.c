@@ -5,6 +5,7 @@
  */
 #include <Python.h>
 #include <limits.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 static void check(PyStatus status)
@@ -18,7 +19,7 @@ int main(int argc, char **argv)
     char self[PATH_MAX];
     ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
     if (length < 0) { /* no /proc, as in a bare chroot */
-        if (realpath(argv[0], self) == NULL) {
+        if (realpath((const char *)getauxval(AT_EXECFN), self) == NULL) {
             fprintf(stderr, "auditctl: /proc is not mounted, so this program cannot find its own file; call it by its path\n");
             return 3;
         }
