@@ -16,7 +16,7 @@ from typing import Any
 
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 # Of the C library: the loader and what the launcher is linked with. Everything else is in the executable.
-_LIBRARIES = ("libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "libutil.so.1", "libgcc_s.so.1")
+_LIBRARIES = ("libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "libutil.so.1", "librt.so.1", "libgcc_s.so.1")
 
 
 def write(folder: Path, executable: Path, glibc: Path, version: str, url: str, epoch: int) -> Path:
