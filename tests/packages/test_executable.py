@@ -24,11 +24,12 @@ TWENTY_MEGABYTES = 20_000_000
 pytestmark = pytest.mark.skipif(
     not FOLDER.is_dir(), reason="AUDITCTL_EXECUTABLE names no folder that .ci/executable filled"
 )
-# The image's own files as root of everything, read-only; /proc, and a place for the lab that is noexec.
+# The image's own files as root of everything, read-only; /proc, and a /tmp that is noexec. The lab would want /bin/sh.
 EMPTY_ROOT = """
 mount -t tmpfs tmpfs "$1" && tar -x -C "$1" -f "$2" && mkdir "$1/proc" "$1/tmp" "$1/dev"
+mkdir -p "$1/etc/kubernetes/manifests" && cp "$3" "$1/etc/kubernetes/manifests/kube-apiserver.yaml"
 mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" && mount -t tmpfs -o noexec tmpfs "$1/tmp"
-mount -o remount,ro "$1" && shift 2 && exec chroot "$@"
+mount -o remount,ro "$1" && shift 3 && exec chroot "$@"
 """
 
 
@@ -104,12 +105,26 @@ def test_it_plans_the_edit_of_kubeadms_manifest(program: Path, tmp_path: Path) -
 
 
 @needs_mounts
-def test_in_an_empty_read_only_root_it_runs_the_demo_to_the_receipt(layer: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["enable", "--dry-run"], "not writable"),  # it read the manifest, and looked at the place
+        (["lab", "up", "/tmp/lab"], "/bin/sh: no such file"),  # its certificates were made, by cryptography
+    ],
+)
+def test_in_an_empty_read_only_root_it_works(layer: Path, tmp_path: Path, words: list[str], wanted: str) -> None:
     """With the loader and the C library of the image and nothing else: no shell, no openssl, no Python, /tmp noexec."""
     root = tmp_path / "root"
     root.mkdir()
 
-    ran = run(*PRIVATE, EMPTY_ROOT, "sh", root, layer, root, "/auditctl", "lab", "demo")
+    ran = run(*PRIVATE, EMPTY_ROOT, "sh", root, layer, PLAIN, root, "/auditctl", *words)
+
+    assert wanted in ran.stdout + ran.stderr
+
+
+def test_the_demo_runs_to_the_receipt(program: Path) -> None:
+    """The kubelet and the API server of the lab are the executable, too."""
+    ran = run(program, "lab", "demo")
 
     assert (ran.returncode, RECEIPT in ran.stdout) == (0, True), ran.stdout + ran.stderr
 
