@@ -23,7 +23,6 @@ _SETTINGS = {
     "_binary_payload": "w9.xzdio",
     "_source_filedigest_algorithm": "8",
     "_binary_filedigest_algorithm": "8",
-    "_dbpath": "/nonexistent",
     "optflags": "-O2",
 }
 
@@ -50,7 +49,13 @@ def write(folder: Path, contents: Contents, executable: Path, url: str, needed: 
         for name, value in filled.items():
             text = text.replace(f"@{name}@", value)
         spec.write_text(text)
-        settings = {**_SETTINGS, "_topdir": f"{room}/top", "_rpmdir": room, "_rpmfilename": "built.rpm"}
+        settings = {
+            **_SETTINGS,
+            "_dbpath": f"{room}/db",
+            "_topdir": f"{room}/top",
+            "_rpmdir": room,
+            "_rpmfilename": "built.rpm",
+        }
         defined = [word for name, value in settings.items() for word in ("--define", f"{name} {value}")]
         command = ["rpmbuild", "-bb", "--quiet", "--noclean", "--target", f"{machine}-linux", *defined]
         ran = subprocess.run([*command, "--buildroot", tree.root, spec], capture_output=True, text=True, check=False)

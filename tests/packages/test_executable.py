@@ -201,8 +201,8 @@ def test_beside_each_file_is_what_is_in_it(program: Path) -> None:
 def test_the_rpm_keeps_to_its_own_places(tmp_path: Path) -> None:
     """Never auditd's name on PATH, no directory of the system's; and it asks for the C library that the executable asks for."""
     (package,) = FOLDER.glob("*.rpm")
-    files = run("rpm", "-qlp", package).stdout.split()
-    needs = run("rpm", "-qp", "--requires", package).stdout
+    files = run("rpm", "-qlp", package, HOME=str(tmp_path)).stdout.split()
+    needs = run("rpm", "-qp", "--requires", package, HOME=str(tmp_path)).stdout
 
     assert not {"/usr/sbin/auditctl", "/usr/bin/auditctl", "/sbin/auditctl", "/opt", "/usr/bin"} & set(files)
     assert {"/usr/bin/kube-auditctl", "/opt/auditctl/bin/auditctl"} <= set(files)
