@@ -59,7 +59,7 @@ def dry_run_report(plane: ControlPlane, decision: ChangeDecision) -> Report:
         settings=_settled(plane, planned.after, planned.paths),
         lines=tuple(_effects(plane, decision, requests)),
         show_diff=True,
-        details={"requests": [change._asdict() for change in requests]},
+        details={"requests": [change._asdict() for change in requests]} if requests else {},
     )
 
 
