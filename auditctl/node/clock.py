@@ -7,6 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 
+def boot_id() -> str:
+    """Return the kernel's id of this boot: process ids and boot-clock times mean nothing in another one."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
 class Clock:
     """The real one. ``monotonic`` and ``boot`` in seconds; ``boot`` is what /proc/PID/stat counts from."""
 
@@ -18,7 +23,7 @@ class Clock:
 
     def boot_id(self) -> str:
         """Which boot the boot clock counts in."""
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return boot_id()
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)

@@ -7,7 +7,7 @@ owner stay. Putting back is one rename. It lasts as long as ``rollback ID`` may 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -38,11 +38,6 @@ def save(state: StateDirectory, journal: Journal, edit: FileEdit, record: FileRe
             files.replace(path, content, like)
             if files.digest(path) != files.sha256(content):
                 raise OSError(0, "the saved bytes read back differ")
-
-
-def unsaved(root: Root, edits: Iterable[FileEdit]) -> dict[str, bytes]:
-    """The new contents that are kept nowhere but in memory, by node path."""
-    return {root.node(edit.path): edit.after for edit in edits if edit.role is Role.WEBHOOK and edit.after}
 
 
 def saved_bytes(state: StateDirectory, journal: Journal, record: FileRecord, when: str) -> bytes:

@@ -7,111 +7,127 @@ The kubelet reads every name in the manifest directory that does not begin with 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import stat
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import MappingProxyType
-from typing import NamedTuple
 
 from auditctl.errors import RefusedError
+from auditctl.node import opening
+from auditctl.node.change.snapshot import Snapshot, check_written, extended_attributes, sha256, write_new
+from auditctl.node.opening import Root
 
+__all__ = [  # Root, Snapshot and sha256 have this door, too
+    "ABSENT",
+    "TEMPORARY_PATTERN",
+    "Root",
+    "Snapshot",
+    "changed_meanwhile",
+    "check_written",
+    "digest",
+    "make_directories",
+    "read",
+    "read_at",
+    "read_following",
+    "read_if_there",
+    "remove",
+    "remove_directory",
+    "replace",
+    "sha256",
+    "sync_directory",
+    "temporary_of",
+    "writable_directory",
+]
+
+ABSENT = ""  # in place of a digest: nothing stands there
 _TEMPORARY_SUFFIX = ".auditctl-new"
 TEMPORARY_PATTERN = f".*{_TEMPORARY_SUFFIX}"
 _CHUNK_BYTES = 1 << 20
 _LARGEST_FILE_BYTES = 10 * 1024 * 1024  # the kubelet's own limit for a manifest (pkg/kubelet/config/file.go)
 
 
-class Root(NamedTuple):
-    """The node's root as ``--rootfs`` names it; every node path is inside it."""
-
-    path: Path
-
-    @property
-    def is_host(self) -> bool:
-        """Is this the machine's own root?"""
-        return self.path == Path("/")
-
-    def host(self, node_path: str | Path) -> Path:
-        """The path on this machine of an absolute path of the node."""
-        return self.path / str(node_path).lstrip("/")
-
-    def node(self, host_path: Path) -> str:
-        """The node's own name of a path on this machine."""
-        return "/" + str(host_path.relative_to(self.path)) if not self.is_host else str(host_path)
-
-
-class Snapshot(NamedTuple):
-    """A file as it was: its bytes and all that a replacement must keep."""
-
-    content: bytes
-    mode: int = 0o600
-    uid: int = -1
-    gid: int = -1
-    xattrs: Mapping[str, bytes] = MappingProxyType({})
-    device: int = 0
-    inode: int = 0
-
-    @property
-    def sha256(self) -> str:
-        return sha256(self.content)
-
-
-def sha256(content: bytes) -> str:
-    """The hexadecimal digest that journal, report and annotation use."""
-    return hashlib.sha256(content).hexdigest()
-
-
 def read(path: Path, what: str) -> Snapshot:
-    """Read a regular file, not through a symlink at its last element.
+    """Return a regular file, not through a symlink at its last name.
 
     Raises:
         RefusedError: missing, a symlink, not a regular file, too large, or not readable; ``what`` names it.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with opening.parent(path) as directory:
+            return read_at(directory, path, what)
     except OSError as error:
         raise _refusal(path, what, error) from error
+
+
+def read_at(directory: int, path: Path, what: str) -> Snapshot:
+    """Return the file of that name in an open directory. O_NONBLOCK: a pipe without a writer would never open."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path.name or ".", flags, dir_fd=directory)
     try:
         status = os.fstat(descriptor)
         _check_kind(path, what, status)
-        content = b"".join(iter(lambda: os.read(descriptor, _CHUNK_BYTES), b""))
+        content = _read_all(descriptor, path, what)
         mode = stat.S_IMODE(status.st_mode)
-        return Snapshot(content, mode, status.st_uid, status.st_gid, _xattrs(descriptor), status.st_dev, status.st_ino)
+        return Snapshot(
+            content, mode, status.st_uid, status.st_gid, extended_attributes(descriptor), status.st_dev, status.st_ino
+        )
     finally:
         os.close(descriptor)
 
 
+def _read_all(descriptor: int, path: Path, what: str) -> bytes:
+    """Return everything up to the limit: a file may grow while it is read, and a device has no end."""
+    parts, size = [], 0
+    while part := os.read(descriptor, _CHUNK_BYTES):
+        parts.append(part)
+        size += len(part)
+        if size > _LARGEST_FILE_BYTES:
+            raise _too_large(path, what)
+    return b"".join(parts)
+
+
 def _check_kind(path: Path, what: str, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise RefusedError(f"{path}: {what} is not a regular file", check=f"{what}-unreadable")
+        kind = "is a directory" if stat.S_ISDIR(status.st_mode) else "is not a regular file"
+        raise RefusedError(f"{path}: {what} {kind}", check=f"{what}-unreadable")
     if status.st_size > _LARGEST_FILE_BYTES:
-        raise RefusedError(f"{path}: {what} is larger than 10 MiB", check=f"{what}-unreadable")
+        raise _too_large(path, what)
+
+
+def _too_large(path: Path, what: str) -> RefusedError:
+    return RefusedError(f"{path}: {what} is larger than 10 MiB", check=f"{what}-unreadable")
 
 
 def read_if_there(path: Path, what: str) -> Snapshot | None:
-    """As `read`, but None where nothing is at that path."""
+    """Return the same as `read`, but None where nothing is at that path."""
     if not os.path.lexists(path):
         return None
     return read(path, what)
 
 
 def read_following(path: Path, what: str) -> bytes:
-    """The bytes of a file that a user named: symlinks, pipes and /dev/stdin are fine.
+    """Return the bytes of a file that a user or a manifest names, through symlinks.
+
+    What is no regular file is read only by the names under which a shell hands it over (/dev/stdin, /dev/fd/63): a
+    pipe at a path of the node would keep us waiting for whoever made it.
 
     Raises:
-        RefusedError: missing, a directory, or not readable.
+        RefusedError: missing, a directory, a pipe or device elsewhere, too large, or not readable.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST_FILE_BYTES + 1)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise _refusal(path, what, error) from error
-    if len(content) > _LARGEST_FILE_BYTES:
-        raise RefusedError(f"{path}: {what} is larger than 10 MiB", check=f"{what}-unreadable")
-    return content
+    try:
+        if path.is_relative_to("/dev") or path.is_relative_to("/proc/self/fd"):
+            os.set_blocking(descriptor, True)
+        else:
+            _check_kind(path, what, os.fstat(descriptor))
+        return _read_all(descriptor, path, what)
+    except OSError as error:
+        raise _refusal(path, what, error) from error
+    finally:
+        os.close(descriptor)
 
 
 def digest(path: Path) -> str | None:
@@ -131,29 +147,50 @@ def replace(path: Path, content: bytes, like: Snapshot | None, *, expected: str 
     """Put ``content`` at ``path`` by a dot-named temporary file, fsync, one rename, fsync of the directory.
 
     Mode, owner and extended attributes are those of ``like``, else 0600 and ours. With ``expected``, the SHA-256 of
-    what stands there is checked right before the rename: a stranger's edit is respected.
+    what stands there (`ABSENT`: nothing does) is checked right before the rename: a stranger's edit is respected.
 
     Raises:
         RefusedError: the digest differs (the target is untouched).
         OSError: the file system refused (the target is untouched, the temporary file is gone).
     """
     temporary = temporary_of(path)
+    with opening.parent(path) as directory:
+        try:
+            write_new(directory, temporary, content, like)
+            if expected == ABSENT:
+                _rename_where_nothing_is(directory, temporary, path)
+            else:
+                _check_unchanged(directory, path, expected)
+                os.rename(temporary.name, path.name, src_dir_fd=directory, dst_dir_fd=directory)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(temporary.name, dir_fd=directory)
+            raise
+        _sync(directory)
+
+
+def _rename_where_nothing_is(directory: int, temporary: Path, path: Path) -> None:
     try:
-        _write_new(temporary, content, like)
-        _check_unchanged(path, expected)
-        temporary.rename(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
-    sync_directory(path.parent)
+        opening.rename_new(temporary.name, path.name, directory)
+    except FileExistsError as error:
+        raise changed_meanwhile(path) from error
 
 
 def remove(path: Path) -> None:
     """Remove a file of ours, if it is there, durably."""
-    with suppress(FileNotFoundError):
-        path.unlink()
-        sync_directory(path.parent)
+    with suppress(FileNotFoundError), opening.parent(path) as directory:
+        os.unlink(path.name, dir_fd=directory)
+        _sync(directory)
+
+
+def remove_directory(path: Path) -> None:
+    """Remove an empty directory.
+
+    Raises:
+        OSError: it is not empty, no directory, or not there.
+    """
+    with opening.parent(path) as directory:
+        os.rmdir(path.name, dir_fd=directory)
 
 
 def make_directories(path: Path, mode: int = 0o700) -> list[Path]:
@@ -163,15 +200,36 @@ def make_directories(path: Path, mode: int = 0o700) -> list[Path]:
     """
     missing = [parent for parent in (path, *path.parents) if not parent.exists()]
     for directory in reversed(missing):
-        directory.mkdir(mode=mode)
-        directory.chmod(mode)  # whatever the umask took away
-        sync_directory(directory.parent)
+        with opening.parent(directory) as holder:
+            os.mkdir(directory.name, mode, dir_fd=holder)
+            _restore_mode(holder, directory.name, mode)
+            _sync(holder)
     return missing[::-1]
+
+
+def _restore_mode(holder: int, name: str, mode: int) -> None:
+    """Give a new directory the bits that the umask took away; by its descriptor, so that no link is changed instead."""
+    descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=holder)
+    try:
+        status = os.fstat(descriptor)
+        if stat.S_IMODE(status.st_mode) != mode and status.st_uid == os.geteuid():
+            os.fchmod(descriptor, mode)
+    finally:
+        os.close(descriptor)
 
 
 def sync_directory(path: Path) -> None:
     """fsync a directory, so that a rename or an unlink in it survives a power failure."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    directory = opening.directory(path)
+    try:
+        _sync(directory)
+    finally:
+        os.close(directory)
+
+
+def _sync(directory: int) -> None:
+    """fsync an open directory; an O_PATH descriptor cannot, so it is opened once more."""
+    descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
     try:
         os.fsync(descriptor)
     finally:
@@ -183,48 +241,32 @@ def writable_directory(path: Path) -> bool:
     return path.is_dir() and os.access(path, os.W_OK | os.X_OK)
 
 
-def _check_unchanged(path: Path, expected: str | None) -> None:
-    if expected is not None and digest(path) != expected:
-        raise RefusedError(
-            f"{path}: somebody else changed it a moment ago",
-            check="changed-meanwhile",
-            fix="run the command again",
-        )
+def changed_meanwhile(path: Path) -> RefusedError:
+    """Return the refusal for a file that is not as it was read."""
+    return RefusedError(
+        f"{path}: somebody else changed it a moment ago", check="changed-meanwhile", fix="run the command again"
+    )
 
 
-def _write_new(path: Path, content: bytes, like: Snapshot | None) -> None:
-    with suppress(FileNotFoundError):
-        path.unlink()  # a leftover of a run that was killed right here
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        if like is not None:
-            _copy_attributes(descriptor, like)
-        os.fsync(descriptor)
-
-
-def _copy_attributes(descriptor: int, like: Snapshot) -> None:
-    status = os.fstat(descriptor)
-    if (like.uid, like.gid) != (status.st_uid, status.st_gid) and like.uid >= 0:
-        os.fchown(descriptor, like.uid, like.gid)
-    os.fchmod(descriptor, like.mode)  # after chown, which clears set-id bits
-    for name, value in like.xattrs.items():
-        if _xattrs(descriptor).get(name) != value:
-            os.setxattr(descriptor, name, value)
-
-
-def _xattrs(descriptor: int) -> dict[str, bytes]:
+def _check_unchanged(directory: int, path: Path, expected: str | None) -> None:
+    if expected is None:
+        return
     try:
-        return {name: os.getxattr(descriptor, name) for name in os.listxattr(descriptor)}
-    except OSError as error:
-        if error.errno in (errno.ENOTSUP, errno.EPERM, errno.ENODATA):
-            return {}  # a file system without them has none to keep
-        raise
+        is_so = read_at(directory, path, "file").sha256 == expected
+    except (OSError, RefusedError):
+        is_so = False
+    if not is_so:
+        raise changed_meanwhile(path)
 
 
 def _refusal(path: Path, what: str, error: OSError) -> RefusedError:
     check = f"{what}-unreadable"
+    if isinstance(error, opening.ForeignLinkError):
+        return RefusedError(
+            f"{error.filename}: {error.strerror}, so {what} {path} is not read",
+            check="path-untrusted",
+            fix="specify the path that the link leads to, or make root the owner of the link and its directory",
+        )
     if error.errno == errno.ELOOP:
         return RefusedError(
             f"{path}: {what} is a symbolic link, and a rename would replace the link",

@@ -187,14 +187,15 @@ def encode_step(step: Step, at: str, note: str) -> str:
 
 
 def decode(text: str) -> Journal | None:
-    """Read a journal file; None where it cannot be read (damaged, or an unknown step of a newer version).
+    """Return the journal of a file's text; None where it cannot be read (damaged, or an unknown step of a newer version).
 
     A torn last line (power failure in the middle of an append) is as if it had not been written; header keys of a newer
-    version are passed over.
+    version are passed over. A value of another type, or a path that does not lead straight down from the root, makes
+    the record unreadable: what it says is written to by root.
     """
     try:
         return _decoded(text)
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None
 
 
@@ -202,18 +203,61 @@ def _decoded(text: str) -> Journal | None:
     lines = [parsed for line in text.split("\n") if (parsed := _parse(line)) is not None]
     if not lines or "id" not in lines[0]:
         return None
-    header = {key: value for key, value in lines[0].items() if key in Journal._fields}
-    files = tuple(FileRecord(**{**file, "role": Role(file["role"])}) for file in header.pop("files"))
-    for name in ("made_directories", "undoes"):
-        header[name] = tuple(header.get(name, ()))
-    steps = tuple((line["step"], line["at"], line["note"]) for line in lines[1:])
-    step = Step(steps[-1][0]) if steps else Step.PLANNED
-    return Journal(**header, files=files, step=step, steps=steps)
+    header = lines[0]
+    steps = tuple((_text(line["step"]), _text(line["at"]), _text(line["note"])) for line in lines[1:])
+    journal = Journal(
+        id=_text(header["id"]),
+        command=_text(header["command"]),
+        started=_text(header["started"]),
+        who={_text(key): _text_or_none(value) for key, value in header["who"].items()},
+        files=tuple(_file_record(row) for row in _rows(header["files"])),
+        made_directories=tuple(_node_path(path) for path in _rows(header.get("made_directories", []))),
+        summary=_text(header.get("summary", "")),
+        undoes=tuple(_text(change) for change in _rows(header.get("undoes", []))),
+        restart=_text(header.get("restart", "")),
+        step=Step(steps[-1][0]) if steps else Step.PLANNED,
+        steps=steps,
+    )
+    if sum(file.role is Role.MANIFEST for file in journal.files) != 1:
+        raise ValueError("a change has one manifest")
+    return journal
+
+
+def _file_record(row: dict[str, Any]) -> FileRecord:
+    removed_last = row.get("removed_last", False)
+    if not isinstance(removed_last, bool):
+        raise TypeError("removed_last")
+    before, after = _text_or_none(row["before"]), _text_or_none(row["after"])
+    return FileRecord(Role(row["role"]), _node_path(row["path"]), before, after, removed_last)
+
+
+def _node_path(value: object) -> str:
+    """Return an absolute path of the node without ``..``: no record leads out of ``--rootfs``."""
+    path = _text(value)
+    if not path.startswith("/") or ".." in path.split("/") or "\0" in path:
+        raise ValueError(path)
+    return path
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _rows(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError("not a list")
+    return value
 
 
 def _parse(line: str) -> dict[str, Any] | None:
     try:
         parsed = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):  # deeper than the parser goes: nothing of ours
         return None
     return parsed if isinstance(parsed, dict) else None

@@ -1,4 +1,7 @@
-"""The state directory: lock, journals, backups, last known good policy. 0700, never near the manifest directory."""
+"""The state directory: lock, journals, backups, last known good policy. 0700, never near the manifest directory.
+
+Records of changes are never removed: a change's record is some kilobytes, and `rollback` and `history` need them.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,15 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from auditctl.errors import RefusedError
+from auditctl.node import opening, path_trust
 from auditctl.node.change import files
 from auditctl.node.change.journal import Journal, Role, Step, decode, encode_header, encode_step
+from auditctl.node.clock import boot_id
 
 _HOLDER_LENGTH = 300
 
@@ -43,12 +47,31 @@ class StateDirectory(NamedTuple):
         """Create the directory.
 
         Raises:
-            RefusedError: it cannot be written (not root, read-only, full).
+            RefusedError: it cannot be written (not root, read-only, full), or somebody else may write it.
         """
         try:
             files.make_directories(self.changes)
+            self._check_owner()
         except OSError as error:
             raise cannot_write(self.path, "the state directory", error) from error
+
+    def _check_owner(self) -> None:
+        """Root installs what the records in here say, so nobody else may write a record (as sshd's StrictModes).
+
+        Raises:
+            RefusedError: another user owns the directory or one above it, or may write there.
+        """
+        fix = f"choose a --state-dir below a directory that only root writes, or: chmod go-w {self.path}"
+        for path in (self.path, self.changes):
+            status = path.stat()
+            if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+                text = f"{path}: others may write it (owner uid {status.st_uid}, mode {status.st_mode & 0o7777:04o})"
+                raise RefusedError(f"{text}, so its records are not used", check="path-untrusted", fix=fix)
+        if os.geteuid() != 0:
+            return  # a folder of the user's own: who else may write there is the user's choice
+        unsafe = path_trust.first_unsafe(self.changes / "journal")
+        if unsafe is not None:
+            raise RefusedError(f"{self.path} is not used: {unsafe}", check="path-untrusted", fix=fix)
 
     def journals(self) -> list[Journal]:
         """Every change on this node that can be read, oldest first.
@@ -59,13 +82,11 @@ class StateDirectory(NamedTuple):
         return [journal for folder in self.folders() if (journal := _journal_in(folder)) is not None]
 
     def unreadable(self) -> list[Path]:
-        """Folders of changes that cannot be read: damaged, or written by a newer version.
+        """Return what lies where the records of changes do and cannot be read: damaged, or of a newer version.
 
         The first line comes by one rename, so a folder without a journal file never touched anything.
         """
-        return [
-            folder for folder in self.folders() if (folder / "journal.jsonl").exists() and _journal_in(folder) is None
-        ]
+        return [folder for folder in self.folders() if _is_record(folder) and _journal_in(folder) is None]
 
     def folders(self) -> list[Path]:
         """The folders of all changes, oldest first."""
@@ -137,17 +158,26 @@ class StateDirectory(NamedTuple):
         files.replace(self.folder(journal.id) / "journal.jsonl", encode_header(journal).encode(), None)
 
     def append(self, journal: Journal, step: Step, at: str, note: str = "") -> Journal:
-        """Write one more entry, durably, and return the journal with it."""
+        """Write one more entry, durably, and return the journal with it.
+
+        Raises:
+            OSError: it cannot be written; ESTALE: another run has finished this change meanwhile.
+        """
         after = journal.to(step, at, note)
         path = self.folder(journal.id) / "journal.jsonl"
-        text = path.read_bytes()
-        start = b"" if text.endswith(b"\n") else b"\n"  # a torn line of a run that died stays alone on its line
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        with opening.parent(path) as folder:
+            descriptor = os.open(path.name, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
         try:
+            text = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+            on_disk = decode(text.decode(errors="replace"))
+            if on_disk is not None and on_disk.finished:
+                raise OSError(errno.ESTALE, "another run has finished this change", str(path))
+            start = b"" if text.endswith(b"\n") else b"\n"  # a torn line of a run that died stays alone on its line
             line = start + encode_step(step, at, note).encode()
             if os.write(descriptor, line) != len(line):  # a disk that fills up takes a part, and no error is raised
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
             os.fsync(descriptor)
+            files.check_written(descriptor, len(text), line, path)
         finally:
             os.close(descriptor)
         return after
@@ -170,66 +200,40 @@ class StateDirectory(NamedTuple):
     def keep_last_process(self, pid: int, started: float) -> None:
         """Remember which process was verified: while it lives, the last good policy is the one that it loaded."""
         files.make_directories(self.last_good)
-        files.replace(self.last_good / "process.json", json.dumps({"pid": pid, "started": started}).encode(), None)
+        known = {"pid": pid, "started": started, "boot": boot_id()}
+        files.replace(self.last_good / "process.json", json.dumps(known).encode(), None)
 
     def last_process(self) -> tuple[int, float] | None:
-        """(pid, start in seconds of the boot clock) of the last verified process."""
+        """Return (pid, start in seconds of the boot clock) of the last verified process of this boot."""
         try:
-            known = json.loads((self.last_good / "process.json").read_bytes())
-            return known["pid"], known["started"]
-        except (OSError, ValueError, KeyError, TypeError):
+            known = json.loads(files.read(self.last_good / "process.json", "record").content)
+            pid, started, boot = known["pid"], known["started"], known["boot"]
+        except (RefusedError, ValueError, KeyError, TypeError, RecursionError):
             return None
+        is_number = isinstance(pid, int) and isinstance(started, int | float)
+        return (pid, started) if is_number and boot == boot_id() else None
 
 
-@contextmanager
-def lock(state: StateDirectory, command: str) -> Iterator[None]:
-    """Hold the node's lock for the length of a change. flock dies with the process: never stale.
-
-    Raises:
-        RefusedError: another run holds it.
-    """
-    try:
-        descriptor = os.open(state.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        raise cannot_write(state.lock, "the lock", error) from error
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if not isinstance(error, BlockingIOError):
-                raise cannot_write(state.lock, "the lock", error) from error
-            raise RefusedError(
-                f"{state.lock}: {state.holder()} is changing this node now",
-                check="lock-held",
-                fix="wait until it has finished, then run the command again",
-            ) from error
-        state.sign(f"auditctl {command} (pid {os.getpid()})")
-        yield
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def lock_left_behind(state: StateDirectory) -> Iterator[None]:
-    """Wait, for as long as it takes, until the run that holds the lock ends or dies; then hold it.
-
-    The descriptor is one of our own: an inherited one would be the very lock that we wait for.
-    """
-    descriptor = os.open(state.lock, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+def _is_record(folder: Path) -> bool:
+    """Tell whether something of a change was recorded there: a folder without a journal file never began."""
+    return not folder.is_dir() or os.path.lexists(folder / "journal.jsonl")
 
 
 def _journal_in(folder: Path) -> Journal | None:
+    """Return the journal of a folder, whose name is its id; None where there is none, or it cannot be read.
+
+    Raises:
+        RefusedError: we may not read it.
+    """
     try:
-        return decode((folder / "journal.jsonl").read_text(errors="replace"))
-    except FileNotFoundError:
-        return None
-    except OSError as error:
+        with opening.parent(folder / "journal.jsonl") as opened:
+            text = files.read_at(opened, folder / "journal.jsonl", "record").content
+    except PermissionError as error:
         raise cannot_read(folder, error) from error
+    except (OSError, RefusedError):
+        return None
+    journal = decode(text.decode(errors="replace"))
+    return journal if journal is not None and journal.id == folder.name else None
 
 
 def cannot_read(path: Path, error: OSError) -> RefusedError:
@@ -242,6 +246,10 @@ def cannot_write(path: Path, what: str, error: OSError) -> RefusedError:
     """One sentence for a file system that will not take ``what``; the file that it names itself comes first."""
     path = Path(error.filename) if isinstance(error.filename, str) else path
     reason = (error.strerror or str(error)).lower()
+    if isinstance(error, opening.ForeignLinkError):
+        text = f"{path}: {reason}, so {what} is not written there"
+        fix = "specify the path that the link leads to, or make root the owner of the link and its directory"
+        return RefusedError(text, check="path-untrusted", fix=fix)
     fix = (
         "run it as root (sudo)"
         if isinstance(error, PermissionError)

@@ -14,8 +14,8 @@ from auditctl.node.change import backup, files, rejected_files
 from auditctl.node.change import change as changes
 from auditctl.node.change.change import Change
 from auditctl.node.change.journal import Journal, Recovery, Step, recovery, standing
+from auditctl.node.change.lock import lock
 from auditctl.node.change.signals import deferred
-from auditctl.node.change.state import lock
 from auditctl.node.change.undo_journal import returned_at
 from auditctl.operations.change.drain import drain_seconds, serving
 from auditctl.operations.change.preflight import check_places
@@ -27,11 +27,12 @@ _RECOVERY_SECONDS = 120.0
 
 
 class Session(NamedTuple):
-    """The right to change this node. ``recovered`` says what an earlier run had left."""
+    """The right to change this node. ``recovered`` says what an earlier run had left; ``locks`` are descriptors."""
 
     plane: ControlPlane
     interrupted: Callable[[], bool]
     recovered: tuple[Finding, ...] = ()
+    locks: tuple[int, ...] = ()
 
 
 @contextmanager
@@ -46,13 +47,16 @@ def session(plane: ControlPlane, command: str) -> Iterator[Session]:
 
     check_places(plane)
     plane.state.prepare()
-    with lock(plane.state, command), deferred(plane.progress.step) as interrupted:
+    with (
+        lock(plane.state, command, plane.manifest_path.parent) as locks,
+        deferred(plane.progress.step) as interrupted,
+    ):
         plane.state.sweep()
         trial_folders.sweep()
         _refuse_unreadable(plane)
         recovered = (*told(plane), *recover_all(plane, interrupted))
         try:
-            yield Session(plane, interrupted, recovered)
+            yield Session(plane, interrupted, recovered, locks)
         except AuditctlError as error:
             error.earlier = recovered  # "nothing was changed" must not hide what the recovery did
             raise

@@ -1,12 +1,14 @@
-"""The dead man's switch: if the run dies, another process confirms its change if it serves, and undoes it if it does not.
+"""The watchdog: if the run dies or hangs, another process confirms its change if it serves, and undoes it if it does not.
 
 It is the run itself, forked before the first file is touched: the same wait, the same judge, the same way back, to the
-same deadline. It waits on the run's lock, which the kernel releases when the run dies, however it dies.
+same deadline. It holds a pidfd of the run. A run that stays at one step longer than that step may take (stopped, frozen,
+blocked in a read) is killed; then the kernel releases its locks.
 """
 
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -17,8 +19,8 @@ from auditctl.node.change import change as changes
 from auditctl.node.change import files
 from auditctl.node.change.actor import record
 from auditctl.node.change.journal import BY_THE_WATCHDOG, Journal, Recovery, Step, recovery, standing
-from auditctl.node.change.state import lock_left_behind
-from auditctl.node.change.watchdog import Watchdog, import_everything, set_out
+from auditctl.node.change.lock import lock_left_behind
+from auditctl.node.change.watchdog import RunEnd, StepLimit, Watchdog, import_everything, set_out, wait_for_end
 from auditctl.node.kubelet.restart import RestartWaiter
 from auditctl.operations.change.session import renamed_at
 from auditctl.operations.change.watchdog_notice import CHECK
@@ -27,6 +29,10 @@ from auditctl.report import Outcome
 
 if TYPE_CHECKING:
     from auditctl.operations.change.run import ChangeRun
+
+_FILES_SECONDS = 60.0  # for steps that only write files: a disk may be slow
+_LEAST_UNDO_SECONDS = 60.0  # as the run itself allows its undo (operations/change/run.py)
+_GRACE_SECONDS = 20.0  # beyond the deadline: the last look, a receipt, the diagnosis of what failed
 
 
 def guard(performance: ChangeRun, watch: RestartWaiter) -> Watchdog | None:
@@ -37,46 +43,77 @@ def guard(performance: ChangeRun, watch: RestartWaiter) -> Watchdog | None:
     import_everything()
     for says in (APISERVER, KUBELET):
         facts.crashes(says)  # a file of our package
-    watchdog = set_out(lambda: _stand_guard(performance, watch), plane.state.lock, f"auditctl-watchdog-{change.id}")
+    watchdog = set_out(
+        lambda run: _stand_guard(performance, watch, run),
+        performance.session.locks,
+        f"auditctl-watchdog-{change.id}",
+    )
     if watchdog is None:
-        text = "no watchdog could be started (out of memory or processes): if this run is killed, the change stays open"
+        text = "no watchdog could be started (out of memory, processes or descriptors): if this run is killed, the change stays open"
         performance.findings += (Finding(CHECK, Severity.WARNING, text, "after a kill: auditctl recover"),)
         return None
-    plane.progress.step(f"watchdog {watchdog.pid} takes over if this run dies")
+    plane.progress.step(f"watchdog {watchdog.pid} takes over if this run dies or hangs")
     return watchdog
 
 
-def _stand_guard(performance: ChangeRun, watch: RestartWaiter) -> None:
-    """Wait until the run is gone; if its change is open still, take it over."""
+def _stand_guard(performance: ChangeRun, watch: RestartWaiter, run: int) -> None:
+    """Wait until the run has ended, or end it when it hangs; if its change is open still, take it over."""
     plane = performance.session.plane._replace(progress=Silence())
     performance.session = performance.session._replace(plane=plane, interrupted=_never)
     watch.tell, watch.interrupted = plane.progress.waiting, _never
-    with lock_left_behind(plane.state):
+    end = wait_for_end(run, lambda: _limit(performance), plane.clock.monotonic)
+    locked = lock_left_behind(plane.state, plane.manifest_path.parent)
+    with locked if end is not RunEnd.BLOCKED else nullcontext():
         journal = plane.state.journal(performance.change.journal.id)
-        if journal is None or journal.finished:
+        if journal is None:
+            _go_back_from_memory(performance)
             return
-        plane.state.sign(_holder(performance, journal))
+        if journal.finished:
+            return
+        fate = "died" if end is RunEnd.BY_ITSELF else "hung and was stopped"
+        plane.state.sign(_holder(performance, journal, fate))
         performance.change.journal, performance.change.by = journal, BY_THE_WATCHDOG
-        _take_over(performance, watch, journal)
+        _take_over(performance, watch, journal, fate)
         ended = performance.change.journal
         if plane.root.is_host:
-            record(f"change {ended.id}: {ended.command} died; {ended.step.value} {BY_THE_WATCHDOG}: {ended.summary}")
+            record(f"change {ended.id}: {ended.command} {fate}; {ended.step.value} {BY_THE_WATCHDOG}: {ended.summary}")
+
+
+def _limit(performance: ChangeRun) -> StepLimit:
+    """Return how long the run may take for the step that its journal is at."""
+    session, options = performance.session, performance.how
+    step = (session.plane.state.journal(performance.change.journal.id) or performance.change.journal).step
+    match step:
+        case Step.REPLACING | Step.WAITING:
+            seconds = options.timeout_seconds + performance.drain
+        case Step.UNDOING:
+            seconds = max(options.timeout_seconds, _LEAST_UNDO_SECONDS) + performance.drain
+        case _:
+            seconds = _FILES_SECONDS
+    return StepLimit(step.value, seconds + _GRACE_SECONDS)
+
+
+def _go_back_from_memory(performance: ChangeRun) -> None:
+    """The records of the change are gone, and so is the run: nobody can finish it later, so the old files come back."""
+    performance.change.by = BY_THE_WATCHDOG
+    performance.renamed_at = performance.session.plane.clock.boot()
+    performance.undo("the run ended, and the records of its change are gone", Outcome.ROLLED_BACK)
 
 
 def _never() -> bool:
     return False
 
 
-def _holder(performance: ChangeRun, journal: Journal) -> str:
-    """What a run that finds the lock held is told: which change, who waits, until when."""
+def _holder(performance: ChangeRun, journal: Journal, fate: str) -> str:
+    """Return what a run that finds the lock held is told: which change, who waits, until when."""
     plane = performance.session.plane
     rest = max(performance.seconds_left(renamed_at(plane, journal)), 0.0)
     until = plane.clock.utc() + timedelta(seconds=rest)
-    died = f"auditctl {journal.command}, which died"
-    return f"the watchdog (pid {os.getpid()}) of change {journal.id} ({died}; it waits until {until:%H:%M:%S} UTC)"
+    whose = f"auditctl {journal.command}, which {fate}"
+    return f"the watchdog (pid {os.getpid()}) of change {journal.id} ({whose}; it waits until {until:%H:%M:%S} UTC)"
 
 
-def _take_over(performance: ChangeRun, watch: RestartWaiter, journal: Journal) -> None:
+def _take_over(performance: ChangeRun, watch: RestartWaiter, journal: Journal, fate: str) -> None:
     """Go on where the run stopped: the journal says how far it came, the manifest on disk has the last word."""
     change, plane = performance.change, performance.session.plane
     changes.sweep(change)
@@ -91,10 +128,10 @@ def _take_over(performance: ChangeRun, watch: RestartWaiter, journal: Journal) -
             change.try_mark(Step.ABANDONED, "the manifest was changed by somebody else")
         case Recovery.PUT_BACK if replaced_at is None:
             changes.put_back(change)
-            change.try_mark(Step.UNDONE, "the run died before the manifest was replaced")
+            change.try_mark(Step.UNDONE, f"the run {fate} before the manifest was replaced")
         case Recovery.PUT_BACK:
             performance.renamed_at = replaced_at or 0.0
-            performance.undo("the run died", Outcome.ROLLED_BACK)
+            performance.undo(f"the run {fate}", Outcome.ROLLED_BACK)
         case Recovery.FINISH:
             performance.renamed_at = replaced_at or 0.0
             performance.prove_or_undo(watch)
