@@ -7,6 +7,7 @@ from typing import Any
 from auditctl.findings import Verification
 from auditctl.node.change.journal import BY_THE_WATCHDOG, EFFECTIVE, Journal, Role
 from auditctl.operations.change.session import session
+from auditctl.operations.change_records import damaged
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import ManifestChange, Outcome, Report
 
@@ -22,6 +23,7 @@ def history(plane: ControlPlane) -> Report:
         Outcome.UNCHANGED,
         summary,
         ManifestChange(str(plane.manifest_path)),
+        findings=tuple(damaged(plane)),
         lines=lines,
         details={"history": [_row(plane, journal, undone.get(journal.id)) for journal in journals]},
     )

@@ -22,6 +22,7 @@ from auditctl.operations import flags, policy_source
 from auditctl.operations.change.report import settled
 from auditctl.operations.change.watchdog_notice import told
 from auditctl.operations.change_model import ChangeOptions
+from auditctl.operations.change_records import damaged
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import counters, last_known_good
 from auditctl.report import ManifestChange, Outcome, Report
@@ -131,6 +132,7 @@ def _change_findings(plane: ControlPlane) -> Iterator[Finding]:
             text = f"change {journal.id} ({journal.command}) was interrupted at {journal.step.value}"
             yield _warning("interrupted-change", text, "auditctl recover")
     yield from told(plane)
+    yield from damaged(plane)
     for folder in plane.state.unreadable():
         yield _warning(
             "state-unreadable",

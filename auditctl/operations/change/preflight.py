@@ -25,13 +25,17 @@ def check_places(plane: ControlPlane) -> None:
     """
     for path in (plane.manifest_path, plane.state.path):
         node_checks.inside(plane.root, path)
+    from auditctl.node.preflight import strict_modes
+
     files.read(
         plane.manifest_path, "manifest"
     )  # its absence is told first: the wrong --rootfs is likelier than the wrong user
     found = [
         *node_checks.misplaced_state(plane.root, plane.manifest_path, plane.state.path),
         *node_checks.unwritable(plane.manifest_path, plane.state.path),
+        *strict_modes.manifest_path(plane.manifest_path),
     ]
+    found = [finding for finding in found if finding.severity is Severity.ERROR]
     if found:
         first = found[0]
         raise RefusedError(f"{first.message}", check=first.check, fix=first.fix, findings=found)
@@ -82,7 +86,7 @@ def _of_files(
 ) -> Iterator[Finding]:
     """The Pod, its mounts, the disk and who else writes the manifest: all of it lies in files."""
     from auditctl.manifest import pod_validity
-    from auditctl.node.preflight import disk, mounts, other_managers
+    from auditctl.node.preflight import disk, mounts, other_managers, strict_modes
 
     yield from pod_validity.findings(after.document, after.version)
     flags = {Role.POLICY: POLICY_FLAG, Role.WEBHOOK: WEBHOOK_FLAG}
@@ -90,6 +94,8 @@ def _of_files(
     yield from mounts.audit_paths(plane.root, after, new)
     to_be = [*(path for path in new.values() if path is not None), *directories]
     yield from mounts.volume_types(plane.root, after, all_of_them=every_volume, to_be=to_be)
+    yield from strict_modes.manifest_path(plane.manifest_path)
+    yield from strict_modes.audit_paths(plane.root, after)
     yield from mounts.unchangeable(plane.manifest_path, new.get(POLICY_FLAG))
     log = node_checks.host_of(plane.root, after, LOG_FLAG)
     if log is not None:

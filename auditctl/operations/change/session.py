@@ -21,6 +21,7 @@ from auditctl.operations.change.drain import drain_seconds, serving
 from auditctl.operations.change.preflight import check_places
 from auditctl.operations.change.watchdog_notice import told
 from auditctl.operations.change_model import ChangeOptions, Restart
+from auditctl.operations.change_records import damaged
 from auditctl.operations.controlplane import ControlPlane
 
 _RECOVERY_SECONDS = 120.0
@@ -65,13 +66,10 @@ def session(plane: ControlPlane, command: str) -> Iterator[Session]:
 
 
 def _refuse_unreadable(plane: ControlPlane) -> None:
-    """What an unknown record of a change means is not ours to guess."""
-    for folder in plane.state.unreadable():
-        raise RefusedError(
-            f"{folder}: a record of a change that this version cannot read",
-            check="state-unreadable",
-            fix="use the version that wrote it, or move the folder away if its change is settled",
-        )
+    """Refuse to guess what an unknown record of a change means."""
+    for finding in damaged(plane):
+        text = f"{plane.state.changes}: a record of a change cannot be read: {finding.message.partition(':')[0]}"
+        raise RefusedError(text, check=finding.check, fix=finding.fix)
 
 
 def recover_all(plane: ControlPlane, interrupted: Callable[[], bool]) -> tuple[Finding, ...]:

@@ -1,0 +1,21 @@
+"""Records of earlier changes that cannot be read: reported by the commands that look, refused by those that change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+from auditctl.errors import RefusedError
+from auditctl.findings import Finding, Severity
+from auditctl.operations.controlplane import ControlPlane
+
+
+def damaged(plane: ControlPlane) -> Iterator[Finding]:
+    """Yield a warning for each; none where the state directory itself may not be read."""
+    with suppress(RefusedError):
+        for folder in plane.state.unreadable():
+            text = (
+                f"{folder}: this record of a change cannot be read (damaged, or of a newer version), so it is left out"
+            )
+            fix = "use the version that wrote it, or move it out of that directory if its change is settled"
+            yield Finding("state-unreadable", Severity.WARNING, text, fix)
