@@ -70,6 +70,11 @@ def whole(name: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> tup
     return tuple(paths)
 
 
+def whole_path(target: Any) -> str:
+    """The path of a descriptor, or the path itself."""
+    return os.readlink(f"/proc/self/fd/{target}") if isinstance(target, int) else os.fspath(target)
+
+
 class Counted:
     """Counts the calls; at the n-th (from 1) ``act`` is asked instead. ``lasting``: at every later one too."""
 
@@ -91,7 +96,7 @@ def noted(into: int) -> Fault:
 
     def note(name: str, arguments: tuple[Any, ...], make: Callable[[], Any]) -> Any:
         target = arguments[1] if name in _RENAMES else arguments[0] if arguments else ""
-        path = os.readlink(f"/proc/self/fd/{target}") if isinstance(target, int) else os.fspath(target)
+        path = whole_path(target)
         _write(into, f"{_AS.get(name, name)} {path}\n".encode())
         return make()
 
