@@ -145,5 +145,14 @@ def full_in_the_middle(name: str, arguments: tuple[Any, ...], make: Callable[[],
     return failing(errno.ENOSPC)(name, arguments, make)
 
 
+def lie(name: str, arguments: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+    """A write that says it took everything, and lost the first bytes: a disk or a driver that lies."""
+    if name not in ("write", "pwrite"):
+        return make()
+    descriptor, content = arguments[:2]
+    _write(descriptor, content[7:])
+    return len(content)
+
+
 def _write_half(descriptor: int, content: bytes) -> int:
     return _write(descriptor, content[: len(content) // 2])

@@ -111,11 +111,12 @@ def _apply(names: dict[str, Inode], effect: Effect) -> None:
 
 
 def kept(inode: Inode, choose: random.Random) -> bytes:
-    """The bytes of a file: one of its states since its fsync, or a part of one (a hole is zeros)."""
+    """The bytes of a file: one of its states since its fsync, or a part of what was added (a hole is zeros)."""
     content = choose.choice([inode.synced, *inode.written])
     if not inode.written or choose.random() < 0.5:
         return content
-    cut = choose.randrange(len(content) + 1)
+    sure = len(os.path.commonprefix([inode.synced, content]))  # what an append left as it was
+    cut = choose.randint(sure, len(content))
     return content[:cut] + choose.choice([b"", bytes(len(content) - cut)])
 
 
