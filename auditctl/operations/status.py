@@ -133,12 +133,6 @@ def _change_findings(plane: ControlPlane) -> Iterator[Finding]:
             yield _warning("interrupted-change", text, "auditctl recover")
     yield from told(plane)
     yield from damaged(plane)
-    for folder in plane.state.unreadable():
-        yield _warning(
-            "state-unreadable",
-            f"{folder}: a record of a change that this version cannot read",
-            "use the version that wrote it",
-        )
     if journals and journals[-1].step is Step.STRANDED:
         text = f"change {journals[-1].id} ({journals[-1].command}) failed and was not put back"
         yield _warning("stranded-change", text, f"auditctl rollback {journals[-1].id} --allow apiserver-ready")

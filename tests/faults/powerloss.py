@@ -17,6 +17,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,8 @@ def kept(inode: Inode, choose: random.Random) -> bytes:
     content = choose.choice([inode.synced, *inode.written])
     if not inode.written or choose.random() < 0.5:
         return content
-    sure = len(os.path.commonprefix([inode.synced, content]))  # what an append left as it was
+    pairs = zip(inode.synced, content, strict=False)
+    sure = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))  # what an append left as it was
     cut = choose.randint(sure, len(content))
     return content[:cut] + choose.choice([b"", bytes(len(content) - cut)])
 

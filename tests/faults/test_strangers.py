@@ -106,9 +106,9 @@ def test_a_strangers_policy_where_none_stood_is_never_lost(ground: Path) -> None
     old = FaultNode.new(ground / "old")
     calls = calls_of(old, FIRST)
     rename = next(nth for nth, line in enumerate(calls, 1) if line.startswith("rename ") and "/audit/policy" in line)
-    for nth in range(rename, rename - 6, -1):
-        if not calls[nth - 1].partition(" ")[2].endswith((".auditctl-new", "policy.yaml")):
-            break
+    first = next(nth for nth, line in enumerate(calls, 1) if line.startswith("open ") and "/audit/.policy" in line)
+    assert rename - first >= 3
+    for nth in range(first, rename + 1):
         node = old.copy(ground / str(nth))
         act = stranger(node.policy, b"# theirs\n")
         ran = node.run(*FIRST, inside=lambda: lay(Counted(nth, act)))  # noqa: B023

@@ -20,6 +20,7 @@ from auditctl.node.change.journal import Journal, Role, Step, decode, encode_hea
 from auditctl.node.clock import boot_id
 
 _HOLDER_LENGTH = 300
+_OURS = frozenset([errno.EMFILE, errno.ENFILE, errno.ENOMEM])  # the record is not to blame
 
 
 class StateDirectory(NamedTuple):
@@ -228,9 +229,11 @@ def _journal_in(folder: Path) -> Journal | None:
     try:
         with opening.parent(folder / "journal.jsonl") as opened:
             text = files.read_at(opened, folder / "journal.jsonl", "record").content
-    except PermissionError as error:
-        raise cannot_read(folder, error) from error
-    except (OSError, RefusedError):
+    except OSError as error:
+        if isinstance(error, PermissionError) or error.errno in _OURS:
+            raise cannot_read(folder, error) from error
+        return None
+    except RefusedError:
         return None
     journal = decode(text.decode(errors="replace"))
     return journal if journal is not None and journal.id == folder.name else None
@@ -239,7 +242,8 @@ def _journal_in(folder: Path) -> Journal | None:
 def cannot_read(path: Path, error: OSError) -> RefusedError:
     """One sentence for records of ours that may not be read."""
     reason = (error.strerror or str(error)).lower()
-    return RefusedError(f"{path}: cannot read it: {reason}", check="state-unreadable", fix="run it as root (sudo)")
+    fix = "run it as root (sudo)" if isinstance(error, PermissionError) else ""
+    return RefusedError(f"{path}: cannot read it: {reason}", check="state-unreadable", fix=fix)
 
 
 def cannot_write(path: Path, what: str, error: OSError) -> RefusedError:

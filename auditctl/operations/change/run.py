@@ -104,12 +104,11 @@ class ChangeRun:
             plane.root, self.work.after, plane.clock, plane.progress.waiting, self.session.interrupted
         )
         watchdog = guard(self, watch)
-        has_ended = False  # the journal may not say so: its directory may be gone or full
+        performed = None  # the journal may not say that it ended: its directory may be gone or full
         try:
             performed = self._stopped_early() if self.session.interrupted() else self._install(watch)
-            has_ended = True
         finally:
-            if watchdog is not None and (has_ended or self.change.journal.finished):
+            if watchdog is not None and (performed is not None or self.change.journal.finished):
                 watchdog.dismiss()
             if self.old is not None:
                 self.old.release()
