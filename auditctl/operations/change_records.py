@@ -14,8 +14,6 @@ def damaged(plane: ControlPlane) -> Iterator[Finding]:
     """Yield an error for each, which refuses every change; none where the state directory itself may not be read."""
     with suppress(RefusedError):
         for folder in plane.state.unreadable():
-            text = (
-                f"{folder}: this record of a change cannot be read (damaged, or of a newer version), so it is left out"
-            )
+            text = f"{folder}: this version cannot read this record of a change (damaged, or of a newer version)"
             fix = "use the version that wrote it, or move it out of that directory if its change is settled"
             yield Finding("state-unreadable", Severity.ERROR, text, fix)

@@ -68,8 +68,7 @@ def session(plane: ControlPlane, command: str) -> Iterator[Session]:
 def _refuse_unreadable(plane: ControlPlane) -> None:
     """Refuse to guess what an unknown record of a change means."""
     for finding in damaged(plane):
-        text = f"{plane.state.changes}: a record of a change cannot be read: {finding.message.partition(':')[0]}"
-        raise RefusedError(text, check=finding.check, fix=finding.fix)
+        raise RefusedError(finding.message, check=finding.check, fix=finding.fix)
 
 
 def recover_all(plane: ControlPlane, interrupted: Callable[[], bool]) -> tuple[Finding, ...]:
