@@ -1,4 +1,4 @@
-"""Open what a path of the node leads to, without being led elsewhere by somebody who may write on its way.
+"""Open what a path of the node leads to; nobody who may write on its way can lead it elsewhere.
 
 Root reads, writes and removes files below directories that a user may have chosen and another user may write. Whoever
 writes there can put a symbolic link in the way, also between two calls of ours. So every path is opened once, as a
@@ -81,7 +81,7 @@ def directory(path: Path) -> int:
 
 
 def walk(path: Path) -> int:
-    """Return an O_PATH descriptor of a directory, opened name by name, for kernels without openat2 and paths with links.
+    """Return an O_PATH descriptor of a directory, opened name by name: no openat2, or links on the way.
 
     Raises:
         ForeignLinkError: a link of another user is on the way. OSError: it is missing, or no directory.
@@ -145,7 +145,7 @@ class Root(NamedTuple):
 
     @property
     def is_host(self) -> bool:
-        """Is this the machine's own root?"""
+        """Tell whether this is the machine's own root."""
         return self.path == Path("/")
 
     def host(self, node_path: str | Path) -> Path:
@@ -158,11 +158,11 @@ class Root(NamedTuple):
         return within(self.path, str(node_path))
 
     def followed(self, node_path: str | Path) -> Path:
-        """Return the same for a file that is only read: a link at its last name is followed too, inside the root."""
+        """Return the path of a file that is only read: a last link is followed too, inside the root."""
         return self.host(node_path) if self.is_host else within(self.path, str(node_path), follow_last=True)
 
     def node(self, host_path: Path) -> str:
-        """The node's own name of a path on this machine."""
+        """Return the node's own name of a path on this machine."""
         return "/" + str(host_path.relative_to(self.path)) if not self.is_host else str(host_path)
 
 
@@ -208,7 +208,7 @@ def _names(path: str) -> list[str]:
 
 
 def rename_new(name: str, new: str, holder: int) -> None:
-    """Rename within one directory, only if nothing has the new name: nobody's file is ever replaced by this.
+    """Rename within one directory, only if nothing has the new name, so that no file is replaced.
 
     Where neither the C library nor the file system has RENAME_NOREPLACE, by a hard link, which never replaces either.
 
@@ -236,7 +236,7 @@ def _rename_noreplace(name: str, new: str, holder: int) -> int:
 
 
 def _open_without_links(path: Path) -> int:
-    """Return a descriptor by openat2. Raises OSError: ELOOP for a link, ENOSYS where the call is not there."""
+    """Return a descriptor by openat2. Raises OSError: ELOOP for a link, ENOSYS without the call."""
     import ctypes
 
     rule = (ctypes.c_uint64 * 3)(_DIRECTORY, 0, _RESOLVE_NO_LINKS)  # struct open_how: flags, mode, resolve

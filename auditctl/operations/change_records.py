@@ -1,4 +1,4 @@
-"""Records of earlier changes that cannot be read: reported by the commands that look, refused by those that change."""
+"""Report records of earlier changes that cannot be read; they refuse every new change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from auditctl.operations.controlplane import ControlPlane
 
 
 def damaged(plane: ControlPlane) -> Iterator[Finding]:
-    """Yield an error for each, which refuses every change; none where the state directory itself may not be read."""
+    """Yield an error for each such record; none where the state directory itself may not be read."""
     with suppress(RefusedError):
         for folder in plane.state.unreadable():
             text = f"{folder}: this version cannot read this record of a change (damaged, or of a newer version)"

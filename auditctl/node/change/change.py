@@ -1,4 +1,4 @@
-"""One change of the node's files: begin (intent and backups), install, put back. Order is everything here.
+"""Perform one change of the node's files: begin (intent and backups), install, put back.
 
 policy and webhook file -> dot-named temporary manifest -> fsync -> one rename -> fsync of the directory. Going back:
 files that were there get their old bytes first (the old Pod needs them), then the manifest, then what we made goes.
@@ -26,7 +26,7 @@ __all__ = ["Change", "Intent", "begin", "clear_up", "install", "put_back", "remo
 
 
 class Intent(NamedTuple):
-    """What a change is for the journal. ``directories`` are to be there afterwards (the log's)."""
+    """What the journal says of a change. ``directories`` are made by it (the log's)."""
 
     command: str
     summary: str
@@ -37,14 +37,14 @@ class Intent(NamedTuple):
 
 
 def begin(state: StateDirectory, root: Root, clock: Clock, edits: Sequence[FileEdit], intent: Intent) -> Change:
-    """Write the intent and the backups; nothing of the node is touched yet. Directories that are missing are noted as ours.
+    """Write the intent and the backups, and return the change; nothing of the node is touched yet.
 
     Raises:
         RefusedError: the state directory cannot take it (full, read-only).
     """
     records = tuple(_record(root, edit) for edit in edits)
-    wanted = [*intent.directories, *(edit.path.parent for edit in edits if edit.after is not None)]
-    missing = {parent for directory in wanted for parent in (directory, *directory.parents) if not parent.exists()}
+    needed = [*intent.directories, *(edit.path.parent for edit in edits if edit.after is not None)]
+    missing = {parent for directory in needed for parent in (directory, *directory.parents) if not parent.exists()}
     journal = Journal(
         id=new_id(clock, max((folder.name for folder in state.folders()), default="")),
         command=intent.command,
@@ -105,7 +105,7 @@ def install(change: Change) -> float:
 
 
 def _announce(change: Change) -> None:
-    """Rename the manifest over itself: its event brings back the Pod that the kubelet removed with the other file.
+    """Rename the manifest over itself, so that the kubelet sees it again after the other file went.
 
     (pkg/kubelet/config/file_linux.go: both names led to one key of its store.)
     """
@@ -130,7 +130,7 @@ def _take_back_or_strand(change: Change, reason: OSError | RefusedError) -> None
 
 
 def _take_back(change: Change) -> None:
-    """After a failed install: the other files, and the manifest only if its rename had happened after all."""
+    """Put the other files back, and the manifest only if its rename had happened after all."""
     if change.standing(change.journal.manifest) is not OnDisk.OTHER:
         put_back(change)
         return
@@ -142,7 +142,7 @@ def _take_back(change: Change) -> None:
 
 
 def put_back(change: Change) -> None:
-    """Restore every file of the change that is still ours; the journal says UNDOING until the caller has proof.
+    """Restore every file that nobody else has changed; the caller writes the last journal entry.
 
     Raises:
         StrandedError: the manifest is neither of our two texts, or the file system refused; the message names the
@@ -171,7 +171,7 @@ def put_back(change: Change) -> None:
 
 
 def clear_up(change: Change) -> None:
-    """Remove what the runtime has put where our files were, once the old configuration serves; raises nothing.
+    """Remove the empty directories that the runtime made at our files' places; raise nothing.
 
     Where the kubelet starts the new Pod's container once more while its files go already, containerd makes an empty
     directory for each mount without a source; the next change would find a directory for a policy.
@@ -191,7 +191,7 @@ def sweep(change: Change) -> None:
 
 
 def remove_last(change: Change) -> list[str]:
-    """Remove the files that a proved change leaves over (``--purge``), and directories of ours that are empty then.
+    """Remove the files that a proved change no longer needs (``--purge``), and our empty directories.
 
     Returns a sentence for each file that cannot be removed: the change itself is done.
     """

@@ -1,4 +1,4 @@
-"""Files of the node: read with all that belongs to them, replaced by one rename. Nothing else here writes.
+"""Read files of the node with their attributes, and replace them by one rename.
 
 The kubelet reads every name in the manifest directory that does not begin with a dot, whatever its suffix
 (pkg/kubelet/config/file.go: glob ``[^.]*``), so temporary names begin with a dot and nothing is ever left behind.
@@ -46,27 +46,27 @@ _CHUNK_BYTES = 1 << 20
 _LARGEST_FILE_BYTES = 10 * 1024 * 1024  # the kubelet's own limit for a manifest (pkg/kubelet/config/file.go)
 
 
-def read(path: Path, what: str) -> Snapshot:
+def read(path: Path, subject: str) -> Snapshot:
     """Return a regular file, not through a symlink at its last name.
 
     Raises:
-        RefusedError: missing, a symlink, not a regular file, too large, or not readable; ``what`` names it.
+        RefusedError: missing, a symlink, not a regular file, too large, or not readable; ``subject`` names it.
     """
     try:
         with opening.parent(path) as directory:
-            return read_at(directory, path, what)
+            return read_at(directory, path, subject)
     except OSError as error:
-        raise _refusal(path, what, error) from error
+        raise _refusal(path, subject, error) from error
 
 
-def read_at(directory: int, path: Path, what: str) -> Snapshot:
-    """Return the file of that name in an open directory. O_NONBLOCK: a pipe without a writer would never open."""
+def read_at(directory: int, path: Path, subject: str) -> Snapshot:
+    """Return the file of that name in an open directory (O_NONBLOCK: a pipe would keep us waiting)."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     descriptor = os.open(path.name or ".", flags, dir_fd=directory)
     try:
         status = os.fstat(descriptor)
-        _check_kind(path, what, status)
-        content = _read_all(descriptor, path, what)
+        _check_kind(path, subject, status)
+        content = _read_all(descriptor, path, subject)
         mode = stat.S_IMODE(status.st_mode)
         return Snapshot(
             content, mode, status.st_uid, status.st_gid, extended_attributes(descriptor), status.st_dev, status.st_ino
@@ -75,37 +75,37 @@ def read_at(directory: int, path: Path, what: str) -> Snapshot:
         os.close(descriptor)
 
 
-def _read_all(descriptor: int, path: Path, what: str) -> bytes:
+def _read_all(descriptor: int, path: Path, subject: str) -> bytes:
     """Return everything up to the limit: a file may grow while it is read, and a device has no end."""
     parts, size = [], 0
     while part := os.read(descriptor, _CHUNK_BYTES):
         parts.append(part)
         size += len(part)
         if size > _LARGEST_FILE_BYTES:
-            raise _too_large(path, what)
+            raise _too_large(path, subject)
     return b"".join(parts)
 
 
-def _check_kind(path: Path, what: str, status: os.stat_result) -> None:
+def _check_kind(path: Path, subject: str, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         kind = "is a directory" if stat.S_ISDIR(status.st_mode) else "is not a regular file"
-        raise RefusedError(f"{path}: {what} {kind}", check=f"{what}-unreadable")
+        raise RefusedError(f"{path}: {subject} {kind}", check=f"{subject}-unreadable")
     if status.st_size > _LARGEST_FILE_BYTES:
-        raise _too_large(path, what)
+        raise _too_large(path, subject)
 
 
-def _too_large(path: Path, what: str) -> RefusedError:
-    return RefusedError(f"{path}: {what} is larger than 10 MiB", check=f"{what}-unreadable")
+def _too_large(path: Path, subject: str) -> RefusedError:
+    return RefusedError(f"{path}: {subject} is larger than 10 MiB", check=f"{subject}-unreadable")
 
 
-def read_if_there(path: Path, what: str) -> Snapshot | None:
+def read_if_there(path: Path, subject: str) -> Snapshot | None:
     """Return the same as `read`, but None where nothing is at that path."""
     if not os.path.lexists(path):
         return None
-    return read(path, what)
+    return read(path, subject)
 
 
-def read_following(path: Path, what: str) -> bytes:
+def read_following(path: Path, subject: str) -> bytes:
     """Return the bytes of a file that a user or a manifest names, through symlinks.
 
     What is no regular file is read only by the names under which a shell hands it over (/dev/stdin, /dev/fd/63): a
@@ -117,21 +117,21 @@ def read_following(path: Path, what: str) -> bytes:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise _refusal(path, what, error) from error
+        raise _refusal(path, subject, error) from error
     try:
         if path.is_relative_to("/dev") or path.is_relative_to("/proc/self/fd"):
             os.set_blocking(descriptor, True)
         else:
-            _check_kind(path, what, os.fstat(descriptor))
-        return _read_all(descriptor, path, what)
+            _check_kind(path, subject, os.fstat(descriptor))
+        return _read_all(descriptor, path, subject)
     except OSError as error:
-        raise _refusal(path, what, error) from error
+        raise _refusal(path, subject, error) from error
     finally:
         os.close(descriptor)
 
 
 def digest(path: Path) -> str | None:
-    """The SHA-256 of what stands there now; None if nothing, or nothing readable, does."""
+    """Return the SHA-256 of the file at ``path`` now; None if there is none, or it cannot be read."""
     try:
         return read(path, "file").sha256
     except RefusedError:
@@ -139,12 +139,12 @@ def digest(path: Path) -> str | None:
 
 
 def temporary_of(path: Path) -> Path:
-    """The dot-named sibling through which `replace` writes ``path``."""
+    """Return the dot-named sibling through which `replace` writes ``path``."""
     return path.with_name(f".{path.name}{_TEMPORARY_SUFFIX}")
 
 
 def replace(path: Path, content: bytes, like: Snapshot | None, *, expected: str | None = None) -> None:
-    """Put ``content`` at ``path`` by a dot-named temporary file, fsync, one rename, fsync of the directory.
+    """Put ``content`` at ``path``: dot-named temporary file, fsync, one rename, fsync of the directory.
 
     Mode, owner and extended attributes are those of ``like``, else 0600 and ours. With ``expected``, the SHA-256 of
     what stands there (`ABSENT`: nothing does) is checked right before the rename: a stranger's edit is respected.
@@ -177,7 +177,7 @@ def _rename_where_nothing_is(directory: int, temporary: Path, path: Path) -> Non
 
 
 def remove(path: Path) -> None:
-    """Remove a file of ours, if it is there, durably."""
+    """Remove a file, if it is there, and fsync its directory."""
     with suppress(FileNotFoundError), opening.parent(path) as directory:
         os.unlink(path.name, dir_fd=directory)
         _sync(directory)
@@ -208,7 +208,7 @@ def make_directories(path: Path, mode: int = 0o700) -> list[Path]:
 
 
 def _restore_mode(holder: int, name: str, mode: int) -> None:
-    """Give a new directory the bits that the umask took away; by its descriptor, so that no link is changed instead."""
+    """Set the mode bits that the umask took away, by descriptor, so that no link is changed instead."""
     descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=holder)
     try:
         status = os.fstat(descriptor)
@@ -237,7 +237,7 @@ def _sync(directory: int) -> None:
 
 
 def writable_directory(path: Path) -> bool:
-    """May this process create names in the directory?"""
+    """Tell whether this process may create names in the directory."""
     return path.is_dir() and os.access(path, os.W_OK | os.X_OK)
 
 
@@ -259,27 +259,27 @@ def _check_unchanged(directory: int, path: Path, expected: str | None) -> None:
         raise changed_meanwhile(path)
 
 
-def _refusal(path: Path, what: str, error: OSError) -> RefusedError:
-    check = f"{what}-unreadable"
+def _refusal(path: Path, subject: str, error: OSError) -> RefusedError:
+    check = f"{subject}-unreadable"
     if isinstance(error, opening.ForeignLinkError):
         return RefusedError(
-            f"{error.filename}: {error.strerror}, so {what} {path} is not read",
+            f"{error.filename}: {error.strerror}, so {subject} {path} is not read",
             check="path-untrusted",
             fix="specify the path that the link leads to, or make root the owner of the link and its directory",
         )
     if error.errno == errno.ELOOP:
         return RefusedError(
-            f"{path}: {what} is a symbolic link, and a rename would replace the link",
-            check=f"{what}-symlink",
+            f"{path}: {subject} is a symbolic link, and a rename would replace the link",
+            check=f"{subject}-symlink",
             fix="name the file that it points to, or put a regular file there",
         )
     if error.errno == errno.ENOENT:
         fix = (
             "name it with --manifest, or the node's root with --rootfs"
-            if what == "manifest"
+            if subject == "manifest"
             else "name a file that is there"
         )
-        return RefusedError(f"{path}: {what} not found", check=f"{what}-missing", fix=fix)
+        return RefusedError(f"{path}: {subject} not found", check=f"{subject}-missing", fix=fix)
     reason = (error.strerror or str(error)).lower()
     fix = "run it as root (sudo)" if error.errno in (errno.EACCES, errno.EPERM) else ""
-    return RefusedError(f"{path}: cannot read {what}: {reason}", check=check, fix=fix)
+    return RefusedError(f"{path}: cannot read {subject}: {reason}", check=check, fix=fix)

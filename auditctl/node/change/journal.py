@@ -1,4 +1,4 @@
-"""The journal of a change: its states as a table, and its record as lines of JSON. Pure: no file is touched here.
+"""The journal of a change: its states as a table, its record as lines of JSON. Opens no file.
 
 Two laws. Everything that decides what a state may become stands in `TRANSITIONS`; everything that decides what to do
 about an interrupted change stands in `recovery`. An entry is written (and fsynced) *before* the act that it names, so
@@ -52,7 +52,7 @@ TRANSITIONS: dict[Step, frozenset[Step]] = {
 
 
 class Role(Enum):
-    """What a file is to a change."""
+    """Which file of the node it is."""
 
     MANIFEST = "manifest"
     POLICY = "policy"
@@ -74,7 +74,7 @@ class FileRecord(NamedTuple):
 
 
 class Journal(NamedTuple):
-    """The record of one change. ``restart`` names how the server was to read it, empty where that was not noted."""
+    """The record of one change. ``restart`` names how the server was to read it, empty if unknown."""
 
     id: str
     command: str
@@ -89,7 +89,7 @@ class Journal(NamedTuple):
     steps: tuple[tuple[str, str, str], ...] = ()
 
     def to(self, step: Step, at: str, note: str = "") -> Journal:
-        """The journal after one more entry.
+        """Return the journal after one more entry.
 
         Raises:
             BugError: the state table has no such transition.
@@ -100,7 +100,7 @@ class Journal(NamedTuple):
 
     @property
     def manifest(self) -> FileRecord:
-        """The manifest's record; every change has one."""
+        """Return the manifest's record; every change has one."""
         return next(file for file in self.files if file.role is Role.MANIFEST)
 
     @property
@@ -109,12 +109,12 @@ class Journal(NamedTuple):
 
     @property
     def ended_by_the_watchdog(self) -> bool:
-        """Was it finished after its own run had died?"""
+        """Tell whether the watchdog finished it, because its own run had ended."""
         return self.finished and bool(self.steps) and self.steps[-1][2].endswith(BY_THE_WATCHDOG)
 
 
 class OnDisk(Enum):
-    """Which of a change's two texts stands on disk now."""
+    """Which of a change's two texts is on disk now."""
 
     BEFORE = "before"
     AFTER = "after"
@@ -123,7 +123,7 @@ class OnDisk(Enum):
 
 
 def standing(record: FileRecord, digest: str | None) -> OnDisk:
-    """Compare what stands on disk (its SHA-256, None if absent) with a change's two states of that file."""
+    """Compare a file's SHA-256 (None if absent) with the change's two states of that file."""
     if record.before == record.after == digest:
         return OnDisk.SAME
     if digest == record.before:
@@ -132,7 +132,7 @@ def standing(record: FileRecord, digest: str | None) -> OnDisk:
 
 
 class Recovery(Enum):
-    """What to do about an interrupted change."""
+    """The next act for an interrupted change."""
 
     NOTHING = "nothing"
     PUT_BACK = "put back"
@@ -142,7 +142,7 @@ class Recovery(Enum):
 
 
 def recovery(journal: Journal, manifest: OnDisk) -> Recovery:
-    """Decide from the last entry and from what stands at the manifest's path; the disk has the last word."""
+    """Decide from the last entry and from the manifest on disk; the disk has the last word."""
     match journal.step:
         case Step.DONE | Step.UNPROVED | Step.UNDONE | Step.UNCONFIRMED | Step.STRANDED | Step.ABANDONED:
             return Recovery.NOTHING
@@ -162,7 +162,7 @@ EFFECTIVE = frozenset({Step.DONE, Step.UNPROVED, Step.STRANDED})
 
 
 def standing_changes(journals: Sequence[Journal]) -> list[Journal]:
-    """Those whose effect is on the node still, oldest first: finished, and not taken back by a later rollback."""
+    """Return the changes whose effect is on the node, oldest first: finished, and not rolled back later."""
     stack: list[Journal] = []
     for journal in journals:
         if journal.step not in EFFECTIVE:
@@ -175,19 +175,19 @@ def standing_changes(journals: Sequence[Journal]) -> list[Journal]:
 
 
 def encode_header(journal: Journal) -> str:
-    """The first line of a journal file: everything but the steps."""
+    """Return the first line of a journal file: everything but the steps."""
     fields = journal._asdict() | {"files": [file._asdict() | {"role": file.role.value} for file in journal.files]}
     del fields["step"], fields["steps"]
     return json.dumps(fields, sort_keys=True) + "\n"
 
 
 def encode_step(step: Step, at: str, note: str) -> str:
-    """One further line."""
+    """Return one further line."""
     return json.dumps({"step": step.value, "at": at, "note": note}, sort_keys=True) + "\n"
 
 
 def decode(text: str) -> Journal | None:
-    """Return the journal of a file's text; None where it cannot be read (damaged, or an unknown step of a newer version).
+    """Return the journal of a file's text; None where it is damaged, or has an unknown step.
 
     A torn last line (power failure in the middle of an append) is as if it had not been written; header keys of a newer
     version are passed over. A value of another type, or a path that does not lead straight down from the root, makes

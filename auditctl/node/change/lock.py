@@ -1,4 +1,4 @@
-"""The lock of a change. flock is released by the kernel when the process ends, however it ends: it is never stale.
+"""Lock a node for a change. The kernel releases a flock when the process ends, however it ends.
 
 There are two, taken in this order:
 
@@ -94,7 +94,7 @@ def _acquire(open_it: Callable[[], _Lockable], path: Path, holder: Callable[[], 
 
 
 def _locked(open_it: Callable[[], _Lockable], operation: int) -> int:
-    """Return a locked descriptor of the file that has the name now. Raises OSError (BlockingIOError: it is held)."""
+    """Return a locked descriptor of the file that has the name now. Raises OSError."""
     for _ in range(_ATTEMPTS):
         lockable = open_it()
         try:
@@ -142,7 +142,7 @@ def _runtime_path(directory: Path) -> Path | None:
 
 
 def _discard(directory: Path) -> None:
-    """Remove the lock file while it is locked: whoever has it open meanwhile sees that it is not current any more."""
+    """Remove the lock file while it is locked: who has it open sees that it is not current any more."""
     with suppress(OSError):
         path = _runtime_path(directory)
         if path is not None:

@@ -32,16 +32,16 @@ class Change:
 
     @property
     def backup(self) -> Path:
-        """The saved manifest."""
+        """Return the path of the saved manifest."""
         return self.state.saved(self.journal, Role.MANIFEST, "before")
 
     def mark(self, step: Step, note: str = "") -> None:
-        """Write one more journal entry, durably."""
+        """Write one more journal entry and fsync it."""
         note = ", ".join(part for part in (note, self.by) if part)
         self.journal = self.state.append(self.journal, step, timestamp(self.clock), note)
 
     def try_mark(self, step: Step, note: str = "") -> None:
-        """As `mark`, where going on matters more than the entry (after the rename, and on the way back).
+        """Write the entry as `mark` does, where going on matters more (after the rename, and during an undo).
 
         On a disk too full for it the journal keeps its last word, and the next run looks at the files themselves.
         """
@@ -50,7 +50,7 @@ class Change:
                 self.mark(step, note)
 
     def standing(self, record: FileRecord) -> OnDisk:
-        """Which of its two texts stands on disk now."""
+        """Return which of its two texts is on disk now."""
         return standing(record, files.digest(self.root.host(record.path)))
 
 

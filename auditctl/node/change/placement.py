@@ -1,4 +1,4 @@
-"""Bring one file of a change to its state before or after it, with the bytes from memory or from the backup."""
+"""Bring one file of a change to its state before or after it, from memory or from the backup."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ def put(change: Change, record: FileRecord, when: str) -> None:
     Raises:
         RefusedError: on the way there, somebody else has changed it; on the way back a stranger's file is left alone.
     """
-    wanted, other = (record.before, record.after) if when == "before" else (record.after, record.before)
+    target, other = (record.before, record.after) if when == "before" else (record.after, record.before)
     path = change.root.host(record.path)
-    found = files.digest(path)
-    if found == wanted:
+    current = files.digest(path)
+    if current == target:
         return
-    if found != other:
+    if current != other:
         if when == "before":
             return
         raise RefusedError(
             f"{path}: somebody else changed it a moment ago", check="changed-meanwhile", fix="run the command again"
         )
-    if wanted is None:
+    if target is None:
         files.remove(path)
         return
     if record.role is Role.WEBHOOK and when == "before":
@@ -39,7 +39,7 @@ def put(change: Change, record: FileRecord, when: str) -> None:
 
 
 def _content(change: Change, record: FileRecord, when: str) -> bytes:
-    """Return a file's bytes from memory; from the state directory where another run had them in its memory.
+    """Return a file's bytes from memory; from the state directory if another run made the change.
 
     Raises:
         RefusedError: the backup is gone, or is not what was saved.

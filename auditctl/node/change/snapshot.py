@@ -1,4 +1,4 @@
-"""A file as it was, and a new file that gets its bytes and attributes. No name is resolved here: `files` does that."""
+"""A file's bytes and attributes, and the writing of a new file with them. `files` resolves the names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 class Snapshot(NamedTuple):
-    """A file as it was: its bytes and all that a replacement must keep."""
+    """A file's bytes, and all that a replacement must keep."""
 
     content: bytes
     mode: int = 0o600
@@ -31,12 +31,12 @@ class Snapshot(NamedTuple):
 
 
 def sha256(content: bytes) -> str:
-    """The hexadecimal digest that journal, report and annotation use."""
+    """Return the hexadecimal digest that journal, report and annotation use."""
     return hashlib.sha256(content).hexdigest()
 
 
 def write_new(directory: int, path: Path, content: bytes, like: Snapshot | None) -> None:
-    """Write the temporary file and read it back: a disk or a driver that lies is met before the rename, not after it."""
+    """Write the temporary file, fsync it and read it back: a lying disk is met before the rename."""
     with suppress(FileNotFoundError):
         os.unlink(path.name, dir_fd=directory)  # a leftover of a run that was killed right here
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -52,7 +52,7 @@ def write_new(directory: int, path: Path, content: bytes, like: Snapshot | None)
 
 
 def write_all(descriptor: int, content: bytes) -> None:
-    """Write all of it: a disk that fills up takes a part, and only the next call says so."""
+    """Write all bytes: a disk that fills up takes a part, and only the next call fails."""
     rest = memoryview(content)
     while rest:
         rest = rest[os.write(descriptor, rest) :]

@@ -1,4 +1,4 @@
-"""The state directory: lock, journals, backups, last known good policy. 0700, never near the manifest directory.
+"""The state directory (0700): lock, journals, backups, last known good policy.
 
 Records of changes are never removed: a change's record is some kilobytes, and `rollback` and `history` need them.
 """
@@ -24,7 +24,7 @@ _OURS = frozenset([errno.EMFILE, errno.ENFILE, errno.ENOMEM])  # the record is n
 
 
 class StateDirectory(NamedTuple):
-    """Where our own records are kept (a path on this machine)."""
+    """The directory of our own records (a path on this machine)."""
 
     path: Path
 
@@ -41,7 +41,7 @@ class StateDirectory(NamedTuple):
         return self.path / "lock"
 
     def folder(self, change_id: str) -> Path:
-        """The folder of one change: ``journal.jsonl``, ``ROLE.before``, ``ROLE.after``."""
+        """Return the folder of one change: ``journal.jsonl``, ``ROLE.before``, ``ROLE.after``."""
         return self.changes / change_id
 
     def prepare(self) -> None:
@@ -57,7 +57,7 @@ class StateDirectory(NamedTuple):
             raise cannot_write(self.path, "the state directory", error) from error
 
     def _check_owner(self) -> None:
-        """Root installs what the records in here say, so nobody else may write a record (as sshd's StrictModes).
+        """Check that nobody else may write a record: root installs what the records say.
 
         Raises:
             RefusedError: another user owns the directory or one above it, or may write there.
@@ -75,7 +75,7 @@ class StateDirectory(NamedTuple):
             raise RefusedError(f"{self.path} is not used: {unsafe}", check="path-untrusted", fix=fix)
 
     def journals(self) -> list[Journal]:
-        """Every change on this node that can be read, oldest first.
+        """Return every change on this node that can be read, oldest first.
 
         Raises:
             RefusedError: the state directory may not be read.
@@ -90,7 +90,7 @@ class StateDirectory(NamedTuple):
         return [folder for folder in self.folders() if _is_record(folder) and _journal_in(folder) is None]
 
     def folders(self) -> list[Path]:
-        """The folders of all changes, oldest first."""
+        """Return the folders of all changes, oldest first."""
         try:
             return sorted(self.changes.iterdir())
         except FileNotFoundError:
@@ -106,7 +106,7 @@ class StateDirectory(NamedTuple):
             self.folder(journal.id).rmdir()
 
     def sweep(self) -> None:
-        """Under the lock: remove what a killed run left here, temporary files and folders of changes that never began."""
+        """Remove what a killed run left: temporary files and empty folders; call it under the lock."""
         for folder in (self.last_good, *self.folders()):
             with suppress(OSError):
                 for path in folder.glob(files.TEMPORARY_PATTERN):
@@ -115,7 +115,7 @@ class StateDirectory(NamedTuple):
                     folder.rmdir()
 
     def is_locked(self) -> bool:
-        """Is a change running now?"""
+        """Tell whether a change is running now."""
         try:
             descriptor = os.open(self.lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError:
@@ -129,14 +129,14 @@ class StateDirectory(NamedTuple):
         return False
 
     def holder(self) -> str:
-        """Who holds the lock, in its own words."""
+        """Return who holds the lock, as that run wrote it."""
         try:
             return self.lock.read_text(errors="replace")[:_HOLDER_LENGTH].strip() or "another run"
         except OSError:
             return "another run"
 
     def sign(self, holder: str) -> None:
-        """Say who holds the lock, a courtesy to whoever finds it held; a full disk may refuse it."""
+        """Write who holds the lock, for those who find it held; ignore a full disk."""
         with suppress(OSError):
             descriptor = os.open(self.lock, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
@@ -146,20 +146,20 @@ class StateDirectory(NamedTuple):
                 os.close(descriptor)
 
     def journal(self, change_id: str) -> Journal | None:
-        """One change as it stands on disk now; None if it cannot be read."""
+        """Return one change as it is on disk now; None if it cannot be read."""
         return _journal_in(self.folder(change_id))
 
     def open_changes(self) -> list[Journal]:
-        """Those that were interrupted."""
+        """Return the changes that were interrupted."""
         return [journal for journal in self.journals() if not journal.finished]
 
     def write_header(self, journal: Journal) -> None:
-        """Make the change's folder and write its intent, durably."""
+        """Make the change's folder, write its intent and fsync both."""
         files.make_directories(self.folder(journal.id))
         files.replace(self.folder(journal.id) / "journal.jsonl", encode_header(journal).encode(), None)
 
     def append(self, journal: Journal, step: Step, at: str, note: str = "") -> Journal:
-        """Write one more entry, durably, and return the journal with it.
+        """Append one entry, fsync it, and return the journal with it.
 
         Raises:
             OSError: it cannot be written; ESTALE: another run has finished this change meanwhile.
@@ -184,22 +184,22 @@ class StateDirectory(NamedTuple):
         return after
 
     def saved(self, journal: Journal, role: Role, when: str) -> Path:
-        """The path of the saved bytes of one file, ``when`` before or after the change."""
+        """Return the path of the saved bytes of one file, ``when`` before or after the change."""
         return self.folder(journal.id) / f"{role.value}.{when}"
 
     def last_good_of(self, role: Role) -> Path:
-        """The policy itself; of the webhook's file, which holds secrets, the SHA-256 alone."""
+        """Return the path of the last good policy; of the webhook's file, which holds secrets, of its SHA-256."""
         return self.last_good / (f"{role.value}.sha256" if role is Role.WEBHOOK else f"{role.value}.yaml")
 
     def keep_last_good(self, role: Role, content: bytes) -> None:
-        """Remember what a verified server runs with."""
+        """Keep the file that a verified server runs with."""
         files.make_directories(self.last_good)
         path = self.last_good_of(role)
         if files.digest(path) != files.sha256(content):
             files.replace(path, content, None)
 
     def keep_last_process(self, pid: int, started: float) -> None:
-        """Remember which process was verified: while it lives, the last good policy is the one that it loaded."""
+        """Keep which process was verified: while it lives, the last good policy is the one that it loaded."""
         files.make_directories(self.last_good)
         known = {"pid": pid, "started": started, "boot": boot_id()}
         files.replace(self.last_good / "process.json", json.dumps(known).encode(), None)
@@ -221,7 +221,7 @@ def _is_record(folder: Path) -> bool:
 
 
 def _journal_in(folder: Path) -> Journal | None:
-    """Return the journal of a folder, whose name is its id; None where there is none, or it cannot be read.
+    """Return the journal of a folder, whose name is its id; None if there is none, or it is damaged.
 
     Raises:
         RefusedError: we may not read it.
@@ -240,18 +240,18 @@ def _journal_in(folder: Path) -> Journal | None:
 
 
 def cannot_read(path: Path, error: OSError) -> RefusedError:
-    """One sentence for records of ours that may not be read."""
+    """Return the refusal for a record that cannot be read."""
     reason = (error.strerror or str(error)).lower()
     fix = "run it as root (sudo)" if isinstance(error, PermissionError) else ""
     return RefusedError(f"{path}: cannot read it: {reason}", check="state-unreadable", fix=fix)
 
 
-def cannot_write(path: Path, what: str, error: OSError) -> RefusedError:
-    """One sentence for a file system that will not take ``what``; the file that it names itself comes first."""
+def cannot_write(path: Path, subject: str, error: OSError) -> RefusedError:
+    """Return the refusal for a file that cannot be written; the file that the error names comes first."""
     path = Path(error.filename) if isinstance(error.filename, str) else path
     reason = (error.strerror or str(error)).lower()
     if isinstance(error, opening.ForeignLinkError):
-        text = f"{path}: {reason}, so {what} is not written there"
+        text = f"{path}: {reason}, so {subject} is not written there"
         fix = "specify the path that the link leads to, or make root the owner of the link and its directory"
         return RefusedError(text, check="path-untrusted", fix=fix)
     fix = (
@@ -259,4 +259,4 @@ def cannot_write(path: Path, what: str, error: OSError) -> RefusedError:
         if isinstance(error, PermissionError)
         else "make room or make it writable, then run it again"
     )
-    return RefusedError(f"{path}: cannot write {what}: {reason}", check="not-writable", fix=fix)
+    return RefusedError(f"{path}: cannot write {subject}: {reason}", check="not-writable", fix=fix)

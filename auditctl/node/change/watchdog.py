@@ -1,4 +1,4 @@
-"""A process that outlives its maker: detached from terminal, session, process group, and from the cgroup where systemd runs.
+"""Fork a process that outlives this one: no terminal, session, process group or cgroup in common.
 
 It is forked, not started anew: everything that it may need is in its memory already, so a file system that fills up, a
 package that is replaced meanwhile, or a full process table cannot take anything from it.
@@ -28,13 +28,13 @@ _OOM_SCORE = "-900"  # after everything but the kubelet and its like, -997 to -9
 
 
 class Watchdog(NamedTuple):
-    """One that stands guard. ``descriptor`` is its pidfd: a pid cannot be mistaken."""
+    """A watchdog that runs. ``descriptor`` is its pidfd, which never comes to mean another process."""
 
     pid: int
     descriptor: int
 
     def dismiss(self) -> None:
-        """It is not needed any more: end it, and wait until it is gone, so that it never holds the lock behind us."""
+        """End it, and wait until it is gone, so that it does not hold the lock after us."""
         with suppress(OSError):
             signal.pidfd_send_signal(self.descriptor, signal.SIGKILL)
         _has_ended(self.descriptor, _GONE_SECONDS)
@@ -49,7 +49,7 @@ class StepLimit(NamedTuple):
 
 
 def set_out(duty: Callable[[int], None], locks: Collection[int], unit: str) -> Watchdog | None:
-    """Fork a process that runs ``duty``; return when it is detached. None: no memory, process or descriptor is left.
+    """Fork a process that runs ``duty``; return once it is detached; None if it cannot be forked.
 
     ``duty`` is given a pidfd of this process. ``locks`` are descriptors of the locks that this process holds: the child
     closes its copies, for else the kernel would not release the locks when this process dies. ``unit`` names its scope
@@ -114,7 +114,7 @@ def _has_ended(run: int, seconds: float) -> bool:
 
 
 def _met(reader: int, unit: str) -> Watchdog | None:
-    """Wait for the word that it stands; hold it by pidfd, in a scope of its own."""
+    """Return the watchdog once it says that it is detached; move it into a scope of its own."""
     ready = select.poll()
     ready.register(reader, select.POLLIN)
     word = os.read(reader, 32) if ready.poll(_READY_SECONDS * 1000) else b""
@@ -129,7 +129,7 @@ def _met(reader: int, unit: str) -> Watchdog | None:
 
 
 def _become(duty: Callable[[], None], locks: Collection[int], writer: int) -> None:
-    """In the child: detach, fork once more, say so, do the duty, and never return into the caller's code."""
+    """Detach in the child, fork once more, report, do the duty, and never return into the caller's code."""
     try:
         os.setsid()
         if os.fork() == 0:
@@ -143,7 +143,7 @@ def _become(duty: Callable[[], None], locks: Collection[int], writer: int) -> No
 
 
 def _detach(locks: Collection[int]) -> None:
-    """No signal of a terminal, no descriptor of the caller's: one that waits for the end of a pipe must not wait for us."""
+    """Ignore the terminal's signals and close the caller's descriptors: nobody shall wait for our end."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the machine goes down: the journal stays open, `recover` finishes
@@ -167,7 +167,7 @@ def _inherited() -> Iterator[int]:
 
 
 def give_scope(pid: int, unit: str) -> bool:
-    """Where systemd runs, move the process into a scope of its own: the end of a login session or of a unit spares it then.
+    """Move the process into a systemd scope of its own; return whether that was done.
 
     By systemd's own call (org.freedesktop.systemd1.Manager StartTransientUnit), as `systemd-run --scope` does it, but
     for a process that runs already.
@@ -191,7 +191,7 @@ def give_scope(pid: int, unit: str) -> bool:
 
 
 def has_systemd() -> bool:
-    """Is systemd this machine's init, as sd_booted(3) asks, and do we see it (not from inside a container)?"""
+    """Tell whether systemd is this machine's init (sd_booted(3)), and we are not inside a container."""
     with suppress(OSError):
         return Path("/run/systemd/system").is_dir() and Path("/proc/1/comm").read_text().strip() == "systemd"
     return False
@@ -214,7 +214,7 @@ _WARM = (
 
 
 def import_everything() -> None:
-    """Import what is otherwise imported when it is first needed."""
+    """Import now what is otherwise imported when it is first needed."""
     import importlib
 
     for name in _WARM:

@@ -1,4 +1,4 @@
-"""A default POSIX ACL, so that a group can read what the server will write into a directory (``--readers``).
+"""Set POSIX ACLs, so that a group can read what the server writes into a directory (``--readers``).
 
 The on-disk form is include/uapi/linux/posix_acl_xattr.h: a version, then (tag, permissions, id) entries in tag order.
 """
@@ -35,7 +35,7 @@ def group_id(name: str) -> int:
 
 
 def let_group_read(directory: Path, names: Callable[[str], bool], gid: int) -> list[str]:
-    """Let the group enter the directory, and read the files of these names in it and those that will follow.
+    """Let the group enter the directory, and read the files of these names, now and later.
 
     A default ACL alone grants nothing on a file that is created with mode 0600 (its mask becomes empty), and a rotated
     log's successor is created with the mode of the old one: so the log that is there needs the entry as well.

@@ -1,4 +1,4 @@
-"""Who else may change the manifest, the policy or the log: owner and mode of files and of every directory above them.
+"""Check who else may change manifest, policy or log: owner and mode of files and directories above.
 
 As sshd (StrictModes) and sudo look at theirs. What the manifest says runs as root, so one that others may write is
 refused. Policy and log are where the user chose to have them: a warning.
@@ -25,7 +25,7 @@ _GROUP_WRITABLE = frozenset([Path("/var/log")])
 
 
 def manifest_path(path: Path) -> Iterator[Finding]:
-    """Yield an error where somebody other than root may change the manifest, a warning where its owner is another user.
+    """Yield an error where others may change the manifest, a warning where another user owns it.
 
     Only root is held to it: a folder of a user's own is that user's matter.
     """
@@ -47,7 +47,7 @@ def manifest_path(path: Path) -> Iterator[Finding]:
 
 
 def audit_paths(root: Root, manifest: Manifest) -> Iterator[Finding]:
-    """Yield a warning for each audit file that somebody other than root and the server's own user may replace."""
+    """Yield a warning for each audit file that others than root and the server's user may replace."""
     trusted = {0, os.geteuid(), user_of(manifest).uid}
     for flag in (POLICY_FLAG, WEBHOOK_FLAG, LOG_FLAG):
         path = node_checks.host_of(root, manifest, flag)

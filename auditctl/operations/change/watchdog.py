@@ -1,4 +1,4 @@
-"""The watchdog: if the run dies or hangs, another process confirms its change if it serves, and undoes it if it does not.
+"""Take a change over from a run that died or hangs: confirm it if it serves, else undo it.
 
 It is the run itself, forked before the first file is touched: the same wait, the same judge, the same way back, to the
 same deadline. It holds a pidfd of the run. A run that stays at one step longer than that step may take (stopped, frozen,
@@ -36,7 +36,7 @@ _GRACE_SECONDS = 20.0  # beyond the deadline: the last look, a receipt, the diag
 
 
 def guard(performance: ChangeRun, watch: RestartWaiter) -> Watchdog | None:
-    """Set a watchdog out for this change; None where nobody waits, nothing is to be put back, or it cannot be forked."""
+    """Start a watchdog for this change; None with --no-wait or --no-rollback, or if it cannot be forked."""
     if not (performance.how.wait and performance.how.rollback):
         return None
     plane, change = performance.session.plane, performance.change.journal
@@ -94,7 +94,7 @@ def _limit(performance: ChangeRun) -> StepLimit:
 
 
 def _go_back_from_memory(performance: ChangeRun) -> None:
-    """The records of the change are gone, and so is the run: nobody can finish it later, so the old files come back."""
+    """Undo a change whose run and records are gone: nobody could finish it later."""
     performance.change.by = BY_THE_WATCHDOG
     performance.renamed_at = performance.session.plane.clock.boot()
     performance.undo("the run ended, and the records of its change are gone", Outcome.ROLLED_BACK)
@@ -114,7 +114,7 @@ def _holder(performance: ChangeRun, journal: Journal, fate: str) -> str:
 
 
 def _take_over(performance: ChangeRun, watch: RestartWaiter, journal: Journal, fate: str) -> None:
-    """Go on where the run stopped: the journal says how far it came, the manifest on disk has the last word."""
+    """Go on where the run stopped, by the journal and by the manifest that is on disk."""
     change, plane = performance.change, performance.session.plane
     changes.sweep(change)
     replaced_at = renamed_at(plane, journal)
