@@ -77,7 +77,8 @@ class NodeSnapshot:
             self._give_back_log(path, entry)
         else:
             xattrs = {name: bytes.fromhex(value) for name, value in entry.xattrs.items()}
-            files.replace(path, self.content(entry), Snapshot(b"", entry.mode, entry.uid, entry.gid, xattrs))
+            like = Snapshot(content=b"", mode=entry.mode, uid=entry.uid, gid=entry.gid, xattrs=xattrs)
+            files.replace(path, self.content(entry), like)
 
     def content(self, entry: SnapshotEntry) -> bytes:
         """The bytes that were. Raises OSError."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from auditctl.errors import RefusedError
@@ -34,7 +35,7 @@ def save(state: StateDirectory, journal: Journal, edit: FileEdit, record: FileRe
         if content is not None:
             path = state.saved(journal, edit.role, when)
             # attributes go with the backup, so that a human's `cp -p` puts back the whole file
-            like = edit.before._replace(xattrs={}) if edit.before else None
+            like = replace(edit.before, xattrs={}) if edit.before else None
             files.replace(path, content, like)
             if files.digest(path) != files.sha256(content):
                 raise OSError(0, "the saved bytes read back differ")

@@ -67,9 +67,14 @@ def read_at(directory: int, path: Path, subject: str) -> Snapshot:
         status = os.fstat(descriptor)
         _check_kind(path, subject, status)
         content = _read_all(descriptor, path, subject)
-        mode = stat.S_IMODE(status.st_mode)
         return Snapshot(
-            content, mode, status.st_uid, status.st_gid, extended_attributes(descriptor), status.st_dev, status.st_ino
+            content=content,
+            mode=stat.S_IMODE(status.st_mode),
+            uid=status.st_uid,
+            gid=status.st_gid,
+            xattrs=extended_attributes(descriptor),
+            device=status.st_dev,
+            inode=status.st_ino,
         )
     finally:
         os.close(descriptor)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from typing import Any, NamedTuple, assert_never
 
@@ -73,7 +74,8 @@ class FileRecord(NamedTuple):
     removed_last: bool = False
 
 
-class Journal(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Journal:
     """The record of one change. ``restart`` names how the server was to read it, empty if unknown."""
 
     id: str
@@ -96,7 +98,7 @@ class Journal(NamedTuple):
         """
         if step not in TRANSITIONS[self.step]:
             raise BugError(f"journal {self.id}: no way from {self.step.value} to {step.value}")
-        return self._replace(step=step, steps=(*self.steps, (step.value, at, note)))
+        return replace(self, step=step, steps=(*self.steps, (step.value, at, note)))
 
     @property
     def manifest(self) -> FileRecord:
@@ -176,7 +178,7 @@ def standing_changes(journals: Sequence[Journal]) -> list[Journal]:
 
 def encode_header(journal: Journal) -> str:
     """Return the first line of a journal file: everything but the steps."""
-    fields = journal._asdict() | {"files": [file._asdict() | {"role": file.role.value} for file in journal.files]}
+    fields = asdict(journal) | {"files": [file._asdict() | {"role": file.role.value} for file in journal.files]}
     del fields["step"], fields["steps"]
     return json.dumps(fields, sort_keys=True) + "\n"
 

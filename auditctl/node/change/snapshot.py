@@ -7,21 +7,21 @@ import hashlib
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
-from typing import NamedTuple
 
 _CHUNK_BYTES = 1 << 20
 
 
-class Snapshot(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
     """A file's bytes, and all that a replacement must keep."""
 
     content: bytes
     mode: int = 0o600
     uid: int = -1
     gid: int = -1
-    xattrs: Mapping[str, bytes] = MappingProxyType({})
+    xattrs: Mapping[str, bytes] = field(default_factory=dict)
     device: int = 0
     inode: int = 0
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from auditctl.errors import RefusedError
@@ -76,7 +77,7 @@ def edits_made_by_hand(plane: ControlPlane, manifest: Manifest) -> Iterator[File
     on_disk = files.read_if_there(path, Role.POLICY.value) if path is not None else None
     known = recall(plane, Role.POLICY)
     if path is not None and on_disk is not None and known is not None and known != on_disk.content:
-        yield FileEdit(Role.POLICY, path, on_disk._replace(content=known), on_disk.content)
+        yield FileEdit(Role.POLICY, path, replace(on_disk, content=known), on_disk.content)
 
 
 def webhook_edited_by_hand(plane: ControlPlane, manifest: Manifest) -> Iterator[Finding]:
