@@ -186,21 +186,23 @@ Decide = Callable[[Recovered], "ChangeDecision | Report"]
 
 
 class Session(NamedTuple):
-    """The right to change this node; ``recovered`` are findings about an interrupted change."""
+    """The right to change this node: findings about an interrupted change, and descriptors of its locks."""
 
     plane: ControlPlane
     deadline: Deadline
     recovered: tuple[Finding, ...] = ()
+    locks: tuple[int, ...] = ()
 
 
 class GuardedRun(Protocol):
-    """The run of a change, as far as its watchdog needs it to go on after the run has died."""
+    """The run of a change, as far as its watchdog needs it to go on after the run has died or hung."""
 
     session: Session
     options: ChangeOptions
     change: Change
     findings: tuple[Finding, ...]
     renamed_at: float
+    drain: float
 
     def seconds_left(self, renamed_at: float | None) -> float:
         """Return the seconds to the deadline of the change."""

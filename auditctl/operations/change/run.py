@@ -106,10 +106,11 @@ class ChangeRun:
             plane.root, self.planned.after, plane.clock, plane.progress.waiting, self.session.deadline.interrupted
         )
         watchdog = guard(self, watch)
+        performed = None  # the journal may not say that it ended: its directory may be gone or full
         try:
             performed = self._stopped_early() if self.session.deadline.interrupted() else self._install(watch)
         finally:
-            if watchdog is not None and self.change.journal.finished:
+            if watchdog is not None and (performed is not None or self.change.journal.finished):
                 watchdog.dismiss()
             if self.old is not None:
                 self.old.release()

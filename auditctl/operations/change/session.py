@@ -14,8 +14,8 @@ from auditctl.node.change import backup, files, rejected_files
 from auditctl.node.change import change as changes
 from auditctl.node.change.change import Change
 from auditctl.node.change.journal import Journal, Recovery, Step, recovery, standing
+from auditctl.node.change.lock import lock
 from auditctl.node.change.signals import deferred
-from auditctl.node.change.state import lock
 from auditctl.node.change.undo_journal import returned_at
 from auditctl.node.kubelet import kubelet_log
 from auditctl.node.kubelet.restart import OutgoingProcess, Restarted, RestartTarget, RestartWaiter, end_in_place
@@ -23,6 +23,7 @@ from auditctl.operations.change.preflight import check_places
 from auditctl.operations.change.restart_strategy import drain_seconds, serving
 from auditctl.operations.change.watchdog_notice import notice
 from auditctl.operations.change_model import ChangeOptions, Deadline, Restart, Session
+from auditctl.operations.change_records import damaged
 from auditctl.operations.controlplane import ControlPlane
 
 _RECOVERY_SECONDS = 120.0
@@ -38,14 +39,17 @@ def session(plane: ControlPlane, command: str) -> Iterator[Session]:
     """
     check_places(plane)
     plane.state.prepare()
-    with lock(plane.state, command), deferred(plane.progress.step) as interrupted:
+    with (
+        lock(plane.state, command, plane.manifest_path.parent) as locks,
+        deferred(plane.progress.step) as interrupted,
+    ):
         plane.state.sweep()
         trial_folders.sweep()
         _refuse_unreadable(plane)
         deadline = Deadline(interrupted=interrupted)
         recovered = (*notice(plane), *recover_all(plane, deadline))
         try:
-            yield Session(plane, deadline, recovered)
+            yield Session(plane, deadline, recovered, locks)
         except AuditctlError as error:
             error.earlier = recovered  # "nothing was changed" must not hide what the recovery did
             raise
@@ -54,13 +58,9 @@ def session(plane: ControlPlane, command: str) -> Iterator[Session]:
 
 
 def _refuse_unreadable(plane: ControlPlane) -> None:
-    """Raise RefusedError for a record that this version cannot read: its change may be open."""
-    for folder in plane.state.unreadable():
-        raise RefusedError(
-            f"{folder}: a record of a change that this version cannot read",
-            check="state-unreadable",
-            fix="use the version that wrote it, or move the folder away if its change is settled",
-        )
+    """Raise RefusedError for a record that cannot be read: its change may be open."""
+    for finding in damaged(plane):
+        raise RefusedError(finding.message, check=finding.check, fix=finding.fix)
 
 
 def recover_all(plane: ControlPlane, deadline: Deadline) -> tuple[Finding, ...]:
