@@ -33,7 +33,8 @@ def check_places(plane: ControlPlane) -> None:
     found = [
         *node_checks.misplaced_state(plane.root, plane.manifest_path, plane.state.path),
         *node_checks.unwritable(plane.manifest_path, plane.state.path),
-        *strict_modes.manifest_path(plane.manifest_path),
+        *strict_modes.manifest_path(plane.root, plane.manifest_path),
+        *strict_modes.state_directory(plane.root, plane.state.path),
     ]
     found = [finding for finding in found if finding.severity is Severity.ERROR]
     if found:
@@ -94,7 +95,7 @@ def _of_files(
     yield from mounts.audit_paths(plane.root, after, new)
     to_be = [*(path for path in new.values() if path is not None), *directories]
     yield from mounts.volume_types(plane.root, after, all_of_them=every_volume, to_be=to_be)
-    yield from strict_modes.manifest_path(plane.manifest_path)
+    yield from strict_modes.manifest_path(plane.root, plane.manifest_path)
     yield from strict_modes.audit_paths(plane.root, after)
     yield from mounts.unchangeable(plane.manifest_path, new.get(POLICY_FLAG))
     log = node_checks.host_of(plane.root, after, LOG_FLAG)
