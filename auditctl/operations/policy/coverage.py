@@ -10,7 +10,7 @@ from auditctl.errors import PolicyError, UsageError
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.policy_files import LoadedPolicyFile, read, read_policy, server_version
-from auditctl.policy.coverage import LeastChange, Coverage, Insertion, Shortfall, State, coverage, least_change
+from auditctl.policy.coverage import Coverage, Insertion, LeastChange, Shortfall, State, coverage, least_change
 from auditctl.policy.detections import Detection, read_detections
 from auditctl.policy.rule_yaml import rule_lines
 from auditctl.report import finding_line
