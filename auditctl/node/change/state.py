@@ -6,7 +6,7 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -167,18 +167,18 @@ class StateDirectory(NamedTuple):
         if files.digest(path) != files.sha256(content):
             files.replace(path, content, None)
 
-    def keep_last_process(self, pid: int, started: float) -> None:
+    def keep_last_process(self, record: Mapping[str, object]) -> None:
         """Remember which process was verified: while it lives, the last good policy is the one that it loaded."""
         files.make_directories(self.last_good)
-        files.replace(self.last_good / "process.json", json.dumps({"pid": pid, "started": started}).encode(), None)
+        files.replace(self.last_good / "process.json", json.dumps(record).encode(), None)
 
-    def last_process(self) -> tuple[int, float] | None:
-        """(pid, start in seconds of the boot clock) of the last verified process."""
+    def last_process(self) -> Mapping[str, object]:
+        """Return the record of the last verified process; an empty one where there is none that can be read."""
         try:
-            known = json.loads((self.last_good / "process.json").read_bytes())
-            return known["pid"], known["started"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+            record = json.loads((self.last_good / "process.json").read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return record if isinstance(record, dict) else {}
 
 
 @contextmanager
