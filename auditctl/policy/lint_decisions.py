@@ -7,10 +7,12 @@ from typing import NamedTuple
 
 from auditctl.policy.compare import differences, outcome, request_words
 from auditctl.policy.evaluate import evaluate
+from auditctl.policy.first_match import RuleIndex
 from auditctl.policy.lint_checks import Known, PolicyMending, Problem, RuleReplacement
+from auditctl.policy.people import named_people
 from auditctl.policy.request_classes import FRESH, regions
 from auditctl.policy.shorthand import parse
-from auditctl.policy.types import Attributes, Decision, GroupResources, Level, Policy, PolicyRule, Stage
+from auditctl.policy.types import Attributes, Decision, GroupResources, Level, Policy, PolicyRule, Stage, User
 
 MOST_RULES = 100
 """More than that and the exact search for rules in vain is left out: a check may take a second at most."""
@@ -38,6 +40,7 @@ _OPENED = (
     "get nodes/proxy worker",
     "create nodes/proxy worker",
 )
+_TUNNELS_UNSEEN = "tunnels-unseen"
 _SESSIONS = 6  # of these the first: exec, attach and portforward, by POST and by GET
 _BEATS = (
     "update leases.coordination.k8s.io worker in kube-node-lease by system:node:worker",
@@ -76,7 +79,7 @@ _WATCHES = (
         "put a rule of level Metadata for secrets, configmaps, serviceaccounts/token and tokenreviews before it",
     ),
     _Watch(
-        "tunnels-unseen",
+        _TUNNELS_UNSEEN,
         _OPENED,
         lambda decision: decision.level is Level.NONE,
         PolicyRule(Level.METADATA, resources=(_TUNNELS,)),
@@ -110,8 +113,10 @@ def is_searchable(policy: Policy, most_rules: int) -> bool:
 
 def decision_problems(policy: Policy, known: Known) -> Iterator[Problem]:
     """What the decisions on well-known requests say against the policy, and its stages, levels and order."""
+    hidden = named_people(rule for rule in policy.rules if rule.level is Level.NONE)
+    index = RuleIndex(policy)
     for watch in _WATCHES:
-        yield from _watched(policy, watch)
+        yield from _watched(index, watch, hidden if watch.check == _TUNNELS_UNSEEN else ())
     for text in _ANYTHING:
         asked = parse(text)
         if evaluate(policy, asked).rule < 0:
@@ -127,13 +132,19 @@ def decision_problems(policy: Policy, known: Known) -> Iterator[Problem]:
         yield from _in_vain(policy, known)
 
 
-def _watched(policy: Policy, watch: _Watch) -> Iterator[Problem]:
+def _watched(index: RuleIndex, watch: _Watch, people: Sequence[User]) -> Iterator[Problem]:
     """One problem for each rule that decides badly; -1, no rule at all, is said of the list."""
     found: dict[int, list[Attributes]] = {}
     for who in _WHO if " by " not in watch.requests[0] else ("",):
         for text in watch.requests:
             asked = parse(text + who)
-            decision = evaluate(policy, asked)
+            decision = index.decide(asked)
+            if watch.bad(decision):
+                found.setdefault(decision.rule, []).append(asked)
+    for user in people:
+        for text in watch.requests:
+            asked = parse(text)._replace(user=user)
+            decision = index.decide(asked)
             if watch.bad(decision):
                 found.setdefault(decision.rule, []).append(asked)
     mended = _inserted(0, watch.mending)

@@ -10,7 +10,7 @@ from auditctl.policy.types import GroupResources, Policy, PolicyRule
 _VERBS = frozenset({"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "proxy", ""})
 _METHODS = frozenset({"get", "head", "post", "put", "patch", "delete", "options", "connect", "trace"})
 _NAMELESS = frozenset({"create", "deletecollection"})
-_SENT_AS = {
+SENT_AS = {
     "apply": "patch",
     "edit": "patch",
     "label": "patch",
@@ -71,7 +71,7 @@ def _verbs(rule: PolicyRule) -> Iterator[Complaint]:
     for place, verb in enumerate(rule.verbs):
         if verb in sent:
             continue
-        meant = verb.lower() if verb.lower() in sent else _SENT_AS.get(verb.lower(), "")
+        meant = verb.lower() if verb.lower() in sent else SENT_AS.get(verb.lower(), "")
         verbs: tuple[str, ...]
         if verb == "*":
             message, fix, verbs = "'*' is no pattern here", "leave `verbs` out for all", ()
