@@ -17,7 +17,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # A room may import its own floor's own wing, and anything below. Wings on one floor do not import each other.
 FLOORS = (
     ("compatibility", "errors", "facts", "findings", "settings", "durations", "patterns"),
-    ("manifest", "policy"),
+    ("manifest", "policy", "transport"),
     ("report",),
     ("node", "log", "kubeadm"),
     ("operations",),
