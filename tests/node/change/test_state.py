@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 from pathlib import Path
 
@@ -122,14 +121,11 @@ def test_nothing_is_added_to_a_journal_that_another_run_has_finished(state: Stat
     assert finished.step is Step.UNDONE
 
 
-def test_a_process_of_another_boot_is_not_known(state: StateDirectory) -> None:
-    """Its pid and its start may be those of a process of today."""
-    assert state.last_process() is None
-    state.keep_last_process(17, 3.5)
-    assert state.last_process() == (17, 3.5)
+def test_the_record_of_a_process_is_read_back_and_a_damaged_one_is_empty(state: StateDirectory) -> None:
+    """Whether it is of this boot, `last_known_good` decides."""
+    assert state.last_process() == {}
+    state.keep_last_process({"pid": 17, "started": 3.5})
+    assert state.last_process() == {"pid": 17, "started": 3.5}
 
-    path = state.last_good / "process.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"boot": "another"}))
-    assert state.last_process() is None
-    path.write_text("[" * 200_000)
-    assert state.last_process() is None
+    (state.last_good / "process.json").write_text("[" * 200_000)
+    assert state.last_process() == {}
