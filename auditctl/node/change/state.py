@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from auditctl.errors import RefusedError
-from auditctl.node import opening, path_trust
+from auditctl.node import opening
 from auditctl.node.change import files
 from auditctl.node.change.journal import Journal, Role, Step, decode, encode_header, encode_step
 from auditctl.node.clock import boot_id
@@ -60,7 +60,7 @@ class StateDirectory(NamedTuple):
         """Check that nobody else may write a record: root installs what the records say.
 
         Raises:
-            RefusedError: another user owns the directory or one above it, or may write there.
+            RefusedError: another user owns the directory, or may write there.
         """
         fix = f"choose a --state-dir below a directory that only root writes, or: chmod go-w {self.path}"
         for path in (self.path, self.changes):
@@ -68,11 +68,6 @@ class StateDirectory(NamedTuple):
             if status.st_uid != os.geteuid() or status.st_mode & 0o022:
                 text = f"{path}: others may write it (owner uid {status.st_uid}, mode {status.st_mode & 0o7777:04o})"
                 raise RefusedError(f"{text}, so its records are not used", check="path-untrusted", fix=fix)
-        if os.geteuid() != 0:
-            return  # a folder of the user's own: who else may write there is the user's choice
-        unsafe = path_trust.first_unsafe(self.changes / "journal")
-        if unsafe is not None:
-            raise RefusedError(f"{self.path} is not used: {unsafe}", check="path-untrusted", fix=fix)
 
     def journals(self) -> list[Journal]:
         """Return every change on this node that can be read, oldest first.
