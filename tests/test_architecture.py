@@ -16,8 +16,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # A room may import its own floor's own wing, and anything below. Wings on one floor do not import each other.
 FLOORS = (
-    ("errors", "facts", "findings", "settings", "durations", "patterns"),
-    ("manifest", "policy"),
+    ("compatibility", "errors", "facts", "findings", "settings", "durations", "patterns"),
+    ("manifest", "policy", "transport"),
     ("report",),
     ("node", "log", "kubeadm"),
     ("operations",),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from typing import NamedTuple
 
+from auditctl.compatibility import UTC, datetime_of
 from auditctl.log.damage import ReadStatistics
 from auditctl.log.events import Reader
 from auditctl.log.reading import EventBlock, LogSegment, blocks
@@ -51,7 +51,11 @@ class VolumeCounts:
         for event, line in zip(block.events, block.lines, strict=True):
             size = len(line) + 1
             raw = bytes(event.user)
-            add(users, self._names.get(raw) or self._name(raw), 1, size)
+            name = self._names.get(raw) or self._name(raw)
+            if event.impersonated_user:
+                other = bytes(event.impersonated_user)
+                name = f"{name} as {self._names.get(other) or self._name(other)}"
+            add(users, name, 1, size)
             add(verbs, event.verb, 1, size)
             add(levels, event.level, 1, size)
             reference = event.object_ref
@@ -142,7 +146,7 @@ class Rates:
     def _take(self, seconds: dict[str, list[int]]) -> None:
         for stamp, (events, size) in seconds.items():
             try:
-                second = int(datetime.fromisoformat(stamp).replace(tzinfo=UTC).timestamp())
+                second = int(datetime_of(stamp).replace(tzinfo=UTC).timestamp())
             except ValueError:  # no time
                 continue
             self._busiest = max(self._busiest, events)

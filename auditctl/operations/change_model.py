@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from auditctl.findings import ChangeRecord, Check, Finding, Receipt, Timings
-from auditctl.operations.change.level_changes import PolicyStep
-from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import Outcome, Report
 
 if TYPE_CHECKING:  # --help needs no YAML
@@ -23,6 +21,8 @@ if TYPE_CHECKING:  # --help needs no YAML
     from auditctl.node.change.files import Snapshot
     from auditctl.node.kubelet.restart import RestartWaiter
     from auditctl.node.preflight.node_checks import HostPaths
+    from auditctl.operations.controlplane import ControlPlane
+    from auditctl.operations.level_changes import PolicyStep
 
 # Checks that `--allow` can turn from an error into a warning.
 ALLOWED_CHECKS = (
@@ -159,7 +159,7 @@ class ChangeDecision:
     ``nothing``: the node is so already; only the proof is taken. ``finish`` runs behind the change, under the lock; where
     there was nothing to do it gets the outcome UNCHANGED. ``conclude`` has the last word on the report, of a dry run too.
     ``follow_up`` decides a further change of the same run; the restart of this one is not waited for then. ``notes`` are
-    lines of the plan that the verb knows alone; ``policies`` are compared for its user. ``examined`` are files that the
+    lines of the plan that the verb knows alone; ``policies`` are compared for its user (None: nothing to compare). ``examined`` are files that the
     change leaves as they are, with the SHA-256 for which it was decided.
     """
 
@@ -171,7 +171,7 @@ class ChangeDecision:
     follow_up: Decide | None = None
     notes: tuple[str, ...] = ()
     examined: tuple[tuple[Path, str], ...] = ()
-    policies: PolicyStep = PolicyStep()
+    policies: PolicyStep | None = None
 
 
 class Recovered(NamedTuple):

@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+from auditctl.compatibility import UTC
 from auditctl.errors import UsageError
 from auditctl.log import events_json, events_msgspec
 from auditctl.log.events import Reader
@@ -21,7 +22,7 @@ from auditctl.log.filters import moment
 ESCAPE = "\x1b]0;owned\x07"
 ORPHAN = """
 import os, signal
-from auditctl.log import across
+from auditctl.log.parallel import across
 
 def for_ever(pipe):
     while True:

@@ -11,8 +11,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
-from typing import Any, NamedTuple, assert_never
+from typing import Any, NamedTuple
 
+from auditctl.compatibility import assert_never
 from auditctl.errors import BugError
 
 

@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from auditctl.compatibility import UTC
 from auditctl.node import trusted_process
 from auditctl.node.apiserver.crash import KUBELET, Crash, Line, recognised
 from auditctl.node.change.files import Root, open_regular

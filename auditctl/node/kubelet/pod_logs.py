@@ -7,10 +7,10 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from auditctl.compatibility import datetime_of
 from auditctl.manifest.pod import PROGRAM, Manifest
 from auditctl.node.change import files
 from auditctl.node.change.files import Root
@@ -109,7 +109,7 @@ def began(log: ContainerLog) -> float:
     try:
         with os.fdopen(files.open_regular(log.path), "rb") as file:
             time, _, _, _ = _unwrapped(file.readline(_LONGEST_HEAD_BYTES).decode(errors="replace"))
-        return datetime.fromisoformat(re.sub(r"(\.\d{1,6})\d*", r"\1", time)).timestamp()
+        return datetime_of(re.sub(r"(\.\d{1,6})\d*", r"\1", time)).timestamp()
     except (OSError, ValueError):
         return log.modified
 
