@@ -121,11 +121,11 @@ def test_nothing_is_added_to_a_journal_that_another_run_has_finished(state: Stat
     assert finished.step is Step.UNDONE
 
 
-def test_the_record_of_a_process_is_read_back_and_a_damaged_one_is_empty(state: StateDirectory) -> None:
-    """Whether it is of this boot, `last_known_good` decides."""
+def test_a_damaged_record_of_the_verified_process_is_an_empty_one(state: StateDirectory) -> None:
     assert state.last_process() == {}
-    state.keep_last_process({"pid": 17, "started": 3.5})
-    assert state.last_process() == {"pid": 17, "started": 3.5}
+    state.keep_last_process({"pid": 17})
+    assert state.last_process() == {"pid": 17}
 
-    (state.last_good / "process.json").write_text("[" * 200_000)
-    assert state.last_process() == {}
+    for damaged in ("[" * 200_000, "[17]", "{"):
+        (state.last_good / "process.json").write_text(damaged)
+        assert state.last_process() == {}
