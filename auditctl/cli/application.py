@@ -10,6 +10,7 @@ import typer
 
 from auditctl import __version__
 from auditctl.cli import node_commands
+from auditctl.cli.completion import completion
 from auditctl.cli.context import Globals
 from auditctl.operations.controlplane import MANIFEST, STATE
 
@@ -50,7 +51,15 @@ def root(
     for name, path in (("--manifest", manifest), ("--state-dir", state_dir)):
         if not path.startswith("/"):
             raise typer.BadParameter(f"{path!r} is not an absolute path", param_hint=name)
-    context.obj = Globals(rootfs, manifest, state_dir, kubeconfig, output, quiet, verbose)
+    context.obj = Globals(
+        rootfs=rootfs,
+        manifest=manifest,
+        state_dir=state_dir,
+        kubeconfig=kubeconfig,
+        output=output,
+        quiet=quiet,
+        verbose=verbose,
+    )
 
 
 def build(words: Sequence[str]) -> typer.Typer:
@@ -84,17 +93,12 @@ def build(words: Sequence[str]) -> typer.Typer:
         from auditctl.cli import log_commands
 
         app.add_typer(log_commands.build(words), name="log")
-    if asked in (None, "kubeadm", "cis"):
+    if asked in (None, "kubeadm", "cis", "flags"):
         from auditctl.cli import kubeadm_commands
 
         app.add_typer(kubeadm_commands.app, name="kubeadm")
         app.command("cis")(kubeadm_commands.cis)
-    if asked in (None, "flags"):
-        from auditctl.cli.flag_commands import flags
-
-        app.command("flags")(flags)
+        app.command("flags")(kubeadm_commands.flags)
     if asked in (None, "completion"):
-        from auditctl.cli.completion_command import completion
-
         app.command("completion")(completion)
     return app

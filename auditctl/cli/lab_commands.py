@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from auditctl.cli import lab_exercises
-from auditctl.cli.context import finish
-from auditctl.cli.lab_scaffold import scaffold
+from auditctl.cli.context import run_and_exit
 from auditctl.cli.values import duration
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import ManifestChange, Outcome, Report
@@ -36,7 +35,6 @@ app.command()(lab_exercises.hint)
 app.command()(lab_exercises.check)
 app.command()(lab_exercises.solve)
 app.command()(lab_exercises.reset)
-app.command()(scaffold)
 
 
 @app.command()
@@ -64,7 +62,7 @@ def up(
             "lab up", lab.root, Outcome.CHANGED if lab.made else Outcome.UNCHANGED, text, steps, {"lab": _row(lab)}
         )
 
-    finish(context, "lab up", operation)
+    run_and_exit(context, "lab up", operation, changes=True)
 
 
 @app.command()
@@ -79,7 +77,7 @@ def down(context: typer.Context, directory: Directory = None) -> None:
         text = f"the practice node in {folder} is gone" if gone else f"there is no practice node in {folder}"
         return _report("lab down", folder, Outcome.CHANGED if gone else Outcome.UNCHANGED, text, (), {})
 
-    finish(context, "lab down", operation)
+    run_and_exit(context, "lab down", operation, changes=True)
 
 
 @app.command()
@@ -105,7 +103,7 @@ def status(context: typer.Context, directory: Directory = None) -> None:
         outcome = Outcome.UNCHANGED if lab.serving else Outcome.NEGATIVE
         return _report("lab status", folder, outcome, text, (), {"lab": _row(lab)})
 
-    finish(context, "lab status", operation)
+    run_and_exit(context, "lab status", operation)
 
 
 @app.command()
@@ -117,7 +115,7 @@ def demo(context: typer.Context) -> None:
 
         return run(plane, plane.progress.step)
 
-    finish(context, "lab demo", operation)
+    run_and_exit(context, "lab demo", operation)
 
 
 @app.command()
@@ -144,7 +142,28 @@ def receiver(
         numbers = {"events": counts.events, "batches": counts.batches, "refused": counts.refused}
         return _report("lab receiver", folder, Outcome.UNCHANGED, text, (), {"receiver": numbers})
 
-    finish(context, "lab receiver", operation)
+    run_and_exit(context, "lab receiver", operation)
+
+
+@app.command()
+def scaffold(
+    context: typer.Context,
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new or an empty folder.")],
+    binary: Annotated[
+        Path | None,
+        typer.Option(
+            "--binary", metavar="FILE", help="The single-file build that the scenario installs.  [the one that runs]"
+        ),
+    ] = None,
+) -> None:
+    """Write a killercoda scenario: audit logging learnt by hand, step by step, each step graded by meaning."""
+
+    def operation(plane: ControlPlane) -> Report:
+        from auditctl.lab.tools.scaffold import scaffold as run
+
+        return run(plane, directory, binary)
+
+    run_and_exit(context, "lab scaffold", operation)
 
 
 def _folder(plane: ControlPlane, directory: Path | None) -> Path:

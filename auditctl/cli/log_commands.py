@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated
 
 import typer
 
-from auditctl.cli.context import Globals
-from auditctl.cli.output import coloured, write
-from auditctl.cli.policy_answer import answered, failed
-from auditctl.errors import RefusedError
-from auditctl.operations.answer import CommandResult, visible
+from auditctl.cli.context import run_and_exit
+from auditctl.cli.output import coloured
+from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
-
-if TYPE_CHECKING:  # heavy, and only for what is really asked
-    from auditctl.operations.log.tail import Tailed
 
 Logs = Annotated[
     list[str] | None,
@@ -52,9 +44,9 @@ def tail(
     namespace: Annotated[Many, typer.Option("--namespace", metavar="NAMESPACE")] = None,
     name: Annotated[Many, typer.Option(metavar="NAME")] = None,
     level: Annotated[Many, typer.Option(metavar="LEVEL")] = None,
-    stage: Annotated[Many, typer.Option(metavar="STAGE", help="Stages are then not folded into one line.")] = None,
+    stage: Annotated[Many, typer.Option(metavar="STAGE", help="Show each stage on its own line.")] = None,
     code: Annotated[Many, typer.Option(metavar="CODE", help="403, 4xx, 500-599, !200.")] = None,
-    agent: Annotated[Many, typer.Option(metavar="AGENT", help="Of the client; kubectl* for example.")] = None,
+    agent: Annotated[Many, typer.Option(metavar="AGENT", help="Client's user agent, e.g. kubectl*.")] = None,
     source_ip: Annotated[Many, typer.Option(metavar="ADDRESS", help="10.0.0.7 or 10.0.0.0/8.")] = None,
     since: Annotated[
         str | None, typer.Option(metavar="TIME", help="RFC 3339 (UTC without a zone), or a duration ago (15m, 2d).")
@@ -62,75 +54,18 @@ def tail(
     until: Annotated[str | None, typer.Option(metavar="TIME", help="The same; with -f it ends then.")] = None,
 ) -> None:
     """The events of the log, one line each, times in UTC; -o json prints them as they are in it."""
-    options: Globals = context.obj
-    try:
+
+    def operation(plane: ControlPlane) -> CommandResult:
         from auditctl.log.filters import LogFilters
         from auditctl.operations.log.tail import TailFormat, TailOptions, log_tail
 
         given = (user, user_group, verb, resource, subresource, namespace, name, level, stage, code, agent, source_ip)
-        wanted = LogFilters.of([tuple(each or ()) for each in given], since, until)
-        form = TailFormat(options.output)
+        filters = LogFilters.of([tuple(each or ()) for each in given], since, until)
+        form = TailFormat(context.obj.output)
         colour = form is TailFormat.LINES and coloured(sys.stdout)
-        asked = TailOptions((*(logs or ()), *(log or ())), wanted, follow, count, form, colour)
-        tailed = log_tail(options.plane(), asked)
-        options = options._replace(output="text")  # from here on stdout is for events alone
-        _tell(options, tailed.notes)
-        code_now = _shown(tailed, follow=follow)
-        if code_now is not None:
-            _tell(options, tailed.account.sentences())
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-    except Exception as error:  # noqa: BLE001 (told by the funnel of all commands)
-        raise typer.Exit(failed(options, "log tail", error)) from None
-    raise typer.Exit(code_now or 0)
+        return log_tail(plane, TailOptions((*(logs or ()), *(log or ())), filters, follow, count, form, colour))
 
-
-def _tell(options: Globals, sentences: Iterable[str]) -> None:
-    for sentence in () if options.quiet else sentences:
-        write(sys.stderr, visible(sentence))
-
-
-def _shown(tailed: Tailed, *, follow: bool) -> int | None:
-    """Print it; the exit code, None where nobody reads it any more. Ctrl-C is how following ends."""
-    try:
-        return 0 if _printed(tailed.pieces) else None
-    except KeyboardInterrupt:
-        return 0 if follow else 130
-
-
-def _printed(pieces: Iterator[bytes]) -> bool:
-    """Write as it comes; False where the reader has gone: no error, as with any filter in a pipe."""
-    sys.stdout.flush()
-    descriptor = sys.stdout.fileno()
-    for piece in pieces:
-        rest = memoryview(piece)
-        try:
-            if not piece and _is_gone(descriptor):
-                return False
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
-        except OSError as error:
-            with suppress(OSError, ValueError):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
-            if error.errno in {errno.EPIPE, errno.EIO}:
-                return False
-            reason = (error.strerror or str(error)).lower()
-            words = f"what was found cannot be written: {reason}; what was written is not all of it"
-            raise RefusedError(words, check="output", fix="write it elsewhere, or less of it") from error
-    return True
-
-
-def _is_gone(descriptor: int) -> bool:
-    """Has the reader of our pipe ended, while there was nothing to write?"""
-    import select
-
-    poll = select.poll()
-    poll.register(descriptor, 0)
-    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
-
-
-def _answer(context: typer.Context, command: str, operation: Callable[[ControlPlane], CommandResult]) -> None:
-    raise typer.Exit(answered(context.obj, command, operation))
+    run_and_exit(context, "log tail", operation)
 
 
 def top(
@@ -160,7 +95,7 @@ def top(
         asked = volume.TopOptions((*(logs or ()), *(log or ())), tuple(by or ()), count, policy, kubernetes, processes)
         return volume.log_top(plane, asked)
 
-    _answer(context, "log top", operation)
+    run_and_exit(context, "log top", operation)
 
 
 def stats(context: typer.Context, logs: Logs = None, log: LogOption = None, processes: Processes = None) -> None:
@@ -171,7 +106,7 @@ def stats(context: typer.Context, logs: Logs = None, log: LogOption = None, proc
 
         return volume.log_stats(plane, (*(logs or ()), *(log or ())), processes)
 
-    _answer(context, "log stats", operation)
+    run_and_exit(context, "log stats", operation)
 
 
 def forecast(
@@ -201,7 +136,7 @@ def forecast(
         asked = log_forecast.ForecastOptions(names, rate, requests, stages, event_size, days, disk, seconds)
         return log_forecast.log_forecast(plane, asked)
 
-    _answer(context, "log forecast", operation)
+    run_and_exit(context, "log forecast", operation)
 
 
 COMMANDS: Mapping[str, Callable[..., None]] = {"tail": tail, "top": top, "stats": stats, "forecast": forecast}

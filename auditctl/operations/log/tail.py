@@ -25,8 +25,10 @@ from auditctl.log.parallel import in_order
 from auditctl.log.readers import reader
 from auditctl.log.reading import STANDARD_INPUT, LogSegment, WholeBlock, whole_block, whole_blocks
 from auditctl.node.logfiles import log_files
+from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.log_sources import node_log, opened
+from auditctl.printable import printable_json
 
 _POLL_SECONDS = 0.02
 _HELD_SECONDS = 0.05
@@ -57,16 +59,8 @@ class TailOptions(NamedTuple):
     colour: bool = False
 
 
-class Tailed(NamedTuple):
-    """Pieces of output, each whole lines; what the reading meets; and what is said beforehand."""
-
-    pieces: Iterator[bytes]
-    account: ReadStatistics
-    notes: tuple[str, ...] = ()
-
-
-def log_tail(plane: ControlPlane, asked: TailOptions) -> Tailed:
-    """What is printed, piece by piece; with ``follow`` it ends at ``--until`` alone, and an empty piece says that nothing came.
+def log_tail(plane: ControlPlane, asked: TailOptions) -> CommandResult:
+    """Return the pieces to print; with ``follow`` they end at ``--until`` alone, and an empty one says that nothing came.
 
     Raises:
         UsageError: a filter is not of its form; RefusedError: a log cannot be read.
@@ -75,8 +69,11 @@ def log_tail(plane: ControlPlane, asked: TailOptions) -> Tailed:
     test = compiled(asked.wanted, now) if asked.wanted.given else None
     account = ReadStatistics()
     if asked.follow:
-        return _followed(_log_of(plane, asked), asked, test, account)
-    return Tailed(_read(opened(plane, asked.logs), asked, test, account), account)
+        pieces, notes = _followed(_log_of(plane, asked), asked, test, account)
+    else:
+        pieces, notes = _read(opened(plane, asked.logs), asked, test, account), ()
+    closing = account.sentences
+    return CommandResult(document={}, pieces=pieces, notes=notes, closing_notes=closing, endless=asked.follow)
 
 
 def _log_of(plane: ControlPlane, asked: TailOptions) -> Path:
@@ -147,14 +144,16 @@ def _time_of(item: Item) -> str:
     return "" if isinstance(item, bytes) else item.stage_timestamp or ""
 
 
-def _followed(log: Path, asked: TailOptions, test: Test | None, account: ReadStatistics) -> Tailed:
+def _followed(
+    log: Path, asked: TailOptions, test: Test | None, account: ReadStatistics
+) -> tuple[Iterator[bytes], tuple[str, ...]]:
     try:
         rotated = partial(log_files, log)
         follower = Follower(log, rotated, from_end=asked.wanted.since is None and not asked.most)
     except OSError as error:
         raise sources.unreadable(str(log), error) from error
     notes = (f"{log} is not there yet: it is waited for",) if follower.waits else ()
-    return Tailed(_following(follower, log, asked, test, account), account, notes)
+    return _following(follower, log, asked, test, account), notes
 
 
 def _following(
@@ -245,5 +244,5 @@ class _Printer:
     def row(self, item: Item) -> bytes:
         """As it is printed. JSON is YAML too: a document each."""
         if isinstance(item, bytes):
-            return (b"--- " if self._asked.form is TailFormat.YAML else b"") + item + b"\n"
+            return (b"--- " if self._asked.form is TailFormat.YAML else b"") + printable_json(item) + b"\n"
         return (line(item, colour=self._asked.colour) + "\n").encode("utf-8", "replace")

@@ -59,7 +59,10 @@ def log_top(plane: ControlPlane, asked: TopOptions) -> CommandResult:
     document = {"log": account.rows(), "top": {name: [_row(each, total) for each in shares[name]] for name in shares}}
     summary = f"{account.events} events, {amount(account.bytes)}"
     return CommandResult(
-        document, tuple(_tables(shares, account.events, total)), summary, 0, tuple(account.sentences())
+        document=document,
+        lines=tuple(_tables(shares, account.events, total)),
+        summary=summary,
+        notes=tuple(account.sentences()),
     )
 
 
@@ -130,7 +133,10 @@ def log_stats(plane: ControlPlane, logs: tuple[str, ...], processes: int | None 
         "bytesPerDay": round(per_day),
     }
     return CommandResult(
-        document, lines, f"{account.events} events, {amount(account.bytes)}", 0, tuple(account.sentences())
+        document=document,
+        lines=lines,
+        summary=f"{account.events} events, {amount(account.bytes)}",
+        notes=tuple(account.sentences()),
     )
 
 
