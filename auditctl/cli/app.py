@@ -21,13 +21,13 @@ _USAGE = 2
 
 def run(argv: list[str]) -> int:
     """Run the words of a command line and return the exit code."""
+    if VARIABLE in os.environ:
+        return answer_shell(get_command(build([])), argv[1:])
     hoisted = hoist(argv[1:])
     if hoisted.lacking:
         write(sys.stderr, f"auditctl: the option {hoisted.lacking} needs a value (see auditctl --help)")
         return _USAGE
     command: Any = get_command(build(hoisted.rest))
-    if VARIABLE in os.environ:
-        return answer_shell(command)
     try:
         with command.make_context("auditctl", hoisted.words) as context:
             command.invoke(context)

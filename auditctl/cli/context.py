@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 Operation = Callable[[ControlPlane], Report | CommandResult]
 
-_NEED_NO_NODE = ("policy", "log", "flags", "completion")
+_NEED_NO_NODE = ("policy", "log", "flags", "completion", "help", "version")
 _INTERRUPTED = 130
+FORMATS = ("text", "json", "yaml")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,15 +49,25 @@ class Globals:
         return Terminal() if sys.stderr.isatty() and coloured(sys.stderr) and not self.verbose else PlainProgress()
 
 
-def run_and_exit(context: typer.Context, command: str, operation: Operation, *, changes: bool = False) -> NoReturn:
+def run_and_exit(
+    context: typer.Context,
+    command: str,
+    operation: Operation,
+    *,
+    changes: bool = False,
+    formats: Sequence[str] = FORMATS,
+) -> NoReturn:
     """Run one operation, print its result, exit with its code. A traceback never reaches a user.
 
     ``changes``: the command may change the node. Its exit code tells the state of the node then, even where the answer
-    cannot be written; a command that only reads ends with 1 there.
+    cannot be written; a command that only reads ends with 1 there. ``formats`` are what ``--output`` may name.
     """
     import typer
 
-    code, delivery = run_once(context.obj, command, operation, changes=changes)
+    options: Globals = context.obj
+    if options.output not in formats:
+        raise typer.BadParameter(f"{options.output!r} is not one of {', '.join(formats)}", param_hint="--output")
+    code, delivery = run_once(options, command, operation, changes=changes)
     raise typer.Exit(code or 1 if delivery is Delivery.FAILED and not changes else code)
 
 

@@ -9,6 +9,7 @@ import typer
 
 from auditctl.cli.context import run_and_exit
 from auditctl.cli.enable_options import SetFlags
+from auditctl.cli.help_command import CommandWithExamples, GroupWithPanels
 from auditctl.cli.options import Allow, ChangeArguments, DryRun, Strict
 from auditctl.cli.values import flag_pairs
 from auditctl.operations.answer import CommandResult, text_result
@@ -16,6 +17,7 @@ from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import Report
 
 app = typer.Typer(
+    cls=GroupWithPanels,
     no_args_is_help=True,
     rich_markup_mode=None,
     help="Keep audit settings through kubeadm upgrade and join.",
@@ -27,7 +29,7 @@ Source = Annotated[
 ]
 
 
-@app.command()
+@app.command(cls=CommandWithExamples)
 def check(context: typer.Context, source: Source = None) -> None:
     """Would kubeadm upgrade keep what this node runs? Exit 1 with what would be lost."""
 
@@ -39,7 +41,7 @@ def check(context: typer.Context, source: Source = None) -> None:
     run_and_exit(context, "kubeadm check", operation)
 
 
-@app.command()
+@app.command(cls=CommandWithExamples)
 def persist(context: typer.Context, dry_run: DryRun = False, allow: Allow = None, strict: Strict = False) -> None:
     """Write this node's audit settings into the ConfigMap, or take them out where auditing is off."""
     options = ChangeArguments(dry_run=dry_run, no_wait=True, allow=allow, strict=strict)
@@ -52,7 +54,7 @@ def persist(context: typer.Context, dry_run: DryRun = False, allow: Allow = None
     run_and_exit(context, "kubeadm persist", operation, changes=options.changes_node)
 
 
-@app.command()
+@app.command(cls=CommandWithExamples)
 def render(
     context: typer.Context,
     form: Annotated[str, typer.Option("--as", metavar="FORM", help="cluster-configuration, patches or kind.")],
@@ -71,7 +73,7 @@ def render(
     run_and_exit(context, "kubeadm render", operation)
 
 
-@app.command("preflight-upgrade")
+@app.command("preflight-upgrade", cls=CommandWithExamples)
 def preflight_upgrade(
     context: typer.Context,
     version: Annotated[str, typer.Argument(metavar="VERSION", help="The version to upgrade to, as 1.36.")],

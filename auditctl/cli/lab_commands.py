@@ -11,6 +11,7 @@ import typer
 
 from auditctl.cli import lab_exercises
 from auditctl.cli.context import run_and_exit
+from auditctl.cli.help_command import CommandWithExamples, GroupWithPanels
 from auditctl.cli.values import duration
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import ManifestChange, Outcome, Report
@@ -19,6 +20,7 @@ if TYPE_CHECKING:  # a lab is only built when one is asked for
     from auditctl.lab.node.updown import Lab
 
 app = typer.Typer(
+    cls=GroupWithPanels,
     no_args_is_help=True,
     rich_markup_mode=None,
     help="An embedded practice node: no root, no cluster; its API server is a stand-in.",
@@ -29,15 +31,15 @@ Directory = Annotated[
     typer.Argument(metavar="[DIR]", help="The node's folder; default: --rootfs, else one in the temporary directory."),
 ]
 
-app.command("list")(lab_exercises.listing)
-app.command("break")(lab_exercises.break_)
-app.command()(lab_exercises.hint)
-app.command()(lab_exercises.check)
-app.command()(lab_exercises.solve)
-app.command()(lab_exercises.reset)
+app.command("list", cls=CommandWithExamples)(lab_exercises.listing)
+app.command("break", cls=CommandWithExamples)(lab_exercises.break_)
+app.command(cls=CommandWithExamples)(lab_exercises.hint)
+app.command(cls=CommandWithExamples)(lab_exercises.check)
+app.command(cls=CommandWithExamples)(lab_exercises.solve)
+app.command(cls=CommandWithExamples)(lab_exercises.reset)
 
 
-@app.command()
+@app.command(cls=CommandWithExamples)
 def up(
     context: typer.Context,
     directory: Directory = None,
@@ -65,7 +67,7 @@ def up(
     run_and_exit(context, "lab up", operation, changes=True)
 
 
-@app.command()
+@app.command(cls=CommandWithExamples)
 def down(context: typer.Context, directory: Directory = None) -> None:
     """Stop a practice node and remove its folder."""
 
@@ -80,7 +82,7 @@ def down(context: typer.Context, directory: Directory = None) -> None:
     run_and_exit(context, "lab down", operation, changes=True)
 
 
-@app.command()
+@app.command(cls=CommandWithExamples)
 def status(context: typer.Context, directory: Directory = None) -> None:
     """What stands in the folder."""
 
@@ -106,7 +108,7 @@ def status(context: typer.Context, directory: Directory = None) -> None:
     run_and_exit(context, "lab status", operation)
 
 
-@app.command()
+@app.command(cls=CommandWithExamples)
 def demo(context: typer.Context) -> None:
     """The whole job on a practice node that is made for it and removed again: enable, receipt, log."""
 
@@ -118,7 +120,7 @@ def demo(context: typer.Context) -> None:
     run_and_exit(context, "lab demo", operation)
 
 
-@app.command()
+@app.command(cls=CommandWithExamples)
 def receiver(
     context: typer.Context,
     directory: Annotated[
@@ -145,7 +147,7 @@ def receiver(
     run_and_exit(context, "lab receiver", operation)
 
 
-@app.command()
+@app.command(cls=CommandWithExamples)
 def scaffold(
     context: typer.Context,
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new or an empty folder.")],

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from auditctl.cli.context import run_and_exit
+from auditctl.cli.help_command import CommandWithExamples, GroupWithPanels
 from auditctl.cli.output import coloured
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
@@ -145,6 +146,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {"tail": tail, "top": top, "stats"
 def build(words: Sequence[str]) -> typer.Typer:
     """The group for a command line: only the asked command is built, all of them where none is (help, a typo)."""
     app = typer.Typer(
+        cls=GroupWithPanels,
         no_args_is_help=True,
         rich_markup_mode=None,
         help="The audit log: follow it, count it, plan its disk.",
@@ -153,5 +155,5 @@ def build(words: Sequence[str]) -> typer.Typer:
     asked = next(iter(words[words.index("log") + 1 :]), None) if "log" in words else None
     for name, command in COMMANDS.items():
         if asked == name or asked not in COMMANDS:
-            app.command(name)(command)
+            app.command(name, cls=CommandWithExamples)(command)
     return app

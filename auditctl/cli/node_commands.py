@@ -11,6 +11,7 @@ import typer
 
 from auditctl.cli.context import Operation, run_and_exit, run_once
 from auditctl.cli.enable_options import EnableOptions
+from auditctl.cli.help_command import CommandWithExamples, GroupWithPanels
 from auditctl.cli.options import ChangeArguments, Persist, takes
 from auditctl.cli.output import Delivery
 from auditctl.operations.answer import CommandResult, text_result
@@ -116,11 +117,35 @@ def verify(
     _once_or_watch(context, "verify", operation, watch=watch)
 
 
+def history_app() -> typer.Typer:
+    """Return the group ``history``: alone it lists the changes, ``show`` prints one of them."""
+    app = typer.Typer(cls=GroupWithPanels, rich_markup_mode=None, invoke_without_command=True)
+    app.callback()(history)
+    app.command("show", cls=CommandWithExamples)(show_change)
+    return app
+
+
 def history(context: typer.Context) -> None:
-    """The changes on this node: id, who, what, how it ended."""
+    """The changes on this node, newest last: ID, age, who, how it ended and why."""
+    if context.invoked_subcommand is not None:
+        return
     from auditctl.operations.history import history as run
 
     run_and_exit(context, "history", run)
+
+
+def show_change(
+    context: typer.Context,
+    change_id: Annotated[str, typer.Argument(metavar="ID", help="As `auditctl history` prints it, or its beginning.")],
+) -> None:
+    """One change: its steps, its files, and the diff of what it wrote."""
+
+    def operation(plane: ControlPlane) -> Report:
+        from auditctl.operations.history import show
+
+        return show(plane, change_id)
+
+    run_and_exit(context, "history show", operation)
 
 
 @takes(ChangeArguments)
@@ -174,6 +199,5 @@ def _once_or_watch(context: typer.Context, command: str, operation: Operation, *
 
 
 COMMANDS: Mapping[str, Callable[..., None]] = {
-    command.__name__: command
-    for command in (enable, disable, status, verify, restart, rollback, history, doctor, recover)
+    command.__name__: command for command in (enable, disable, status, verify, restart, rollback, doctor, recover)
 }

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from auditctl.cli.context import run_and_exit
+from auditctl.cli.help_command import CommandWithExamples, GroupWithPanels
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
 
@@ -268,6 +269,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
 def build(words: Sequence[str]) -> typer.Typer:
     """The group for a command line: only the asked command is built, all of them where none is (help, a typo)."""
     app = typer.Typer(
+        cls=GroupWithPanels,
         no_args_is_help=True,
         rich_markup_mode=None,
         help="Check, explain, compare and convert audit policies.",
@@ -277,5 +279,5 @@ def build(words: Sequence[str]) -> typer.Typer:
     asked = next(iter(rest), None)
     for name, command in COMMANDS.items():
         if asked == name or asked not in COMMANDS:
-            app.command(name)(command)
+            app.command(name, cls=CommandWithExamples)(command)
     return app
