@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from auditctl.cli.context import run_and_exit
+from auditctl.cli.context import FORMATS, run_and_exit
 from auditctl.cli.help_command import CommandWithExamples, GroupWithPanels
 from auditctl.cli.output import coloured
 from auditctl.operations.answer import CommandResult
@@ -23,6 +23,13 @@ Logs = Annotated[
 LogOption = Annotated[list[str] | None, typer.Option("--log", metavar="LOG", help="The same as an option.")]
 Processes = Annotated[int | None, typer.Option("--processes", min=1, metavar="N", help="Default: one a core.")]
 Many = list[str] | None
+User = Annotated[
+    Many, typer.Option(metavar="USER", help="Filters: ! before a value negates, * is any text, several are or.")
+]
+Since = Annotated[
+    str | None, typer.Option(metavar="TIME", help="RFC 3339 (UTC without a zone), or a duration ago (15m, 2d).")
+]
+Until = Annotated[str | None, typer.Option(metavar="TIME", help="As --since; following ends then.")]
 
 
 def tail(
@@ -35,9 +42,7 @@ def tail(
     count: Annotated[
         int | None, typer.Option("-n", "--lines", min=0, metavar="N", help="The last N; default: 10, all with filters.")
     ] = None,
-    user: Annotated[
-        Many, typer.Option(metavar="USER", help="Filters: ! before a value negates, * is any text, several are or.")
-    ] = None,
+    user: User = None,
     user_group: Annotated[Many, typer.Option(metavar="GROUP")] = None,
     verb: Annotated[Many, typer.Option(metavar="VERB", help="get, list, ... or several with commas; !watch.")] = None,
     resource: Annotated[Many, typer.Option(metavar="RESOURCE[/SUB][.GROUP]")] = None,
@@ -49,12 +54,13 @@ def tail(
     code: Annotated[Many, typer.Option(metavar="CODE", help="403, 4xx, 500-599, !200.")] = None,
     agent: Annotated[Many, typer.Option(metavar="AGENT", help="Client's user agent, e.g. kubectl*.")] = None,
     source_ip: Annotated[Many, typer.Option(metavar="ADDRESS", help="10.0.0.7 or 10.0.0.0/8.")] = None,
-    since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="RFC 3339 (UTC without a zone), or a duration ago (15m, 2d).")
-    ] = None,
-    until: Annotated[str | None, typer.Option(metavar="TIME", help="The same; with -f it ends then.")] = None,
+    since: Since = None,
+    until: Until = None,
 ) -> None:
-    """The events of the log, one line each, times in UTC; -o json prints them as they are in it."""
+    """The events of the log, one line each, times in UTC; -o json prints them as they are in it, -o wide prints more columns.
+
+    LV is the level: N None, M Metadata, R Request, RR RequestResponse. The stages of a request are one line.
+    """
 
     def operation(plane: ControlPlane) -> CommandResult:
         from auditctl.log.filters import LogFilters
@@ -62,11 +68,21 @@ def tail(
 
         given = (user, user_group, verb, resource, subresource, namespace, name, level, stage, code, agent, source_ip)
         filters = LogFilters.of([tuple(each or ()) for each in given], since, until)
-        form = TailFormat(context.obj.output)
-        colour = form is TailFormat.LINES and coloured(sys.stdout)
-        return log_tail(plane, TailOptions((*(logs or ()), *(log or ())), filters, follow, count, form, colour))
+        wide = context.obj.output == "wide"
+        form = TailFormat.LINES if wide else TailFormat(context.obj.output)
+        options = TailOptions(
+            logs=(*(logs or ()), *(log or ())),
+            wanted=filters,
+            follow=follow,
+            most=count,
+            form=form,
+            colour=form is TailFormat.LINES and coloured(sys.stdout),
+            wide=wide,
+            header=not context.obj.quiet,
+        )
+        return log_tail(plane, options)
 
-    run_and_exit(context, "log tail", operation)
+    run_and_exit(context, "log tail", operation, formats=(*FORMATS, "wide"))
 
 
 def top(
@@ -79,12 +95,16 @@ def top(
     count: Annotated[int, typer.Option("-n", min=1, metavar="N", help="Values of each.")] = 10,
     policy: Annotated[str | None, typer.Option(metavar="FILE", help="By its rules too.")] = None,
     kubernetes: Annotated[str | None, typer.Option(metavar="VERSION")] = None,
+    user: User = None,
+    since: Since = None,
+    until: Until = None,
     processes: Processes = None,
 ) -> None:
     """Who, what, and which rule makes the volume: events, bytes, share."""
 
     def operation(plane: ControlPlane) -> CommandResult:
         from auditctl.errors import UsageError
+        from auditctl.log.filters import LogFilters
         from auditctl.log.volume import BY
         from auditctl.operations.log import volume
 
@@ -93,19 +113,37 @@ def top(
                 raise UsageError(f"--by {each}: not one of {', '.join(BY)}")
         if by and "rule" in by and policy is None:
             raise UsageError("--by rule needs --policy")
-        asked = volume.TopOptions((*(logs or ()), *(log or ())), tuple(by or ()), count, policy, kubernetes, processes)
-        return volume.log_top(plane, asked)
+        options = volume.TopOptions(
+            logs=(*(logs or ()), *(log or ())),
+            by=tuple(by or ()),
+            most=count,
+            policy=policy,
+            kubernetes=kubernetes,
+            processes=processes,
+            filters=LogFilters(user=tuple(user or ()), since=since, until=until),
+        )
+        return volume.log_top(plane, options)
 
     run_and_exit(context, "log top", operation)
 
 
-def stats(context: typer.Context, logs: Logs = None, log: LogOption = None, processes: Processes = None) -> None:
+def stats(
+    context: typer.Context,
+    logs: Logs = None,
+    log: LogOption = None,
+    user: User = None,
+    since: Since = None,
+    until: Until = None,
+    processes: Processes = None,
+) -> None:
     """Events over time: a sparkline, events a second, bytes a day."""
 
     def operation(plane: ControlPlane) -> CommandResult:
+        from auditctl.log.filters import LogFilters
         from auditctl.operations.log import volume
 
-        return volume.log_stats(plane, (*(logs or ()), *(log or ())), processes)
+        filters = LogFilters(user=tuple(user or ()), since=since, until=until)
+        return volume.log_stats(plane, (*(logs or ()), *(log or ())), processes, filters)
 
     run_and_exit(context, "log stats", operation)
 

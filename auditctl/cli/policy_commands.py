@@ -9,6 +9,7 @@ import typer
 
 from auditctl.cli.context import run_and_exit
 from auditctl.cli.help_command import CommandWithExamples, GroupWithPanels
+from auditctl.cli.policy_edit import edit
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
 
@@ -261,6 +262,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "diff": diff,
     "matrix": matrix,
     "convert": convert,
+    "edit": edit,
     "replay": replay,
     "suggest": suggest,
 }

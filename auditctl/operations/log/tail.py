@@ -8,19 +8,20 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
 from auditctl.errors import UsageError
 from auditctl.log import sources
 from auditctl.log.damage import Damage, ReadStatistics
 from auditctl.log.events import FullEvent, Reader
-from auditctl.log.filters import LogFilters, Test, compiled, moment, needle
+from auditctl.log.filters import NO_FILTERS, LogFilters, Test, compiled, moment, needle
 from auditctl.log.follow import Follower
-from auditctl.log.lines import Fold, line
+from auditctl.log.lines import Fold, header, line
 from auditctl.log.parallel import in_order
 from auditctl.log.readers import reader
 from auditctl.log.reading import STANDARD_INPUT, LogSegment, WholeBlock, whole_block, whole_blocks
@@ -48,15 +49,18 @@ class TailFormat(Enum):
     YAML = "yaml"
 
 
-class TailOptions(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TailOptions:
     """The options of ``log tail``. ``most`` None: 10, all with filters, none with ``follow``."""
 
     logs: tuple[str, ...] = ()
-    wanted: LogFilters = LogFilters()
+    wanted: LogFilters = NO_FILTERS
     follow: bool = False
     most: int | None = None
     form: TailFormat = TailFormat.LINES
     colour: bool = False
+    wide: bool = False
+    header: bool = False
 
 
 def log_tail(plane: ControlPlane, asked: TailOptions) -> CommandResult:
@@ -72,8 +76,32 @@ def log_tail(plane: ControlPlane, asked: TailOptions) -> CommandResult:
         pieces, notes = _followed(_log_of(plane, asked), asked, test, account)
     else:
         pieces, notes = _read(opened(plane, asked.logs), asked, test, account), ()
-    closing = account.sentences
+    matched = _Matched(pieces, account)
+    pieces = iter(matched)
+    if asked.header and asked.form is TailFormat.LINES:
+        pieces = chain((f"{header(wide=asked.wide)}\n".encode(),), pieces)
+    closing = matched.sentences if test is not None and not asked.follow else account.sentences
     return CommandResult(document={}, pieces=pieces, notes=notes, closing_notes=closing, endless=asked.follow)
+
+
+class _Matched:
+    """The pieces, and whether any of them had something in it."""
+
+    def __init__(self, pieces: Iterator[bytes], account: ReadStatistics) -> None:
+        self._pieces = pieces
+        self._account = account
+        self._any = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            self._any = self._any or bool(piece)
+            yield piece
+
+    def sentences(self) -> Iterator[str]:
+        """Yield what the reading met, and that no event matched where that is so."""
+        yield from self._account.sentences()
+        if not self._any:
+            yield f"No event matches the filters; {self._account.events} events were read."
 
 
 def _log_of(plane: ControlPlane, asked: TailOptions) -> Path:
@@ -195,7 +223,7 @@ def _before(
 ) -> Iterator[bytes]:
     """What stands in the log already: all since a time, or the last ``most`` rows."""
     earlier = sources.open_sources(map(str, follower.earlier))
-    once = asked._replace(follow=False)
+    once = replace(asked, follow=False)
     if asked.most is None:
         yield from _read(earlier, once, test, account)
         return
@@ -245,4 +273,4 @@ class _Printer:
         """As it is printed. JSON is YAML too: a document each."""
         if isinstance(item, bytes):
             return (b"--- " if self._asked.form is TailFormat.YAML else b"") + printable_json(item) + b"\n"
-        return (line(item, colour=self._asked.colour) + "\n").encode("utf-8", "replace")
+        return (line(item, colour=self._asked.colour, wide=self._asked.wide) + "\n").encode("utf-8", "replace")
