@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from auditctl.cli.output import Delivery, PlainProgress, Terminal, coloured, write, write_pieces
+from auditctl.cli.output import Delivery, PlainProgress, Terminal, coloured, sign_of_life, write, write_pieces
 from auditctl.errors import AuditctlError, RefusedError, UsageError
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import MANIFEST, STATE, ControlPlane, Progress, Silence
@@ -38,9 +39,10 @@ class Globals:
     quiet: bool = False
     verbose: bool = False
 
-    def plane(self) -> ControlPlane:
+    def plane(self, progress: Progress | None = None) -> ControlPlane:
         """Return the node that these options name."""
-        return ControlPlane(self.rootfs, self.manifest, self.state_dir, self.kubeconfig, progress=self.progress())
+        chosen = progress if progress is not None else self.progress()
+        return ControlPlane(self.rootfs, self.manifest, self.state_dir, self.kubeconfig, progress=chosen)
 
     def progress(self) -> Progress:
         """Return who is told of progress: nobody, a live line of a terminal, or plain lines."""
@@ -56,31 +58,48 @@ def run_and_exit(
     *,
     changes: bool = False,
     formats: Sequence[str] = FORMATS,
+    interactive: bool = False,
 ) -> NoReturn:
     """Run one operation, print its result, exit with its code. A traceback never reaches a user.
 
     ``changes``: the command may change the node. Its exit code tells the state of the node then, even where the answer
     cannot be written; a command that only reads ends with 1 there. ``formats`` are what ``--output`` may name.
+    ``interactive``: an editor has the terminal, so that nothing of ours may be written meanwhile.
     """
     import typer
 
     options: Globals = context.obj
     if options.output not in formats:
         raise typer.BadParameter(f"{options.output!r} is not one of {', '.join(formats)}", param_hint="--output")
-    code, delivery = run_once(options, command, operation, changes=changes)
+    code, delivery = run_once(options, command, operation, changes=changes, speaks=not (changes or interactive))
     raise typer.Exit(code or 1 if delivery is Delivery.FAILED and not changes else code)
 
 
-def run_once(options: Globals, command: str, operation: Operation, *, changes: bool = False) -> tuple[int, Delivery]:
-    """Run one operation and print its result; return its exit code, and whether the result has arrived."""
-    plane = options.plane()
+def run_once(
+    options: Globals,
+    command: str,
+    operation: Operation,
+    *,
+    changes: bool = False,
+    speaks: bool = True,
+    heading: Callable[[], str] | None = None,
+) -> tuple[int, Delivery]:
+    """Run one operation and print its result; return its exit code, and whether the result has arrived.
+
+    ``speaks``: a long run says that it is at work; a command that changes the node says its steps anyway. ``heading`` is
+    printed before the result of a run that is one of many; these say nothing of their progress.
+    """
+    plane = options.plane(Silence() if heading is not None else None)
     try:
-        answer = operation(plane)
+        with sign_of_life(command) if speaks and not options.quiet and heading is None else nullcontext():
+            answer = operation(plane)
         result = answer if isinstance(answer, CommandResult) else report_result(answer, options)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (whatever it is, it becomes a report)
         result = _failure(options, command, error, changes=changes)
     if isinstance(plane.progress, Terminal):
         plane.progress.close()
+    if heading is not None and options.output == "text":
+        write(sys.stdout, heading())
     return _print(options, command, result)
 
 

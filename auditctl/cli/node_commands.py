@@ -1,9 +1,11 @@
 """The commands on the node: arguments to one operation each."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -20,8 +22,9 @@ from auditctl.report import Report
 
 _WATCH_SECONDS = 2.0
 _INTERRUPTED = 130
+_CLEAR = "\x1b[H\x1b[2J"  # the cursor home, the screen empty (ECMA-48)
 
-Watch = Annotated[bool, typer.Option("--watch", help="Again every two seconds, until Ctrl-C.")]
+Watch = Annotated[bool, typer.Option("--watch", help="Redraw every two seconds, until Ctrl-C.")]
 
 
 @takes(EnableOptions)
@@ -190,12 +193,18 @@ def _once_or_watch(context: typer.Context, command: str, operation: Operation, *
         run_and_exit(context, command, operation)
     try:
         while True:
-            code, delivery = run_once(context.obj, command, operation)
+            code, delivery = run_once(context.obj, command, operation, heading=_heading)
             if code == _INTERRUPTED or delivery is not Delivery.WRITTEN:
                 raise typer.Exit(1 if delivery is Delivery.FAILED else 0)
             time.sleep(_WATCH_SECONDS)
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
+
+
+def _heading() -> str:
+    """Return the time; on a terminal the screen is cleared before it, so that the report stays in its place."""
+    stamp = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, again every {_WATCH_SECONDS:.0f} s; Ctrl-C ends it"
+    return f"{_CLEAR}{stamp}\n" if sys.stdout.isatty() and os.environ.get("TERM") != "dumb" else f"\n{stamp}"
 
 
 COMMANDS: Mapping[str, Callable[..., None]] = {

@@ -5,10 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import select
+import signal
 import stat
 import sys
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from enum import Enum
 from typing import TYPE_CHECKING, TextIO
 
@@ -16,6 +19,9 @@ from auditctl.printable import printable
 
 if TYPE_CHECKING:
     from rich.live import Live
+
+_SILENT_SECONDS = 1.9
+_LAST_PROGRESS: dict[str, float] = {}
 
 
 class Delivery(Enum):
@@ -114,8 +120,34 @@ def takes(stream: TextIO) -> bool:
     return True
 
 
+@contextmanager
+def sign_of_life(command: str) -> Iterator[None]:
+    """Say once, after two seconds without any progress, that the command is at work.
+
+    A timer's signal, not a thread: commands fork, and a thread does not survive that. An interval timer does not either
+    (setitimer(2)), so no child speaks for us. Python takes up again the calls that the signal interrupts (PEP 475).
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    started = time.monotonic()
+
+    def speak(number: int, frame: object) -> None:  # noqa: ARG001 (the shape of a signal handler)
+        if _LAST_PROGRESS.get("at", 0.0) < started:
+            _progress_line(f"{command}: working; Ctrl-C stops it")
+
+    before = signal.signal(signal.SIGALRM, speak)
+    signal.setitimer(signal.ITIMER_REAL, _SILENT_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def _progress_line(text: str) -> None:
     """Write one line of progress, if it is taken at once."""
+    _LAST_PROGRESS["at"] = time.monotonic()
     if takes(sys.stderr):
         write(sys.stderr, f"[auditctl] {printable(text)}")
 
@@ -153,6 +185,7 @@ class Terminal:
         """Redraw the live line."""
         from rich.text import Text
 
+        _LAST_PROGRESS["at"] = time.monotonic()
         line = Text.assemble((f"{seconds:5.1f} s  ", "cyan"), printable(text), overflow="ellipsis", no_wrap=True)
         live = self._live or _line_of_its_own()
         with suppress(OSError, ValueError, RuntimeError):  # RuntimeError: as in `write`

@@ -49,7 +49,7 @@ def edit(
     def operation(plane: ControlPlane) -> Report:
         return edit_and_enable(plane, file, EnableOptions(**common))
 
-    run_and_exit(context, "policy edit", operation, changes=options.changes_node)
+    run_and_exit(context, "policy edit", operation, changes=options.changes_node, interactive=True)
 
 
 def edit_and_enable(plane: ControlPlane, file: Path | None, options: EnableOptions) -> Report:

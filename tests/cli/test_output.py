@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -150,3 +153,36 @@ def test_names_cannot_write_to_the_terminal(root: Path, capsys: pytest.CaptureFi
     assert code == 3
     assert "\\x1b]0;owned\\x07\\nauditing is on\\u202e" in printed
     assert not {"\x1b", "\x07", "\u202e"} & set(printed)
+
+
+def test_a_long_command_says_that_it_works() -> None:
+    """Standard input does not end: after two seconds there is a word on stderr, with -q there is none."""
+    words = [sys.executable, "-m", "auditctl", "policy", "validate", "-"]
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as ran:
+        assert ran.stderr is not None
+        assert ran.stderr.readline() == "[auditctl] policy validate: working; Ctrl-C stops it\n"
+        out, err = ran.communicate("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: Metadata}]\n")
+    assert (ran.returncode, err) == (0, "")
+    assert "accepted" in out
+
+
+def test_watch_redraws_on_a_terminal_and_prints_the_time_elsewhere(root: Path) -> None:
+    """On a terminal the screen is cleared before each report."""
+    words = [sys.executable, "-m", "auditctl", "--rootfs", str(root), "status", "--watch"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as plain:
+        assert plain.stdout is not None
+        assert [plain.stdout.readline() for _ in range(2)][1].endswith("UTC, again every 2 s; Ctrl-C ends it\n")
+        plain.send_signal(signal.SIGINT)
+        assert (plain.wait(60), plain.stderr.read() if plain.stderr else "") == (0, "")
+    leader, terminal = pty.openpty()
+    with subprocess.Popen(words, stdout=terminal, stderr=subprocess.PIPE, env=os.environ | {"TERM": "xterm"}) as drawn:
+        os.close(terminal)
+        assert os.read(leader, 7) == b"\x1b[H\x1b[2J"
+        drawn.send_signal(signal.SIGINT)
+        with suppress(OSError):  # EIO: the terminal has closed
+            while os.read(leader, 4096):
+                pass
+        assert drawn.wait(60) == 0
+    os.close(leader)
