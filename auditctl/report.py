@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from auditctl.errors import AuditctlError
 from auditctl.findings import ChangeRecord, Finding, Receipt, Settled, Severity, Status, Timings, Verification
+from auditctl.hints import Invocation
 
 
 class Outcome(Enum):
@@ -121,6 +122,21 @@ class Report(NamedTuple):
     def to_text(self, *, colour: bool = False, quiet: bool = False) -> str:
         """What a person reads: findings, what changed and why, what was proved, the one sentence, the next steps."""
         return "\n".join(self._text(_paint if colour else _plain, quiet=quiet))
+
+    def pasteable(self, invocation: Invocation) -> Report:
+        """Return the report with every command that it names as it has to be typed (program, global options).
+
+        Texts of the user's (the diff, the patch, ``details``) stay as they are.
+        """
+        typed = invocation.pasteable
+        checks = (check._replace(detail=typed(check.detail)) for check in self.verification.checks)
+        return self._replace(
+            summary=typed(self.summary),
+            findings=tuple(finding.pasteable(invocation) for finding in self.findings),
+            verification=self.verification._replace(checks=tuple(checks)),
+            next_steps=tuple(map(typed, self.next_steps)),
+            lines=tuple(map(typed, self.lines)),
+        )
 
     def _text(self, paint: Paint, *, quiet: bool) -> Iterator[str]:
         if not quiet:

@@ -6,30 +6,36 @@ import os
 import sys
 
 from auditctl.cli.global_options import CommandLine, hoist
+from auditctl.cli.invocation import program, set_program
 from auditctl.cli.output import write
 from auditctl.errors import UsageError
+from auditctl.hints import Invocation
+
+_COMPLETE = "_AUDITCTL_COMPLETE"  # the variable of the completion scripts, whatever the program's name
 
 
 def run(argv: list[str]) -> int:
     """Run the words of a command line; the exit code is the state of the node."""
+    set_program(argv[0])
     hoisted = hoist(argv[1:])
     if hoisted.lacking:
-        write(sys.stderr, f"auditctl: the option {hoisted.lacking} needs a value (see auditctl --help)")
+        write(sys.stderr, f"{program()}: the option {hoisted.lacking} needs a value (see {program()} --help)")
         return 2
     try:
         if (code := _plainly(hoisted)) is not None:
             return code
         from auditctl.cli.application import build
 
-        if "_AUDITCTL_COMPLETE" in os.environ:  # a shell asks what could come next
+        if _COMPLETE in os.environ:  # a shell asks what could come next
             from typer._completion_classes import completion_init
 
             completion_init()
-        build(hoisted.rest)(args=hoisted.words, prog_name="auditctl")
+        build(hoisted.rest)(args=hoisted.words, prog_name=program(), complete_var=_COMPLETE)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(bool(ended.code))
     except UsageError as error:
-        write(sys.stderr, f"auditctl: {error}" + (f" ({error.fix})" if error.fix else ""))
+        text = f"{error}" + (f" ({error.fix})" if error.fix else "")
+        write(sys.stderr, f"{program()}: {Invocation(program()).pasteable(text)}")
         return error.exit_code
     return 0
 

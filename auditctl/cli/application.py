@@ -11,6 +11,8 @@ import typer
 from auditctl import __version__
 from auditctl.cli import node_commands
 from auditctl.cli.context import Globals
+from auditctl.cli.invocation import program
+from auditctl.hints import Invocation
 from auditctl.operations.controlplane import MANIFEST, STATE
 
 _GROUPS = ("lab", "policy", "log", "kubeadm", "cis", "flags", "completion")
@@ -59,13 +61,13 @@ def build(words: Sequence[str]) -> typer.Typer:
     Without a known command word (help, a typo) it has all of them.
     """
     app = typer.Typer(
-        name="auditctl",
+        name=program(),
         no_args_is_help=True,
         add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-        epilog=_EPILOG,
+        epilog=Invocation(program()).pasteable(_EPILOG),
     )
     app.callback()(root)
     asked = next((word for word in words if word in (*node_commands.COMMANDS, *_GROUPS)), None)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from auditctl.cli.invocation import invocation
 from auditctl.cli.output import PlainProgress, Terminal, coloured, show, write
 from auditctl.errors import AuditctlError, RefusedError
 from auditctl.operations.controlplane import MANIFEST, STATE, ControlPlane, Progress, Silence
@@ -67,7 +68,7 @@ def look(options: Globals, command: str, operation: Callable[[ControlPlane], Rep
     report = _report(command, plane, operation, verbose=options.verbose)
     if isinstance(plane.progress, Terminal):
         plane.progress.close()
-    return report.exit_code, show(report, options.output, quiet=options.quiet)
+    return report.exit_code, show(report.pasteable(invocation(options)), options.output, quiet=options.quiet)
 
 
 def _report(command: str, plane: ControlPlane, operation: Callable[[ControlPlane], Report], *, verbose: bool) -> Report:

@@ -30,6 +30,8 @@ _OUTAGE = {
     Restart.NONE: "no restart, no outage",
 }
 
+_UPGRADE = "kubeadm upgrade writes the manifest anew from the ConfigMap kubeadm-config"
+
 
 def dry_run_report(plane: ControlPlane, work: PlannedChange, findings: tuple[Finding, ...], *, nothing: bool) -> Report:
     """What would be done; nothing was touched."""
@@ -195,10 +197,7 @@ def _next_steps(plane: ControlPlane, work: PlannedChange, performed: ChangeResul
     if performed.outcome is not Outcome.CHANGED or work.command not in ("enable", "disable"):
         return ()
     if work.command == "disable":
-        return ("kubeadm upgrade writes the manifest anew from kubeadm-config: take the audit settings out there too",)
+        return (f"auditctl kubeadm persist ({_UPGRADE}: without it auditing would come back)",)
     log = node_checks.host_of(plane.root, work.after, LOG_FLAG)
-    look = (f"tail -f {log}",) if log is not None else ()
-    return (
-        *look,
-        "kubeadm upgrade writes the manifest anew from kubeadm-config: put these settings there too, or they will be lost",
-    )
+    look = ("auditctl log tail -f",) if log is not None else ()
+    return (*look, f"auditctl kubeadm persist ({_UPGRADE}: without it these settings would be lost)")

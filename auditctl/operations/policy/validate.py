@@ -59,7 +59,7 @@ def show(name: str) -> CommandResult:
     """The text of a shipped policy. Raises RefusedError for a name that does not ship."""
     text = facts.policy_text(name)
     return CommandResult(
-        {"name": name, "what": _purpose(name), "text": text}, tuple(text.removesuffix("\n").split("\n"))
+        {"name": name, "what": _purpose(name), "text": text}, tuple(text.removesuffix("\n").split("\n")), verbatim=True
     )
 
 
