@@ -76,6 +76,7 @@ class Report(NamedTuple):
     details: Mapping[str, Any] = MappingProxyType({})
     lines: tuple[str, ...] = ()
     show_diff: bool = False
+    lines_first: bool = False  # the lines are the answer, and the findings what is to be said of it
 
     @property
     def exit_code(self) -> int:
@@ -142,9 +143,9 @@ class Report(NamedTuple):
         if not quiet:
             if self.show_diff:
                 yield from _diff(self.manifest, paint)
-            told = (finding for finding in self.findings if not _is_said(finding, self.summary))
-            yield from (finding_line(finding, paint) for finding in told)
-            yield from self.lines
+            shown = (finding for finding in self.findings if not _is_said(finding, self.summary))
+            complaints = [finding_line(finding, paint) for finding in shown]
+            yield from (*self.lines, *complaints) if self.lines_first else (*complaints, *self.lines)
             for check in self.verification.checks:
                 mark, colour = _STATUS_MARKS[check.status]
                 yield f"{paint(mark, colour)}  {check.name}: {check.detail}"

@@ -328,13 +328,14 @@ def test_logs_are_removed_only_when_it_is_said_twice(folder_node: ControlPlane) 
 
 
 def test_status_on_files_alone(folder_node: ControlPlane) -> None:
-    """Nobody serves: that is a finding, not an error. (No port below 1024 has a kube-apiserver on a test machine.)"""
+    """No server can be seen: that is said, and is a no. (No port below 1024 has a kube-apiserver on a test machine.)"""
     text = folder_node.manifest_path.read_text().replace("--secure-port=6443", "--secure-port=9")
     folder_node.manifest_path.write_text(text)
     report = status(folder_node)
 
     assert report.exit_code == 1
-    assert [finding.check for finding in report.findings] == ["apiserver-ready"]
+    assert [finding.check for finding in report.findings] == ["live-node"]
+    assert "Auditing is off in the manifest; the state of the API server is not known" in report.summary
 
 
 def test_status_tells_the_value_of_each_flag_that_matters_set_or_not(folder_node: ControlPlane) -> None:
@@ -352,7 +353,7 @@ def test_status_tells_the_value_of_each_flag_that_matters_set_or_not(folder_node
     assert set(report.to_dict()["settings"]["flags"]) == {name for name, row in effective.items() if row["set"]}
     text = report.to_text()
     assert "  --audit-log-maxage=7\n" in text
-    assert "  not set: --audit-log-mode=blocking\n" in text
+    assert "  default: --audit-log-mode=blocking\n" in text
     assert "batch" not in text
 
 
@@ -373,7 +374,7 @@ def test_status_tells_the_batch_where_there_is_one(folder_node: ControlPlane) ->
 def defaults(plane: ControlPlane) -> str:
     """What `status` says of flags that are not set."""
     lines = status(plane).to_text().splitlines()
-    return next(line.removeprefix("  not set: ") for line in lines if line.startswith("  not set: "))
+    return next(line.removeprefix("  default: ") for line in lines if line.startswith("  default: "))
 
 
 def test_a_full_disk_before_the_edit_changes_nothing(

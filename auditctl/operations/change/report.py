@@ -197,7 +197,7 @@ def _next_steps(plane: ControlPlane, work: PlannedChange, performed: ChangeResul
     if performed.outcome is not Outcome.CHANGED or work.command not in ("enable", "disable"):
         return ()
     if work.command == "disable":
-        return (f"auditctl kubeadm persist ({_UPGRADE}: without it auditing would come back)",)
+        return (f"auditctl kubeadm persist  # {_UPGRADE}: auditing would come back",)
     log = node_checks.host_of(plane.root, work.after, LOG_FLAG)
     look = ("auditctl log tail -f",) if log is not None else ()
-    return (*look, f"auditctl kubeadm persist ({_UPGRADE}: without it these settings would be lost)")
+    return (*look, f"auditctl kubeadm persist  # {_UPGRADE}: these settings would be lost")

@@ -5,42 +5,42 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple
 
-from auditctl.errors import AuditctlError, Place, RefusedError
+from auditctl.errors import AuditctlError, Place
 from auditctl.findings import Finding, Receipt, Severity, Status, Verification
 from auditctl.manifest.pod import Manifest
-from auditctl.node.apiserver.credentials import NOBODY
 from auditctl.node.apiserver.process import Process
 from auditctl.node.change import files
 from auditctl.node.change.files import Snapshot
-from auditctl.node.kubelet import diagnosis, diagnosis_recording
+from auditctl.node.kubelet import diagnosis_recording
 from auditctl.node.kubelet.diagnosis import Diagnosis, Evidence, ServerState
-from auditctl.node.kubelet.diagnosis_evidence import EvidenceSources, collect
-from auditctl.node.kubelet.diagnosis_recording import Recording
 from auditctl.node.preflight import node_checks
-from auditctl.operations import policy_source
 from auditctl.operations.change import preflight as change_preflight
 from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.doctor import manifest as doctor_manifest
 from auditctl.operations.doctor import stray
-from auditctl.operations.evidence import last_known_good
-from auditctl.operations.policy.validate import ValidateOptions, validate
-from auditctl.operations.status import status
+from auditctl.operations.evidence import counters, last_known_good
+from auditctl.operations.evidence.auditing import is_on
+from auditctl.operations.evidence.node_state import read_state, recording_of, server_findings
+from auditctl.operations.installed_policy import not_loaded, policy_findings
+from auditctl.operations.records import change_findings
 from auditctl.operations.verify import VerifyOptions, verify
 from auditctl.patterns import lazily
-from auditctl.policy.load import load
-from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
+from auditctl.settings import POLICY_FLAG
 
 # said here in better words, or by another look
 _SAID_ELSEWHERE = frozenset(
     ["apiserver-ready", "drift", "stray-manifests", "policy", "policy-missing", "no-backend", "no-policy"]
 )
+# what to do about a proof that failed where nothing else shows why: the next look is this very command
+_RESTART = "auditctl restart  # if the next proof fails too, see the API server's log under /var/log/pods"
+_FIXES = {
+    "delivery": "check the receiver, and `server` in the webhook's kubeconfig",
+    "events-lost": "df -h on the log's directory, and check the webhook's receiver",
+}
 _VOLUME = lazily(r"\bvolume [\w.-]+")
-_QUIET = frozenset([ServerState.SERVING])
-_MILD = frozenset([ServerState.STARTING, ServerState.UNSEEN])
 
 
 class Observations(NamedTuple):
@@ -60,41 +60,23 @@ def look(plane: ControlPlane, how: ChangeOptions, *, proving: bool = True) -> Ob
 
     Raises: nothing of the node's state; what cannot be seen is a finding.
     """
-    snapshot, manifest, unread = _manifest(plane)
-    evidence = collect(_node(plane, manifest))
-    judged = diagnosis.judge(evidence)
-    told = () if unread and judged.crash is None else tuple(_diagnosed(judged))
+    state = read_state(plane)
+    evidence, judged, manifest = state.evidence, state.diagnosis, state.manifest
+    unread = list(doctor_manifest.findings(plane, state.unread)) if state.unread is not None else []
+    told = () if unread and judged.crash is None else server_findings(judged)
     found = [*unread, *_unseen(plane, evidence), *told]
     verification, receipt = Verification(), None
     if manifest is not None:
         # of a folder that nobody runs, the live checks know nothing
         looked = _guarded(plane, manifest, evidence, how if evidence.live else how._replace(wait=False))
         found += (finding for finding in looked if not _is_told(finding, told))
-        if proving and judged.state is ServerState.SERVING and evidence.process is not None and _is_on(manifest):
+        if proving and judged.state is ServerState.SERVING and evidence.process is not None and is_on(manifest):
             verification, receipt, more = _proof(plane)
             found += more
         found += _last_good(plane)
         if proving:
             found += _rehearsed(plane, manifest, evidence)
-    return Observations(evidence, judged, _once(found), snapshot, manifest, verification, receipt)
-
-
-def _manifest(plane: ControlPlane) -> tuple[Snapshot | None, Manifest | None, list[Finding]]:
-    try:
-        snapshot, manifest = plane.read_manifest()
-        _ = manifest.secure_port
-    except AuditctlError as error:
-        return None, None, list(doctor_manifest.findings(plane, error))
-    return snapshot, manifest, []
-
-
-def _node(plane: ControlPlane, manifest: Manifest | None) -> EvidenceSources:
-    endpoint, credentials = None, NOBODY
-    with suppress(RefusedError):
-        endpoint = plane.endpoint(manifest) if manifest is not None else None
-    with suppress(RefusedError):
-        credentials = plane.credentials()
-    return EvidenceSources(plane.root, plane.manifest_path, manifest, endpoint, credentials)
+    return Observations(evidence, judged, _once(found), state.snapshot, manifest, verification, receipt)
 
 
 def _unseen(plane: ControlPlane, evidence: Evidence) -> Iterator[Finding]:
@@ -105,16 +87,6 @@ def _unseen(plane: ControlPlane, evidence: Evidence) -> Iterator[Finding]:
     if not evidence.kubelet_log and evidence.live:
         text = "the kubelet's own log was not found: neither a file behind its stderr nor a journal"
         yield Finding("kubelet-log", Severity.INFO, text)
-
-
-def _diagnosed(judged: Diagnosis) -> Iterator[Finding]:
-    if judged.state in _QUIET and judged.certain:
-        return
-    severity = Severity.WARNING if judged.state in (_QUIET | _MILD) else Severity.ERROR
-    text = judged.message if judged.certain else f"probably: {judged.message}"
-    place = judged.crash.place if judged.crash is not None else None
-    where = (place.file, place.line, place.column) if place else ("", 0, 0)
-    yield Finding(judged.check, severity, text, judged.fix, "", *where)
 
 
 def _is_told(finding: Finding, told: Collection[Finding]) -> bool:
@@ -128,10 +100,11 @@ def _guarded(plane: ControlPlane, manifest: Manifest, evidence: Evidence, how: C
     """Every look that reads files; one that is refused its file is a finding, not the end."""
     looks: tuple[Callable[[], list[Finding]], ...] = (
         lambda: list(stray.findings(plane, manifest, evidence.process)),
-        lambda: list(_policy(plane, manifest)),
+        lambda: list(_policy(plane, manifest, evidence)),
         lambda: list(_preflight(plane, manifest, evidence.process, how)),
-        lambda: list(diagnosis_recording.judge(_recording(plane, manifest, evidence))),
-        lambda: [finding for finding in status(plane).findings if finding.check not in _SAID_ELSEWHERE],
+        lambda: list(diagnosis_recording.judge(recording_of(plane, manifest, evidence))),
+        lambda: list(change_findings(plane)),
+        lambda: list(_counted(plane, manifest, evidence)),
     )
     for one in looks:
         try:
@@ -144,23 +117,22 @@ def _guarded(plane: ControlPlane, manifest: Manifest, evidence: Evidence, how: C
             yield Finding("unreadable", Severity.WARNING, text, "run it as root (sudo)")
 
 
-def _policy(plane: ControlPlane, manifest: Manifest) -> Iterator[Finding]:
-    """What the next start of the server makes of the installed policy."""
+def _policy(plane: ControlPlane, manifest: Manifest, evidence: Evidence) -> Iterator[Finding]:
+    """Yield what the next start of the server makes of the installed policy, and whether it is the loaded one."""
     host = node_checks.host_of(plane.root, manifest, POLICY_FLAG)
     if host is None or not host.is_file():
         return
-    document = validate(plane, ValidateOptions((str(host),))).document
-    for row in document["files"][0]["findings"]:
-        yield Finding(
-            row["check"],
-            Severity(row["severity"]),
-            row["message"],
-            row["fix"] or "",
-            row["path"] or "",
-            row["file"] or "",
-            row["line"] or 0,
-            row["column"] or 0,
-        )
+    yield from policy_findings(plane, host)
+    if evidence.process is not None and is_on(manifest):
+        loaded = last_known_good.loaded(plane, manifest, evidence.process)
+        yield from not_loaded(host, files.digest(host), files.sha256(loaded) if loaded is not None else None)
+
+
+def _counted(plane: ControlPlane, manifest: Manifest, evidence: Evidence) -> Iterator[Finding]:
+    """Yield what the server's own counters complain of."""
+    counted = counters.read(plane, manifest) if evidence.as_manifest else None
+    if counted is not None:
+        yield from counters.findings(counted, enabled=is_on(manifest))
 
 
 def _preflight(
@@ -171,35 +143,6 @@ def _preflight(
             yield finding
 
 
-def _recording(plane: ControlPlane, manifest: Manifest, evidence: Evidence) -> Recording:
-    host = node_checks.host_of(plane.root, manifest, LOG_FLAG)
-    policy_file = node_checks.host_of(plane.root, manifest, POLICY_FLAG)
-    raw = files.read_following(policy_file, "policy") if policy_file is not None and policy_file.is_file() else b""
-    policy = load(raw, policy_source.version_of(plane, manifest, live=False)).policy if raw else None
-    serving = evidence.process if evidence.as_manifest else None
-    return Recording(
-        manifest,
-        policy,
-        str(host) if host is not None else "",
-        host is not None and host.exists(),
-        serving.open_paths() if serving is not None else None,
-        _free_bytes(host),
-        evidence.container if serving is not None else None,
-    )
-
-
-def _free_bytes(log: Path | None) -> int | None:
-    there = next((parent for parent in log.parents if parent.is_dir()), None) if log is not None else None
-    if there is None:
-        return None
-    found = os.statvfs(there)
-    return found.f_bavail * found.f_frsize
-
-
-def _is_on(manifest: Manifest) -> bool:
-    return bool(manifest.flag(POLICY_FLAG) and (manifest.flag(LOG_FLAG) or manifest.flag(WEBHOOK_FLAG)))
-
-
 def _proof(plane: ControlPlane) -> tuple[Verification, Receipt | None, list[Finding]]:
     """A receipt, as ``verify`` takes it."""
     try:
@@ -207,7 +150,7 @@ def _proof(plane: ControlPlane) -> tuple[Verification, Receipt | None, list[Find
     except AuditctlError as error:
         return Verification(), None, [Finding(error.check, Severity.WARNING, error.message, error.fix)]
     failed = [check for check in report.verification.checks if check.status is Status.FAILED]
-    told = [Finding(check.name, Severity.ERROR, check.detail, "auditctl verify") for check in failed]
+    told = [Finding(check.name, Severity.ERROR, check.detail, _FIXES.get(check.name, _RESTART)) for check in failed]
     return report.verification, report.receipt, told
 
 
@@ -215,7 +158,7 @@ def _rehearsed(plane: ControlPlane, manifest: Manifest, evidence: Evidence) -> I
     """What the node's own server says of the audit set-up as it stands; last, for it takes seconds."""
     from auditctl.operations.evidence import trial_start
 
-    if evidence.process is not None and _is_on(manifest):
+    if evidence.process is not None and is_on(manifest):
         yield from trial_start.findings(plane, manifest, None, evidence.process)
 
 

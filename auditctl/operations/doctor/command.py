@@ -16,6 +16,7 @@ from auditctl.operations.change_model import ChangeOptions, ChangeResult, Planne
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.doctor.collect import Observations, look
 from auditctl.operations.doctor.repair import Repair, repair
+from auditctl.operations.evidence.auditing import weighty
 from auditctl.report import ManifestChange, Outcome, Report
 
 if TYPE_CHECKING:
@@ -120,9 +121,13 @@ def _nothing(plane: ControlPlane, looked: Observations, recovered: tuple[Finding
 
 
 def _report(plane: ControlPlane, looked: Observations, how: ChangeOptions) -> Report:
-    """Exit 0 where nothing is wrong, 1 where something is (a warning too under ``--strict``)."""
-    bad = {Severity.ERROR, Severity.WARNING} if how.strict else {Severity.ERROR}
-    wrong = [finding for finding in looked.findings if finding.severity in bad]
+    """Exit 0 where nothing is wrong, 1 where something is.
+
+    A warning counts if it means that events are missing or misplaced; an opinion about cost or secrecy only under ``--strict``.
+    """
+    wrong = sorted(weighty(looked.findings), key=lambda finding: finding.severity is not Severity.ERROR)
+    if how.strict:
+        wrong = [finding for finding in looked.findings if finding.severity is not Severity.INFO]
     digest = looked.snapshot.sha256 if looked.snapshot is not None else None
     return Report(
         "doctor",
@@ -133,7 +138,7 @@ def _report(plane: ControlPlane, looked: Observations, how: ChangeOptions) -> Re
         findings=looked.findings,
         verification=looked.verification,
         receipt=looked.receipt,
-        next_steps=(wrong[0].fix,) if wrong and wrong[0].fix else (),
+        next_steps=tuple(finding.fix for finding in wrong if finding.fix)[:1],
         details={"doctor": _details(looked)},
     )
 
@@ -161,7 +166,7 @@ def _summary(looked: Observations, wrong: list[Finding]) -> str:
     judged = looked.diagnosis
     if judged.state is not ServerState.SERVING:
         return f"{judged.state.value}: {judged.message}{warned}"
-    return f"nothing is broken{warned}: {judged.message}"
+    return f"No problem found{warned}: {judged.message}"
 
 
 def _is_diagnosis(looked: Observations) -> bool:

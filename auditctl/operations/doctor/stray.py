@@ -1,7 +1,7 @@
 """Another manifest of the same Pod beside ours: who runs, and how it goes without leaving the node without its Pod.
 
 The kubelet keeps both names under one key, so that removing *either* file deletes the Pod (pkg/kubelet/config/file.go
-fileKeyMapping; reference 7.2). So: move it into our records, rename the manifest over itself at once, and wait on the
+fileKeyMapping). So: move it into our records, rename the manifest over itself at once, and wait on the
 identity of the process until one further listing has passed.
 """
 
@@ -43,7 +43,7 @@ def findings(plane: ControlPlane, manifest: Manifest, process: Process | None) -
             Severity.ERROR,
             f"{path} and {plane.manifest_path} define the same Pod {manifest.namespace}/{manifest.pod_name}; {runs} runs "
             f"({how}). Removing either makes the kubelet delete the Pod: an outage of {OUTAGE} is to be expected",
-            "auditctl doctor --fix moves the other one into its records and brings the manifest's Pod back",
+            f"auditctl doctor --fix  # moves {path.name} into the records of auditctl and brings the manifest's Pod back",
             file=str(path),
         )
 

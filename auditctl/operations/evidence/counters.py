@@ -76,13 +76,20 @@ def check(before: Counters | None, after: Counters | None) -> Iterator[Check]:
 def lines(counters: Counters, before: tuple[Counters, float] | None = None) -> Iterator[str]:
     """For people; with the counters of some seconds ago (and those seconds), rates as well."""
     if not counters.auditing:
-        yield "counted  nothing: the API server evaluates no audit policy"
+        yield "since start: no request was audited (the API server evaluates no audit policy)"
         return
-    levels = ", ".join(f"{name} {number}" for name, number in sorted(counters.levels.items()))
-    yield f"counted  {counters.events} events since its start; requests by level: {levels}{_rates(counters, before)}"
+    requests = ", ".join(
+        f"{number} {'not audited' if name == 'None' else f'at {name}'}"
+        for name, number in sorted(counters.levels.items())
+    )
+    yield f"since start: {_events(counters.events)} written; requests: {requests}{_rates(counters, before)}"
     lost = ", ".join(f"{plugin} {number}" for plugin, number in sorted(counters.errors.items()) if number)
     if lost or counters.rejected:
-        yield f"lost     {lost or 'none'}; requests refused: {counters.rejected}"
+        yield f"lost: {lost or 'none'}; requests refused: {counters.rejected}"
+
+
+def _events(number: int) -> str:
+    return f"{number} event{'' if number == 1 else 's'}"
 
 
 def row(counters: Counters | None) -> dict[str, Any] | None:

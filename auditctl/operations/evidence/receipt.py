@@ -73,15 +73,20 @@ def findings(planned: ProbePlan) -> Iterator[Finding]:
 
 
 def prover(
-    plane: ControlPlane, manifest: Manifest, planned: ProbePlan, *, receiver_may_be_down: bool = False
+    plane: ControlPlane,
+    manifest: Manifest,
+    planned: ProbePlan,
+    *,
+    receiver_may_be_down: bool = False,
+    with_webhook: bool = True,
 ) -> ProofFunction:
-    """The function that takes the receipt, once the process serves, and then asks the webhook's receiver.
+    """Return the function that takes the receipt and then, ``with_webhook``, asks the webhook's receiver.
 
     It raises InterruptionError where the user asks to stop meanwhile.
     """
 
     def prove(process: Process, patience: Deadline) -> Proof:
-        webhook = bool(manifest.flag(WEBHOOK_FLAG))  # it may be the only backend
+        webhook = with_webhook and bool(manifest.flag(WEBHOOK_FLAG))  # it may be the only backend
         if planned.probe is None or (planned.log is None and not webhook):
             why = planned.unknown or "the policy records no request that auditctl may send"
             return Proof((Check("receipt", Status.UNKNOWN, why),))
@@ -153,6 +158,9 @@ def _callers(plane: ControlPlane, manifest: Manifest) -> Callers:
 
 
 def _why_unknown(manifest: Manifest) -> str:
-    if manifest.flag(LOG_FLAG) == STANDARD_OUTPUT:
+    log, webhook = manifest.flag(LOG_FLAG), manifest.flag(WEBHOOK_FLAG)
+    if log == STANDARD_OUTPUT:
         return "the log goes to standard output (--audit-log-path=-), which is not read"
-    return "" if manifest.flag(WEBHOOK_FLAG) else "no audit log is set"
+    if log:
+        return f"{log} is inside the container: no volume mounts it, so nothing of it is on this node"
+    return "" if webhook else "no audit log is set"

@@ -91,6 +91,21 @@ class Running(NamedTuple):
             return Proof((Check("receipt", Status.FAILED, "the policy records nothing at all"),))
         return done._replace(checks=(*done.checks, *counters.check(counted, counters.read(plane, manifest))))
 
+    def observe(self, seconds: float) -> Proof:
+        """Send the request of a receipt, if it changes nothing by its kind (GET), and look for it no longer than ``seconds``.
+
+        The webhook's receiver is not waited for. Raises RefusedError: see `prove`.
+        """
+        plane, process, policy = self.plane, self.process, self.loaded.policy
+        if process is None or policy is None:
+            return Proof((Check("receipt", Status.UNKNOWN, "what the API server has loaded is not known"),))
+        planned = receipt.plan(plane, self.manifest, policy, None)
+        if planned.probe is not None and planned.probe.method != "GET":
+            text = "the policy records no request that only reads, of those that auditctl may send"
+            return Proof((Check("receipt", Status.UNKNOWN, text),))
+        patience = Deadline(plane.clock.monotonic() + seconds)
+        return receipt.prover(plane, self.manifest, planned, with_webhook=False)(process, patience)
+
 
 def _loaded(plane: ControlPlane, manifest: Manifest, process: Process | None) -> ActivePolicy:
     """What the process loaded where that is known, else what stands on disk."""
