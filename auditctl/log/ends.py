@@ -62,6 +62,6 @@ def event_time(line: bytes) -> datetime | None:
 def utc_time(text: str) -> datetime | None:
     """Return the time that RFC 3339 text in UTC names, to the second; None for any other text."""
     try:
-        return datetime.fromisoformat(f"{text[:19]}+00:00") if text.endswith("Z") else None
+        return datetime.fromisoformat(f"{text[:19]}+00:00") if text.endswith(("Z", "+00:00")) else None
     except ValueError:
         return None

@@ -129,7 +129,9 @@ def _policy(node: _CisEvidence) -> tuple[Policy | None, Control]:
     scanners = node.table["scanners"]["3.2.1"]
     host = node_checks.host_of(node.plane.root, node.manifest, POLICY_FLAG)
     if host is None:
-        return None, Control("3.2.1", title, Status.FAILED, f"no --{POLICY_FLAG} is set", (), scanners)
+        path = node.manifest.flag(POLICY_FLAG)
+        text = f"{path} is inside the container: no volume mounts it" if path else f"no --{POLICY_FLAG} is set"
+        return None, Control("3.2.1", title, Status.FAILED, text, (), scanners)
     raw = last_known_good.loaded(node.plane, node.manifest, node.process)
     source = "loaded by the running API server" if raw is not None else "on disk"
     try:

@@ -13,7 +13,7 @@ from auditctl.manifest.flag_values import Version, complaints, is_known
 from auditctl.manifest.pod import Manifest
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.policy_files import server_version, words
+from auditctl.operations.policy_files import server_version, unknown_version, words
 from auditctl.settings import LOG_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
 
 _WIDTH = 96
@@ -73,8 +73,9 @@ def table(plane: ControlPlane, kubernetes: str | None, name: str | None = None) 
         known = {plain: known[plain]}
     rows = [_row(flag, version) for flag in known.values()]
     lines = tuple(line for flag in known.values() for line in _lines(flag, version))
-    document = {"kubernetes": f"{version[0]}.{version[1]}", "flags": rows}
-    return CommandResult(document, lines, notes=(f"the audit flags of {words(version)}",))
+    guess = unknown_version(version)
+    document = {"kubernetes": f"{version[0]}.{version[1]}", "known": not guess, "flags": rows}
+    return CommandResult(document, lines, notes=(*guess, f"the audit flags of {words(version)}"))
 
 
 def _row(flag: AuditFlag, version: Version) -> dict[str, Any]:

@@ -189,6 +189,10 @@ def _all_findings(plane: ControlPlane, evidence: StatusEvidence) -> Iterator[Fin
 
 def _audit_files(plane: ControlPlane, manifest: Manifest, evidence: StatusEvidence) -> Iterator[Finding]:
     """Yield what is wrong with the policy on disk and with the places of the audit files."""
+    version = policy_source.version_of(plane, manifest, live=False)
+    for finding in flags.findings(manifest, version, manifest):
+        if finding.severity is Severity.ERROR:
+            yield finding._replace(file=str(plane.manifest_path) if finding.line else "")
     policy, running = evidence.policy, evidence.node.evidence.process
     if policy is not None and not policy.is_file():
         text = f"{policy}, for --{POLICY_FLAG}, is not there: the API server would not start again"
@@ -206,4 +210,6 @@ def _next_steps(evidence: StatusEvidence, bad: list[Finding]) -> tuple[str, ...]
         return (first,)
     if evidence.auditing.state is AuditingState.OFF:
         return ("auditctl enable",)
-    return (evidence.auditing.fix,) if evidence.auditing.fix else ()
+    if evidence.auditing.state is AuditingState.RECORDING and not bad:
+        return ()
+    return (evidence.auditing.fix or "auditctl doctor",)

@@ -61,11 +61,11 @@ def verify(plane: ControlPlane, options: VerifyOptions) -> Report:
     """
     try:
         snapshot, manifest = plane.read_manifest()
+        running = Running.look(plane, manifest)
+        state = (*running.state(), *_log_place(plane, manifest))
     except RefusedError as error:
         return _unreadable(plane, error)
-    running = Running.look(plane, manifest)
     process, loaded = running.process, running.loaded
-    state = (*running.state(), *_log_place(plane, manifest))
     done = running.prove() if all(check.status is not Status.FAILED for check in state) else Proof()
     verification = Verification((*state, *done.checks, *_graded(running, options)))
     if verification.holds or (verification.holds is None and done.receipt is not None):

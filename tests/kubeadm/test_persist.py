@@ -167,3 +167,17 @@ def test_only_the_right_document_of_a_file_is_edited() -> None:
 def test_what_kubeadm_would_not_read_is_refused_with_its_place(text: str, words: str) -> None:
     with pytest.raises(ManifestError, match=words.replace(".", r"\.")):
         configuration(text)
+
+
+@pytest.mark.parametrize("value", ["", " null", " ~", " []"])
+def test_keys_without_a_value_are_filled_each_in_its_place(value: str) -> None:
+    """B13: two keys in a row with nothing behind them."""
+    text = f"apiVersion: kubeadm.k8s.io/v1beta4\napiServer:\n  extraArgs:{value}\n  extraVolumes:{value}\nkind: ClusterConfiguration\n"
+    golden = Path(__file__).parents[1] / "golden/kubeadm/v1.36.2/plain+log.yaml"
+    manifest = Manifest.of(Document.parse(golden.read_bytes(), "m"))
+
+    plan = plan_persist(ClusterConfiguration.parse(text, "x"), manifest)
+
+    again = ClusterConfiguration.parse(plan.after, "x")
+    assert list(differences(again, manifest)) == []
+    assert plan.after.endswith("kind: ClusterConfiguration\n")

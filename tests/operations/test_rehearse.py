@@ -15,7 +15,7 @@ from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.process import Process
 from auditctl.node.apiserver.trial_start import TrialStartResult, TrialStartVerdict
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.evidence import trial_start
+from auditctl.operations.evidence import trial_input
 from auditctl.operations.evidence.trial_start import DIFFERS, Subject, findings, told
 from auditctl.settings import Settings
 
@@ -79,7 +79,7 @@ def test_a_refused_flag_is_told_at_its_line_of_the_manifest(after: Manifest) -> 
 def test_what_is_no_refusal_never_refuses(after: Manifest) -> None:
     result = TrialStartResult(TrialStartVerdict.UNKNOWN, "listen tcp 127.0.0.1:9: bind: address already in use")
     [finding] = told(result, PLANE, Subject(after))
-    assert (finding.severity, finding.message[:15]) == (Severity.INFO, "not rehearsed: ")
+    assert (finding.severity, finding.message[:16]) == (Severity.INFO, "no trial start: ")
 
 
 def test_another_program_and_another_root_are_not_run(after: Manifest, tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_another_program_and_another_root_are_not_run(after: Manifest, tmp_path:
 
 def test_only_auditing_and_what_it_needs_is_rehearsed(after: Manifest, tmp_path: Path) -> None:
     process = Process(1, 0.0, ("kube-apiserver",))
-    words = set(trial_start._words(ControlPlane(rootfs=tmp_path), after, process))
+    words = set(trial_input._words(ControlPlane(rootfs=tmp_path), after, process))
     assert {"--audit-log-path=-", "--audit-log-maxage=30", "--audit-log-mode=blocking"} <= words
     assert f"--service-account-key-file={tmp_path}/etc/kubernetes/pki/sa.pub" in words
     names = {word.partition("=")[0] for word in words}
@@ -102,10 +102,10 @@ def test_only_auditing_and_what_it_needs_is_rehearsed(after: Manifest, tmp_path:
 
 def test_references_of_the_webhooks_file_are_read_on_this_machine(after: Manifest, tmp_path: Path) -> None:
     text = "clusters:\n- name: c\n  cluster: {certificate-authority: ca.crt}\nusers:\n- name: u\n  user: {client-key: /nope/k, token: t}\n"
-    changed, names = trial_start._on_host(ControlPlane(rootfs=tmp_path), after, text.encode())
+    changed, names = trial_input._on_host(ControlPlane(rootfs=tmp_path), after, text.encode())
     where = f"{tmp_path}/etc/kubernetes/audit/ca.crt"
     mounted = where if after.host_path("/etc/kubernetes/audit/ca.crt") else "/nonexistent/etc/kubernetes/audit/ca.crt"
     assert names == {mounted: "/etc/kubernetes/audit/ca.crt", "/nonexistent/nope/k": "/nope/k"}
     assert all(name.encode() in changed for name in names)
     broken = b"clusters: [\n"
-    assert trial_start._on_host(ControlPlane(rootfs=tmp_path), after, broken) == (broken, {})
+    assert trial_input._on_host(ControlPlane(rootfs=tmp_path), after, broken) == (broken, {})

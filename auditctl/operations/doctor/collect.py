@@ -16,6 +16,7 @@ from auditctl.node.change.files import Snapshot
 from auditctl.node.kubelet import diagnosis_recording
 from auditctl.node.kubelet.diagnosis import Diagnosis, Evidence, ServerState
 from auditctl.node.preflight import node_checks
+from auditctl.operations import flags, policy_source
 from auditctl.operations.change import preflight as change_preflight
 from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
@@ -100,6 +101,7 @@ def _guarded(plane: ControlPlane, manifest: Manifest, evidence: Evidence, how: C
     """Every look that reads files; one that is refused its file is a finding, not the end."""
     looks: tuple[Callable[[], list[Finding]], ...] = (
         lambda: list(stray.findings(plane, manifest, evidence.process)),
+        lambda: list(_flags(plane, manifest)),
         lambda: list(_policy(plane, manifest, evidence)),
         lambda: list(_preflight(plane, manifest, evidence.process, how)),
         lambda: list(diagnosis_recording.judge(recording_of(plane, manifest, evidence))),
@@ -115,6 +117,13 @@ def _guarded(plane: ControlPlane, manifest: Manifest, evidence: Evidence, how: C
         except OSError as error:
             text = f"{error.filename}: could not be looked at: {(error.strerror or str(error)).lower()}"
             yield Finding("unreadable", Severity.WARNING, text, "run it as root (sudo)")
+
+
+def _flags(plane: ControlPlane, manifest: Manifest) -> Iterator[Finding]:
+    """Yield each value that the server would refuse or that means something else, at its line."""
+    version = policy_source.version_of(plane, manifest, live=False)
+    for finding in flags.findings(manifest, version, manifest):
+        yield finding._replace(file=str(plane.manifest_path) if finding.line else "")
 
 
 def _policy(plane: ControlPlane, manifest: Manifest, evidence: Evidence) -> Iterator[Finding]:

@@ -22,6 +22,7 @@ from auditctl.report import ManifestChange, Outcome, Report
 if TYPE_CHECKING:
     from auditctl.operations.change.session import Session
 
+_PROOFS = frozenset(["receipt", "policy-loaded", "log-open", "delivery"])
 _GUESSED = "probably: "
 
 
@@ -125,7 +126,7 @@ def _report(plane: ControlPlane, looked: Observations, how: ChangeOptions) -> Re
 
     A warning counts if it means that events are missing or misplaced; an opinion about cost or secrecy only under ``--strict``.
     """
-    wrong = sorted(weighty(looked.findings), key=lambda finding: finding.severity is not Severity.ERROR)
+    wrong = sorted(weighty(looked.findings), key=_rank)
     if how.strict:
         wrong = [finding for finding in looked.findings if finding.severity is not Severity.INFO]
     digest = looked.snapshot.sha256 if looked.snapshot is not None else None
@@ -141,6 +142,11 @@ def _report(plane: ControlPlane, looked: Observations, how: ChangeOptions) -> Re
         next_steps=tuple(finding.fix for finding in wrong if finding.fix)[:1],
         details={"doctor": _details(looked)},
     )
+
+
+def _rank(finding: Finding) -> int:
+    """Order causes before what follows from them: a proof that failed comes last."""
+    return 2 if finding.check in _PROOFS else int(finding.severity is not Severity.ERROR)
 
 
 def _settled(plane: ControlPlane, looked: Observations) -> Settled | None:

@@ -14,10 +14,12 @@ from auditctl.node.apiserver.metrics import Counters
 from auditctl.node.kubelet import diagnosis_recording
 from auditctl.node.kubelet.diagnosis import ServerState
 from auditctl.operations.controlplane import ControlPlane, Silence
+from auditctl.operations.evidence import counters
 from auditctl.operations.evidence.node_state import NodeState, recording_of
 from auditctl.operations.evidence.running_server import Running
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
 
+_NOT_SEEN = (ServerState.UNSEEN, ServerState.STARTING, ServerState.SERVING)  # nothing follows for the recording
 _RECEIPT_SECONDS = 3.0  # a look, not a proof: `verify` waits longer
 
 # warnings that mean: events are missing, lost, or not where they are looked for
@@ -55,7 +57,7 @@ def is_on(manifest: Manifest) -> bool:
     return bool(manifest.flag(POLICY_FLAG) and (manifest.flag(LOG_FLAG) or manifest.flag(WEBHOOK_FLAG)))
 
 
-def look(plane: ControlPlane, state: NodeState, ends: LogEnds | None, counters: Counters | None) -> Auditing:
+def look(plane: ControlPlane, state: NodeState, ends: LogEnds | None, counted: Counters | None) -> Auditing:
     """Judge whether requests are recorded now; one request that changes nothing (GET) may be sent to see it."""
     manifest = state.manifest
     if manifest is None:
@@ -65,6 +67,8 @@ def look(plane: ControlPlane, state: NodeState, ends: LogEnds | None, counters: 
     try:
         found = tuple(diagnosis_recording.judge(recording_of(plane, manifest, state.evidence)))
     except (AuditctlError, OSError) as error:
+        if state.diagnosis.state not in _NOT_SEEN:
+            return _without_a_server(state, [])
         text = error.message if isinstance(error, AuditctlError) else f"{error.filename}: {error.strerror}"
         return Auditing(AuditingState.UNKNOWN, text)
     errors = [finding for finding in found if finding.severity is Severity.ERROR]
@@ -72,7 +76,7 @@ def look(plane: ControlPlane, state: NodeState, ends: LogEnds | None, counters: 
         return _without_a_server(state, errors)._replace(findings=found)
     if errors:
         return Auditing(AuditingState.NOT_RECORDING, errors[0].message, errors[0].fix, found)
-    return _of_a_ready_server(plane, state, manifest, ends, counters)._replace(findings=found)
+    return _of_a_ready_server(plane, state, manifest, ends, counted)._replace(findings=found)
 
 
 def _off(state: NodeState) -> Auditing:
@@ -92,7 +96,7 @@ def _without_a_server(state: NodeState, errors: list[Finding]) -> Auditing:
             f"process {process.pid} runs without an audit policy: it was not started with the manifest's command line"
         )
         return Auditing(AuditingState.NOT_RECORDING, text, judged.fix)
-    if judged.state in (ServerState.UNSEEN, ServerState.STARTING, ServerState.SERVING):
+    if judged.state in _NOT_SEEN:
         if errors:
             return Auditing(AuditingState.NOT_RECORDING, errors[0].message, errors[0].fix)
         return Auditing(AuditingState.UNKNOWN, judged.message, judged.fix)
@@ -100,7 +104,7 @@ def _without_a_server(state: NodeState, errors: list[Finding]) -> Auditing:
 
 
 def _of_a_ready_server(
-    plane: ControlPlane, state: NodeState, manifest: Manifest, ends: LogEnds | None, counters: Counters | None
+    plane: ControlPlane, state: NodeState, manifest: Manifest, ends: LogEnds | None, counted: Counters | None
 ) -> Auditing:
     check, receipt = _receipt(plane, manifest)
     if receipt is not None and check is None:
@@ -110,8 +114,10 @@ def _of_a_ready_server(
             receipt=receipt,
         )
     if check is not None and check.status is Status.FAILED:
-        return Auditing(AuditingState.NOT_RECORDING, check.detail, "auditctl doctor", receipt=receipt)
-    return _passive(plane, state, manifest, ends, counters, check.detail if check is not None else "")
+        lost = next(iter(_lost(plane, manifest)), None)  # the server's own count, if it has one, is the cause
+        reason, fix = (lost.message, lost.fix) if lost is not None else (check.detail, "auditctl doctor")
+        return Auditing(AuditingState.NOT_RECORDING, reason, fix, receipt=receipt)
+    return _passive(plane, state, manifest, ends, counted, check.detail if check is not None else "")
 
 
 def _receipt(plane: ControlPlane, manifest: Manifest) -> tuple[Check | None, Receipt | None]:
@@ -125,12 +131,17 @@ def _receipt(plane: ControlPlane, manifest: Manifest) -> tuple[Check | None, Rec
     return next(iter(bad), None), proof.receipt
 
 
+def _lost(plane: ControlPlane, manifest: Manifest) -> tuple[Finding, ...]:
+    counted = counters.read(plane, manifest)
+    return tuple(counters.findings(counted, enabled=True)) if counted is not None else ()
+
+
 def _passive(
     plane: ControlPlane,
     state: NodeState,
     manifest: Manifest,
     ends: LogEnds | None,
-    counters: Counters | None,
+    counted: Counters | None,
     why: str,
 ) -> Auditing:
     """Judge by what the server has done by itself: what it wrote since its start, and what it counts."""
@@ -139,9 +150,9 @@ def _passive(
         since = plane.clock.boot() - process.started
         if (plane.clock.utc() - ends.last).total_seconds() < since:
             return Auditing(AuditingState.RECORDING, "events were written since the API server started")
-    if counters is not None and counters.events and not any(counters.errors.values()):
+    if counted is not None and counted.events and not any(counted.errors.values()):
         where = "standard output" if manifest.flag(LOG_FLAG) == STANDARD_OUTPUT else "its backends"
-        return Auditing(AuditingState.RECORDING, f"{_count(counters.events)} handed to {where}, none lost")
+        return Auditing(AuditingState.RECORDING, f"{_count(counted.events)} handed to {where}, none lost")
     return Auditing(AuditingState.UNKNOWN, why or "nothing was recorded yet", "auditctl verify")
 
 

@@ -73,7 +73,8 @@ def server_findings(judged: Diagnosis) -> tuple[Finding, ...]:
     if judged.state is ServerState.SERVING and judged.certain:
         return ()
     severity = Severity.WARNING if judged.state in {ServerState.SERVING, *_MILD} else Severity.ERROR
-    text = judged.message if judged.certain else f"probably: {judged.message}"
+    guessed = not judged.certain and judged.state is not ServerState.UNSEEN
+    text = f"probably: {judged.message}" if guessed else judged.message
     place = judged.crash.place if judged.crash is not None else None
     where = (place.file, place.line, place.column) if place else ("", 0, 0)
     return (Finding(judged.check, severity, text, judged.fix, "", *where),)

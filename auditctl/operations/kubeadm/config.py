@@ -10,8 +10,9 @@ from typing import NamedTuple
 from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.kubeadm import configmap
-from auditctl.kubeadm.clusterconfiguration import ClusterConfiguration
+from auditctl.kubeadm.clusterconfiguration import ClusterConfiguration, carried_by_configmap
 from auditctl.kubeadm.configmap import Access, Stored
+from auditctl.kubeadm.faults import faults
 from auditctl.kubeadm.persist import Fate, SettingDifference, differences, plan_persist
 from auditctl.manifest.plan import Plan
 from auditctl.manifest.pod import Manifest
@@ -19,7 +20,7 @@ from auditctl.node.change import files
 from auditctl.node.change.files import sha256
 from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.policy_source import weigh
+from auditctl.operations.policy_source import version_of, weigh
 from auditctl.report import ManifestChange, Outcome, Report
 
 WHERE = f"ConfigMap {configmap.NAMESPACE}/{configmap.NAME}"
@@ -41,10 +42,13 @@ def check(plane: ControlPlane, source: Path | None) -> Report:
     """
     snapshot, manifest = plane.read_manifest()
     record = _record(plane, manifest, source)
-    found = tuple(_finding(one, record) for one in differences(record.configuration, manifest))
+    deadly = tuple(_deadly(plane, manifest, record))
+    found = (*deadly, *_differing(record, manifest, deadly))
     where = str(source) if source else WHERE
     summary = f"kubeadm upgrade would keep the audit settings of this node ({where})"
-    if found:
+    if deadly:
+        summary = f"the API server would not start with {where}: {deadly[0].message}"
+    elif found:
         summary = f"kubeadm upgrade would change the audit settings of this node: {len(found)} differences from {where}"
     elif not manifest.audit_flags:
         summary = f"auditing is off on this node and in {where}"
@@ -67,7 +71,34 @@ def check(plane: ControlPlane, source: Path | None) -> Report:
 def differences_of(plane: ControlPlane, manifest: Manifest, source: Path | None) -> tuple[Finding, ...]:
     """A finding for each setting that an upgrade would change; errors as in `check`."""
     record = _record(plane, manifest, source)
-    return tuple(_finding(one, record) for one in differences(record.configuration, manifest))
+    deadly = tuple(_deadly(plane, manifest, record))
+    return (*deadly, *_differing(record, manifest, deadly))
+
+
+def _deadly(plane: ControlPlane, manifest: Manifest, record: KubeadmRecord) -> Iterator[Finding]:
+    """Yield what the API server, or the kubelet, would refuse of a manifest that kubeadm writes from the record."""
+    version = version_of(plane, manifest, live=False)
+    for problem in faults(record.configuration, version):
+        place = problem.place
+        fix = f"take it out of {record.path}" if record.path else "auditctl kubeadm persist"
+        yield Finding(
+            "kubeadm-config",
+            Severity.ERROR,
+            problem.message if "not start" in problem.message else f"{problem.message}: the API server would not start",
+            f"{problem.fix}; or {fix}" if problem.fix else fix,
+            path=problem.name,
+            file=place.file,
+            line=place.line,
+            column=place.column,
+        )
+
+
+def _differing(record: KubeadmRecord, manifest: Manifest, deadly: tuple[Finding, ...]) -> Iterator[Finding]:
+    """Yield each difference; what would keep the server from starting would not "come back"."""
+    named = {finding.path for finding in deadly}
+    for one in differences(record.configuration, manifest):
+        if one.fate is not Fate.BACK or one.what not in named:
+            yield _finding(one, record)
 
 
 def _record(plane: ControlPlane, manifest: Manifest, source: Path | None) -> KubeadmRecord:
@@ -176,7 +207,9 @@ def _from_api(plane: ControlPlane, manifest: Manifest) -> KubeadmRecord:
 
 def _from_file(path: Path) -> KubeadmRecord:
     text = files.read_following(path, "kubeadm configuration").decode(errors="replace")
-    return KubeadmRecord(ClusterConfiguration.parse(text, str(path)), path=path)
+    carried = carried_by_configmap(text, str(path))
+    name = f"{path} ({configmap.KEY})" if carried is not None else str(path)
+    return KubeadmRecord(ClusterConfiguration.parse(text if carried is None else carried, name), path=path)
 
 
 def _others(plane: ControlPlane, after: Manifest) -> Iterator[Finding]:
@@ -205,9 +238,10 @@ def _finding(one: SettingDifference, record: KubeadmRecord) -> Finding:
     text = {
         Fate.LOST: f"{one.what} ({shown}) would be lost: the record of kubeadm does not have it",
         Fate.CHANGED: f"{one.what} is {one.manifest} on this node, and would become {one.configuration}",
-        Fate.BACK: f"{one.what} ({shown}) would come back: this node has it no more, the record of kubeadm has",
+        Fate.BACK: f"{one.what} ({shown}) would come back: the record of kubeadm has it, and this node has not",
     }[one.fate]
-    fix = f"write it into {record.path}" if record.path else "auditctl kubeadm persist"
+    verb = "take it out of" if one.fate is Fate.BACK else "write it into"
+    fix = f"{verb} {record.path}" if record.path else "auditctl kubeadm persist"
     return Finding("kubeadm-config", Severity.ERROR, text, fix, path=one.what)
 
 

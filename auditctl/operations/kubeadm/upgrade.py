@@ -14,7 +14,7 @@ from auditctl.node.change import files
 from auditctl.node.preflight import node_checks
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.kubeadm.config import differences_of
-from auditctl.operations.policy_files import server_version, words
+from auditctl.operations.policy_files import server_version, unknown_version, words
 from auditctl.policy.evaluate import evaluate
 from auditctl.policy.load import load
 from auditctl.policy.shorthand import parse
@@ -39,8 +39,11 @@ def preflight_upgrade(plane: ControlPlane, asked: str, source: Path | None) -> R
     found = tuple(_findings(plane, manifest, now, then, source)) if manifest.audit_flags else ()
     changed = [finding for finding in found if finding.severity is not Severity.INFO]
     summary = f"from {words(now)} to {words(then)} the audit settings of this node keep their meaning"
+    unknown = tuple(_unknown(now, then))
+    found = (*unknown, *found)
+    changed = [*unknown, *changed]
     if changed:
-        summary = f"from {words(now)} to {words(then)}: {len(changed)} things to see to first"
+        summary = f"from {words(now)} to {words(then)}: {len(changed)} finding{'' if len(changed) == 1 else 's'} to act on first"
     elif not manifest.audit_flags:
         summary = "auditing is off on this node: nothing to lose"
     return Report(
@@ -51,6 +54,16 @@ def preflight_upgrade(plane: ControlPlane, asked: str, source: Path | None) -> R
         findings=found,
         details={"from": ".".join(map(str, now)), "to": ".".join(map(str, then))},
     )
+
+
+def _unknown(now: Version, then: Version) -> Iterator[Finding]:
+    """Yield what makes the question one that cannot be answered: a version beyond the tables, or one that goes back."""
+    for text in unknown_version(then):
+        fix = "read the changes of that version to --audit-* and audit.k8s.io, or use a newer auditctl"
+        yield Finding("version-unknown", Severity.WARNING, text, fix)
+    if then < now:
+        text = f"{words(then)} is older than this node's {words(now)}: kubeadm upgrade does not go back"
+        yield Finding("version-older", Severity.WARNING, text, "name the version that you upgrade to")
 
 
 def _findings(
