@@ -141,6 +141,8 @@ def _of_no_server(evidence: Evidence) -> Diagnosis:
         return Diagnosis(ServerState.CRASH_LOOPING, container.name, _cause(container), container.fix, crash=container)
     if refusal is not None and not refusal.heals:
         return Diagnosis(ServerState.NEVER_STARTED, refusal.name, _cause(refusal), refusal.fix, crash=refusal)
+    if not evidence.live and (guess := _guess(container, refusal)) is not None:
+        return guess
     if not evidence.live:
         text = "no kubelet was started from this folder, so the state of an API server is not known"
         return Diagnosis(ServerState.UNSEEN, "live-node", text, certain=False)
@@ -156,12 +158,8 @@ def _of_no_server(evidence: Evidence) -> Diagnosis:
     if evidence.taken and evidence.sees_all:
         text = f"another process than a kube-apiserver of this node listens on port {evidence.port}"
         return Diagnosis(ServerState.NOT_READY, "port", text, f"ss -ltnp 'sport = :{evidence.port}'", crash=container)
-    of_refusal = (
-        ServerState.CRASH_LOOPING if refusal is not None and refusal.name == "crash-loop" else ServerState.NEVER_STARTED
-    )
-    for state, crash in ((ServerState.CRASH_LOOPING, container), (of_refusal, refusal)):
-        if crash is not None:
-            return Diagnosis(state, crash.name, _cause(crash), crash.fix, certain=False, crash=crash)
+    if (guess := _guess(container, refusal)) is not None:
+        return guess
     if evidence.changed_seconds < _JUST_NOW_SECONDS:
         text = f"{nobody} yet: the manifest was changed {evidence.changed_seconds:.0f} s ago"
         return Diagnosis(
@@ -172,6 +170,17 @@ def _of_no_server(evidence: Evidence) -> Diagnosis:
         f"{nobody}, and neither its containers nor the kubelet logged anything since the manifest was changed{unread}"
     )
     return Diagnosis(ServerState.UNKNOWN, "apiserver-ready", text, "journalctl -u kubelet -e", certain=False)
+
+
+def _guess(container: Crash | None, refusal: Crash | None) -> Diagnosis | None:
+    """Return what words that time may mend, or that nobody knows, make probable; None where there are no words."""
+    of_refusal = ServerState.NEVER_STARTED
+    if refusal is not None and refusal.name == "crash-loop":
+        of_refusal = ServerState.CRASH_LOOPING
+    for state, crash in ((ServerState.CRASH_LOOPING, container), (of_refusal, refusal)):
+        if crash is not None:
+            return Diagnosis(state, crash.name, _cause(crash), crash.fix, certain=False, crash=crash)
+    return None
 
 
 def _cause(crash: Crash) -> str:
