@@ -56,13 +56,13 @@ def _volume_faults(configuration: ClusterConfiguration) -> Iterator[RecordFault]
     paths: dict[str, str] = {}
     for index, volume in enumerate(configuration.volumes):
         place = configuration.document.place((*EXTRA_VOLUMES, index))
-        what = f"volume {volume.name}"
+        label = f"volume {volume.name}"
         if volume.name in names:
             yield RecordFault(
-                what, f"{fields.written((*EXTRA_VOLUMES, index))}: a volume {volume.name} is there already", "", place
+                label, f"{fields.written((*EXTRA_VOLUMES, index))}: a volume {volume.name} is there already", "", place
             )
         if volume.mount_path in paths:
             message = f"volume {volume.name} is mounted at {volume.mount_path}, as volume {paths[volume.mount_path]} is"
-            yield RecordFault(what, message, "", place)
+            yield RecordFault(label, message, "", place)
         names.setdefault(volume.name, volume.mount_path)
         paths.setdefault(volume.mount_path, volume.name)

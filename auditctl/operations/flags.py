@@ -43,15 +43,15 @@ def effective(manifest: Manifest, version: Version) -> dict[str, dict[str, str |
 
 def not_set(effective: Mapping[str, Mapping[str, str | bool]]) -> str:
     """The defaults worth a look, in one line: mode, retention, and what shapes a batch where there is one."""
-    told = []
+    names = []
     for backend, others in (("log", _RETENTION), ("webhook", ())):
         mode = effective.get(f"audit-{backend}-mode")
         if mode is not None:
             batch = _BATCH if mode["value"] == "batch" else ()
-            told += [f"audit-{backend}-{name}" for name in ("mode", *others, *batch)]
+            names += [f"audit-{backend}-{name}" for name in ("mode", *others, *batch)]
     if effective.get(LOG_FLAG, {}).get("value") == STANDARD_OUTPUT:
-        told = [name for name in told if name.removeprefix("audit-log-") not in _RETENTION]
-    return ", ".join(f"--{name}={effective[name]['value']}" for name in told if not effective[name]["set"])
+        names = [name for name in names if name.removeprefix("audit-log-") not in _RETENTION]
+    return ", ".join(f"--{name}={effective[name]['value']}" for name in names if not effective[name]["set"])
 
 
 def table(plane: ControlPlane, kubernetes: str | None, name: str | None = None) -> CommandResult:

@@ -127,12 +127,12 @@ def _kept(plane: ControlPlane, node: NodeState, manifest: Manifest) -> tuple[boo
     from auditctl.operations.kubeadm.config import differences_of
 
     try:
-        found = differences_of(plane, manifest, None)
+        differing = differences_of(plane, manifest, None)
     except AuditctlError as error:
         return None, error.message
-    if not found:
+    if not differing:
         return True, ""
-    return False, f"{len(found)} setting{'' if len(found) == 1 else 's'}"
+    return False, f"{len(differing)} setting{'' if len(differing) == 1 else 's'}"
 
 
 def _settled(plane: ControlPlane, manifest: Manifest | None) -> Any:
@@ -147,11 +147,11 @@ def _settled(plane: ControlPlane, manifest: Manifest | None) -> Any:
 
 def _findings(plane: ControlPlane, evidence: StatusEvidence) -> Iterator[Finding]:
     """Yield what is wrong, the cause before its consequences; of complaints about one place, or in the same words, the first."""
-    seen: set[tuple[str, int, str]] = set()
+    places: set[tuple[str, int, str]] = set()
     for finding in _all_findings(plane, evidence):
         place = (finding.file, finding.line, "") if finding.line else ("", 0, finding.message)
-        if place not in seen:
-            seen.add(place)
+        if place not in places:
+            places.add(place)
             yield finding
 
 
@@ -172,8 +172,8 @@ def _all_findings(plane: ControlPlane, evidence: StatusEvidence) -> Iterator[Fin
             text = f"{error.filename}: could not be read: {(error.strerror or str(error)).lower()}"
             yield Finding("unreadable", Severity.WARNING, text, "run it as root (sudo)")
     if evidence.auditing.state is AuditingState.NOT_RECORDING and node.diagnosis.state is ServerState.SERVING:
-        told = {finding.message for finding in evidence.auditing.findings}
-        if evidence.auditing.reason not in told:
+        known = {finding.message for finding in evidence.auditing.findings}
+        if evidence.auditing.reason not in known:
             fix = evidence.auditing.fix
             yield Finding("not-recording", Severity.ERROR, f"nothing is recorded: {evidence.auditing.reason}", fix)
     try:

@@ -166,9 +166,9 @@ def _flag(name: str, value: str, manifest: Manifest, process: Process | None) ->
     """Compare the effective value: the process's own command line, which `_state` compared with the manifest's."""
     table = facts.audit_flags()
     default = table[name].default(manifest.version) if name in table else None
-    seen = manifest.flag(name)
-    effective = seen if seen is not None else default
-    where = "set" if seen is not None else "the default"
+    set_value = manifest.flag(name)
+    effective = set_value if set_value is not None else default
+    where = "set" if set_value is not None else "the default"
     if process is None:
         return Check(f"flag {name}", Status.FAILED, "no API server runs")
     same = effective is not None and same_value(name, effective, value)

@@ -131,7 +131,7 @@ def test_a_changed_value_is_one_line_of_difference() -> None:
     once = plan_persist(configuration(AS_KUBEADM_STORES_IT), manifest).after
     stale = once.replace('value: "30"', 'value: "7" # days')
     found = list(differences(configuration(stale), manifest))
-    assert [(one.fate, one.what, one.manifest, one.configuration) for one in found] == [
+    assert [(one.fate, one.setting, one.manifest, one.configuration) for one in found] == [
         (Fate.CHANGED, "--audit-log-maxage", "30", "7")
     ]
     assert meaning(plan_persist(configuration(stale), manifest).after) == meaning(once)
@@ -139,7 +139,7 @@ def test_a_changed_value_is_one_line_of_difference() -> None:
 
 def test_what_the_record_has_and_the_node_has_not_would_come_back() -> None:
     once = plan_persist(configuration(AS_KUBEADM_STORES_IT), manifest_of("v1.36.2", "plain+log")).after
-    fates = {one.what: one.fate for one in differences(configuration(once), manifest_of("v1.36.2", "plain"))}
+    fates = {one.setting: one.fate for one in differences(configuration(once), manifest_of("v1.36.2", "plain"))}
     assert fates["--audit-policy-file"] is Fate.BACK
     assert fates["volume audit-log"] is Fate.BACK
 

@@ -56,7 +56,7 @@ class Observations(NamedTuple):
     receipt: Receipt | None = None
 
 
-def look(plane: ControlPlane, how: ChangeOptions, *, proving: bool = True) -> Observations:
+def look(plane: ControlPlane, options: ChangeOptions, *, proving: bool = True) -> Observations:
     """Look at all of it. ``proving``: ask the server for a receipt, and its own binary for its opinion.
 
     Raises: nothing of the node's state; what cannot be seen is a finding.
@@ -64,20 +64,20 @@ def look(plane: ControlPlane, how: ChangeOptions, *, proving: bool = True) -> Ob
     state = read_state(plane)
     evidence, judged, manifest = state.evidence, state.diagnosis, state.manifest
     unread = list(doctor_manifest.findings(plane, state.unread)) if state.unread is not None else []
-    told = () if unread and judged.crash is None else server_findings(judged)
-    found = [*unread, *_unseen(plane, evidence), *told]
+    said = () if unread and judged.crash is None else server_findings(judged)
+    complaints = [*unread, *_unseen(plane, evidence), *said]
     verification, receipt = Verification(), None
     if manifest is not None:
         # of a folder that nobody runs, the live checks know nothing
-        looked = _guarded(plane, manifest, evidence, how if evidence.live else how._replace(wait=False))
-        found += (finding for finding in looked if not _is_told(finding, told))
+        looked = _guarded(plane, manifest, evidence, options if evidence.live else options._replace(wait=False))
+        complaints += (finding for finding in looked if not _is_said(finding, said))
         if proving and judged.state is ServerState.SERVING and evidence.process is not None and is_on(manifest):
             verification, receipt, more = _proof(plane)
-            found += more
-        found += _last_good(plane)
+            complaints += more
+        complaints += _last_good(plane)
         if proving:
-            found += _rehearsed(plane, manifest, evidence)
-    return Observations(evidence, judged, _once(found), state.snapshot, manifest, verification, receipt)
+            complaints += _rehearsed(plane, manifest, evidence)
+    return Observations(evidence, judged, _once(complaints), state.snapshot, manifest, verification, receipt)
 
 
 def _unseen(plane: ControlPlane, evidence: Evidence) -> Iterator[Finding]:
@@ -90,20 +90,20 @@ def _unseen(plane: ControlPlane, evidence: Evidence) -> Iterator[Finding]:
         yield Finding("kubelet-log", Severity.INFO, text)
 
 
-def _is_told(finding: Finding, told: Collection[Finding]) -> bool:
+def _is_said(finding: Finding, said: Collection[Finding]) -> bool:
     """Has the kubelet said the same of the same volume? Its words are told; one path on the host may have two names."""
     volume = _VOLUME.search(finding.message)
-    same = (one for one in told if one.check == finding.check)
+    same = (one for one in said if one.check == finding.check)
     return volume is not None and any(volume[0] in _VOLUME.findall(one.message) for one in same)
 
 
-def _guarded(plane: ControlPlane, manifest: Manifest, evidence: Evidence, how: ChangeOptions) -> Iterator[Finding]:
+def _guarded(plane: ControlPlane, manifest: Manifest, evidence: Evidence, options: ChangeOptions) -> Iterator[Finding]:
     """Every look that reads files; one that is refused its file is a finding, not the end."""
     looks: tuple[Callable[[], list[Finding]], ...] = (
         lambda: list(stray.findings(plane, manifest, evidence.process)),
         lambda: list(_flags(plane, manifest)),
         lambda: list(_policy(plane, manifest, evidence)),
-        lambda: list(_preflight(plane, manifest, evidence.process, how)),
+        lambda: list(_preflight(plane, manifest, evidence.process, options)),
         lambda: list(diagnosis_recording.judge(recording_of(plane, manifest, evidence))),
         lambda: list(change_findings(plane)),
         lambda: list(_counted(plane, manifest, evidence)),
@@ -145,9 +145,9 @@ def _counted(plane: ControlPlane, manifest: Manifest, evidence: Evidence) -> Ite
 
 
 def _preflight(
-    plane: ControlPlane, manifest: Manifest, process: Process | None, how: ChangeOptions
+    plane: ControlPlane, manifest: Manifest, process: Process | None, options: ChangeOptions
 ) -> Iterator[Finding]:
-    for finding in change_preflight.before_edit(plane, manifest, manifest, (), process, how):
+    for finding in change_preflight.before_edit(plane, manifest, manifest, (), process, options):
         if finding.check not in _SAID_ELSEWHERE:
             yield finding
 
@@ -159,8 +159,8 @@ def _proof(plane: ControlPlane) -> tuple[Verification, Receipt | None, list[Find
     except AuditctlError as error:
         return Verification(), None, [Finding(error.check, Severity.WARNING, error.message, error.fix)]
     failed = [check for check in report.verification.checks if check.status is Status.FAILED]
-    told = [Finding(check.name, Severity.ERROR, check.detail, _FIXES.get(check.name, _RESTART)) for check in failed]
-    return report.verification, report.receipt, told
+    said = [Finding(check.name, Severity.ERROR, check.detail, _FIXES.get(check.name, _RESTART)) for check in failed]
+    return report.verification, report.receipt, said
 
 
 def _rehearsed(plane: ControlPlane, manifest: Manifest, evidence: Evidence) -> Iterator[Finding]:
@@ -181,15 +181,15 @@ def _last_good(plane: ControlPlane) -> Iterator[Finding]:
             yield Finding("last-known-good", Severity.INFO, f"the last policy that was proved on this node: {path}")
 
 
-def _once(found: list[Finding]) -> tuple[Finding, ...]:
+def _once(complaints: list[Finding]) -> tuple[Finding, ...]:
     """The same complaint of two looks is told once, and so is one about the same place: the first has the better words."""
-    seen: dict[tuple[str, str, str, int], Finding] = {}
+    kept: dict[tuple[str, str, str, int], Finding] = {}
     places: set[tuple[str, int, int]] = set()
-    for finding in found:
+    for finding in complaints:
         place = (finding.file, finding.line, finding.column)
         if finding.line and finding.severity is Severity.ERROR:
             if place in places:
                 continue
             places.add(place)
-        seen.setdefault((finding.check, finding.message, finding.file, finding.line), finding)
-    return tuple(seen.values())
+        kept.setdefault((finding.check, finding.message, finding.file, finding.line), finding)
+    return tuple(kept.values())

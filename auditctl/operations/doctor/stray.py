@@ -37,12 +37,12 @@ _LOOK_SECONDS = 0.5
 def findings(plane: ControlPlane, manifest: Manifest, process: Process | None) -> Iterator[Finding]:
     """Each of them, with the one that runs."""
     for path in other_manifests.strays(plane.manifest_path, manifest):
-        runs, how = _winner(plane, manifest, path, process)
+        runs, because = _winner(plane, manifest, path, process)
         yield Finding(
             "stray-manifests",
             Severity.ERROR,
             f"{path} and {plane.manifest_path} define the same Pod {manifest.namespace}/{manifest.pod_name}; {runs} runs "
-            f"({how}). Removing either makes the kubelet delete the Pod: an outage of {OUTAGE} is to be expected",
+            f"({because}). Removing either makes the kubelet delete the Pod: an outage of {OUTAGE} is to be expected",
             f"auditctl doctor --fix  # moves {path.name} into the records of auditctl and brings the manifest's Pod back",
             file=str(path),
         )
@@ -61,7 +61,7 @@ def _winner(plane: ControlPlane, manifest: Manifest, path: Path, process: Proces
     ), "probably: the last name in byte order wins"
 
 
-def work(
+def removal(
     plane: ControlPlane,
     path: Path,
     snapshot: Snapshot,

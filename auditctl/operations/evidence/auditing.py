@@ -19,7 +19,7 @@ from auditctl.operations.evidence.node_state import NodeState, recording_of
 from auditctl.operations.evidence.running_server import Running
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
 
-_NOT_SEEN = (ServerState.UNSEEN, ServerState.STARTING, ServerState.SERVING)  # nothing follows for the recording
+_UNSEEN = (ServerState.UNSEEN, ServerState.STARTING, ServerState.SERVING)  # nothing follows for the recording
 _RECEIPT_SECONDS = 3.0  # a look, not a proof: `verify` waits longer
 
 # warnings that mean: events are missing, lost, or not where they are looked for
@@ -65,18 +65,18 @@ def look(plane: ControlPlane, state: NodeState, ends: LogEnds | None, counted: C
     if not manifest.audit_flags:
         return _off(state)
     try:
-        found = tuple(diagnosis_recording.judge(recording_of(plane, manifest, state.evidence)))
+        complaints = tuple(diagnosis_recording.judge(recording_of(plane, manifest, state.evidence)))
     except (AuditctlError, OSError) as error:
-        if state.diagnosis.state not in _NOT_SEEN:
+        if state.diagnosis.state not in _UNSEEN:
             return _without_a_server(state, [])
         text = error.message if isinstance(error, AuditctlError) else f"{error.filename}: {error.strerror}"
         return Auditing(AuditingState.UNKNOWN, text)
-    errors = [finding for finding in found if finding.severity is Severity.ERROR]
+    errors = [finding for finding in complaints if finding.severity is Severity.ERROR]
     if not state.is_ready or state.diagnosis.state is not ServerState.SERVING:
-        return _without_a_server(state, errors)._replace(findings=found)
+        return _without_a_server(state, errors)._replace(findings=complaints)
     if errors:
-        return Auditing(AuditingState.NOT_RECORDING, errors[0].message, errors[0].fix, found)
-    return _of_a_ready_server(plane, state, manifest, ends, counted)._replace(findings=found)
+        return Auditing(AuditingState.NOT_RECORDING, errors[0].message, errors[0].fix, complaints)
+    return _of_a_ready_server(plane, state, manifest, ends, counted)._replace(findings=complaints)
 
 
 def _off(state: NodeState) -> Auditing:
@@ -96,7 +96,7 @@ def _without_a_server(state: NodeState, errors: list[Finding]) -> Auditing:
             f"process {process.pid} runs without an audit policy: it was not started with the manifest's command line"
         )
         return Auditing(AuditingState.NOT_RECORDING, text, judged.fix)
-    if judged.state in _NOT_SEEN:
+    if judged.state in _UNSEEN:
         if errors:
             return Auditing(AuditingState.NOT_RECORDING, errors[0].message, errors[0].fix)
         return Auditing(AuditingState.UNKNOWN, judged.message, judged.fix)

@@ -107,8 +107,8 @@ def _free_bytes(log: Path | None) -> int | None:
     there = next((parent for parent in log.parents if parent.is_dir()), None) if log is not None else None
     if there is None:
         return None
-    found = os.statvfs(there)
-    return found.f_bavail * found.f_frsize
+    file_system = os.statvfs(there)
+    return file_system.f_bavail * file_system.f_frsize
 
 
 def _older_log(plane: ControlPlane, manifest: Manifest, host: Path | None) -> str:

@@ -90,25 +90,25 @@ def prover(
         if planned.probe is None or (planned.log is None and not webhook):
             why = planned.unknown or "the policy records no request that auditctl may send"
             return Proof((Check("receipt", Status.UNKNOWN, why),))
-        asked = _ReceiptTaker(plane, manifest, planned, planned.log, patience)
-        found = asked.obtain(planned.probe, process)
-        if found.turned_away and not planned.probe.with_credentials:
+        taker = _ReceiptTaker(plane, manifest, planned, planned.log, patience)
+        result = taker.obtain(planned.probe, process)
+        if result.turned_away and not planned.probe.with_credentials:
             # anonymous requests are turned away by a configuration that no flag shows: ask with credentials
             callers = _callers(plane, manifest)._replace(anonymous=None)
             other = choose(planned.policy, None, callers, planned.nonce)
             if other is not None and other.with_credentials:
-                found = asked.obtain(other, process)
-        checks = [*found.checks]
+                result = taker.obtain(other, process)
+        checks = [*result.checks]
         if planned.unknown:
             checks.append(Check("receipt", Status.UNKNOWN, planned.unknown))
-        if webhook and found.level:
+        if webhook and result.level:
             from auditctl.operations.evidence import webhook_delivery
 
-            awaited = webhook_delivery.AwaitedEvent(planned.nonce, found.level, frozenset(found.stages))
+            awaited = webhook_delivery.AwaitedEvent(planned.nonce, result.level, frozenset(result.stages))
             checks.append(
                 webhook_delivery.check(plane, manifest, process, awaited, patience, may_be_down=receiver_may_be_down)
             )
-        return Proof(tuple(checks), found.receipt)
+        return Proof(tuple(checks), result.receipt)
 
     return prove
 

@@ -62,21 +62,21 @@ def findings(
         yield _unknown(error.message)
         return
     plane.progress.step("rehearsing with the node's own kube-apiserver")
-    yield from told(rehearse(play, interrupted), plane, subject._replace(policy=policy))
+    yield from verdict_findings(rehearse(play, interrupted), plane, subject._replace(policy=policy))
 
 
 def rehearsed(
     plane: ControlPlane,
-    work: PlannedChange,
+    change: PlannedChange,
     chosen: SelectedPolicy,
     process: Process | None,
     interrupted: Callable[[], bool],
 ) -> Iterator[Finding]:
     """The findings for a change that is decided."""
-    webhook = next((edit.after for edit in work.edits if edit.role is Role.WEBHOOK), None)
+    webhook = next((edit.after for edit in change.edits if edit.role is Role.WEBHOOK), None)
     yield from findings(
         plane,
-        work.after,
+        change.after,
         chosen.raw,
         process,
         webhook=webhook,
@@ -121,7 +121,7 @@ def _unknown(why: str) -> Finding:
     return Finding(CHECK, Severity.INFO, f"{NOT_DONE}{why}")
 
 
-def told(result: TrialStartResult, plane: ControlPlane, subject: Subject) -> Iterator[Finding]:
+def verdict_findings(result: TrialStartResult, plane: ControlPlane, subject: Subject) -> Iterator[Finding]:
     """The findings of a verdict."""
     match result.verdict:
         case TrialStartVerdict.UNKNOWN:

@@ -97,7 +97,7 @@ def _differing(record: KubeadmRecord, manifest: Manifest, deadly: tuple[Finding,
     """Yield each difference; what would keep the server from starting would not "come back"."""
     named = {finding.path for finding in deadly}
     for one in differences(record.configuration, manifest):
-        if one.fate is not Fate.BACK or one.what not in named:
+        if one.fate is not Fate.BACK or one.setting not in named:
             yield _finding(one, record)
 
 
@@ -105,14 +105,14 @@ def _record(plane: ControlPlane, manifest: Manifest, source: Path | None) -> Kub
     return _from_file(source) if source else _from_api(plane, manifest)
 
 
-def persist(plane: ControlPlane, how: ChangeOptions) -> Report:
+def persist(plane: ControlPlane, options: ChangeOptions) -> Report:
     """Write this node's auditing into the ConfigMap.
 
     Raises:
         RefusedError: it cannot be read, written, or another control plane runs with other audit flags.
     """
     manifest = plane.read_manifest()[1]
-    prepared = prepare(plane, manifest, how)
+    prepared = prepare(plane, manifest, options)
     plan = prepared.plan
     change = ManifestChange(
         WHERE,
@@ -122,10 +122,12 @@ def persist(plane: ControlPlane, how: ChangeOptions) -> Report:
         tuple(plan.patch),
         tuple(edit.reason for edit in plan.edits),
     )
-    report = Report("kubeadm persist", Outcome.UNCHANGED, "", change, findings=prepared.findings, show_diff=how.dry_run)
+    report = Report(
+        "kubeadm persist", Outcome.UNCHANGED, "", change, findings=prepared.findings, show_diff=options.dry_run
+    )
     if not plan.changes:
         return report._replace(summary=f"already so: nothing was written to the {WHERE}")
-    if how.dry_run:
+    if options.dry_run:
         return report._replace(summary=f"this would be written to the {WHERE}; nothing was touched")
     configmap_write(plane, manifest, prepared)
     summary = f"the {WHERE} has the audit settings of this node: kubeadm upgrade and join keep them"
@@ -140,7 +142,7 @@ class PreparedRecord(NamedTuple):
     findings: tuple[Finding, ...]
 
 
-def prepare(plane: ControlPlane, after: Manifest, how: ChangeOptions) -> PreparedRecord:
+def prepare(plane: ControlPlane, after: Manifest, options: ChangeOptions) -> PreparedRecord:
     """Decide, before anything is edited, what goes into the record for the manifest ``after``.
 
     Raises:
@@ -148,7 +150,7 @@ def prepare(plane: ControlPlane, after: Manifest, how: ChangeOptions) -> Prepare
     """
     record = _from_api(plane, after)
     assert record.stored is not None  # noqa: S101 (read from the API)
-    findings = weigh(tuple(_others(plane, after)), how)
+    findings = weigh(tuple(_others(plane, after)), options)
     return PreparedRecord(plan_persist(record.configuration, after), record.stored, findings)
 
 
@@ -216,10 +218,10 @@ def _others(plane: ControlPlane, after: Manifest) -> Iterator[Finding]:
     """A join or an upgrade of another node would start an API server with these flags, and perhaps without the files."""
     with access(plane, after) as reached:
         pods = configmap.apiservers(reached)
-    wanted = after.audit_flags
+    flags = after.audit_flags
     own = plane.endpoint(after).address
     for pod in pods:
-        if pod.audit_flags != wanted and not _is_own(pod, own, pods):
+        if pod.audit_flags != flags and not _is_own(pod, own, pods):
             yield Finding(
                 "other-control-planes",
                 Severity.ERROR,
@@ -236,19 +238,19 @@ def _is_own(pod: configmap.MirrorPod, address: str, pods: tuple[configmap.Mirror
 def _finding(one: SettingDifference, record: KubeadmRecord) -> Finding:
     shown = one.configuration if one.fate is Fate.BACK else one.manifest
     text = {
-        Fate.LOST: f"{one.what} ({shown}) would be lost: the record of kubeadm does not have it",
-        Fate.CHANGED: f"{one.what} is {one.manifest} on this node, and would become {one.configuration}",
-        Fate.BACK: f"{one.what} ({shown}) would come back: the record of kubeadm has it, and this node has not",
+        Fate.LOST: f"{one.setting} ({shown}) would be lost: the record of kubeadm does not have it",
+        Fate.CHANGED: f"{one.setting} is {one.manifest} on this node, and would become {one.configuration}",
+        Fate.BACK: f"{one.setting} ({shown}) would come back: the record of kubeadm has it, and this node has not",
     }[one.fate]
     verb = "take it out of" if one.fate is Fate.BACK else "write it into"
     fix = f"{verb} {record.path}" if record.path else "auditctl kubeadm persist"
-    return Finding("kubeadm-config", Severity.ERROR, text, fix, path=one.what)
+    return Finding("kubeadm-config", Severity.ERROR, text, fix, path=one.setting)
 
 
 def _row(one: SettingDifference) -> dict[str, str | None]:
     return {
         "fate": one.fate.value,
-        "setting": one.what,
+        "setting": one.setting,
         "manifest": one.manifest,
         "kubeadmConfig": one.configuration,
     }
