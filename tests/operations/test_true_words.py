@@ -173,23 +173,6 @@ def test_verify_says_no_where_the_manifest_cannot_be_read(folder_node: ControlPl
         assert "nothing was changed" not in report.summary
 
 
-def test_status_tells_off_from_unknown_and_unknown_from_recording(folder_node: ControlPlane) -> None:
-    """D6: never "on" from the manifest alone."""
-    assert "Auditing is off in the manifest" in status(folder_node).summary
-    enable(folder_node, EnableRequest(Settings()), NO_WAIT)
-
-    report = status(folder_node)
-
-    assert report.exit_code == 1
-    assert report.details["status"]["auditing"]["state"] == "unknown"
-    assert "whether requests are recorded is not known" in report.summary
-    text = report.to_text()
-    assert re.search(r"installed \d+ s ago by", text)
-    assert "baseline (" in text
-    for name in ("API server", "Auditing", "Policy", "Log", "Webhook", "kubeadm"):
-        assert re.search(f"(?m)^{name} ", text), name
-
-
 # -- every next step of every state can be typed
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from auditctl.errors import AuditctlError, Place
 from auditctl.findings import Finding, Receipt, Severity, Status, Verification
@@ -44,8 +44,9 @@ _FIXES = {
 _VOLUME = lazily(r"\bvolume [\w.-]+")
 
 
-class Observations(NamedTuple):
-    """What was found. ``manifest`` None: it is not there, or cannot be read; then only logs and processes speak."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observations:
+    """All the evidence and its findings. ``manifest`` None: it is not there or cannot be read; logs and processes remain."""
 
     evidence: Evidence
     diagnosis: Diagnosis
@@ -77,7 +78,15 @@ def look(plane: ControlPlane, options: ChangeOptions, *, proving: bool = True) -
         complaints += _last_good(plane)
         if proving:
             complaints += _rehearsed(plane, manifest, evidence)
-    return Observations(evidence, judged, _once(complaints), state.snapshot, manifest, verification, receipt)
+    return Observations(
+        evidence=evidence,
+        diagnosis=judged,
+        findings=_once(complaints),
+        snapshot=state.snapshot,
+        manifest=manifest,
+        verification=verification,
+        receipt=receipt,
+    )
 
 
 def _unseen(plane: ControlPlane, evidence: Evidence) -> Iterator[Finding]:

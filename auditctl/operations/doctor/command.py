@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from auditctl.errors import RefusedError
@@ -113,7 +114,7 @@ def _keep_rejected(found: Repair, performed: ChangeResult) -> ChangeResult:
 def _nothing(plane: ControlPlane, looked: Observations, recovered: tuple[Finding, ...], how: ChangeOptions) -> Report:
     """No repair was needed, or none is safe."""
     others = tuple(finding for finding in looked.findings if finding.check != "running-change")  # it is this very run
-    looked = looked._replace(findings=others)
+    looked = replace(looked, findings=others)
     report = _report(plane, looked, how)
     wrong = [finding for finding in looked.findings if finding.severity is Severity.ERROR]
     text = f"{report.summary}; none has one safe repair: nothing was changed" if wrong else report.summary

@@ -56,7 +56,14 @@ def plan(plane: ControlPlane, manifest: Manifest, policy: Policy, before: Policy
 
 
 def findings(planned: ProbePlan) -> Iterator[Finding]:
-    """What the choice tells before the edit."""
+    """Yield what the choice of the request means, before the edit."""
+    probe = planned.probe
+    if probe is not None and probe.method != "GET":
+        text = (
+            f"the policy records no read that auditctl may send, so the proof sends {probe} anonymously: dryRun=All changes "
+            "nothing, and it is refused with 403, but a rule of your monitoring may notice it"
+        )
+        yield Finding("receipt", Severity.INFO, text)
     if planned.unprovable:
         yield Finding(
             "no-receipt",
