@@ -55,13 +55,13 @@ class ConflictError(RefusedError):
     """Somebody else has written the ConfigMap since it was read."""
 
 
-def read(access: Access) -> Stored:
-    """Read the ConfigMap.
+def read(access: Access, *, plainly: bool = False) -> Stored:
+    """Read the ConfigMap; ``plainly`` without the Kubernetes client, whose import takes half a second.
 
     Raises:
         RefusedError: it cannot be had (no such object, forbidden, unreachable).
     """
-    with _api(access, "be read") as api:
+    with _plain_api(access, "be read") if plainly else _api(access, "be read") as api:
         found = api.read_namespaced_config_map(NAME, NAMESPACE, _request_timeout=_SECONDS)
     text = (found.data or {}).get(KEY)
     if not text:
@@ -168,7 +168,7 @@ def _no_answer(access: Access, purpose: str, error: Exception) -> RefusedError:
     return RefusedError(
         f"{NAMESPACE}/{NAME} cannot {purpose}: no answer from {access.server} ({type(error).__name__})",
         check="kubeadm-config",
-        fix="auditctl status",
+        fix="auditctl doctor",
     )
 
 
@@ -201,5 +201,5 @@ def _refusal(access: Access, purpose: str, status: int, reason: str) -> RefusedE
             )
         case _:
             return RefusedError(
-                f"{where}: {access.server} says {status} {reason}", check="kubeadm-config", fix="auditctl status"
+                f"{where}: {access.server} says {status} {reason}", check="kubeadm-config", fix="auditctl doctor"
             )

@@ -127,7 +127,7 @@ def _kept(plane: ControlPlane, node: NodeState, manifest: Manifest) -> tuple[boo
     from auditctl.operations.kubeadm.config import differences_of
 
     try:
-        differing = differences_of(plane, manifest, None)
+        differing = differences_of(plane, manifest, None, plainly=True)
     except AuditctlError as error:
         return None, error.message
     if not differing:

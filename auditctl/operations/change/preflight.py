@@ -138,7 +138,7 @@ def live(plane: ControlPlane, manifest: Manifest, process: Process | None, how: 
             "drift",
             Severity.WARNING,
             f"process {process.pid} was not started with the manifest's command line",
-            "see `auditctl status`",
+            "auditctl doctor",
         )
     if readiness is Readiness.READY:
         from auditctl.node.apiserver import other_control_planes

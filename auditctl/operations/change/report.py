@@ -99,7 +99,10 @@ def unchanged_report(
         if Verification(proof.checks).holds:
             last_known_good.keep(plane, work.after, process)
     verification = Verification(proof.checks)
-    text = {True: "and recorded", False: "but NOT recorded", None: "not proved"}[verification.holds]
+    failed = [check for check in proof.checks if check.status is Status.FAILED]
+    text = {True: "and recorded", None: "not proved"}.get(verification.holds, "")
+    if failed:
+        text = f"but the proof failed ({failed[0].name}: {failed[0].detail})"
     return Report(
         work.command,
         Outcome.NEGATIVE if verification.holds is False else Outcome.UNCHANGED,
@@ -111,7 +114,7 @@ def unchanged_report(
         findings=findings,
         verification=verification,
         receipt=proof.receipt,
-        next_steps=("auditctl status",) if verification.holds is False else (),
+        next_steps=("auditctl doctor",) if verification.holds is False else (),
     )
 
 

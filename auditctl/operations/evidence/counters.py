@@ -19,7 +19,7 @@ _MEANING = {
     "truncate": "were too big for the backend and were dropped or cut",
 }
 _FIXES = {
-    "log": "df -h on the log's directory; then: auditctl verify",
+    "log": "make room on the file system of the log (df -h), then: auditctl verify",
     "webhook": "look at the receiver, and at --audit-webhook-* of `auditctl flags`",
     "buffered": "raise --audit-log-batch-buffer-size or --audit-webhook-batch-buffer-size, or record less",
     "truncate": "see --audit-log-truncate-* and --audit-webhook-truncate-* of `auditctl flags`",
@@ -51,7 +51,7 @@ def findings(counters: Counters, *, enabled: bool) -> Iterator[Finding]:
     for plugin, number in sorted(counters.errors.items()):
         if number:
             text = f"{number} audit events {_MEANING.get(plugin, f'were lost by the plugin {plugin}')}, since this API server started"
-            yield Finding("events-lost", Severity.WARNING, text, _FIXES.get(plugin, "auditctl status"))
+            yield Finding("events-lost", Severity.WARNING, text, _FIXES.get(plugin, "auditctl doctor"))
     if counters.rejected:
         text = f"{counters.rejected} requests were answered 500 because their event could not be recorded (blocking-strict)"
         yield Finding("requests-rejected", Severity.WARNING, text, "auditctl enable --set audit-log-mode=blocking")

@@ -68,9 +68,14 @@ def check(plane: ControlPlane, source: Path | None) -> Report:
     )
 
 
-def differences_of(plane: ControlPlane, manifest: Manifest, source: Path | None) -> tuple[Finding, ...]:
-    """A finding for each setting that an upgrade would change; errors as in `check`."""
-    record = _record(plane, manifest, source)
+def differences_of(
+    plane: ControlPlane, manifest: Manifest, source: Path | None, *, plainly: bool = False
+) -> tuple[Finding, ...]:
+    """Return a finding for each setting that an upgrade would change; errors as in `check`.
+
+    ``plainly`` reads the record without the Kubernetes client, for a command that is to be quick.
+    """
+    record = _record(plane, manifest, source, plainly=plainly)
     deadly = tuple(_deadly(plane, manifest, record))
     return (*deadly, *_differing(record, manifest, deadly))
 
@@ -101,8 +106,8 @@ def _differing(record: KubeadmRecord, manifest: Manifest, deadly: tuple[Finding,
             yield _finding(one, record)
 
 
-def _record(plane: ControlPlane, manifest: Manifest, source: Path | None) -> KubeadmRecord:
-    return _from_file(source) if source else _from_api(plane, manifest)
+def _record(plane: ControlPlane, manifest: Manifest, source: Path | None, *, plainly: bool = False) -> KubeadmRecord:
+    return _from_file(source) if source else _from_api(plane, manifest, plainly=plainly)
 
 
 def persist(plane: ControlPlane, options: ChangeOptions) -> Report:
@@ -201,9 +206,9 @@ def access(plane: ControlPlane, manifest: Manifest) -> Iterator[Access]:
         yield Access(str(endpoint), authority, *paths, credentials.token)
 
 
-def _from_api(plane: ControlPlane, manifest: Manifest) -> KubeadmRecord:
+def _from_api(plane: ControlPlane, manifest: Manifest, *, plainly: bool = False) -> KubeadmRecord:
     with access(plane, manifest) as reached:
-        stored = configmap.read(reached)
+        stored = configmap.read(reached, plainly=plainly)
     return KubeadmRecord(ClusterConfiguration.parse(stored.text, f"{configmap.NAME}/{configmap.KEY}"), stored)
 
 
