@@ -81,6 +81,8 @@ def headlines_are_true(ground: PracticeNode, exercise: Exercise) -> None:
     elif exercise.doctor.check in NOT_RECORDED:
         assert "NOT recording" in seen.summary
         assert proved.exit_code == 1, proved.summary
+    else:
+        assert "NOT recording" not in seen.summary
     assert "auditctl status" not in proved.next_steps
 
 

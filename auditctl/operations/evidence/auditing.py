@@ -22,6 +22,20 @@ from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FL
 _UNSEEN = (ServerState.UNSEEN, ServerState.STARTING, ServerState.SERVING)  # nothing follows for the recording
 _RECEIPT_SECONDS = 3.0  # a look, not a proof: `verify` waits longer
 
+# errors that mean: no event comes to be where it is looked for (a dropped field, say, records more or less, not nothing)
+_STOPS = frozenset(
+    [
+        "no-policy",
+        "no-backend",
+        "policy-records-nothing",
+        "log-not-mounted",
+        "dead-log",
+        "disk-full",
+        "events-lost",
+        "log-write",
+    ]
+)
+
 # warnings that mean: events are missing, lost, or not where they are looked for
 NOT_AS_MEANT = frozenset(
     [
@@ -71,7 +85,7 @@ def look(plane: ControlPlane, state: NodeState, ends: LogEnds | None, counted: C
             return _without_a_server(state, [])
         text = error.message if isinstance(error, AuditctlError) else f"{error.filename}: {error.strerror}"
         return Auditing(AuditingState.UNKNOWN, text)
-    errors = [finding for finding in complaints if finding.severity is Severity.ERROR]
+    errors = [finding for finding in complaints if finding.check in _STOPS and finding.severity is Severity.ERROR]
     if not state.is_ready or state.diagnosis.state is not ServerState.SERVING:
         return _without_a_server(state, errors)._replace(findings=complaints)
     if errors:

@@ -63,7 +63,7 @@ class Running(NamedTuple):
         yield Check(
             "enabled",
             Status.PASSED if on else Status.FAILED,
-            "the manifest sets a policy and a backend" if on else "the manifest does not switch auditing on",
+            "the manifest sets a policy and a backend" if on else _lacking(manifest),
         )
         if process is None:
             text = f"no kube-apiserver of this machine listens on port {manifest.secure_port}"
@@ -105,6 +105,15 @@ class Running(NamedTuple):
             return Proof((Check("receipt", Status.UNKNOWN, text),))
         patience = Deadline(plane.clock.monotonic() + seconds)
         return receipt.prover(plane, self.manifest, planned, with_webhook=False)(process, patience)
+
+
+def _lacking(manifest: Manifest) -> str:
+    """Return what the manifest lacks for auditing to be on."""
+    if manifest.flag(POLICY_FLAG):
+        return "the manifest sets a policy, but neither a log nor a webhook"
+    if manifest.flag(LOG_FLAG) or manifest.flag(WEBHOOK_FLAG):
+        return "the manifest sets a log or a webhook, but no policy"
+    return "auditing is off in the manifest"
 
 
 def _loaded(plane: ControlPlane, manifest: Manifest, process: Process | None) -> ActivePolicy:
