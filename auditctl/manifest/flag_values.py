@@ -134,7 +134,12 @@ def _log(flags: Flags) -> Iterator[Finding]:
     if form not in FORMATS:
         yield _error("flag-value", "audit-log-format", f"{form!r} is no format", f"one of: {', '.join(FORMATS)}")
     elif form == "legacy":
-        yield _warning("legacy-format", "audit-log-format", "legacy has no bodies and no annotations", "write json")
+        yield _warning(
+            "legacy-format",
+            "audit-log-format",
+            "legacy has no bodies and no annotations",
+            "auditctl enable --set audit-log-format=json",
+        )
     for name in _ROTATION:
         if flags.number(name) < 0:
             yield _error("flag-value", name, "cannot be negative", "write a number from 0 on")

@@ -83,6 +83,9 @@ def headlines_are_true(ground: PracticeNode, exercise: Exercise) -> None:
         assert proved.exit_code == 1, proved.summary
     else:
         assert "NOT recording" not in seen.summary
+    if exercise.doctor.check == "log-standard-output":
+        assert proved.exit_code == 0
+        assert verify(ground.plane, VerifyOptions(require_proof=True)).exit_code == 1
     assert "auditctl status" not in proved.next_steps
 
 

@@ -24,6 +24,7 @@ SOME = (
     "down-after-sizes",
     "tidied-up-log",
     "another-directory",
+    "mixed-with-everything",
     "the-last-one-counts",
     "the-manifest-is-not-there",
     "it-will-not-rotate",

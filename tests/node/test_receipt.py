@@ -177,7 +177,7 @@ def test_a_line_of_the_legacy_format_is_a_receipt_without_a_level(tmp_path: Path
     found = ask(tmp_path, line.encode())
 
     assert found.receipt is not None
-    assert (found.receipt.line, found.receipt.stage, found.receipt.level) == (3, "ResponseComplete", "not shown")
+    assert (found.receipt.line, found.receipt.stage, found.receipt.level) == (3, "ResponseComplete", "unknown level")
     assert {check.status for check in found.checks} == {Status.PASSED}
 
     assert ask(tmp_path, line.replace(NONCE, "other").encode()).receipt is None

@@ -11,13 +11,15 @@ import pytest
 from foldernode import PLAIN, POLICY
 
 from auditctl.errors import RefusedError
-from auditctl.findings import Severity
+from auditctl.findings import Severity, Status
 from auditctl.hints import COMMANDS
+from auditctl.node.apiserver.process import Process
 from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.cis import cis
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.doctor.command import doctor
 from auditctl.operations.enable import EnableRequest, enable
+from auditctl.operations.evidence.running_server import ActivePolicy, Running
 from auditctl.operations.status import status
 from auditctl.operations.verify import VerifyOptions, verify
 from auditctl.report import Report
@@ -161,6 +163,18 @@ def test_a_log_that_no_volume_mounts_is_a_no(folder_node: ControlPlane) -> None:
     assert report.exit_code == 1
     assert checks["receipt"] == "/data/audit/audit.log is inside the container: no volume mounts it"
     assert report.next_steps == ("auditctl doctor",)
+
+
+def test_a_server_whose_policy_is_not_known_is_not_said_to_record(folder_node: ControlPlane) -> None:
+    """Nothing was asked of it, so nothing is proved; without this check "holds" would be true."""
+    with_flags(folder_node, FLAGS)
+    manifest = folder_node.read_manifest()[1]
+    process = Process(1, 0.0, tuple(manifest.command))
+    running = Running(folder_node, manifest, process, ActivePolicy(None, known=False, edited=False))
+
+    proof = running.prove()
+
+    assert [(check.name, check.status) for check in proof.checks] == [("receipt", Status.UNKNOWN)]
 
 
 def test_verify_says_no_where_the_manifest_cannot_be_read(folder_node: ControlPlane) -> None:

@@ -24,7 +24,7 @@ from auditctl.policy.types import Decision, Policy, Stage
 
 # a line of --audit-log-format=legacy (apiserver/pkg/audit/format.go EventString): it has no level
 _LEGACY = lazily(rb' AUDIT: id="(?P<id>[^"]*)" stage="(?P<stage>[^"]*)"')
-_NO_LEVEL = "not shown"
+_NO_LEVEL = "unknown level"
 _POLL_SECONDS = 0.02
 _FURTHER_STAGES_SECONDS = 1.0  # the last event of a request is written right after its answer (mode blocking)
 

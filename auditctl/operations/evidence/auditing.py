@@ -41,7 +41,7 @@ NOT_AS_MEANT = frozenset(
     [
         *("unreachable", "verb-never-sent", "pattern-never-matches", "resource-never-matches", "wrong-group"),
         *("names-on-create", "namespace-of-cluster-scoped", "outcome-omitted", "duplicate-key", "more-documents"),
-        *("single-file-log", "log-not-mounted", "log-elsewhere", "log-standard-output", "legacy-format"),
+        *("single-file-log", "log-not-mounted", "log-elsewhere", "log-standard-output"),
         *("events-lost", "requests-rejected", "not-auditing", "policy-not-loaded", "drift"),
     ]
 )

@@ -23,6 +23,8 @@ from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
 
 STALE = "the policy file was written after the API server had started, which has not read what stands there now"
 
+_NOT_KNOWN = Proof((Check("receipt", Status.UNKNOWN, "the policy that the API server has loaded is not known"),))
+
 
 class ActivePolicy(NamedTuple):
     """The policy that counts, and whether it is known to be what the process runs.
@@ -75,14 +77,14 @@ class Running(NamedTuple):
             yield Check("process", Status.FAILED, text)
 
     def prove(self) -> Proof:
-        """Take the receipt; an empty proof where there is nothing to ask.
+        """Take the receipt; a proof of which nothing is known where there is no server, or no policy to judge by.
 
         Raises:
             RefusedError: ``--kubeconfig`` names something that is not a kubeconfig.
         """
         plane, manifest, process, policy = self.plane, self.manifest, self.process, self.loaded.policy
         if process is None or policy is None:
-            return Proof()
+            return _NOT_KNOWN
         planned = receipt.plan(plane, manifest, policy, None)
         counted = counters.read(plane, manifest)
         patience = Deadline(plane.clock.monotonic() + ChangeOptions().timeout_seconds)
@@ -98,7 +100,7 @@ class Running(NamedTuple):
         """
         plane, process, policy = self.plane, self.process, self.loaded.policy
         if process is None or policy is None:
-            return Proof((Check("receipt", Status.UNKNOWN, "what the API server has loaded is not known"),))
+            return _NOT_KNOWN
         planned = receipt.plan(plane, self.manifest, policy, None)
         if planned.probe is not None and planned.probe.method != "GET":
             text = "the policy records no request that only reads, of those that auditctl may send"
