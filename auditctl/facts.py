@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # importlib.resources and json cost more than all the rest of
 
 Version = tuple[int, int, int]
 TABLE_BEGINS: Version = (1, 19, 0)  # flags of this age may be older: before 1.19 the table knows nothing
+TABLE_ENDS = (1, 37)  # the newest minor version whose flags and policy rules were compared with its source
 POLICY_SUFFIX = ".yaml"
 EXPECTATION_SUFFIX = ".expect.yaml"
 

@@ -12,6 +12,7 @@ from typer.main import get_command
 from auditctl.cli.application import build
 from auditctl.cli.completion import VARIABLE, answer_shell
 from auditctl.cli.global_options import hoist
+from auditctl.cli.invocation import program, set_program
 from auditctl.cli.output import Delivery, not_written, write
 
 _CLICK_ERROR: Any = typer.BadParameter.__mro__[2]  # ClickException; typer 0.26 and later brings its own copy of click
@@ -23,13 +24,14 @@ def run(argv: list[str]) -> int:
     """Run the words of a command line and return the exit code."""
     if VARIABLE in os.environ:
         return answer_shell(get_command(build([])), argv[1:])
+    set_program(argv[0])
     hoisted = hoist(argv[1:])
     if hoisted.lacking:
-        write(sys.stderr, f"auditctl: the option {hoisted.lacking} needs a value (see auditctl --help)")
+        write(sys.stderr, f"{program()}: the option {hoisted.lacking} needs a value (see {program()} --help)")
         return _USAGE
     command: Any = get_command(build(hoisted.rest))
     try:
-        with command.make_context("auditctl", hoisted.words) as context:
+        with command.make_context(program(), hoisted.words) as context:
             command.invoke(context)
     except typer.Exit as ended:
         return ended.exit_code

@@ -13,6 +13,8 @@ from auditctl.cli import help_command, node_commands
 from auditctl.cli.completion import completion
 from auditctl.cli.context import Globals
 from auditctl.cli.help_command import PANELS, CommandWithExamples, GroupWithPanels
+from auditctl.cli.invocation import program
+from auditctl.hints import Invocation
 from auditctl.operations.controlplane import MANIFEST, STATE
 
 _CHANGE, _LOOK, _POLICY, _CLUSTER, _PRACTISE, _OTHERS = PANELS
@@ -89,14 +91,14 @@ def build(words: Sequence[str]) -> typer.Typer:
     Without a known command word (help, a typo) it has all of them.
     """
     app = typer.Typer(
-        name="auditctl",
+        name=program(),
         cls=GroupWithPanels,
         no_args_is_help=True,
         add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-        epilog=_EPILOG,
+        epilog=Invocation(program()).pasteable(_EPILOG),
     )
     app.callback()(root)
     first = next((word for word in words if word in COMMAND_WORDS), None)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from auditctl.cli.invocation import invocation, program
 from auditctl.cli.output import Delivery, PlainProgress, Terminal, coloured, sign_of_life, write, write_pieces
 from auditctl.errors import AuditctlError, RefusedError, UsageError
 from auditctl.operations.answer import CommandResult
@@ -93,7 +94,8 @@ def run_once(
     try:
         with sign_of_life(command) if speaks and not options.quiet and heading is None else nullcontext():
             answer = operation(plane)
-        result = answer if isinstance(answer, CommandResult) else report_result(answer, options)
+        typed = invocation(options)
+        result = report_result(answer, options) if isinstance(answer, Report) else answer.pasteable(typed)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (whatever it is, it becomes a report)
         result = _failure(options, command, error, changes=changes)
     if isinstance(plane.progress, Terminal):
@@ -105,6 +107,7 @@ def run_once(
 
 def report_result(report: Report, options: Globals) -> CommandResult:
     """Return the result of a command on the node; only answers (exit codes 0 and 1) go to stdout as text."""
+    report = report.pasteable(invocation(options))
     is_error = report.exit_code not in (0, 1)
     text = _printable(report).to_text(colour=coloured(sys.stderr if is_error else sys.stdout), quiet=options.quiet)
     return CommandResult(
@@ -148,7 +151,9 @@ def _failure(options: Globals, command: str, error: BaseException, *, changes: b
         return result
     place = f"{error.place}: " if error.place else ""
     fix = f" ({error.fix})" if error.fix else ""
-    lines = (*map(finding_line, error.findings), f"auditctl {command}: {place}{error.message}{fix}")
+    typed = invocation(options)
+    findings = (finding_line(finding.pasteable(typed)) for finding in error.findings)
+    lines = (*findings, f"{program()} {command}: {place}{typed.pasteable(error.message + fix)}")
     return dataclasses.replace(result, summary="\n".join(map(printable, lines)))
 
 

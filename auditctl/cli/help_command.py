@@ -11,6 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 from auditctl import __version__, facts
 from auditctl.cli.context import run_and_exit
 from auditctl.cli.examples import EXAMPLES
+from auditctl.cli.invocation import program
 from auditctl.errors import UsageError
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
@@ -58,12 +59,14 @@ class GroupWithPanels(TyperGroup):
 
 def write_examples(context: Any, formatter: Any) -> None:
     """Write the examples of the command that ``context`` is about."""
-    path = context.command_path.partition(" ")[2]
+    path = context.command_path.removeprefix(context.find_root().info_name or "").strip()
     if lines := EXAMPLES.get(path, ()):
         width = max(len(words) for words, _ in lines)
         with formatter.section("Examples"):
             for words, meaning in lines:
-                formatter.write(f"  auditctl {words:{width}}  # {meaning}\n" if meaning else f"  auditctl {words}\n")
+                formatter.write(
+                    f"  {program()} {words:{width}}  # {meaning}\n" if meaning else f"  {program()} {words}\n"
+                )
 
 
 def topics() -> Mapping[str, str]:
@@ -104,7 +107,7 @@ def _explained(words: list[str], context: typer.Context) -> CommandResult:
     text = current.get_help()
     if not words:
         rows = "\n".join(f"  {name:13}  {title}" for name, title in known.items())
-        text += f"\n\nTopics (auditctl help TOPIC):\n{rows}"
+        text += f"\n\nTopics ({program()} help TOPIC):\n{rows}"
     return _text(text)
 
 

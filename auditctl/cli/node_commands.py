@@ -88,7 +88,7 @@ def rollback(
 
 
 def status(context: typer.Context, watch: Watch = False) -> None:
-    """What the manifest says, what the process runs with, what it loaded; drift and strays named."""
+    """Show whether the API server is ready and requests are recorded; exit 1 where anything is not well."""
     from auditctl.operations.evidence.counters import Memory
     from auditctl.operations.status import status as run
 
@@ -107,6 +107,9 @@ def verify(
     expect: Annotated[
         list[str] | None, typer.Option("--expect", metavar="'REQUEST -> LEVEL'", help="The loaded policy decides so.")
     ] = None,
+    require_proof: Annotated[
+        bool, typer.Option("--require-proof", help="Exit 1 too where nothing can be proved (--audit-log-path=-).")
+    ] = False,
     watch: Watch = False,
 ) -> None:
     """Prove now that a request is recorded; exit 1 if not."""
@@ -115,7 +118,8 @@ def verify(
         from auditctl.operations.verify import VerifyOptions
         from auditctl.operations.verify import verify as run
 
-        return run(plane, VerifyOptions.parse(tuple(policy or ()), tuple(flag or ()), tuple(expect or ())))
+        wanted = (tuple(policy or ()), tuple(flag or ()), tuple(expect or ()))
+        return run(plane, VerifyOptions.parse(*wanted, require_proof=require_proof))
 
     _once_or_watch(context, "verify", operation, watch=watch)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from auditctl.errors import RefusedError
 from auditctl.manifest.mounts import KUBEADM_VOLUMES, Mount, normalised_path, within
-from auditctl.settings import LOG_PATH, STANDARD_OUTPUT
+from auditctl.settings import LOG_PATH, LOG_VOLUME, STANDARD_OUTPUT
 
 MANIFEST_DIRECTORY = "/etc/kubernetes/manifests"
 CERTIFICATES = "/etc/kubernetes/pki"
@@ -26,6 +26,8 @@ SYSTEM_DIRECTORIES = frozenset(
     /var/tmp
     """.split()  # noqa: SIM905 - a list of fifty strings would fill the page
 )
+# of these, the ones that can be mounted whole without hiding what the API server's image or its Pod needs
+LOG_DIRECTORIES = frozenset("/var/log /var/lib /var/cache /var/spool /tmp /var/tmp /srv /mnt /opt".split())  # noqa: SIM905
 SYSTEM_TREES = ("/dev", "/proc", "/sys", "/boot", MANIFEST_DIRECTORY, CERTIFICATES)
 
 
@@ -72,6 +74,11 @@ def is_system_directory(directory: str) -> bool:
     return directory in SYSTEM_DIRECTORIES or any(within(directory, tree) for tree in SYSTEM_TREES)
 
 
+def may_hold_a_log(directory: str) -> bool:
+    """Tell whether a log may lie directly in this system directory, where its user insists."""
+    return directory in LOG_DIRECTORIES
+
+
 def belongs_to_others(directory: str) -> bool:
     """Tell whether ``directory`` cannot be mounted whole for a log: it is the system's or auditd's."""
     return is_system_directory(directory) or belongs_to_auditd(directory)
@@ -95,7 +102,12 @@ def serves_only_audit(mount: Mount, path: str, other_words: Iterable[str]) -> bo
     It may where it is the file, its directory, or called audit; and neither the system's, nor kubeadm's, nor named by
     any of ``other_words`` (the words of the command line, environment and probes that stay).
     """
-    protected = is_system_directory(mount.path) or mount.name in KUBEADM_VOLUMES or mount.name.startswith("etcd-certs")
+    ours = mount.name == LOG_VOLUME and mount.path == posixpath.dirname(path) and may_hold_a_log(mount.path)
+    protected = (
+        (is_system_directory(mount.path) and not ours)
+        or mount.name in KUBEADM_VOLUMES
+        or mount.name.startswith("etcd-certs")
+    )
     named = "audit" in posixpath.basename(mount.path) or "audit" in mount.name
     fits = mount.path in {path, posixpath.dirname(path)} or named
     mentioned = re.compile(re.escape(mount.path) + r"(?![\w.-])")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from auditctl.findings import Finding
+from auditctl.hints import Invocation
 from auditctl.printable import printable
 from auditctl.report import Report, finding_row, yaml_lines
 
@@ -19,6 +20,7 @@ class CommandResult:
     ``document`` is what ``-o json`` prints, ``lines`` what a person reads, ``summary`` what is left of it with ``-q``.
     ``notes`` go to stderr, where a person reads them and no program stumbles over them.
     ``styled``: the lines hold our own escapes for the terminal, and no foreign text that was not made printable.
+    ``verbatim``: lines and summary are a file's text, in which no command of ours is rewritten.
     ``is_error``: the text goes to stderr, for stdout is for answers.
 
     ``pieces`` are printed as they come, in place of document and lines; they are whole lines in the format that was
@@ -32,10 +34,22 @@ class CommandResult:
     exit_code: int = 0
     notes: tuple[str, ...] = ()
     styled: bool = False
+    verbatim: bool = False
     is_error: bool = False
     pieces: Iterator[bytes] | None = None
     closing_notes: Callable[[], Iterable[str]] = tuple
     endless: bool = False
+
+    def pasteable(self, invocation: Invocation) -> CommandResult:
+        """Return the answer with the commands that it names as they have to be typed (program, global options)."""
+        typed = invocation.pasteable
+        return replace(
+            self,
+            document=_fixes_typed(self.document, invocation),
+            lines=self.lines if self.verbatim else tuple(map(typed, self.lines)),
+            summary=self.summary if self.verbatim else typed(self.summary),
+            notes=tuple(map(typed, self.notes)),
+        )
 
     def text(self, output: str, *, quiet: bool = False) -> str:
         """Return the answer in the format ``output``: json, yaml, or text."""
@@ -51,7 +65,17 @@ class CommandResult:
 
 def text_result(report: Report) -> CommandResult:
     """Return the result of a report whose summary is a whole text to be piped: a script, a unit, a configuration."""
-    return CommandResult(document=report.to_dict(), summary=report.summary, exit_code=report.exit_code)
+    return CommandResult(document=report.to_dict(), summary=report.summary, exit_code=report.exit_code, verbatim=True)
+
+
+def _fixes_typed(value: Any, invocation: Invocation) -> Any:
+    """Return the JSON value with each ``fix`` in it as it has to be typed."""
+    if isinstance(value, Mapping):
+        return {
+            key: invocation.pasteable(one) if key == "fix" and isinstance(one, str) else _fixes_typed(one, invocation)
+            for key, one in value.items()
+        }
+    return [_fixes_typed(one, invocation) for one in value] if isinstance(value, list) else value
 
 
 def finding_rows(findings: Iterable[Finding]) -> list[Mapping[str, Any]]:

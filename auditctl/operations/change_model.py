@@ -28,6 +28,7 @@ ALLOWED_CHECKS = (
     "apiserver-ready",
     "no-receipt",
     "shared-log-directory",
+    "system-log-directory",
     "other-control-planes",
     "single-file-log",
     "kubeadm-at-work",

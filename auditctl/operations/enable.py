@@ -178,7 +178,7 @@ def _choose(
         host = node_checks.host_of(plane.root, before, POLICY_FLAG)
     if installed is None:
         raise RefusedError(
-            f"{host}: the policy that the manifest names is not there",
+            f"{host or before.flag(POLICY_FLAG)}: the policy that the manifest names is not there",
             check="policy-missing",
             fix="name one with --policy",
         )

@@ -15,8 +15,8 @@ from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.process import Process
 from auditctl.node.apiserver.trial_start import TrialStartResult, TrialStartVerdict
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.evidence import trial_start
-from auditctl.operations.evidence.trial_start import DIFFERS, Subject, findings, told
+from auditctl.operations.evidence import trial_input
+from auditctl.operations.evidence.trial_start import DIFFERS, Subject, findings, verdict_findings
 from auditctl.settings import Settings
 
 PLANE = ControlPlane()
@@ -44,7 +44,9 @@ def listed(found: Iterator[Finding]) -> list[tuple[str, Severity]]:
 
 
 def test_a_refused_policy_is_told_at_its_line_and_column(after: Manifest) -> None:
-    [finding] = told(refused(LEVEL, "policy-level"), PLANE, Subject(after, BAD.encode(), policy_name="p.yaml"))
+    [finding] = verdict_findings(
+        refused(LEVEL, "policy-level"), PLANE, Subject(after, BAD.encode(), policy_name="p.yaml")
+    )
     assert (finding.check, finding.severity, finding.path) == ("rehearsal", Severity.ERROR, "rules[0].level")
     line = BAD.splitlines().index("- level: Metada") + 1
     assert (finding.file, finding.line, finding.column) == ("p.yaml", line, 10)
@@ -53,33 +55,33 @@ def test_a_refused_policy_is_told_at_its_line_and_column(after: Manifest) -> Non
 
 def test_where_our_own_verdict_differs_it_is_called_a_bug_of_ours(after: Manifest) -> None:
     subject = Subject(after, POLICY.encode(), policy_name="p.yaml")
-    [error, warning] = told(refused(LEVEL, "policy-level"), PLANE, subject)
+    [error, warning] = verdict_findings(refused(LEVEL, "policy-level"), PLANE, subject)
     assert error.line == POLICY.splitlines().index("- level: Metadata") + 1
     assert (warning.check, warning.severity) == (DIFFERS, Severity.WARNING)
     assert "bug of auditctl" in warning.message
     accepted = TrialStartResult(TrialStartVerdict.ACCEPTED, version=(1, 36))
-    assert listed(told(accepted, PLANE, Subject(after, BAD.encode()))) == [(DIFFERS, Severity.WARNING)]
-    assert listed(told(accepted, PLANE, subject)) == []
+    assert listed(verdict_findings(accepted, PLANE, Subject(after, BAD.encode()))) == [(DIFFERS, Severity.WARNING)]
+    assert listed(verdict_findings(accepted, PLANE, subject)) == []
 
 
 def test_the_version_that_the_server_names_decides_whether_we_differ(after: Manifest) -> None:
     star = 'apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: Metadata\n  resources: [{group: "*"}]\n'
     words = 'loading audit policy file: rules[0].resources.group: Invalid value: "*": a lowercase RFC 1123 subdomain'
     subject = Subject(after, star.encode(), policy_name="p.yaml")
-    assert len(list(told(refused(words, "policy-group", (1, 31)), PLANE, subject))) == 1
-    assert len(list(told(refused(words, "policy-group", (1, 36)), PLANE, subject))) == 2
+    assert len(list(verdict_findings(refused(words, "policy-group", (1, 31)), PLANE, subject))) == 1
+    assert len(list(verdict_findings(refused(words, "policy-group", (1, 36)), PLANE, subject))) == 2
 
 
 def test_a_refused_flag_is_told_at_its_line_of_the_manifest(after: Manifest) -> None:
     words = 'invalid argument "x" for "--audit-log-mode" flag: nonsense'
-    error = next(told(refused(words, "flag-value"), PLANE, Subject(after)))
+    error = next(verdict_findings(refused(words, "flag-value"), PLANE, Subject(after)))
     assert "--audit-log-mode" in after.document.text.splitlines()[error.line - 1]
 
 
 def test_what_is_no_refusal_never_refuses(after: Manifest) -> None:
     result = TrialStartResult(TrialStartVerdict.UNKNOWN, "listen tcp 127.0.0.1:9: bind: address already in use")
-    [finding] = told(result, PLANE, Subject(after))
-    assert (finding.severity, finding.message[:15]) == (Severity.INFO, "not rehearsed: ")
+    [finding] = verdict_findings(result, PLANE, Subject(after))
+    assert (finding.severity, finding.message[:16]) == (Severity.INFO, "no trial start: ")
 
 
 def test_another_program_and_another_root_are_not_run(after: Manifest, tmp_path: Path) -> None:
@@ -92,7 +94,7 @@ def test_another_program_and_another_root_are_not_run(after: Manifest, tmp_path:
 
 def test_only_auditing_and_what_it_needs_is_rehearsed(after: Manifest, tmp_path: Path) -> None:
     process = Process(1, 0.0, ("kube-apiserver",))
-    words = set(trial_start._words(ControlPlane(rootfs=tmp_path), after, process))
+    words = set(trial_input._words(ControlPlane(rootfs=tmp_path), after, process))
     assert {"--audit-log-path=-", "--audit-log-maxage=30", "--audit-log-mode=blocking"} <= words
     assert f"--service-account-key-file={tmp_path}/etc/kubernetes/pki/sa.pub" in words
     names = {word.partition("=")[0] for word in words}
@@ -102,10 +104,10 @@ def test_only_auditing_and_what_it_needs_is_rehearsed(after: Manifest, tmp_path:
 
 def test_references_of_the_webhooks_file_are_read_on_this_machine(after: Manifest, tmp_path: Path) -> None:
     text = "clusters:\n- name: c\n  cluster: {certificate-authority: ca.crt}\nusers:\n- name: u\n  user: {client-key: /nope/k, token: t}\n"
-    changed, names = trial_start._on_host(ControlPlane(rootfs=tmp_path), after, text.encode())
+    changed, names = trial_input._on_host(ControlPlane(rootfs=tmp_path), after, text.encode())
     where = f"{tmp_path}/etc/kubernetes/audit/ca.crt"
     mounted = where if after.host_path("/etc/kubernetes/audit/ca.crt") else "/nonexistent/etc/kubernetes/audit/ca.crt"
     assert names == {mounted: "/etc/kubernetes/audit/ca.crt", "/nonexistent/nope/k": "/nope/k"}
     assert all(name.encode() in changed for name in names)
     broken = b"clusters: [\n"
-    assert trial_start._on_host(ControlPlane(rootfs=tmp_path), after, broken) == (broken, {})
+    assert trial_input._on_host(ControlPlane(rootfs=tmp_path), after, broken) == (broken, {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -143,7 +144,9 @@ def test_enable_says_of_a_key_that_is_there_twice_what_validate_says(policy: Cal
 @pytest.mark.parametrize("old", ["v1beta1", "v1alpha1"])
 def test_an_old_version_is_pointed_to_convert(policy: Call, file: Call, old: str) -> None:
     path = file(GOOD.replace("audit.k8s.io/v1", f"audit.k8s.io/{old}"))
-    assert "(`auditctl policy convert FILE` prints it as v1)" in policy("validate", path).out
+    assert re.search(
+        r"\(`auditctl (--rootfs \S+ )?policy convert FILE` prints it as v1\)", policy("validate", path).out
+    )
     assert policy("validate", path, "--kubernetes", "1.23").code == 0
     assert "convert" not in policy("validate", file(GOOD.replace("audit.k8s.io/v1", "audit.k8s.io/v2"))).out
 
@@ -223,3 +226,22 @@ def test_a_light_command_imports_nothing_heavy(tmp_path: Path) -> None:
 
 def test_an_empty_name_is_no_file(policy: Call) -> None:
     assert policy("validate", "").code in (2, 3)
+
+
+def test_a_version_beyond_the_tables_is_a_guess(file: Call, capfd: pytest.CaptureFixture[str]) -> None:
+    """D11: nobody has compared 1.99 with its source."""
+    assert run(["auditctl", "policy", "validate", str(file(GOOD)), "--kubernetes", "1.99"]) == 0
+
+    shown = capfd.readouterr()
+    assert "kube-apiserver 1.99 (not known to auditctl: a guess)" in shown.out
+    assert "the tables go from 1.19 to 1.37" in shown.err
+
+
+def test_a_trial_start_that_was_asked_for_and_not_done_is_refused(
+    file: Call, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """D11: exit 0 would say that the server had been asked."""
+    words = ["auditctl", "--rootfs", str(tmp_path), "policy", "validate"]
+    assert run([*words, str(file(GOOD)), "--rehearse"]) == 3
+    assert "(--rehearse) was not done:" in capfd.readouterr().out
+    assert run([*words, str(file(REFUSED)), "--rehearse"]) == 1

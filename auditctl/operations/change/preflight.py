@@ -56,7 +56,7 @@ def before_edit(
 
     ``directories`` are made by the change. What may not be looked at is said, and refuses nothing.
     """
-    yield from node_checks.placement(plane.root, plane.manifest_path, after)
+    yield from node_checks.placement(plane.root, plane.manifest_path, after, before)
     yield from node_checks.kinds(
         plane.root, after, policy_is_written=Role.POLICY in written, webhook_is_written=Role.WEBHOOK in written
     )
@@ -138,7 +138,7 @@ def live(plane: ControlPlane, manifest: Manifest, process: Process | None, how: 
             "drift",
             Severity.WARNING,
             f"process {process.pid} was not started with the manifest's command line",
-            "see `auditctl status`",
+            "auditctl doctor",
         )
     if readiness is Readiness.READY:
         from auditctl.node.apiserver import other_control_planes
@@ -150,6 +150,6 @@ def _not_ready(what: str) -> Finding:
     return Finding(
         "apiserver-ready",
         Severity.ERROR,
-        f"the API server does not serve now: {what}",
-        "repair it first (its last words stand under /var/log/pods), or say --allow apiserver-ready",
+        f"the API server is not ready: {what}",
+        "auditctl doctor names the cause; or continue with --allow apiserver-ready",
     )

@@ -30,6 +30,8 @@ _OUTAGE = {
     Restart.NONE: "no restart, no outage",
 }
 
+_UPGRADE = "kubeadm upgrade writes the manifest anew from the ConfigMap kubeadm-config"
+
 
 def dry_run_report(plane: ControlPlane, work: PlannedChange, findings: tuple[Finding, ...], *, nothing: bool) -> Report:
     """What would be done; nothing was touched."""
@@ -97,7 +99,10 @@ def unchanged_report(
         if Verification(proof.checks).holds:
             last_known_good.keep(plane, work.after, process)
     verification = Verification(proof.checks)
-    text = {True: "and recorded", False: "but NOT recorded", None: "not proved"}[verification.holds]
+    failed = [check for check in proof.checks if check.status is Status.FAILED]
+    text = {True: "and recorded", None: "not proved"}.get(verification.holds, "")
+    if failed:
+        text = f"but the proof failed ({failed[0].name}: {failed[0].detail})"
     return Report(
         work.command,
         Outcome.NEGATIVE if verification.holds is False else Outcome.UNCHANGED,
@@ -109,7 +114,7 @@ def unchanged_report(
         findings=findings,
         verification=verification,
         receipt=proof.receipt,
-        next_steps=("auditctl status",) if verification.holds is False else (),
+        next_steps=("auditctl doctor",) if verification.holds is False else (),
     )
 
 
@@ -195,10 +200,7 @@ def _next_steps(plane: ControlPlane, work: PlannedChange, performed: ChangeResul
     if performed.outcome is not Outcome.CHANGED or work.command not in ("enable", "disable"):
         return ()
     if work.command == "disable":
-        return ("kubeadm upgrade writes the manifest anew from kubeadm-config: take the audit settings out there too",)
+        return (f"auditctl kubeadm persist  # {_UPGRADE}: auditing would come back",)
     log = node_checks.host_of(plane.root, work.after, LOG_FLAG)
-    look = (f"tail -f {log}",) if log is not None else ()
-    return (
-        *look,
-        "kubeadm upgrade writes the manifest anew from kubeadm-config: put these settings there too, or they will be lost",
-    )
+    look = ("auditctl log tail -f",) if log is not None else ()
+    return (*look, f"auditctl kubeadm persist  # {_UPGRADE}: these settings would be lost")

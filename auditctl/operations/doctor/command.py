@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from auditctl.errors import RefusedError
@@ -16,11 +17,13 @@ from auditctl.operations.change_model import ChangeOptions, ChangeResult, Planne
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.doctor.collect import Observations, look
 from auditctl.operations.doctor.repair import Repair, repair
+from auditctl.operations.evidence.auditing import weighty
 from auditctl.report import ManifestChange, Outcome, Report
 
 if TYPE_CHECKING:
     from auditctl.operations.change.session import Session
 
+_PROOFS = frozenset(["receipt", "policy-loaded", "log-open", "delivery"])
 _GUESSED = "probably: "
 
 
@@ -111,7 +114,7 @@ def _keep_rejected(found: Repair, performed: ChangeResult) -> ChangeResult:
 def _nothing(plane: ControlPlane, looked: Observations, recovered: tuple[Finding, ...], how: ChangeOptions) -> Report:
     """No repair was needed, or none is safe."""
     others = tuple(finding for finding in looked.findings if finding.check != "running-change")  # it is this very run
-    looked = looked._replace(findings=others)
+    looked = replace(looked, findings=others)
     report = _report(plane, looked, how)
     wrong = [finding for finding in looked.findings if finding.severity is Severity.ERROR]
     text = f"{report.summary}; none has one safe repair: nothing was changed" if wrong else report.summary
@@ -120,9 +123,13 @@ def _nothing(plane: ControlPlane, looked: Observations, recovered: tuple[Finding
 
 
 def _report(plane: ControlPlane, looked: Observations, how: ChangeOptions) -> Report:
-    """Exit 0 where nothing is wrong, 1 where something is (a warning too under ``--strict``)."""
-    bad = {Severity.ERROR, Severity.WARNING} if how.strict else {Severity.ERROR}
-    wrong = [finding for finding in looked.findings if finding.severity in bad]
+    """Exit 0 where nothing is wrong, 1 where something is.
+
+    A warning counts if it means that events are missing or misplaced; an opinion about cost or secrecy only under ``--strict``.
+    """
+    wrong = sorted(weighty(looked.findings), key=_rank)
+    if how.strict:
+        wrong = [finding for finding in looked.findings if finding.severity is not Severity.INFO]
     digest = looked.snapshot.sha256 if looked.snapshot is not None else None
     return Report(
         "doctor",
@@ -133,9 +140,14 @@ def _report(plane: ControlPlane, looked: Observations, how: ChangeOptions) -> Re
         findings=looked.findings,
         verification=looked.verification,
         receipt=looked.receipt,
-        next_steps=(wrong[0].fix,) if wrong and wrong[0].fix else (),
+        next_steps=tuple(finding.fix for finding in wrong if finding.fix)[:1],
         details={"doctor": _details(looked)},
     )
+
+
+def _rank(finding: Finding) -> int:
+    """Order causes before what follows from them: a proof that failed comes last."""
+    return 2 if finding.check in _PROOFS else int(finding.severity is not Severity.ERROR)
 
 
 def _settled(plane: ControlPlane, looked: Observations) -> Settled | None:
@@ -161,7 +173,7 @@ def _summary(looked: Observations, wrong: list[Finding]) -> str:
     judged = looked.diagnosis
     if judged.state is not ServerState.SERVING:
         return f"{judged.state.value}: {judged.message}{warned}"
-    return f"nothing is broken{warned}: {judged.message}"
+    return f"No problem found{warned}: {judged.message}"
 
 
 def _is_diagnosis(looked: Observations) -> bool:

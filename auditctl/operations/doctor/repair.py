@@ -84,7 +84,7 @@ def _stray(node: _RepairTarget) -> Repair | None:
         return None
     for path in strays:
         files.read(path, "manifest")  # one that cannot be moved is told before another is
-    work = stray.work(node.plane, strays[0], node.snapshot, node.manifest, node.process, _receipt(node))
+    work = stray.removal(node.plane, strays[0], node.snapshot, node.manifest, node.process, _receipt(node))
     return Repair(work.summary, work, _weighed(node, work, ("stray-manifests",)), more=len(strays) > 1)
 
 

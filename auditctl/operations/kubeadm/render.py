@@ -22,19 +22,19 @@ def rendered(plane: ControlPlane, form: str, kubernetes: str | None, set_flags: 
         UsageError: no such form or version; RefusedError: the manifest, or a flag, cannot be what is asked.
     """
     try:
-        wanted = RenderFormat(form)
+        chosen = RenderFormat(form)
     except ValueError:
         known = ", ".join(one.value for one in RenderFormat)
         raise UsageError(f"--as {form}: not one of {known}") from None
     manifest = _manifest(plane)
     version = server_version(plane, kubernetes)
-    text = render(wanted, _extras(manifest, set_flags, version), version)
+    text = render(chosen, _extras(manifest, set_flags, version), version)
     return Report(
         "kubeadm render",
         Outcome.UNCHANGED,
         text.rstrip("\n"),
         ManifestChange(str(plane.manifest_path)),
-        details={"form": wanted.value, "text": text},
+        details={"form": chosen.value, "text": text},
     )
 
 
@@ -49,7 +49,7 @@ def _extras(manifest: Manifest | None, set_flags: Mapping[str, str], version: tu
     current = manifest.audit_flags if manifest else {}
     if manifest is not None and current and not set_flags:
         return extras_of(manifest)
-    wanted = wanted_flags(current, Settings(set_flags=set_flags), (*version, 0))
-    if not wanted.values:
+    chosen = wanted_flags(current, Settings(set_flags=set_flags), (*version, 0))
+    if not chosen.values:
         raise RefusedError("there is nothing to render", check="settings")
-    return extras_for(wanted.values)
+    return extras_for(chosen.values)

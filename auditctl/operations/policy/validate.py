@@ -11,7 +11,7 @@ from auditctl.findings import Finding, Severity
 from auditctl.operations.answer import CommandResult, finding_rows
 from auditctl.operations.builtin_api import built_in
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.policy_files import Version, located, read, server_version, words
+from auditctl.operations.policy_files import Version, located, read, server_version, unknown_version, words
 from auditctl.policy import lint
 from auditctl.policy.lint_checks import CHECKS, NAMES, LintCheck
 from auditctl.policy.load import load
@@ -61,7 +61,9 @@ def show(name: str) -> CommandResult:
     """The text of a shipped policy. Raises RefusedError for a name that does not ship."""
     text = facts.policy_text(name)
     return CommandResult(
-        document={"name": name, "what": _purpose(name), "text": text}, lines=tuple(text.removesuffix("\n").split("\n"))
+        document={"name": name, "what": _purpose(name), "text": text},
+        lines=tuple(text.removesuffix("\n").split("\n")),
+        verbatim=True,
     )
 
 
@@ -90,12 +92,24 @@ def validate(plane: ControlPlane, asked: ValidateOptions) -> CommandResult:
     if asked.rehearse:
         verdicts = [_rehearsed(plane, text.raw, verdict) for text, verdict in zip(texts, verdicts, strict=True)]
     bad = [verdict for verdict in verdicts if verdict.bad]
+    summary, code = _summary(verdicts, bad, version), 1 if bad else 0
+    if asked.rehearse and (undone := _not_rehearsed(verdicts)) and not bad:
+        summary, code = f"the trial start that was asked for (--rehearse) was not done: {undone}", 3
     return CommandResult(
         document={"files": [verdict.row() for verdict in verdicts]},
         lines=tuple(line for verdict in verdicts for line in _lines(verdict, version)),
-        summary=_summary(verdicts, bad, version),
-        exit_code=1 if bad else 0,
+        summary=summary,
+        exit_code=code,
+        notes=unknown_version(version),
     )
+
+
+def _not_rehearsed(verdicts: list[FileVerdict]) -> str:
+    """Return why the node's own server was not asked; empty where it was."""
+    from auditctl.operations.evidence.trial_start import NOT_DONE
+
+    messages = (finding.message for verdict in verdicts for finding in verdict.findings)
+    return next((text.removeprefix(NOT_DONE) for text in messages if text.startswith(NOT_DONE)), "")
 
 
 def _rehearsed(plane: ControlPlane, raw: bytes, verdict: FileVerdict) -> FileVerdict:
