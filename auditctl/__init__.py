@@ -2,8 +2,9 @@
 
 The map of the house (imports go downward only; ``tests/test_architecture.py`` holds it)::
 
-    errors, facts, findings, settings        values and words, no I/O (facts reads package data; durations, patterns,
+    errors, facts, findings, settings        values and words, no I/O (facts reads package data; durations, patterns, printable,
                                              compatibility: newer names of the standard library)
+    hints                                    commands in messages, as they can be pasted
     manifest/   policy/                      PURE: lossless YAML, the Pod, the plan / the audit policy
     report                                   all that a run has to say: text, JSON, exit code
     node/                                    the WORLD: files, journal, processes, kubelet, API server, receipt

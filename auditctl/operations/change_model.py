@@ -21,8 +21,8 @@ if TYPE_CHECKING:  # --help needs no YAML
     from auditctl.node.change.files import Snapshot
     from auditctl.node.kubelet.restart import RestartWaiter
     from auditctl.node.preflight.node_checks import HostPaths
-    from auditctl.operations.change.level_changes import PolicyStep
     from auditctl.operations.controlplane import ControlPlane
+    from auditctl.operations.level_changes import PolicyStep
 
 # Checks that `--allow` can turn from an error into a warning.
 ALLOWED_CHECKS = (

@@ -18,8 +18,6 @@ from auditctl.node.change.files import Snapshot, sha256
 from auditctl.node.change.journal import Role
 from auditctl.node.preflight import node_checks
 from auditctl.node.preflight.node_checks import HostPaths
-from auditctl.operations.change.level_changes import RequestChange, request_changes
-from auditctl.operations.change.level_changes import lines as lines_of_requests
 from auditctl.operations.change_model import (
     ChangeDecision,
     ChangeOptions,
@@ -32,6 +30,8 @@ from auditctl.operations.change_model import (
 )
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import last_known_good
+from auditctl.operations.level_changes import RequestChange, request_changes
+from auditctl.operations.level_changes import lines as lines_of_requests
 from auditctl.report import ManifestChange, Outcome, Report, finding_line
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
 
@@ -44,6 +44,8 @@ _OUTAGE = {
     Restart.IN_PLACE: "expected outage: 4 to 15 s, while the kubelet restarts the container",
     Restart.NONE: "no restart, no outage",
 }
+
+_UPGRADE = "kubeadm upgrade writes the manifest anew from the ConfigMap kubeadm-config"
 
 
 def dry_run_report(plane: ControlPlane, decision: ChangeDecision) -> Report:
@@ -141,7 +143,7 @@ def unchanged_report(
         findings=findings,
         verification=verification,
         receipt=proof.receipt,
-        next_steps=("auditctl status",) if verification.holds is False else (),
+        next_steps=("auditctl doctor",) if verification.holds is False else (),
     )
 
 
@@ -247,12 +249,9 @@ def _next_steps(planned: PlannedChange, result: ChangeResult) -> tuple[str, ...]
     if result.outcome is not Outcome.CHANGED or planned.command not in ("enable", "disable"):
         return ()
     if planned.command == "disable":
-        return ("kubeadm upgrade writes the manifest anew from kubeadm-config: take the audit settings out there too",)
-    look = (f"tail -f {planned.paths.log}",) if planned.paths.log is not None else ()
-    return (
-        *look,
-        "kubeadm upgrade writes the manifest anew from kubeadm-config: put these settings there too, or they will be lost",
-    )
+        return (f"auditctl kubeadm persist  # {_UPGRADE}: auditing would come back",)
+    look = ("auditctl log tail -f",) if planned.paths.log is not None else ()
+    return (*look, f"auditctl kubeadm persist  # {_UPGRADE}: these settings would be lost")
 
 
 _RESTARTS: Mapping[Restart, str | None] = {
