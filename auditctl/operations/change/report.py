@@ -99,16 +99,12 @@ def unchanged_report(
         if Verification(proof.checks).holds:
             last_known_good.keep(plane, work.after, process)
     verification = Verification(proof.checks)
-    failed = [check for check in proof.checks if check.status is Status.FAILED]
-    text = {True: "and recorded", None: "not proved"}.get(verification.holds, "")
-    if failed:
-        text = f"but the proof failed ({failed[0].name}: {failed[0].detail})"
     return Report(
         work.command,
         Outcome.NEGATIVE if verification.holds is False else Outcome.UNCHANGED,
         "auditing is off already: nothing was written"
         if work.command == "disable"
-        else f"already so, {text}: nothing was written",
+        else f"already so, {_proved(verification)}: nothing was written",
         _manifest_change(plane, work, nothing=True),
         settings=settled(plane, work.after),
         findings=findings,
@@ -116,6 +112,14 @@ def unchanged_report(
         receipt=proof.receipt,
         next_steps=("auditctl doctor",) if verification.holds is False else (),
     )
+
+
+def _proved(verification: Verification) -> str:
+    """Return whether the proof held, with the first check that failed."""
+    for check in verification.checks:
+        if check.status is Status.FAILED:
+            return f"but the proof failed ({check.name}: {check.detail})"
+    return "and recorded" if verification.holds else "not proved"
 
 
 def _ready_check(result: Restarted, endpoint: Endpoint) -> Check:
