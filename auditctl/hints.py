@@ -18,9 +18,10 @@ COMMANDS = (
     *("flags", "kubeadm", "cis", "lab", "completion", "help", "version"),
 )
 NODE_OPTIONS = ("--rootfs", "--manifest", "--state-dir", "--kubeconfig")
-# not a part of a path (/usr/sbin/auditctl), of another name (kube-auditctl) or of an annotation (auditctl/policy-sha256)
+# not a part of a path (/usr/sbin/auditctl), of another name (kube-auditctl) or of an annotation (auditctl/policy-sha256),
+# and not a run that is named as what it is, which holds the lock (auditctl enable (pid 7))
 _COMMAND_LINE = lazily(
-    rf"(?<![\w./-]){PROGRAM} (?=(?P<options>{'|'.join(NODE_OPTIONS)})[ =]|(?P<word>{'|'.join(COMMANDS)})\b)"
+    rf"(?<![\w./-]){PROGRAM} (?!\w+ \(pid )(?=(?P<options>{'|'.join(NODE_OPTIONS)})[ =]|(?P<word>{'|'.join(COMMANDS)})\b)"
 )
 
 

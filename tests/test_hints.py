@@ -41,6 +41,7 @@ def test_a_command_is_written_as_it_has_to_be_typed(text: str, typed: str) -> No
         "a bug of auditctl: see the log",
         "the state directory /var/lib/auditctl log",
         "auditctl enabled it",
+        "auditctl enable (pid 7) is changing this node now",
     ],
 )
 def test_what_is_no_command_of_ours_stays(text: str) -> None:
