@@ -7,6 +7,8 @@ from enum import Enum
 from types import MappingProxyType
 from typing import NamedTuple
 
+from auditctl.hints import Invocation
+
 
 class Severity(Enum):
     """How much a finding weighs: an error refuses, a warning is loud and goes on, an info is for the record."""
@@ -27,6 +29,10 @@ class Finding(NamedTuple):
     file: str = ""
     line: int = 0
     column: int = 0
+
+    def pasteable(self, invocation: Invocation) -> Finding:
+        """Return the finding with the commands that it names as they have to be typed."""
+        return self._replace(message=invocation.pasteable(self.message), fix=invocation.pasteable(self.fix))
 
 
 class Status(Enum):

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from auditctl.errors import AuditctlError
 from auditctl.findings import ChangeRecord, Finding, Receipt, Settled, Severity, Status, Timings, Verification
+from auditctl.hints import Invocation
 from auditctl.redaction import redacted_urls, redacted_values
 
 
@@ -76,6 +77,7 @@ class Report(NamedTuple):
     details: Mapping[str, Any] = MappingProxyType({})
     lines: tuple[str, ...] = ()
     show_diff: bool = False
+    lines_first: bool = False  # the lines are the answer, and the findings what is to be said of it
 
     @property
     def exit_code(self) -> int:
@@ -124,13 +126,28 @@ class Report(NamedTuple):
         """What a person reads: findings, what changed and why, what was proved, the one sentence, the next steps."""
         return redacted_urls("\n".join(self._text(_paint if colour else _plain, quiet=quiet)))
 
+    def pasteable(self, invocation: Invocation) -> Report:
+        """Return the report with every command that it names as it has to be typed (program, global options).
+
+        Texts of the user's (the diff, the patch, ``details``) stay as they are.
+        """
+        typed = invocation.pasteable
+        checks = (check._replace(detail=typed(check.detail)) for check in self.verification.checks)
+        return self._replace(
+            summary=typed(self.summary),
+            findings=tuple(finding.pasteable(invocation) for finding in self.findings),
+            verification=self.verification._replace(checks=tuple(checks)),
+            next_steps=tuple(map(typed, self.next_steps)),
+            lines=tuple(map(typed, self.lines)),
+        )
+
     def _text(self, paint: Paint, *, quiet: bool) -> Iterator[str]:
         if not quiet:
             if self.show_diff:
                 yield from _diff(self.manifest, paint)
-            told = (finding for finding in self.findings if not _is_said(finding, self.summary))
-            yield from (finding_line(finding, paint) for finding in told)
-            yield from self.lines
+            shown = (finding for finding in self.findings if not _is_said(finding, self.summary))
+            complaints = [finding_line(finding, paint) for finding in shown]
+            yield from (*self.lines, *complaints) if self.lines_first else (*complaints, *self.lines)
             for check in self.verification.checks:
                 mark, colour = _STATUS_MARKS[check.status]
                 yield f"{paint(mark, colour)}  {check.name}: {check.detail}"

@@ -64,7 +64,7 @@ class Tree:
 
 def put_names(tree: Tree, *, zsh: str) -> None:
     """Put what is found on PATH, and its completions; never `auditctl`, which is auditd's. ``zsh`` is its folder for them."""
-    from auditctl.cli.completion_command import script
+    from auditctl.cli.completion import script
 
     for name in manual.NAMES:
         tree.link(f"usr/bin/{name}", f"/{HOME}/bin/{name}")

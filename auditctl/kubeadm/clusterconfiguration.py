@@ -6,10 +6,11 @@ v1beta4 on; ``extraVolumes`` is the same list in all of them. kubeadm decodes ev
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, NamedTuple
 
-from auditctl.errors import ManifestError
+from auditctl.errors import ManifestError, Place
 from auditctl.manifest import fields
 from auditctl.manifest.document import Document
 from auditctl.manifest.mounts import normalised_path
@@ -25,6 +26,7 @@ EXTRA_ARGS = ("apiServer", "extraArgs")
 EXTRA_VOLUMES = ("apiServer", "extraVolumes")
 AUDIT_PREFIX = "audit-"
 
+_NO_KEY = f"no key {KIND} under data"
 _SEPARATOR = re.compile(r"^---(?:[ \t].*)?$", re.MULTILINE)
 
 
@@ -97,6 +99,36 @@ class ClusterConfiguration(NamedTuple):
     def whole(self, own: str) -> str:
         """The text of the whole file with ``own`` in the place of this document."""
         return self.before + own + self.behind
+
+
+def carried_by_configmap(text: str, name: str) -> str | None:
+    """Return the ClusterConfiguration inside a ConfigMap (``kubectl get cm kubeadm-config -o yaml``, or ``-o json``).
+
+    None where the text is no ConfigMap. Raises ManifestError for a ConfigMap without that key, or text that is no YAML.
+    """
+    if not re.search(r"""(?m)^[ \t]*["']?kind["']?:[ \t]*["']?ConfigMap\b""", text) or _has_own_document(text):
+        return None
+    if text.lstrip().startswith("{"):
+        return _carried_by_json(text, name)
+    document = Document.of_text(text, name)
+    if document.value.get("kind") != "ConfigMap":
+        return None
+    found = fields.value_at(document, ("data", KIND))
+    fields.require(isinstance(found, str), f"the ConfigMap has {_NO_KEY}", document, ("data",))
+    return str(found)
+
+
+def _carried_by_json(text: str, name: str) -> str:
+    try:
+        found = json.loads(text)["data"][KIND]
+    except (ValueError, KeyError, TypeError) as error:
+        problem = _NO_KEY if not isinstance(error, ValueError) else f"a fault of JSON: {error}"
+        raise ManifestError(f"the ConfigMap has {problem}", place=Place(name)) from error
+    return str(found)
+
+
+def _has_own_document(text: str) -> bool:
+    return re.search(rf"(?m)^kind:[ \t]*[\"']?{KIND}\b", text) is not None
 
 
 def _own_document(text: str, name: str) -> tuple[str, str, str]:

@@ -55,13 +55,13 @@ class ConflictError(RefusedError):
     """Somebody else has written the ConfigMap since it was read."""
 
 
-def read(access: Access) -> Stored:
-    """Read the ConfigMap.
+def read(access: Access, *, plainly: bool = False) -> Stored:
+    """Read the ConfigMap; ``plainly`` without the Kubernetes client, whose import takes half a second.
 
     Raises:
         RefusedError: it cannot be had (no such object, forbidden, unreachable).
     """
-    with _api(access, "be read") as api:
+    with _plain_api(access, "be read") if plainly else _api(access, "be read") as api:
         found = api.read_namespaced_config_map(NAME, NAMESPACE, _request_timeout=_SECONDS)
     text = (found.data or {}).get(KEY)
     if not text:
@@ -109,9 +109,9 @@ def _mirror(pod: Any) -> MirrorPod:
 
 
 @contextmanager
-def _api(access: Access, what: str) -> Iterator[Any]:
+def _api(access: Access, purpose: str) -> Iterator[Any]:
     """The client for one call; its exceptions stop here, as one sentence each."""
-    with _library_api(access, what) if _library_will_do() else _plain_api(access, what) as api:
+    with _library_api(access, purpose) if _library_will_do() else _plain_api(access, purpose) as api:
         yield api
 
 
@@ -125,20 +125,20 @@ def _library_will_do() -> bool:
 
 
 @contextmanager
-def _plain_api(access: Access, what: str) -> Iterator[PlainClient]:
+def _plain_api(access: Access, purpose: str) -> Iterator[PlainClient]:
     pair = (access.certificate_path, access.key_path) if access.certificate_path else None
     try:
         yield PlainClient(access.server, access.authority, _SERVER_NAME, pair, access.token)
     except AnswerError as error:
-        raise _refusal(access, what, error.status, error.reason) from error
+        raise _refusal(access, purpose, error.status, error.reason) from error
     except ssl.SSLError as error:
-        raise _refusal(access, what, 0, "SSLError") from error
+        raise _refusal(access, purpose, 0, "SSLError") from error
     except (http.client.HTTPException, OSError, KeyError, ValueError) as error:
-        raise _no_answer(access, what, error) from error
+        raise _no_answer(access, purpose, error) from error
 
 
 @contextmanager
-def _library_api(access: Access, what: str) -> Iterator[Any]:
+def _library_api(access: Access, purpose: str) -> Iterator[Any]:
     import urllib3
     from kubernetes import client
 
@@ -157,23 +157,23 @@ def _library_api(access: Access, what: str) -> Iterator[Any]:
         with client.ApiClient(configuration) as connection:
             yield client.CoreV1Api(connection)
     except client.ApiException as error:
-        raise _refusal(access, what, int(error.status or 0), str(error.reason or "")) from error
+        raise _refusal(access, purpose, int(error.status or 0), str(error.reason or "")) from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise _no_answer(access, what, error) from error
+        raise _no_answer(access, purpose, error) from error
     finally:
         os.close(authority)
 
 
-def _no_answer(access: Access, what: str, error: Exception) -> RefusedError:
+def _no_answer(access: Access, purpose: str, error: Exception) -> RefusedError:
     return RefusedError(
-        f"{NAMESPACE}/{NAME} cannot {what}: no answer from {access.server} ({type(error).__name__})",
+        f"{NAMESPACE}/{NAME} cannot {purpose}: no answer from {access.server} ({type(error).__name__})",
         check="kubeadm-config",
-        fix="auditctl status",
+        fix="auditctl doctor",
     )
 
 
-def _refusal(access: Access, what: str, status: int, reason: str) -> RefusedError:
-    where = f"the ConfigMap {NAMESPACE}/{NAME} cannot {what}"
+def _refusal(access: Access, purpose: str, status: int, reason: str) -> RefusedError:
+    where = f"the ConfigMap {NAMESPACE}/{NAME} cannot {purpose}"
     match status:
         case 0:  # the client wraps a TLS error so; its second line is the library's own
             return RefusedError(
@@ -201,5 +201,5 @@ def _refusal(access: Access, what: str, status: int, reason: str) -> RefusedErro
             )
         case _:
             return RefusedError(
-                f"{where}: {access.server} says {status} {reason}", check="kubeadm-config", fix="auditctl status"
+                f"{where}: {access.server} says {status} {reason}", check="kubeadm-config", fix="auditctl doctor"
             )

@@ -44,10 +44,10 @@ class Fate(Enum):
 
 
 class SettingDifference(NamedTuple):
-    """One setting that the manifest and the ClusterConfiguration do not agree on. ``what`` is a flag or a volume."""
+    """One setting that the manifest and the ClusterConfiguration do not agree on. ``setting`` is a flag or a volume."""
 
     fate: Fate
-    what: str
+    setting: str
     manifest: str | None
     configuration: str | None
 
@@ -65,33 +65,35 @@ def extras_of(manifest: Manifest) -> Extras:
     A file on one of kubeadm's own volumes needs none. Raises ManifestError for a mount that cannot be resolved.
     """
     arguments = tuple(Argument(flag.name, flag.value) for flag in manifest.flag_list if flag.is_audit)
-    found: dict[str, ExtraVolume] = {}
+    carrying: dict[str, ExtraVolume] = {}
     for path in audit_paths(manifest.audit_flags).values():
         host, mount = manifest.host_path(path), covering(manifest.mounts, path)
         if host is None or mount is None or host.volume in KUBEADM_VOLUMES:
             continue
         volume = next(volume for volume in manifest.volumes if volume.name == host.volume)
-        found[volume.name] = ExtraVolume(volume.name, volume.host_path or "", mount.path, mount.read_only, volume.type)
-    return Extras(arguments, tuple(found.values()))
+        carrying[volume.name] = ExtraVolume(
+            volume.name, volume.host_path or "", mount.path, mount.read_only, volume.type
+        )
+    return Extras(arguments, tuple(carrying.values()))
 
 
 def differences(configuration: ClusterConfiguration, manifest: Manifest) -> Iterator[SettingDifference]:
     """Yield what an upgrade from ``configuration`` would change of this node's auditing; nothing where it keeps all."""
-    wanted = extras_of(manifest)
+    extras = extras_of(manifest)
     known = configuration.audit_arguments
-    mine = {argument.name: argument.value for argument in wanted.arguments}
+    mine = {argument.name: argument.value for argument in extras.arguments}
     for name, value in mine.items():
         if known.get(name) != value:
             yield SettingDifference(Fate.CHANGED if name in known else Fate.LOST, f"--{name}", value, known.get(name))
     for name in sorted(set(known) - set(mine)):
         yield SettingDifference(Fate.BACK, f"--{name}", None, known[name])
     volumes = {volume.name: volume for volume in configuration.volumes}
-    for volume in wanted.volumes:
+    for volume in extras.volumes:
         there = volumes.get(volume.name)
         if there != volume:
             fate = Fate.CHANGED if there else Fate.LOST
             yield SettingDifference(fate, f"volume {volume.name}", _shown(volume), _shown(there) if there else None)
-    for left in _left_over(configuration, manifest, wanted):
+    for left in _left_over(configuration, manifest, extras):
         yield SettingDifference(Fate.BACK, f"volume {left.name}", None, _shown(left))
 
 
@@ -102,12 +104,12 @@ def plan_persist(configuration: ClusterConfiguration, manifest: Manifest) -> Pla
     """
     document = configuration.document
     draft = PlanDraft(document)
-    wanted = extras_of(manifest)
+    extras = extras_of(manifest)
     if not document.value.get("apiServer"):
-        _new_section(draft, configuration.dialect, wanted)
+        _new_section(draft, configuration.dialect, extras)
     else:
-        _edit_arguments(draft, configuration, manifest, wanted)
-        _edit_volumes(draft, configuration, manifest, wanted)
+        _edit_arguments(draft, configuration, manifest, extras)
+        _edit_volumes(draft, configuration, manifest, extras)
         _keep_section(draft, configuration)
     plan = Plan(document.text, draft.text(), tuple(draft.edits))
     if draft.edits:
@@ -120,10 +122,10 @@ def _shown(volume: ExtraVolume) -> str:
     return f"{volume.host_path} on {volume.mount_path} ({volume.path_type or 'no type'}, {mode})"
 
 
-def _left_over(configuration: ClusterConfiguration, manifest: Manifest, wanted: Extras) -> list[ExtraVolume]:
+def _left_over(configuration: ClusterConfiguration, manifest: Manifest, extras: Extras) -> list[ExtraVolume]:
     """Volumes that carry only audit files of the configuration's own flags, and that the manifest has no more."""
     paths = audit_paths(configuration.audit_arguments).values()
-    names = {volume.name for volume in manifest.volumes} | {volume.name for volume in wanted.volumes}
+    names = {volume.name for volume in manifest.volumes} | {volume.name for volume in extras.volumes}
     return [
         volume
         for volume in configuration.volumes
@@ -131,16 +133,16 @@ def _left_over(configuration: ClusterConfiguration, manifest: Manifest, wanted: 
     ]
 
 
-def _new_section(draft: PlanDraft, dialect: str, wanted: Extras) -> None:
+def _new_section(draft: PlanDraft, dialect: str, extras: Extras) -> None:
     """``apiServer`` is absent, null or ``{}`` (as kubeadm writes it where nothing is set)."""
-    if not wanted.arguments:
+    if not extras.arguments:
         return
     value: dict[str, Any] = {}
     lines = ["apiServer:"]
-    value["extraArgs"], inner = arguments_section(wanted.arguments, as_list=dialect not in MAP_DIALECTS)
+    value["extraArgs"], inner = arguments_section(extras.arguments, as_list=dialect not in MAP_DIALECTS)
     lines += [STEP + line for line in inner]
-    if wanted.volumes:
-        value["extraVolumes"], inner = volumes_section(wanted.volumes)
+    if extras.volumes:
+        value["extraVolumes"], inner = volumes_section(extras.volumes)
         lines += [STEP + line for line in inner]
     _put(draft, API_SERVER, value, lines, "the audit settings of this node")
 
@@ -153,17 +155,17 @@ def _put(draft: PlanDraft, path: tuple[str, ...], value: Any, lines: list[str], 
         fill(draft, path, value, lines, reason)
 
 
-def _edit_arguments(draft: PlanDraft, configuration: ClusterConfiguration, manifest: Manifest, wanted: Extras) -> None:
+def _edit_arguments(draft: PlanDraft, configuration: ClusterConfiguration, manifest: Manifest, extras: Extras) -> None:
     known = configuration.audit_arguments
-    mine = {argument.name: argument.value for argument in wanted.arguments}
+    mine = {argument.name: argument.value for argument in extras.arguments}
     as_list = configuration.dialect not in MAP_DIALECTS
     if not configuration.arguments:
-        if wanted.arguments:
-            value, lines = arguments_section(wanted.arguments, as_list=as_list)
+        if extras.arguments:
+            value, lines = arguments_section(extras.arguments, as_list=as_list)
             _put(draft, EXTRA_ARGS, value, lines, "the audit flags of this node")
         return
     gone = [argument for argument in configuration.arguments if argument.is_audit and argument.name not in mine]
-    new = [argument for argument in wanted.arguments if argument.name not in known]
+    new = [argument for argument in extras.arguments if argument.name not in known]
     changed = [
         (argument, mine[argument.name])
         for argument in configuration.arguments
@@ -229,18 +231,18 @@ def _position(argument: Argument, configuration: ClusterConfiguration, manifest:
     return later[0] if later else len(configuration.arguments)
 
 
-def _edit_volumes(draft: PlanDraft, configuration: ClusterConfiguration, manifest: Manifest, wanted: Extras) -> None:
+def _edit_volumes(draft: PlanDraft, configuration: ClusterConfiguration, manifest: Manifest, extras: Extras) -> None:
     if not configuration.volumes:
-        if wanted.volumes:
-            value, lines = volumes_section(wanted.volumes)
+        if extras.volumes:
+            value, lines = volumes_section(extras.volumes)
             _put(draft, EXTRA_VOLUMES, value, lines, "the volumes of the audit files")
         return
     removed: dict[int, str] = {}
     entries: list[NewEntry] = []
     known = {volume.name: index for index, volume in enumerate(configuration.volumes)}
-    for volume in _left_over(configuration, manifest, wanted):
+    for volume in _left_over(configuration, manifest, extras):
         removed[known[volume.name]] = f"volume {volume.name} is not on this node"
-    for volume in wanted.volumes:
+    for volume in extras.volumes:
         index = known.get(volume.name)
         if index is not None and configuration.volumes[index] == volume:
             continue

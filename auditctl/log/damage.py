@@ -63,8 +63,6 @@ class ReadStatistics:
         self.events = 0
         self.bytes = 0
         self.lists = 0
-        self.nothing_matches = False
-        """Filters were given, and no event is of their kind."""
         self.damaged: dict[str, tuple[int, int]] = {}
         self._places: dict[str, list[tuple[str, Damage]]] = {}
         self._last: tuple[str, Damage] | None = None
@@ -117,9 +115,7 @@ class ReadStatistics:
         }
 
     def sentences(self) -> Iterator[str]:
-        """Yield for a person: whether nothing matched, then one sentence for each kind of damage with its first places."""
-        if self.nothing_matches:
-            yield f"no event matches; {self.events} event{'' if self.events == 1 else 's'} looked at"
+        """Yield one sentence for each kind of damage, with its first places."""
         for kind, (count, length) in sorted(self.damaged.items()):
             where = [f"{file} byte {each.offset}" for file, each in self.places if each.kind == kind][:3]
             more = ", ..." if count > len(where) else ""

@@ -97,8 +97,9 @@ def _refuse_odd_dash(document: Document, path: Path, dash: int, line: int) -> No
 
 
 def _behind(document: Document, node: Node, start: int) -> int:
-    """Return the line behind the last one that ``node`` stands on."""
-    return document.lines.number(max(start, node.end - 1)) + 1
+    """Return the line behind the last one that ``node`` stands on; a value that is not there is marked further down."""
+    last = max(start, node.end - 1) if node.end > node.start else start
+    return document.lines.number(last) + 1
 
 
 def _lead(document: Document, node: Sequence, dashes: list[int]) -> str:

@@ -70,7 +70,10 @@ def complaints(given: Mapping[str, str], version: Version, before: Mapping[str, 
 def _alone(name: str, value: str, version: Version) -> Iterator[Finding]:
     """What the server's parser refuses of one flag."""
     flag = audit_flags().get(name)
-    if flag is None:
+    if flag is None and " " in name:
+        text = "name and value are one item, which kube-apiserver takes for the name of a flag"
+        yield _error("unknown-flag", name, text, f"write --{name.replace(' ', '=', 1)}")
+    elif flag is None:
         near = get_close_matches(name, audit_flags(), n=1)
         fix = f"did you mean --{near[0]}?" if near else "`auditctl flags` lists them all"
         yield _error("unknown-flag", name, "is no audit flag of kube-apiserver, which would not start", fix)
@@ -131,7 +134,12 @@ def _log(flags: Flags) -> Iterator[Finding]:
     if form not in FORMATS:
         yield _error("flag-value", "audit-log-format", f"{form!r} is no format", f"one of: {', '.join(FORMATS)}")
     elif form == "legacy":
-        yield _warning("legacy-format", "audit-log-format", "legacy has no bodies and no annotations", "write json")
+        yield _warning(
+            "legacy-format",
+            "audit-log-format",
+            "legacy has no bodies and no annotations",
+            "auditctl enable --set audit-log-format=json",
+        )
     for name in _ROTATION:
         if flags.number(name) < 0:
             yield _error("flag-value", name, "cannot be negative", "write a number from 0 on")

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from auditctl.errors import ManifestError
 from auditctl.facts import FlagType, audit_flags
 from auditctl.manifest.document import Document
+from auditctl.patterns import lazily
 
 AUDIT = "audit-"
 STANDARD_OUTPUT = "-"
 TRUE = "true"
 
 Path = tuple[str | int, ...]
+
+# hyphens and dashes of Unicode (U+2010 to U+2015, minus, small and full-width forms), alone or with hyphens, before a name
+_ODD_DASHES = lazily(
+    "(-?[\u2010-\u2015\u2212\ufe58\ufe63\uff0d][-\u2010-\u2015\u2212\ufe58\ufe63\uff0d]*)[a-z][a-z0-9_-]*(?:=|$)"
+)
 
 
 class Item(NamedTuple):
@@ -57,6 +64,8 @@ def read_flags(items: Sequence[Item], document: Document) -> tuple[Flag, ...]:
 
     Raises ManifestError for what pflag would refuse about audit flags, and for one that is there twice.
     """
+    for item in items:
+        _refuse_odd_dash(item, document)
     flags: list[Flag] = []
     position = 0
     while position < len(items):
@@ -107,6 +116,21 @@ def _bare(name: str, item: Item, following: Item | None, document: Document) -> 
             place=document.place(item.path),
         )
     return Flag(name, TRUE, item, spelled=False)
+
+
+def _refuse_odd_dash(item: Item, document: Document) -> None:
+    """Raise ManifestError for a flag that begins with a character that only looks like a hyphen (a word processor's)."""
+    odd = _ODD_DASHES.match(item.text)
+    if odd is None:
+        return
+    code = next(character for character in odd[1] if character != "-")
+    raise ManifestError(
+        f"the item {item.text.partition('=')[0]!r} begins with U+{ord(code):04X} ({unicodedata.name(code).lower()}), not with "
+        "two hyphens: the API server takes it for an argument and does not start",
+        check="odd-dash",
+        fix=f"write --{item.text[len(odd[1]) :]}",
+        place=document.place(item.path),
+    )
 
 
 def _refuse_single_dash(item: Item, document: Document) -> None:

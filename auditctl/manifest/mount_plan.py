@@ -149,8 +149,9 @@ class _Making:
         """See to it that the log's directory is mounted, as a directory and read-write: rotation renames the file."""
         found = self.cover(path)
         is_new = self.manifest.audit_flags.get(LOG_FLAG) != self.wanted[LOG_FLAG]
-        if path_rules.belongs_to_auditd(path) and (is_new or found is None):
-            text = f"the log {path} is in {path_rules.AUDITD_DIRECTORY}, which belongs to auditd: its rotation and label are others"
+        host = found.path if found is not None else path  # the directory of the host is auditd's, not the container's
+        if path_rules.belongs_to_auditd(host) and (is_new or found is None):
+            text = f"the log {host} is in {path_rules.AUDITD_DIRECTORY}, which belongs to auditd: its rotation and label are others"
             self._complain("shared-log-directory", text, f"use --log-path {path_rules.own_log_path(path)}")
         if found and found.exact:
             self._migrate(path, found)
@@ -170,14 +171,13 @@ class _Making:
         if not path_rules.is_system_directory(directory):
             self.add(LOG_FLAG, directory, directory, "DirectoryOrCreate", read_only=False)
             return
-        if directory == path_rules.LOG_DIRECTORY:
-            text = f"the log {path} lies directly in {directory}: this mounts all of {directory} read-write into the API server"
-            fix = f"use --log-path {path_rules.own_log_path(path)}, or --allow system-log-directory"
-            self._complain("system-log-directory", text, fix)
-            self.add(LOG_FLAG, directory, directory, "DirectoryOrCreate", read_only=False)
-            return
         problem = f"the log {path} needs {directory} mounted whole into the API server, and it is not the log's own"
         fix = f"use --log-path {path_rules.own_log_path(path)}"
+        if path_rules.may_hold_a_log(directory):
+            text = f"the log {path} lies directly in {directory}: this mounts all of {directory} read-write into the API server"
+            self._complain("system-log-directory", text, f"{fix}, or continue with --allow system-log-directory")
+            self.add(LOG_FLAG, directory, directory, "DirectoryOrCreate", read_only=False)
+            return
         if self.manifest.audit_flags.get(LOG_FLAG) != self.wanted[LOG_FLAG]:
             raise RefusedError(problem, check="system-directory", fix=fix)
         self._complain("log-not-mounted", f"{problem}: it stays inside the container", fix)

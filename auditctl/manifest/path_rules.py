@@ -13,7 +13,6 @@ from auditctl.settings import LOG_PATH, LOG_VOLUME, STANDARD_OUTPUT
 MANIFEST_DIRECTORY = "/etc/kubernetes/manifests"
 CERTIFICATES = "/etc/kubernetes/pki"
 AUDITD_DIRECTORY = "/var/log/audit"
-LOG_DIRECTORY = "/var/log"
 STREAMS = ("/dev/stdout", "/dev/stderr", "/proc/self/fd", "/dev/fd")
 
 # directories that belong to the system or to others: never mounted whole into the API server for the log's sake
@@ -27,6 +26,9 @@ SYSTEM_DIRECTORIES = frozenset(
     /var/tmp
     """.split()  # noqa: SIM905 - a list of fifty strings would fill the page
 )
+# of these, the ones that can be mounted whole without hiding what the API server's image or its Pod needs; not /var/lib,
+# where the data of etcd and of the kubelet lies
+LOG_DIRECTORIES = frozenset("/var/log /var/cache /var/spool /tmp /var/tmp /srv /mnt /opt".split())  # noqa: SIM905
 SYSTEM_TREES = ("/dev", "/proc", "/sys", "/boot", MANIFEST_DIRECTORY, CERTIFICATES)
 
 
@@ -73,6 +75,11 @@ def is_system_directory(directory: str) -> bool:
     return directory in SYSTEM_DIRECTORIES or any(within(directory, tree) for tree in SYSTEM_TREES)
 
 
+def may_hold_a_log(directory: str) -> bool:
+    """Tell whether a log may lie directly in this system directory, where its user insists."""
+    return directory in LOG_DIRECTORIES
+
+
 def belongs_to_others(directory: str) -> bool:
     """Tell whether ``directory`` cannot be mounted whole for a log: it is the system's or auditd's."""
     return is_system_directory(directory) or belongs_to_auditd(directory)
@@ -93,11 +100,12 @@ def belongs_to_auditd(path: str) -> bool:
 def serves_only_audit(mount: Mount, path: str, other_words: Iterable[str]) -> bool:
     """Tell whether the mount that covers audit file ``path`` may go out with it.
 
-    It may where it is the file, its directory, or called audit; and neither the system's (but for a mount of ours of
-    ``/var/log`` itself), nor kubeadm's, nor named by
-    any of ``other_words`` (the words of the command line, environment and probes that stay).
+    It may where it is the file, its directory, or called audit; and neither the system's (but for a mount of ours that holds the log), nor
+    kubeadm's, nor named by any of ``other_words`` (the words of the command line, environment and probes that stay).
     """
-    is_log_mount = mount.path == LOG_DIRECTORY == posixpath.dirname(path) and mount.name.startswith(LOG_VOLUME)
+    is_log_mount = (
+        mount.name.startswith(LOG_VOLUME) and mount.path == posixpath.dirname(path) and may_hold_a_log(mount.path)
+    )
     protected = (
         (is_system_directory(mount.path) and not is_log_mount)
         or mount.name in KUBEADM_VOLUMES

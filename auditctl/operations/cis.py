@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from auditctl import facts
@@ -25,8 +26,12 @@ from auditctl.report import ManifestChange, Outcome, Report
 from auditctl.settings import LOG_FLAG, LOG_PATH, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
 
 
-class Control(NamedTuple):
-    """One control: what was seen (``evidence``, one row a fact), and what another tool would say."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """One control with its verdict, its ``evidence`` (one row a fact), and what another tool would say.
+
+    ``enable`` is the option of `enable` that meets it; empty where another policy does.
+    """
 
     id: str
     title: str
@@ -34,8 +39,8 @@ class Control(NamedTuple):
     detail: str
     evidence: tuple[Mapping[str, Any], ...] = ()
     scanners: str = ""
-    enable: str = ""  # the option of `enable` that meets it; empty: another policy does
-    stig: tuple[str, ...] = ()  # rules of the DISA STIG that have the same answer
+    enable: str = ""
+    stig: tuple[str, ...] = ()
 
 
 class _CisEvidence(NamedTuple):
@@ -118,27 +123,34 @@ def _flag(node: _CisEvidence, row: Mapping[str, Any]) -> Control:
         "line": place.line if place else None,
         "runs": None if node.process is None else node.process.runs(node.manifest.command),
     }
-    where = f"{place.file}:{place.line}" if place else f"not set (default {value or 'none'})"
+    where = f"{place.file}:{place.line}" if place else f"it is not set (default {value or 'none'})"
     if name == LOG_FLAG:
         status, detail = _path(node, value, where)
     elif flag is None:
         met = value.isdecimal() and int(value) >= least
         status = Status.FAILED
-        detail = f"{where}{', which would do, but the control asks for the flag itself' if met else ''}"
+        detail = f"{where}{'; the default is enough, but the control requires the flag' if met else ''}"
     else:
         met = value.isdecimal() and int(value) >= least
         status = Status.PASSED if met else Status.FAILED
         detail = f"{value} ({where})" + ("" if met else f", less than {least}")
     option = f"--{name.removeprefix('audit-')} {least or LOG_PATH}"
-    scanners = node.table["scanners"][name]
-    id_ = _id(row, node.version)
-    return Control(id_, row["title"], status, detail, (evidence,), scanners, option, node.stig.get(name, ()))
+    return Control(
+        id=_id(row, node.version),
+        title=row["title"],
+        status=status,
+        detail=detail,
+        evidence=(evidence,),
+        scanners=node.table["scanners"][name],
+        enable=option,
+        stig=node.stig.get(name, ()),
+    )
 
 
 def _path(node: _CisEvidence, value: str, where: str) -> tuple[Status, str]:
     if not value:
-        other = ", events go to a webhook only" if node.manifest.flag(WEBHOOK_FLAG) else ""
-        return Status.FAILED, f"not set{other}"
+        other = "; events go to a webhook only" if node.manifest.flag(WEBHOOK_FLAG) else ""
+        return Status.FAILED, f"it is not set{other}"
     if value == STANDARD_OUTPUT:
         return Status.PASSED, f"standard output ({where})"
     return Status.PASSED, f"{value} ({where})"
@@ -146,45 +158,61 @@ def _path(node: _CisEvidence, value: str, where: str) -> tuple[Status, str]:
 
 def _policy(node: _CisEvidence) -> tuple[Policy | None, Control]:
     """3.2.1: a policy is set, there, legal, and records something."""
-    title, scanners = "a minimal audit policy is created", node.table["scanners"]["3.2.1"]
-    failed = Control("3.2.1", title, Status.FAILED, "", (), scanners, stig=node.stig.get("3.2.1", ()))
+
+    def control(status: Status, detail: str, evidence: tuple[Mapping[str, Any], ...] = ()) -> Control:
+        return Control(
+            id="3.2.1",
+            title="a minimal audit policy is created",
+            status=status,
+            detail=detail,
+            evidence=evidence,
+            scanners=node.table["scanners"]["3.2.1"],
+            stig=node.stig.get("3.2.1", ()),
+        )
+
     host = node_checks.host_of(node.plane.root, node.manifest, POLICY_FLAG)
     if host is None:
-        return None, failed._replace(detail=f"no --{POLICY_FLAG} is set")
+        path = node.manifest.flag(POLICY_FLAG)
+        text = f"{path} is inside the container: no volume mounts it" if path else f"no --{POLICY_FLAG} is set"
+        return None, control(Status.FAILED, text)
     raw = last_known_good.loaded(node.plane, node.manifest, node.process)
     source = "loaded by the running API server" if raw is not None else "on disk"
     try:
         raw = files.read_regular(host, "policy") if raw is None else raw
     except RefusedError as error:
-        return None, failed._replace(detail=error.message)
+        return None, control(Status.FAILED, error.message)
     loaded = load(raw, node.version)
     evidence = {"file": str(host), "sha256": files.sha256(raw), "source": source}
     if loaded.policy is None:
         detail = f"{host}: kube-apiserver {node.version[0]}.{node.version[1]} refuses it: {loaded.error}"
-        return None, failed._replace(detail=detail, evidence=(evidence,))
+        return None, control(Status.FAILED, detail, (evidence,))
     recording = [rule for rule in loaded.policy.rules if rule.level is not Level.NONE]
     status = Status.PASSED if recording else Status.FAILED
     detail = f"{host} ({source}): {len(loaded.policy.rules)} rules, {len(recording)} of them record"
-    return loaded.policy, failed._replace(status=status, detail=detail, evidence=(evidence,))
+    return loaded.policy, control(status, detail, (evidence,))
 
 
 def _concerns(node: _CisEvidence, policy: Policy | None) -> Control:
     """3.2.2: every key concern, request by request, with the rule that records it."""
-    title = "the audit policy covers key security concerns"
-    scanners = node.table["scanners"]["3.2.2"]
-    if policy is None:
-        return Control("3.2.2", title, Status.FAILED, "there is no policy to ask", (), scanners)
-    people = (None, *named_people(policy.rules))
+    people = (None, *named_people(policy.rules)) if policy is not None else ()
     rows = [
         _decided(policy, row["concern"], request, person, Level(row["atLeast"]), Level(row["atMost"]))
-        for row in node.table["concerns"]
+        for row in (node.table["concerns"] if policy is not None else ())
         for request in row["requests"]
         for person in (people if _is_of_a_person(request) else (None,))
+        if policy is not None
     ]
     failed = [row for row in rows if not row["met"]]
     first = f"; first: {failed[0]['request']}: {failed[0]['why']}" if failed else ""
     detail = f"{len(rows) - len(failed)} of {len(rows)} requests are recorded as they should be{first}"
-    return Control("3.2.2", title, Status.FAILED if failed else Status.PASSED, detail, tuple(rows), scanners)
+    return Control(
+        id="3.2.2",
+        title="the audit policy covers key security concerns",
+        status=Status.FAILED if failed or policy is None else Status.PASSED,
+        detail=detail if policy is not None else "there is no policy to evaluate",
+        evidence=tuple(rows),
+        scanners=node.table["scanners"]["3.2.2"],
+    )
 
 
 def _is_of_a_person(request: str) -> bool:

@@ -86,7 +86,7 @@ def choose(
         there = _read(host, "policy")
     if there is None:
         raise RefusedError(
-            f"{host}: the policy that the manifest names is not there",
+            f"{host or before.flag(POLICY_FLAG)}: the policy that the manifest names is not there",
             check="policy-missing",
             fix="name one with --policy",
         )

@@ -13,7 +13,7 @@ from auditctl.manifest.flag_values import Version, complaints, is_known
 from auditctl.manifest.pod import Manifest
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.policy_files import server_version, words
+from auditctl.operations.policy_files import server_version, unknown_version, words
 from auditctl.settings import LOG_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
 
 _WIDTH = 96
@@ -43,15 +43,15 @@ def effective(manifest: Manifest, version: Version) -> dict[str, dict[str, str |
 
 def not_set(effective: Mapping[str, Mapping[str, str | bool]]) -> str:
     """The defaults worth a look, in one line: mode, retention, and what shapes a batch where there is one."""
-    told = []
+    names = []
     for backend, others in (("log", _RETENTION), ("webhook", ())):
         mode = effective.get(f"audit-{backend}-mode")
         if mode is not None:
             batch = _BATCH if mode["value"] == "batch" else ()
-            told += [f"audit-{backend}-{name}" for name in ("mode", *others, *batch)]
+            names += [f"audit-{backend}-{name}" for name in ("mode", *others, *batch)]
     if effective.get(LOG_FLAG, {}).get("value") == STANDARD_OUTPUT:
-        told = [name for name in told if name.removeprefix("audit-log-") not in _RETENTION]
-    return ", ".join(f"--{name}={effective[name]['value']}" for name in told if not effective[name]["set"])
+        names = [name for name in names if name.removeprefix("audit-log-") not in _RETENTION]
+    return ", ".join(f"--{name}={effective[name]['value']}" for name in names if not effective[name]["set"])
 
 
 def table(plane: ControlPlane, kubernetes: str | None, name: str | None = None) -> CommandResult:
@@ -73,8 +73,9 @@ def table(plane: ControlPlane, kubernetes: str | None, name: str | None = None) 
         known = {plain: known[plain]}
     rows = [_row(flag, version) for flag in known.values()]
     lines = tuple(line for flag in known.values() for line in _lines(flag, version))
-    document = {"kubernetes": f"{version[0]}.{version[1]}", "flags": rows}
-    return CommandResult(document, lines, notes=(f"the audit flags of {words(version)}",))
+    guess = unknown_version(version)
+    document = {"kubernetes": f"{version[0]}.{version[1]}", "known": not guess, "flags": rows}
+    return CommandResult(document=document, lines=lines, notes=(*guess, f"the audit flags of {words(version)}"))
 
 
 def _row(flag: AuditFlag, version: Version) -> dict[str, Any]:

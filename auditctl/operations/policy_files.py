@@ -82,11 +82,21 @@ def server_version(plane: ControlPlane, asked: str | None) -> Version:
 
 
 def words(version: Version) -> str:
-    """Return ``kube-apiserver 1.36``; of a version behind the tables, that it is judged as the newest known."""
-    name = f"kube-apiserver {version[0]}.{version[1]}"
-    if version <= NEWEST:
-        return name
-    return f"{name} (a version that auditctl does not know, judged as {NEWEST[0]}.{NEWEST[1]})"
+    """Return ``kube-apiserver 1.36``; of a version beyond the tables, that it is a guess."""
+    guess = "" if facts.TABLE_BEGINS[:2] <= version <= NEWEST else " (not known to auditctl: a guess)"
+    return f"kube-apiserver {version[0]}.{version[1]}{guess}"
+
+
+def unknown_version(version: Version) -> tuple[str, ...]:
+    """Return what has to be said of a version that the tables do not have; nothing for one that they do."""
+    first, last = facts.TABLE_BEGINS[:2], NEWEST
+    if first <= version <= last:
+        return ()
+    nearest = words(min(max(version, first), last))
+    known = f"{first[0]}.{first[1]} to {last[0]}.{last[1]}"
+    return (
+        f"kube-apiserver {version[0]}.{version[1]} is not known: the tables go from {known}, so this is a guess by {nearest}",
+    )
 
 
 class LoadedPolicyFile(NamedTuple):
@@ -125,6 +135,6 @@ def understood(text: PolicyText, version: Version) -> LoadedPolicyFile:
             fix="correct the lines named above",
             findings=findings,
         )
-    return LoadedPolicyFile(
-        name, loaded.policy, tuple(finding._replace(severity=Severity.WARNING) for finding in findings)
-    )
+    guesses = tuple(Finding("version-unknown", Severity.WARNING, text) for text in unknown_version(version))
+    dropped = tuple(finding._replace(severity=Severity.WARNING) for finding in findings)
+    return LoadedPolicyFile(name, loaded.policy, (*guesses, *dropped))

@@ -1,215 +1,135 @@
-"""``status``: what the manifest says, what the process was started with, what it loaded, what is recorded."""
+"""``status``: is the API server ready, are requests recorded, with which policy, where; and what is not as it should be."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from auditctl.compatibility import UTC
-from auditctl.errors import RefusedError
+from auditctl.errors import AuditctlError, Place, RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.pod import Manifest
-from auditctl.node.apiserver.crash import recognise
-from auditctl.node.apiserver.metrics import Counters
-from auditctl.node.apiserver.process import Process, listener, untrusted_listener
-from auditctl.node.change import files
-from auditctl.node.change.journal import Step
-from auditctl.node.kubelet import pod_logs
-from auditctl.node.preflight import node_checks
-from auditctl.node.trusted_process import Untrusted
-from auditctl.operations import flags, policy_source
+from auditctl.node.kubelet.diagnosis import ServerState
+from auditctl.node.preflight import mounts
+from auditctl.operations import flags, policy_source, status_rows
 from auditctl.operations.change.report import settled
-from auditctl.operations.change.watchdog_notice import notice
-from auditctl.operations.change_model import ChangeOptions
-from auditctl.operations.change_records import damaged
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.evidence import counters, last_known_good
+from auditctl.operations.doctor import manifest as doctor_manifest
+from auditctl.operations.doctor import stray
+from auditctl.operations.evidence import auditing, counters
+from auditctl.operations.evidence.auditing import AuditingState
+from auditctl.operations.evidence.node_state import server_findings
+from auditctl.operations.installed_policy import not_loaded, policy_findings
+from auditctl.operations.records import change_findings
+from auditctl.operations.status_evidence import StatusEvidence, collect_status
 from auditctl.report import ManifestChange, Outcome, Report
-from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
-
-
-class _StatusEvidence(NamedTuple):
-    """What `status` looked at."""
-
-    manifest: Manifest
-    process: Process | None
-    policy: Path | None
-    loaded: str | None
-    log: Path | None
-    effective: dict[str, dict[str, str | bool]]
-    counters: Counters | None = None
-    stranger: Untrusted | None = None
-
-    @property
-    def enabled(self) -> bool:
-        has_backend = self.manifest.flag(LOG_FLAG) or self.manifest.flag(WEBHOOK_FLAG)
-        return bool(self.manifest.flag(POLICY_FLAG) and has_backend)
+from auditctl.settings import POLICY_FLAG
 
 
 def status(plane: ControlPlane, memory: counters.Memory | None = None) -> Report:
-    """Look, change nothing; of the API server only its counters are asked. With a ``memory`` rates are told, too.
+    """Return the state of the node; nothing is changed. With a ``memory`` of the look before, rates are shown as well.
 
     Raises:
-        RefusedError: the manifest cannot be read.
+        RefusedError: the node's root is not there.
     """
-    snapshot, manifest = plane.read_manifest()
-    seen = _look(plane, manifest)
-    before = memory.before(seen.counters, plane.clock.monotonic()) if memory and seen.counters else None
-    findings = tuple(_findings(plane, seen))
+    if not plane.rootfs.is_dir():
+        raise RefusedError(f"{plane.rootfs} is not a directory", check="rootfs", fix="correct --rootfs")
+    evidence = collect_status(plane)
+    before = memory.before(evidence.counters, plane.clock.monotonic()) if memory and evidence.counters else None
+    findings = tuple(_findings(plane, evidence))
     bad = [finding for finding in findings if finding.severity is not Severity.INFO]
-    state = "on" if seen.enabled else "off"
-    summary = f"auditing is {state}" + (f"; {len(bad)} finding{'' if len(bad) == 1 else 's'}" if bad else "")
+    well = not bad and evidence.auditing.state in (AuditingState.RECORDING, AuditingState.OFF)
+    snapshot = evidence.node.snapshot
+    digest = snapshot.sha256 if snapshot is not None else None
     return Report(
         "status",
-        Outcome.NEGATIVE if bad else Outcome.UNCHANGED,
-        summary,
-        ManifestChange(str(plane.manifest_path), snapshot.sha256, snapshot.sha256),
-        settings=settled(plane, manifest)._replace(effective=seen.effective),
+        Outcome.UNCHANGED if well else Outcome.NEGATIVE,
+        status_rows.headline(evidence, bad),
+        ManifestChange(str(plane.manifest_path), digest, digest),
+        settings=_settled(plane, evidence.manifest),
         findings=findings,
-        lines=tuple(_lines(seen, before)),
-        details={"status": _details(seen)},
+        lines=tuple(status_rows.lines(plane, evidence, before)),
+        next_steps=_next_steps(evidence, bad),
+        details={"status": status_rows.details(plane, evidence)},
+        lines_first=True,
     )
 
 
-def _look(plane: ControlPlane, manifest: Manifest) -> _StatusEvidence:
-    process = listener(manifest.secure_port, manifest)
-    loaded = last_known_good.loaded(plane, manifest, process)
-    return _StatusEvidence(
-        manifest,
-        process,
-        node_checks.host_of(plane.root, manifest, POLICY_FLAG),
-        files.sha256(loaded) if loaded is not None else None,
-        node_checks.host_of(plane.root, manifest, LOG_FLAG),
-        flags.effective(manifest, policy_source.version_of(plane, manifest, live=False)),
-        counters.read(plane, manifest) if process is not None and process.runs(manifest.command) else None,
-        untrusted_listener(manifest.secure_port, manifest) if process is None else None,
-    )
+def _settled(plane: ControlPlane, manifest: Manifest | None) -> Any:
+    """Return what the manifest sets, with defaults; None where it or its mounts cannot be read."""
+    if manifest is None:
+        return None
+    with suppress(RefusedError):
+        version = policy_source.version_of(plane, manifest, live=False)
+        return settled(plane, manifest)._replace(effective=flags.effective(manifest, version))
+    return None
 
 
-def _findings(plane: ControlPlane, seen: _StatusEvidence) -> Iterator[Finding]:
-    if seen.stranger is not None:
-        text, fix = seen.stranger.on(seen.manifest.secure_port), seen.stranger.fix
-        yield Finding("untrusted-listener", Severity.ERROR, text, fix)
-    elif seen.process is None:
-        yield _warning(
-            "apiserver-ready",
-            f"no kube-apiserver that we can see listens on port {seen.manifest.secure_port}{_last_words(plane, seen)}",
-            f"look at {plane.root.host('/var/log/pods')} and the kubelet's log",
-        )
-    elif not seen.process.runs(seen.manifest.command):
-        yield _warning(
-            "drift", f"process {seen.process.pid} was not started with the manifest's command line", "auditctl restart"
-        )
-    on_disk = files.digest(seen.policy) if seen.policy is not None else None
-    if seen.enabled and seen.process is not None and on_disk is not None and seen.loaded != on_disk:
-        text = f"{seen.policy} was edited after the API server had started, and is not loaded"
-        if seen.loaded is None:
-            text = f"{seen.policy} was touched after the API server had started; what it loaded is not known"
-        yield _warning("policy-not-loaded", text, "auditctl restart")
-    if seen.policy is not None and not seen.policy.is_file():
-        yield _warning(
-            "policy-missing",
-            f"{seen.policy} is not there: the next start of the API server fails",
-            "auditctl enable --policy FILE",
-        )
-    if seen.policy is not None and seen.policy.is_file():
-        yield from _policy_findings(plane, seen.manifest, seen.policy)
-    if seen.manifest.flag(POLICY_FLAG) and not seen.enabled:
-        yield _warning(
-            "no-backend", "a policy is set, but neither a log nor a webhook: nothing is recorded", "auditctl enable"
-        )
-    if seen.manifest.flag(LOG_FLAG) and not seen.manifest.flag(POLICY_FLAG):
-        yield _warning("no-policy", "a log is set, but no policy: nothing is recorded", "auditctl enable")
-    yield from node_checks.stray_manifests(plane.manifest_path, seen.manifest)
-    yield from _change_findings(plane)
-    if seen.counters is not None:
-        yield from counters.findings(seen.counters, enabled=seen.enabled)
+def _findings(plane: ControlPlane, evidence: StatusEvidence) -> Iterator[Finding]:
+    """Yield what is wrong, the cause before its consequences; of complaints about one place, or in the same words, the first."""
+    places: set[tuple[str, int, str]] = set()
+    for finding in _all_findings(plane, evidence):
+        place = (finding.file, finding.line, "") if finding.line else ("", 0, finding.message)
+        if place not in places:
+            places.add(place)
+            yield finding
 
 
-def _change_findings(plane: ControlPlane) -> Iterator[Finding]:
-    """What our own records say: a change that runs, was interrupted, or was left as it failed."""
-    journals = plane.state.journals()
-    if plane.state.is_locked():
-        yield Finding("running-change", Severity.INFO, f"{plane.state.holder()} is changing this node now")
-    else:
-        for journal in (journal for journal in journals if not journal.finished):
-            text = f"change {journal.id} ({journal.command}) was interrupted at {journal.step.value}"
-            yield _warning("interrupted-change", text, "auditctl recover")
-    yield from notice(plane)
-    yield from damaged(plane)
-    if journals and journals[-1].step is Step.STRANDED:
-        text = f"change {journals[-1].id} ({journals[-1].command}) failed and was not put back"
-        yield _warning("stranded-change", text, f"auditctl rollback {journals[-1].id} --allow apiserver-ready")
-
-
-def _last_words(plane: ControlPlane, seen: _StatusEvidence) -> str:
-    """The server's own last fatal line, where it left one."""
-    logs = pod_logs.container_logs(plane.root, seen.manifest)
-    crash = recognise(pod_logs.last_lines(logs[-1].path)) if logs else None
-    return f"; its last words: {crash.words}" if crash else ""
-
-
-def _policy_findings(plane: ControlPlane, manifest: Manifest, policy: Path) -> Iterator[Finding]:
-    """What the next start of the API server would say of the policy on disk."""
-    version = policy_source.version_of(plane, manifest, live=False)
+def _all_findings(plane: ControlPlane, evidence: StatusEvidence) -> Iterator[Finding]:
+    node, manifest = evidence.node, evidence.manifest
+    if node.unread is not None:
+        yield from doctor_manifest.findings(plane, node.unread)
+    if node.unread is None or node.diagnosis.crash is not None:
+        yield from server_findings(node.diagnosis)
+    if manifest is not None:
+        try:
+            yield from stray.findings(plane, manifest, node.evidence.process)
+            yield from evidence.auditing.findings
+            yield from _audit_files(plane, manifest, evidence)
+        except AuditctlError as error:
+            yield Finding(error.check, Severity.ERROR, error.message, error.fix, "", *(error.place or Place("")))
+        except OSError as error:
+            text = f"{error.filename}: could not be read: {(error.strerror or str(error)).lower()}"
+            yield Finding("unreadable", Severity.WARNING, text, "run it as root (sudo)")
+    if evidence.auditing.state is AuditingState.NOT_RECORDING and node.diagnosis.state is ServerState.SERVING:
+        known = {finding.message for finding in evidence.auditing.findings}
+        if evidence.auditing.reason not in known:
+            fix = evidence.auditing.fix
+            yield Finding("not-recording", Severity.ERROR, f"nothing is recorded: {evidence.auditing.reason}", fix)
     try:
-        policy_source.judge(str(policy), files.read_regular(policy, "policy"), version, ChangeOptions())
+        yield from change_findings(plane)
     except RefusedError as error:
-        yield Finding("policy", Severity.ERROR, error.message, "repair it, then: auditctl restart", file=str(policy))
+        yield Finding(error.check, Severity.WARNING, error.message, error.fix)
+    if evidence.counters is not None and manifest is not None:
+        yield from counters.findings(evidence.counters, enabled=auditing.is_on(manifest))
+    if evidence.kept is False:
+        text = f"{evidence.kept_text} of this node differ from the ConfigMap kubeadm-config: kubeadm upgrade would change them back"
+        yield Finding("kubeadm-config", Severity.WARNING, text, "auditctl kubeadm persist")
 
 
-def _warning(check: str, message: str, fix: str) -> Finding:
-    return Finding(check, Severity.WARNING, message, fix)
+def _audit_files(plane: ControlPlane, manifest: Manifest, evidence: StatusEvidence) -> Iterator[Finding]:
+    """Yield what is wrong with the policy on disk and with the places of the audit files."""
+    version = policy_source.version_of(plane, manifest, live=False)
+    for finding in flags.findings(manifest, version, manifest):
+        if finding.severity is Severity.ERROR:
+            yield finding._replace(file=str(plane.manifest_path) if finding.line else "")
+    policy, running = evidence.policy, evidence.node.evidence.process
+    if policy is not None and not policy.is_file():
+        text = f"{policy}, for --{POLICY_FLAG}, is not there: the API server would not start again"
+        yield Finding("policy-missing", Severity.ERROR, text, "auditctl enable --policy FILE", file=str(policy))
+    elif policy is not None:
+        yield from auditing.weighty(tuple(policy_findings(plane, policy)))
+        if running is not None:
+            yield from not_loaded(policy, evidence.policy_digest, evidence.loaded_digest)
+    yield from auditing.weighty(tuple(mounts.audit_paths(plane.root, manifest, {})))
 
 
-def _lines(seen: _StatusEvidence, before: tuple[Counters, float] | None) -> Iterator[str]:
-    for name, value in sorted(seen.manifest.audit_flags.items()):
-        yield f"  --{name}={value}"
-    if defaults := flags.not_set(seen.effective):
-        yield f"  not set: {defaults}"
-    if seen.policy is not None:
-        is_loaded = seen.loaded is not None and seen.loaded == files.digest(seen.policy)
-        loaded = "loaded by the running process" if is_loaded else "not known to be loaded"
-        yield f"policy   {seen.policy} ({loaded})"
-    if seen.log is not None:
-        yield f"log      {seen.log} ({_log_text(seen.log)})"
-    if seen.process is not None:
-        runs = "as the manifest says" if seen.process.runs(seen.manifest.command) else "NOT as the manifest says"
-        yield f"process  {seen.process.pid}, started {runs}"
-    if seen.counters is not None:
-        yield from counters.lines(seen.counters, before)
-
-
-def _log_text(log: Path) -> str:
-    try:
-        found = log.stat()
-    except OSError:
-        return "not there"
-    written = datetime.fromtimestamp(found.st_mtime, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return f"{found.st_size} bytes, last written {written}"
-
-
-def _details(seen: _StatusEvidence) -> dict[str, Any]:
-    process = seen.process
-    on_disk = files.digest(seen.policy) if seen.policy is not None else None
-    log: dict[str, Any] | None = None
-    if seen.log is not None:
-        with suppress(OSError, RefusedError):
-            found = seen.log.stat()
-            log = {"path": str(seen.log), "bytes": found.st_size, "modified": found.st_mtime}
-    return {
-        "enabled": seen.enabled,
-        "process": {
-            "pid": process.pid,
-            "flags": [flag for flag in process.flags if "audit" in flag],
-            "matchesManifest": process.runs(seen.manifest.command),
-        }
-        if process
-        else None,
-        "policy": {"onDiskSha256": on_disk, "loadedSha256": seen.loaded} if seen.policy is not None else None,
-        "log": log,
-        "metrics": counters.row(seen.counters),
-    }
+def _next_steps(evidence: StatusEvidence, bad: list[Finding]) -> tuple[str, ...]:
+    first = next((finding.fix for finding in bad if finding.fix), "")
+    if first:
+        return (first,)
+    if evidence.auditing.state is AuditingState.OFF:
+        return ("auditctl enable",)
+    if evidence.auditing.state is AuditingState.RECORDING and not bad:
+        return ()
+    return (evidence.auditing.fix or "auditctl doctor",)

@@ -12,6 +12,7 @@ from auditctl.manifest.flag_meaning import same_value
 from auditctl.manifest.flags import normalised
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.process import Process
+from auditctl.node.preflight import node_checks
 from auditctl.operations import policy_source
 from auditctl.operations.change.report import settled
 from auditctl.operations.change_model import ChangeOptions, Proof
@@ -25,6 +26,7 @@ from auditctl.policy.evaluate import evaluate
 from auditctl.policy.shorthand import parse
 from auditctl.policy.types import Attributes, Level
 from auditctl.report import ManifestChange, Outcome, Report
+from auditctl.settings import LOG_FLAG, STANDARD_OUTPUT
 
 
 class VerifyOptions(NamedTuple):
@@ -34,6 +36,7 @@ class VerifyOptions(NamedTuple):
     flags: tuple[tuple[str, str], ...] = ()
     expectations: tuple[tuple[str, Level], ...] = ()
     takes_unknown: bool = False
+    require_proof: bool = False
 
     @classmethod
     def parse(
@@ -43,58 +46,91 @@ class VerifyOptions(NamedTuple):
         expectations: tuple[str, ...],
         *,
         takes_unknown: bool = False,
+        require_proof: bool = False,
     ) -> VerifyOptions:
         """Read the options' texts: ``NAME=VALUE`` and ``REQUEST -> LEVEL``.
 
         Raises:
             UsageError: one of them is not of that form.
         """
-        return cls(
-            files_,
-            tuple(_pair(text) for text in flags),
-            tuple(_expectation(text) for text in expectations),
-            takes_unknown,
-        )
+        pairs, expected = (tuple(map(_pair, flags)), tuple(map(_expectation, expectations)))
+        return cls(files_, pairs, expected, takes_unknown, require_proof)
 
 
-def verify(plane: ControlPlane, wanted: VerifyOptions) -> Report:
-    """Prove it, or say what does not hold.
+def verify(plane: ControlPlane, options: VerifyOptions) -> Report:
+    """Prove that a request is recorded, or return what does not hold.
 
     Raises:
-        RefusedError: the manifest cannot be read, or a named file cannot.
+        RefusedError: the node's root is not there, or a file that an option names cannot be read.
     """
-    snapshot, manifest = plane.read_manifest()
-    expected = tuple(_resolved(plane, manifest, wanted))
-    running = Running.look(plane, manifest)
+    try:
+        snapshot, manifest = plane.read_manifest()
+        expected = tuple(_resolved(plane, manifest, options))
+        running = Running.look(plane, manifest)
+        state = (*running.state(), *_log_place(plane, manifest))
+    except RefusedError as error:
+        return _unreadable(plane, error)
     process, loaded = running.process, running.loaded
-    state = tuple(running.state())
     done = running.prove() if all(check.status is not Status.FAILED for check in state) else Proof()
-    verification = Verification((*state, *done.checks, *_graded(running, wanted, expected)))
+    verification = Verification((*state, *done.checks, *_graded(running, options, expected)))
     if verification.holds or (verification.holds is None and done.receipt is not None):
         last_known_good.keep(plane, manifest, process)
-    summary = _summary(verification, recorded=done.receipt is not None)
+    is_no = verification.holds is False or (options.require_proof and done.receipt is None)
+    summary = _summary(verification, done, is_no=is_no)
     return Report(
         "verify",
-        Outcome.NEGATIVE if verification.holds is False else Outcome.UNCHANGED,
+        Outcome.NEGATIVE if is_no else Outcome.UNCHANGED,
         summary,
         ManifestChange(str(plane.manifest_path), snapshot.sha256, snapshot.sha256),
         settings=settled(plane, manifest),
         findings=(*_not_loaded(loaded, process), *damaged(plane)),
         verification=verification,
         receipt=done.receipt,
-        next_steps=("auditctl status",) if verification.holds is False else (),
+        next_steps=_next_steps(manifest, is_no=is_no),
     )
 
 
-def _summary(verification: Verification, *, recorded: bool) -> str:
+def _unreadable(plane: ControlPlane, error: RefusedError) -> Report:
+    """Return a no: without a manifest that can be read nothing is proved. Raises RefusedError where there is no node."""
+    if not plane.rootfs.is_dir():
+        raise RefusedError(f"{plane.rootfs} is not a directory", check="rootfs", fix="correct --rootfs") from error
+    place = f"{error.place}: " if error.place else ""
+    where = (error.place.file, error.place.line, error.place.column) if error.place else ("", 0, 0)
+    return Report(
+        "verify",
+        Outcome.NEGATIVE,
+        f"no: nothing can be proved: {place}{error.message}",
+        ManifestChange(str(plane.manifest_path)),
+        findings=(Finding(error.check, Severity.ERROR, error.message, error.fix, "", *where),),
+        verification=Verification((Check("manifest", Status.FAILED, error.message),)),
+        next_steps=("auditctl doctor",),
+    )
+
+
+def _log_place(plane: ControlPlane, manifest: Manifest) -> Iterator[Check]:
+    """Yield a no where a log is set and no volume brings it to this node: nobody can read what is written there."""
+    value = manifest.flag(LOG_FLAG)
+    if value and value != STANDARD_OUTPUT and node_checks.host_of(plane.root, manifest, LOG_FLAG) is None:
+        yield Check("receipt", Status.FAILED, f"{value} is inside the container: no volume mounts it")
+
+
+def _next_steps(manifest: Manifest, *, is_no: bool) -> tuple[str, ...]:
+    if not is_no:
+        return ()
+    return ("auditctl doctor",) if manifest.audit_flags else ("auditctl enable",)
+
+
+def _summary(verification: Verification, done: Proof, *, is_no: bool) -> str:
     failed = [check for check in verification.checks if check.status is Status.FAILED]
     if failed:
         return f"no: {failed[0].name}: {failed[0].detail}"
+    if verification.holds and done.receipt is not None:
+        return f"yes: our test request {done.receipt.request} was recorded"
     if verification.holds:
         return "yes: requests are recorded"
     unknown = [check for check in verification.checks if check.status is Status.UNKNOWN]
-    text = f"not proved: {unknown[0].detail if unknown else 'nothing could be asked'}"
-    return f"requests are recorded in the log; {text}" if recorded else text
+    text = f"{'no: ' if is_no else ''}not proved: {unknown[0].detail if unknown else 'nothing could be asked'}"
+    return f"requests are recorded in the log; {text}" if done.receipt is not None else text
 
 
 def _not_loaded(loaded: ActivePolicy, process: Process | None) -> tuple[Finding, ...]:
@@ -109,20 +145,20 @@ def _not_loaded(loaded: ActivePolicy, process: Process | None) -> tuple[Finding,
 Expected = tuple[str, Attributes, Level]
 
 
-def _resolved(plane: ControlPlane, manifest: Manifest, wanted: VerifyOptions) -> Iterator[Expected]:
+def _resolved(plane: ControlPlane, manifest: Manifest, options: VerifyOptions) -> Iterator[Expected]:
     """Yield each expected request with its attributes. Raises UsageError for one that no client can send."""
-    if wanted.expectations:
+    if options.expectations:
         version = policy_source.version_of(plane, manifest, live=False)
-        context = request_context(plane, None, takes_unknown=wanted.takes_unknown, version=version)
-        for text, level in wanted.expectations:
+        context = request_context(plane, None, takes_unknown=options.takes_unknown, version=version)
+        for text, level in options.expectations:
             yield text, parse(text, context), level
 
 
-def _graded(running: Running, wanted: VerifyOptions, expected: tuple[Expected, ...]) -> Iterator[Check]:
+def _graded(running: Running, options: VerifyOptions, expected: tuple[Expected, ...]) -> Iterator[Check]:
     loaded = running.loaded
-    for path in wanted.policies:
+    for path in options.policies:
         yield _same_policy(path, policy_source.version_of(running.plane, running.manifest, live=False), loaded)
-    for name, value in wanted.flags:
+    for name, value in options.flags:
         yield _flag(name, value, running.manifest, running.process)
     for each in expected:
         yield _decision(each, loaded)
@@ -136,7 +172,7 @@ def _same_policy(path: str, version: tuple[int, int], loaded: ActivePolicy) -> C
         return Check("policy", Status.FAILED, STALE)
     difference = first_difference(loaded.policy, chosen.policy)
     if difference is not None:
-        return Check("policy", Status.FAILED, f"the loaded policy decides otherwise than {path}: {difference}")
+        return Check("policy", Status.FAILED, f"the loaded policy differs from {path!r}: {difference}")
     status = Status.PASSED if loaded.known else Status.UNKNOWN
     return Check(
         "policy", status, f"{'the loaded policy' if loaded.known else 'the policy on disk'} decides the same as {path}"
@@ -147,9 +183,9 @@ def _flag(name: str, value: str, manifest: Manifest, process: Process | None) ->
     """Compare the effective value: the process's own command line, which `_state` compared with the manifest's."""
     table = facts.audit_flags()
     default = table[name].default(manifest.version) if name in table else None
-    seen = manifest.flag(name)
-    effective = seen if seen is not None else default
-    where = "set" if seen is not None else "the default"
+    set_value = manifest.flag(name)
+    effective = set_value if set_value is not None else default
+    where = "set" if set_value is not None else "the default"
     if process is None:
         return Check(f"flag {name}", Status.FAILED, "no API server runs")
     same = effective is not None and same_value(name, effective, value)

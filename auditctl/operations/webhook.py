@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from auditctl.errors import RefusedError
+from auditctl.errors import ManifestError, Place, RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.document import Document
 from auditctl.manifest.edits import PlanDraft
-from auditctl.manifest.fields import mapping, sequence
+from auditctl.manifest.fields import mapping, sequence, value_at
 from auditctl.manifest.pod import Manifest
 from auditctl.node.change import files
-from auditctl.node.preflight.webhook_config import FILES, FileReference, WebhookConfig, parse, resolved
-from auditctl.node.preflight.webhook_trial import ContainerEnvironment, WebhookTrialVerdict, attempt
+from auditctl.node.preflight.webhook_config import (
+    FILES,
+    FileReference,
+    WebhookConfig,
+    WebhookConfigError,
+    parse,
+    resolved,
+)
+from auditctl.node.preflight.webhook_trial import (
+    ContainerEnvironment,
+    WebhookTrialVerdict,
+    attempt,
+    is_cluster_internal,
+)
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.settings import WEBHOOK_FLAG, WEBHOOK_PATH
 
@@ -44,9 +57,26 @@ def prepare(plane: ControlPlane, source: Path, after: Manifest, *, embed: bool) 
     raw = files.read_following(source, "webhook configuration")
     if embed:
         raw = _embedded(raw, source)
-    config = parse(raw, after.flag(WEBHOOK_FLAG) or WEBHOOK_PATH)
+    try:
+        config = parse(raw, after.flag(WEBHOOK_FLAG) or WEBHOOK_PATH)
+    except WebhookConfigError as error:
+        error.place = _place(raw, str(source))
+        raise
     config = resolved(config, lambda reference: in_container(plane, after, reference))
     return PreparedWebhook(raw, config)
+
+
+def _place(raw: bytes, source: str) -> Place:
+    """Return where the kubeconfig's current context names its cluster, else its current-context, else its first line."""
+    with suppress(ManifestError):
+        document = Document.parse(raw, source)
+        for index in range(len(sequence(document, ("contexts",)))):
+            path = ("contexts", index, "context", "cluster")
+            named = value_at(document, ("contexts", index, "name")) == value_at(document, ("current-context",))
+            if named and value_at(document, path):
+                return document.place(path)
+        return document.place(("current-context",)) if value_at(document, ("current-context",)) else Place(source, 1, 1)
+    return Place(source)
 
 
 def reachable(config: WebhookConfig, after: Manifest) -> Iterator[Finding]:
@@ -54,6 +84,13 @@ def reachable(config: WebhookConfig, after: Manifest) -> Iterator[Finding]:
     if after.flag(_EGRESS_FLAG):
         text = f"whether {_host(config)} answers is not known: the API server goes there through --{_EGRESS_FLAG}"
         yield Finding("webhook-reachable", Severity.INFO, text)
+        return
+    if _resolves_cluster_names(after) and is_cluster_internal(_host(config)):
+        text = (
+            f"whether {_host(config)} answers is not known: this Pod resolves names through the DNS of the cluster "
+            "(dnsPolicy), and this node does not"
+        )
+        yield Finding("webhook-reachable", Severity.WARNING, text, "prove it afterwards: the receiver's own log")
         return
     tried = attempt(config, _surroundings(after))
     match tried.verdict:
@@ -68,6 +105,13 @@ def reachable(config: WebhookConfig, after: Manifest) -> Iterator[Finding]:
                 f"the webhook receiver {_host(config)} does not take events: {tried.words}",
                 "repair it or the kubeconfig, or say --allow webhook-reachable",
             )
+
+
+def _resolves_cluster_names(manifest: Manifest) -> bool:
+    """Tell whether the Pod asks the DNS of the cluster (pkg/kubelet/network/dns/dns.go getPodDNSType)."""
+    pod = mapping(manifest.document, ("spec",))
+    policy = pod.get("dnsPolicy") or "ClusterFirst"
+    return policy == "ClusterFirstWithHostNet" or (policy == "ClusterFirst" and pod.get("hostNetwork") is not True)
 
 
 def _host(config: WebhookConfig) -> str:

@@ -20,6 +20,17 @@ from auditctl.policy.types import Level, Stage
 from auditctl.policy.validate import Complaint
 
 _LONGEST_COMPARED = 40
+_RULE_FIELDS = (
+    "level",
+    "users",
+    "userGroups",
+    "verbs",
+    "namespaces",
+    "nonResourceURLs",
+    "omitStages",
+    "omitManagedFields",
+)
+_ENTRY_FIELDS = ("group", "resourceNames")
 # what people write for a field that has another name
 _MISNOMERS = {
     "apiGroup": "group",
@@ -98,8 +109,25 @@ def stray(found: UnknownField, *, told: bool) -> Finding:
         return Finding("duplicate-key", Severity.WARNING, message, "join the two", *_at(found))
     name = found.path.rpartition(".")[2]
     meant = _nearest(name, found.siblings) if told else ""
-    fix = f"did you mean `{meant}`?" if meant else "remove it, or spell it as the API does"
+    fix = _other_level(found.path, name)
+    if not fix:
+        fix = f"did you mean `{meant}`?" if meant else "remove it, or spell it as the API does"
     return Finding("dropped-fields", Severity.ERROR, f"{found}: the server drops it silently", fix, *_at(found))
+
+
+def _other_level(path: str, name: str) -> str:
+    """Return where a field of the API's belongs that is written at another level; empty for any other field.
+
+    To remove it instead would widen the rule: without `verbs` it is for every verb.
+    """
+    depth = path.count(".")
+    if depth == 2 and ".resources[" in path and name in _RULE_FIELDS:
+        return f"write it one level up: `{name}` belongs beside `resources`, not in an entry of it"
+    if depth == 1 and path.startswith("rules[") and name in _ENTRY_FIELDS:
+        return f"write it one level down: `{name}` belongs in an entry of `resources`"
+    if depth == 0 and name in _RULE_FIELDS:
+        return f"write it in a rule: `{name}` belongs below `rules:`"
+    return ""
 
 
 def _at(found: UnknownField) -> tuple[str, str, int, int]:

@@ -15,8 +15,9 @@ from auditctl.node.change.files import Root
 from auditctl.node.kubelet import kubelet_log
 
 ASKING = (
-    "from auditctl.cli.output import PlanReviewer\nfrom auditctl.operations.controlplane import Silence\n"
-    "print(PlanReviewer(Silence(), quiet={quiet}).accepts(['+the plan'], {question!r}))"
+    "from auditctl.cli.output import PlanReviewer\nfrom auditctl.hints import Invocation\n"
+    "from auditctl.operations.controlplane import Silence\n"
+    "print(PlanReviewer(Silence(), Invocation(), quiet={quiet}).accepts(['+the plan'], {question!r}))"
 )
 
 

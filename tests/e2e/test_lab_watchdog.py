@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from nodes import EVERYTHING, METADATA, Node
 
+from auditctl.hints import Invocation
 from auditctl.lab.node.injected_faults import Faults, clear
 from auditctl.lab.node.layout import Layout
 from auditctl.node.change import change as changes
@@ -120,7 +121,8 @@ def test_killed_after_the_rename_of_a_good_manifest_it_is_confirmed_without_a_se
     assert (told.code, told.report["outcome"]) == (0, "Unchanged")
     finding = next(f for f in told.report["findings"] if f["check"] == "watchdog")
     assert "confirmed" in finding["message"]
-    assert finding["fix"] == (command if left else "see `auditctl history`")
+    typed = Invocation("kube-auditctl", (("--rootfs", str(node.root)),)).pasteable
+    assert finding["fix"] == typed(command if left else "see `auditctl history`")
     assert node.run("status").report["status"]["process"]["pid"] == serving["pid"]
 
 

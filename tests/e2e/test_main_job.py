@@ -275,7 +275,8 @@ def test_a_restart_that_kills_the_server_brings_the_last_known_good_policy_back(
     (rejected,) = node.policy.parent.glob("policy.yaml.rejected-*")
     assert rejected.read_text() == EVERYTHING
     assert rejected.name.removeprefix("policy.yaml.rejected-") == report["change"]["id"]
-    assert report["nextSteps"] == [f"repair {rejected}, then: auditctl enable --policy {rejected}"]
+    typed = f"kube-auditctl --rootfs {node.root} enable --policy {rejected}"
+    assert report["nextSteps"] == [f"repair {rejected}, then: {typed}"]
     assert node.run("verify", "--expect", "get pods -> Metadata").code == 0
 
 

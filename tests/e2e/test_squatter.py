@@ -80,6 +80,6 @@ def test_the_process_that_holds_the_port_is_the_finding(
 def test_its_program_is_not_started_to_try_a_policy(squatted: Run, where: Path, policy_file: Path) -> None:
     ran = squatted("policy", "validate", "--rehearse", str(policy_file))
     assert not (where / "marker").exists()
-    assert ran.returncode == 0, ran.stderr
-    assert "not rehearsed: process" in ran.stdout + ran.stderr
+    assert ran.returncode == 3, ran.stderr
+    assert "no trial start: process" in ran.stdout + ran.stderr
     assert "is not trusted to be this node's API server" in ran.stdout + ran.stderr

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from auditctl import facts
-from auditctl.errors import UsageError
+from auditctl.errors import RefusedError, UsageError
 from auditctl.manifest.document import load
 from auditctl.operations.cis import cis
 from auditctl.operations.controlplane import ControlPlane
@@ -225,3 +226,83 @@ def test_the_next_step_of_cis_meets_what_is_not_met_and_nothing_else(plane: Cont
 
     give(plane, "v1.36.2", POST_ONLY)
     assert cis(plane).next_steps == ("auditctl enable --policy cis",)
+
+
+def record(text: str = "", *, name: str = "plain+log") -> str:
+    return HEAD + (GOLDEN / f"v1.36.2/{name}.clusterconfiguration.yaml").read_text() + text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words", "fix"),
+    [
+        ("name: audit-log-maxage", "name: audit-log-max-age", "--audit-log-max-age", "audit-log-maxage"),
+        (
+            "name: audit-log-maxage",
+            "name: --audit-log-maxage",
+            "kubeadm writes ----audit-log-maxage=",
+            "audit-log-maxage",
+        ),
+        (
+            "  extraVolumes:\n",
+            "  extraVolumes:\n  - {name: dup, hostPath: /var/log/a, mountPath: /var/log/kubernetes/audit/}\n",
+            "is mounted at /var/log/kubernetes/audit, as volume dup is",
+            "take it out of",
+        ),
+    ],
+)
+def test_a_record_that_would_not_start_the_server_is_said_to_be_one(
+    plane: ControlPlane, old: str, new: str, words: str, fix: str
+) -> None:
+    """B11: "would come back (write it into FILE)" is the wrong way round where the upgrade ends in an outage."""
+    give(plane, "v1.36.2", facts.policy_text("baseline"))
+    source = plane.rootfs / "kubeadm.yaml"
+    text = record()
+    assert text.count(old) == 1
+    source.write_text(text.replace(old, new))
+
+    report = check(plane, source)
+
+    assert report.exit_code == 1
+    assert "the API server would not start with" in report.summary
+    assert words in report.findings[0].message
+    assert fix in report.findings[0].fix
+    assert source.read_text().splitlines()[report.findings[0].line - 1].strip()
+    assert "would come back" not in report.findings[0].message
+
+
+@pytest.mark.parametrize("form", ["yaml", "json"])
+def test_a_configmap_is_taken_as_kubectl_prints_it(plane: ControlPlane, form: str) -> None:
+    """B12: the most natural input."""
+    give(plane, "v1.36.2", facts.policy_text("baseline"))
+    source = plane.rootfs / "configmap"
+    item = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"ClusterConfiguration": record()}}
+    shown = "".join(f"    {line}\n" for line in record().splitlines())
+    text = (
+        f"apiVersion: v1\ndata:\n  ClusterConfiguration: |\n{shown}kind: ConfigMap\nmetadata:\n  name: kubeadm-config\n"
+    )
+    source.write_text(json.dumps(item, indent=4) if form == "json" else text)
+
+    assert check(plane, source).exit_code == 0
+
+    source.write_text(source.read_text().replace("ClusterConfiguration", "Other", 1))
+    with pytest.raises(RefusedError, match="no key ClusterConfiguration under data"):
+        check(plane, source)
+
+
+@pytest.mark.parametrize("asked", ["v1.38.1", "1.99"])
+def test_a_version_beyond_the_tables_is_said_to_be_unknown(plane: ControlPlane, asked: str) -> None:
+    """D11: what is not known is not promised."""
+    give(plane, "v1.36.2", facts.policy_text("baseline"))
+
+    report = preflight_upgrade(plane, asked, None)
+
+    assert report.exit_code == 1
+    assert report.findings[0].check == "version-unknown"
+    assert "keep their meaning" not in report.summary
+
+
+def test_an_upgrade_does_not_go_back(plane: ControlPlane) -> None:
+    give(plane, "v1.36.2", facts.policy_text("baseline"))
+
+    assert "version-older" in checks(preflight_upgrade(plane, "1.35", None))
+    assert "version-older" not in checks(preflight_upgrade(plane, "1.37", None))

@@ -131,7 +131,7 @@ def test_a_changed_value_is_one_line_of_difference() -> None:
     once = plan_persist(configuration(AS_KUBEADM_STORES_IT), manifest).after
     stale = once.replace('value: "30"', 'value: "7" # days')
     found = list(differences(configuration(stale), manifest))
-    assert [(one.fate, one.what, one.manifest, one.configuration) for one in found] == [
+    assert [(one.fate, one.setting, one.manifest, one.configuration) for one in found] == [
         (Fate.CHANGED, "--audit-log-maxage", "30", "7")
     ]
     assert meaning(plan_persist(configuration(stale), manifest).after) == meaning(once)
@@ -139,7 +139,7 @@ def test_a_changed_value_is_one_line_of_difference() -> None:
 
 def test_what_the_record_has_and_the_node_has_not_would_come_back() -> None:
     once = plan_persist(configuration(AS_KUBEADM_STORES_IT), manifest_of("v1.36.2", "plain+log")).after
-    fates = {one.what: one.fate for one in differences(configuration(once), manifest_of("v1.36.2", "plain"))}
+    fates = {one.setting: one.fate for one in differences(configuration(once), manifest_of("v1.36.2", "plain"))}
     assert fates["--audit-policy-file"] is Fate.BACK
     assert fates["volume audit-log"] is Fate.BACK
 
@@ -167,3 +167,17 @@ def test_only_the_right_document_of_a_file_is_edited() -> None:
 def test_what_kubeadm_would_not_read_is_refused_with_its_place(text: str, words: str) -> None:
     with pytest.raises(ManifestError, match=words.replace(".", r"\.")):
         configuration(text)
+
+
+@pytest.mark.parametrize("value", ["", " null", " ~", " []"])
+def test_keys_without_a_value_are_filled_each_in_its_place(value: str) -> None:
+    """B13: two keys in a row with nothing behind them."""
+    text = f"apiVersion: kubeadm.k8s.io/v1beta4\napiServer:\n  extraArgs:{value}\n  extraVolumes:{value}\nkind: ClusterConfiguration\n"
+    golden = Path(__file__).parents[1] / "golden/kubeadm/v1.36.2/plain+log.yaml"
+    manifest = Manifest.of(Document.parse(golden.read_bytes(), "m"))
+
+    plan = plan_persist(ClusterConfiguration.parse(text, "x"), manifest)
+
+    again = ClusterConfiguration.parse(plan.after, "x")
+    assert list(differences(again, manifest)) == []
+    assert plan.after.endswith("kind: ClusterConfiguration\n")

@@ -10,8 +10,11 @@ from pathlib import Path
 from auditctl.lab.exercises.catalogue import Exercise
 from auditctl.lab.exercises.commands import BreakOptions, begin, check, reset
 from auditctl.lab.exercises.target_node import PracticeNode
+from auditctl.node.kubelet.diagnosis import ServerState
 from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.doctor.command import doctor
+from auditctl.operations.status import status
+from auditctl.operations.verify import VerifyOptions, verify
 from auditctl.report import Report
 
 SECONDS = 30.0
@@ -57,6 +60,33 @@ def broken(ground: PracticeNode, name: str) -> Report:
 def told(ground: PracticeNode) -> list[str]:
     """The checks of what `doctor` finds."""
     return [finding.check for finding in doctor(ground.plane, ChangeOptions(), fix=False).findings]
+
+
+# faults under which no event of a request is found where it is looked for
+NOT_RECORDED = frozenset(["dead-log", "policy-records-nothing", "log-not-mounted", "no-policy", "events-lost"])
+
+
+def headlines_are_true(ground: PracticeNode, exercise: Exercise) -> None:
+    """`status`, `verify` and `doctor`: each says no where the fault is one of theirs, and none contradicts it."""
+    assert exercise.doctor is not None
+    seen, proved = status(ground.plane), verify(ground.plane, VerifyOptions())
+    found = doctor(ground.plane, ChangeOptions(), fix=False)
+    assert (seen.exit_code, found.exit_code) == (1, 1), (seen.summary, found.summary)
+    assert seen.next_steps
+    assert found.next_steps
+    assert "No problem found" not in found.summary
+    if exercise.symptom is not ServerState.SERVING:
+        assert not seen.summary.startswith("Auditing is"), seen.summary
+        assert proved.exit_code == 1, proved.summary
+    elif exercise.doctor.check in NOT_RECORDED:
+        assert "NOT recording" in seen.summary
+        assert proved.exit_code == 1, proved.summary
+    else:
+        assert "NOT recording" not in seen.summary
+    if exercise.doctor.check == "log-standard-output":
+        assert proved.exit_code == 0
+        assert verify(ground.plane, VerifyOptions(require_proof=True)).exit_code == 1
+    assert "auditctl status" not in proved.next_steps
 
 
 def still_wrong(ground: PracticeNode) -> Report:

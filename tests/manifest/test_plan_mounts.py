@@ -131,10 +131,8 @@ def test_a_log_below_a_read_only_mount_is_refused() -> None:
 @pytest.mark.parametrize(
     ("asked", "word"),
     [
-        (Settings(log_path="/var/lib/audit.log"), "needs /var/lib mounted whole"),
         (Settings(log_path="/audit.log"), "needs / mounted whole"),
         (Settings(log_path="/etc/kubernetes/audit.log"), "needs /etc/kubernetes mounted whole"),
-        (Settings(log_path="/tmp/audit.log"), "needs /tmp mounted whole"),
         (Settings(log_path="/sys/kernel/audit/a.log"), "mounted whole"),
         (Settings(log_path="/dev/stdout"), "taken for a file"),
         (Settings(log_path="/proc/self/fd/1"), "taken for a file"),
@@ -278,7 +276,7 @@ def test_a_mount_that_the_other_audit_file_still_needs_stays() -> None:
 @pytest.mark.parametrize(
     ("path", "fix"),
     [
-        ("/var/lib/api.log", "/var/log/kubernetes/audit/api.log"),
+        ("/etc/api.log", "/var/log/kubernetes/audit/api.log"),
         ("/dev/stdout", "-"),
     ],
 )
@@ -289,23 +287,34 @@ def test_a_log_that_no_mount_covers_and_none_can_is_an_error_that_names_the_fix(
     ]
 
 
-@pytest.mark.parametrize(
-    ("before", "settings"),
-    [
-        (small(), Settings(log_path="/var/log/api.log")),
-        (with_flags("--audit-log-path=/var/log/api.log"), Settings()),
-    ],
-    ids=["asked for", "not mounted yet"],
-)
-def test_a_log_directly_in_var_log_is_an_error_and_would_be_mounted_all_the_same(
-    before: str, settings: Settings
-) -> None:
-    """``--allow system-log-directory`` turns it; `disable` takes the mount out again."""
-    plan = enabling(before, settings)
-    assert [(one.check, one.severity) for one in plan.findings] == [("system-log-directory", Severity.ERROR)]
-    assert "use --log-path /var/log/kubernetes/audit/api.log" in plan.findings[0].fix
-    assert "/var/log" in [mount.path for mount in manifest(plan.after).mounts]
-    assert "/var/log" not in [mount.path for mount in manifest(disabled(plan.after)).mounts]
+@pytest.mark.parametrize("directory", ["/var/log", "/var/cache", "/tmp", "/srv"])
+def test_a_log_directly_in_a_directory_of_the_system_is_an_error_that_may_be_allowed(directory: str) -> None:
+    """B18: exam tasks ask for /var/log/kubernetes-logs.txt, and it works; `--allow system-log-directory`. Law 4 holds."""
+    for before, asked in (
+        (small(), Settings(log_path=f"{directory}/api.log")),
+        (with_flags(f"--audit-log-path={directory}/api.log"), Settings()),
+    ):
+        plan = enabling(before, asked)
+
+        assert [(one.check, one.severity) for one in plan.findings] == [("system-log-directory", Severity.ERROR)]
+        assert "--allow system-log-directory" in plan.findings[0].fix
+        assert directory in [mount.path for mount in manifest(plan.after).mounts]
+        assert disabled(plan.after) == small()
+
+
+def test_a_log_is_judged_by_its_directory_on_the_host() -> None:
+    """B28: /var/log/audit of the container may be any directory of the host, and auditd's own may have any name inside."""
+    harmless = with_mount("/var/log/audit", "logs").replace(
+        "path: /var/log/audit\n", "path: /var/log/kubernetes/audit\n"
+    )
+    assert "path: /var/log/kubernetes/audit\n" in harmless
+    assert enabling(harmless, Settings(log_path="/var/log/audit/x.log")).findings == ()
+
+    hidden = with_mount("/var/log/kubernetes/audit", "logs")
+    hidden = hidden.replace("path: /var/log/kubernetes/audit\n", "path: /var/log/audit\n", 2)
+    hidden = hidden.replace("mountPath: /var/log/audit\n", "mountPath: /var/log/kubernetes/audit\n")
+    found = enabling(hidden, Settings(log_path="/var/log/kubernetes/audit/x.log")).findings
+    assert [one.check for one in found] == ["shared-log-directory"]
 
 
 AUDITD_LOG = "/var/log/audit/a.log"

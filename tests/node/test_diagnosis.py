@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -391,48 +392,48 @@ def crashed(kind: CrashKind, says: str = "apiserver", name: str = "n") -> Crash:
 
 FINAL, TRANSIENT = crashed(CrashKind.FINAL), crashed(CrashKind.TRANSIENT)
 REFUSED = crashed(CrashKind.FINAL, KUBELET, "refused")
-SEEN = Evidence(6443, kubelet_runs=True, kubelet_log="journal")
+SEEN = Evidence(port=6443, kubelet_runs=True, kubelet_log="journal")
 
 
 @pytest.mark.parametrize(
     ("seen", "state", "certain"),
     [
-        (SEEN._replace(process=SERVER, as_manifest=True, readiness=Readiness.READY), ServerState.SERVING, True),
+        (replace(SEEN, process=SERVER, as_manifest=True, readiness=Readiness.READY), ServerState.SERVING, True),
         (
-            SEEN._replace(process=SERVER, as_manifest=True, readiness=Readiness.NOT_READY, failing=("etcd",)),
+            replace(SEEN, process=SERVER, as_manifest=True, readiness=Readiness.NOT_READY, failing=("etcd",)),
             ServerState.NOT_READY,
             True,
         ),
         (
-            SEEN._replace(process=SERVER, as_manifest=True, readiness=Readiness.UNREACHABLE),
+            replace(SEEN, process=SERVER, as_manifest=True, readiness=Readiness.UNREACHABLE),
             ServerState.NOT_READY,
             False,
         ),
-        (SEEN._replace(process=SERVER, stray="/m/kube-apiserver.yaml.bak"), ServerState.WRONG_PROCESS, True),
-        (SEEN._replace(process=SERVER, kubelet_runs=False), ServerState.WRONG_PROCESS, True),
-        (SEEN._replace(process=SERVER), ServerState.WRONG_PROCESS, False),
-        (SEEN._replace(process=SERVER, changed_seconds=5), ServerState.STARTING, False),
+        (replace(SEEN, process=SERVER, stray="/m/kube-apiserver.yaml.bak"), ServerState.WRONG_PROCESS, True),
+        (replace(SEEN, process=SERVER, kubelet_runs=False), ServerState.WRONG_PROCESS, True),
+        (replace(SEEN, process=SERVER), ServerState.WRONG_PROCESS, False),
+        (replace(SEEN, process=SERVER, changed_seconds=5), ServerState.STARTING, False),
         (
-            SEEN._replace(process=SERVER, as_manifest=True, is_older=True, kubelet=REFUSED),
+            replace(SEEN, process=SERVER, as_manifest=True, is_older=True, kubelet=REFUSED),
             ServerState.NEVER_STARTED,
             True,
         ),
         (
-            SEEN._replace(process=SERVER, as_manifest=True, kubelet=REFUSED, readiness=Readiness.READY),
+            replace(SEEN, process=SERVER, as_manifest=True, kubelet=REFUSED, readiness=Readiness.READY),
             ServerState.SERVING,
             True,
         ),
-        (SEEN._replace(container=FINAL, kubelet=TRANSIENT), ServerState.CRASH_LOOPING, True),
-        (SEEN._replace(container=TRANSIENT), ServerState.CRASH_LOOPING, False),
-        (SEEN._replace(container=TRANSIENT, kubelet=REFUSED), ServerState.NEVER_STARTED, True),
-        (SEEN._replace(kubelet=REFUSED), ServerState.NEVER_STARTED, True),
-        (SEEN._replace(kubelet=crashed(CrashKind.TRANSIENT, KUBELET, "crash-loop")), ServerState.CRASH_LOOPING, False),
-        (SEEN._replace(kubelet_runs=False), ServerState.UNKNOWN, True),
-        (SEEN._replace(taken=True), ServerState.NOT_READY, True),
-        (SEEN._replace(taken=True, sees_all=False), ServerState.UNSEEN, False),
-        (SEEN._replace(changed_seconds=5), ServerState.STARTING, False),
+        (replace(SEEN, container=FINAL, kubelet=TRANSIENT), ServerState.CRASH_LOOPING, True),
+        (replace(SEEN, container=TRANSIENT), ServerState.CRASH_LOOPING, False),
+        (replace(SEEN, container=TRANSIENT, kubelet=REFUSED), ServerState.NEVER_STARTED, True),
+        (replace(SEEN, kubelet=REFUSED), ServerState.NEVER_STARTED, True),
+        (replace(SEEN, kubelet=crashed(CrashKind.TRANSIENT, KUBELET, "crash-loop")), ServerState.CRASH_LOOPING, False),
+        (replace(SEEN, kubelet_runs=False), ServerState.UNKNOWN, True),
+        (replace(SEEN, taken=True), ServerState.NOT_READY, True),
+        (replace(SEEN, taken=True, sees_all=False), ServerState.UNSEEN, False),
+        (replace(SEEN, changed_seconds=5), ServerState.STARTING, False),
         (SEEN, ServerState.UNKNOWN, False),
-        (SEEN._replace(live=False, kubelet_runs=False), ServerState.UNSEEN, False),
+        (replace(SEEN, live=False, kubelet_runs=False), ServerState.UNSEEN, False),
     ],
 )
 def test_the_verdict_follows_from_the_evidence(seen: Evidence, state: ServerState, certain: bool) -> None:
@@ -445,10 +446,10 @@ def test_the_verdict_follows_from_the_evidence(seen: Evidence, state: ServerStat
 
 def test_a_crash_looping_server_that_is_met_listening_is_told_by_its_cause() -> None:
     """kube-apiserver binds its port before it reads its policy (seen on 1.36.2)."""
-    listening = SEEN._replace(process=SERVER, as_manifest=True, readiness=Readiness.UNREACHABLE)
+    listening = replace(SEEN, process=SERVER, as_manifest=True, readiness=Readiness.UNREACHABLE)
 
     assert judge(listening).check == "apiserver-ready"
-    told = judge(listening._replace(container=FINAL))
+    told = judge(replace(listening, container=FINAL))
 
     assert (told.state, told.check, told.certain) == (ServerState.NOT_READY, FINAL.name, False)
 
@@ -463,8 +464,10 @@ LOGGING = [
 
 def recording(flags: list[str], policy: str = HEAD + "rules:\n- level: Metadata\n", **more: Any) -> list[str]:
     manifest = Manifest.of(Document.parse(manifest_with(flags).encode(), "m.yaml"))
-    seen = Recording(manifest, load(policy.encode()).policy, "/host/audit.log", log_there=True)._replace(**more)
-    return [finding.check for finding in diagnosis_recording.judge(seen)]
+    usual = Recording(
+        manifest=manifest, policy=load(policy.encode()).policy, host_log="/host/audit.log", log_there=True
+    )
+    return [finding.check for finding in diagnosis_recording.judge(replace(usual, **more))]
 
 
 def test_a_server_that_records_is_left_in_peace() -> None:
@@ -501,14 +504,31 @@ def test_what_keeps_events_away_is_named(flags: list[str], more: dict[str, Any],
     assert recording(flags, **more) == [check]
 
 
+def test_a_log_that_is_not_written_any_more_makes_another_path_a_warning() -> None:
+    """D11: whoever reads the older file believes that nothing happens."""
+    text = manifest_with(LOGGING).replace("      path: /etc/kubernetes/pki\n", "      path: /data/pki\n")
+    evidence = Recording(
+        manifest=Manifest.of(Document.parse(text.encode(), "m.yaml")),
+        host_log="/data/pki/audit.log",
+        log_there=True,
+        older_log="/etc/kubernetes/pki/audit.log",
+    )
+
+    (finding,) = diagnosis_recording.judge(evidence)
+
+    assert (finding.check, finding.severity.value) == ("log-elsewhere", "warning")
+    assert "/etc/kubernetes/pki/audit.log is another file, and the API server does not write it" in finding.message
+
+
 def test_a_log_that_has_another_path_on_the_host_is_told_with_it() -> None:
     """Whoever reads at the flag's path finds nothing there."""
     text = manifest_with(LOGGING)
     moved = text.replace("      path: /etc/kubernetes/pki\n", "      path: /data/pki\n")
     assert moved != text
-    seen = Recording(Manifest.of(Document.parse(moved.encode(), "m.yaml")), None, "/data/pki/audit.log", log_there=True)
+    manifest = Manifest.of(Document.parse(moved.encode(), "m.yaml"))
+    evidence = Recording(manifest=manifest, host_log="/data/pki/audit.log", log_there=True)
 
-    (finding,) = diagnosis_recording.judge(seen)
+    (finding,) = diagnosis_recording.judge(evidence)
 
     assert (finding.check, finding.severity.value) == ("log-elsewhere", "info")
     assert "/etc/kubernetes/pki/audit.log; on this node that file is /data/pki/audit.log" in finding.message

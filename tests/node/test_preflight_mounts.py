@@ -203,3 +203,39 @@ def test_an_immutable_manifest_is_named(immutable: Path, tmp_path: Path) -> None
     """Its neighbours are not."""
     assert checks(list(unchangeable(immutable, None))) == [("immutable", Severity.ERROR)]
     assert list(unchangeable(tmp_path / "other.yaml", None)) == []
+
+
+@pytest.mark.parametrize("directory", ["/var/log", "/var/lib", "/tmp", "/etc/kubernetes", "/data"])
+def test_the_mode_of_a_directory_that_is_not_for_the_log_alone_is_never_to_be_changed(
+    root: Root, directory: str
+) -> None:
+    """B02: `chmod 0700 /var/log` breaks a node; so does one on a directory where somebody else's files lie."""
+    text = TEXT.replace("path: /var/log/kubernetes/audit\n      type", f"path: {directory}\n      type")
+    log = root.host(f"{directory}/audit.log")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.parent.chmod(0o755)
+    (log.parent / "other.txt").touch()
+    log.touch(0o644)
+    log.chmod(0o644)
+
+    found = [finding for finding in paths(root, text) if finding.check == "log-readable"]
+
+    assert [finding.fix for finding in found] == [
+        f"chmod 0600 {log}; or: auditctl enable --log-path /var/log/kubernetes/audit/audit.log"
+    ]
+    log.chmod(0o600)
+    assert "log-readable" not in {finding.check for finding in paths(root, text)}
+
+
+@pytest.mark.parametrize("directory", ["/var/log", "/data"])
+def test_the_owner_of_such_a_directory_neither(root: Root, directory: str) -> None:
+    """B02's sibling: `chown UID DIRECTORY`."""
+    text = ANOTHER_USER.replace("path: /var/log/kubernetes/audit\n      type", f"path: {directory}\n      type")
+    folder = root.host(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o755)
+    (folder / "other.txt").touch()
+
+    fixes = [finding.fix for finding in paths(root, text) if f" {folder}," in finding.message]
+
+    assert fixes == ["auditctl enable --log-path /var/log/kubernetes/audit/audit.log"]

@@ -166,3 +166,20 @@ def test_half_an_event_before_ours_in_the_line_is_passed_over(tmp_path: Path) ->
 def test_an_unreachable_server_is_a_failure(tmp_path: Path) -> None:
     """Not an unknown: we were about to prove it."""
     assert failed(ask(tmp_path, b"", status=0)) == ["receipt"]
+
+
+def test_a_line_of_the_legacy_format_is_a_receipt_without_a_level(tmp_path: Path) -> None:
+    """B08: the line with our Audit-ID is there; that it has no level is no reason to say that nothing was recorded."""
+    line = (
+        f'2026-11-30T21:00:00.5Z AUDIT: id="{NONCE}" stage="ResponseComplete" ip="127.0.0.1" method="get" user="a" groups="b" '
+        'as="<self>" asgroups="<lookup>" user-agent="u" namespace="<none>" uri="/version" response="200"\n'
+    )
+    found = ask(tmp_path, line.encode())
+
+    assert found.receipt is not None
+    assert (found.receipt.line, found.receipt.stage, found.receipt.level) == (3, "ResponseComplete", "unknown level")
+    assert {check.status for check in found.checks} == {Status.PASSED}
+
+    assert ask(tmp_path, line.replace(NONCE, "other").encode()).receipt is None
+    received = ask(tmp_path, line.replace("ResponseComplete", "Panic").encode())
+    assert Status.FAILED in {check.status for check in received.checks}

@@ -50,3 +50,13 @@ def test_the_real_help_text_has_the_same_names_types_and_defaults(tmp_path: Path
     assert set(helped) == set(ours)
     said = {name: default if default is not None else ZERO[ours[name]["type"]] for name, default in helped.items()}
     assert said == {name: row["default"] for name, row in ours.items()}
+
+
+@pytest.mark.parametrize("version", ["1.18", "1.40"])
+def test_a_version_beyond_the_tables_is_said_to_be_a_guess(version: str, tmp_path: Path) -> None:
+    """D11: the tables go from 1.19 to 1.37."""
+    answer = table(ControlPlane(rootfs=tmp_path), version)
+
+    assert answer.document["known"] is False
+    assert "is not known: the tables go from 1.19 to 1.37" in answer.notes[0]
+    assert table(ControlPlane(rootfs=tmp_path), "1.37").document["known"] is True

@@ -25,6 +25,6 @@ def test_a_change_that_was_rolled_back_names_the_one_that_did_it(folder_node: Co
     first, second = history(folder_node).details["history"]
     assert (first["undoneBy"], second["undoes"]) == (second["id"], [first["id"]])
     lines = history(folder_node).lines
-    assert "taken back" in lines[0]
-    assert str(policy_file) in lines[0]
+    assert "rolled back" in lines[1]
+    assert str(policy_file) in lines[1]
     assert Path(first["backup"]).is_file()

@@ -16,7 +16,6 @@ from auditctl.operations.disable import Purge, disable
 from auditctl.operations.enable import EnableRequest, enable
 from auditctl.operations.history import history
 from auditctl.operations.rollback import rollback
-from auditctl.operations.status import status
 from auditctl.report import Report
 from auditctl.settings import Settings
 
@@ -324,55 +323,6 @@ def test_logs_are_removed_only_when_it_is_said_twice(folder_node: ControlPlane) 
     with pytest.raises(UsageError):
         disable(folder_node, Purge(logs=True), NO_WAIT)
     assert sorted(os.listdir(folder)) == sorted(names)
-
-
-def test_status_on_files_alone(folder_node: ControlPlane) -> None:
-    """Nobody serves: that is a finding, not an error. (No port below 1024 has a kube-apiserver on a test machine.)"""
-    text = folder_node.manifest_path.read_text().replace("--secure-port=6443", "--secure-port=9")
-    folder_node.manifest_path.write_text(text)
-    report = status(folder_node)
-
-    assert report.exit_code == 1
-    assert [finding.check for finding in report.findings] == ["apiserver-ready"]
-
-
-def test_status_tells_the_value_of_each_flag_that_matters_set_or_not(folder_node: ControlPlane) -> None:
-    """As the server of the manifest's version has it."""
-    assert status(folder_node).to_dict()["settings"]["effective"] == {}
-    enable(folder_node, EnableRequest(Settings(log_maxage_days=7)), NO_WAIT)
-
-    report = status(folder_node)
-
-    effective = report.to_dict()["settings"]["effective"]
-    assert effective["audit-log-maxage"] == {"value": "7", "set": True}
-    assert effective["audit-log-mode"] == {"value": "blocking", "set": False}
-    assert effective["audit-log-batch-max-size"] == {"value": "1", "set": False}
-    assert not any(name.startswith("audit-webhook") for name in effective)
-    assert set(report.to_dict()["settings"]["flags"]) == {name for name, row in effective.items() if row["set"]}
-    text = report.to_text()
-    assert "  --audit-log-maxage=7\n" in text
-    assert "  not set: --audit-log-mode=blocking\n" in text
-    assert "batch" not in text
-
-
-def test_status_tells_the_batch_where_there_is_one(folder_node: ControlPlane) -> None:
-    """Standard output is not rotated, a file is, and what removes old ones is told."""
-    text = folder_node.manifest_path.read_text()
-    flags = "    - --audit-log-path=-\n    - --audit-log-mode=batch\n    - --audit-log-batch-max-size=400\n"
-    folder_node.manifest_path.write_text(text.replace("    - kube-apiserver\n", f"    - kube-apiserver\n{flags}"))
-
-    assert defaults(folder_node) == "--audit-log-batch-max-wait=0s"
-
-    text = folder_node.manifest_path.read_text().replace("path=-", "path=/var/log/a/a.log")
-    folder_node.manifest_path.write_text(text.replace(":v1.36.2", ":v1.31.14"))
-    retention = "--audit-log-maxage=0, --audit-log-maxbackup=0, --audit-log-maxsize=0"
-    assert defaults(folder_node) == f"{retention}, --audit-log-batch-max-wait=0s"
-
-
-def defaults(plane: ControlPlane) -> str:
-    """What `status` says of flags that are not set."""
-    lines = status(plane).to_text().splitlines()
-    return next(line.removeprefix("  not set: ") for line in lines if line.startswith("  not set: "))
 
 
 def test_a_full_disk_before_the_edit_changes_nothing(

@@ -16,8 +16,8 @@ from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.process import Process
 from auditctl.node.apiserver.trial_start import TrialStartResult, TrialStartVerdict
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.evidence import trial_start
-from auditctl.operations.evidence.trial_start import DIFFERS, Subject, findings, told
+from auditctl.operations.evidence import trial_input
+from auditctl.operations.evidence.trial_start import DIFFERS, Subject, findings, verdict_findings
 from auditctl.operations.evidence.trial_webhook import on_host
 from auditctl.settings import Settings
 
@@ -46,7 +46,9 @@ def listed(found: Iterator[Finding]) -> list[tuple[str, Severity]]:
 
 
 def test_a_refused_policy_is_told_at_its_line_and_column(after: Manifest) -> None:
-    [finding] = told(refused(LEVEL, "policy-level"), PLANE, Subject(after, BAD.encode(), policy_name="p.yaml"))
+    [finding] = verdict_findings(
+        refused(LEVEL, "policy-level"), PLANE, Subject(after, BAD.encode(), policy_name="p.yaml")
+    )
     assert (finding.check, finding.severity, finding.path) == ("rehearsal", Severity.ERROR, "rules[0].level")
     line = BAD.splitlines().index("- level: Metada") + 1
     assert (finding.file, finding.line, finding.column) == ("p.yaml", line, 10)
@@ -55,33 +57,33 @@ def test_a_refused_policy_is_told_at_its_line_and_column(after: Manifest) -> Non
 
 def test_where_our_own_verdict_differs_it_is_called_a_bug_of_ours(after: Manifest) -> None:
     subject = Subject(after, POLICY.encode(), policy_name="p.yaml")
-    [error, warning] = told(refused(LEVEL, "policy-level"), PLANE, subject)
+    [error, warning] = verdict_findings(refused(LEVEL, "policy-level"), PLANE, subject)
     assert error.line == POLICY.splitlines().index("- level: Metadata") + 1
     assert (warning.check, warning.severity) == (DIFFERS, Severity.WARNING)
     assert "bug of auditctl" in warning.message
     accepted = TrialStartResult(TrialStartVerdict.ACCEPTED, version=(1, 36))
-    assert listed(told(accepted, PLANE, Subject(after, BAD.encode()))) == [(DIFFERS, Severity.WARNING)]
-    assert listed(told(accepted, PLANE, subject)) == []
+    assert listed(verdict_findings(accepted, PLANE, Subject(after, BAD.encode()))) == [(DIFFERS, Severity.WARNING)]
+    assert listed(verdict_findings(accepted, PLANE, subject)) == []
 
 
 def test_the_version_that_the_server_names_decides_whether_we_differ(after: Manifest) -> None:
     star = 'apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: Metadata\n  resources: [{group: "*"}]\n'
     words = 'loading audit policy file: rules[0].resources.group: Invalid value: "*": a lowercase RFC 1123 subdomain'
     subject = Subject(after, star.encode(), policy_name="p.yaml")
-    assert len(list(told(refused(words, "policy-group", (1, 31)), PLANE, subject))) == 1
-    assert len(list(told(refused(words, "policy-group", (1, 36)), PLANE, subject))) == 2
+    assert len(list(verdict_findings(refused(words, "policy-group", (1, 31)), PLANE, subject))) == 1
+    assert len(list(verdict_findings(refused(words, "policy-group", (1, 36)), PLANE, subject))) == 2
 
 
 def test_a_refused_flag_is_told_at_its_line_of_the_manifest(after: Manifest) -> None:
     words = 'invalid argument "x" for "--audit-log-mode" flag: nonsense'
-    error = next(told(refused(words, "flag-value"), PLANE, Subject(after)))
+    error = next(verdict_findings(refused(words, "flag-value"), PLANE, Subject(after)))
     assert "--audit-log-mode" in after.document.text.splitlines()[error.line - 1]
 
 
 def test_what_is_no_refusal_never_refuses(after: Manifest) -> None:
     result = TrialStartResult(TrialStartVerdict.UNKNOWN, "listen tcp 127.0.0.1:9: bind: address already in use")
-    [finding] = told(result, PLANE, Subject(after))
-    assert (finding.severity, finding.message[:15]) == (Severity.INFO, "not rehearsed: ")
+    [finding] = verdict_findings(result, PLANE, Subject(after))
+    assert (finding.severity, finding.message[:16]) == (Severity.INFO, "no trial start: ")
 
 
 def test_another_program_and_another_root_are_not_run(after: Manifest, tmp_path: Path) -> None:
@@ -94,7 +96,7 @@ def test_another_program_and_another_root_are_not_run(after: Manifest, tmp_path:
 
 def test_only_auditing_and_what_it_needs_is_rehearsed_and_no_key_of_the_cluster(after: Manifest) -> None:
     process = Process(1, 0.0, ("kube-apiserver",))
-    words = set(trial_start._words(after, process))
+    words = set(trial_input._words(after, process))
     assert {"--audit-log-path=-", "--audit-log-maxage=30", "--audit-log-mode=blocking"} <= words
     assert {"--service-account-key-file=/throw-away.key", "--service-account-signing-key-file=/throw-away.key"} <= words
     names = {word.partition("=")[0] for word in words}

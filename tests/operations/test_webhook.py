@@ -9,9 +9,11 @@ import pytest
 from foldernode import PLAIN
 
 from auditctl.errors import RefusedError
+from auditctl.findings import Severity
 from auditctl.manifest.document import Document
 from auditctl.manifest.plan import plan_enable
 from auditctl.manifest.pod import Manifest
+from auditctl.node.preflight.webhook_config import parse
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.webhook import prepare, reachable
 from auditctl.settings import Settings
@@ -95,3 +97,42 @@ def test_a_receiver_that_nobody_answers_for_is_an_error_without_the_secrets_of_i
     assert (finding.check, finding.severity.value) == ("webhook-reachable", "error")
     assert "https://127.0.0.1:1 " in finding.message
     assert "s3cr3t" not in str(finding)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        ("current-context: x\n", "", 1, "no current-context"),
+        ("cluster: receiver,", "cluster: other,", 15, "the context 'x' names the cluster 'other'"),
+    ],
+)
+def test_a_kubeconfig_without_a_context_or_cluster_is_told_with_cause_and_line(
+    source: Path, after: Manifest, tmp_path: Path, old: str, new: str, line: int, words: str
+) -> None:
+    """B24: the server's own words advise an environment variable that no API server reads."""
+    source.write_text(KUBECONFIG.replace(old, new))
+
+    with pytest.raises(RefusedError) as caught:
+        prepare(ControlPlane(tmp_path), source, after, embed=False)
+
+    assert caught.value.place is not None
+    assert (caught.value.place.file, caught.value.place.line) == (str(source), line)
+    assert words in caught.value.fix
+
+
+def test_a_service_is_not_tried_where_the_pod_asks_the_clusters_dns(source: Path, after: Manifest) -> None:
+    """B23: with dnsPolicy ClusterFirstWithHostNet the API server does know the name; this node does not."""
+    text = after.document.text.replace(
+        "  hostNetwork: true\n", "  dnsPolicy: ClusterFirstWithHostNet\n  hostNetwork: true\n"
+    )
+    asking = Manifest.of(Document.parse(text.encode(), "kube-apiserver.yaml"))
+    config = parse(
+        KUBECONFIG.replace("127.0.0.1:1", "audit.logging.svc").encode(), "/etc/kubernetes/audit/webhook.yaml"
+    )
+
+    (finding,) = reachable(config, asking)
+    assert (finding.check, finding.severity) == ("webhook-reachable", Severity.WARNING)
+    assert "dnsPolicy" in finding.message
+
+    (finding,) = reachable(config, after)
+    assert finding.severity is Severity.ERROR

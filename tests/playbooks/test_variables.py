@@ -37,5 +37,5 @@ def test_a_misspelt_variable_is_an_error(tmp_path: Path, variable: str, refused:
         ["ansible-playbook", "-i", "localhost,", play], capture_output=True, text=True, env=environment
     )
 
-    assert ("no variable of this role" in ran.stdout + ran.stderr) is refused
+    assert ("The role apiserver_audit has no variable" in ran.stdout + ran.stderr) is refused
     assert ran.returncode != 0

@@ -163,3 +163,22 @@ def test_a_key_that_is_there_twice_in_json_is_told_as_what_the_server_makes_of_i
 def test_an_old_version_is_pointed_to_convert(old: str) -> None:
     found = only(f"apiVersion: audit.k8s.io/{old}\nkind: Policy\nrules: [{{level: None}}]\n")
     assert found.fix == "`auditctl policy convert FILE` prints it as v1"
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (
+            "  resources:\n  - group: ''\n    resources: [pods]\n    verbs: [get]\n",
+            "one level up: `verbs` belongs beside",
+        ),
+        ("  resources:\n  - group: ''\n    namespaces: [a]\n", "one level up: `namespaces` belongs beside"),
+        ("  group: apps\n", "one level down: `group` belongs in an entry of `resources`"),
+        ("verbs: [get]\n", "in a rule: `verbs` belongs below `rules:`"),
+    ],
+)
+def test_a_field_at_another_level_is_to_be_moved_and_not_removed(rule: str, words: str) -> None:
+    """B17: removing `verbs` from a rule makes it one for every verb."""
+    loaded = load(f"apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: None\n{rule}".encode())
+
+    assert [words in finding.fix for finding in loaded.findings] == [True]

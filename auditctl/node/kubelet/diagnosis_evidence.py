@@ -24,7 +24,10 @@ from auditctl.node.kubelet.diagnosis_place import SourceFile, Texts, placed
 from auditctl.node.kubelet.kubelet_log import TAIL_BYTES, KubeletLog
 from auditctl.node.kubelet.pod_logs import PodName
 from auditctl.node.preflight import node_checks, other_manifests
+from auditctl.patterns import lazily
 from auditctl.settings import POLICY_FLAG, WEBHOOK_FLAG
+
+_SECURE_PORT = lazily(rb"(?m)^[^#\n]*--secure-port=([0-9]{1,5})\b")
 
 
 class EvidenceSources(NamedTuple):
@@ -40,7 +43,7 @@ class EvidenceSources(NamedTuple):
 def collect(node: EvidenceSources) -> Evidence:
     """Look at everything once. Raises: nothing; what cannot be seen stays unknown."""
     manifest = node.manifest
-    port = _port(manifest)
+    port = _port(node)
     process = _ours(node, listener(port, manifest))
     changed = _changed(node.manifest_path)
     container, refusal, log = _words(node, changed)
@@ -51,29 +54,32 @@ def collect(node: EvidenceSources) -> Evidence:
     if process is not None and node.endpoint is not None:
         health = node.endpoint.health(node.credentials)
     return Evidence(
-        port,
-        port_is_taken(port),
-        process,
-        as_manifest,
-        process is not None and _started(process) < changed,
-        "" if as_manifest or process is None else stray_of(node.manifest_path, manifest, process),
-        health.readiness if process is not None else None,
-        health.failing,
-        placed(container, read) if container is not None else None,
-        placed(refusal, read) if refusal is not None else None,
-        runs,
-        log,
-        os.geteuid() == 0 or not node.root.is_host,
-        node.root.is_host or runs or process is not None,
-        max(0.0, time.time() - changed),
-        untrusted_listener(port, manifest) if process is None and node.root.is_host else None,
+        port=port,
+        taken=port_is_taken(port),
+        process=process,
+        as_manifest=as_manifest,
+        is_older=process is not None and _started(process) < changed,
+        stray="" if as_manifest or process is None else stray_of(node.manifest_path, manifest, process),
+        readiness=health.readiness if process is not None else None,
+        failing=health.failing,
+        container=placed(container, read) if container is not None else None,
+        kubelet=placed(refusal, read) if refusal is not None else None,
+        kubelet_runs=runs,
+        kubelet_log=log,
+        sees_all=os.geteuid() == 0 or not node.root.is_host,
+        live=node.root.is_host or runs or process is not None,
+        changed_seconds=max(0.0, time.time() - changed),
+        untrusted=untrusted_listener(port, manifest) if process is None and node.root.is_host else None,
     )
 
 
-def _port(manifest: Manifest | None) -> int:
+def _port(node: EvidenceSources) -> int:
+    """Return the port of the manifest; of one that cannot be read as a Pod the last ``--secure-port`` in its text."""
     with suppress(ManifestError):
-        return manifest.secure_port if manifest is not None else DEFAULT_SECURE_PORT
-    return DEFAULT_SECURE_PORT
+        if node.manifest is not None:
+            return node.manifest.secure_port
+    named = _SECURE_PORT.findall(_read(node.manifest_path) or b"")
+    return int(named[-1]) if named else DEFAULT_SECURE_PORT
 
 
 def _ours(node: EvidenceSources, process: Process | None) -> Process | None:

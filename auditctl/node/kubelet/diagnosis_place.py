@@ -20,6 +20,8 @@ from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.crash import Crash
 from auditctl.policy.load import load
 
+# the server is down for want of this very change, so that its state must not keep it from being made
+_MOUNTS = "auditctl enable --allow apiserver-ready  # mounts it"
 _ELSE = "||"  # between patterns for a place: the first that is found counts
 _LINE = "line"
 # what the messages of the apiserver say without an index, ours with one
@@ -111,7 +113,8 @@ def _with_hint(crash: Crash, texts: Texts) -> Crash:
     with suppress(ManifestError):
         mounted = texts.manifest_read.host_path(path)
         if mounted is None:
-            return crash._replace(cause=f"{crash.cause}: no mount of the manifest brings it in")
+            fix = _MOUNTS if crash.name in ("policy-missing", "webhook-missing") else crash.fix
+            return crash._replace(cause=f"{crash.cause}: no mount of the manifest brings it in", fix=fix)
         return crash._replace(cause=f"{crash.cause} (on the host: {mounted.path})")
     return crash
 

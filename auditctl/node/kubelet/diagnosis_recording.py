@@ -1,10 +1,10 @@
-"""Why a server that is ready records nothing, or will soon record nothing: a verdict over recorded evidence. Pure."""
+"""Judge why a server that is ready records nothing, or will soon record nothing. Pure: the evidence is given."""
 
 from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from auditctl.durations import parse
 from auditctl.findings import Finding, Severity
@@ -17,10 +17,12 @@ _DELETED = " (deleted)"
 _NO_ROOM_BYTES = 1 << 20
 
 
-class Recording(NamedTuple):
-    """What was seen of the log. ``open_files`` are the paths behind the process's descriptors, None where not seen.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """The evidence of the log. ``open_files`` are the paths behind the process's descriptors, None where not visible.
 
     ``host_log`` is the log's path on this machine, empty where no mount leads there; ``free_bytes`` of its file system.
+    ``older_log`` is a log on this machine that looks like the audit log, and that the API server does not write.
     """
 
     manifest: Manifest
@@ -30,11 +32,12 @@ class Recording(NamedTuple):
     open_files: tuple[str, ...] | None = None
     free_bytes: int | None = None
     said: Crash | None = None
+    older_log: str = ""
 
 
-def judge(seen: Recording) -> Iterator[Finding]:
-    """What keeps events from the log, or from being found there."""
-    manifest = seen.manifest
+def judge(recording: Recording) -> Iterator[Finding]:
+    """Yield what keeps events from the log, or from being found there."""
+    manifest = recording.manifest
     log, webhook = manifest.flag(LOG_FLAG), manifest.flag(WEBHOOK_FLAG)
     if not manifest.flag(POLICY_FLAG):
         yield from _without_policy(log, webhook)
@@ -42,20 +45,29 @@ def judge(seen: Recording) -> Iterator[Finding]:
     if not log and not webhook:
         text = "a policy is set, but neither a log nor a webhook: nothing is recorded"
         yield _error("no-backend", text, "auditctl enable")
-    if seen.policy is not None and not records_anything(seen.policy):
-        text = "the policy records nothing: every rule that a request can come to has level None, or omits every stage"
+    if recording.policy is not None and not records_anything(recording.policy):
+        text = "the policy records nothing: every rule that a request can match has level None, or omits every stage"
         yield _error("policy-records-nothing", text, "auditctl enable --policy FILE")
     if log == STANDARD_OUTPUT:
-        text = (
-            "the audit log is the container's standard output: its lines are among the API server's own, and the kubelet "
-            "rotates them away with those (containerLogMaxSize, 10 MiB by default)"
-        )
-        yield Finding("log-standard-output", Severity.INFO, text, "auditctl enable --log-path PATH keeps it in a file")
+        yield _standard_output(recording)
     elif log:
-        yield from _of_the_log(seen, log)
+        yield from _of_the_log(recording, log)
     yield from _batch(manifest)
-    if seen.said is not None and seen.said.certain and seen.said.heals:
-        yield _error(seen.said.name, str(seen.said._replace(place=None)), seen.said.fix)
+    said = recording.said
+    if said is not None and said.certain and said.heals:
+        yield _error(said.name, str(said._replace(place=None)), said.fix)
+
+
+def _standard_output(recording: Recording) -> Finding:
+    """Return a note; a warning where a log that is not written any more shows that there was a file before."""
+    text = (
+        "the audit log is the container's standard output: its lines are among the API server's own, and the kubelet "
+        "removes them with those at rotation (containerLogMaxSize, 10 MiB by default)"
+    )
+    if not recording.older_log:
+        return Finding("log-standard-output", Severity.INFO, text, "auditctl enable --log-path PATH")
+    text += f"; {recording.older_log} is there, and is not written any more"
+    return Finding("log-standard-output", Severity.WARNING, text, "auditctl enable --log-path PATH")
 
 
 def _without_policy(log: str | None, webhook: str | None) -> Iterator[Finding]:
@@ -69,7 +81,7 @@ def _without_policy(log: str | None, webhook: str | None) -> Iterator[Finding]:
 
 
 def records_anything(policy: Policy) -> bool:
-    """Is there a rule that writes an event, and can a request come to it? Behind one without conditions none does."""
+    """Tell whether a rule writes events and can be reached: no request passes a rule without conditions."""
     for rule in policy.rules:
         omitted = set(policy.omit_stages) | set(rule.omit_stages)
         if rule.level is not Level.NONE and omitted != set(Stage):
@@ -81,32 +93,43 @@ def records_anything(policy: Policy) -> bool:
     return False
 
 
-def _of_the_log(seen: Recording, log: str) -> Iterator[Finding]:
-    if not seen.host_log:
+def _of_the_log(recording: Recording, log: str) -> Iterator[Finding]:
+    host = recording.host_log
+    if not host:
         text = f"no mount covers {log}: events go into the container's own file system, and are lost with it"
         yield _error("log-not-mounted", text, "auditctl enable")
         return
-    if (place := seen.manifest.host_path(log)) is not None and str(place.path) != log:
-        text = f"--{LOG_FLAG} is a path of the container, {log}; on this node that file is {place.path}"
-        yield Finding("log-elsewhere", Severity.INFO, text)
-    if (lost := _dead_file(seen, log)) is not None:
+    if (place := recording.manifest.host_path(log)) is not None and str(place.path) != log:
+        yield _elsewhere(recording, log, place.path)
+    if (lost := _dead_file(recording, log)) is not None:
         text = (
-            f"the API server writes to a file that is no longer {seen.host_log} ({lost}): it was removed or renamed "
-            "from outside, and every event since is lost to whoever reads there"
+            f"the API server writes to a file that is no longer {host} ({lost}): it was removed or renamed from outside, "
+            f"and no event since is in {host}"
         )
+        fix = "auditctl doctor --fix  # restarts the API server; then exclude this log from logrotate: the API server rotates it itself"
+        yield _error("dead-log", text, fix)
+    if recording.free_bytes is not None and recording.free_bytes < _NO_ROOM_BYTES:
         yield _error(
-            "dead-log", text, "auditctl doctor --fix (restarts the API server); let no logrotate touch the log"
+            "disk-full", f"the file system of {host} is full: events are lost", f"df -h {host}; make room on it"
         )
-    if seen.free_bytes is not None and seen.free_bytes < _NO_ROOM_BYTES:
-        yield _error("disk-full", f"the file system of {seen.host_log} is full: events are lost", "make room on it")
 
 
-def _dead_file(seen: Recording, log: str) -> str | None:
-    """Another file of the log's directory that the server holds open, while it does not hold the log."""
-    folders = {posixpath.dirname(log), posixpath.dirname(seen.host_log)}
-    held = [path for path in seen.open_files or () if posixpath.dirname(path) in folders]
+def _elsewhere(recording: Recording, log: str, host: str) -> Finding:
+    """Return a note on the two paths; a warning where a log lies at the path that the flag seems to name."""
+    text = f"--{LOG_FLAG} is a path of the container, {log}; on this node that file is {host}"
+    if not recording.older_log:
+        return Finding("log-elsewhere", Severity.INFO, text)
+    text += f"; {recording.older_log} is another file, and the API server does not write it"
+    fix = f"read {host}, or correct the hostPath of the volume that is mounted at {posixpath.dirname(log)}"
+    return Finding("log-elsewhere", Severity.WARNING, text, fix)
+
+
+def _dead_file(recording: Recording, log: str) -> str | None:
+    """Return another file of the log's directory that the server holds open, while it does not hold the log."""
+    folders = {posixpath.dirname(log), posixpath.dirname(recording.host_log)}
+    held = [path for path in recording.open_files or () if posixpath.dirname(path) in folders]
     name = posixpath.basename(log)
-    if not held or (seen.log_there and any(posixpath.basename(path) == name for path in held)):
+    if not held or (recording.log_there and any(posixpath.basename(path) == name for path in held)):
         return None
     stem = posixpath.splitext(name)[0]
     return next((path for path in held if posixpath.basename(path).startswith(stem)), None)

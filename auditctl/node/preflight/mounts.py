@@ -19,7 +19,9 @@ from auditctl.manifest.mounts import HostPath, Volume, covering, within
 from auditctl.manifest.pod import Manifest
 from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.files import Root
-from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
+from auditctl.node.logfiles import log_files
+from auditctl.node.preflight.ownership import ELSEWHERE, open_to_others, owned_by
+from auditctl.settings import LOG_FLAG, POLICY_FLAG, POLICY_PATH, STANDARD_OUTPUT, WEBHOOK_FLAG
 
 _MOST_LINKS = 40  # as the kernel follows
 _OVERRIDING = frozenset(["ALL", "DAC_OVERRIDE", "CAP_DAC_OVERRIDE"])
@@ -155,7 +157,9 @@ def _readable(root: Root, flag: str, place: HostPath, user: ContainerUser, edit:
         return
     for directory in _directories(root, place):
         if directory.is_dir() and not user.may(directory.stat(), 1) and not _has_acl(directory):
-            yield _closed(flag, directory, user, "enter", f"chown {user.uid} {directory}")
+            files = (path,)
+            fix = f"auditctl enable --policy FILE --policy-path {POLICY_PATH}" if flag == POLICY_FLAG else ""
+            yield _closed(flag, directory, user, "enter", owned_by(root, directory, user.uid, files, fix))
             return
     if not path.exists():
         like = edit.like if edit is not None else None
@@ -173,7 +177,8 @@ def _log(root: Root, place: HostPath, user: ContainerUser) -> Iterator[Finding]:
         text = (
             f"the log {place.path} is mounted as a single file: it cannot be rotated (EBUSY), then every event is lost"
         )
-        yield Finding("single-file-log", Severity.WARNING, text, "use --log-path with a directory of its own")
+        fix = "auditctl enable --log-path PATH  # in a directory of its own, which is mounted whole"
+        yield Finding("single-file-log", Severity.WARNING, text, fix)
     if place.read_only:
         text = (
             f"the log {place.path} lies on the mount {place.mount_path}, which is read-only: the server would not start"
@@ -181,20 +186,18 @@ def _log(root: Root, place: HostPath, user: ContainerUser) -> Iterator[Finding]:
         yield _error("read-only-log", text, "make that mount read-write")
     if path_rules.belongs_to_auditd(place.path):
         text = f"the log {place.path} is in {path_rules.AUDITD_DIRECTORY}, which belongs to auditd: its rotation and label are others"
-        yield Finding(
-            "shared-log-directory", Severity.WARNING, text, "use --log-path /var/log/kubernetes/audit/audit.log"
-        )
+        yield Finding("shared-log-directory", Severity.WARNING, text, ELSEWHERE)
     if within(place.path, "/tmp") or within(place.path, "/var/tmp") or within(place.path, "/run"):  # noqa: S108
         text = f"the log {place.path} is in a directory that the system empties"
-        yield Finding("log-volatile", Severity.WARNING, text, "use --log-path /var/log/kubernetes/audit/audit.log")
+        yield Finding("log-volatile", Severity.WARNING, text, ELSEWHERE)
     there = next((one for one in (path, *path.parents) if one.exists()), path)
     if os.statvfs(there).f_flag & os.ST_RDONLY:
         yield _error("log-unwritable", f"{there} is on a file system that is read-only", "mount it read-write")
     for one, flags in ((path.parent, _IMMUTABLE | _APPEND_ONLY), (path, _IMMUTABLE | _APPEND_ONLY)):
         if attributes(one) & flags:
             text = f"{one} is immutable or append-only (lsattr): the API server could not write or rotate its log"
-            yield _error("log-unwritable", text, f"chattr -i -a {one}")
-    yield from _open_to_others(path)
+            yield _error("log-unwritable", text, f"ask who made it so, then: chattr -i -a {one}")
+    yield from open_to_others(root, path)
     if not user.overrides:
         yield from _log_of_user(root, place, path, user)
 
@@ -206,21 +209,11 @@ def _log_of_user(root: Root, place: HostPath, path: Path, user: ContainerUser) -
             yield _closed(LOG_FLAG, directory, user, "write", f"install -d -m 0700 -o {user.uid} {directory}")
             return
         if not user.may(directory.stat(), rights) and not _has_acl(directory):
-            yield _closed(LOG_FLAG, directory, user, "write", f"chown {user.uid} {directory}")
+            fix = owned_by(root, directory, user.uid, tuple(log_files(path)), ELSEWHERE)
+            yield _closed(LOG_FLAG, directory, user, "write", fix)
             return
     if path.is_file() and not user.may(path.stat(), 2) and not _has_acl(path):
         yield _closed(LOG_FLAG, path, user, "write", f"chown {user.uid} {path}")
-
-
-def _open_to_others(path: Path) -> Iterator[Finding]:
-    """Yield a warning where others may read the events, an info where they only see the files' names."""
-    if not path.parent.is_dir() or not path.parent.stat().st_mode & stat.S_IXOTH:
-        return
-    fix = f"chmod 0700 {path.parent}"
-    if path.is_file() and path.stat().st_mode & stat.S_IROTH:
-        yield Finding("log-readable", Severity.WARNING, f"every user of this node may read {path}", fix)
-    elif path.parent.stat().st_mode & stat.S_IROTH:
-        yield Finding("log-readable", Severity.INFO, f"every user of this node may list {path.parent}", fix)
 
 
 def unchangeable(manifest_path: Path, policy: Path | None) -> Iterator[Finding]:
@@ -265,9 +258,9 @@ def _has_acl(path: Path) -> bool:
 def _unmounted(flag: str, value: str) -> Finding:
     if flag == LOG_FLAG:
         text = f"--{flag}={value} is on no mount: the log stays inside the container and is lost at its next restart"
-        return Finding("log-not-mounted", Severity.WARNING, text, "auditctl enable mounts its directory")
+        return Finding("log-not-mounted", Severity.WARNING, text, "auditctl enable  # mounts its directory")
     text = f"--{flag}={value} is on no mount: the API server would not find it and not start"
-    return _error("audit-mount", text, "auditctl enable mounts it")
+    return _error("audit-mount", text, "auditctl enable  # mounts it")
 
 
 def _kind(manifest: Manifest, volume: Volume, path: Path, problem: str) -> Finding:

@@ -14,7 +14,18 @@ from auditctl.node.apiserver.process import Process
 from auditctl.node.change import files
 from auditctl.node.change.files import Root
 from auditctl.node.preflight import other_manifests
-from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
+from auditctl.settings import LOG_FLAG, LOG_PATH, POLICY_FLAG, POLICY_PATH, STANDARD_OUTPUT, WEBHOOK_FLAG
+
+_MOVES = {
+    POLICY_FLAG: f"auditctl enable --policy FILE --policy-path {POLICY_PATH}",
+    LOG_FLAG: f"auditctl enable --log-path {LOG_PATH}",
+}
+
+
+def _is_within(path: Path, directory: Path) -> bool:
+    """Tell whether a path is in, above or equal to the directory, symbolic links resolved."""
+    one, other = path.resolve(), directory.resolve()
+    return one == other or other in one.parents or one in other.parents
 
 
 class HostPaths(NamedTuple):
@@ -49,15 +60,24 @@ def misplaced_state(root: Root, manifest_path: Path, state_path: Path) -> Iterat
     yield from _misplaced(root, manifest_path, state_path, "the state directory", "state-directory")
 
 
-def placement(root: Root, manifest_path: Path, paths: HostPaths) -> Iterator[Finding]:
-    """No audit path may be in, above or equal to the manifest directory, or in the pki directory."""
+def placement(root: Root, manifest_path: Path, paths: HostPaths, before: HostPaths) -> Iterator[Finding]:
+    """Yield each audit path in, above or equal to the manifest directory, or in the pki directory.
+
+    A file in pki that the manifest names ``before`` the change too already works, and is a warning.
+    """
     for flag in (POLICY_FLAG, LOG_FLAG, WEBHOOK_FLAG):
         host = paths.of_flag(flag)
-        if host is not None:
-            yield from _misplaced(root, manifest_path, host, f"--{flag}", "audit-path")
+        if host is None:
+            continue
+        is_old = before.of_flag(flag) == host
+        for finding in _misplaced(root, manifest_path, host, f"--{flag}", "audit-path"):
+            mild = is_old and not _is_within(host, manifest_path.parent)
+            yield finding._replace(
+                severity=Severity.WARNING if mild else finding.severity, fix=_MOVES.get(flag, finding.fix)
+            )
 
 
-def kinds(paths: HostPaths, *, policy_is_written: bool, webhook_is_written: bool) -> Iterator[Finding]:
+def kinds(root: Root, paths: HostPaths, *, policy_is_written: bool, webhook_is_written: bool) -> Iterator[Finding]:
     """Each audit path is of the right kind on the host, as the mount types and the server demand."""
     for flag, written in ((POLICY_FLAG, policy_is_written), (WEBHOOK_FLAG, webhook_is_written)):
         host = paths.of_flag(flag)
@@ -67,7 +87,7 @@ def kinds(paths: HostPaths, *, policy_is_written: bool, webhook_is_written: bool
             yield _error(
                 "audit-path",
                 f"{host}, for --{flag}, is a directory; the API server would not start",
-                "remove it, or name another path",
+                f"rmdir {host}  # if it is empty; else use another path",
             )
         elif host.exists() and not host.is_file():
             yield _no_regular_file(host, flag)
@@ -75,7 +95,9 @@ def kinds(paths: HostPaths, *, policy_is_written: bool, webhook_is_written: bool
             yield _error(
                 "audit-path",
                 f"{host}, for --{flag}, is not there; the Pod would not start",
-                "put the file there",
+                "auditctl enable --policy FILE"
+                if flag == POLICY_FLAG
+                else "put the file there, or: auditctl enable --no-webhook",
             )
     log = paths.log
     if log is not None:
@@ -83,21 +105,23 @@ def kinds(paths: HostPaths, *, policy_is_written: bool, webhook_is_written: bool
             yield _error(
                 "audit-path",
                 f"{log}, for --{LOG_FLAG}, is a directory; the API server would not start",
-                "name a file with --log-path",
+                f"auditctl enable --log-path {root.node(log)}/audit.log",
             )
         elif log.exists() and not log.is_file():
             yield _no_regular_file(log, LOG_FLAG)
         obstacle = next((parent for parent in log.parents if parent.exists()), None)
         if obstacle is not None and not obstacle.is_dir():
             yield _error(
-                "audit-path", f"{obstacle} is not a directory, so {log} cannot be written", "name another --log-path"
+                "audit-path",
+                f"{obstacle} is not a directory, so {log} cannot be written",
+                f"auditctl enable --log-path {LOG_PATH}",
             )
 
 
 def _no_regular_file(path: Path, flag: str) -> Finding:
     """A device, a pipe, a socket, or a link to one."""
     text = f"{path}, for --{flag}, is no regular file: the API server would hang, or what it writes be lost"
-    return _error("audit-path", text, f"ls -l {path}, then move it away, or name another path")
+    return _error("audit-path", text, f"ls -l {path}; then move it away, or use another path")
 
 
 def stray_manifests(manifest_path: Path, manifest: Manifest, process: Process | None = None) -> Iterator[Finding]:
@@ -111,7 +135,7 @@ def stray_manifests(manifest_path: Path, manifest: Manifest, process: Process | 
             "stray-manifests",
             f"{path} defines the same Pod: the kubelet reads every file there whose name does not begin with a dot, "
             f"and the last name wins ({runs})",
-            f"auditctl doctor names what moving it out of {manifest_path.parent} costs, and --fix does it",
+            f"auditctl doctor --fix  # moves it out of {manifest_path.parent}; auditctl doctor names the outage",
         )
 
 
@@ -150,7 +174,7 @@ def _misplaced(root: Root, manifest_path: Path, path: Path, what: str, check: st
     directory = manifest_path.parent.resolve()
     resolved = path.resolve()
     pki = root.host("/etc/kubernetes/pki").resolve()
-    if resolved == directory or directory in resolved.parents or resolved in directory.parents:
+    if _is_within(path, manifest_path.parent):
         yield _error(
             check,
             f"{what} ({path}) is in, above or equal to the manifest directory {directory}, where the kubelet reads every file",

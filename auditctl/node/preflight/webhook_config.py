@@ -91,7 +91,7 @@ def parse(raw: bytes, container_path: str) -> WebhookConfig:
         problems = [_EMPTY]
     if problems or cluster is None:
         listed = problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"
-        raise _refused(f"invalid configuration: {listed}")
+        raise _refused(f"invalid configuration: {listed}", _fix(name, context, cluster_name, clusters))
     return _config(cluster, user, posixpath.dirname(container_path))
 
 
@@ -172,9 +172,19 @@ def _part(entry: Any, key: str) -> Mapping[str, Any]:
     return part if isinstance(part, dict) else {}
 
 
-def _refused(words: str) -> WebhookConfigError:
+def _fix(name: str, context: Mapping[str, Any], cluster_name: str, clusters: Mapping[str, Any]) -> str:
+    """Return the edit, with the cause where the server's own words do not tell it; empty where they do."""
+    if not name:
+        return "it has no current-context: write `current-context: NAME`, with the name of a context of the file"
+    if context and cluster_name not in clusters:
+        known = ", ".join(clusters) or "none"
+        return f"the context {name!r} names the cluster {cluster_name!r}, which is not in the file (there: {known}): correct that name"
+    return ""
+
+
+def _refused(words: str, fix: str = "") -> WebhookConfigError:
     return WebhookConfigError(
         f"the API server would not start: initializing audit webhook: {words}",
         check="webhook-config",
-        fix="correct the kubeconfig, then run the command again",
+        fix=fix or "correct the kubeconfig, then run the command again",
     )

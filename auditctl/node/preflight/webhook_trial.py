@@ -184,8 +184,14 @@ def _headers(config: WebhookConfig, scheme: str) -> dict[str, str]:
     return headers
 
 
+def is_cluster_internal(host: str) -> bool:
+    """Tell whether a host (or the address of one) is a Service's name inside the cluster."""
+    name = (urlsplit(host).hostname or "") if "://" in host else host
+    return name.endswith((".svc", ".cluster.local")) or (name.count(".") == 1 and name.endswith(".default"))
+
+
 def _unresolved(host: str) -> str:
-    if host.endswith((".svc", ".cluster.local")) or (host.count(".") == 1 and host.endswith(".default")):
+    if is_cluster_internal(host):
         return (
             f"{host} is the name of a Service, and the API server runs in the host's network, whose resolver does not know it: "
             "use the Service's cluster IP, or a name that the node itself resolves"

@@ -86,8 +86,10 @@ def before_edit(
     ``process`` is the running API server, None where it is not known.
     """
     live = is_live(plane, subject.before, options)
-    yield from node_checks.placement(plane.root, plane.manifest_path, subject.paths)
+    before = node_checks.host_paths(plane.root, subject.before)
+    yield from node_checks.placement(plane.root, plane.manifest_path, subject.paths, before)
     yield from node_checks.kinds(
+        plane.root,
         subject.paths,
         policy_is_written=Role.POLICY in subject.written,
         webhook_is_written=Role.WEBHOOK in subject.written,
@@ -178,7 +180,7 @@ def _of_the_server(plane: ControlPlane, manifest: Manifest, process: Process | N
             "drift",
             Severity.WARNING,
             f"process {process.pid} was not started with the manifest's command line",
-            "see `auditctl status`",
+            "auditctl doctor",
         )
     if readiness is client.Readiness.READY:
         yield from other_control_planes.findings(endpoint, credentials)
@@ -189,5 +191,5 @@ def _not_ready(reason: str) -> Finding:
         "apiserver-ready",
         Severity.ERROR,
         f"the API server is not ready: {reason}",
-        "repair it first (see its last lines in /var/log/pods), or continue with --allow apiserver-ready",
+        "auditctl doctor names the cause; or continue with --allow apiserver-ready",
     )

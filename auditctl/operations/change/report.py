@@ -45,6 +45,8 @@ _OUTAGE = {
     Restart.NONE: "no restart, no outage",
 }
 
+_UPGRADE = "kubeadm upgrade writes the manifest anew from the ConfigMap kubeadm-config"
+
 
 def dry_run_report(plane: ControlPlane, decision: ChangeDecision) -> Report:
     """Return the report of what would be done; nothing was touched."""
@@ -141,7 +143,7 @@ def unchanged_report(
         findings=findings,
         verification=verification,
         receipt=proof.receipt,
-        next_steps=("auditctl status",) if verification.holds is False else (),
+        next_steps=("auditctl doctor",) if verification.holds is False else (),
     )
 
 
@@ -247,12 +249,9 @@ def _next_steps(planned: PlannedChange, result: ChangeResult) -> tuple[str, ...]
     if result.outcome is not Outcome.CHANGED or planned.command not in ("enable", "disable"):
         return ()
     if planned.command == "disable":
-        return ("kubeadm upgrade writes the manifest anew from kubeadm-config: take the audit settings out there too",)
-    look = (f"tail -f {planned.paths.log}",) if planned.paths.log is not None else ()
-    return (
-        *look,
-        "kubeadm upgrade writes the manifest anew from kubeadm-config: put these settings there too, or they will be lost",
-    )
+        return (f"auditctl kubeadm persist  # {_UPGRADE}: auditing would come back",)
+    look = ("auditctl log tail -f",) if planned.paths.log is not None else ()
+    return (*look, f"auditctl kubeadm persist  # {_UPGRADE}: these settings would be lost")
 
 
 _RESTARTS: Mapping[Restart, str | None] = {

@@ -17,8 +17,10 @@ from auditctl.operations.change_model import ChangeDecision, ChangeOptions, Chan
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.doctor.collect import Observations, look
 from auditctl.operations.doctor.repair import Repair, repair
+from auditctl.operations.evidence.auditing import weighty
 from auditctl.report import ManifestChange, Outcome, Report
 
+_PROOFS = frozenset(["receipt", "policy-loaded", "log-open", "delivery"])
 _GUESSED = "probably: "
 
 
@@ -97,7 +99,7 @@ def _nothing(
 ) -> Report:
     """Return the report where no repair is needed, or none is safe."""
     others = tuple(finding for finding in looked.findings if finding.check != "running-change")  # it is this very run
-    looked = looked._replace(findings=others)
+    looked = replace(looked, findings=others)
     report = _report(plane, looked, options)
     wrong = [finding for finding in looked.findings if finding.severity is Severity.ERROR]
     text = f"{report.summary}; none has one safe repair: nothing was changed" if wrong else report.summary
@@ -106,9 +108,13 @@ def _nothing(
 
 
 def _report(plane: ControlPlane, looked: Observations, options: ChangeOptions) -> Report:
-    """Return the report: exit code 0 if nothing is wrong, else 1 (a warning counts under ``--strict``)."""
-    bad = {Severity.ERROR, Severity.WARNING} if options.strict else {Severity.ERROR}
-    wrong = [finding for finding in looked.findings if finding.severity in bad]
+    """Return the report: exit code 0 if nothing is wrong, else 1.
+
+    A warning counts if it means that events are missing or misplaced; an opinion about cost or secrecy only under ``--strict``.
+    """
+    wrong = sorted(weighty(looked.findings), key=_rank)
+    if options.strict:
+        wrong = [finding for finding in looked.findings if finding.severity is not Severity.INFO]
     digest = looked.snapshot.sha256 if looked.snapshot is not None else None
     return Report(
         "doctor",
@@ -119,9 +125,14 @@ def _report(plane: ControlPlane, looked: Observations, options: ChangeOptions) -
         findings=looked.findings,
         verification=looked.verification,
         receipt=looked.receipt,
-        next_steps=(wrong[0].fix,) if wrong and wrong[0].fix else (),
+        next_steps=tuple(finding.fix for finding in wrong if finding.fix)[:1],
         details={"doctor": _details(looked)},
     )
+
+
+def _rank(finding: Finding) -> int:
+    """Order causes before what follows from them: a proof that failed comes last."""
+    return 2 if finding.check in _PROOFS else int(finding.severity is not Severity.ERROR)
 
 
 def _settled(plane: ControlPlane, looked: Observations) -> Settled | None:
@@ -147,7 +158,7 @@ def _summary(looked: Observations, wrong: list[Finding]) -> str:
     judged = looked.diagnosis
     if judged.state is not ServerState.SERVING:
         return f"{judged.state.value}: {judged.message}{warned}"
-    return f"nothing is broken{warned}: {judged.message}"
+    return f"No problem found{warned}: {judged.message}"
 
 
 def _is_diagnosis(looked: Observations) -> bool:

@@ -104,7 +104,7 @@ def _stray(node: _RepairTarget) -> Repair | None:
         return None
     for path in strays:
         files.read(path, "manifest")  # one that cannot be moved is reported before another one is moved
-    planned = stray.work(node.plane, strays[0], node.snapshot, node.manifest, node.process, _receipt(node))
+    planned = stray.removal(node.plane, strays[0], node.snapshot, node.manifest, node.process, _receipt(node))
     return Repair(planned.summary, planned, _weighed(node, planned, ("stray-manifests",)), more=len(strays) > 1)
 
 

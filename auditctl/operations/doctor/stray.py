@@ -1,7 +1,7 @@
 """Another manifest of the same Pod beside ours: who runs, and how it goes without leaving the node without its Pod.
 
 The kubelet keeps both names under one key, so that removing *either* file deletes the Pod (pkg/kubelet/config/file.go
-fileKeyMapping; reference 7.2). So: move it into our records, rename the manifest over itself at once, and wait on the
+fileKeyMapping). So: move it into our records, rename the manifest over itself at once, and wait on the
 identity of the process until one further listing has passed.
 """
 
@@ -37,13 +37,13 @@ _LOOK_SECONDS = 0.5
 def findings(plane: ControlPlane, manifest: Manifest, process: Process | None) -> Iterator[Finding]:
     """Each of them, with the one that runs."""
     for path in other_manifests.strays(plane.manifest_path, manifest):
-        runs, how = _winner(plane, manifest, path, process)
+        runs, because = _winner(plane, manifest, path, process)
         yield Finding(
             "stray-manifests",
             Severity.ERROR,
             f"{path} and {plane.manifest_path} define the same Pod {manifest.namespace}/{manifest.pod_name}; {runs} runs "
-            f"({how}). Removing either makes the kubelet delete the Pod: an outage of {OUTAGE} is to be expected",
-            "auditctl doctor --fix moves the other one into its records and brings the manifest's Pod back",
+            f"({because}). Removing either makes the kubelet delete the Pod: an outage of {OUTAGE} is to be expected",
+            f"auditctl doctor --fix  # moves {path.name} into the records of auditctl and brings the manifest's Pod back",
             file=str(path),
         )
 
@@ -61,7 +61,7 @@ def _winner(plane: ControlPlane, manifest: Manifest, path: Path, process: Proces
     ), "probably: the last name in byte order wins"
 
 
-def work(
+def removal(
     plane: ControlPlane,
     path: Path,
     snapshot: Snapshot,

@@ -19,7 +19,7 @@ _MEANING = {
     "truncate": "were too big for the backend and were dropped or cut",
 }
 _FIXES = {
-    "log": "df -h on the log's directory; then: auditctl verify",
+    "log": "make room on the file system of the log (df -h), then: auditctl verify",
     "webhook": "look at the receiver, and at --audit-webhook-* of `auditctl flags`",
     "buffered": "raise --audit-log-batch-buffer-size or --audit-webhook-batch-buffer-size, or record less",
     "truncate": "see --audit-log-truncate-* and --audit-webhook-truncate-* of `auditctl flags`",
@@ -51,7 +51,7 @@ def findings(counters: Counters, *, enabled: bool) -> Iterator[Finding]:
     for plugin, number in sorted(counters.errors.items()):
         if number:
             text = f"{number} audit events {_MEANING.get(plugin, f'were lost by the plugin {plugin}')}, since this API server started"
-            yield Finding("events-lost", Severity.WARNING, text, _FIXES.get(plugin, "auditctl status"))
+            yield Finding("events-lost", Severity.WARNING, text, _FIXES.get(plugin, "auditctl doctor"))
     if counters.rejected:
         text = f"{counters.rejected} requests were answered 500 because their event could not be recorded (blocking-strict)"
         yield Finding("requests-rejected", Severity.WARNING, text, "auditctl enable --set audit-log-mode=blocking")
@@ -76,13 +76,20 @@ def check(before: Counters | None, after: Counters | None) -> Iterator[Check]:
 def lines(counters: Counters, before: tuple[Counters, float] | None = None) -> Iterator[str]:
     """For people; with the counters of some seconds ago (and those seconds), rates as well."""
     if not counters.auditing:
-        yield "counted  nothing: the API server evaluates no audit policy"
+        yield "since start: no request was audited (the API server evaluates no audit policy)"
         return
-    levels = ", ".join(f"{name} {number}" for name, number in sorted(counters.levels.items()))
-    yield f"counted  {counters.events} events since its start; requests by level: {levels}{_rates(counters, before)}"
+    requests = ", ".join(
+        f"{number} {'not audited' if name == 'None' else f'at {name}'}"
+        for name, number in sorted(counters.levels.items())
+    )
+    yield f"since start: {_events(counters.events)} written; requests: {requests}{_rates(counters, before)}"
     lost = ", ".join(f"{plugin} {number}" for plugin, number in sorted(counters.errors.items()) if number)
     if lost or counters.rejected:
-        yield f"lost     {lost or 'none'}; requests refused: {counters.rejected}"
+        yield f"lost: {lost or 'none'}; requests refused: {counters.rejected}"
+
+
+def _events(number: int) -> str:
+    return f"{number} event{'' if number == 1 else 's'}"
 
 
 def row(counters: Counters | None) -> dict[str, Any] | None:

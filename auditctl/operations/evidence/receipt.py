@@ -56,7 +56,14 @@ def plan(
 
 
 def findings(planned: ProbePlan) -> Iterator[Finding]:
-    """What the choice tells before the edit."""
+    """Yield what the choice of the request means, before the edit."""
+    probe = planned.probe
+    if probe is not None and probe.method != "GET":
+        text = (
+            f"the policy records no read that auditctl may send, so the proof sends {probe} anonymously: dryRun=All changes "
+            "nothing, and it is refused with 403, but a rule of your monitoring may notice it"
+        )
+        yield Finding("receipt", Severity.INFO, text)
     if planned.unprovable:
         yield Finding(
             "no-receipt",
@@ -84,37 +91,42 @@ def _disclosure(probe: Probe) -> str:
 
 
 def prover(
-    plane: ControlPlane, manifest: Manifest, planned: ProbePlan, *, receiver_may_be_down: bool = False
+    plane: ControlPlane,
+    manifest: Manifest,
+    planned: ProbePlan,
+    *,
+    receiver_may_be_down: bool = False,
+    with_webhook: bool = True,
 ) -> ProofFunction:
-    """The function that takes the receipt, once the process serves, and then asks the webhook's receiver.
+    """Return the function that takes the receipt and then, ``with_webhook``, asks the webhook's receiver.
 
     It raises InterruptionError where the user asks to stop meanwhile.
     """
 
     def prove(process: Process, patience: Deadline) -> Proof:
-        webhook = bool(manifest.flag(WEBHOOK_FLAG))  # it may be the only backend
+        webhook = with_webhook and bool(manifest.flag(WEBHOOK_FLAG))  # it may be the only backend
         if planned.probe is None or (planned.log is None and not webhook):
             why = planned.unknown or "the policy records no request that auditctl may send"
             return Proof((Check("receipt", Status.UNKNOWN, why),))
-        asked = _ReceiptTaker(plane, manifest, planned, planned.log, patience)
-        found = asked.obtain(planned.probe, process)
-        if found.turned_away and not planned.probe.with_credentials:
+        taker = _ReceiptTaker(plane, manifest, planned, planned.log, patience)
+        result = taker.obtain(planned.probe, process)
+        if result.turned_away and not planned.probe.with_credentials:
             # anonymous requests are turned away by a configuration that no flag shows: ask with credentials
             callers = _callers(plane, manifest)._replace(anonymous=None)
             other = choose(planned.policy, None, callers, planned.nonce)
             if other is not None and other.with_credentials:
-                found = asked.obtain(other, process)
-        checks = [*found.checks]
+                result = taker.obtain(other, process)
+        checks = [*result.checks]
         if planned.unknown:
             checks.append(Check("receipt", Status.UNKNOWN, planned.unknown))
-        if webhook and found.level:
+        if webhook and result.level:
             from auditctl.operations.evidence import webhook_delivery
 
-            awaited = webhook_delivery.AwaitedEvent(planned.nonce, found.level, frozenset(found.stages))
+            awaited = webhook_delivery.AwaitedEvent(planned.nonce, result.level, frozenset(result.stages))
             checks.append(
                 webhook_delivery.check(plane, manifest, process, awaited, patience, may_be_down=receiver_may_be_down)
             )
-        return Proof(tuple(checks), found.receipt)
+        return Proof(tuple(checks), result.receipt)
 
     return prove
 
@@ -164,6 +176,9 @@ def _callers(plane: ControlPlane, manifest: Manifest) -> Callers:
 
 
 def _why_unknown(manifest: Manifest) -> str:
-    if manifest.flag(LOG_FLAG) == STANDARD_OUTPUT:
+    log, webhook = manifest.flag(LOG_FLAG), manifest.flag(WEBHOOK_FLAG)
+    if log == STANDARD_OUTPUT:
         return "the log goes to standard output (--audit-log-path=-), which is not read"
-    return "" if manifest.flag(WEBHOOK_FLAG) else "no audit log is set"
+    if log:
+        return f"{log} is inside the container: no volume mounts it, so nothing of it is on this node"
+    return "" if webhook else "no audit log is set"

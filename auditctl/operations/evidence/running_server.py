@@ -23,6 +23,8 @@ from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
 
 STALE = "the policy file was written after the API server had started, which has not read what stands there now"
 
+_NOT_KNOWN = Proof((Check("receipt", Status.UNKNOWN, "the policy that the API server has loaded is not known"),))
+
 
 class ActivePolicy(NamedTuple):
     """The policy that counts, and whether it is known to be what the process runs.
@@ -63,7 +65,7 @@ class Running(NamedTuple):
         yield Check(
             "enabled",
             Status.PASSED if on else Status.FAILED,
-            "the manifest sets a policy and a backend" if on else "the manifest does not switch auditing on",
+            "the manifest sets a policy and a backend" if on else _lacking(manifest),
         )
         if process is None:
             stranger = untrusted_listener(manifest.secure_port, manifest)
@@ -77,14 +79,14 @@ class Running(NamedTuple):
             yield Check("process", Status.FAILED, text)
 
     def prove(self) -> Proof:
-        """Take the receipt; an empty proof where there is nothing to ask.
+        """Take the receipt; a proof of which nothing is known where there is no server, or no policy to judge by.
 
         Raises:
             RefusedError: ``--kubeconfig`` names something that is not a kubeconfig.
         """
         plane, manifest, process, policy = self.plane, self.manifest, self.process, self.loaded.policy
         if process is None or policy is None:
-            return Proof()
+            return _NOT_KNOWN
         log = node_checks.host_of(plane.root, manifest, LOG_FLAG)
         planned = receipt.plan(plane, manifest, policy, None, log=log)
         counted = counters.read(plane, manifest)
@@ -93,6 +95,31 @@ class Running(NamedTuple):
         if planned.unprovable and not records_anything(policy):
             return Proof((Check("receipt", Status.FAILED, "the policy records nothing at all"),))
         return done._replace(checks=(*done.checks, *counters.check(counted, counters.read(plane, manifest))))
+
+    def observe(self, seconds: float) -> Proof:
+        """Send the request of a receipt, if it changes nothing by its kind (GET), and look for it no longer than ``seconds``.
+
+        The webhook's receiver is not waited for. Raises RefusedError: see `prove`.
+        """
+        plane, process, policy = self.plane, self.process, self.loaded.policy
+        if process is None or policy is None:
+            return _NOT_KNOWN
+        log = node_checks.host_of(plane.root, self.manifest, LOG_FLAG)
+        planned = receipt.plan(plane, self.manifest, policy, None, log=log)
+        if planned.probe is not None and planned.probe.method != "GET":
+            text = "the policy records no request that only reads, of those that auditctl may send"
+            return Proof((Check("receipt", Status.UNKNOWN, text),))
+        patience = Deadline(plane.clock.monotonic() + seconds)
+        return receipt.prover(plane, self.manifest, planned, with_webhook=False)(process, patience)
+
+
+def _lacking(manifest: Manifest) -> str:
+    """Return what the manifest lacks for auditing to be on."""
+    if manifest.flag(POLICY_FLAG):
+        return "the manifest sets a policy, but neither a log nor a webhook"
+    if manifest.flag(LOG_FLAG) or manifest.flag(WEBHOOK_FLAG):
+        return "the manifest sets a log or a webhook, but no policy"
+    return "auditing is off in the manifest"
 
 
 def _loaded(plane: ControlPlane, manifest: Manifest, process: Process | None) -> ActivePolicy:

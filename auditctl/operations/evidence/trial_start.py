@@ -7,47 +7,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import PurePosixPath
-from typing import NamedTuple
 
 from auditctl.errors import ManifestError, Place, RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.flags import Flag, Item
-from auditctl.manifest.pod import HYPERKUBE, Manifest
-from auditctl.node.apiserver import trial_key
+from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.client import Readiness
 from auditctl.node.apiserver.process import Process, listener, untrusted_listener
-from auditctl.node.apiserver.trial_binary import Binary, of_process
-from auditctl.node.apiserver.trial_start import TrialStartInput, TrialStartResult, TrialStartVerdict, rehearse
-from auditctl.node.change import files
+from auditctl.node.apiserver.trial_binary import of_process
+from auditctl.node.apiserver.trial_start import TrialStartResult, TrialStartVerdict, rehearse
 from auditctl.node.change.journal import Role
-from auditctl.node.preflight import node_checks
 from auditctl.node.trusted_process import owner_of
 from auditctl.operations.change_model import Deadline, PlannedChange
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.evidence.trial_webhook import NOWHERE, on_host
+from auditctl.operations.evidence.trial_input import Subject, trial_input
 from auditctl.operations.policy_source import SelectedPolicy
 from auditctl.policy.load import LoadResult, load
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
 
 CHECK = "rehearsal"
 DIFFERS = "rehearsal-differs"
-_PATH_FLAGS = frozenset({POLICY_FLAG, LOG_FLAG, WEBHOOK_FLAG})
-# without these it does not come as far as auditing; the keys are made for it
-_KEY_FILES = frozenset({"service-account-key-file", "service-account-signing-key-file"})
-_NEEDED = _KEY_FILES | {"service-account-issuer", "api-audiences", "advertise-address", "service-cluster-ip-range"}
-_NEEDED_UP_TO_1_19 = "--insecure-port=0"  # its default is 8080, which the running server may hold
-_KEY = "/throw-away.key"  # the name of the key in its words; what stands there is handed over in memory
+NOT_DONE = "no trial start: "
 _REPORT_IT = "please report it with the policy, the flags and the server's words"
-
-
-class Subject(NamedTuple):
-    """What is rehearsed, and how its user knows the files. ``policy`` None: the one that the manifest names."""
-
-    after: Manifest
-    policy: bytes | None = None
-    webhook: bytes | None = None
-    policy_name: str = ""
 
 
 def findings(
@@ -80,13 +61,13 @@ def findings(
             if plane.endpoint(manifest or after).readiness(plane.credentials()) is Readiness.UNREACHABLE:
                 yield _unknown(f"process {process.pid} does not answer with a certificate of this cluster")
                 return
-            play, policy = _play(plane, subject, process, binary)
+            play, policy = trial_input(plane, subject, process, binary)
             plane.progress.step("rehearsing with the node's own kube-apiserver")
             result = rehearse(play, deadline.interrupted)
     except (ManifestError, RefusedError) as error:
         yield _unknown(error.message)
         return
-    yield from told(result, plane, subject._replace(policy=policy))
+    yield from verdict_findings(result, plane, subject._replace(policy=policy))
 
 
 def rehearsed(
@@ -121,13 +102,15 @@ def of_policy(plane: ControlPlane, raw: bytes, name: str) -> Iterator[Finding]:
     except RefusedError as error:
         yield _unknown(error.message)
         return
+    process = listener(manifest.secure_port, manifest)
+    if process is None and not plane.root.is_host:  # `findings` expects none there, but here it was asked for
+        yield _unknown("no kube-apiserver runs in this folder")
+        return
     item = Item("", (), 0)
     alone = (Flag(POLICY_FLAG, "/dev/stdin", item), Flag(LOG_FLAG, STANDARD_OUTPUT, item))
     others = (flag for flag in manifest.flag_list if not flag.is_audit)
     after = manifest._replace(flag_list=(*others, *alone))
-    yield from findings(
-        plane, after, raw, listener(manifest.secure_port, manifest), policy_name=name, manifest=manifest
-    )
+    yield from findings(plane, after, raw, process, policy_name=name, manifest=manifest)
 
 
 def _why_not(plane: ControlPlane, process: Process | None, manifest: Manifest) -> str:
@@ -143,10 +126,10 @@ def _why_not(plane: ControlPlane, process: Process | None, manifest: Manifest) -
 
 
 def _unknown(why: str) -> Finding:
-    return Finding(CHECK, Severity.INFO, f"not rehearsed: {why}")
+    return Finding(CHECK, Severity.INFO, f"{NOT_DONE}{why}")
 
 
-def told(result: TrialStartResult, plane: ControlPlane, subject: Subject) -> Iterator[Finding]:
+def verdict_findings(result: TrialStartResult, plane: ControlPlane, subject: Subject) -> Iterator[Finding]:
     """The findings of a verdict."""
     match result.verdict:
         case TrialStartVerdict.UNKNOWN:
@@ -213,62 +196,3 @@ def _place_in_policy(result: TrialStartResult, subject: Subject) -> tuple[Place,
         return Place(subject.policy_name, loaded.policy.rules[int(named[2])].line), named[1]
     line = re.search(r"\bline (\d+):", result.words)
     return Place(subject.policy_name, int(line[1]) if line else 0), named[1] if named else ""
-
-
-def _play(
-    plane: ControlPlane, subject: Subject, process: Process, binary: Binary
-) -> tuple[TrialStartInput, bytes | None]:
-    """The command line and the files, with every path where this machine has it; and the policy's text."""
-    after = subject.after
-    words = list(_words(after, process))
-    policy, webhook = subject.policy, subject.webhook
-    if after.flag(POLICY_FLAG) and policy is None:
-        policy = _installed(plane, after, POLICY_FLAG)
-    if after.flag(WEBHOOK_FLAG) and webhook is None:
-        webhook = _installed(plane, after, WEBHOOK_FLAG)
-    names, contents = dict[str, str](), {_KEY: trial_key.pem()}
-    for flag, content in ((POLICY_FLAG, policy), (WEBHOOK_FLAG, webhook)):
-        if after.flag(flag) and content is None:
-            words.append(f"--{flag}={NOWHERE}{after.flag(flag)}")
-            names[NOWHERE] = ""
-    if not after.flag(WEBHOOK_FLAG):
-        webhook = None
-    elif webhook is not None:
-        webhook, replaced, read = on_host(plane, after, webhook)
-        names |= replaced
-        contents |= read
-    policy = policy if after.flag(POLICY_FLAG) else None
-    return TrialStartInput(
-        binary, tuple(words), policy, webhook, names, after.flag(WEBHOOK_FLAG) or "", contents
-    ), policy
-
-
-def _installed(plane: ControlPlane, after: Manifest, flag: str) -> bytes | None:
-    host = node_checks.host_of(plane.root, after, flag)
-    there = files.read_if_there(host, flag) if host is not None and not host.is_dir() else None
-    return there.content if there is not None else None
-
-
-def _words(after: Manifest, process: Process) -> Iterator[str]:
-    """The flags that are rehearsed: all of auditing's, and those without which it does not come so far."""
-    command = [PurePosixPath(word).name for word in process.argv[:2]]
-    if HYPERKUBE in command[:1]:
-        yield process.argv[1]
-    if after.version is not None and after.version < (1, 20, 0):
-        yield _NEEDED_UP_TO_1_19
-    for flag in after.flag_list:
-        if flag.name == LOG_FLAG and flag.value:
-            yield f"--{LOG_FLAG}={STANDARD_OUTPUT}"
-        elif (flag.is_audit and flag.name not in _PATH_FLAGS) or flag.name in _NEEDED:
-            yield _word(flag, process)
-
-
-def _word(flag: Flag, process: Process) -> str:
-    if flag.name in _KEY_FILES:
-        return f"--{flag.name}={_KEY}"
-    if "$(" in flag.value:  # the kubelet has filled it in for the one that runs
-        running = (word.partition("=") for word in process.flags)
-        return next(
-            (f"--{flag.name}={value}" for name, _, value in running if name == f"--{flag.name}"), flag.item.text
-        )
-    return f"--{flag.name}={flag.value}"

@@ -33,7 +33,7 @@ _SECONDS = (
     10.0  # beyond the longest wait of a batch: the server tries again after as much (webhook-batch-initial-backoff)
 )
 _POLL_SECONDS = (0.1, 1.0)  # the first pause, and the longest
-_ASKED_SECONDS = 5.0
+_ANSWER_SECONDS = 5.0
 _BODY_LIMIT_BYTES = 1 << 20
 _UNAUTHORIZED = 401
 
@@ -79,10 +79,10 @@ def check(
         )
     if not _may_be_ours(config):
         return Check(NAME, Status.UNKNOWN, foreign(manifest))
-    return _asked(plane, manifest, config, awaited, patience, Status.UNKNOWN if may_be_down else Status.FAILED)
+    return _ask_receiver(plane, manifest, config, awaited, patience, Status.UNKNOWN if may_be_down else Status.FAILED)
 
 
-def _asked(
+def _ask_receiver(
     plane: ControlPlane,
     manifest: Manifest,
     config: WebhookConfig,
@@ -97,16 +97,16 @@ def _asked(
     later = held(manifest, "webhook") if delay and delay >= left else ""
     plane.progress.step(f"waiting up to {seconds:.0f} s for the event at the webhook's receiver")
     try:
-        found = _awaited(config, awaited, plane.clock, seconds, patience)
+        answer = _awaited(config, awaited, plane.clock, seconds, patience)
     except NotOursError:
         return Check(NAME, Status.UNKNOWN, foreign(manifest))
     except OSError as error:
         reason = str(getattr(error, "verify_message", "") or getattr(error, "strerror", "") or error).lower()
         return Check(NAME, silent, f"the webhook's receiver {_place(config)} does not answer: {reason}")
-    if not found.events:
-        text = f"no event of Audit-ID {awaited.audit_id} at the webhook's receiver {_place(config)} after {found.seconds:.1f} s"
+    if not answer.events:
+        text = f"no event of Audit-ID {awaited.audit_id} at the webhook's receiver {_place(config)} after {answer.seconds:.1f} s"
         return Check(NAME, Status.UNKNOWN, f"{text}; {later}") if later else Check(NAME, silent, text)
-    return judge(found, awaited, _place(config))
+    return judge(answer, awaited, _place(config))
 
 
 class DeliveryAnswer(NamedTuple):
@@ -118,13 +118,13 @@ class DeliveryAnswer(NamedTuple):
     seconds: float
 
 
-def judge(found: DeliveryAnswer, awaited: AwaitedEvent, place: str) -> Check:
+def judge(answer: DeliveryAnswer, awaited: AwaitedEvent, place: str) -> Check:
     """Pure. An event at another level than the policy's means that another policy is loaded, or another server asked."""
-    seen = f"{'/'.join(sorted(found.levels))} at {', '.join(sorted(found.stages))}"
-    if found.levels != {awaited.level} or not found.stages <= awaited.stages:
-        wanted = f"{awaited.level} at {', '.join(sorted(awaited.stages))}"
-        return Check(NAME, Status.FAILED, f"the receiver {place} got {seen}, and expected was {wanted}")
-    text = f"the webhook's receiver {place} has it: {seen}, {found.seconds:.1f} s after it was asked for"
+    received = f"{'/'.join(sorted(answer.levels))} at {', '.join(sorted(answer.stages))}"
+    if answer.levels != {awaited.level} or not answer.stages <= awaited.stages:
+        expected = f"{awaited.level} at {', '.join(sorted(awaited.stages))}"
+        return Check(NAME, Status.FAILED, f"the receiver {place} got {received}, and expected was {expected}")
+    text = f"the webhook's receiver {place} has it: {received}, {answer.seconds:.1f} s after it was asked for"
     return Check(NAME, Status.PASSED, text)
 
 
@@ -171,11 +171,11 @@ def _awaited(
     deadline = begun + seconds
     pause, longest = _POLL_SECONDS
     while True:
-        told = ask(config, awaited.audit_id)
+        reply = ask(config, awaited.audit_id)
         now = clock.monotonic()
-        stages = frozenset(told["stages"])
+        stages = frozenset(reply["stages"])
         if stages >= awaited.stages or now >= deadline:
-            return DeliveryAnswer(told["events"], frozenset(told["levels"]), stages, now - begun)
+            return DeliveryAnswer(reply["events"], frozenset(reply["levels"]), stages, now - begun)
         if patience.interrupted():
             raise InterruptionError("interrupted while waiting for the event at the webhook's receiver")
         clock.sleep(min(pause, max(deadline - now, 0.0)))
@@ -196,8 +196,8 @@ def ask(config: WebhookConfig, audit_id: str) -> Mapping[str, Any]:
     if answer.status != 200 or answer.server != RECEIVER:
         raise NotOursError("it does not say that it is a receiver of auditctl")
     try:
-        told: Mapping[str, Any] = json.loads(answer.body)
-        return {"events": int(told["events"]), "levels": list(told["levels"]), "stages": list(told["stages"])}
+        reply: Mapping[str, Any] = json.loads(answer.body)
+        return {"events": int(reply["events"]), "levels": list(reply["levels"]), "stages": list(reply["stages"])}
     except (ValueError, KeyError, TypeError) as error:
         raise NotOursError("its answer is not a receiver's") from error
 
@@ -213,7 +213,7 @@ def _get(config: WebhookConfig, audit_id: str, headers: Mapping[str, str]) -> Ht
         context.load_verify_locations(cadata=config.authority.decode(errors="replace"))
     except ssl.SSLError as error:
         raise NotOursError("its authority is no certificate") from error
-    deadline = ExchangeDeadline.within(_ASKED_SECONDS)
+    deadline = ExchangeDeadline.within(_ANSWER_SECONDS)
     path = f"{parts.path or '/'}?auditID={quote(audit_id)}"
     with (
         connect(host, port, deadline) as plain,

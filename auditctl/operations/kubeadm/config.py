@@ -10,8 +10,9 @@ from typing import NamedTuple
 from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.kubeadm import configmap
-from auditctl.kubeadm.clusterconfiguration import REMOVED_IN, ClusterConfiguration
+from auditctl.kubeadm.clusterconfiguration import REMOVED_IN, ClusterConfiguration, carried_by_configmap
 from auditctl.kubeadm.configmap import Access, Stored
+from auditctl.kubeadm.faults import faults
 from auditctl.kubeadm.persist import Fate, SettingDifference, differences, plan_persist
 from auditctl.manifest.plan import Plan
 from auditctl.manifest.pod import Manifest
@@ -19,7 +20,7 @@ from auditctl.node.change import files
 from auditctl.node.change.files import sha256
 from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.policy_source import weigh
+from auditctl.operations.policy_source import version_of, weigh
 from auditctl.report import ManifestChange, Outcome, Report
 
 WHERE = f"ConfigMap {configmap.NAMESPACE}/{configmap.NAME}"
@@ -41,10 +42,13 @@ def check(plane: ControlPlane, source: Path | None) -> Report:
     """
     snapshot, manifest = plane.read_manifest()
     record = _record(plane, manifest, source)
-    found = tuple(_finding(one, record) for one in differences(record.configuration, manifest))
+    deadly = tuple(_deadly(plane, manifest, record))
+    found = (*deadly, *_differing(record, manifest, deadly))
     where = str(source) if source else WHERE
     summary = f"kubeadm upgrade would keep the audit settings of this node ({where})"
-    if found:
+    if deadly:
+        summary = f"the API server would not start with {where}: {deadly[0].message}"
+    elif found:
         summary = f"kubeadm upgrade would change the audit settings of this node: {len(found)} differences from {where}"
     elif not manifest.audit_flags:
         summary = f"auditing is off on this node and in {where}"
@@ -64,10 +68,46 @@ def check(plane: ControlPlane, source: Path | None) -> Report:
     )
 
 
-def differences_of(plane: ControlPlane, manifest: Manifest, source: Path | None) -> tuple[Finding, ...]:
-    """A finding for each setting that an upgrade would change; errors as in `check`."""
-    record = _record(plane, manifest, source)
-    return tuple(_finding(one, record) for one in differences(record.configuration, manifest))
+def differences_of(
+    plane: ControlPlane, manifest: Manifest, source: Path | None, *, plainly: bool = False
+) -> tuple[Finding, ...]:
+    """Return a finding for each setting that an upgrade would change; errors as in `check`.
+
+    ``plainly`` reads the record without the Kubernetes client, for a command that is to be quick.
+    """
+    record = _record(plane, manifest, source, plainly=plainly)
+    return _all_findings(plane, manifest, record)
+
+
+def _all_findings(plane: ControlPlane, manifest: Manifest, record: KubeadmRecord) -> tuple[Finding, ...]:
+    deadly = tuple(_deadly(plane, manifest, record))
+    return (*deadly, *_differing(record, manifest, deadly))
+
+
+def _deadly(plane: ControlPlane, manifest: Manifest, record: KubeadmRecord) -> Iterator[Finding]:
+    """Yield what the API server, or the kubelet, would refuse of a manifest that kubeadm writes from the record."""
+    version = version_of(plane, manifest, live=False)
+    for problem in faults(record.configuration, version):
+        place = problem.place
+        fix = f"take it out of {record.path}" if record.path else "auditctl kubeadm persist"
+        yield Finding(
+            "kubeadm-config",
+            Severity.ERROR,
+            problem.message if "not start" in problem.message else f"{problem.message}: the API server would not start",
+            f"{problem.fix}; or {fix}" if problem.fix else fix,
+            path=problem.name,
+            file=place.file,
+            line=place.line,
+            column=place.column,
+        )
+
+
+def _differing(record: KubeadmRecord, manifest: Manifest, deadly: tuple[Finding, ...]) -> Iterator[Finding]:
+    """Yield each difference; what would keep the server from starting would not "come back"."""
+    named = {finding.path for finding in deadly}
+    for one in differences(record.configuration, manifest):
+        if one.fate is not Fate.BACK or one.setting not in named:
+            yield _finding(one, record)
 
 
 def upgrade_findings(
@@ -77,7 +117,7 @@ def upgrade_findings(
     record = _record(plane, manifest, source)
     dialect = record.configuration.dialect
     removed = REMOVED_IN.get(dialect)
-    findings = tuple(_finding(one, record) for one in differences(record.configuration, manifest))
+    findings = _all_findings(plane, manifest, record)
     if removed is None or then < removed:
         return findings
     where = str(record.path) if record.path else WHERE
@@ -94,18 +134,18 @@ def upgrade_findings(
     )
 
 
-def _record(plane: ControlPlane, manifest: Manifest, source: Path | None) -> KubeadmRecord:
-    return _from_file(source) if source else _from_api(plane, manifest)
+def _record(plane: ControlPlane, manifest: Manifest, source: Path | None, *, plainly: bool = False) -> KubeadmRecord:
+    return _from_file(source) if source else _from_api(plane, manifest, plainly=plainly)
 
 
-def persist(plane: ControlPlane, how: ChangeOptions) -> Report:
+def persist(plane: ControlPlane, options: ChangeOptions) -> Report:
     """Write this node's auditing into the ConfigMap.
 
     Raises:
         RefusedError: it cannot be read, written, or another control plane runs with other audit flags.
     """
     manifest = plane.read_manifest()[1]
-    prepared = prepare(plane, manifest, how)
+    prepared = prepare(plane, manifest, options)
     plan = prepared.plan
     change = ManifestChange(
         WHERE,
@@ -115,10 +155,12 @@ def persist(plane: ControlPlane, how: ChangeOptions) -> Report:
         tuple(plan.patch),
         tuple(edit.reason for edit in plan.edits),
     )
-    report = Report("kubeadm persist", Outcome.UNCHANGED, "", change, findings=prepared.findings, show_diff=how.dry_run)
+    report = Report(
+        "kubeadm persist", Outcome.UNCHANGED, "", change, findings=prepared.findings, show_diff=options.dry_run
+    )
     if not plan.changes:
         return report._replace(summary=f"already so: nothing was written to the {WHERE}")
-    if how.dry_run:
+    if options.dry_run:
         return report._replace(summary=f"this would be written to the {WHERE}; nothing was touched")
     configmap_write(plane, manifest, prepared)
     summary = f"the {WHERE} has the audit settings of this node: kubeadm upgrade and join keep them"
@@ -133,7 +175,7 @@ class PreparedRecord(NamedTuple):
     findings: tuple[Finding, ...]
 
 
-def prepare(plane: ControlPlane, after: Manifest, how: ChangeOptions) -> PreparedRecord:
+def prepare(plane: ControlPlane, after: Manifest, options: ChangeOptions) -> PreparedRecord:
     """Decide, before anything is edited, what goes into the record for the manifest ``after``.
 
     Raises:
@@ -141,7 +183,7 @@ def prepare(plane: ControlPlane, after: Manifest, how: ChangeOptions) -> Prepare
     """
     record = _from_api(plane, after)
     assert record.stored is not None  # noqa: S101 (read from the API)
-    findings = weigh(tuple(_others(plane, after)), how)
+    findings = weigh(tuple(_others(plane, after)), options)
     return PreparedRecord(plan_persist(record.configuration, after), record.stored, findings)
 
 
@@ -192,25 +234,27 @@ def access(plane: ControlPlane, manifest: Manifest) -> Iterator[Access]:
         yield Access(str(endpoint), authority, *paths, credentials.token)
 
 
-def _from_api(plane: ControlPlane, manifest: Manifest) -> KubeadmRecord:
+def _from_api(plane: ControlPlane, manifest: Manifest, *, plainly: bool = False) -> KubeadmRecord:
     with access(plane, manifest) as reached:
-        stored = configmap.read(reached)
+        stored = configmap.read(reached, plainly=plainly)
     return KubeadmRecord(ClusterConfiguration.parse(stored.text, f"{configmap.NAME}/{configmap.KEY}"), stored)
 
 
 def _from_file(path: Path) -> KubeadmRecord:
     text = files.read_following(path, "kubeadm configuration").decode(errors="replace")
-    return KubeadmRecord(ClusterConfiguration.parse(text, str(path)), path=path)
+    carried = carried_by_configmap(text, str(path))
+    name = f"{path} ({configmap.KEY})" if carried is not None else str(path)
+    return KubeadmRecord(ClusterConfiguration.parse(text if carried is None else carried, name), path=path)
 
 
 def _others(plane: ControlPlane, after: Manifest) -> Iterator[Finding]:
     """A join or an upgrade of another node would start an API server with these flags, and perhaps without the files."""
     with access(plane, after) as reached:
         pods = configmap.apiservers(reached)
-    wanted = after.audit_flags
+    flags = after.audit_flags
     own = plane.endpoint(after).address
     for pod in pods:
-        if pod.audit_flags != wanted and not _is_own(pod, own, pods):
+        if pod.audit_flags != flags and not _is_own(pod, own, pods):
             yield Finding(
                 "other-control-planes",
                 Severity.ERROR,
@@ -227,18 +271,19 @@ def _is_own(pod: configmap.MirrorPod, address: str, pods: tuple[configmap.Mirror
 def _finding(one: SettingDifference, record: KubeadmRecord) -> Finding:
     shown = one.configuration if one.fate is Fate.BACK else one.manifest
     text = {
-        Fate.LOST: f"{one.what} ({shown}) would be lost: the record of kubeadm does not have it",
-        Fate.CHANGED: f"{one.what} is {one.manifest} on this node, and would become {one.configuration}",
-        Fate.BACK: f"{one.what} ({shown}) would come back: this node has it no more, the record of kubeadm has",
+        Fate.LOST: f"{one.setting} ({shown}) would be lost: the record of kubeadm does not have it",
+        Fate.CHANGED: f"{one.setting} is {one.manifest} on this node, and would become {one.configuration}",
+        Fate.BACK: f"{one.setting} ({shown}) would come back: the record of kubeadm has it, and this node has not",
     }[one.fate]
-    fix = f"write it into {record.path}" if record.path else "auditctl kubeadm persist"
-    return Finding("kubeadm-config", Severity.ERROR, text, fix, path=one.what)
+    verb = "take it out of" if one.fate is Fate.BACK else "write it into"
+    fix = f"{verb} {record.path}" if record.path else "auditctl kubeadm persist"
+    return Finding("kubeadm-config", Severity.ERROR, text, fix, path=one.setting)
 
 
 def _row(one: SettingDifference) -> dict[str, str | None]:
     return {
         "fate": one.fate.value,
-        "setting": one.what,
+        "setting": one.setting,
         "manifest": one.manifest,
         "kubeadmConfig": one.configuration,
     }

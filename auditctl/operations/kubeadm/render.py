@@ -32,26 +32,26 @@ def rendered(
         UsageError: no such form or version, or ``image`` or ``node`` where none is wanted; RefusedError: the manifest, or a flag, cannot be what is asked.
     """
     try:
-        wanted = RenderFormat(form)
+        chosen = RenderFormat(form)
     except ValueError:
         known = ", ".join(one.value for one in RenderFormat)
         raise UsageError(f"--as {form}: not one of {known}") from None
-    if wanted is not RenderFormat.JOB and (image or node):
+    if chosen is not RenderFormat.JOB and (image or node):
         raise UsageError(f"--as {form}: --image and --node are for --as job")
     manifest = _manifest(plane)
     version = server_version(plane, kubernetes)
     extras = _extras(manifest, set_flags, version)
     text = (
         job(image, node or os.uname().nodename, set_flags)
-        if wanted is RenderFormat.JOB
-        else render(wanted, extras, version)
+        if chosen is RenderFormat.JOB
+        else render(chosen, extras, version)
     )
     return Report(
         "kubeadm render",
         Outcome.UNCHANGED,
         text.rstrip("\n"),
         ManifestChange(str(plane.manifest_path)),
-        details={"form": wanted.value, "text": text},
+        details={"form": chosen.value, "text": text},
     )
 
 
@@ -66,7 +66,7 @@ def _extras(manifest: Manifest | None, set_flags: Mapping[str, str], version: tu
     current = manifest.audit_flags if manifest else {}
     if manifest is not None and current and not set_flags:
         return extras_of(manifest)
-    wanted = wanted_flags(current, Settings(set_flags=set_flags), (*version, 0))
-    if not wanted.values:
+    chosen = wanted_flags(current, Settings(set_flags=set_flags), (*version, 0))
+    if not chosen.values:
         raise RefusedError("there is nothing to render", check="settings")
-    return extras_for(wanted.values)
+    return extras_for(chosen.values)

@@ -14,7 +14,7 @@ from auditctl.node.change import files
 from auditctl.node.preflight import node_checks
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.kubeadm.config import upgrade_findings
-from auditctl.operations.policy_files import server_version, words
+from auditctl.operations.policy_files import server_version, unknown_version, words
 from auditctl.policy.evaluate import evaluate
 from auditctl.policy.load import load
 from auditctl.policy.shorthand import parse
@@ -28,19 +28,22 @@ _SESSIONS = ("exec", "attach", "portforward")
 _ZERO_MEANS_UNLIMITED_SINCE = (1, 36)
 
 
-def preflight_upgrade(plane: ControlPlane, asked: str, source: Path | None) -> Report:
+def preflight_upgrade(plane: ControlPlane, target: str, source: Path | None) -> Report:
     """Compare what this node's audit settings mean now and to version ``asked``; any difference is a finding.
 
     Raises:
         RefusedError: the manifest cannot be read; UsageError: ``asked`` is no version.
     """
     snapshot, manifest = plane.read_manifest()
-    now, then = server_version(plane, None), server_version(plane, asked)
-    found = tuple(_findings(plane, manifest, now, then, source)) if manifest.audit_flags else ()
-    changed = [finding for finding in found if finding.severity is not Severity.INFO]
+    now, then = server_version(plane, None), server_version(plane, target)
+    complaints = tuple(_findings(plane, manifest, now, then, source)) if manifest.audit_flags else ()
+    changed = [finding for finding in complaints if finding.severity is not Severity.INFO]
     summary = f"from {words(now)} to {words(then)} the audit settings of this node keep their meaning"
+    unknown = tuple(_unknown(now, then))
+    complaints = (*unknown, *complaints)
+    changed = [*unknown, *changed]
     if changed:
-        summary = f"from {words(now)} to {words(then)}: {len(changed)} things to see to first"
+        summary = f"from {words(now)} to {words(then)}: {len(changed)} finding{'' if len(changed) == 1 else 's'} to act on first"
     elif not manifest.audit_flags:
         summary = "auditing is off on this node: nothing to lose"
     return Report(
@@ -48,18 +51,24 @@ def preflight_upgrade(plane: ControlPlane, asked: str, source: Path | None) -> R
         Outcome.NEGATIVE if changed else Outcome.UNCHANGED,
         summary,
         ManifestChange(str(plane.manifest_path), snapshot.sha256, snapshot.sha256),
-        findings=found,
+        findings=complaints,
         details={"from": ".".join(map(str, now)), "to": ".".join(map(str, then))},
     )
+
+
+def _unknown(now: Version, then: Version) -> Iterator[Finding]:
+    """Yield what makes the question one that cannot be answered: a version beyond the tables, or one that goes back."""
+    for text in unknown_version(then):
+        fix = "read the changes of that version to --audit-* and audit.k8s.io, or use a newer auditctl"
+        yield Finding("version-unknown", Severity.WARNING, text, fix)
+    if then < now:
+        text = f"{words(then)} is older than this node's {words(now)}: kubeadm upgrade does not go back"
+        yield Finding("version-older", Severity.WARNING, text, "name the version that you upgrade to")
 
 
 def _findings(
     plane: ControlPlane, manifest: Manifest, now: Version, then: Version, source: Path | None
 ) -> Iterator[Finding]:
-    if then > facts.NEWEST:
-        newest = f"{facts.NEWEST[0]}.{facts.NEWEST[1]}"
-        text = f"{then[0]}.{then[1]} is newer than {newest}, the newest release that auditctl knows: what it changes is not known"
-        yield Finding("version-unknown", Severity.WARNING, text, "read its release notes, or use a newer auditctl")
     yield from _flags(manifest, now, then)
     yield from _policy(plane, manifest, now, then)
     yield from _record(plane, manifest, source, then)
@@ -113,17 +122,17 @@ def _policy(plane: ControlPlane, manifest: Manifest, now: Version, then: Version
     except RefusedError as error:
         yield Finding("policy-missing", Severity.ERROR, error.message, error.fix)
         return
-    old, new = load(raw, now), load(raw, then)
-    if new.policy is None:
-        yield from (finding._replace(file=str(host)) for finding in new.findings)
-        text = f"kube-apiserver {then[0]}.{then[1]} would refuse this policy and not start: {new.error}"
+    before, after = load(raw, now), load(raw, then)
+    if after.policy is None:
+        yield from (finding._replace(file=str(host)) for finding in after.findings)
+        text = f"kube-apiserver {then[0]}.{then[1]} would refuse this policy and not start: {after.error}"
         yield Finding("policy", Severity.ERROR, text, f"auditctl policy convert {host}", file=str(host))
         return
-    for path in sorted(set(new.dropped) - set(old.dropped)):
+    for path in sorted(set(after.dropped) - set(before.dropped)):
         text = f"{path} is known to {now[0]}.{now[1]} and would be dropped by {then[0]}.{then[1]}"
         yield Finding("dropped-fields", Severity.ERROR, text, path=path, file=str(host))
     if now < _EXEC_IS_A_GET_SINCE <= then:
-        yield from _sessions(new.policy, str(host))
+        yield from _sessions(after.policy, str(host))
 
 
 def _sessions(policy: Policy, file: str) -> Iterator[Finding]:

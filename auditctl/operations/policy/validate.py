@@ -11,7 +11,7 @@ from auditctl.findings import Finding, Severity
 from auditctl.operations.answer import CommandResult, finding_rows
 from auditctl.operations.builtin_api import built_in
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.policy_files import Version, located, read, server_version, words
+from auditctl.operations.policy_files import Version, located, read, server_version, unknown_version, words
 from auditctl.policy import lint
 from auditctl.policy.coverage import State, coverage
 from auditctl.policy.discovery import known_of, read_discovery
@@ -58,14 +58,18 @@ def shipped() -> CommandResult:
     """The policies that ship with auditctl, each with what it is for."""
     rows = [{"name": name, "what": _purpose(name)} for name in facts.policy_names()]
     width = max(len(row["name"]) for row in rows)
-    return CommandResult({"policies": rows}, tuple(f"{row['name']:{width}}  {row['what']}" for row in rows))
+    return CommandResult(
+        document={"policies": rows}, lines=tuple(f"{row['name']:{width}}  {row['what']}" for row in rows)
+    )
 
 
 def show(name: str) -> CommandResult:
     """The text of a shipped policy. Raises RefusedError for a name that does not ship."""
     text = facts.policy_text(name)
     return CommandResult(
-        {"name": name, "what": _purpose(name), "text": text}, tuple(text.removesuffix("\n").split("\n"))
+        document={"name": name, "what": _purpose(name), "text": text},
+        lines=tuple(text.removesuffix("\n").split("\n")),
+        verbatim=True,
     )
 
 
@@ -95,12 +99,24 @@ def validate(plane: ControlPlane, asked: ValidateOptions) -> CommandResult:
     if asked.rehearse:
         verdicts = [_rehearsed(plane, text.raw, verdict) for text, verdict in zip(texts, verdicts, strict=True)]
     bad = [verdict for verdict in verdicts if verdict.bad]
+    summary, code = _summary(verdicts, bad, version), 1 if bad else 0
+    if asked.rehearse and (undone := _not_rehearsed(verdicts)) and not bad:
+        summary, code = f"the trial start that was asked for (--rehearse) was not done: {undone}", 3
     return CommandResult(
-        {"files": [verdict.row() for verdict in verdicts]},
-        tuple(line for verdict in verdicts for line in _lines(verdict, version)),
-        _summary(verdicts, bad, version),
-        exit_code=1 if bad else 0,
+        document={"files": [verdict.row() for verdict in verdicts]},
+        lines=tuple(line for verdict in verdicts for line in _lines(verdict, version)),
+        summary=summary,
+        exit_code=code,
+        notes=unknown_version(version),
     )
+
+
+def _not_rehearsed(verdicts: list[FileVerdict]) -> str:
+    """Return why the node's own server was not asked; empty where it was."""
+    from auditctl.operations.evidence.trial_start import NOT_DONE
+
+    messages = (finding.message for verdict in verdicts for finding in verdict.findings)
+    return next((text.removeprefix(NOT_DONE) for text in messages if text.startswith(NOT_DONE)), "")
 
 
 def _rehearsed(plane: ControlPlane, raw: bytes, verdict: FileVerdict) -> FileVerdict:
@@ -192,7 +208,7 @@ def checks() -> CommandResult:
         }
         for check in CHECKS
     ]
-    return CommandResult({"checks": rows}, tuple(_check_lines(CHECKS)))
+    return CommandResult(document={"checks": rows}, lines=tuple(_check_lines(CHECKS)))
 
 
 def _check_lines(known: Iterable[LintCheck]) -> Iterator[str]:

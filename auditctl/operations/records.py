@@ -1,0 +1,59 @@
+"""What auditctl's own records say of this node: open and failed changes, and who installed the policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import NamedTuple
+
+from auditctl.errors import RefusedError
+from auditctl.findings import Finding, Severity
+from auditctl.log.ends import utc_time
+from auditctl.node.change.journal import EFFECTIVE, Role, Step
+from auditctl.operations.change.watchdog_notice import notice
+from auditctl.operations.change_records import damaged
+from auditctl.operations.controlplane import ControlPlane
+
+
+class Installation(NamedTuple):
+    """Who installed a file with auditctl, when (None: not noted), and by which change."""
+
+    person: str
+    at: datetime | None
+    change_id: str
+
+
+def change_findings(plane: ControlPlane) -> Iterator[Finding]:
+    """Yield each change that runs, was interrupted, was left as it failed, or cannot be read.
+
+    Raises:
+        RefusedError: the state directory may not be read.
+    """
+    journals = plane.state.journals()
+    if plane.state.is_locked():
+        yield Finding("running-change", Severity.INFO, f"{plane.state.holder()} is changing this node now")
+    else:
+        for journal in (journal for journal in journals if not journal.finished):
+            text = f"change {journal.id} ({journal.command}) was interrupted at {journal.step.value}"
+            yield Finding("interrupted-change", Severity.WARNING, text, "auditctl recover")
+    yield from notice(plane)
+    yield from damaged(plane)
+    if journals and journals[-1].step is Step.STRANDED:
+        text = f"change {journals[-1].id} ({journals[-1].command}) failed, and the old configuration was not restored"
+        fix = f"auditctl rollback {journals[-1].id} --allow apiserver-ready"
+        yield Finding("stranded-change", Severity.WARNING, text, fix)
+
+
+def installed_by(plane: ControlPlane, role: Role, digest: str | None) -> Installation | None:
+    """Return the newest change that wrote the file of that role as it is now; None where auditctl did not write it."""
+    try:
+        journals = plane.state.journals()
+    except RefusedError:
+        return None
+    for journal in reversed(journals):
+        wrote = (file.after == digest and file.before != digest for file in journal.files if file.role is role)
+        if digest is not None and journal.step in EFFECTIVE and any(wrote):
+            who = journal.who
+            person = str(who.get("login") or who.get("sudo") or who.get("user") or "unknown")
+            return Installation(person, utc_time(journal.started), journal.id)
+    return None
