@@ -220,7 +220,7 @@ def recover(
 ) -> None:
     """Finish or undo an interrupted change."""
     from auditctl.operations import boot_unit
-    from auditctl.operations.history import recover as run
+    from auditctl.operations.recover import recover as run
 
     program = (sys.executable, str(Path(sys.argv[0]).resolve()))
     finish(context, "recover", (lambda _: boot_unit.unit(program)) if unit else run)

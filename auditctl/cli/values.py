@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from auditctl import durations
 from auditctl.errors import UsageError
@@ -44,13 +45,13 @@ def how_of(
     if seconds <= 0:
         raise UsageError("--timeout 0 leaves the API server no time to start")
     return ChangeOptions(
-        seconds,
-        None if drain is None else duration("--drain", drain),
-        not no_wait,
-        not no_rollback,
-        dry_run,
-        strict,
-        frozenset(_allowed(check) for check in allow or ()),
+        timeout_seconds=seconds,
+        drain_seconds=None if drain is None else duration("--drain", drain),
+        wait=not no_wait,
+        rollback=not no_rollback,
+        dry_run=dry_run,
+        strict=strict,
+        allow=frozenset(_allowed(check) for check in allow or ()),
     )
 
 
@@ -60,7 +61,7 @@ def persisting(how: ChangeOptions, asked: bool) -> ChangeOptions:
         raise UsageError(
             "--persist and --no-wait exclude each other: the record is written once the node has proved healthy"
         )
-    return how._replace(persist=asked)
+    return replace(how, persist=asked)
 
 
 def flag_pairs(texts: Iterable[str]) -> dict[str, str]:

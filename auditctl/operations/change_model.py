@@ -1,23 +1,29 @@
-"""The values of a change: what is to be done, how, and how it ended."""
+"""The values of a change: its options, what is decided, and how it ended."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from auditctl.findings import ChangeRecord, Check, Finding, Receipt, Timings
-from auditctl.report import Outcome
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.report import Outcome, Report
 
 if TYPE_CHECKING:  # --help needs no YAML
     from auditctl.manifest.plan import Plan
     from auditctl.manifest.pod import Manifest
     from auditctl.node.apiserver.process import Process
+    from auditctl.node.change.change import Change
     from auditctl.node.change.file_edit import FileEdit
     from auditctl.node.change.files import Snapshot
+    from auditctl.node.kubelet.restart import RestartWaiter
+    from auditctl.node.preflight.node_checks import HostPaths
 
-# Checks that `--allow` can turn from an error into a warning (contract, enable).
+# Checks that `--allow` can turn from an error into a warning.
 ALLOWED_CHECKS = (
     "dropped-fields",
     "webhook-reachable",
@@ -34,7 +40,8 @@ ALLOWED_CHECKS = (
 )
 
 
-class ChangeOptions(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeOptions:
     """The options of every changing command. ``drain_seconds`` None: the default, which depends on the node."""
 
     timeout_seconds: float = 300.0
@@ -56,16 +63,16 @@ class Restart(Enum):
 
 
 class Proof(NamedTuple):
-    """What was seen after the restart."""
+    """The checks that were made after the restart, and the receipt among them."""
 
     checks: tuple[Check, ...] = ()
     receipt: Receipt | None = None
 
 
 class Deadline(NamedTuple):
-    """How long a proof may take: until ``deadline`` (seconds of the monotonic clock), or until the user asks to stop."""
+    """How long something may take: to ``deadline`` (seconds of the monotonic clock), or until the user interrupts it."""
 
-    deadline: float
+    deadline: float = math.inf
     interrupted: Callable[[], bool] = lambda: False
 
 
@@ -73,12 +80,17 @@ ProofFunction = Callable[["Process", Deadline], Proof]
 
 
 def nothing_more(process: Process, patience: Deadline) -> Proof:  # noqa: ARG001 (the shape of a proof)
-    """Serving with the new command line is proof enough."""
+    """Return an empty proof: a server that is ready with the new command line is proof enough."""
     return Proof()
 
 
-class PlannedChange(NamedTuple):
-    """A change, decided. ``edits`` are the files beside the manifest; ``directories`` are to be there afterwards."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedChange:
+    """One change of the node, decided but not performed.
+
+    ``edits`` are the files beside the manifest, ``directories`` exist afterwards, ``paths`` are the audit files of
+    ``after``. ``afterwards``: the commands that do alone what the run does behind the change, for the journal.
+    """
 
     command: str
     summary: str
@@ -86,12 +98,13 @@ class PlannedChange(NamedTuple):
     before: Manifest
     after: Manifest
     plan: Plan
+    paths: HostPaths
     edits: tuple[FileEdit, ...] = ()
     directories: tuple[Path, ...] = ()
     restart: Restart = Restart.REPLACE_POD
     undoes: tuple[str, ...] = ()
     prove: ProofFunction = nothing_more
-    afterwards: tuple[str, ...] = ()  # what the run does behind the change, as commands that do it alone
+    afterwards: tuple[str, ...] = ()
 
     @property
     def may_be_left_alone(self) -> bool:
@@ -105,7 +118,8 @@ class PlannedChange(NamedTuple):
         return self.plan.after.encode() if self.plan.changes else self.snapshot.content
 
 
-class ChangeResult(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeResult:
     """How a change ended. ``failure`` is one sentence, empty where it went well."""
 
     outcome: Outcome
@@ -117,3 +131,68 @@ class ChangeResult(NamedTuple):
     findings: tuple[Finding, ...] = ()
     next_steps: tuple[str, ...] = ()
     proved: bool = False
+
+
+def same_result(result: ChangeResult) -> ChangeResult:
+    """Return the result as it is: the verb does nothing more behind its change."""
+    return result
+
+
+def same_report(report: Report) -> Report:
+    """Return the report as it is: the verb adds nothing to it."""
+    return report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What a verb hands to `run_change`: the change, and what the verb itself does before and behind it.
+
+    ``nothing``: the node is so already; only the proof is taken. ``finish`` runs behind the change, under the lock; where
+    there was nothing to do it gets the outcome UNCHANGED. ``conclude`` has the last word on the report, of a dry run too.
+    ``follow_up`` decides a further change of the same run; the restart of this one is not waited for then.
+    """
+
+    planned: PlannedChange
+    findings: tuple[Finding, ...] = ()
+    nothing: bool = False
+    finish: Callable[[ChangeResult], ChangeResult] = same_result
+    conclude: Callable[[Report], Report] = same_report
+    follow_up: Decide | None = None
+
+
+class Recovered(NamedTuple):
+    """What a verb may know when it decides: until when it may be interrupted, and what an earlier run had left."""
+
+    deadline: Deadline = Deadline()
+    findings: tuple[Finding, ...] = ()
+
+
+# A Report instead of a Decision: there is nothing to change, and that is the whole answer.
+Decide = Callable[[Recovered], "Decision | Report"]
+
+
+class Session(NamedTuple):
+    """The right to change this node. ``recovered`` says what an earlier run had left."""
+
+    plane: ControlPlane
+    deadline: Deadline
+    recovered: tuple[Finding, ...] = ()
+
+
+class GuardedRun(Protocol):
+    """The run of a change as its watchdog needs it, which goes on with it where the run itself has died."""
+
+    session: Session
+    options: ChangeOptions
+    change: Change
+    findings: tuple[Finding, ...]
+    renamed_at: float
+
+    def seconds_left(self, renamed_at: float | None) -> float:
+        """Return the seconds to the deadline of the change."""
+
+    def prove_or_undo(self, watch: RestartWaiter) -> ChangeResult:
+        """Wait for the restart and prove it; undo the change where that fails."""
+
+    def undo(self, failure: str, outcome: Outcome, checks: tuple[Check, ...] = ()) -> ChangeResult:
+        """Put the old configuration back and wait until it is ready."""

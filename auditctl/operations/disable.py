@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,14 +19,24 @@ from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.journal import Role
 from auditctl.node.logfiles import log_files
 from auditctl.node.preflight import node_checks
-from auditctl.operations.change import preflight as change_preflight
-from auditctl.operations.change.kubeadm_record import recording
-from auditctl.operations.change.report import changed_flags, dry_run_report, performed_report, unchanged_report
-from auditctl.operations.change_model import ChangeOptions, Deadline, PlannedChange, Proof, Restart, nothing_more
+from auditctl.node.preflight.node_checks import HostPaths
+from auditctl.operations.change import preflight
+from auditctl.operations.change.engine import run_change
+from auditctl.operations.change.preflight import EditSubject
+from auditctl.operations.change.report import changed_flags
+from auditctl.operations.change_model import (
+    ChangeOptions,
+    ChangeResult,
+    Deadline,
+    Decision,
+    PlannedChange,
+    Proof,
+    Restart,
+    nothing_more,
+)
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.policy_source import weigh
 from auditctl.report import Outcome, Report
-from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
 
 
 class Purge(NamedTuple):
@@ -36,71 +47,72 @@ class Purge(NamedTuple):
     confirmed: bool = False
 
 
-def disable(plane: ControlPlane, purge: Purge, how: ChangeOptions) -> Report:
-    """Take auditing out.
+def disable(plane: ControlPlane, purge: Purge, options: ChangeOptions) -> Report:
+    """Take auditing out of the manifest; return the report.
 
     Raises:
-        UsageError: ``--purge-logs`` without ``--yes`` or with ``--no-wait``; RefusedError: nothing was changed.
+        UsageError: ``--purge-logs`` without ``--yes`` or with ``--no-wait``.
+        RefusedError: nothing was changed.
     """
-    if purge.logs and not purge.confirmed and not how.dry_run:
+    if purge.logs and not purge.confirmed and not options.dry_run:
         raise UsageError("--purge-logs removes the audit trail for good", check="confirmation", fix="say --yes as well")
-    if purge.logs and not how.wait:
+    if purge.logs and not options.wait:
         raise UsageError("--purge-logs needs a server that no longer writes them, so it does not go with --no-wait")
-    if how.dry_run:
-        change_preflight.check_places(plane)
-        work, logs, found = _decide(plane, purge, how)
-        nothing = not work.plan.changes and not work.edits and not logs
-        report = dry_run_report(plane, work, found, nothing=nothing)
-        report = report._replace(lines=(*report.lines, *(f"would remove {path}" for path in logs)))
-        return recording(plane, work.after, how)(report)
-    from auditctl.operations.change.session import session
-
-    with session(plane, "disable") as opened:
-        work, logs, found = _decide(plane, purge, how)
-        record = recording(plane, work.after, how)
-        if not work.plan.changes and not work.edits and not logs:
-            return record(unchanged_report(plane, work, opened.recovered, ChangeOptions(wait=False)))
-        from auditctl.operations.change.run import perform
-
-        performed = perform(opened, work, how)
-        removed = _clear_away(plane, logs, purge) if performed.outcome is Outcome.CHANGED else ()
-        return record(performed_report(plane, work, (*opened.recovered, *found, *removed), performed))
+    return run_change(plane, options, "disable", lambda _: _decide(plane, purge, options))
 
 
-def _decide(
-    plane: ControlPlane, purge: Purge, how: ChangeOptions
-) -> tuple[PlannedChange, tuple[Path, ...], tuple[Finding, ...]]:
-    """The work, the log files that go after it, and what was found beforehand."""
+def _decide(plane: ControlPlane, purge: Purge, options: ChangeOptions) -> Decision:
+    """Read the node and decide what goes: flags, mounts, files; nothing is touched.
+
+    Raises:
+        RefusedError: something is in the way.
+    """
     snapshot, before = plane.read_manifest()
     plan = plan_disable(before)
     after = plan.target or before
     audited = before if before.audit_flags else _last_audited(plane) or before
-    edits = tuple(_removals(plane, audited)) if purge.files else ()
-    log = node_checks.host_of(plane.root, audited, LOG_FLAG)
-    logs = tuple(sorted(log_files(log))) if purge.logs and log is not None else ()
-    found: tuple[Finding, ...] = ()
-    if plan.changes:
-        process = listener(before.secure_port) if change_preflight.is_live(plane, how) else None
-        found = weigh((*plan.findings, *change_preflight.before_edit(plane, before, after, (), process, how)), how)
-    work = PlannedChange(
-        "disable",
-        ", ".join(changed_flags(before, after)) or "remove files",
-        snapshot,
-        before,
-        after,
-        plan,
-        edits,
+    paths = node_checks.host_paths(plane.root, audited)
+    logs = tuple(sorted(log_files(paths.log))) if purge.logs and paths.log is not None else ()
+    planned = PlannedChange(
+        command="disable",
+        summary=", ".join(changed_flags(before, after)) or "remove files",
+        snapshot=snapshot,
+        before=before,
+        after=after,
+        plan=plan,
+        paths=node_checks.host_paths(plane.root, after),
+        edits=tuple(_removals(paths)) if purge.files else (),
         restart=Restart.REPLACE_POD if plan.changes else Restart.NONE,
         prove=_no_audit_flags if plan.changes else nothing_more,
-        afterwards=tuple(_afterwards(purge, how)),
+        afterwards=tuple(_afterwards(purge, options)),
     )
-    return work, logs, found
+    found = weigh(_findings(plane, planned, options), options)
+
+    def finish(result: ChangeResult) -> ChangeResult:
+        if result.outcome is not Outcome.CHANGED:
+            return result
+        return replace(result, findings=(*_clear_away(plane, logs, purge), *result.findings))
+
+    def conclude(report: Report) -> Report:
+        lines = (f"would remove {path}" for path in logs) if options.dry_run else ()
+        return report._replace(lines=(*report.lines, *lines))
+
+    nothing = not plan.changes and not planned.edits and not logs
+    return Decision(planned=planned, findings=found, nothing=nothing, finish=finish, conclude=conclude)
 
 
-def _afterwards(purge: Purge, how: ChangeOptions) -> Iterator[str]:
+def _findings(plane: ControlPlane, planned: PlannedChange, options: ChangeOptions) -> Iterator[Finding]:
+    """Yield what speaks against a change of the manifest."""
+    if planned.plan.changes:
+        process = listener(planned.before.secure_port) if preflight.is_live(plane, options) else None
+        yield from planned.plan.findings
+        yield from preflight.before_edit(plane, EditSubject.of(planned), process, options)
+
+
+def _afterwards(purge: Purge, options: ChangeOptions) -> Iterator[str]:
     if purge.logs:
         yield "auditctl disable --purge-logs --yes"
-    if how.persist:
+    if options.persist:
         yield "auditctl disable --persist"
 
 
@@ -113,10 +125,9 @@ def _last_audited(plane: ControlPlane) -> Manifest | None:
     return None
 
 
-def _removals(plane: ControlPlane, manifest: Manifest) -> Iterator[FileEdit]:
-    """Policy and webhook file, where the manifest names them."""
-    for role, flag in ((Role.POLICY, POLICY_FLAG), (Role.WEBHOOK, WEBHOOK_FLAG)):
-        host = node_checks.host_of(plane.root, manifest, flag)
+def _removals(paths: HostPaths) -> Iterator[FileEdit]:
+    """Yield the removal of policy and webhook file, where they are."""
+    for role, host in ((Role.POLICY, paths.policy), (Role.WEBHOOK, paths.webhook)):
         there = files.read_if_there(host, role.value) if host is not None else None
         if host is not None and there is not None:
             yield FileEdit(role, host, there, None, removed_last=True)
@@ -131,17 +142,17 @@ def _no_audit_flags(process: Process, patience: Deadline) -> Proof:  # noqa: ARG
 
 def _clear_away(plane: ControlPlane, logs: tuple[Path, ...], purge: Purge) -> tuple[Finding, ...]:
     """Logs where asked, and directories that earlier changes of ours made and that are empty now; say what went."""
-    told = []
+    found = []
     for path in logs:
         try:
             files.remove(path)
-            told.append(Finding("removed", Severity.INFO, f"removed {path}"))
+            found.append(Finding("removed", Severity.INFO, f"removed {path}"))
         except OSError as error:
             text = f"{path}: cannot be removed: {(error.strerror or str(error)).lower()}"
-            told.append(Finding("not-removed", Severity.WARNING, text, "remove it by hand"))
+            found.append(Finding("not-removed", Severity.WARNING, text, "remove it by hand"))
     if purge.files or purge.logs:
         made = {path for journal in plane.state.journals() for path in journal.made_directories}
         for directory in sorted(made, key=len, reverse=True):
             with suppress(OSError):  # not empty, or gone
                 plane.root.host(directory).rmdir()
-    return tuple(told)
+    return tuple(found)

@@ -1,10 +1,11 @@
-"""``enable``: converge the node to what was asked; change nothing where it is so already."""
+"""``enable``: bring the node to the requested audit settings; change nothing where it has them already."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
@@ -16,22 +17,36 @@ from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.files import Snapshot, sha256
 from auditctl.node.change.journal import Role
 from auditctl.node.preflight import node_checks
-from auditctl.operations import policy_source, readers
-from auditctl.operations.change import preflight as change_preflight
-from auditctl.operations.change.kubeadm_record import recording
-from auditctl.operations.change.report import changed_flags, dry_run_report, performed_report, unchanged_report
+from auditctl.node.preflight.node_checks import HostPaths
+from auditctl.operations import flags, policy_source, readers
+from auditctl.operations.change import preflight
+from auditctl.operations.change.engine import run_change
+from auditctl.operations.change.preflight import EditSubject
+from auditctl.operations.change.report import changed_flags
 from auditctl.operations.change.restart_strategy import reload
-from auditctl.operations.change_model import ChangeOptions, PlannedChange, Restart
+from auditctl.operations.change_model import (
+    ChangeOptions,
+    ChangeResult,
+    Deadline,
+    Decision,
+    PlannedChange,
+    ProofFunction,
+    Recovered,
+    Restart,
+)
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import receipt
 from auditctl.operations.policy_source import SelectedPolicy, weigh
 from auditctl.policy.types import Policy
 from auditctl.report import Outcome, Report
-from auditctl.settings import LOG_FLAG, POLICY_ANNOTATION, POLICY_FLAG, WEBHOOK_FLAG, Settings
+from auditctl.settings import POLICY_ANNOTATION, POLICY_FLAG, Settings
+
+if TYPE_CHECKING:  # ssl comes with it
+    from auditctl.operations.webhook import PreparedWebhook
 
 
 class EnableRequest(NamedTuple):
-    """What ``enable`` was asked: the settings, and the files to install (None: keep what is there)."""
+    """What ``enable`` is to do: the settings, and the files to install (None: keep the installed one)."""
 
     settings: Settings
     policy: str | None = None
@@ -40,182 +55,204 @@ class EnableRequest(NamedTuple):
     embed_certs: bool = False
 
 
-class EnableDecision(NamedTuple):
-    """What is to be done, or nothing (``work.restart`` NONE and no edit)."""
+class _InstalledFiles(NamedTuple):
+    """What is read once: the files at the paths of the manifest to be, and the webhook file that is to be installed."""
 
-    work: PlannedChange
-    findings: tuple[Finding, ...]
-    proof: receipt.ProbePlan
-    nothing: bool
+    paths: HostPaths
+    policy: Snapshot | None
+    webhook: Snapshot | None
+    prepared: PreparedWebhook | None
 
 
-def enable(plane: ControlPlane, request: EnableRequest, how: ChangeOptions) -> Report:
-    """Switch auditing on, or change it.
+class _Node(NamedTuple):
+    """The node, and all that its user asked for."""
+
+    plane: ControlPlane
+    request: EnableRequest
+    options: ChangeOptions
+    process: Process | None
+    deadline: Deadline
+
+
+def enable(plane: ControlPlane, request: EnableRequest, options: ChangeOptions) -> Report:
+    """Switch auditing on, or change it; return the report.
 
     Raises:
-        RefusedError: nothing was changed; StrandedError: a human is needed.
+        RefusedError: nothing was changed.
+        StrandedError: a failed change could not be put back.
     """
-    if how.dry_run:
-        change_preflight.check_places(plane)
-        decided = decide(plane, request, how)
-        record = recording(plane, decided.work.after, how)
-        return record(dry_run_report(plane, decided.work, decided.findings, nothing=decided.nothing))
-    from auditctl.operations.change.session import session
-
-    with session(plane, "enable") as opened:
-        decided = decide(plane, request, how, opened.interrupted)
-        decided = decided._replace(findings=(*opened.recovered, *decided.findings))
-        record = recording(plane, decided.work.after, how)
-        if decided.nothing:
-            granted = readers.grant(request.readers, decided.proof.log)
-            found = (*decided.findings, *granted)
-            return record(unchanged_report(plane, decided.work, found, how, opened.interrupted))
-        from auditctl.operations.change.run import perform
-
-        performed = perform(opened, decided.work, how)
-        granted = readers.grant(request.readers, decided.proof.log) if performed.outcome is Outcome.CHANGED else ()
-        return record(performed_report(plane, decided.work, (*decided.findings, *granted), performed))
+    return run_change(plane, options, "enable", lambda recovered: decide(plane, request, options, recovered))
 
 
 def decide(
-    plane: ControlPlane, request: EnableRequest, how: ChangeOptions, interrupted: Callable[[], bool] = lambda: False
-) -> EnableDecision:
+    plane: ControlPlane, request: EnableRequest, options: ChangeOptions, recovered: Recovered = Recovered()
+) -> Decision:
     """Read the node and decide; nothing is touched.
 
     Raises:
-        RefusedError: what cannot work, with every finding.
+        RefusedError: the settings cannot work on this node, with every finding.
     """
     snapshot, before = plane.read_manifest()
     plan = plan_enable(before, request.settings)
-    after = plan.target or before
-    host = node_checks.host_of(plane.root, after, POLICY_FLAG)
-    installed = _installed(plane, after, POLICY_FLAG, "policy")
-    chosen = _choose(plane, request, before, installed, how, host=host)
-    process = listener(before.secure_port) if change_preflight.is_live(plane, how) else None
+    installed = _read_installed(plane, request, plan.target or before)
+    chosen = _choose(plane, request, before, installed, options)
+    process = listener(before.secure_port) if preflight.is_live(plane, options) else None
+    node = _Node(plane, request, options, process, recovered.deadline)
     running = receipt.loaded_policy(plane, before, process)
-    edits = tuple(_edits(plane, request, after, chosen, installed))
+    edits = tuple(_edits(request, installed, chosen))
     must_load = _must_load(edits, chosen, running, process)
-    digest, said = sha256(chosen.raw), tuple[Finding, ...]()
-    if must_load and not plan.changes:
-        plan, restart, why = reload(plane, plan, before, digest, process, how)
-        said = (why,)
-    else:
-        plan, restart = _restart(before, plan, request.settings, edits, digest)
-    after = plan.target or before
-    planned = receipt.plan(plane, after, chosen.policy, running if must_load else None)
-    summary = _summary(before, after, edits, chosen)
-    log = node_checks.host_of(plane.root, after, LOG_FLAG)
-    directories = (log.parent,) if log is not None else ()
-    work = PlannedChange("enable", summary, snapshot, before, after, plan, edits, directories, restart)
-    may_be_down = "webhook-reachable" in how.allow
-    work = work._replace(prove=receipt.prover(plane, after, planned, receiver_may_be_down=may_be_down))
-    later = (f"auditctl enable --readers {request.readers}",) if request.readers else ()
-    work = work._replace(afterwards=(*later, *(("auditctl kubeadm persist",) if how.persist else ())))
-    found = weigh(_findings(plane, request, work, chosen, planned, process, how), how)
+    plan, restart, reasons = _restart(node, before, plan, edits, sha256(chosen.raw), must_load=must_load)
+    after, log = plan.target or before, installed.paths.log
+    probe_plan = receipt.plan(plane, after, chosen.policy, running if must_load else None, log=log)
+    planned = PlannedChange(
+        command="enable",
+        summary=_summary(before, after, edits, chosen),
+        snapshot=snapshot,
+        before=before,
+        after=after,
+        plan=plan,
+        paths=installed.paths,
+        edits=edits,
+        directories=installed.paths.log_directories,
+        restart=restart,
+        prove=_prover(node, after, probe_plan),
+        afterwards=tuple(_afterwards(request, options)),
+    )
     nothing = not plan.changes and not edits and restart is Restart.NONE
-    if change_preflight.is_live(plane, how) and not nothing:
-        from auditctl.operations.evidence.trial_start import rehearsed
+    found = weigh((*_findings(node, planned, chosen, probe_plan), *_webhook(node, planned, installed)), options)
+    if preflight.is_live(plane, options) and not nothing:
+        found = (*found, *weigh(_trial_start(node, planned, chosen), options))
+    findings = (*chosen.findings, *found, *reasons)
+    return Decision(planned=planned, findings=findings, nothing=nothing, finish=_granting(request, log))
 
-        found = (*found, *weigh(rehearsed(plane, work, chosen, process, interrupted), how))
-    return EnableDecision(work, (*chosen.findings, *found, *said), planned, nothing)
+
+def _prover(node: _Node, after: Manifest, probe_plan: receipt.ProbePlan) -> ProofFunction:
+    may_be_down = "webhook-reachable" in node.options.allow
+    return receipt.prover(node.plane, after, probe_plan, receiver_may_be_down=may_be_down)
+
+
+def _granting(request: EnableRequest, log: Path | None) -> Callable[[ChangeResult], ChangeResult]:
+    """Return what lets ``--readers`` read the log, once the change is done or was not needed."""
+
+    def finish(result: ChangeResult) -> ChangeResult:
+        if result.outcome not in (Outcome.CHANGED, Outcome.UNCHANGED):
+            return result
+        return replace(result, findings=(*readers.grant(request.readers, log), *result.findings))
+
+    return finish
+
+
+def _read_installed(plane: ControlPlane, request: EnableRequest, after: Manifest) -> _InstalledFiles:
+    """Read each file once; what is decided, tried and written later are these very bytes."""
+    paths = node_checks.host_paths(plane.root, after)
+    policy = _read(paths.policy, "policy")
+    if request.webhook_config is None:
+        return _InstalledFiles(paths, policy, None, None)
+    from auditctl.operations import webhook
+
+    prepared = webhook.prepare(plane, request.webhook_config, after, embed=request.embed_certs)
+    return _InstalledFiles(paths, policy, _read(paths.webhook, "webhook"), prepared)
+
+
+def _read(host: Path | None, name: str) -> Snapshot | None:
+    return files.read_if_there(host, name) if host is not None and not host.is_dir() else None
+
+
+def _afterwards(request: EnableRequest, options: ChangeOptions) -> Iterator[str]:
+    if request.readers:
+        yield f"auditctl enable --readers {request.readers}"
+    if options.persist:
+        yield "auditctl kubeadm persist"
 
 
 def _findings(
-    plane: ControlPlane,
-    request: EnableRequest,
-    work: PlannedChange,
-    chosen: SelectedPolicy,
-    planned: receipt.ProbePlan,
-    process: Process | None,
-    how: ChangeOptions,
+    node: _Node, planned: PlannedChange, chosen: SelectedPolicy, probe_plan: receipt.ProbePlan
 ) -> Iterator[Finding]:
-    from auditctl.operations import flags
-
-    version = policy_source.version_of(plane, work.before, live=False)
-    yield from work.plan.findings
-    unwise = tuple(flags.findings(work.after, version, work.before))
-    yield from unwise
-    told = {finding.check for finding in work.plan.findings}  # of the same flag, in the plan's own words
-    told |= {"disk"} if any(finding.check == "retention" for finding in unwise) else set()  # that says why it fills up
-    roles = [edit.role for edit in work.edits]
-    looked = change_preflight.before_edit(
-        plane, work.before, work.after, roles, process, how, directories=work.directories
-    )
-    yield from (finding for finding in looked if finding.check not in told)
-    yield from _overwrites(work.before, work.edits, request)
-    yield from readers.before_edit(plane, request.readers, planned.log)
-    yield from receipt.findings(planned)
-    if request.webhook_config is not None and change_preflight.is_live(plane, how) and _writes_webhook(work):
-        from auditctl.operations import webhook
-
-        prepared = webhook.prepare(plane, request.webhook_config, work.after, embed=request.embed_certs)
-        yield from webhook.reachable(prepared.config, work.after)
+    """Yield what speaks against the change, and what its user should know."""
+    plane, request = node.plane, node.request
+    version = policy_source.version_of(plane, planned.before, live=False)
+    yield from planned.plan.findings
+    of_flags = tuple(flags.findings(planned.after, version, planned.before))
+    yield from of_flags
+    said = {finding.check for finding in planned.plan.findings}  # of the same flag, in the plan's own words
+    said |= {"disk"} if any(finding.check == "retention" for finding in of_flags) else set()  # it says why it fills up
+    checked = preflight.before_edit(plane, EditSubject.of(planned), node.process, node.options)
+    yield from (finding for finding in checked if finding.check not in said)
+    yield from _overwrites(planned.before, planned.edits, request)
+    yield from readers.before_edit(plane, request.readers, probe_plan.log)
+    yield from receipt.findings(probe_plan)
     yield from policy_source.opinions(chosen, version) if request.policy is not None else ()
 
 
-def _writes_webhook(work: PlannedChange) -> bool:
-    """A receiver that is in use already is not tried again: its troubles are not of this change."""
-    return any(edit.role is Role.WEBHOOK for edit in work.edits)
+def _webhook(node: _Node, planned: PlannedChange, installed: _InstalledFiles) -> Iterator[Finding]:
+    """Yield whether the receiver answers. One that is in use already is not tried: its faults are not of this change."""
+    is_written = any(edit.role is Role.WEBHOOK for edit in planned.edits)
+    if installed.prepared is not None and is_written and preflight.is_live(node.plane, node.options):
+        from auditctl.operations import webhook
+
+        yield from webhook.reachable(installed.prepared.config, planned.after)
+
+
+def _trial_start(node: _Node, planned: PlannedChange, chosen: SelectedPolicy) -> Iterator[Finding]:
+    """Yield what the node's own API server says of the new settings, started aside with them."""
+    from auditctl.operations.evidence.trial_start import rehearsed  # subprocess comes with it
+
+    yield from rehearsed(node.plane, planned, chosen, node.process, node.deadline)
 
 
 def _choose(
     plane: ControlPlane,
     request: EnableRequest,
     before: Manifest,
-    installed: Snapshot | None,
-    how: ChangeOptions,
-    *,
-    host: Path | None,
+    installed: _InstalledFiles,
+    options: ChangeOptions,
 ) -> SelectedPolicy:
-    """The policy that will be loaded: the named one, else the installed one (at ``host``), else ``baseline``."""
-    version = policy_source.version_of(plane, before, live=change_preflight.is_live(plane, how) and not how.dry_run)
+    """Return the policy that will be loaded: the named one, else the installed one, else ``baseline``."""
+    version = policy_source.version_of(plane, before, live=preflight.is_live(plane, options) and not options.dry_run)
     if request.policy is not None:
-        return policy_source.judge(*policy_source.fetch(request.policy), version, how)
+        return policy_source.judge(*policy_source.fetch(request.policy), version, options)
     if before.flag(POLICY_FLAG) is None:
-        return policy_source.judge(*policy_source.fetch(policy_source.DEFAULT_POLICY), version, how)
-    if installed is None:
-        installed = _installed(plane, before, POLICY_FLAG, "policy")  # --policy-path moves what is there
+        return policy_source.judge(*policy_source.fetch(policy_source.DEFAULT_POLICY), version, options)
+    host, there = installed.paths.policy, installed.policy
+    if there is None:  # --policy-path moves the installed policy to another path
         host = node_checks.host_of(plane.root, before, POLICY_FLAG)
-    if installed is None:
+        there = _read(host, "policy")
+    if there is None:
         raise RefusedError(
             f"{host}: the policy that the manifest names is not there",
             check="policy-missing",
             fix="name one with --policy",
         )
-    return policy_source.judge(str(host), installed.content, version, how)
+    return policy_source.judge(str(host), there.content, version, options)
 
 
-def _installed(plane: ControlPlane, manifest: Manifest, flag: str, what: str) -> Snapshot | None:
-    host = node_checks.host_of(plane.root, manifest, flag)
-    return files.read_if_there(host, what) if host is not None and not host.is_dir() else None
-
-
-def _edits(
-    plane: ControlPlane, request: EnableRequest, after: Manifest, chosen: SelectedPolicy, installed: Snapshot | None
-) -> Iterator[FileEdit]:
-    """The files to install, where what is there differs."""
-    host = node_checks.host_of(plane.root, after, POLICY_FLAG)
-    if host is not None and (installed is None or installed.content != chosen.raw):
-        yield FileEdit(Role.POLICY, host, installed, chosen.raw, source=chosen.source)
-    if request.webhook_config is not None:
-        from auditctl.operations import webhook
-
-        content = webhook.prepare(plane, request.webhook_config, after, embed=request.embed_certs).content
-        there = _installed(plane, after, WEBHOOK_FLAG, "webhook")
-        host = node_checks.host_of(plane.root, after, WEBHOOK_FLAG)
-        if host is not None and (there is None or there.content != content):
-            yield FileEdit(Role.WEBHOOK, host, there, content, source=str(request.webhook_config))
+def _edits(request: EnableRequest, installed: _InstalledFiles, chosen: SelectedPolicy) -> Iterator[FileEdit]:
+    """Yield the files to install, where the installed ones differ."""
+    paths, policy, webhook = installed.paths, installed.policy, installed.webhook
+    if paths.policy is not None and (policy is None or policy.content != chosen.raw):
+        yield FileEdit(Role.POLICY, paths.policy, policy, chosen.raw, source=chosen.source)
+    if installed.prepared is not None and paths.webhook is not None:
+        content = installed.prepared.content
+        if webhook is None or webhook.content != content:
+            yield FileEdit(Role.WEBHOOK, paths.webhook, webhook, content, source=str(request.webhook_config))
 
 
 def _restart(
-    before: Manifest, plan: Plan, settings: Settings, edits: tuple[FileEdit, ...], digest: str
-) -> tuple[Plan, Restart]:
-    """How the server comes to read it: a changed manifest replaces the Pod, and its annotation must not lie then."""
+    node: _Node, before: Manifest, plan: Plan, edits: tuple[FileEdit, ...], digest: str, *, must_load: bool
+) -> tuple[Plan, Restart, tuple[Finding, ...]]:
+    """Return the plan, how the server comes to read the settings, and why so.
+
+    A changed manifest replaces the Pod, and its annotation must not name another policy then.
+    """
+    if must_load and not plan.changes:
+        reloading = reload(node.plane, plan, before, digest, node.process, node.options)
+        return reloading.plan, reloading.restart, (reloading.reason,)
     if plan.changes:
         if before.annotations.get(POLICY_ANNOTATION) not in (None, digest):
-            plan = plan_enable(before, settings, policy_sha256=digest)
-        return plan, Restart.REPLACE_POD
-    return plan, Restart.IN_PLACE if any(edit.role is Role.WEBHOOK for edit in edits) else Restart.NONE
+            plan = plan_enable(before, node.request.settings, policy_sha256=digest)
+        return plan, Restart.REPLACE_POD, ()
+    is_webhook_new = any(edit.role is Role.WEBHOOK for edit in edits)
+    return plan, Restart.IN_PLACE if is_webhook_new else Restart.NONE, ()
 
 
 def _must_load(
@@ -231,7 +268,7 @@ def _must_load(
 
 
 def _overwrites(before: Manifest, edits: tuple[FileEdit, ...], request: EnableRequest) -> Iterator[Finding]:
-    """A file that stood where ``baseline`` goes, and that nobody named."""
+    """Yield a warning for a file that ``baseline`` replaces although nobody named it."""
     for edit in edits:
         if (
             edit.role is Role.POLICY
@@ -248,6 +285,6 @@ def _overwrites(before: Manifest, edits: tuple[FileEdit, ...], request: EnableRe
 
 
 def _summary(before: Manifest, after: Manifest, edits: tuple[FileEdit, ...], chosen: SelectedPolicy) -> str:
-    """What the history says of it: the files installed, and the flags that change."""
+    """Return what the history says of it: the files installed, and the flags that change."""
     installed = [f"policy from {chosen.source}" if edit.role is Role.POLICY else edit.role.value for edit in edits]
     return ", ".join((*installed, *changed_flags(before, after))) or "load the policy anew"

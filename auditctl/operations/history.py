@@ -1,12 +1,10 @@
-"""``history`` and ``recover``: what was changed on this node, by whom, and how it ended."""
+"""``history``: what was changed on this node, by whom, and how it ended."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from auditctl.findings import Verification
 from auditctl.node.change.journal import BY_THE_WATCHDOG, EFFECTIVE, Journal, Role
-from auditctl.operations.change.session import session
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import ManifestChange, Outcome, Report
 
@@ -24,22 +22,6 @@ def history(plane: ControlPlane) -> Report:
         ManifestChange(str(plane.manifest_path)),
         lines=lines,
         details={"history": [_row(plane, journal, undone.get(journal.id)) for journal in journals]},
-    )
-
-
-def recover(plane: ControlPlane) -> Report:
-    """Finish or undo an interrupted change, and nothing else."""
-    with session(plane, "recover") as opened:
-        told = opened.recovered
-    changed = any(finding.check == "interrupted-change" for finding in told)
-    return Report(
-        "recover",
-        Outcome.CHANGED if changed else Outcome.UNCHANGED,
-        told[-1].message if told else "no change was interrupted",
-        ManifestChange(str(plane.manifest_path)),
-        changed=changed,
-        findings=told,
-        verification=Verification(),
     )
 
 

@@ -15,12 +15,15 @@ from auditctl.node.change.backup import kept_bytes, saved_bytes
 from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.journal import FileRecord, Journal, Role, standing_changes
 from auditctl.node.preflight import node_checks
+from auditctl.node.preflight.node_checks import HostPaths
 from auditctl.operations import policy_source
-from auditctl.operations.change import preflight as change_preflight
-from auditctl.operations.change.report import dry_run_report, performed_report
+from auditctl.operations.change import preflight
+from auditctl.operations.change.engine import run_change
+from auditctl.operations.change.preflight import EditSubject
 from auditctl.operations.change_model import (
     ChangeOptions,
     Deadline,
+    Decision,
     PlannedChange,
     Proof,
     ProofFunction,
@@ -31,54 +34,47 @@ from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import receipt
 from auditctl.operations.policy_source import weigh
 from auditctl.report import Report
-from auditctl.settings import POLICY_FLAG
 
 
-def rollback(plane: ControlPlane, change_id: str | None, how: ChangeOptions) -> Report:
-    """Undo.
+def rollback(plane: ControlPlane, change_id: str | None, options: ChangeOptions) -> Report:
+    """Undo the last change, or the named one and our later ones; return the report.
+
+    Raises:
+        RefusedError: no such change, or somebody else's edits are in the way; nothing was changed.
+    """
+    return run_change(plane, options, "rollback", lambda _: _decide(plane, change_id, options))
+
+
+def _decide(plane: ControlPlane, change_id: str | None, options: ChangeOptions) -> Decision:
+    """Read the node and decide what goes back; nothing is touched.
 
     Raises:
         RefusedError: no such change, or somebody else's edits are in the way.
     """
-    if how.dry_run:
-        change_preflight.check_places(plane)
-        work, findings = _decide(plane, change_id, how)
-        return dry_run_report(plane, work, findings, nothing=False)
-    from auditctl.operations.change.session import session
-
-    with session(plane, "rollback") as opened:
-        work, findings = _decide(plane, change_id, how)
-        from auditctl.operations.change.run import perform
-
-        return performed_report(plane, work, (*opened.recovered, *findings), perform(opened, work, how))
-
-
-def _decide(
-    plane: ControlPlane, change_id: str | None, how: ChangeOptions
-) -> tuple[PlannedChange, tuple[Finding, ...]]:
     undone = _chosen(plane, change_id)
     snapshot, before = plane.read_manifest()
     target = _manifest_before(plane, undone, before.document.text, snapshot.sha256)
     plan = plan_between(before, target)
     after = plan.target or before
     edits, left = _files_before(plane, undone)
-    process = listener(before.secure_port) if change_preflight.is_live(plane, how) else None
-    roles = [edit.role for edit in edits if edit.after is not None]
-    found = weigh((*left, *change_preflight.before_edit(plane, before, after, roles, process, how)), how)
+    process = listener(before.secure_port) if preflight.is_live(plane, options) else None
     ids = tuple(journal.id for journal in undone)
-    work = PlannedChange(
-        "rollback",
-        f"undo {', '.join(ids)}",
-        snapshot,
-        before,
-        after,
-        plan,
-        edits,
+    paths = node_checks.host_paths(plane.root, after)
+    planned = PlannedChange(
+        command="rollback",
+        summary=f"undo {', '.join(ids)}",
+        snapshot=snapshot,
+        before=before,
+        after=after,
+        plan=plan,
+        paths=paths,
+        edits=edits,
         restart=_restart(plan, edits),
         undoes=ids,
-        prove=_prover(plane, after, edits, how),
+        prove=_prover(plane, after, paths, edits, options),
     )
-    return work, found
+    checked = preflight.before_edit(plane, EditSubject.of(planned), process, options)
+    return Decision(planned=planned, findings=weigh((*left, *checked), options))
 
 
 def _chosen(plane: ControlPlane, change_id: str | None) -> list[Journal]:
@@ -162,13 +158,15 @@ def _restart(plan: Plan, edits: tuple[FileEdit, ...]) -> Restart:
     return Restart.IN_PLACE if edits else Restart.NONE
 
 
-def _prover(plane: ControlPlane, after: Manifest, edits: tuple[FileEdit, ...], how: ChangeOptions) -> ProofFunction:
-    """How the old configuration is proved.
+def _prover(
+    plane: ControlPlane, after: Manifest, paths: HostPaths, edits: tuple[FileEdit, ...], options: ChangeOptions
+) -> ProofFunction:
+    """Return how the old configuration is proved.
 
     Raises:
         PolicyError: its policy would be refused by the server (it had been edited in place since it was loaded).
     """
-    host = node_checks.host_of(plane.root, after, POLICY_FLAG)
+    host = paths.policy
     if host is None:
         return nothing_more
     raw = next((edit.after for edit in edits if edit.path == host), None)
@@ -176,9 +174,11 @@ def _prover(plane: ControlPlane, after: Manifest, edits: tuple[FileEdit, ...], h
         raw = files.read_following(host, "policy")
     if raw is None:
         return nothing_more
-    policy = policy_source.judge(str(host), raw, policy_source.version_of(plane, after, live=False), how).policy
+    version = policy_source.version_of(plane, after, live=False)
+    policy = policy_source.judge(str(host), raw, version, options).policy
 
     def prove(process: Process, patience: Deadline) -> Proof:
-        return receipt.prover(plane, after, receipt.plan(plane, after, policy, None))(process, patience)
+        probe_plan = receipt.plan(plane, after, policy, None, log=paths.log)
+        return receipt.prover(plane, after, probe_plan)(process, patience)
 
     return prove

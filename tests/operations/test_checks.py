@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def test_a_foreign_manager_refuses_unless_it_is_allowed(folder_node: ControlPlan
         assert refused.value.check == "foreign-manager"
 
     allowed = frozenset(["foreign-manager"])
-    report = enable(folder_node, request(policy_file), NO_WAIT._replace(allow=allowed))
+    report = enable(folder_node, request(policy_file), replace(NO_WAIT, allow=allowed))
 
     assert ("foreign-manager", "warning") in [(one.check, one.severity.value) for one in report.findings]
     with pytest.raises(RefusedError, match="Ansible claims"):
@@ -67,7 +68,7 @@ def test_auditds_directory_is_refused_unless_it_is_allowed(folder_node: ControlP
     assert refused.value.check == "shared-log-directory"
     assert folder_node.manifest_path.read_text() == text
 
-    report = enable(folder_node, asked, NO_WAIT._replace(allow=frozenset(["shared-log-directory"])))
+    report = enable(folder_node, asked, replace(NO_WAIT, allow=frozenset(["shared-log-directory"])))
 
     told = [one.severity.value for one in report.findings if one.check == "shared-log-directory"]
     assert (report.exit_code, told) == (0, ["warning"])

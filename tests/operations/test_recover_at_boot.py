@@ -13,7 +13,8 @@ from auditctl.node.kubelet import kubelet_log
 from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.enable import EnableRequest, decide
-from auditctl.operations.history import history, recover
+from auditctl.operations.history import history
+from auditctl.operations.recover import recover
 from auditctl.report import Outcome
 from auditctl.settings import Settings
 
@@ -49,7 +50,7 @@ def interrupted(plane: ControlPlane, tmp_path: Path) -> bytes:
     settings = Settings(policy_path=str(tmp_path / "policy.yaml"), log_path=str(tmp_path / "log/audit.log"))
     work = decide(
         plane, EnableRequest(settings, str(policy)), ChangeOptions(wait=False, allow=frozenset({"apiserver-ready"}))
-    ).work
+    ).planned
     plane.state.prepare()
     edit = FileEdit(Role.MANIFEST, plane.manifest_path, work.snapshot, work.new_text)
     change = changes.begin(plane.state, plane.root, plane.clock, (*work.edits, edit), Intent("enable", "x", {}))

@@ -8,6 +8,7 @@ import pytest
 from foldernode import OTHER_POLICY, POLICY
 
 from auditctl.node.change import change as changes
+from auditctl.node.change import files
 from auditctl.node.change.change import Intent
 from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.journal import Role
@@ -15,7 +16,7 @@ from auditctl.operations.change_model import ChangeOptions, Restart
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.enable import EnableRequest, enable
 from auditctl.operations.evidence import last_known_good
-from auditctl.operations.history import recover
+from auditctl.operations.recover import recover
 from auditctl.settings import Settings
 
 
@@ -25,9 +26,10 @@ def died(plane: ControlPlane, policy_file: Path, command: str, restart: Restart)
     policy = plane.root.host("/etc/kubernetes/audit/policy.yaml")
     plane.state.keep_last_good(Role.POLICY, POLICY.encode())
     policy.write_text(OTHER_POLICY)
-    snapshot, manifest = plane.read_manifest()
+    snapshot = plane.read_manifest()[0]
+    last_good = last_known_good.recall(plane, Role.POLICY)
     edits = (
-        *last_known_good.edits_made_by_hand(plane, manifest),
+        *last_known_good.edits_made_by_hand(policy, files.read(policy, "policy"), last_good),
         FileEdit(Role.MANIFEST, plane.manifest_path, snapshot, snapshot.content),
     )
     assert len(edits) == 2

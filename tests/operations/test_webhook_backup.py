@@ -17,7 +17,7 @@ from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.disable import Purge, disable
 from auditctl.operations.enable import EnableRequest, enable
 from auditctl.operations.evidence import last_known_good
-from auditctl.operations.history import recover
+from auditctl.operations.recover import recover
 from auditctl.operations.rollback import rollback
 from auditctl.settings import Settings
 
@@ -131,10 +131,8 @@ def test_what_nobody_can_ask_for_any_more_goes_with_the_next_run(node: ControlPl
 
 
 def test_a_file_edited_in_place_is_told_of_and_its_digest_alone_was_known(node: ControlPlane) -> None:
-    _, manifest = node.read_manifest()
     node.state.keep_last_good(Role.WEBHOOK, files.sha256(HOOK.format(1).encode()).encode())
-    assert list(last_known_good.webhook_edited_by_hand(node, manifest)) == []
+    assert list(last_known_good.webhook_edited_by_hand(node, installed(node))) == []
     installed(node).write_text(HOOK.format(7))
-    [finding] = last_known_good.webhook_edited_by_hand(node, manifest)
+    [finding] = last_known_good.webhook_edited_by_hand(node, installed(node))
     assert (finding.check, "cannot be put back" in finding.message) == ("webhook-edited", True)
-    assert list(last_known_good.edits_made_by_hand(node, manifest)) == []

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +142,7 @@ def test_enable_says_of_a_key_that_is_there_twice_what_validate_says(policy: Cal
     (row,) = policy("validate", file(text), "--only", "duplicate-key", "-o", "json").json["files"][0]["findings"]
     assert (found.check, found.severity.value) == (row["check"], row["severity"]) == ("duplicate-key", "warning")
     with pytest.raises(RefusedError, match=r"keeps the last one|decodes the second into the first"):
-        judge("p.yaml", text.encode(), (1, 36), how._replace(strict=True))
+        judge("p.yaml", text.encode(), (1, 36), replace(how, strict=True))
 
 
 @pytest.mark.parametrize("old", ["v1beta1", "v1alpha1"])

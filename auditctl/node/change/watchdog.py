@@ -10,7 +10,6 @@ import fcntl
 import os
 import select
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -144,28 +143,3 @@ def has_systemd() -> bool:
     with suppress(OSError):
         return Path("/run/systemd/system").is_dir() and Path("/proc/1/comm").read_text().strip() == "systemd"
     return False
-
-
-_WARM = (
-    "base64",
-    "encodings.idna",
-    "json",
-    "ssl",
-    "subprocess",
-    "syslog",
-    "auditctl.manifest.document",
-    "auditctl.node.apiserver.credentials",
-    "auditctl.node.kubelet.diagnosis_evidence",
-    "auditctl.node.kubelet.diagnosis_place",
-    "auditctl.node.apiserver.probe",
-    "auditctl.node.apiserver.receipt",
-)
-
-
-def import_everything() -> None:
-    """Import what is otherwise imported when it is first needed."""
-    import importlib
-
-    for name in _WARM:
-        if name not in sys.modules:
-            importlib.import_module(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
@@ -16,23 +17,50 @@ from auditctl.node.preflight import other_manifests
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
 
 
+class HostPaths(NamedTuple):
+    """The host paths of one manifest's audit files. None: the flag is not set, names no file, or no mount covers it."""
+
+    policy: Path | None = None
+    log: Path | None = None
+    webhook: Path | None = None
+
+    @property
+    def log_directories(self) -> tuple[Path, ...]:
+        """The log's directory, as a change creates it where it is missing."""
+        return (self.log.parent,) if self.log is not None else ()
+
+    def of_flag(self, flag: str) -> Path | None:
+        """Return the path of the file that this flag names."""
+        return {POLICY_FLAG: self.policy, LOG_FLAG: self.log, WEBHOOK_FLAG: self.webhook}[flag]
+
+
+def host_paths(root: Root, manifest: Manifest) -> HostPaths:
+    """Return where the audit files of ``manifest`` are on this machine.
+
+    Raises:
+        RefusedError: a symbolic link on the way leads out of ``--rootfs``.
+        ManifestError: the mounts of the manifest cannot be read.
+    """
+    return HostPaths(*(host_of(root, manifest, flag) for flag in (POLICY_FLAG, LOG_FLAG, WEBHOOK_FLAG)))
+
+
 def misplaced_state(root: Root, manifest_path: Path, state_path: Path) -> Iterator[Finding]:
     """The state directory may not be where the kubelet reads."""
     yield from _misplaced(root, manifest_path, state_path, "the state directory", "state-directory")
 
 
-def placement(root: Root, manifest_path: Path, manifest: Manifest) -> Iterator[Finding]:
+def placement(root: Root, manifest_path: Path, paths: HostPaths) -> Iterator[Finding]:
     """No audit path may be in, above or equal to the manifest directory, or in the pki directory."""
     for flag in (POLICY_FLAG, LOG_FLAG, WEBHOOK_FLAG):
-        host = host_of(root, manifest, flag)
+        host = paths.of_flag(flag)
         if host is not None:
             yield from _misplaced(root, manifest_path, host, f"--{flag}", "audit-path")
 
 
-def kinds(root: Root, manifest: Manifest, *, policy_is_written: bool, webhook_is_written: bool) -> Iterator[Finding]:
+def kinds(paths: HostPaths, *, policy_is_written: bool, webhook_is_written: bool) -> Iterator[Finding]:
     """Each audit path is of the right kind on the host, as the mount types and the server demand."""
     for flag, written in ((POLICY_FLAG, policy_is_written), (WEBHOOK_FLAG, webhook_is_written)):
-        host = host_of(root, manifest, flag)
+        host = paths.of_flag(flag)
         if host is None:
             continue
         if host.is_dir():
@@ -49,7 +77,7 @@ def kinds(root: Root, manifest: Manifest, *, policy_is_written: bool, webhook_is
                 f"{host}, for --{flag}, is not there; the Pod would not start",
                 "put the file there",
             )
-    log = host_of(root, manifest, LOG_FLAG)
+    log = paths.log
     if log is not None:
         if log.is_dir():
             yield _error(

@@ -8,6 +8,7 @@ from auditctl.errors import Place, RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.node.apiserver.crash import Crash
 from auditctl.node.change import files
+from auditctl.node.change.change import Change
 from auditctl.node.kubelet.restart import Failed, RestartWaiter
 from auditctl.operations.change_model import ChangeOptions, PlannedChange
 from auditctl.operations.controlplane import ControlPlane
@@ -16,7 +17,7 @@ from auditctl.operations.controlplane import ControlPlane
 _OF_THE_LOG = frozenset(["disk-full", "events-lost", "log-write", "rotation-impossible"])
 
 
-def in_the_users_words(failed: Failed, work: PlannedChange) -> Failed:
+def in_the_users_words(failed: Failed, planned: PlannedChange) -> Failed:
     """A place in an installed copy is one in the file that it was made from: the copy goes with the undo.
 
     Not if somebody has changed the copy since: then the place is in that one alone.
@@ -25,7 +26,7 @@ def in_the_users_words(failed: Failed, work: PlannedChange) -> Failed:
         return failed
     sources = {
         str(edit.path): edit.source
-        for edit in work.edits
+        for edit in planned.edits
         if edit.source and edit.after is not None and files.digest(edit.path) == files.sha256(edit.after)
     }
     place = failed.crash.place
@@ -49,14 +50,25 @@ def crash_findings(crash: Crash | None) -> Iterator[Finding]:
         yield Finding(crash.name, Severity.ERROR, text, crash.fix, "", place.file, place.line, place.column)
 
 
-def failing_before(plane: ControlPlane, work: PlannedChange, how: ChangeOptions) -> frozenset[str]:
+def failing_before(plane: ControlPlane, planned: PlannedChange, options: ChangeOptions) -> frozenset[str]:
     """The checks of ``/readyz`` that fail before the change: they are not ours.
 
     Without ``--allow apiserver-ready`` none does, or the change had been refused.
     """
-    if not how.wait or "apiserver-ready" not in how.allow:
+    if not options.wait or "apiserver-ready" not in options.allow:
         return frozenset()
     try:
-        return frozenset(plane.endpoint(work.before).health(plane.credentials()).failing)
+        return frozenset(plane.endpoint(planned.before).health(plane.credentials()).failing)
     except RefusedError:
         return frozenset()
+
+
+def left_over(change: Change, failed: Sequence[str]) -> Iterator[Finding]:
+    """What a change that is done could not do: remove a file, or write its own last word."""
+    for text in failed:
+        yield Finding("not-removed", Severity.WARNING, text, "remove it by hand")
+    if not change.journal.finished:
+        text = f"{change.backup.parent}: the journal's last entry could not be written, so the next run takes this change for an interrupted one and looks at it again"
+        yield Finding(
+            "journal-incomplete", Severity.WARNING, text, "make room or make it writable, then: auditctl recover"
+        )

@@ -12,7 +12,7 @@ from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import Outcome, Report
 
 
-def recording(plane: ControlPlane, after: Manifest, how: ChangeOptions) -> Callable[[Report], Report]:
+def recording(plane: ControlPlane, after: Manifest, options: ChangeOptions) -> Callable[[Report], Report]:
     """Decide now, before the edit, what goes into the record for ``after``; the answer writes it behind the report.
 
     Without ``--persist`` it hands the report through. Nothing is written unless the report says that the node is well.
@@ -20,16 +20,16 @@ def recording(plane: ControlPlane, after: Manifest, how: ChangeOptions) -> Calla
     Raises:
         RefusedError: the record cannot be read or edited, or other control planes differ.
     """
-    if not how.persist:
+    if not options.persist:
         return _as_it_is
     from auditctl.operations.kubeadm import config as kubeadm_config
 
-    prepared = kubeadm_config.prepare(plane, after, how)
+    prepared = kubeadm_config.prepare(plane, after, options)
 
     def record(report: Report) -> Report:
         report = report._replace(findings=(*report.findings, *prepared.findings))
         row = {"source": kubeadm_config.WHERE, "changes": prepared.plan.changes, "written": False}
-        if how.dry_run:
+        if options.dry_run:
             diff = prepared.plan.diff("kubeadm-config/ClusterConfiguration") if prepared.plan.changes else ""
             row["diff"] = diff
             lines = tuple(diff.splitlines()) or (f"{kubeadm_config.WHERE}: already so",)

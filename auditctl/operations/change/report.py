@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Mapping
+from difflib import unified_diff
+from typing import TYPE_CHECKING, Any
 
 from auditctl.errors import InterruptionError
 from auditctl.findings import Check, Finding, Settled, Status, Verification
@@ -11,14 +13,24 @@ from auditctl.manifest.plan import Plan
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.process import listener
 from auditctl.node.change import files
+from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.files import Snapshot, sha256
+from auditctl.node.change.journal import Role
 from auditctl.node.preflight import node_checks
-from auditctl.operations.change.planned import planned
-from auditctl.operations.change_model import ChangeOptions, ChangeResult, Deadline, PlannedChange, Proof, Restart
+from auditctl.node.preflight.node_checks import HostPaths
+from auditctl.operations.change_model import (
+    ChangeOptions,
+    ChangeResult,
+    Deadline,
+    PlannedChange,
+    Proof,
+    Restart,
+    nothing_more,
+)
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import last_known_good
 from auditctl.report import ManifestChange, Outcome, Report
-from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
+from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
 
 if TYPE_CHECKING:
     from auditctl.node.apiserver.client import Endpoint
@@ -31,81 +43,81 @@ _OUTAGE = {
 }
 
 
-def dry_run_report(plane: ControlPlane, work: PlannedChange, findings: tuple[Finding, ...], *, nothing: bool) -> Report:
-    """What would be done; nothing was touched."""
-    lines = [f"would install {edit.path} ({edit.role.value})" for edit in work.edits if edit.after is not None]
-    lines += [f"would remove {edit.path} ({edit.role.value})" for edit in work.edits if edit.after is None]
-    lines.append(_OUTAGE[work.restart])
-    summary = "dry run: nothing to do" if nothing else f"dry run: would {work.command}; nothing was touched"
+def dry_run_report(
+    plane: ControlPlane, planned: PlannedChange, findings: tuple[Finding, ...], *, nothing: bool
+) -> Report:
+    """Return the report of what would be done; nothing was touched."""
+    lines = [f"would install {edit.path} ({edit.role.value})" for edit in planned.edits if edit.after is not None]
+    lines += [f"would remove {edit.path} ({edit.role.value})" for edit in planned.edits if edit.after is None]
+    lines.append(_OUTAGE[planned.restart])
+    summary = "dry run: nothing to do" if nothing else f"dry run: would {planned.command}; nothing was touched"
     return Report(
-        work.command,
+        planned.command,
         Outcome.UNCHANGED,
         summary,
-        _manifest_change(plane, work, nothing=nothing),
+        _manifest_change(plane, planned, nothing=nothing),
         findings=findings,
-        settings=settled(plane, work.after),
+        settings=_settled(plane, planned.after, planned.paths),
         lines=tuple(lines),
         show_diff=True,
     )
 
 
 def performed_report(
-    plane: ControlPlane, work: PlannedChange, findings: tuple[Finding, ...], performed: ChangeResult
+    plane: ControlPlane, planned: PlannedChange, findings: tuple[Finding, ...], result: ChangeResult
 ) -> Report:
-    """What was done, and how it ended."""
-    changed = performed.outcome is Outcome.CHANGED or performed.outcome is Outcome.STRANDED
-    after = work.after if changed else work.before
-    next_steps = performed.next_steps or _next_steps(plane, work, performed)
+    """Return the report of a change that was performed, with how it ended."""
+    changed = result.outcome is Outcome.CHANGED or result.outcome is Outcome.STRANDED
     return Report(
-        work.command,
-        performed.outcome,
-        performed.failure or _success(work, performed),
-        _manifest_change(plane, work, nothing=False),
+        planned.command,
+        result.outcome,
+        result.failure or _success(planned, result),
+        _manifest_change(plane, planned, nothing=False),
         changed=changed,
-        settings=settled(plane, after),
-        findings=(*findings, *performed.findings),
-        verification=Verification(performed.checks),
-        receipt=performed.receipt,
-        timings=performed.timings,
-        change=performed.change,
-        next_steps=next_steps,
+        settings=_settled(plane, planned.after, planned.paths) if changed else settled(plane, planned.before),
+        findings=(*findings, *result.findings),
+        verification=Verification(result.checks),
+        receipt=result.receipt,
+        timings=result.timings,
+        change=result.change,
+        next_steps=result.next_steps or _next_steps(planned, result),
     )
 
 
 def unchanged_report(
     plane: ControlPlane,
-    work: PlannedChange,
+    planned: PlannedChange,
     findings: tuple[Finding, ...],
-    how: ChangeOptions,
-    interrupted: Callable[[], bool] = lambda: False,
+    options: ChangeOptions,
+    deadline: Deadline,
 ) -> Report:
-    """Nothing to do; whether it is recorded is proved all the same, where there is a server to ask.
+    """Return the report where there is nothing to do, with the proof that could be taken all the same.
 
     Raises:
         InterruptionError: the user asked to stop; nothing was changed.
     """
     proof = Proof()
-    if how.wait:
-        process = listener(work.after.secure_port)
+    if options.wait and planned.prove is not nothing_more:
+        process = listener(planned.after.secure_port)
         proof = Proof((Check("receipt", Status.UNKNOWN, "no API server to ask"),))
         if process is not None:
-            patience = Deadline(plane.clock.monotonic() + how.timeout_seconds, interrupted)
+            patience = deadline._replace(deadline=plane.clock.monotonic() + options.timeout_seconds)
             try:
-                proof = work.prove(process, patience)
+                proof = planned.prove(process, patience)
             except InterruptionError as error:
                 raise InterruptionError(f"{error.message}; nothing was changed") from error
         if Verification(proof.checks).holds:
-            last_known_good.keep(plane, work.after, process)
+            last_known_good.keep(plane, planned.after, process)
     verification = Verification(proof.checks)
     text = {True: "and recorded", False: "but NOT recorded", None: "not proved"}[verification.holds]
     return Report(
-        work.command,
+        planned.command,
         Outcome.NEGATIVE if verification.holds is False else Outcome.UNCHANGED,
         "auditing is off already: nothing was written"
-        if work.command == "disable"
+        if planned.command == "disable"
         else f"already so, {text}: nothing was written",
-        _manifest_change(plane, work, nothing=True),
-        settings=settled(plane, work.after),
+        _manifest_change(plane, planned, nothing=True),
+        settings=_settled(plane, planned.after, planned.paths),
         findings=findings,
         verification=verification,
         receipt=proof.receipt,
@@ -145,8 +157,9 @@ def manifest_change(plane: ControlPlane, snapshot: Snapshot, plan: Plan) -> Mani
     )
 
 
-def _manifest_change(plane: ControlPlane, work: PlannedChange, *, nothing: bool) -> ManifestChange:
-    return manifest_change(plane, work.snapshot, work.plan)._replace(plan=planned(plane, work, nothing=nothing))
+def _manifest_change(plane: ControlPlane, planned: PlannedChange, *, nothing: bool) -> ManifestChange:
+    change = manifest_change(plane, planned.snapshot, planned.plan)
+    return change._replace(plan=plan_row(plane, planned, nothing=nothing))
 
 
 def changed_flags(before: Manifest, after: Manifest) -> tuple[str, ...]:
@@ -157,48 +170,98 @@ def changed_flags(before: Manifest, after: Manifest) -> tuple[str, ...]:
 
 
 def settled(plane: ControlPlane, manifest: Manifest) -> Settled:
-    """What a manifest sets, and where its audit files are."""
+    """Return what a manifest sets, and where its audit files are."""
+    return _settled(plane, manifest, node_checks.host_paths(plane.root, manifest))
+
+
+def _settled(plane: ControlPlane, manifest: Manifest, paths: HostPaths) -> Settled:
     return Settled(
         dict(sorted(manifest.audit_flags.items())),
-        _file(plane, manifest, POLICY_FLAG),
-        _file(plane, manifest, LOG_FLAG),
-        _file(plane, manifest, WEBHOOK_FLAG),
+        _file_row(plane, manifest, paths, POLICY_FLAG),
+        _file_row(plane, manifest, paths, LOG_FLAG),
+        _file_row(plane, manifest, paths, WEBHOOK_FLAG),
     )
 
 
-def _file(plane: ControlPlane, manifest: Manifest, flag: str) -> dict[str, str | None] | None:
-    container = manifest.flag(flag)
+def _file_row(plane: ControlPlane, manifest: Manifest, paths: HostPaths, flag: str) -> dict[str, str | None] | None:
+    container, host = manifest.flag(flag), paths.of_flag(flag)
     if not container:
         return None
-    host = node_checks.host_of(plane.root, manifest, flag)
-    node_path = plane.root.node(host) if host is not None and container != STANDARD_OUTPUT else None
-    found: dict[str, str | None] = {"hostPath": node_path, "containerPath": container}
+    row: dict[str, str | None] = {
+        "hostPath": plane.root.node(host) if host is not None else None,
+        "containerPath": container,
+    }
     if flag == POLICY_FLAG:
-        found["sha256"] = files.digest(host) if host is not None else None
-    return found
+        row["sha256"] = files.digest(host) if host is not None else None
+    return row
 
 
-def _success(work: PlannedChange, performed: ChangeResult) -> str:
-    receipt = performed.receipt
-    verb = {"enable": "auditing is on", "disable": "auditing is off", "restart": "restarted"}.get(work.command, "done")
+def _success(planned: PlannedChange, result: ChangeResult) -> str:
+    receipt = result.receipt
+    verb = {"enable": "auditing is on", "disable": "auditing is off", "restart": "restarted"}.get(
+        planned.command, "done"
+    )
     if receipt is not None:
         same = "; this request does not tell the new policy from the old one" if receipt.distinguishes is False else ""
         by = f"rules[{receipt.rule}]" if receipt.rule >= 0 else "no rule"
         return f"{verb}, and proved: {by} recorded {receipt.request} at {receipt.level}, line {receipt.line} of {receipt.file}{same}"
-    if not performed.proved:
-        unknown = [check.detail for check in performed.checks if check.status is Status.UNKNOWN]
+    if not result.proved:
+        unknown = [check.detail for check in result.checks if check.status is Status.UNKNOWN]
         return f"{verb}, not proved: {'; '.join(unknown) or 'nothing was asked'}"
     return f"{verb}, and the API server serves"
 
 
-def _next_steps(plane: ControlPlane, work: PlannedChange, performed: ChangeResult) -> tuple[str, ...]:
-    if performed.outcome is not Outcome.CHANGED or work.command not in ("enable", "disable"):
+def _next_steps(planned: PlannedChange, result: ChangeResult) -> tuple[str, ...]:
+    if result.outcome is not Outcome.CHANGED or planned.command not in ("enable", "disable"):
         return ()
-    if work.command == "disable":
+    if planned.command == "disable":
         return ("kubeadm upgrade writes the manifest anew from kubeadm-config: take the audit settings out there too",)
-    log = node_checks.host_of(plane.root, work.after, LOG_FLAG)
-    look = (f"tail -f {log}",) if log is not None else ()
+    look = (f"tail -f {planned.paths.log}",) if planned.paths.log is not None else ()
     return (
         *look,
         "kubeadm upgrade writes the manifest anew from kubeadm-config: put these settings there too, or they will be lost",
     )
+
+
+_RESTARTS: Mapping[Restart, str | None] = {
+    Restart.REPLACE_POD: "ReplacePod",
+    Restart.IN_PLACE: "RestartContainer",
+    Restart.NONE: None,
+}
+
+
+def plan_row(plane: ControlPlane, planned: PlannedChange, *, nothing: bool) -> dict[str, Any]:
+    """The report's ``manifest.plan``: ``changes``, ``restart`` (None: none is needed), and ``files`` beside the manifest.
+
+    A row of ``files`` has ``path`` (a node path), ``role``, ``change`` (install, replace, remove) and ``diff``: a unified
+    diff of a policy's text, None for any other file, for a webhook's holds secrets.
+    """
+    rows = [
+        {
+            "path": plane.root.node(edit.path),
+            "role": edit.role.value,
+            "change": _change(edit),
+            "diff": _diff(edit, plane.root.node(edit.path)) if edit.role is Role.POLICY else None,
+        }
+        for edit in planned.edits
+    ]
+    return {"changes": not nothing, "restart": None if nothing else _RESTARTS[planned.restart], "files": rows}
+
+
+def _change(edit: FileEdit) -> str:
+    if edit.after is None:
+        return "remove"
+    return "install" if edit.before is None else "replace"
+
+
+def _diff(edit: FileEdit, name: str) -> str:
+    old = _lines(edit.before.content if edit.before is not None else b"")
+    new = _lines(edit.after or b"")
+    heads = ("/dev/null" if edit.before is None else f"a{name}", "/dev/null" if edit.after is None else f"b{name}")
+    lines = unified_diff(old, new, *heads)
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+def _lines(raw: bytes) -> list[str]:
+    """Split as the manifest's own diff does: at line feeds only."""
+    return [line for line in re.split("(?<=\n)", raw.decode(errors="replace")) if line]

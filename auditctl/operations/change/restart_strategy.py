@@ -11,26 +11,32 @@ from typing import NamedTuple
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.plan import Plan, plan_annotation
 from auditctl.manifest.pod import Manifest
-from auditctl.node.apiserver.process import Process
+from auditctl.node.apiserver.process import Process, listener
 from auditctl.node.kubelet import pod_logs
-from auditctl.operations.change.drain import drain_seconds
 from auditctl.operations.change_model import ChangeOptions, Restart
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.settings import POLICY_ANNOTATION
+from auditctl.settings import POLICY_ANNOTATION, WEBHOOK_FLAG
 
+_DRAIN_SECONDS = 5.0
+_BATCH_FLAG = "audit-log-mode"
 _BACKOFF_SECONDS = 600.0  # client-go flowcontrol.Backoff forgets after twice its longest wait, the kubelet's 5 minutes
 
 
 class ReloadDecision(NamedTuple):
-    """The way, as a plan for the manifest (without changes: in place), and the finding that says why."""
+    """How the policy is loaded: a plan for the manifest (without changes: in place), and the finding that gives the reason."""
 
     plan: Plan
     restart: Restart
-    why: Finding
+    reason: Finding
 
 
 def reload(
-    plane: ControlPlane, unchanged: Plan, manifest: Manifest, digest: str, process: Process | None, how: ChangeOptions
+    plane: ControlPlane,
+    unchanged: Plan,
+    manifest: Manifest,
+    digest: str,
+    process: Process | None,
+    options: ChangeOptions,
 ) -> ReloadDecision:
     """Choose the way for a policy of this SHA-256; ``process`` is the running server, None where it is not known.
 
@@ -43,29 +49,65 @@ def reload(
         return ReloadDecision(
             unchanged, Restart.IN_PLACE, _said("in its Pod: the manifest's annotation names this policy already")
         )
-    reason = _against_in_place(plane, manifest, process, how)
+    reason = _against_in_place(plane, manifest, process, options)
     if reason:
         return ReloadDecision(plan, Restart.REPLACE_POD, _said(f"by replacing its Pod ({POLICY_ANNOTATION}): {reason}"))
     text = "in its Pod, the shortest way: no container of it has ended within the last ten minutes"
     return ReloadDecision(unchanged, Restart.IN_PLACE, _said(text))
 
 
-def _said(how_and_why: str) -> Finding:
-    return Finding("policy-reload", Severity.INFO, f"the API server is restarted {how_and_why}")
+def _said(way_and_reason: str) -> Finding:
+    return Finding("policy-reload", Severity.INFO, f"the API server is restarted {way_and_reason}")
 
 
-def _against_in_place(plane: ControlPlane, manifest: Manifest, process: Process | None, how: ChangeOptions) -> str:
+def _against_in_place(plane: ControlPlane, manifest: Manifest, process: Process | None, options: ChangeOptions) -> str:
     """Why the container is not to be restarted in its Pod; empty where it may be."""
     if POLICY_ANNOTATION in manifest.annotations:
         return "the annotation there names another policy"
     if process is None or not process.runs(manifest.command):
         return "what runs now is not known"
-    if not how.wait:
+    if not options.wait:
         return "with --no-wait nobody ends a process that lingers"
-    if drain_seconds(plane, manifest, how, process)[0] <= 0:
+    if drain_seconds(plane, manifest, options, process)[0] <= 0:
         return "without a drain nobody ends a process that lingers"
     ended = pod_logs.last_ended(plane.root, manifest)
     passed = plane.clock.utc().timestamp() - ended if ended is not None else _BACKOFF_SECONDS
     if passed < _BACKOFF_SECONDS:
         return f"a container of this Pod ended {passed / 60:.0f} min ago, so the kubelet's back-off would come on top"
     return ""
+
+
+def serving(manifest: Manifest) -> Process | None:
+    """The process that serves with the manifest's command line.
+
+    Another one on the same port is not this node's (a folder under --rootfs on a machine that is a control plane itself):
+    it is neither waited for, drained nor ended.
+    """
+    process = listener(manifest.secure_port)
+    return process if process is not None and process.runs(manifest.command) else None
+
+
+def drain_seconds(
+    plane: ControlPlane, manifest: Manifest, options: ChangeOptions, before: Process | None
+) -> tuple[float, tuple[Finding, ...]]:
+    """The default of 5 s, or 0 where ending the old process early could lose audit records or traffic; said so."""
+    if options.drain_seconds is not None:
+        return options.drain_seconds, ()
+    if before is None:
+        return 0.0, ()
+    reason = ""
+    words = " ".join(before.flags).replace("_", "-")
+    if f"--{WEBHOOK_FLAG}" in words or f"--{_BATCH_FLAG}=batch" in words or f"--{_BATCH_FLAG} batch" in words:
+        reason = "the running API server still holds audit records for a webhook or a batch"
+    elif not options.dry_run and _has_peers(plane, manifest):
+        reason = "another control plane serves meanwhile"
+    if not reason:
+        return _DRAIN_SECONDS, ()
+    text = f"{reason}, so the old process gets the kubelet's whole grace period (--drain 0)"
+    return 0.0, (Finding("drain", Severity.INFO, text),)
+
+
+def _has_peers(plane: ControlPlane, manifest: Manifest) -> bool:
+    from auditctl.node.apiserver.client import peers
+
+    return peers(plane.endpoint(manifest), plane.credentials()) > 1

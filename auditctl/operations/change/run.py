@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from auditctl.errors import InterruptionError
-from auditctl.findings import ChangeRecord, Check, Finding, Receipt, Severity, Status, Timings
+from auditctl.findings import ChangeRecord, Check, Finding, Receipt, Status, Timings
 from auditctl.node.apiserver.client import Endpoint
 from auditctl.node.apiserver.crash import Crash
 from auditctl.node.apiserver.credentials import Credentials
@@ -20,13 +19,19 @@ from auditctl.node.change.journal import Role, Step
 from auditctl.node.change.undo_journal import returned_at
 from auditctl.node.kubelet import restart
 from auditctl.node.kubelet.restart import Failed, OutgoingProcess, Restarted, RestartTarget, RestartWaiter
-from auditctl.operations.change.drain import drain_seconds, serving
-from auditctl.operations.change.failure import crash_findings, failing_before, in_the_users_words, not_proved
+from auditctl.operations.change.failure import crash_findings, failing_before, in_the_users_words, left_over, not_proved
 from auditctl.operations.change.report import restart_checks
-from auditctl.operations.change.session import Session
+from auditctl.operations.change.restart_strategy import drain_seconds, serving
 from auditctl.operations.change.watchdog import guard
 from auditctl.operations.change.watchdog_notice import left_to_do
-from auditctl.operations.change_model import ChangeOptions, ChangeResult, Deadline, PlannedChange, Proof, Restart
+from auditctl.operations.change_model import (
+    ChangeOptions,
+    ChangeResult,
+    PlannedChange,
+    Proof,
+    Restart,
+    Session,
+)
 from auditctl.operations.evidence import last_known_good
 from auditctl.report import Outcome
 
@@ -37,14 +42,14 @@ _LAST_LOOK_SECONDS = 5.0
 _LAST_RECEIPT_SECONDS = 2.0
 
 
-def perform(session: Session, work: PlannedChange, how: ChangeOptions) -> ChangeResult:
+def perform(session: Session, planned: PlannedChange, options: ChangeOptions) -> ChangeResult:
     """Do the work; the answer says how it ended, the journal says every step.
 
     Raises:
         RefusedError: before anything was changed.
         StrandedError: it could not be put back.
     """
-    return ChangeRun.begin(session, work, how).run()
+    return ChangeRun.begin(session, planned, options).run()
 
 
 class _WaitOutcome(NamedTuple):
@@ -63,8 +68,8 @@ class ChangeRun:
     """One run of `perform`: what it holds, and the clocks."""
 
     session: Session
-    work: PlannedChange
-    how: ChangeOptions
+    planned: PlannedChange
+    options: ChangeOptions
     change: Change
     before: Process | None
     old: OutgoingProcess | None
@@ -78,21 +83,23 @@ class ChangeRun:
     failing_before: frozenset[str] = frozenset()
 
     @classmethod
-    def begin(cls, session: Session, work: PlannedChange, how: ChangeOptions) -> ChangeRun:
+    def begin(cls, session: Session, planned: PlannedChange, options: ChangeOptions) -> ChangeRun:
         plane = session.plane
         began = plane.clock.monotonic()
-        before = serving(work.before) if how.wait else None
-        drain, findings = drain_seconds(plane, work.before, how, before)
-        failing = failing_before(plane, work, how)
-        manifest = FileEdit(Role.MANIFEST, plane.manifest_path, work.snapshot, work.new_text)
-        intent = Intent(work.command, work.summary, who(), work.directories, work.undoes, work.restart.name)
-        change = changes.begin(plane.state, plane.root, plane.clock, (*work.edits, manifest), intent)
+        before = serving(planned.before) if options.wait else None
+        drain, findings = drain_seconds(plane, planned.before, options, before)
+        failing = failing_before(plane, planned, options)
+        manifest = FileEdit(Role.MANIFEST, plane.manifest_path, planned.snapshot, planned.new_text)
+        intent = Intent(
+            planned.command, planned.summary, who(), planned.directories, planned.undoes, planned.restart.name
+        )
+        change = changes.begin(plane.state, plane.root, plane.clock, (*planned.edits, manifest), intent)
         old = OutgoingProcess.hold(before)
-        return cls(session, work, how, change, before, old, drain, findings, began, failing_before=failing)
+        return cls(session, planned, options, change, before, old, drain, findings, began, failing_before=failing)
 
     @property
     def endpoint(self) -> Endpoint:
-        return self.session.plane.endpoint(self.work.after)
+        return self.session.plane.endpoint(self.planned.after)
 
     @property
     def credentials(self) -> Credentials:
@@ -101,20 +108,19 @@ class ChangeRun:
     def run(self) -> ChangeResult:
         plane = self.session.plane
         watch = RestartWaiter.begin(
-            plane.root, self.work.after, plane.clock, plane.progress.waiting, self.session.interrupted
+            plane.root, self.planned.after, plane.clock, plane.progress.waiting, self.session.deadline.interrupted
         )
         watchdog = guard(self, watch)
         try:
-            performed = self._stopped_early() if self.session.interrupted() else self._install(watch)
+            performed = self._stopped_early() if self.session.deadline.interrupted() else self._install(watch)
         finally:
             if watchdog is not None and self.change.journal.finished:
                 watchdog.dismiss()
             if self.old is not None:
                 self.old.release()
         if plane.root.is_host:
-            record(
-                f"change {self.change.journal.id}: {self.work.command}: {performed.outcome.value}: {self.work.summary}"
-            )
+            ended = f"{self.planned.command}: {performed.outcome.value}: {self.planned.summary}"
+            record(f"change {self.change.journal.id}: {ended}")
         return performed
 
     def _stopped_early(self) -> ChangeResult:
@@ -124,10 +130,10 @@ class ChangeRun:
 
     def _install(self, watch: RestartWaiter) -> ChangeResult:
         plane = self.session.plane
-        plane.progress.step(f"change {self.change.journal.id}: {self.work.summary}")
+        plane.progress.step(f"change {self.change.journal.id}: {self.planned.summary}")
         self.renamed_at = changes.install(self.change)
         self.edited = plane.clock.monotonic() - self.began
-        return self._unproved() if not self.how.wait else self.prove_or_undo(watch)
+        return self._unproved() if not self.options.wait else self.prove_or_undo(watch)
 
     def prove_or_undo(self, watch: RestartWaiter) -> ChangeResult:
         try:
@@ -142,31 +148,31 @@ class ChangeRun:
             return self._finish(seen)
         performed = self.undo(seen.failure, Outcome.ROLLED_BACK, seen.checks)
         steps = (seen.crash.fix,) if seen.crash is not None and seen.crash.fix else ()
-        return performed._replace(next_steps=performed.next_steps or steps)
+        return replace(performed, next_steps=performed.next_steps or steps)
 
     def _wait_and_prove(self, watch: RestartWaiter) -> _WaitOutcome:
         checks: tuple[Check, ...] = ()
         process = self.before
-        still = serving(self.work.before) if self.work.restart is Restart.IN_PLACE else None
+        still = serving(self.planned.before) if self.planned.restart is Restart.IN_PLACE else None
         if still is not None and still == self.before:  # a watchdog may come after it was ended
             restart.end_in_place(still)
-        if self.work.restart is not Restart.NONE:
+        if self.planned.restart is not Restart.NONE:
             expected = RestartTarget(
-                self.work.after.command, self.renamed_at, self.endpoint, self.credentials, self.before
+                self.planned.after.command, self.renamed_at, self.endpoint, self.credentials, self.before
             )
-            alone = self.renamed_at if self.work.may_be_left_alone else None
+            alone = self.renamed_at if self.planned.may_be_left_alone else None
             expected = expected._replace(failing_before=self.failing_before, or_started_before=alone)
             result = watch.wait(expected, timeout=self._patience(), drain=self.drain, old=self.old)
             if isinstance(result, Failed):
                 self.dark_before = result.outage
-                result = in_the_users_words(result, self.work)
+                result = in_the_users_words(result, self.planned)
                 self.findings += tuple(crash_findings(result.crash))
                 return _WaitOutcome(failure=str(result), crash=result.crash)
             self.restarted, process = result, result.process
             checks = restart_checks(result, self.endpoint)
         began = self.session.plane.clock.monotonic()
-        patience = Deadline(began + self._receipt_seconds(), self.session.interrupted)
-        proof = self.work.prove(process, patience) if process is not None else Proof()
+        deadline = self.session.deadline._replace(deadline=began + self._receipt_seconds())
+        proof = self.planned.prove(process, deadline) if process is not None else Proof()
         checks = (*checks, *proof.checks)
         failed = [check.detail for check in checks if check.status is Status.FAILED]
         seconds = self.session.plane.clock.monotonic() - began
@@ -174,30 +180,30 @@ class ChangeRun:
 
     def seconds_left(self, renamed_at: float | None) -> float:
         """Until the deadline of the change, which is counted from its rename."""
-        return self.how.timeout_seconds - (self.session.plane.clock.boot() - (renamed_at or 0.0))
+        return self.options.timeout_seconds - (self.session.plane.clock.boot() - (renamed_at or 0.0))
 
     def _patience(self) -> float:
         """How long to wait: to the deadline; who takes over after it looks once more before it judges."""
-        return max(self.seconds_left(self.renamed_at), min(self.how.timeout_seconds, _LAST_LOOK_SECONDS))
+        return max(self.seconds_left(self.renamed_at), min(self.options.timeout_seconds, _LAST_LOOK_SECONDS))
 
     def _receipt_seconds(self) -> float:
         """What the restart has left of the time; a server that came up at the last moment is still asked."""
-        return max(self.seconds_left(self.renamed_at), min(self.how.timeout_seconds, _LAST_RECEIPT_SECONDS))
+        return max(self.seconds_left(self.renamed_at), min(self.options.timeout_seconds, _LAST_RECEIPT_SECONDS))
 
     def _end(self, step: Step, note: str = "") -> None:
         """Files that a purge names go last, when nothing mounts them any more."""
         failed: list[str] = []
-        if any(edit.removed_last for edit in self.work.edits):
+        if any(edit.removed_last for edit in self.planned.edits):
             self.change.try_mark(Step.REMOVING)
             failed = changes.remove_last(self.change)
         self.change.try_mark(step, note)
-        self.findings += tuple(_left_over(self.change, failed))
+        self.findings += tuple(left_over(self.change, failed))
 
     def _finish(self, seen: _WaitOutcome) -> ChangeResult:
-        self._end(Step.DONE, left_to_do(self.work.afterwards) if self.change.by else "")
-        policy = next((edit.after for edit in self.work.edits if edit.role is Role.POLICY), None)
-        proved = policy if self.work.restart is Restart.NONE else None  # it decides as the loaded one does
-        last_known_good.keep(self.session.plane, self.work.after, seen.process, proved)
+        self._end(Step.DONE, left_to_do(self.planned.afterwards) if self.change.by else "")
+        policy = next((edit.after for edit in self.planned.edits if edit.role is Role.POLICY), None)
+        proved = policy if self.planned.restart is Restart.NONE else None  # it decides as the loaded one does
+        last_known_good.keep(self.session.plane, self.planned.after, seen.process, proved)
         return self._performed(
             Outcome.CHANGED,
             checks=seen.checks,
@@ -209,7 +215,7 @@ class ChangeRun:
     def undo(self, failure: str, outcome: Outcome, checks: tuple[Check, ...] = ()) -> ChangeResult:
         """Put back, wait until the old configuration serves; exit 5 with the exact command where that fails."""
         plane = self.session.plane
-        if not self.how.rollback and outcome is not Outcome.INTERRUPTED:
+        if not self.options.rollback and outcome is not Outcome.INTERRUPTED:
             self.change.try_mark(Step.UNDOING)
             self.change.try_mark(Step.STRANDED, "--no-rollback")
             return self._performed(
@@ -222,7 +228,7 @@ class ChangeRun:
         returned = returned_at(plane.root, plane.clock, self.change.journal)
         changes.put_back(self.change)
         back_at = plane.clock.boot() if returned is None else returned
-        if self.work.restart is Restart.NONE:
+        if self.planned.restart is Restart.NONE:
             self.change.try_mark(Step.UNDONE, failure)
             return self._performed(outcome, failure=f"{failure}; put back", checks=checks)
         result = self._wait_for_the_old(back_at)
@@ -243,16 +249,21 @@ class ChangeRun:
 
     def _wait_for_the_old(self, back_at: float) -> Restarted | Failed:
         plane = self.session.plane
-        now = serving(self.work.after)
-        if self.work.restart is Restart.IN_PLACE and now is not None and now != self.before and now.started < back_at:
+        now = serving(self.planned.after)
+        if (
+            self.planned.restart is Restart.IN_PLACE
+            and now is not None
+            and now != self.before
+            and now.started < back_at
+        ):
             restart.end_in_place(now)
-        timeout = max(self.how.timeout_seconds, _LEAST_UNDO_SECONDS)
-        hanging = OutgoingProcess.hold(restart.any_other(self.work.after.command, self.endpoint.port))
-        watch = RestartWaiter.begin(plane.root, self.work.before, plane.clock, plane.progress.waiting)
+        timeout = max(self.options.timeout_seconds, _LEAST_UNDO_SECONDS)
+        hanging = OutgoingProcess.hold(restart.any_other(self.planned.after.command, self.endpoint.port))
+        watch = RestartWaiter.begin(plane.root, self.planned.before, plane.clock, plane.progress.waiting)
         expected = RestartTarget(
-            self.work.before.command,
+            self.planned.before.command,
             back_at,
-            plane.endpoint(self.work.before),
+            plane.endpoint(self.planned.before),
             self.credentials,
             or_started_before=self.renamed_at,
         )
@@ -263,7 +274,7 @@ class ChangeRun:
                 hanging.release()
 
     def _unproved(self) -> ChangeResult:
-        process = serving(self.work.before) if self.work.restart is Restart.IN_PLACE else None
+        process = serving(self.planned.before) if self.planned.restart is Restart.IN_PLACE else None
         if process is not None:
             restart.end_in_place(process)
         self._end(Step.UNPROVED, "--no-wait")
@@ -273,29 +284,17 @@ class ChangeRun:
         )
 
     def _performed(self, outcome: Outcome, **fields: Any) -> ChangeResult:
-        done = ChangeResult(
-            outcome,
-            ChangeRecord(self.change.journal.id, str(self.change.backup)),
+        result = ChangeResult(
+            outcome=outcome,
+            change=ChangeRecord(self.change.journal.id, str(self.change.backup)),
             findings=self.findings,
             timings=self._timings(None),
         )
-        return done._replace(**fields)
+        return replace(result, **fields)
 
     def _timings(self, verify: float | None) -> Timings:
         total = self.session.plane.clock.monotonic() - self.began
         seconds = self.restarted.seconds if self.restarted else None
         outage = self.restarted.outage + self.dark_before if self.restarted else None
-        return Timings(
-            *(None if value is None else round(value, 3) for value in (self.edited, seconds, outage, verify, total))
-        )
-
-
-def _left_over(change: Change, failed: Sequence[str]) -> Iterator[Finding]:
-    """What a change that is done could not do: remove a file, or write its own last word."""
-    for text in failed:
-        yield Finding("not-removed", Severity.WARNING, text, "remove it by hand")
-    if not change.journal.finished:
-        text = f"{change.backup.parent}: the journal's last entry could not be written, so the next run takes this change for an interrupted one and looks at it again"
-        yield Finding(
-            "journal-incomplete", Severity.WARNING, text, "make room or make it writable, then: auditctl recover"
-        )
+        values = (self.edited, seconds, outage, verify, total)
+        return Timings(*(None if value is None else round(value, 3) for value in values))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from auditctl.errors import AuditctlError, RefusedError, StrandedError
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.pod import Manifest
-from auditctl.node.apiserver.process import Process
+from auditctl.node.apiserver import trial_folders
+from auditctl.node.apiserver.process import Process, port_is_taken
 from auditctl.node.change import backup, files, rejected_files
 from auditctl.node.change import change as changes
 from auditctl.node.change.change import Change
@@ -17,21 +17,15 @@ from auditctl.node.change.journal import Journal, Recovery, Step, recovery, stan
 from auditctl.node.change.signals import deferred
 from auditctl.node.change.state import lock
 from auditctl.node.change.undo_journal import returned_at
-from auditctl.operations.change.drain import drain_seconds, serving
+from auditctl.node.kubelet import kubelet_log
+from auditctl.node.kubelet.restart import OutgoingProcess, Restarted, RestartTarget, RestartWaiter, end_in_place
 from auditctl.operations.change.preflight import check_places
+from auditctl.operations.change.restart_strategy import drain_seconds, serving
 from auditctl.operations.change.watchdog_notice import told
-from auditctl.operations.change_model import ChangeOptions, Restart
+from auditctl.operations.change_model import ChangeOptions, Deadline, Restart, Session
 from auditctl.operations.controlplane import ControlPlane
 
 _RECOVERY_SECONDS = 120.0
-
-
-class Session(NamedTuple):
-    """The right to change this node. ``recovered`` says what an earlier run had left."""
-
-    plane: ControlPlane
-    interrupted: Callable[[], bool]
-    recovered: tuple[Finding, ...] = ()
 
 
 @contextmanager
@@ -42,17 +36,16 @@ def session(plane: ControlPlane, command: str) -> Iterator[Session]:
         RefusedError: not root, the lock is held, the state directory is misplaced or cannot be written.
         StrandedError: an interrupted change could be neither finished nor undone.
     """
-    from auditctl.node.apiserver import trial_folders
-
     check_places(plane)
     plane.state.prepare()
     with lock(plane.state, command), deferred(plane.progress.step) as interrupted:
         plane.state.sweep()
         trial_folders.sweep()
         _refuse_unreadable(plane)
-        recovered = (*told(plane), *recover_all(plane, interrupted))
+        deadline = Deadline(interrupted=interrupted)
+        recovered = (*told(plane), *recover_all(plane, deadline))
         try:
-            yield Session(plane, interrupted, recovered)
+            yield Session(plane, deadline, recovered)
         except AuditctlError as error:
             error.earlier = recovered  # "nothing was changed" must not hide what the recovery did
             raise
@@ -70,14 +63,14 @@ def _refuse_unreadable(plane: ControlPlane) -> None:
         )
 
 
-def recover_all(plane: ControlPlane, interrupted: Callable[[], bool]) -> tuple[Finding, ...]:
+def recover_all(plane: ControlPlane, deadline: Deadline) -> tuple[Finding, ...]:
     """Finish or undo every interrupted change of this node, the newest first; say so loudly."""
     told = []
     for journal in reversed(plane.state.open_changes()):
         plane.progress.step(
             f"change {journal.id} ({journal.command}) was interrupted at {journal.step.value}: recovering"
         )
-        outcome = _recover(plane, journal, interrupted)
+        outcome = _recover(plane, journal, deadline)
         told.append(
             Finding(
                 "interrupted-change",
@@ -88,7 +81,7 @@ def recover_all(plane: ControlPlane, interrupted: Callable[[], bool]) -> tuple[F
     return tuple(told)
 
 
-def _recover(plane: ControlPlane, journal: Journal, interrupted: Callable[[], bool]) -> str:
+def _recover(plane: ControlPlane, journal: Journal, deadline: Deadline) -> str:
     change = Change(plane.state, plane.root, plane.clock, journal)
     changes.sweep(change)
     stands = standing(journal.manifest, files.digest(plane.manifest_path))
@@ -105,15 +98,15 @@ def _recover(plane: ControlPlane, journal: Journal, interrupted: Callable[[], bo
         case Recovery.PUT_BACK:
             returned = returned_at(plane.root, plane.clock, journal)
             changes.put_back(change)
-            return _confirm(plane, change, "it was undone", interrupted, returned)
+            return _confirm(plane, change, "it was undone", deadline, returned)
         case Recovery.FINISH:
-            return _finish(plane, change, interrupted)
+            return _finish(plane, change, deadline)
 
 
-def _finish(plane: ControlPlane, change: Change, interrupted: Callable[[], bool]) -> str:
+def _finish(plane: ControlPlane, change: Change, deadline: Deadline) -> str:
     """The new manifest stands: keep it if it serves, else go back."""
     failed: list[str] = []
-    if _serves_with_it(plane, change.journal, interrupted):
+    if _serves_with_it(plane, change.journal, deadline):
         if any(record.removed_last for record in change.journal.files):
             change.try_mark(Step.REMOVING)
             failed = changes.remove_last(change)
@@ -123,22 +116,20 @@ def _finish(plane: ControlPlane, change: Change, interrupted: Callable[[], bool]
         text = "it was kept, for its new configuration serves (run `auditctl verify` for a receipt)"
         return "; ".join([text, *failed])
     changes.put_back(change)
-    return _confirm(plane, change, "its new configuration does not serve, so it was undone", interrupted)
+    return _confirm(plane, change, "its new configuration does not serve, so it was undone", deadline)
 
 
-def _serves_with_it(plane: ControlPlane, journal: Journal, interrupted: Callable[[], bool]) -> bool:
+def _serves_with_it(plane: ControlPlane, journal: Journal, deadline: Deadline) -> bool:
     """What was to be restarted in place may not have been told to end yet: that is done first, as the run would have."""
     if journal.restart == Restart.NONE.name:
         return True
     manifest, replaced_at = plane.read_manifest()[1], renamed_at(plane, journal)
     process = serving(manifest) if journal.restart == Restart.IN_PLACE.name else None
     is_old = process is not None and replaced_at is not None and process.started < replaced_at
-    return serves(plane, manifest, replaced_at, interrupted, ends=process if is_old else None)
+    return serves(plane, manifest, replaced_at, deadline, ends=process if is_old else None)
 
 
-def _confirm(
-    plane: ControlPlane, change: Change, text: str, interrupted: Callable[[], bool], returned: float | None = None
-) -> str:
+def _confirm(plane: ControlPlane, change: Change, text: str, deadline: Deadline, returned: float | None = None) -> str:
     """Law 11: the *serving* of the old configuration is confirmed before anyone says undone.
 
     ``returned`` is since when its files stand again, where an earlier run had come so far (`returned_at`).
@@ -160,7 +151,7 @@ def _confirm(
     now = serving(manifest) if change.journal.restart == Restart.IN_PLACE.name else None
     since = plane.clock.boot() if returned is None else returned
     has_loaded_it = now is not None and replaced_at <= now.started < since
-    if serves(plane, manifest, since, interrupted, old_until=replaced_at, ends=now if has_loaded_it else None):
+    if serves(plane, manifest, since, deadline, old_until=replaced_at, ends=now if has_loaded_it else None):
         changes.clear_up(change)
         change.try_mark(Step.UNDONE, "by the next run")
         return f"{text}, and the old configuration serves"
@@ -182,7 +173,7 @@ def serves(
     plane: ControlPlane,
     manifest: Manifest,
     started_since: float | None,
-    interrupted: Callable[[], bool],
+    deadline: Deadline,
     *,
     old_until: float | None = None,
     ends: Process | None = None,
@@ -194,8 +185,6 @@ def serves(
     Raises:
         InterruptionError: the user asked to stop; the change stays open, and the next run goes on with it.
     """
-    from auditctl.node.kubelet.restart import OutgoingProcess, Restarted, RestartTarget, RestartWaiter, end_in_place
-
     if _nobody_starts_it(plane, manifest):
         return False
     try:
@@ -204,7 +193,7 @@ def serves(
         return False  # a folder whose server is elsewhere, if anywhere
     since = started_since if started_since is not None else plane.clock.boot()
     expected = RestartTarget(manifest.command, since, endpoint, plane.credentials(), or_started_before=old_until)
-    watch = RestartWaiter.begin(plane.root, manifest, plane.clock, plane.progress.waiting, interrupted)
+    watch = RestartWaiter.begin(plane.root, manifest, plane.clock, plane.progress.waiting, deadline.interrupted)
     # one that nobody starts is not waited for long: a lab folder, a node whose kubelet is stopped
     seconds = _RECOVERY_SECONDS if plane.root.is_host else _RECOVERY_SECONDS / 4
     old = OutgoingProcess.hold(ends)
@@ -223,10 +212,7 @@ def _nobody_starts_it(plane: ControlPlane, manifest: Manifest) -> bool:
 
     What was not proved before the machine went down is undone then: the old configuration is known to serve.
     """
-    from auditctl.node.apiserver.process import port_is_taken
-    from auditctl.node.kubelet.kubelet_log import find
-
-    return plane.root.is_host and not port_is_taken(manifest.secure_port) and find(plane.root) is None
+    return plane.root.is_host and not port_is_taken(manifest.secure_port) and kubelet_log.find(plane.root) is None
 
 
 def renamed_at(plane: ControlPlane, journal: Journal) -> float | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from auditctl import facts
 from auditctl.findings import Finding, Severity
@@ -18,67 +17,61 @@ from auditctl.node.change import files
 from auditctl.node.change.actor import record
 from auditctl.node.change.journal import BY_THE_WATCHDOG, Journal, Recovery, Step, recovery, standing
 from auditctl.node.change.state import lock_left_behind
-from auditctl.node.change.watchdog import Watchdog, import_everything, set_out
+from auditctl.node.change.watchdog import Watchdog, set_out
 from auditctl.node.kubelet.restart import RestartWaiter
+from auditctl.operations.change import imported_beforehand  # noqa: F401 (see its docstring)
 from auditctl.operations.change.session import renamed_at
 from auditctl.operations.change.watchdog_notice import CHECK
+from auditctl.operations.change_model import Deadline, GuardedRun
 from auditctl.operations.controlplane import Silence
 from auditctl.report import Outcome
 
-if TYPE_CHECKING:
-    from auditctl.operations.change.run import ChangeRun
 
-
-def guard(performance: ChangeRun, watch: RestartWaiter) -> Watchdog | None:
+def guard(run: GuardedRun, watch: RestartWaiter) -> Watchdog | None:
     """Set a watchdog out for this change; None where nobody waits, nothing is to be put back, or it cannot be forked."""
-    if not (performance.how.wait and performance.how.rollback):
+    if not (run.options.wait and run.options.rollback):
         return None
-    plane, change = performance.session.plane, performance.change.journal
-    import_everything()
+    plane, change = run.session.plane, run.change.journal
     for says in (APISERVER, KUBELET):
         facts.crashes(says)  # a file of our package
-    watchdog = set_out(lambda: _stand_guard(performance, watch), plane.state.lock, f"auditctl-watchdog-{change.id}")
+    watchdog = set_out(lambda: _stand_guard(run, watch), plane.state.lock, f"auditctl-watchdog-{change.id}")
     if watchdog is None:
         text = "no watchdog could be started (out of memory or processes): if this run is killed, the change stays open"
-        performance.findings += (Finding(CHECK, Severity.WARNING, text, "after a kill: auditctl recover"),)
+        run.findings += (Finding(CHECK, Severity.WARNING, text, "after a kill: auditctl recover"),)
         return None
     plane.progress.step(f"watchdog {watchdog.pid} takes over if this run dies")
     return watchdog
 
 
-def _stand_guard(performance: ChangeRun, watch: RestartWaiter) -> None:
+def _stand_guard(run: GuardedRun, watch: RestartWaiter) -> None:
     """Wait until the run is gone; if its change is open still, take it over."""
-    plane = performance.session.plane._replace(progress=Silence())
-    performance.session = performance.session._replace(plane=plane, interrupted=_never)
-    watch.tell, watch.interrupted = plane.progress.waiting, _never
+    plane = run.session.plane._replace(progress=Silence())
+    run.session = run.session._replace(plane=plane, deadline=Deadline())
+    watch.tell, watch.interrupted = plane.progress.waiting, run.session.deadline.interrupted
     with lock_left_behind(plane.state):
-        journal = plane.state.journal(performance.change.journal.id)
+        journal = plane.state.journal(run.change.journal.id)
         if journal is None or journal.finished:
             return
-        plane.state.sign(_holder(performance, journal))
-        performance.change.journal, performance.change.by = journal, BY_THE_WATCHDOG
-        _take_over(performance, watch, journal)
-        ended = performance.change.journal
+        plane.state.sign(_holder(run, journal))
+        run.change.journal, run.change.by = journal, BY_THE_WATCHDOG
+        _take_over(run, watch, journal)
+        ended = run.change.journal
         if plane.root.is_host:
             record(f"change {ended.id}: {ended.command} died; {ended.step.value} {BY_THE_WATCHDOG}: {ended.summary}")
 
 
-def _never() -> bool:
-    return False
-
-
-def _holder(performance: ChangeRun, journal: Journal) -> str:
+def _holder(run: GuardedRun, journal: Journal) -> str:
     """What a run that finds the lock held is told: which change, who waits, until when."""
-    plane = performance.session.plane
-    rest = max(performance.seconds_left(renamed_at(plane, journal)), 0.0)
+    plane = run.session.plane
+    rest = max(run.seconds_left(renamed_at(plane, journal)), 0.0)
     until = plane.clock.utc() + timedelta(seconds=rest)
     died = f"auditctl {journal.command}, which died"
     return f"the watchdog (pid {os.getpid()}) of change {journal.id} ({died}; it waits until {until:%H:%M:%S} UTC)"
 
 
-def _take_over(performance: ChangeRun, watch: RestartWaiter, journal: Journal) -> None:
+def _take_over(run: GuardedRun, watch: RestartWaiter, journal: Journal) -> None:
     """Go on where the run stopped: the journal says how far it came, the manifest on disk has the last word."""
-    change, plane = performance.change, performance.session.plane
+    change, plane = run.change, run.session.plane
     changes.sweep(change)
     replaced_at = renamed_at(plane, journal)
     match recovery(journal, standing(journal.manifest, files.digest(plane.manifest_path))):
@@ -93,8 +86,8 @@ def _take_over(performance: ChangeRun, watch: RestartWaiter, journal: Journal) -
             changes.put_back(change)
             change.try_mark(Step.UNDONE, "the run died before the manifest was replaced")
         case Recovery.PUT_BACK:
-            performance.renamed_at = replaced_at or 0.0
-            performance.undo("the run died", Outcome.ROLLED_BACK)
+            run.renamed_at = replaced_at or 0.0
+            run.undo("the run died", Outcome.ROLLED_BACK)
         case Recovery.FINISH:
-            performance.renamed_at = replaced_at or 0.0
-            performance.prove_or_undo(watch)
+            run.renamed_at = replaced_at or 0.0
+            run.prove_or_undo(watch)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,7 +69,7 @@ def look(plane: ControlPlane, how: ChangeOptions, *, proving: bool = True) -> Ob
     verification, receipt = Verification(), None
     if manifest is not None:
         # of a folder that nobody runs, the live checks know nothing
-        looked = _guarded(plane, manifest, evidence, how if evidence.live else how._replace(wait=False))
+        looked = _guarded(plane, manifest, evidence, how if evidence.live else replace(how, wait=False))
         found += (finding for finding in looked if not _is_told(finding, told))
         if proving and judged.state is ServerState.SERVING and evidence.process is not None and _is_on(manifest):
             verification, receipt, more = _proof(plane)
@@ -166,7 +167,8 @@ def _policy(plane: ControlPlane, manifest: Manifest) -> Iterator[Finding]:
 def _preflight(
     plane: ControlPlane, manifest: Manifest, process: Process | None, how: ChangeOptions
 ) -> Iterator[Finding]:
-    for finding in change_preflight.before_edit(plane, manifest, manifest, (), process, how):
+    subject = change_preflight.EditSubject(manifest, manifest, node_checks.host_paths(plane.root, manifest))
+    for finding in change_preflight.before_edit(plane, subject, process, how):
         if finding.check not in _SAID_ELSEWHERE:
             yield finding
 

@@ -3,125 +3,111 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Settled, Severity
 from auditctl.node.change import files
-from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.kubelet.diagnosis import ServerState
-from auditctl.operations.change import preflight
-from auditctl.operations.change.report import dry_run_report, performed_report, settled
-from auditctl.operations.change_model import ChangeOptions, ChangeResult, PlannedChange
+from auditctl.operations import restart
+from auditctl.operations.change.engine import run_change
+from auditctl.operations.change.report import settled
+from auditctl.operations.change_model import ChangeOptions, ChangeResult, Decision, Recovered
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.doctor.collect import Observations, look
 from auditctl.operations.doctor.repair import Repair, repair
 from auditctl.report import ManifestChange, Outcome, Report
 
-if TYPE_CHECKING:
-    from auditctl.operations.change.session import Session
-
 _GUESSED = "probably: "
 
 
-def doctor(plane: ControlPlane, how: ChangeOptions, *, fix: bool) -> Report:
-    """Look at everything; with ``fix``, repair the first thing that has one safe repair.
+def doctor(plane: ControlPlane, options: ChangeOptions, *, fix: bool) -> Report:
+    """Examine everything; with ``fix``, repair the first thing that has one safe repair; return the report.
 
     Raises:
         RefusedError: ``fix`` cannot be done on this node; nothing was changed.
         StrandedError: a repair could not be undone.
     """
     if not fix:
-        return _report(plane, look(plane, how), how)
-    if how.dry_run:
-        looked = look(plane, how, proving=False)
-        found = repair(plane, looked, how)
-        return _report(plane, looked, how) if found is None else _planned(plane, found, how)
-    from auditctl.operations.change.session import session
-
-    with session(plane, "doctor") as opened:
-        found = repair(plane, look(plane, how, proving=False), how)
-        if found is not None and found.work is not None:
-            return _perform(plane, opened, found, found.work, how)
-        if found is None:
-            return _nothing(plane, look(plane, how), opened.recovered, how)
-    from auditctl.operations.restart import restart
-
-    return _repaired(plane, restart(plane, how)._replace(command="doctor"), found, how)
+        return _report(plane, look(plane, options), options)
+    return run_change(plane, options, "doctor", lambda recovered: _decide(plane, options, recovered))
 
 
-def _perform(plane: ControlPlane, opened: Session, found: Repair, work: PlannedChange, how: ChangeOptions) -> Report:
-    """Do it; of several of its kind each, until one does not go well, and wait for the last."""
-    from auditctl.operations.change.run import perform
+def _decide(plane: ControlPlane, options: ChangeOptions, recovered: Recovered) -> Decision | Report:
+    """Decide the first repair, or return the report where there is none.
 
-    performed = perform(opened, work, how._replace(wait=how.wait and not found.more))
-    if found.more and performed.outcome is Outcome.CHANGED:
-        again = repair(plane, look(plane, how, proving=False), how)
-        if again is not None and again.work is not None:
-            # one is moved: to stop here would leave a restart that nobody has waited for
-            return _perform(plane, opened._replace(interrupted=_never), again, again.work, how)
-    performed = _keep_rejected(found, performed)
-    told = (*opened.recovered, *found.findings)
-    return _repaired(plane, performed_report(plane, work, told, performed), found, how)
+    Raises:
+        RefusedError: something is in the way of a repair.
+    """
+    observations = look(plane, options, proving=False)
+    found = repair(plane, observations, options)
+    if found is None:
+        if options.dry_run:
+            return _report(plane, observations, options)
+        return _nothing(plane, look(plane, options), recovered.findings, options)
+    purpose = found.purpose
+
+    def conclude(report: Report) -> Report:
+        if options.dry_run:
+            return report._replace(command="doctor", summary=f"dry run: would {purpose}; nothing was touched")
+        return _repaired(plane, report._replace(command="doctor"), purpose, options)
+
+    if found.planned is None:
+        return replace(restart.decide(plane, options, recovered), conclude=conclude)
+    return Decision(
+        planned=found.planned,
+        findings=found.findings,
+        finish=lambda result: _keep_rejected(found, result),
+        conclude=conclude,
+        follow_up=(lambda later: _decide(plane, options, later)) if found.more else None,
+    )
 
 
-def _never() -> bool:
-    return False
-
-
-def _planned(plane: ControlPlane, found: Repair, how: ChangeOptions) -> Report:
-    preflight.check_places(plane)
-    if found.work is not None:
-        report = dry_run_report(plane, found.work, found.findings, nothing=False)
-    else:
-        from auditctl.operations.restart import restart
-
-        report = restart(plane, how)
-    return report._replace(command="doctor", summary=f"dry run: would {found.what}; nothing was touched")
-
-
-def _repaired(plane: ControlPlane, report: Report, found: Repair, how: ChangeOptions) -> Report:
-    """What was repaired, and what is left to be done."""
+def _repaired(plane: ControlPlane, report: Report, purpose: str, options: ChangeOptions) -> Report:
+    """Add to the report what was repaired, and what is left to be done."""
     if report.outcome is not Outcome.CHANGED:
         return report
-    left = look(plane, how, proving=False).findings
+    left = look(plane, options, proving=False).findings
     wrong = [finding for finding in left if finding.severity is Severity.ERROR]
     steps = (*report.next_steps, *(("auditctl doctor --fix",) if wrong else ()))
     more = f"; {_count(wrong, 'error')} left" if wrong else ""
     return report._replace(
-        summary=f"repaired: {found.what}; {report.summary}{more}",
+        summary=f"repaired: {purpose}; {report.summary}{more}",
         findings=(*report.findings, *wrong),
         next_steps=steps,
     )
 
 
-def _keep_rejected(found: Repair, performed: ChangeResult) -> ChangeResult:
-    """The user's own policy stays beside the one that replaced it."""
-    edit: FileEdit | None = found.rejected
-    if edit is None or edit.before is None or performed.change is None or performed.outcome is not Outcome.CHANGED:
-        return performed
-    beside = edit.path.with_name(f"{edit.path.name}.rejected-{performed.change.id}")
+def _keep_rejected(found: Repair, result: ChangeResult) -> ChangeResult:
+    """Keep the user's own policy beside the one that replaced it; return the result with the next step."""
+    edit = found.rejected
+    if edit is None or edit.before is None or result.change is None or result.outcome is not Outcome.CHANGED:
+        return result
+    beside = edit.path.with_name(f"{edit.path.name}.rejected-{result.change.id}")
     with suppress(OSError, RefusedError):
         files.replace(beside, edit.before.content, edit.before)
         step = f"repair {beside}, then: auditctl enable --policy {beside}"
-        return performed._replace(next_steps=(*performed.next_steps, step))
-    return performed
+        return replace(result, next_steps=(*result.next_steps, step))
+    return result
 
 
-def _nothing(plane: ControlPlane, looked: Observations, recovered: tuple[Finding, ...], how: ChangeOptions) -> Report:
+def _nothing(
+    plane: ControlPlane, looked: Observations, recovered: tuple[Finding, ...], options: ChangeOptions
+) -> Report:
     """No repair was needed, or none is safe."""
     others = tuple(finding for finding in looked.findings if finding.check != "running-change")  # it is this very run
     looked = looked._replace(findings=others)
-    report = _report(plane, looked, how)
+    report = _report(plane, looked, options)
     wrong = [finding for finding in looked.findings if finding.severity is Severity.ERROR]
     text = f"{report.summary}; none has one safe repair: nothing was changed" if wrong else report.summary
     changed = any(finding.check == "interrupted-change" for finding in recovered)  # what a watchdog did is old news
     return report._replace(summary=text, findings=(*recovered, *report.findings), changed=changed)
 
 
-def _report(plane: ControlPlane, looked: Observations, how: ChangeOptions) -> Report:
+def _report(plane: ControlPlane, looked: Observations, options: ChangeOptions) -> Report:
     """Exit 0 where nothing is wrong, 1 where something is (a warning too under ``--strict``)."""
-    bad = {Severity.ERROR, Severity.WARNING} if how.strict else {Severity.ERROR}
+    bad = {Severity.ERROR, Severity.WARNING} if options.strict else {Severity.ERROR}
     wrong = [finding for finding in looked.findings if finding.severity in bad]
     digest = looked.snapshot.sha256 if looked.snapshot is not None else None
     return Report(

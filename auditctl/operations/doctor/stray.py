@@ -23,7 +23,7 @@ from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.files import Snapshot
 from auditctl.node.change.journal import Role
 from auditctl.node.kubelet import diagnosis_evidence
-from auditctl.node.preflight import other_manifests
+from auditctl.node.preflight import node_checks, other_manifests
 from auditctl.operations.change_model import Deadline, PlannedChange, Proof, ProofFunction, Restart
 from auditctl.operations.controlplane import ControlPlane
 
@@ -83,13 +83,14 @@ def work(
     edits = (FileEdit(Role.STRAY, path, other, None),)
     summary = f"move {path} out of the kubelet's sight"
     return PlannedChange(
-        "doctor",
-        summary,
-        snapshot,
-        before,
-        manifest,
-        Plan(text, text),
-        edits,
+        command="doctor",
+        summary=summary,
+        snapshot=snapshot,
+        before=before,
+        after=manifest,
+        plan=Plan(text, text),
+        paths=node_checks.host_paths(plane.root, manifest),
+        edits=edits,
         restart=Restart.REPLACE_POD,
         prove=_past_one_listing(plane, manifest, receipt),
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditctl.errors import RefusedError
@@ -14,8 +15,8 @@ from auditctl.findings import Finding, Severity
 from auditctl.node.apiserver.loaded_policy import loaded_file
 from auditctl.node.change import files
 from auditctl.node.change.file_edit import FileEdit
+from auditctl.node.change.files import Snapshot
 from auditctl.node.change.journal import Role
-from auditctl.node.preflight import node_checks
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.settings import POLICY_FLAG, WEBHOOK_FLAG
 
@@ -70,18 +71,14 @@ def recall(plane: ControlPlane, role: Role) -> bytes | None:
         return None
 
 
-def edits_made_by_hand(plane: ControlPlane, manifest: Manifest) -> Iterator[FileEdit]:
-    """What somebody has edited in the policy since: from the last known good one to the one on disk."""
-    path = node_checks.host_of(plane.root, manifest, POLICY_FLAG)
-    on_disk = files.read_if_there(path, Role.POLICY.value) if path is not None else None
-    known = recall(plane, Role.POLICY)
-    if path is not None and on_disk is not None and known is not None and known != on_disk.content:
-        yield FileEdit(Role.POLICY, path, on_disk._replace(content=known), on_disk.content)
+def edits_made_by_hand(path: Path, on_disk: Snapshot, last_good: bytes | None) -> Iterator[FileEdit]:
+    """Yield what somebody has edited in the policy since: from the last known good one to the one on disk."""
+    if last_good is not None and last_good != on_disk.content:
+        yield FileEdit(Role.POLICY, path, on_disk._replace(content=last_good), on_disk.content)
 
 
-def webhook_edited_by_hand(plane: ControlPlane, manifest: Manifest) -> Iterator[Finding]:
-    """Was the webhook's file edited since it was last known good? Then there is no way back from that."""
-    path = node_checks.host_of(plane.root, manifest, WEBHOOK_FLAG)
+def webhook_edited_by_hand(plane: ControlPlane, path: Path | None) -> Iterator[Finding]:
+    """Yield a warning if the webhook's file was edited since it was last known good: there is no way back from that."""
     known = recall(plane, Role.WEBHOOK)
     if path is not None and known is not None and files.digest(path) != known.decode():
         text = (

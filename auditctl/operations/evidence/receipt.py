@@ -10,7 +10,6 @@ from auditctl.errors import RefusedError
 from auditctl.findings import Check, Finding, Severity, Status
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.probe import Callers, Probe, choose
-from auditctl.node.preflight import node_checks
 from auditctl.operations.change_model import Deadline, Proof, ProofFunction
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import last_known_good
@@ -41,8 +40,10 @@ class ProbePlan(NamedTuple):
         return self.log is not None and self.probe is None
 
 
-def plan(plane: ControlPlane, manifest: Manifest, policy: Policy, before: Policy | None) -> ProbePlan:
-    """Choose the request by evaluating the policy.
+def plan(
+    plane: ControlPlane, manifest: Manifest, policy: Policy, before: Policy | None, *, log: Path | None
+) -> ProbePlan:
+    """Choose the request by evaluating the policy; ``log`` is the audit log's host path.
 
     Raises:
         RefusedError: ``--kubeconfig`` names something that is not a kubeconfig.
@@ -50,7 +51,6 @@ def plan(plane: ControlPlane, manifest: Manifest, policy: Policy, before: Policy
     from auditctl.node.apiserver.probe import new_nonce
 
     nonce = new_nonce()
-    log = node_checks.host_of(plane.root, manifest, LOG_FLAG)
     probe = choose(policy, before, _callers(plane, manifest), nonce)
     return ProbePlan(policy, probe, nonce, log, _why_unknown(manifest) if log is None else "")
 

@@ -83,7 +83,8 @@ class Running(NamedTuple):
         plane, manifest, process, policy = self.plane, self.manifest, self.process, self.loaded.policy
         if process is None or policy is None:
             return Proof()
-        planned = receipt.plan(plane, manifest, policy, None)
+        log = node_checks.host_of(plane.root, manifest, LOG_FLAG)
+        planned = receipt.plan(plane, manifest, policy, None, log=log)
         counted = counters.read(plane, manifest)
         patience = Deadline(plane.clock.monotonic() + ChangeOptions().timeout_seconds)
         done = receipt.prover(plane, manifest, planned)(process, patience)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
@@ -28,7 +28,7 @@ from auditctl.node.apiserver.trial_start import (
 from auditctl.node.change import files
 from auditctl.node.change.journal import Role
 from auditctl.node.preflight import node_checks
-from auditctl.operations.change_model import PlannedChange
+from auditctl.operations.change_model import Deadline, PlannedChange
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.policy_source import SelectedPolicy
 from auditctl.policy.load import LoadResult, load
@@ -66,7 +66,7 @@ def findings(
     *,
     webhook: bytes | None = None,
     policy_name: str = "",
-    interrupted: Callable[[], bool] = lambda: False,
+    deadline: Deadline = Deadline(),
 ) -> Iterator[Finding]:
     """What the node's own server says of the flags of ``after`` with that policy and webhook file.
 
@@ -87,26 +87,26 @@ def findings(
         yield _unknown(error.message)
         return
     plane.progress.step("rehearsing with the node's own kube-apiserver")
-    yield from told(rehearse(play, interrupted), plane, subject._replace(policy=policy))
+    yield from told(rehearse(play, deadline.interrupted), plane, subject._replace(policy=policy))
 
 
 def rehearsed(
     plane: ControlPlane,
-    work: PlannedChange,
+    planned: PlannedChange,
     chosen: SelectedPolicy,
     process: Process | None,
-    interrupted: Callable[[], bool],
+    deadline: Deadline,
 ) -> Iterator[Finding]:
     """The findings for a change that is decided."""
-    webhook = next((edit.after for edit in work.edits if edit.role is Role.WEBHOOK), None)
+    webhook = next((edit.after for edit in planned.edits if edit.role is Role.WEBHOOK), None)
     yield from findings(
         plane,
-        work.after,
+        planned.after,
         chosen.raw,
         process,
         webhook=webhook,
         policy_name=chosen.source,
-        interrupted=interrupted,
+        deadline=deadline,
     )
 
 

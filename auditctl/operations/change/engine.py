@@ -1,0 +1,32 @@
+"""The one way on which every changing command goes: decide, then report a dry run, or perform and report the change."""
+
+from __future__ import annotations
+
+from auditctl.operations.change.kubeadm_record import recording
+from auditctl.operations.change.preflight import check_places
+from auditctl.operations.change.report import dry_run_report
+from auditctl.operations.change_model import ChangeOptions, Decide, Recovered
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.report import Report
+
+
+def run_change(plane: ControlPlane, options: ChangeOptions, command: str, decide: Decide) -> Report:
+    """Decide a change and perform it, or only say what it would do (``--dry-run``); return the report.
+
+    A dry run asks `decide` the same questions as a real one, takes no lock and imports nothing that only a real run needs.
+
+    Raises:
+        RefusedError: nothing was changed.
+        StrandedError: a change could not be put back.
+    """
+    if not options.dry_run:
+        from auditctl.operations.change.live_run import change_node  # ssl and the HTTP client come with it
+
+        return change_node(plane, options, command, decide)
+    check_places(plane)
+    decision = decide(Recovered())
+    if isinstance(decision, Report):
+        return decision
+    record = recording(plane, decision.planned.after, options)
+    report = dry_run_report(plane, decision.planned, decision.findings, nothing=decision.nothing)
+    return record(decision.conclude(report))

@@ -1,0 +1,48 @@
+"""A change of the node from the lock to the report: recover what was interrupted, decide, perform, report."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from auditctl.operations.change.kubeadm_record import recording
+from auditctl.operations.change.report import performed_report, unchanged_report
+from auditctl.operations.change.run import perform
+from auditctl.operations.change.session import session
+from auditctl.operations.change_model import ChangeOptions, ChangeResult, Deadline, Decide, Decision, Recovered, Session
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.report import Outcome, Report
+
+
+def change_node(plane: ControlPlane, options: ChangeOptions, command: str, decide: Decide) -> Report:
+    """Decide and perform under the node's lock; return the report.
+
+    Raises:
+        RefusedError: nothing was changed.
+        StrandedError: a change could not be put back.
+    """
+    with session(plane, command) as opened:
+        decision = decide(Recovered(opened.deadline, opened.recovered))
+        if isinstance(decision, Report):
+            return decision
+        record = recording(plane, decision.planned.after, options)
+        if decision.nothing:
+            result = decision.finish(ChangeResult(outcome=Outcome.UNCHANGED))
+            findings = (*opened.recovered, *decision.findings, *result.findings)
+            report = unchanged_report(plane, decision.planned, findings, options, opened.deadline)
+            return record(decision.conclude(report))
+        decision, result = _perform(opened, decision, options)
+        findings = (*opened.recovered, *decision.findings)
+        report = performed_report(plane, decision.planned, findings, decision.finish(result))
+        return record(decision.conclude(report))
+
+
+def _perform(opened: Session, decision: Decision, options: ChangeOptions) -> tuple[Decision, ChangeResult]:
+    """Perform the change and each that follows it, until one does not go well; return the last with its result."""
+    is_last = decision.follow_up is None
+    result = perform(opened, decision.planned, options if is_last else replace(options, wait=False))
+    if decision.follow_up is None or result.outcome is not Outcome.CHANGED:
+        return decision, result
+    # One is done and was not waited for: an interruption between the two would leave a restart that nobody has proved.
+    opened = opened._replace(deadline=Deadline())
+    following = decision.follow_up(Recovered(opened.deadline, opened.recovered))
+    return _perform(opened, following, options) if isinstance(following, Decision) else (decision, result)
