@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # --help needs no YAML
     from auditctl.node.change.change import Change
     from auditctl.node.change.file_edit import FileEdit
     from auditctl.node.change.files import Snapshot
-    from auditctl.node.kubelet.restart import RestartWaiter
+    from auditctl.node.kubelet.restart import OutgoingProcess, RestartWaiter
     from auditctl.node.preflight.node_checks import HostPaths
 
 # Checks that `--allow` can turn from an error into a warning.
@@ -183,10 +183,15 @@ class GuardedRun(Protocol):
     """The run of a change as its watchdog needs it, which goes on with it where the run itself has died."""
 
     session: Session
+    planned: PlannedChange
     options: ChangeOptions
     change: Change
+    before: Process | None
+    old: OutgoingProcess | None
+    drain: float
     findings: tuple[Finding, ...]
     renamed_at: float
+    first_renamed_at: float
 
     def seconds_left(self, renamed_at: float | None) -> float:
         """Return the seconds to the deadline of the change."""

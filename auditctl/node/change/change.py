@@ -27,7 +27,8 @@ class Change:
     """A change in progress. ``journal`` is replaced as entries are written; everything else is fixed.
 
     ``by`` is who writes them, where it is not the run that began it; ``unsaved`` are new contents that hold secrets, by
-    node path: they are in memory until they are installed, which is never left to a later run.
+    node path: they are in memory until they are installed, which is never left to a later run. ``ending_text`` is the
+    manifest's text that only ends the old Pod; None where the new text does that.
     """
 
     state: StateDirectory
@@ -36,6 +37,7 @@ class Change:
     journal: Journal
     by: str = ""
     unsaved: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    ending_text: bytes | None = None
 
     @property
     def backup(self) -> Path:
@@ -72,13 +74,20 @@ class Intent(NamedTuple):
     restart: str = ""
 
 
-def begin(state: StateDirectory, root: Root, clock: Clock, edits: Sequence[FileEdit], intent: Intent) -> Change:
+def begin(
+    state: StateDirectory,
+    root: Root,
+    clock: Clock,
+    edits: Sequence[FileEdit],
+    intent: Intent,
+    ending_text: bytes | None = None,
+) -> Change:
     """Write the intent and the backups; nothing of the node is touched yet. Directories that are missing are noted as ours.
 
     Raises:
         RefusedError: the state directory cannot take it (full, read-only).
     """
-    records = tuple(_record(root, edit) for edit in edits)
+    records = tuple(_record(root, edit, ending_text) for edit in edits)
     wanted = [*intent.directories, *(edit.path.parent for edit in edits if edit.after is not None)]
     missing = {parent for directory in wanted for parent in (directory, *directory.parents) if not parent.exists()}
     journal = Journal(
@@ -97,7 +106,7 @@ def begin(state: StateDirectory, root: Root, clock: Clock, edits: Sequence[FileE
         for edit, record in zip(edits, records, strict=True):
             backup.save(state, journal, edit, record)
         journal = state.append(journal, Step.BACKED_UP, _now(clock))
-        return Change(state, root, clock, journal, unsaved=backup.unsaved(root, edits))
+        return Change(state, root, clock, journal, unsaved=backup.unsaved(root, edits), ending_text=ending_text)
     except (OSError, RefusedError) as error:
         backup.discard(state, root, journal)
         if isinstance(error, RefusedError):
@@ -105,19 +114,21 @@ def begin(state: StateDirectory, root: Root, clock: Clock, edits: Sequence[FileE
         raise cannot_write(state.path, "the backup", error) from error
 
 
-def _record(root: Root, edit: FileEdit) -> FileRecord:
+def _record(root: Root, edit: FileEdit, ending_text: bytes | None) -> FileRecord:
     before = edit.before.sha256 if edit.before else None
     after = files.sha256(edit.after) if edit.after is not None else None
-    return FileRecord(edit.role, root.node(edit.path), before, after, edit.removed_last)
+    ending = files.sha256(ending_text) if ending_text is not None and edit.role is Role.MANIFEST else None
+    return FileRecord(edit.role, root.node(edit.path), before, after, edit.removed_last, ending)
 
 
 def install(change: Change) -> float:
     """Put the files in place, the manifest last; return the boot-clock time right before its rename.
 
+    Of a change with an ``ending_text`` that text is put in place: the caller goes on with `replace_manifest`.
+
     Raises:
         RefusedError: the file system or a stranger was in the way; everything was put back, nothing is changed.
     """
-    renamed_at = change.clock.boot()
     try:
         change.mark(Step.INSTALLING)
         for directory in change.journal.made_directories:
@@ -125,17 +136,36 @@ def install(change: Change) -> float:
         for record in change.journal.files:
             if record.role is not Role.MANIFEST and not record.removed_last:
                 _put(change, record, "after")
-        renamed_at = change.clock.boot()
-        change.mark(Step.REPLACING, f"{change.clock.boot_id()} {renamed_at:.3f}")
-        _put(change, change.journal.manifest, "after")
-        if any(record.role is Role.STRAY for record in change.journal.files):
-            _announce(change)
+        return replace_manifest(change) if change.ending_text is None else _end_pod(change, change.ending_text)
     except (OSError, RefusedError) as error:
         _take_back(change)
         change.try_mark(Step.UNDONE, "refused before the manifest was replaced")
         if isinstance(error, RefusedError):
             raise
         raise cannot_write(change.root.host(change.journal.manifest.path), "the change", error) from error
+
+
+def _end_pod(change: Change, text: bytes) -> float:
+    renamed_at = change.clock.boot()
+    change.mark(Step.ENDING, f"{change.clock.boot_id()} {renamed_at:.3f}")
+    record = change.journal.manifest
+    path = change.root.host(record.path)
+    files.replace(path, text, files.read(path, "manifest"), expected=record.before)
+    return renamed_at
+
+
+def replace_manifest(change: Change) -> float:
+    """Rename the new manifest into place; return the boot-clock time right before.
+
+    Raises:
+        OSError: the file system was in the way.
+        RefusedError: somebody else has changed the manifest meanwhile.
+    """
+    renamed_at = change.clock.boot()
+    change.mark(Step.REPLACING, f"{change.clock.boot_id()} {renamed_at:.3f}")
+    _put(change, change.journal.manifest, "after")
+    if any(record.role is Role.STRAY for record in change.journal.files):
+        _announce(change)
     change.try_mark(Step.WAITING)
     return renamed_at
 
@@ -159,7 +189,7 @@ def _take_back(change: Change) -> None:
     for record in change.journal.files:
         if record.role is not Role.MANIFEST:
             _put(change, record, "before")
-    _remove_directories(change, change.journal.made_directories)
+    remove_directories(change, change.journal.made_directories)
 
 
 def put_back(change: Change) -> None:
@@ -184,54 +214,10 @@ def put_back(change: Change) -> None:
         for record in others:
             if record.before is None:
                 _put(change, record, "before")
-        _remove_directories(change, change.journal.made_directories)
+        remove_directories(change, change.journal.made_directories)
     except (OSError, RefusedError) as error:
         change.try_mark(Step.STRANDED, str(error))
         raise _stranded(change, f"the old configuration could not be put back: {error}") from error
-
-
-def clear_up(change: Change) -> None:
-    """Remove what the runtime has put where our files were, once the old configuration serves; raises nothing.
-
-    Where the kubelet starts the new Pod's container once more while its files go already, containerd makes an empty
-    directory for each mount without a source; the next change would find a directory for a policy.
-    """
-    for record in change.journal.files:
-        if record.before is None:
-            with suppress(OSError):  # not there, not empty, or a file: not the runtime's
-                change.root.host(record.path).rmdir()
-    _remove_directories(change, change.journal.made_directories)
-
-
-def sweep(change: Change) -> None:
-    """Remove the temporary files that a killed run may have left beside the change's files."""
-    for record in change.journal.files:
-        with suppress(OSError):
-            files.remove(files.temporary_of(change.root.host(record.path)))
-
-
-def remove_last(change: Change) -> list[str]:
-    """Remove the files that a proved change leaves over (``--purge``), and directories of ours that are empty then.
-
-    Returns a sentence for each file that cannot be removed: the change itself is done.
-    """
-    failed = []
-    ours = change.standing(change.journal.manifest) in (OnDisk.AFTER, OnDisk.SAME)
-    for record in change.journal.files:
-        path = change.root.host(record.path)
-        if record.removed_last and change.standing(record) is OnDisk.BEFORE:
-            if not ours:  # theirs may name it, and the API server would die of its absence
-                failed.append(f"{path}: left in place, because somebody else has changed the manifest since")
-                continue
-            try:
-                files.remove(path)
-            except OSError as error:
-                if path.exists():
-                    failed.append(f"{path}: cannot be removed: {(error.strerror or str(error)).lower()}")
-    if ours:
-        backup.forget_removed(change.state, change.root, change.journal)
-    _remove_directories(change, {path for journal in change.state.journals() for path in journal.made_directories})
-    return failed
 
 
 def _put(change: Change, record: FileRecord, when: str) -> None:
@@ -245,6 +231,8 @@ def _put(change: Change, record: FileRecord, when: str) -> None:
     found = files.digest(path)
     if found == wanted:
         return
+    if found is not None and found == record.ending:
+        other = found
     if found != other:
         if when == "before":
             return
@@ -267,7 +255,7 @@ def _saved_attributes(change: Change, record: FileRecord) -> Snapshot | None:
     return files.read_if_there(change.state.saved(change.journal, record.role, "before"), "backup")
 
 
-def _remove_directories(change: Change, made: Collection[str]) -> None:
+def remove_directories(change: Change, made: Collection[str]) -> None:
     for directory in sorted(made, key=len, reverse=True):
         with suppress(OSError):  # not empty (the log is kept), or gone
             change.root.host(directory).rmdir()

@@ -21,6 +21,7 @@ class Step(Enum):
     PLANNED = "planned"  # intent on disk; nothing touched
     BACKED_UP = "backed-up"  # the saved bytes were read back and compared
     INSTALLING = "installing"  # policy and webhook files are being put in place
+    ENDING = "ending"  # a text is being renamed in that only ends the old Pod: the old settings, an annotation more
     REPLACING = "replacing"  # the manifest is being renamed in
     WAITING = "waiting"  # renamed and fsynced; the kubelet is at work
     REMOVING = "removing"  # proved; files that `--purge` named are being removed
@@ -41,7 +42,8 @@ _GIVE_UP = frozenset({Step.UNDOING, Step.ABANDONED})
 TRANSITIONS: dict[Step, frozenset[Step]] = {
     Step.PLANNED: _GIVE_UP | {Step.BACKED_UP},
     Step.BACKED_UP: _GIVE_UP | {Step.INSTALLING},
-    Step.INSTALLING: _GIVE_UP | {Step.REPLACING},
+    Step.INSTALLING: _GIVE_UP | {Step.ENDING, Step.REPLACING},
+    Step.ENDING: _GIVE_UP | {Step.REPLACING},
     # a full disk may keep WAITING from being written: what follows is right all the same
     Step.REPLACING: _GIVE_UP | {Step.WAITING, Step.REMOVING, Step.DONE, Step.UNPROVED},
     Step.WAITING: _GIVE_UP | {Step.REMOVING, Step.DONE, Step.UNPROVED},
@@ -63,7 +65,8 @@ class Role(Enum):
 class FileRecord(NamedTuple):
     """One file of a change: SHA-256 before and after (None: absent), and its node path.
 
-    ``removed_last`` marks a file that goes only after the change is proved (``disable --purge``).
+    ``removed_last`` marks a file that goes only after the change is proved (``disable --purge``). ``ending`` is the SHA-256
+    of the text that stands in between, while the old Pod ends; None where there is none.
     """
 
     role: Role
@@ -71,6 +74,7 @@ class FileRecord(NamedTuple):
     before: str | None
     after: str | None
     removed_last: bool = False
+    ending: str | None = None
 
 
 class Journal(NamedTuple):
@@ -114,9 +118,10 @@ class Journal(NamedTuple):
 
 
 class OnDisk(Enum):
-    """Which of a change's two texts stands on disk now."""
+    """Which of a change's texts stands on disk now. ENDING has the settings of BEFORE, and ends its Pod."""
 
     BEFORE = "before"
+    ENDING = "ending"
     AFTER = "after"
     SAME = "same"
     OTHER = "other"
@@ -128,6 +133,8 @@ def standing(record: FileRecord, digest: str | None) -> OnDisk:
         return OnDisk.SAME
     if digest == record.before:
         return OnDisk.BEFORE
+    if digest is not None and digest == record.ending:
+        return OnDisk.ENDING
     return OnDisk.AFTER if digest == record.after else OnDisk.OTHER
 
 
@@ -150,10 +157,10 @@ def recovery(journal: Journal, manifest: OnDisk) -> Recovery:
             return Recovery.REMOVE
         case Step.PLANNED | Step.BACKED_UP | Step.INSTALLING | Step.UNDOING:
             return Recovery.LEAVE if manifest is OnDisk.OTHER else Recovery.PUT_BACK
-        case Step.REPLACING | Step.WAITING:
+        case Step.ENDING | Step.REPLACING | Step.WAITING:
             if manifest is OnDisk.OTHER:
                 return Recovery.LEAVE
-            return Recovery.PUT_BACK if manifest is OnDisk.BEFORE else Recovery.FINISH
+            return Recovery.PUT_BACK if manifest in (OnDisk.BEFORE, OnDisk.ENDING) else Recovery.FINISH
         case _:
             assert_never(journal.step)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from auditctl.errors import InterruptionError
+from auditctl.errors import InterruptionError, RefusedError
 from auditctl.findings import ChangeRecord, Check, Finding, Receipt, Status, Timings
 from auditctl.node.apiserver.client import Endpoint
 from auditctl.node.apiserver.crash import Crash
 from auditctl.node.apiserver.credentials import Credentials
 from auditctl.node.apiserver.process import Process
 from auditctl.node.change import change as changes
+from auditctl.node.change import removal
 from auditctl.node.change.actor import record, who
 from auditctl.node.change.change import Change, Intent
 from auditctl.node.change.file_edit import FileEdit
@@ -20,8 +21,10 @@ from auditctl.node.change.undo_journal import returned_at
 from auditctl.node.kubelet import restart
 from auditctl.node.kubelet.restart import Failed, OutgoingProcess, Restarted, RestartTarget, RestartWaiter
 from auditctl.operations.change.failure import crash_findings, failing_before, in_the_users_words, left_over, not_proved
+from auditctl.operations.change.old_configuration import wait_for_old_configuration
 from auditctl.operations.change.report import restart_checks
 from auditctl.operations.change.restart_strategy import drain_seconds, serving
+from auditctl.operations.change.two_renames import TwoRenames
 from auditctl.operations.change.watchdog import guard
 from auditctl.operations.change.watchdog_notice import left_to_do
 from auditctl.operations.change_model import (
@@ -35,9 +38,6 @@ from auditctl.operations.change_model import (
 from auditctl.operations.evidence import last_known_good
 from auditctl.report import Outcome
 
-# The way back must not fail of a --timeout that was short on purpose: the kubelet alone takes up to 30 s of grace to
-# stop a Pod and 20 s to its next listing.
-_LEAST_UNDO_SECONDS = 60.0
 _LAST_LOOK_SECONDS = 5.0
 _LAST_RECEIPT_SECONDS = 2.0
 
@@ -76,7 +76,9 @@ class ChangeRun:
     drain: float
     findings: tuple[Finding, ...]
     began: float
+    two_renames: TwoRenames | None
     renamed_at: float = 0.0
+    first_renamed_at: float = 0.0
     edited: float | None = None
     dark_before: float = 0.0
     restarted: Restarted | None = None
@@ -93,9 +95,13 @@ class ChangeRun:
         intent = Intent(
             planned.command, planned.summary, who(), planned.directories, planned.undoes, planned.restart.name
         )
-        change = changes.begin(plane.state, plane.root, plane.clock, (*planned.edits, manifest), intent)
+        renames = TwoRenames.of(plane, planned, options, before, drain)
+        edits, text = (*planned.edits, manifest), renames.text if renames else None
+        change = changes.begin(plane.state, plane.root, plane.clock, edits, intent, text)
         old = OutgoingProcess.hold(before)
-        return cls(session, planned, options, change, before, old, drain, findings, began, failing_before=failing)
+        run = cls(session, planned, options, change, before, old, drain, findings, began, renames)
+        run.failing_before = failing
+        return run
 
     @property
     def endpoint(self) -> Endpoint:
@@ -131,7 +137,7 @@ class ChangeRun:
     def _install(self, watch: RestartWaiter) -> ChangeResult:
         plane = self.session.plane
         plane.progress.step(f"change {self.change.journal.id}: {self.planned.summary}")
-        self.renamed_at = changes.install(self.change)
+        self.renamed_at = self.first_renamed_at = changes.install(self.change)
         self.edited = plane.clock.monotonic() - self.began
         return self._unproved() if not self.options.wait else self.prove_or_undo(watch)
 
@@ -151,6 +157,8 @@ class ChangeRun:
         return replace(performed, next_steps=performed.next_steps or steps)
 
     def _wait_and_prove(self, watch: RestartWaiter) -> _WaitOutcome:
+        if failure := self._end_old_pod(watch):
+            return _WaitOutcome(failure=failure)
         checks: tuple[Check, ...] = ()
         process = self.before
         still = serving(self.planned.before) if self.planned.restart is Restart.IN_PLACE else None
@@ -178,24 +186,37 @@ class ChangeRun:
         seconds = self.session.plane.clock.monotonic() - began
         return _WaitOutcome(not_proved(failed, watch), None, checks, proof.receipt, process, seconds)
 
+    def _end_old_pod(self, watch: RestartWaiter) -> str:
+        """Go on after the first of two renames; return why the second one failed, empty where it is done or there is none."""
+        if self.change.journal.step is not Step.ENDING:
+            return ""
+        if self.two_renames is not None and self.old is not None:
+            port = self.planned.before.secure_port
+            self.two_renames.await_end(watch, self.old, self.drain, port, self.session.deadline)
+        try:
+            self.renamed_at = changes.replace_manifest(self.change)
+        except (OSError, RefusedError) as error:
+            return f"the new manifest could not be put in place: {error}"
+        return ""
+
     def seconds_left(self, renamed_at: float | None) -> float:
         """Until the deadline of the change, which is counted from its rename."""
         return self.options.timeout_seconds - (self.session.plane.clock.boot() - (renamed_at or 0.0))
 
     def _patience(self) -> float:
         """How long to wait: to the deadline; who takes over after it looks once more before it judges."""
-        return max(self.seconds_left(self.renamed_at), min(self.options.timeout_seconds, _LAST_LOOK_SECONDS))
+        return max(self.seconds_left(self.first_renamed_at), min(self.options.timeout_seconds, _LAST_LOOK_SECONDS))
 
     def _receipt_seconds(self) -> float:
         """What the restart has left of the time; a server that came up at the last moment is still asked."""
-        return max(self.seconds_left(self.renamed_at), min(self.options.timeout_seconds, _LAST_RECEIPT_SECONDS))
+        return max(self.seconds_left(self.first_renamed_at), min(self.options.timeout_seconds, _LAST_RECEIPT_SECONDS))
 
     def _end(self, step: Step, note: str = "") -> None:
         """Files that a purge names go last, when nothing mounts them any more."""
         failed: list[str] = []
         if any(edit.removed_last for edit in self.planned.edits):
             self.change.try_mark(Step.REMOVING)
-            failed = changes.remove_last(self.change)
+            failed = removal.remove_last(self.change)
         self.change.try_mark(step, note)
         self.findings += tuple(left_over(self.change, failed))
 
@@ -231,8 +252,8 @@ class ChangeRun:
         if self.planned.restart is Restart.NONE:
             self.change.try_mark(Step.UNDONE, failure)
             return self._performed(outcome, failure=f"{failure}; put back", checks=checks)
-        result = self._wait_for_the_old(back_at)
-        changes.clear_up(self.change)
+        result = wait_for_old_configuration(self, back_at)
+        removal.clear_up(self.change)
         if isinstance(result, Restarted):
             self.restarted = result
             self.change.try_mark(Step.UNDONE, failure)
@@ -246,32 +267,6 @@ class ChangeRun:
             checks=checks,
             next_steps=(f"tail -n 20 {plane.root.host('/var/log/pods')}/*kube-apiserver*/*/*.log",),
         )
-
-    def _wait_for_the_old(self, back_at: float) -> Restarted | Failed:
-        plane = self.session.plane
-        now = serving(self.planned.after)
-        if (
-            self.planned.restart is Restart.IN_PLACE
-            and now is not None
-            and now != self.before
-            and now.started < back_at
-        ):
-            restart.end_in_place(now)
-        timeout = max(self.options.timeout_seconds, _LEAST_UNDO_SECONDS)
-        hanging = OutgoingProcess.hold(restart.any_other(self.planned.after.command, self.endpoint.port))
-        watch = RestartWaiter.begin(plane.root, self.planned.before, plane.clock, plane.progress.waiting)
-        expected = RestartTarget(
-            self.planned.before.command,
-            back_at,
-            plane.endpoint(self.planned.before),
-            self.credentials,
-            or_started_before=self.renamed_at,
-        )
-        try:
-            return watch.wait(expected, timeout=timeout, drain=self.drain, old=hanging or self.old)
-        finally:
-            if hanging is not None:
-                hanging.release()
 
     def _unproved(self) -> ChangeResult:
         process = serving(self.planned.before) if self.planned.restart is Restart.IN_PLACE else None
@@ -294,7 +289,8 @@ class ChangeRun:
 
     def _timings(self, verify: float | None) -> Timings:
         total = self.session.plane.clock.monotonic() - self.began
-        seconds = self.restarted.seconds if self.restarted else None
+        ending = max(self.renamed_at - self.first_renamed_at, 0.0)
+        seconds = self.restarted.seconds + ending if self.restarted else None
         outage = self.restarted.outage + self.dark_before if self.restarted else None
         values = (self.edited, seconds, outage, verify, total)
         return Timings(*(None if value is None else round(value, 3) for value in values))

@@ -10,7 +10,7 @@ from auditctl.findings import Finding, Severity
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver import trial_folders
 from auditctl.node.apiserver.process import Process, port_is_taken
-from auditctl.node.change import backup, files, rejected_files
+from auditctl.node.change import backup, files, rejected_files, removal
 from auditctl.node.change import change as changes
 from auditctl.node.change.change import Change
 from auditctl.node.change.journal import Journal, Recovery, Step, recovery, standing
@@ -83,13 +83,13 @@ def recover_all(plane: ControlPlane, deadline: Deadline) -> tuple[Finding, ...]:
 
 def _recover(plane: ControlPlane, journal: Journal, deadline: Deadline) -> str:
     change = Change(plane.state, plane.root, plane.clock, journal)
-    changes.sweep(change)
+    removal.sweep(change)
     stands = standing(journal.manifest, files.digest(plane.manifest_path))
     match recovery(journal, stands):
         case Recovery.NOTHING:
             return "nothing to do"
         case Recovery.REMOVE:
-            failed = changes.remove_last(change)
+            failed = removal.remove_last(change)
             change.try_mark(Step.DONE, "finished by the next run")
             return "; ".join(["its removals were finished", *failed])
         case Recovery.LEAVE:
@@ -109,7 +109,7 @@ def _finish(plane: ControlPlane, change: Change, deadline: Deadline) -> str:
     if _serves_with_it(plane, change.journal, deadline):
         if any(record.removed_last for record in change.journal.files):
             change.try_mark(Step.REMOVING)
-            failed = changes.remove_last(change)
+            failed = removal.remove_last(change)
             change.try_mark(Step.DONE, "finished by the next run")
         else:
             change.try_mark(Step.UNPROVED, "kept by the next run: the API server serves with it; no receipt was taken")
@@ -151,8 +151,9 @@ def _confirm(plane: ControlPlane, change: Change, text: str, deadline: Deadline,
     now = serving(manifest) if change.journal.restart == Restart.IN_PLACE.name else None
     since = plane.clock.boot() if returned is None else returned
     has_loaded_it = now is not None and replaced_at <= now.started < since
-    if serves(plane, manifest, since, deadline, old_until=replaced_at, ends=now if has_loaded_it else None):
-        changes.clear_up(change)
+    first = first_renamed_at(plane, change.journal)
+    if serves(plane, manifest, since, deadline, old_until=first, ends=now if has_loaded_it else None):
+        removal.clear_up(change)
         change.try_mark(Step.UNDONE, "by the next run")
         return f"{text}, and the old configuration serves"
     if not plane.root.is_host:
@@ -218,10 +219,20 @@ def _nobody_starts_it(plane: ControlPlane, manifest: Manifest) -> bool:
 def renamed_at(plane: ControlPlane, journal: Journal) -> float | None:
     """When the manifest was replaced, in seconds of this boot's clock; None if it never came to that.
 
-    The wall clock may have been set since, so the journal has the boot and its clock; another boot is long ago.
+    The wall clock may have been set since, so the journal has the boot and its clock; another boot is long ago. Of two
+    renames it is the last one that was begun.
     """
-    note = next((note for step, _, note in journal.steps if step == Step.REPLACING.value), None)
-    if note is None:
-        return None
-    boot, _, seconds = note.partition(" ")
-    return float(seconds) if boot == plane.clock.boot_id() else 0.0
+    renames = _renames(plane, journal)
+    return renames[-1] if renames else None
+
+
+def first_renamed_at(plane: ControlPlane, journal: Journal) -> float | None:
+    """Return when the old Pod was first told to end, as `renamed_at` does."""
+    renames = _renames(plane, journal)
+    return renames[0] if renames else None
+
+
+def _renames(plane: ControlPlane, journal: Journal) -> list[float]:
+    named = (Step.ENDING.value, Step.REPLACING.value)
+    notes = [note.partition(", ")[0].partition(" ") for step, _, note in journal.steps if step in named]
+    return [float(seconds) if boot == plane.clock.boot_id() else 0.0 for boot, _, seconds in notes]

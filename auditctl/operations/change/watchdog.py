@@ -13,14 +13,14 @@ from auditctl import facts
 from auditctl.findings import Finding, Severity
 from auditctl.node.apiserver.crash import APISERVER, KUBELET
 from auditctl.node.change import change as changes
-from auditctl.node.change import files
+from auditctl.node.change import files, removal
 from auditctl.node.change.actor import record
-from auditctl.node.change.journal import BY_THE_WATCHDOG, Journal, Recovery, Step, recovery, standing
+from auditctl.node.change.journal import BY_THE_WATCHDOG, Journal, OnDisk, Recovery, Step, recovery, standing
 from auditctl.node.change.state import lock_left_behind
 from auditctl.node.change.watchdog import Watchdog, set_out
 from auditctl.node.kubelet.restart import RestartWaiter
 from auditctl.operations.change import imported_beforehand  # noqa: F401 (see its docstring)
-from auditctl.operations.change.session import renamed_at
+from auditctl.operations.change.session import first_renamed_at, renamed_at
 from auditctl.operations.change.watchdog_notice import CHECK
 from auditctl.operations.change_model import Deadline, GuardedRun
 from auditctl.operations.controlplane import Silence
@@ -63,7 +63,7 @@ def _stand_guard(run: GuardedRun, watch: RestartWaiter) -> None:
 def _holder(run: GuardedRun, journal: Journal) -> str:
     """What a run that finds the lock held is told: which change, who waits, until when."""
     plane = run.session.plane
-    rest = max(run.seconds_left(renamed_at(plane, journal)), 0.0)
+    rest = max(run.seconds_left(first_renamed_at(plane, journal)), 0.0)
     until = plane.clock.utc() + timedelta(seconds=rest)
     died = f"auditctl {journal.command}, which died"
     return f"the watchdog (pid {os.getpid()}) of change {journal.id} ({died}; it waits until {until:%H:%M:%S} UTC)"
@@ -72,13 +72,17 @@ def _holder(run: GuardedRun, journal: Journal) -> str:
 def _take_over(run: GuardedRun, watch: RestartWaiter, journal: Journal) -> None:
     """Go on where the run stopped: the journal says how far it came, the manifest on disk has the last word."""
     change, plane = run.change, run.session.plane
-    changes.sweep(change)
+    removal.sweep(change)
     replaced_at = renamed_at(plane, journal)
-    match recovery(journal, standing(journal.manifest, files.digest(plane.manifest_path))):
+    stands = standing(journal.manifest, files.digest(plane.manifest_path))
+    decided = recovery(journal, stands)
+    if journal.step is Step.ENDING and stands is OnDisk.ENDING:  # unlike a later run, we hold the old process still
+        decided = Recovery.FINISH
+    match decided:
         case Recovery.NOTHING:
             return
         case Recovery.REMOVE:
-            changes.remove_last(change)
+            removal.remove_last(change)
             change.try_mark(Step.DONE)
         case Recovery.LEAVE:
             change.try_mark(Step.ABANDONED, "the manifest was changed by somebody else")
@@ -86,8 +90,8 @@ def _take_over(run: GuardedRun, watch: RestartWaiter, journal: Journal) -> None:
             changes.put_back(change)
             change.try_mark(Step.UNDONE, "the run died before the manifest was replaced")
         case Recovery.PUT_BACK:
-            run.renamed_at = replaced_at or 0.0
+            run.renamed_at, run.first_renamed_at = replaced_at or 0.0, first_renamed_at(plane, journal) or 0.0
             run.undo("the run died", Outcome.ROLLED_BACK)
         case Recovery.FINISH:
-            run.renamed_at = replaced_at or 0.0
+            run.renamed_at, run.first_renamed_at = replaced_at or 0.0, first_renamed_at(plane, journal) or 0.0
             run.prove_or_undo(watch)
