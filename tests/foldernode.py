@@ -11,6 +11,10 @@ HERE = Path(__file__).parent
 PLAIN = HERE / "golden/kubeadm/v1.36.2/plain.yaml"
 POLICY = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: Metadata\n"
 OTHER_POLICY = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: RequestResponse\n"
+HOOK = (
+    "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters:\n- name: k\n  cluster: {{server: 'https://127.0.0.1:1/{0}'}}\n"
+    "contexts:\n- name: c\n  context: {{cluster: k, user: u}}\nusers:\n- name: u\n  user: {{token: secret-{0}}}\n"
+)
 
 
 class FakeClock(Clock):

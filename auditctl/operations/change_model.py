@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from auditctl.findings import ChangeRecord, Check, Finding, Receipt, Timings
+from auditctl.operations.change.level_changes import PolicyStep
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import Outcome, Report
 
@@ -34,6 +35,8 @@ ALLOWED_CHECKS = (
     "apiserver-ready",
     "no-receipt",
     "shared-log-directory",
+    "system-log-directory",
+    "log-deletion",
     "other-control-planes",
     "single-file-log",
     "kubeadm-at-work",
@@ -42,7 +45,10 @@ ALLOWED_CHECKS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeOptions:
-    """The options of every changing command. ``drain_seconds`` None: the default, which depends on the node."""
+    """The options of every changing command. ``drain_seconds`` None: the default, which depends on the node.
+
+    ``assume_yes``: nobody is asked before a restart.
+    """
 
     timeout_seconds: float = 300.0
     drain_seconds: float | None = None
@@ -52,6 +58,7 @@ class ChangeOptions:
     strict: bool = False
     allow: frozenset[str] = frozenset()
     persist: bool = False
+    assume_yes: bool = False
 
 
 class Restart(Enum):
@@ -149,7 +156,8 @@ class Decision:
 
     ``nothing``: the node is so already; only the proof is taken. ``finish`` runs behind the change, under the lock; where
     there was nothing to do it gets the outcome UNCHANGED. ``conclude`` has the last word on the report, of a dry run too.
-    ``follow_up`` decides a further change of the same run; the restart of this one is not waited for then.
+    ``follow_up`` decides a further change of the same run; the restart of this one is not waited for then. ``notes`` are
+    lines of the plan that the verb knows alone; ``policies`` are compared for its user.
     """
 
     planned: PlannedChange
@@ -158,6 +166,8 @@ class Decision:
     finish: Callable[[ChangeResult], ChangeResult] = same_result
     conclude: Callable[[Report], Report] = same_report
     follow_up: Decide | None = None
+    notes: tuple[str, ...] = ()
+    policies: PolicyStep = PolicyStep()
 
 
 class Recovered(NamedTuple):

@@ -16,7 +16,7 @@ from auditctl.node.apiserver.process import Process, listener
 from auditctl.node.change import files
 from auditctl.node.change.backup import saved_bytes
 from auditctl.node.change.file_edit import FileEdit
-from auditctl.node.change.journal import Role
+from auditctl.node.change.journal import Role, standing_changes
 from auditctl.node.logfiles import log_files
 from auditctl.node.preflight import node_checks
 from auditctl.node.preflight.node_checks import HostPaths
@@ -81,7 +81,7 @@ def _decide(plane: ControlPlane, purge: Purge, options: ChangeOptions) -> Decisi
         after=after,
         plan=plan,
         paths=node_checks.host_paths(plane.root, after),
-        edits=tuple(_removals(paths)) if purge.files else (),
+        edits=tuple(_removals(plane, paths)) if purge.files else (),
         restart=Restart.REPLACE_POD if plan.changes else Restart.NONE,
         prove=_no_audit_flags if plan.changes else nothing_more,
         afterwards=tuple(_afterwards(purge, options)),
@@ -93,18 +93,15 @@ def _decide(plane: ControlPlane, purge: Purge, options: ChangeOptions) -> Decisi
             return result
         return replace(result, findings=(*_clear_away(plane, logs, purge), *result.findings))
 
-    def conclude(report: Report) -> Report:
-        lines = (f"would remove {path}" for path in logs) if options.dry_run else ()
-        return report._replace(lines=(*report.lines, *lines))
-
     nothing = not plan.changes and not planned.edits and not logs
-    return Decision(planned=planned, findings=found, nothing=nothing, finish=finish, conclude=conclude)
+    notes = tuple(f"would remove {path}" for path in logs)
+    return Decision(planned=planned, findings=found, nothing=nothing, finish=finish, notes=notes)
 
 
 def _findings(plane: ControlPlane, planned: PlannedChange, options: ChangeOptions) -> Iterator[Finding]:
     """Yield what speaks against a change of the manifest."""
     if planned.plan.changes:
-        process = listener(planned.before.secure_port) if preflight.is_live(plane, options) else None
+        process = listener(planned.before.secure_port) if preflight.is_live(plane, planned.before, options) else None
         yield from planned.plan.findings
         yield from preflight.before_edit(plane, EditSubject.of(planned), process, options)
 
@@ -125,12 +122,26 @@ def _last_audited(plane: ControlPlane) -> Manifest | None:
     return None
 
 
-def _removals(paths: HostPaths) -> Iterator[FileEdit]:
-    """Yield the removal of policy and webhook file, where they are."""
-    for role, host in ((Role.POLICY, paths.policy), (Role.WEBHOOK, paths.webhook)):
+def _removals(plane: ControlPlane, paths: HostPaths) -> Iterator[FileEdit]:
+    """Yield the removal of policy and webhook file that the manifest names, and of a webhook file that an earlier change
+    installed and that no manifest names any more."""
+    named = ((Role.POLICY, paths.policy), (Role.WEBHOOK, paths.webhook))
+    installed = ((Role.WEBHOOK, path) for path in _installed_webhooks(plane) if path != paths.webhook)
+    for role, host in (*named, *installed):
         there = files.read_if_there(host, role.value) if host is not None else None
         if host is not None and there is not None:
             yield FileEdit(role, host, there, None, removed_last=True)
+
+
+def _installed_webhooks(plane: ControlPlane) -> Iterator[Path]:
+    """Yield the webhook files that ``enable`` has installed and that nobody has changed or taken back since."""
+    newest: dict[str, str | None] = {}
+    for journal in standing_changes(plane.state.journals()):
+        newest |= {record.path: record.after for record in journal.files if record.role is Role.WEBHOOK}
+    for node_path, digest in newest.items():
+        path = plane.root.host(node_path)
+        if digest is not None and files.digest(path) == digest:
+            yield path
 
 
 def _no_audit_flags(process: Process, patience: Deadline) -> Proof:  # noqa: ARG001 (the shape of a proof)

@@ -28,7 +28,7 @@ def history(plane: ControlPlane) -> Report:
 def _line(journal: Journal, undone_by: str | None) -> str:
     outcome = "taken back" if undone_by else _outcome(journal)
     by = f"  ({BY_THE_WATCHDOG})" if journal.ended_by_the_watchdog else ""
-    return f"{journal.id}  {journal.command:8}  {outcome:10}  {_person(journal):16}  {journal.summary}{by}"
+    return f"{journal.id}  {journal.command:8}  {outcome:10}  {person(journal):16}  {journal.summary}{by}"
 
 
 def _row(plane: ControlPlane, journal: Journal, undone_by: str | None) -> dict[str, Any]:
@@ -50,6 +50,7 @@ def _outcome(journal: Journal) -> str:
     return journal.step.value if journal.finished else f"interrupted at {journal.step.value}"
 
 
-def _person(journal: Journal) -> str:
+def person(journal: Journal) -> str:
+    """Return who made the change: the login, else who called sudo, else the user."""
     who = journal.who
     return str(who.get("login") or who.get("sudo") or who.get("user") or "?")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from auditctl.errors import RefusedError
@@ -18,6 +19,7 @@ from auditctl.node.preflight.node_checks import HostPaths
 from auditctl.operations import policy_source
 from auditctl.operations.change import preflight
 from auditctl.operations.change.engine import run_change
+from auditctl.operations.change.level_changes import PolicyStep
 from auditctl.operations.change.preflight import EditSubject
 from auditctl.operations.change.restart_strategy import reload
 from auditctl.operations.change_model import ChangeOptions, ChangeResult, Decision, PlannedChange, Recovered
@@ -49,8 +51,8 @@ def decide(plane: ControlPlane, options: ChangeOptions, recovered: Recovered = R
     snapshot, manifest = plane.read_manifest()
     paths = node_checks.host_paths(plane.root, manifest)
     policy_path, on_disk = _installed_policy(plane, paths)
-    live = preflight.is_live(plane, options)
-    version = policy_source.version_of(plane, manifest, live=live and not options.dry_run)
+    live = preflight.is_live(plane, manifest, options)
+    version = policy_source.version_of(plane, manifest, live=live)
     chosen = policy_source.judge(str(policy_path), on_disk.content, version, options)
     process = listener(manifest.secure_port) if live else None
     last_good = last_known_good.recall(plane, Role.POLICY)
@@ -72,12 +74,11 @@ def decide(plane: ControlPlane, options: ChangeOptions, recovered: Recovered = R
     )
     found = (*receipt.findings(probe_plan), *_no_way_back(last_good), *policy_source.opinions(chosen, version))
     weighed = weigh((*_findings(plane, planned, process, options), *found), options)
-    if live:
-        from auditctl.operations.evidence.trial_start import rehearsed  # subprocess comes with it
-
-        weighed = (*weighed, *weigh(rehearsed(plane, planned, chosen, process, recovered.deadline), options))
-    findings = (*chosen.findings, *weighed, reason)
-    return Decision(planned=planned, findings=findings, finish=lambda result: _with_repair(plane, result))
+    tried = weigh(preflight.trial_start(plane, planned, chosen, process, recovered.deadline) if live else (), options)
+    findings = (*chosen.findings, *weighed, *tried, reason)
+    policies = PolicyStep(receipt.loaded_policy(plane, manifest, process) or before_policy, chosen.policy)
+    finish = partial(_with_repair, plane)
+    return Decision(planned=planned, findings=findings, finish=finish, policies=policies)
 
 
 def _installed_policy(plane: ControlPlane, paths: HostPaths) -> tuple[Path, Snapshot]:

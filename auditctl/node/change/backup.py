@@ -34,7 +34,8 @@ def save(state: StateDirectory, journal: Journal, edit: FileEdit, record: FileRe
         if content is not None:
             path = state.saved(journal, edit.role, when)
             # attributes go with the backup, so that a human's `cp -p` puts back the whole file
-            like = edit.before._replace(xattrs={}) if edit.before else None
+            like = edit.before or edit.like
+            like = like._replace(xattrs={}) if like is not None else None
             files.replace(path, content, like)
             if files.digest(path) != files.sha256(content):
                 raise OSError(0, "the saved bytes read back differ")
@@ -58,7 +59,7 @@ def saved_bytes(state: StateDirectory, journal: Journal, record: FileRecord, whe
     return content
 
 
-def old_name(path: Path, change_id: str) -> Path:
+def kept_name(path: Path, change_id: str) -> Path:
     """The second name of what stood at ``path`` before that change."""
     return path.with_name(f".{path.name}.before-{change_id}")
 
@@ -74,7 +75,7 @@ def keep(path: Path, change_id: str, digest: str | None) -> None:
     Raises:
         RefusedError: the file system has no hard links, or somebody else has changed the file since it was read.
     """
-    kept = old_name(path, change_id)
+    kept = kept_name(path, change_id)
     try:
         kept.hardlink_to(path)
         files.sync_directory(path.parent)
@@ -98,7 +99,7 @@ def kept_bytes(path: Path, change_id: str, digest: str | None) -> bytes:
     Raises:
         RefusedError: they are gone (a purge), or are not those of the journal.
     """
-    kept = old_name(path, change_id)
+    kept = kept_name(path, change_id)
     if not os.path.lexists(kept):
         raise RefusedError(
             f"{path}: as it was before change {change_id} it is gone: a webhook file holds secrets, so auditctl keeps no "
@@ -121,7 +122,7 @@ def put_back(path: Path, change_id: str, record: FileRecord) -> None:
     kept_bytes(path, change_id, record.before)
     if files.digest(path) != record.after:
         raise RefusedError(f"{path}: somebody else changed it a moment ago", check="changed-meanwhile")
-    old_name(path, change_id).rename(path)
+    kept_name(path, change_id).rename(path)
     files.sync_directory(path.parent)
 
 
@@ -136,7 +137,7 @@ def forget(root: Root, journal: Journal) -> bool:
     gone = True
     for record in journal.files:
         if is_kept(record):
-            kept = old_name(root.host(record.path), journal.id)
+            kept = kept_name(root.host(record.path), journal.id)
             if os.path.lexists(kept):
                 try:
                     files.remove(kept)

@@ -246,13 +246,14 @@ def _put(change: Change, record: FileRecord, when: str) -> None:
         backup.put_back(path, change.journal.id, record)
         return
     content = change.unsaved.get(record.path) or backup.saved_bytes(change.state, change.journal, record, when)
-    files.replace(
-        path, content, files.read_if_there(path, record.role.value) or _saved_attributes(change, record), expected=other
-    )
+    like = files.read_if_there(path, record.role.value) or _saved_attributes(change, record)
+    files.replace(path, content, like, expected=other)
 
 
 def _saved_attributes(change: Change, record: FileRecord) -> Snapshot | None:
-    return files.read_if_there(change.state.saved(change.journal, record.role, "before"), "backup")
+    """Return a saved copy with mode and owner that the file had; one that a rollback brings back has only the new copy."""
+    copies = (change.state.saved(change.journal, record.role, when) for when in ("before", "after"))
+    return next((copy for path in copies if (copy := files.read_if_there(path, "backup")) is not None), None)
 
 
 def remove_directories(change: Change, made: Collection[str]) -> None:

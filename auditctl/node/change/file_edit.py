@@ -12,7 +12,8 @@ from auditctl.node.change.journal import Role
 class FileEdit(NamedTuple):
     """One file to be: its path on this machine, what stands there (None: nothing), what shall (None: nothing).
 
-    ``source`` is the user's own file that it was made from, empty where it is the file itself.
+    ``source`` is the file that it was made from (the user's own, or a backup), empty where it is the file itself.
+    ``like`` has mode and owner of a file that is brought back, where nothing stands at ``path``.
     """
 
     role: Role
@@ -21,3 +22,4 @@ class FileEdit(NamedTuple):
     after: bytes | None
     removed_last: bool = False
     source: str = ""
+    like: Snapshot | None = None

@@ -11,6 +11,22 @@ Handler = Callable[[int, FrameType | None], None] | signal.Handlers
 
 
 @contextmanager
+def while_asking() -> Iterator[None]:
+    """Let SIGINT and SIGTERM raise KeyboardInterrupt while a person is asked: nothing was changed yet, nothing to put back.
+
+    SIGHUP stays ignored: a read from a terminal that is gone ends by itself.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def deferred(say: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
     """Note SIGINT and SIGTERM instead of dying of them, ignore a lost or stopping terminal; yield "was I asked to stop?".
 

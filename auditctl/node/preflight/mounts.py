@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from auditctl.manifest.fields import mapping
 from auditctl.manifest.fields import written as written_path
 from auditctl.manifest.mounts import HostPath, Volume, covering, within
 from auditctl.manifest.pod import Manifest
+from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.files import Root
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
 
@@ -42,10 +43,14 @@ class ContainerUser(NamedTuple):
     groups: frozenset[int] = frozenset([0])
     overrides: bool = True
 
-    def may(self, status: os.stat_result, wanted: int) -> bool:
-        """Do owner, group and mode allow ``wanted`` (4 read, 2 write, 1 search)?"""
-        shift = 6 if status.st_uid == self.uid else 3 if status.st_gid in self.groups else 0
-        return self.overrides or (status.st_mode >> shift) & wanted == wanted
+    def may(self, status: os.stat_result, bits: int) -> bool:
+        """Do owner, group and mode allow ``bits`` (4 read, 2 write, 1 search)?"""
+        return self.is_allowed(status.st_uid, status.st_gid, status.st_mode, bits)
+
+    def is_allowed(self, uid: int, gid: int, mode: int, bits: int) -> bool:
+        """As `may`, for a file that is not there yet."""
+        shift = 6 if uid == self.uid else 3 if gid in self.groups else 0
+        return self.overrides or (mode >> shift) & bits == bits
 
 
 def user_of(manifest: Manifest) -> ContainerUser:
@@ -63,8 +68,8 @@ def user_of(manifest: Manifest) -> ContainerUser:
     return ContainerUser(uid, frozenset(one for one in groups if isinstance(one, int)), uid == 0 and keeps)
 
 
-def audit_paths(root: Root, manifest: Manifest, written: Collection[str]) -> Iterator[Finding]:
-    """What stands between the API server and its audit files; ``written`` are the flags whose files this run writes."""
+def audit_paths(root: Root, manifest: Manifest, written: Mapping[str, FileEdit]) -> Iterator[Finding]:
+    """Yield what keeps the API server from its audit files; ``written`` are the files that this run writes, by flag."""
     user = user_of(manifest)
     for flag in (POLICY_FLAG, WEBHOOK_FLAG, LOG_FLAG):
         value = manifest.flag(flag)
@@ -79,7 +84,7 @@ def audit_paths(root: Root, manifest: Manifest, written: Collection[str]) -> Ite
         elif flag == LOG_FLAG:
             yield from _log(root, place, user)
         else:
-            yield from _readable(root, flag, place, user, is_written=flag in written)
+            yield from _readable(root, flag, place, user, written.get(flag))
 
 
 def volume_types(
@@ -143,16 +148,20 @@ def _first_link(root: Root, place: HostPath) -> tuple[str, str] | None:
     return None
 
 
-def _readable(root: Root, flag: str, place: HostPath, user: ContainerUser, *, is_written: bool) -> Iterator[Finding]:
+def _readable(root: Root, flag: str, place: HostPath, user: ContainerUser, edit: FileEdit | None) -> Iterator[Finding]:
     path = root.host(place.path)
-    if user.overrides or (not is_written and not path.exists()):
+    if user.overrides or (edit is None and not path.exists()):
         return
     for directory in _directories(root, place):
         if directory.is_dir() and not user.may(directory.stat(), 1) and not _has_acl(directory):
             yield _closed(flag, directory, user, "enter", f"chown {user.uid} {directory}")
             return
     if not path.exists():
-        yield _closed(flag, path, user, "read", f"install -m 0600 -o {user.uid} POLICY {path}, then run this again")
+        like = edit.like if edit is not None else None
+        if like is None or not user.is_allowed(like.uid, like.gid, like.mode, 4):
+            source = edit.source if edit is not None and "/" in edit.source else "POLICY"
+            fix = f"install -m 0600 -o {user.uid} {source} {path}, then run this again"
+            yield _closed(flag, path, user, "read", fix)
     elif not user.may(path.stat(), 4) and not _has_acl(path):
         yield _closed(flag, path, user, "read", f"chown {user.uid} {path}")
 

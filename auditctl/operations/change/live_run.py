@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from auditctl.errors import InterruptionError
+from auditctl.node.change.signals import while_asking
 from auditctl.operations.change.kubeadm_record import recording
-from auditctl.operations.change.report import performed_report, unchanged_report
+from auditctl.operations.change.report import performed_report, plan_lines, unchanged_report
 from auditctl.operations.change.run import perform
 from auditctl.operations.change.session import session
-from auditctl.operations.change_model import ChangeOptions, ChangeResult, Deadline, Decide, Decision, Recovered, Session
+from auditctl.operations.change_model import (
+    ChangeOptions,
+    ChangeResult,
+    Deadline,
+    Decide,
+    Decision,
+    Recovered,
+    Restart,
+    Session,
+)
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import Outcome, Report
 
@@ -30,10 +41,31 @@ def change_node(plane: ControlPlane, options: ChangeOptions, command: str, decid
             findings = (*opened.recovered, *decision.findings, *result.findings)
             report = unchanged_report(plane, decision.planned, findings, options, opened.deadline)
             return record(decision.conclude(report))
+        _review(opened, decision, options)
         decision, result = _perform(opened, decision, options)
         findings = (*opened.recovered, *decision.findings)
         report = performed_report(plane, decision.planned, findings, decision.finish(result))
         return record(decision.conclude(report))
+
+
+def _review(opened: Session, decision: Decision, options: ChangeOptions) -> None:
+    """Show the plan; before a restart of the machine's own API server, ask whether to go on.
+
+    The lock is held meanwhile. What somebody edits in the time that the answer takes is respected all the same: the
+    digests of manifest and files are compared again right before each rename.
+
+    Raises:
+        InterruptionError: the answer is no; nothing was changed.
+    """
+    plane = opened.plane
+    is_asked = plane.root.is_host and not options.assume_yes and decision.planned.restart is not Restart.NONE
+    try:
+        with while_asking():
+            is_accepted = plane.reviewer.accepts(plan_lines(plane, decision), "Proceed?" if is_asked else "")
+    except KeyboardInterrupt:
+        is_accepted = False
+    if not is_accepted:
+        raise InterruptionError("cancelled; nothing was changed", check="cancelled")
 
 
 def _perform(opened: Session, decision: Decision, options: ChangeOptions) -> tuple[Decision, ChangeResult]:

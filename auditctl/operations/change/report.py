@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from difflib import unified_diff
 from typing import TYPE_CHECKING, Any
 
 from auditctl.errors import InterruptionError
-from auditctl.findings import Check, Finding, Settled, Status, Verification
+from auditctl.findings import Check, Finding, Settled, Severity, Status, Verification
 from auditctl.manifest.plan import Plan
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.process import listener
@@ -18,10 +18,13 @@ from auditctl.node.change.files import Snapshot, sha256
 from auditctl.node.change.journal import Role
 from auditctl.node.preflight import node_checks
 from auditctl.node.preflight.node_checks import HostPaths
+from auditctl.operations.change.level_changes import RequestChange, request_changes
+from auditctl.operations.change.level_changes import lines as lines_of_requests
 from auditctl.operations.change_model import (
     ChangeOptions,
     ChangeResult,
     Deadline,
+    Decision,
     PlannedChange,
     Proof,
     Restart,
@@ -29,7 +32,7 @@ from auditctl.operations.change_model import (
 )
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import last_known_good
-from auditctl.report import ManifestChange, Outcome, Report
+from auditctl.report import ManifestChange, Outcome, Report, finding_line
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
 
 if TYPE_CHECKING:
@@ -43,24 +46,44 @@ _OUTAGE = {
 }
 
 
-def dry_run_report(
-    plane: ControlPlane, planned: PlannedChange, findings: tuple[Finding, ...], *, nothing: bool
-) -> Report:
+def dry_run_report(plane: ControlPlane, decision: Decision) -> Report:
     """Return the report of what would be done; nothing was touched."""
-    lines = [f"would install {edit.path} ({edit.role.value})" for edit in planned.edits if edit.after is not None]
-    lines += [f"would remove {edit.path} ({edit.role.value})" for edit in planned.edits if edit.after is None]
-    lines.append(_OUTAGE[planned.restart])
-    summary = "dry run: nothing to do" if nothing else f"dry run: would {planned.command}; nothing was touched"
+    planned, nothing = decision.planned, decision.nothing
+    requests = request_changes(decision.policies)
     return Report(
         planned.command,
         Outcome.UNCHANGED,
-        summary,
+        "dry run: nothing to do" if nothing else f"dry run: would {planned.command}; nothing was touched",
         _manifest_change(plane, planned, nothing=nothing),
-        findings=findings,
+        findings=decision.findings,
         settings=_settled(plane, planned.after, planned.paths),
-        lines=tuple(lines),
+        lines=tuple(_effects(plane, decision, requests)),
         show_diff=True,
+        details={"requests": [change._asdict() for change in requests]},
     )
+
+
+def plan_lines(plane: ControlPlane, decision: Decision) -> tuple[str, ...]:
+    """Return the plan of a change as a person reads it before it is performed."""
+    plan = decision.planned.plan
+    diff = plan.diff(str(plane.manifest_path)).splitlines() if plan.changes else ()
+    warnings = (finding_line(finding) for finding in decision.findings if finding.severity is not Severity.INFO)
+    return (*diff, *warnings, *_effects(plane, decision, request_changes(decision.policies)))
+
+
+def _effects(plane: ControlPlane, decision: Decision, requests: tuple[RequestChange, ...]) -> Iterator[str]:
+    """Yield what becomes of the files beside the manifest, which requests change level, and the expected outage."""
+    planned = decision.planned
+    for edit in planned.edits:
+        if edit.role is Role.POLICY and edit.after is not None:
+            yield from _diff(edit, plane.root.node(edit.path)).splitlines()
+    yield from lines_of_requests(decision.policies, requests)
+    for edit in planned.edits:
+        verb = "install" if edit.after is not None else "remove"
+        kept = "; no copy of it is kept" if edit.role is Role.WEBHOOK and edit.after is None else ""
+        yield f"would {verb} {edit.path} ({edit.role.value}{kept})"
+    yield from decision.notes
+    yield _OUTAGE[planned.restart]
 
 
 def performed_report(

@@ -42,7 +42,7 @@ def reload(
 
     ``unchanged`` is the plan that leaves the manifest as it is.
 
-    A dry run asks no API server whether there are other control planes: it assumes none. An annotation that names this very policy leaves only the way in place; one that names another is never left to lie.
+    An annotation that names this very policy leaves only the way in place; one that names another is never left to lie.
     """
     plan = plan_annotation(manifest, digest)
     if not plan.changes:
@@ -99,7 +99,7 @@ def drain_seconds(
     words = " ".join(before.flags).replace("_", "-")
     if f"--{WEBHOOK_FLAG}" in words or f"--{_BATCH_FLAG}=batch" in words or f"--{_BATCH_FLAG} batch" in words:
         reason = "the running API server still holds audit records for a webhook or a batch"
-    elif not options.dry_run and _has_peers(plane, manifest):
+    elif _has_peers(plane, manifest):
         reason = "another control plane serves meanwhile"
     if not reason:
         return _DRAIN_SECONDS, ()
