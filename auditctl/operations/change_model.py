@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from auditctl.findings import ChangeRecord, Check, Finding, Receipt, Timings
+from auditctl.findings import ChangeRecord, Check, Finding, Receipt, StandbyUse, Timings
 from auditctl.operations.change.level_changes import PolicyStep
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import Outcome, Report
@@ -43,11 +43,19 @@ ALLOWED_CHECKS = (
 )
 
 
+class NoDowntime(Enum):
+    """Whether a standby server serves while the API server restarts: never, where it can, or else no change."""
+
+    OFF = "off"
+    AUTO = "auto"
+    REQUIRED = "true"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeOptions:
     """The options of every changing command. ``drain_seconds`` None: the default, which depends on the node.
 
-    ``assume_yes``: nobody is asked before a restart.
+    ``assume_yes``: nobody is asked before a restart. ``no_downtime``: whether a standby server serves meanwhile.
     """
 
     timeout_seconds: float = 300.0
@@ -59,6 +67,7 @@ class ChangeOptions:
     allow: frozenset[str] = frozenset()
     persist: bool = False
     assume_yes: bool = False
+    no_downtime: NoDowntime = NoDowntime.OFF
 
 
 class Restart(Enum):
@@ -135,6 +144,7 @@ class ChangeResult:
     checks: tuple[Check, ...] = ()
     receipt: Receipt | None = None
     timings: Timings = Timings()
+    standby: StandbyUse | None = None
     findings: tuple[Finding, ...] = ()
     next_steps: tuple[str, ...] = ()
     proved: bool = False
@@ -157,7 +167,8 @@ class Decision:
     ``nothing``: the node is so already; only the proof is taken. ``finish`` runs behind the change, under the lock; where
     there was nothing to do it gets the outcome UNCHANGED. ``conclude`` has the last word on the report, of a dry run too.
     ``follow_up`` decides a further change of the same run; the restart of this one is not waited for then. ``notes`` are
-    lines of the plan that the verb knows alone; ``policies`` are compared for its user.
+    lines of the plan that the verb knows alone; ``policies`` are compared for its user. ``standby``: a standby server serves
+    during the restart.
     """
 
     planned: PlannedChange
@@ -168,6 +179,7 @@ class Decision:
     follow_up: Decide | None = None
     notes: tuple[str, ...] = ()
     policies: PolicyStep = PolicyStep()
+    standby: bool = False
 
 
 class Recovered(NamedTuple):
@@ -189,6 +201,13 @@ class Session(NamedTuple):
     recovered: tuple[Finding, ...] = ()
 
 
+class StandbyServer(Protocol):
+    """A standby server as the watchdog needs it."""
+
+    def resume(self) -> None:
+        """Keep the redirect up in the place of a run that has died."""
+
+
 class GuardedRun(Protocol):
     """The run of a change as its watchdog needs it, which goes on with it where the run itself has died."""
 
@@ -202,6 +221,10 @@ class GuardedRun(Protocol):
     findings: tuple[Finding, ...]
     renamed_at: float
     first_renamed_at: float
+
+    @property
+    def standby(self) -> StandbyServer | None:
+        """The standby server of the change, if it has one."""
 
     def seconds_left(self, renamed_at: float | None) -> float:
         """Return the seconds to the deadline of the change."""

@@ -24,6 +24,9 @@ from auditctl.node.apiserver.credentials import NOBODY, Credentials
 USER_AGENT = f"auditctl/{__version__}"
 # in every serving certificate that kubeadm makes (util/pkiutil/pki_helpers.go GetAPIServerAltNames); 127.0.0.1 is not
 _SERVER_NAME = "kubernetes"
+# Connections with this mark pass the redirect of a standby server (`node.standby.redirect`): ours ask one server, not
+# whoever serves. Its bits are outside of those that kube-proxy (0x4000, 0x8000), Calico (upper half) and Cilium use.
+PAST_REDIRECT_MARK = 0xAD
 _UNSPECIFIED = ("0.0.0.0", "::", "")  # noqa: S104 (compared with, not bound)
 
 
@@ -76,7 +79,7 @@ class Endpoint(NamedTuple):
         ``timeout`` is in seconds; a longer body than ``limit_bytes`` is cut there.
         """
         try:
-            with socket.create_connection((self.address, self.port), timeout) as plain:
+            with _connected(self.address, self.port, timeout) as plain:
                 context = self._context(credentials)
                 with context.wrap_socket(plain, server_hostname=_SERVER_NAME) as secure:
                     return _exchange(secure, self, method, path, _headers(credentials, headers), limit_bytes)
@@ -121,6 +124,24 @@ class Endpoint(NamedTuple):
                 context.load_verify_locations(cadata=credentials.authority.decode("ascii", "ignore"))
         credentials.load_into(context)
         return context
+
+
+def _connected(address: str, port: int, timeout: float) -> socket.socket:
+    """Return a connection that no redirect of ours leads elsewhere; only root may mark one."""
+    try:
+        family = socket.AF_INET6 if ipaddress.ip_address(address).version == 6 else socket.AF_INET
+    except ValueError:
+        return socket.create_connection((address, port), timeout)
+    plain = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        plain.settimeout(timeout)
+        with suppress(OSError):
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, PAST_REDIRECT_MARK)
+        plain.connect((address, port))
+    except BaseException:
+        plain.close()
+        raise
+    return plain
 
 
 def endpoint(manifest: Manifest, authorities: tuple[Path, ...]) -> Endpoint:

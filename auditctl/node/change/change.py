@@ -6,13 +6,13 @@ files that were there get their old bytes first (the old Pod needs them), then t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from auditctl.errors import RefusedError, StrandedError
+from auditctl.errors import InterruptionError, RefusedError, StrandedError
 from auditctl.node.change import backup, files, rejected_files
 from auditctl.node.change.change_id import new_id
 from auditctl.node.change.file_edit import FileEdit
@@ -121,8 +121,10 @@ def _record(root: Root, edit: FileEdit, ending_text: bytes | None) -> FileRecord
     return FileRecord(edit.role, root.node(edit.path), before, after, edit.removed_last, ending)
 
 
-def install(change: Change) -> float:
+def install(change: Change, before_manifest: Callable[[], None] = lambda: None) -> float:
     """Put the files in place, the manifest last; return the boot-clock time right before its rename.
+
+    ``before_manifest`` is called when the other files are in place: what it raises takes them back.
 
     Of a change with an ``ending_text`` that text is put in place: the caller goes on with `replace_manifest`.
 
@@ -136,7 +138,12 @@ def install(change: Change) -> float:
         for record in change.journal.files:
             if record.role is not Role.MANIFEST and not record.removed_last:
                 _put(change, record, "after")
+        before_manifest()
         return replace_manifest(change) if change.ending_text is None else _end_pod(change, change.ending_text)
+    except InterruptionError:
+        _take_back(change)
+        change.try_mark(Step.UNDONE, "interrupted before the manifest was replaced")
+        raise
     except (OSError, RefusedError) as error:
         _take_back(change)
         change.try_mark(Step.UNDONE, "refused before the manifest was replaced")

@@ -21,6 +21,7 @@ class Step(Enum):
     PLANNED = "planned"  # intent on disk; nothing touched
     BACKED_UP = "backed-up"  # the saved bytes were read back and compared
     INSTALLING = "installing"  # policy and webhook files are being put in place
+    STANDBY = "standby"  # a standby server is being started; it serves until the change has ended
     ENDING = "ending"  # a text is being renamed in that only ends the old Pod: the old settings, an annotation more
     REPLACING = "replacing"  # the manifest is being renamed in
     WAITING = "waiting"  # renamed and fsynced; the kubelet is at work
@@ -42,7 +43,8 @@ _GIVE_UP = frozenset({Step.UNDOING, Step.ABANDONED})
 TRANSITIONS: dict[Step, frozenset[Step]] = {
     Step.PLANNED: _GIVE_UP | {Step.BACKED_UP},
     Step.BACKED_UP: _GIVE_UP | {Step.INSTALLING},
-    Step.INSTALLING: _GIVE_UP | {Step.ENDING, Step.REPLACING},
+    Step.INSTALLING: _GIVE_UP | {Step.STANDBY, Step.ENDING, Step.REPLACING},
+    Step.STANDBY: _GIVE_UP | {Step.ENDING, Step.REPLACING},
     Step.ENDING: _GIVE_UP | {Step.REPLACING},
     # a full disk may keep WAITING from being written: what follows is right all the same
     Step.REPLACING: _GIVE_UP | {Step.WAITING, Step.REMOVING, Step.DONE, Step.UNPROVED},
@@ -155,7 +157,7 @@ def recovery(journal: Journal, manifest: OnDisk) -> Recovery:
             return Recovery.NOTHING
         case Step.REMOVING:
             return Recovery.REMOVE
-        case Step.PLANNED | Step.BACKED_UP | Step.INSTALLING | Step.UNDOING:
+        case Step.PLANNED | Step.BACKED_UP | Step.INSTALLING | Step.STANDBY | Step.UNDOING:
             return Recovery.LEAVE if manifest is OnDisk.OTHER else Recovery.PUT_BACK
         case Step.ENDING | Step.REPLACING | Step.WAITING:
             if manifest is OnDisk.OTHER:

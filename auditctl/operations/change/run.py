@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from auditctl.errors import InterruptionError, RefusedError
-from auditctl.findings import ChangeRecord, Check, Finding, Receipt, Status, Timings
+from auditctl.findings import ChangeRecord, Check, Finding, Status
 from auditctl.node.apiserver.client import Endpoint
-from auditctl.node.apiserver.crash import Crash
 from auditctl.node.apiserver.credentials import Credentials
 from auditctl.node.apiserver.process import Process
 from auditctl.node.change import change as changes
@@ -24,12 +23,15 @@ from auditctl.operations.change.failure import crash_findings, failing_before, i
 from auditctl.operations.change.old_configuration import wait_for_old_configuration
 from auditctl.operations.change.report import restart_checks
 from auditctl.operations.change.restart_strategy import drain_seconds, serving
+from auditctl.operations.change.standby import Standby
+from auditctl.operations.change.timings import WaitOutcome, change_timings
 from auditctl.operations.change.two_renames import TwoRenames
 from auditctl.operations.change.watchdog import guard
 from auditctl.operations.change.watchdog_notice import left_to_do
 from auditctl.operations.change_model import (
     ChangeOptions,
     ChangeResult,
+    NoDowntime,
     PlannedChange,
     Proof,
     Restart,
@@ -52,17 +54,6 @@ def perform(session: Session, planned: PlannedChange, options: ChangeOptions) ->
     return ChangeRun.begin(session, planned, options).run()
 
 
-class _WaitOutcome(NamedTuple):
-    """What waiting and proving came to. ``failure`` is one sentence, empty where it went well; ``crash`` what it rests on."""
-
-    failure: str = ""
-    crash: Crash | None = None
-    checks: tuple[Check, ...] = ()
-    receipt: Receipt | None = None
-    process: Process | None = None
-    seconds: float = 0.0
-
-
 @dataclass(slots=True)
 class ChangeRun:
     """One run of `perform`: what it holds, and the clocks."""
@@ -77,6 +68,7 @@ class ChangeRun:
     findings: tuple[Finding, ...]
     began: float
     two_renames: TwoRenames | None
+    standby: Standby | None = None
     renamed_at: float = 0.0
     first_renamed_at: float = 0.0
     edited: float | None = None
@@ -90,6 +82,9 @@ class ChangeRun:
         began = plane.clock.monotonic()
         before = serving(planned.before) if options.wait else None
         drain, findings = drain_seconds(plane, planned.before, options, before)
+        standby = Standby.of(plane, planned) if options.no_downtime is not NoDowntime.OFF and options.wait else None
+        if standby is not None:  # nobody waits for the old process, so it may finish what it has begun
+            drain, findings = options.drain_seconds or standby.usual_drain, ()
         failing = failing_before(plane, planned, options)
         manifest = FileEdit(Role.MANIFEST, plane.manifest_path, planned.snapshot, planned.new_text)
         intent = Intent(
@@ -101,6 +96,7 @@ class ChangeRun:
         old = OutgoingProcess.hold(before)
         run = cls(session, planned, options, change, before, old, drain, findings, began, renames)
         run.failing_before = failing
+        run.standby = standby
         return run
 
     @property
@@ -122,6 +118,7 @@ class ChangeRun:
         finally:
             if watchdog is not None and self.change.journal.finished:
                 watchdog.dismiss()
+            self._end_standby()
             if self.old is not None:
                 self.old.release()
         if plane.root.is_host:
@@ -137,7 +134,7 @@ class ChangeRun:
     def _install(self, watch: RestartWaiter) -> ChangeResult:
         plane = self.session.plane
         plane.progress.step(f"change {self.change.journal.id}: {self.planned.summary}")
-        self.renamed_at = self.first_renamed_at = changes.install(self.change)
+        self.renamed_at = self.first_renamed_at = changes.install(self.change, self._start_standby)
         self.edited = plane.clock.monotonic() - self.began
         return self._unproved() if not self.options.wait else self.prove_or_undo(watch)
 
@@ -156,9 +153,9 @@ class ChangeRun:
         steps = (seen.crash.fix,) if seen.crash is not None and seen.crash.fix else ()
         return replace(performed, next_steps=performed.next_steps or steps)
 
-    def _wait_and_prove(self, watch: RestartWaiter) -> _WaitOutcome:
+    def _wait_and_prove(self, watch: RestartWaiter) -> WaitOutcome:
         if failure := self._end_old_pod(watch):
-            return _WaitOutcome(failure=failure)
+            return WaitOutcome(failure=failure)
         checks: tuple[Check, ...] = ()
         process = self.before
         still = serving(self.planned.before) if self.planned.restart is Restart.IN_PLACE else None
@@ -175,7 +172,7 @@ class ChangeRun:
                 self.dark_before = result.outage
                 result = in_the_users_words(result, self.planned)
                 self.findings += tuple(crash_findings(result.crash))
-                return _WaitOutcome(failure=str(result), crash=result.crash)
+                return WaitOutcome(failure=str(result), crash=result.crash)
             self.restarted, process = result, result.process
             checks = restart_checks(result, self.endpoint)
         began = self.session.plane.clock.monotonic()
@@ -184,7 +181,8 @@ class ChangeRun:
         checks = (*checks, *proof.checks)
         failed = [check.detail for check in checks if check.status is Status.FAILED]
         seconds = self.session.plane.clock.monotonic() - began
-        return _WaitOutcome(not_proved(failed, watch), None, checks, proof.receipt, process, seconds)
+        failure = not_proved(failed, watch)
+        return WaitOutcome(failure=failure, checks=checks, receipt=proof.receipt, process=process, seconds=seconds)
 
     def _end_old_pod(self, watch: RestartWaiter) -> str:
         """Go on after the first of two renames; return why the second one failed, empty where it is done or there is none."""
@@ -211,6 +209,14 @@ class ChangeRun:
         """What the restart has left of the time; a server that came up at the last moment is still asked."""
         return max(self.seconds_left(self.first_renamed_at), min(self.options.timeout_seconds, _LAST_RECEIPT_SECONDS))
 
+    def _start_standby(self) -> None:
+        if self.standby is not None:
+            self.standby.start(self.change, self.session.deadline)
+
+    def _end_standby(self) -> None:
+        if self.standby is not None and self.standby.use is None:
+            self.standby.end()
+
     def _end(self, step: Step, note: str = "") -> None:
         """Files that a purge names go last, when nothing mounts them any more."""
         failed: list[str] = []
@@ -220,7 +226,8 @@ class ChangeRun:
         self.change.try_mark(step, note)
         self.findings += tuple(left_over(self.change, failed))
 
-    def _finish(self, seen: _WaitOutcome) -> ChangeResult:
+    def _finish(self, seen: WaitOutcome) -> ChangeResult:
+        self._end_standby()
         self._end(Step.DONE, left_to_do(self.planned.afterwards) if self.change.by else "")
         policy = next((edit.after for edit in self.planned.edits if edit.role is Role.POLICY), None)
         proved = policy if self.planned.restart is Restart.NONE else None  # it decides as the loaded one does
@@ -230,13 +237,14 @@ class ChangeRun:
             checks=seen.checks,
             receipt=seen.receipt,
             proved=all(check.status is Status.PASSED for check in seen.checks),
-            timings=self._timings(seen.seconds),
+            timings=change_timings(self, seen.seconds),
         )
 
     def undo(self, failure: str, outcome: Outcome, checks: tuple[Check, ...] = ()) -> ChangeResult:
         """Put back, wait until the old configuration serves; exit 5 with the exact command where that fails."""
         plane = self.session.plane
         if not self.options.rollback and outcome is not Outcome.INTERRUPTED:
+            self._end_standby()
             self.change.try_mark(Step.UNDOING)
             self.change.try_mark(Step.STRANDED, "--no-rollback")
             return self._performed(
@@ -250,9 +258,11 @@ class ChangeRun:
         changes.put_back(self.change)
         back_at = plane.clock.boot() if returned is None else returned
         if self.planned.restart is Restart.NONE:
+            self._end_standby()
             self.change.try_mark(Step.UNDONE, failure)
             return self._performed(outcome, failure=f"{failure}; put back", checks=checks)
         result = wait_for_old_configuration(self, back_at)
+        self._end_standby()
         removal.clear_up(self.change)
         if isinstance(result, Restarted):
             self.restarted = result
@@ -275,7 +285,7 @@ class ChangeRun:
         self._end(Step.UNPROVED, "--no-wait")
         check = Check("restarted", Status.UNKNOWN, "not waited for (--no-wait)")
         return self._performed(
-            Outcome.CHANGED, checks=(check,), timings=self._timings(None), next_steps=("auditctl verify",)
+            Outcome.CHANGED, checks=(check,), timings=change_timings(self, None), next_steps=("auditctl verify",)
         )
 
     def _performed(self, outcome: Outcome, **fields: Any) -> ChangeResult:
@@ -283,14 +293,7 @@ class ChangeRun:
             outcome=outcome,
             change=ChangeRecord(self.change.journal.id, str(self.change.backup)),
             findings=self.findings,
-            timings=self._timings(None),
+            timings=change_timings(self, None),
+            standby=self.standby.use if self.standby is not None else None,
         )
         return replace(result, **fields)
-
-    def _timings(self, verify: float | None) -> Timings:
-        total = self.session.plane.clock.monotonic() - self.began
-        ending = max(self.renamed_at - self.first_renamed_at, 0.0)
-        seconds = self.restarted.seconds + ending if self.restarted else None
-        outage = self.restarted.outage + self.dark_before if self.restarted else None
-        values = (self.edited, seconds, outage, verify, total)
-        return Timings(*(None if value is None else round(value, 3) for value in values))

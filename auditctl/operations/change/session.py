@@ -21,6 +21,7 @@ from auditctl.node.kubelet import kubelet_log
 from auditctl.node.kubelet.restart import OutgoingProcess, Restarted, RestartTarget, RestartWaiter, end_in_place
 from auditctl.operations.change.preflight import check_places
 from auditctl.operations.change.restart_strategy import drain_seconds, serving
+from auditctl.operations.change.standby_remains import end_left_standby
 from auditctl.operations.change.watchdog_notice import told
 from auditctl.operations.change_model import ChangeOptions, Deadline, Restart, Session
 from auditctl.operations.controlplane import ControlPlane
@@ -43,7 +44,7 @@ def session(plane: ControlPlane, command: str) -> Iterator[Session]:
         trial_folders.sweep()
         _refuse_unreadable(plane)
         deadline = Deadline(interrupted=interrupted)
-        recovered = (*told(plane), *recover_all(plane, deadline))
+        recovered = (*told(plane), *recover_all(plane, deadline), *end_left_standby(plane))
         try:
             yield Session(plane, deadline, recovered)
         except AuditctlError as error:

@@ -21,6 +21,7 @@ from auditctl.node.change.watchdog import Watchdog, set_out
 from auditctl.node.kubelet.restart import RestartWaiter
 from auditctl.operations.change import imported_beforehand  # noqa: F401 (see its docstring)
 from auditctl.operations.change.session import first_renamed_at, renamed_at
+from auditctl.operations.change.standby_remains import end_left_standby
 from auditctl.operations.change.watchdog_notice import CHECK
 from auditctl.operations.change_model import Deadline, GuardedRun
 from auditctl.operations.controlplane import Silence
@@ -54,7 +55,12 @@ def _stand_guard(run: GuardedRun, watch: RestartWaiter) -> None:
             return
         plane.state.sign(_holder(run, journal))
         run.change.journal, run.change.by = journal, BY_THE_WATCHDOG
-        _take_over(run, watch, journal)
+        if run.standby is not None:
+            run.standby.resume()
+        try:
+            _take_over(run, watch, journal)
+        finally:
+            end_left_standby(plane)
         ended = run.change.journal
         if plane.root.is_host:
             record(f"change {ended.id}: {ended.command} died; {ended.step.value} {BY_THE_WATCHDOG}: {ended.summary}")
