@@ -9,7 +9,17 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from auditctl.errors import AuditctlError
-from auditctl.findings import ChangeRecord, Finding, Receipt, Settled, Severity, Status, Timings, Verification
+from auditctl.findings import (
+    ChangeRecord,
+    Finding,
+    Receipt,
+    Settled,
+    Severity,
+    StandbyUse,
+    Status,
+    Timings,
+    Verification,
+)
 
 
 class Outcome(Enum):
@@ -70,6 +80,7 @@ class Report(NamedTuple):
     verification: Verification = Verification()
     receipt: Receipt | None = None
     timings: Timings = Timings()
+    standby: StandbyUse | None = None
     change: ChangeRecord | None = None
     next_steps: tuple[str, ...] = ()
     details: Mapping[str, Any] = MappingProxyType({})
@@ -113,6 +124,7 @@ class Report(NamedTuple):
             },
             "receipt": _receipt(self.receipt),
             "timings": self.timings._asdict(),
+            "standby": _standby(self.standby),
             "change": self.change._asdict() if self.change else None,
             "nextSteps": list(self.next_steps),
             **self.details,
@@ -217,6 +229,12 @@ def finding_row(finding: Finding) -> dict[str, Any]:
         "message": finding.message,
         "fix": finding.fix or None,
     }
+
+
+def _standby(use: StandbyUse | None) -> dict[str, Any] | None:
+    if use is None:
+        return None
+    return {"port": use.port, "seconds": use.seconds, "connections": use.connections, "logFile": use.log}
 
 
 def _receipt(receipt: Receipt | None) -> dict[str, Any] | None:

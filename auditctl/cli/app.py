@@ -12,7 +12,7 @@ from auditctl.errors import UsageError
 
 def run(argv: list[str]) -> int:
     """Run the words of a command line; the exit code is the state of the node."""
-    hoisted = hoist(argv[1:])
+    hoisted = hoist(_with_values(argv[1:]))
     if hoisted.lacking:
         write(sys.stderr, f"auditctl: the option {hoisted.lacking} needs a value (see auditctl --help)")
         return 2
@@ -32,6 +32,12 @@ def run(argv: list[str]) -> int:
         write(sys.stderr, f"auditctl: {error}" + (f" ({error.fix})" if error.fix else ""))
         return error.exit_code
     return 0
+
+
+def _with_values(words: list[str]) -> list[str]:
+    """Return the words with the value of an option that may do without one: typer knows no such option."""
+    end = words.index("--") if "--" in words else len(words)
+    return [f"{word}=true" if word == "--no-downtime" else word for word in words[:end]] + words[end:]
 
 
 def _plainly(hoisted: CommandLine) -> int | None:

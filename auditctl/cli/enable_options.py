@@ -38,6 +38,7 @@ class EnableOptions(NamedTuple):
     strict: bool = False
     no_rollback: bool = False
     yes: bool = False
+    no_downtime: str = ""
 
 
 def enabling(asked: EnableOptions) -> Callable[[ControlPlane], Report]:
@@ -74,6 +75,7 @@ def enabling(asked: EnableOptions) -> Callable[[ControlPlane], Report]:
         asked.strict,
         asked.no_rollback,
         asked.yes,
+        asked.no_downtime,
     )
     how = persisting(how, asked.persist)
 

@@ -11,7 +11,18 @@ import typer
 from auditctl.cli.context import finish, look
 from auditctl.cli.doctor_command import doctor
 from auditctl.cli.enable_options import EnableOptions, enabling
-from auditctl.cli.options import Allow, Drain, DryRun, NoRollback, NoWait, Strict, Timeout, UnknownResources, Yes
+from auditctl.cli.options import (
+    Allow,
+    Drain,
+    DryRun,
+    NoDowntime,
+    NoRollback,
+    NoWait,
+    Strict,
+    Timeout,
+    UnknownResources,
+    Yes,
+)
 from auditctl.cli.values import how_of, persisting
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import Report
@@ -68,6 +79,7 @@ def enable(
     allow: Allow = None,
     strict: Strict = False,
     no_rollback: NoRollback = False,
+    no_downtime: NoDowntime = "",
     yes: Yes = False,
 ) -> None:
     """Switch auditing on, or change it; the same again does nothing."""
@@ -94,6 +106,7 @@ def enable(
         strict,
         no_rollback,
         yes,
+        no_downtime,
     )
     finish(context, "enable", enabling(asked))
 
@@ -117,9 +130,10 @@ def disable(
     allow: Allow = None,
     strict: Strict = False,
     no_rollback: NoRollback = False,
+    no_downtime: NoDowntime = "",
 ) -> None:
     """Take auditing out: every flag, and each volume or mount that serves nothing else."""
-    how = persisting(how_of(dry_run, no_wait, timeout, drain, allow, strict, no_rollback, yes), persist)
+    how = persisting(how_of(dry_run, no_wait, timeout, drain, allow, strict, no_rollback, yes, no_downtime), persist)
 
     def operation(plane: ControlPlane) -> Report:
         from auditctl.operations.disable import Purge
@@ -139,10 +153,11 @@ def restart(
     allow: Allow = None,
     strict: Strict = False,
     no_rollback: NoRollback = False,
+    no_downtime: NoDowntime = "",
     yes: Yes = False,
 ) -> None:
     """Validate the policy on disk, restart so that it is loaded, prove it."""
-    how = how_of(dry_run, no_wait, timeout, drain, allow, strict, no_rollback, yes)
+    how = how_of(dry_run, no_wait, timeout, drain, allow, strict, no_rollback, yes, no_downtime)
 
     def operation(plane: ControlPlane) -> Report:
         from auditctl.operations.restart import restart as run
@@ -162,10 +177,11 @@ def rollback(
     allow: Allow = None,
     strict: Strict = False,
     no_rollback: NoRollback = False,
+    no_downtime: NoDowntime = "",
     yes: Yes = False,
 ) -> None:
     """Undo the last change, or ID and our later ones."""
-    how = how_of(dry_run, no_wait, timeout, drain, allow, strict, no_rollback, yes)
+    how = how_of(dry_run, no_wait, timeout, drain, allow, strict, no_rollback, yes, no_downtime)
 
     def operation(plane: ControlPlane) -> Report:
         from auditctl.operations.rollback import rollback as run

@@ -31,5 +31,13 @@ Yes = Annotated[
     bool,
     typer.Option("--yes", "-y", help="Do not ask before a restart (asked only on a terminal, on the node itself)."),
 ]
+NoDowntime = Annotated[
+    str,
+    typer.Option(
+        "--no-downtime",
+        metavar="[=auto]",
+        help="A standby server serves while the API server restarts; refused where that cannot be done, with =auto done without.",
+    ),
+]
 Strict = Annotated[bool, typer.Option("--strict", help="Warnings refuse too.")]
 NoRollback = Annotated[bool, typer.Option("--no-rollback", help="Leave a failed change as it is (exit 5).")]

@@ -15,7 +15,7 @@ from auditctl.cli.enable_options import EnableOptions
 from auditctl.cli.global_options import CommandLine
 from auditctl.cli.plain_words import apart, globals_of
 
-TEXTS = ("policy", "policy_path", "log_path", "readers", "timeout", "drain")
+TEXTS = ("policy", "policy_path", "log_path", "readers", "timeout", "drain", "no_downtime")
 NUMBERS = ("log_maxage", "log_maxbackup", "log_maxsize")
 LISTS = {"--set": "set_flags", "--unset": "unset", "--allow": "allow"}
 SWITCHES = ("no_log", "no_webhook", "embed_certs", "persist", "dry_run", "no_wait", "strict", "no_rollback", "yes")

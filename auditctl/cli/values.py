@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from auditctl import durations
 from auditctl.errors import UsageError
-from auditctl.operations.change_model import ALLOWED_CHECKS, ChangeOptions
+from auditctl.operations.change_model import ALLOWED_CHECKS, ChangeOptions, NoDowntime
 
 
 def duration(option: str, text: str) -> float:
@@ -40,6 +40,7 @@ def how_of(
     strict: bool,
     no_rollback: bool,
     yes: bool = False,
+    no_downtime: str = "",
 ) -> ChangeOptions:
     """The options as a value; wrong texts are usage errors."""
     seconds = duration("--timeout", timeout)
@@ -54,7 +55,18 @@ def how_of(
         strict=strict,
         allow=frozenset(_allowed(check) for check in allow or ()),
         assume_yes=yes,
+        no_downtime=_no_downtime(no_downtime, no_wait),
     )
+
+
+def _no_downtime(text: str, no_wait: bool) -> NoDowntime:
+    """Return what ``--no-downtime`` asks for; without a value it is required."""
+    choices = {"": NoDowntime.OFF, "false": NoDowntime.OFF, "auto": NoDowntime.AUTO, "true": NoDowntime.REQUIRED}
+    if text not in choices:
+        raise UsageError(f"--no-downtime={text}: use --no-downtime, or --no-downtime=auto")
+    if choices[text] is NoDowntime.REQUIRED and no_wait:
+        raise UsageError("--no-downtime and --no-wait exclude each other")
+    return choices[text]
 
 
 def persisting(how: ChangeOptions, asked: bool) -> ChangeOptions:
