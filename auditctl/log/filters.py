@@ -25,10 +25,8 @@ _CODES = re.compile(r"(?:([1-5])xx|(\d{3})(?:-(\d{3}))?)")
 _PLAIN = re.compile(r"[A-Za-z0-9:._@/-]+")
 _VERBS = frozenset({*VERBS, *(method.lower() for method in METHODS), "proxy", ""})
 _LISTED = frozenset({"verb", "resource", "subresource", "namespace", "level", "stage", "code"})
-_KNOWN: Mapping[str, tuple[str, ...]] = {
-    "level": tuple(level.value for level in Level),
-    "stage": tuple(stage.value for stage in Stage),
-}
+_LEVELS, _STAGES = (tuple(member.value for member in words) for words in (Level, Stage))
+_KNOWN: Mapping[str, tuple[str, ...]] = {"level": _LEVELS, "stage": _STAGES}
 Test = Callable[[FullEvent], bool]
 T = TypeVar("T")
 
