@@ -9,7 +9,17 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from auditctl.errors import AuditctlError
-from auditctl.findings import ChangeRecord, Finding, Receipt, Settled, Severity, Status, Timings, Verification
+from auditctl.findings import (
+    ChangeRecord,
+    Finding,
+    Receipt,
+    Settled,
+    Severity,
+    StandbyUse,
+    Status,
+    Timings,
+    Verification,
+)
 from auditctl.hints import Invocation
 from auditctl.redaction import redacted_urls, redacted_values
 
@@ -72,6 +82,7 @@ class Report(NamedTuple):
     verification: Verification = Verification()
     receipt: Receipt | None = None
     timings: Timings = Timings()
+    standby: StandbyUse | None = None
     change: ChangeRecord | None = None
     next_steps: tuple[str, ...] = ()
     details: Mapping[str, Any] = MappingProxyType({})
@@ -116,6 +127,7 @@ class Report(NamedTuple):
             },
             "receipt": _receipt(self.receipt),
             "timings": self.timings._asdict(),
+            "standby": _standby(self.standby),
             "change": self.change._asdict() if self.change else None,
             "nextSteps": list(self.next_steps),
             **self.details,
@@ -236,6 +248,12 @@ def finding_row(finding: Finding) -> dict[str, Any]:
         "message": finding.message,
         "fix": finding.fix or None,
     }
+
+
+def _standby(use: StandbyUse | None) -> dict[str, Any] | None:
+    if use is None:
+        return None
+    return {"port": use.port, "seconds": use.seconds, "connections": use.connections, "logFile": use.log}
 
 
 def _receipt(receipt: Receipt | None) -> dict[str, Any] | None:

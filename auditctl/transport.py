@@ -12,7 +12,7 @@ import io
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 if TYPE_CHECKING:  # slow to import, and most commands make no connection
@@ -84,8 +84,10 @@ class TimedStream(io.RawIOBase):
         """Leave the socket to its owner."""
 
 
-def connect(host: str, port: int, deadline: ExchangeDeadline) -> socket.socket:
+def connect(host: str, port: int, deadline: ExchangeDeadline, *, mark: int = 0) -> socket.socket:
     """Return a connection to the first address of ``host`` that takes it.
+
+    ``mark`` is the mark of its packets for the host's packet filter (SO_MARK); only root may set one, others go without.
 
     Raises:
         OSError: none does, or the name has no address.
@@ -95,6 +97,9 @@ def connect(host: str, port: int, deadline: ExchangeDeadline) -> socket.socket:
         stream = socket.socket(family, kind, protocol)
         try:
             stream.settimeout(deadline.left())
+            if mark:
+                with suppress(PermissionError):
+                    stream.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
             stream.connect(address)
         except OSError as error:
             stream.close()

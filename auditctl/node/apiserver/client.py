@@ -24,6 +24,9 @@ from auditctl.transport import ExchangeDeadline, HttpAnswer, connect, exchange, 
 USER_AGENT = f"auditctl/{__version__}"
 # in every serving certificate that kubeadm makes (util/pkiutil/pki_helpers.go GetAPIServerAltNames); 127.0.0.1 is not
 _SERVER_NAME = "kubernetes"
+# Connections with this mark pass the redirect of a standby server (`node.standby.redirect`): ours ask one server, not
+# whoever serves. Its bits are outside of those that kube-proxy (0x4000, 0x8000), Calico (upper half) and Cilium use.
+PAST_REDIRECT_MARK = 0xAD
 _UNSPECIFIED = ("0.0.0.0", "::", "")  # noqa: S104 (compared with, not bound)
 
 
@@ -70,7 +73,7 @@ class Endpoint(NamedTuple):
         """
         deadline = ExchangeDeadline.within(timeout)
         try:
-            with connect(self.address, self.port, deadline) as plain:
+            with connect(self.address, self.port, deadline, mark=PAST_REDIRECT_MARK) as plain:
                 context = self._context(credentials)
                 with secured(plain, context, _SERVER_NAME, deadline) as stream:
                     of_caller = _headers(credentials, headers)

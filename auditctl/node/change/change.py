@@ -6,12 +6,12 @@ files that were there get their old bytes first (the old Pod needs them), then t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from auditctl.errors import RefusedError, StrandedError
+from auditctl.errors import AuditctlError, InterruptionError, RefusedError, StrandedError
 from auditctl.node.change import backup, files, rejected_files
 from auditctl.node.change.change_id import new_id
 from auditctl.node.change.file_edit import FileEdit
@@ -22,7 +22,7 @@ from auditctl.node.change.placement import put
 from auditctl.node.change.state import StateDirectory, cannot_write
 from auditctl.node.clock import Clock
 
-__all__ = ["Change", "Intent", "begin", "clear_up", "install", "put_back", "remove_last", "sweep"]
+__all__ = ["Change", "Intent", "begin", "install", "put_back", "remove_directories", "replace_manifest"]
 
 
 class Intent(NamedTuple):
@@ -36,15 +36,23 @@ class Intent(NamedTuple):
     restart: str = ""
 
 
-def begin(state: StateDirectory, root: Root, clock: Clock, edits: Sequence[FileEdit], intent: Intent) -> Change:
+def begin(
+    state: StateDirectory,
+    root: Root,
+    clock: Clock,
+    edits: Sequence[FileEdit],
+    intent: Intent,
+    ending_text: bytes | None = None,
+) -> Change:
     """Write the intent and the backups, and return the change; nothing of the node is touched yet.
+
+    ``ending_text`` is the manifest's text that only ends the old Pod; None where the new text does that.
 
     Raises:
         RefusedError: the state directory cannot take it (full, read-only).
     """
-    records = tuple(_record(root, edit) for edit in edits)
-    needed = [*intent.directories, *(edit.path.parent for edit in edits if edit.after is not None)]
-    missing = {parent for directory in needed for parent in (directory, *directory.parents) if not parent.exists()}
+    records = tuple(_record(root, edit, ending_text) for edit in edits)
+    missing = _missing_directories(edits, intent)
     journal = Journal(
         id=new_id(clock, max((folder.name for folder in state.folders()), default="")),
         command=intent.command,
@@ -61,7 +69,8 @@ def begin(state: StateDirectory, root: Root, clock: Clock, edits: Sequence[FileE
         for edit, record in zip(edits, records, strict=True):
             backup.save(state, journal, edit, record)
         journal = state.append(journal, Step.BACKED_UP, timestamp(clock))
-        return Change(state, root, clock, journal, memory={root.node(edit.path): edit for edit in edits})
+        memory = {root.node(edit.path): edit for edit in edits}
+        return Change(state, root, clock, journal, memory=memory, ending_text=ending_text)
     except (OSError, RefusedError) as error:
         backup.discard(state, root, journal)
         if isinstance(error, RefusedError):
@@ -69,19 +78,29 @@ def begin(state: StateDirectory, root: Root, clock: Clock, edits: Sequence[FileE
         raise cannot_write(state.path, "the backup", error) from error
 
 
-def _record(root: Root, edit: FileEdit) -> FileRecord:
+def _missing_directories(edits: Sequence[FileEdit], intent: Intent) -> set[Path]:
+    needed = [*intent.directories, *(edit.path.parent for edit in edits if edit.after is not None)]
+    return {parent for directory in needed for parent in (directory, *directory.parents) if not parent.exists()}
+
+
+def _record(root: Root, edit: FileEdit, ending_text: bytes | None) -> FileRecord:
     before = edit.before.sha256 if edit.before else None
     after = files.sha256(edit.after) if edit.after is not None else None
-    return FileRecord(edit.role, root.node(edit.path), before, after, edit.removed_last)
+    ending = files.sha256(ending_text) if ending_text is not None and edit.role is Role.MANIFEST else None
+    return FileRecord(edit.role, root.node(edit.path), before, after, edit.removed_last, ending)
 
 
-def install(change: Change) -> float:
+def install(change: Change, before_manifest: Callable[[], None] = lambda: None) -> float:
     """Put the files in place, the manifest last; return the boot-clock time right before its rename.
 
+    ``before_manifest`` is called when the other files are in place; if it raises, they are taken back. If the change has
+    an ``ending_text``, that text is put in the manifest's place, and the caller goes on with `replace_manifest`.
+
     Raises:
+        InterruptionError: from ``before_manifest``; everything was put back, nothing is changed.
         RefusedError: the file system or a stranger was in the way; everything was put back, nothing is changed.
+        StrandedError: that failed, too.
     """
-    renamed_at = change.clock.boot()
     try:
         change.mark(Step.INSTALLING)
         for directory in change.journal.made_directories:
@@ -89,17 +108,40 @@ def install(change: Change) -> float:
         for record in change.journal.files:
             if record.role is not Role.MANIFEST and not record.removed_last:
                 put(change, record, "after")
-        renamed_at = change.clock.boot()
-        change.mark(Step.REPLACING, f"{change.clock.boot_id()} {renamed_at:.3f}")
-        put(change, change.journal.manifest, "after")
-        if any(record.role is Role.STRAY for record in change.journal.files):
-            _announce(change)
-    except (OSError, RefusedError) as error:
+        before_manifest()
+        return replace_manifest(change) if change.ending_text is None else _end_pod(change, change.ending_text)
+    except (OSError, RefusedError, InterruptionError) as error:
         _take_back_or_strand(change, error)
-        change.try_mark(Step.UNDONE, "refused before the manifest was replaced")
-        if isinstance(error, RefusedError):
-            raise
-        raise cannot_write(change.root.host(change.journal.manifest.path), "the change", error) from error
+        verb = "interrupted" if isinstance(error, InterruptionError) else "refused"
+        change.try_mark(Step.UNDONE, f"{verb} before the manifest was replaced")
+        if isinstance(error, OSError):
+            manifest = change.root.host(change.journal.manifest.path)
+            raise cannot_write(manifest, "the change", error) from error
+        raise
+
+
+def _end_pod(change: Change, text: bytes) -> float:
+    """Rename the text into place that only ends the old Pod; return the boot-clock time right before."""
+    renamed_at = change.clock.boot()
+    change.mark(Step.ENDING, f"{change.clock.boot_id()} {renamed_at:.3f}")
+    record = change.journal.manifest
+    path = change.root.host(record.path)
+    files.replace(path, text, files.read(path, "manifest"), expected=record.before)
+    return renamed_at
+
+
+def replace_manifest(change: Change) -> float:
+    """Rename the new manifest into place; return the boot-clock time right before.
+
+    Raises:
+        OSError: the file system was in the way.
+        RefusedError: somebody else has changed the manifest meanwhile.
+    """
+    renamed_at = change.clock.boot()
+    change.mark(Step.REPLACING, f"{change.clock.boot_id()} {renamed_at:.3f}")
+    put(change, change.journal.manifest, "after")
+    if any(record.role is Role.STRAY for record in change.journal.files):
+        _announce(change)
     change.try_mark(Step.WAITING)
     return renamed_at
 
@@ -114,7 +156,7 @@ def _announce(change: Change) -> None:
     files.replace(path, standing_now.content, standing_now, expected=change.journal.manifest.after)
 
 
-def _take_back_or_strand(change: Change, reason: OSError | RefusedError) -> None:
+def _take_back_or_strand(change: Change, reason: OSError | AuditctlError) -> None:
     """Undo a failed install.
 
     Raises:
@@ -124,7 +166,7 @@ def _take_back_or_strand(change: Change, reason: OSError | RefusedError) -> None
         _take_back(change)
     except (OSError, RefusedError) as error:
         text = error.message if isinstance(error, RefusedError) else str(error)
-        first = reason.message if isinstance(reason, RefusedError) else str(reason)
+        first = reason.message if isinstance(reason, AuditctlError) else str(reason)
         change.try_mark(Step.STRANDED, text)
         raise _stranded(change, f"{first}, and what had been installed could not be taken back: {text}") from error
 
@@ -138,7 +180,7 @@ def _take_back(change: Change) -> None:
     for record in change.journal.files:
         if record.role is not Role.MANIFEST:
             put(change, record, "before")
-    _remove_directories(change, change.journal.made_directories)
+    remove_directories(change, change.journal.made_directories)
 
 
 def put_back(change: Change) -> None:
@@ -163,58 +205,15 @@ def put_back(change: Change) -> None:
         for record in others:
             if record.before is None:
                 put(change, record, "before")
-        _remove_directories(change, change.journal.made_directories)
+        remove_directories(change, change.journal.made_directories)
     except (OSError, RefusedError) as error:
         reason = error.message if isinstance(error, RefusedError) else str(error)  # its text says "nothing was changed"
         change.try_mark(Step.STRANDED, reason)
         raise _stranded(change, f"the old configuration could not be put back: {reason}") from error
 
 
-def clear_up(change: Change) -> None:
-    """Remove the empty directories that the runtime made at our files' places; raise nothing.
-
-    Where the kubelet starts the new Pod's container once more while its files go already, containerd makes an empty
-    directory for each mount without a source; the next change would find a directory for a policy.
-    """
-    for record in change.journal.files:
-        if record.before is None:
-            with suppress(OSError):  # not there, not empty, or a file: not the runtime's
-                files.remove_directory(change.root.host(record.path))
-    _remove_directories(change, change.journal.made_directories)
-
-
-def sweep(change: Change) -> None:
-    """Remove the temporary files that a killed run may have left beside the change's files."""
-    for record in change.journal.files:
-        with suppress(OSError):
-            files.remove(files.temporary_of(change.root.host(record.path)))
-
-
-def remove_last(change: Change) -> list[str]:
-    """Remove the files that a proved change no longer needs (``--purge``), and our empty directories.
-
-    Returns a sentence for each file that cannot be removed: the change itself is done.
-    """
-    failed = []
-    ours = change.standing(change.journal.manifest) in (OnDisk.AFTER, OnDisk.SAME)
-    for record in change.journal.files:
-        path = change.root.host(record.path)
-        if record.removed_last and change.standing(record) is OnDisk.BEFORE:
-            if not ours:  # theirs may name it, and the API server would die of its absence
-                failed.append(f"{path}: left in place, because somebody else has changed the manifest since")
-                continue
-            try:
-                files.remove(path)
-            except OSError as error:
-                if path.exists():
-                    failed.append(f"{path}: cannot be removed: {(error.strerror or str(error)).lower()}")
-    if ours:
-        backup.forget_removed(change.state, change.root, change.journal)
-    _remove_directories(change, {path for journal in change.state.journals() for path in journal.made_directories})
-    return failed
-
-
-def _remove_directories(change: Change, made: Collection[str]) -> None:
+def remove_directories(change: Change, made: Collection[str]) -> None:
+    """Remove the directories of ours that are empty now; raise nothing."""
     for directory in sorted(made, key=len, reverse=True):
         with suppress(OSError):  # not empty (the log is kept), or gone
             files.remove_directory(change.root.host(directory))

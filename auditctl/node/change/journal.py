@@ -23,6 +23,8 @@ class Step(Enum):
     PLANNED = "planned"  # intent on disk; nothing touched
     BACKED_UP = "backed-up"  # the saved bytes were read back and compared
     INSTALLING = "installing"  # policy and webhook files are being put in place
+    STANDBY = "standby"  # a standby server is being started; it serves until the change has ended
+    ENDING = "ending"  # a text is being renamed in that only ends the old Pod: the old settings, an annotation more
     REPLACING = "replacing"  # the manifest is being renamed in
     WAITING = "waiting"  # renamed and fsynced; the kubelet is at work
     REMOVING = "removing"  # proved; files that `--purge` named are being removed
@@ -43,7 +45,9 @@ _GIVE_UP = frozenset({Step.UNDOING, Step.ABANDONED})
 TRANSITIONS: dict[Step, frozenset[Step]] = {
     Step.PLANNED: _GIVE_UP | {Step.BACKED_UP},
     Step.BACKED_UP: _GIVE_UP | {Step.INSTALLING},
-    Step.INSTALLING: _GIVE_UP | {Step.REPLACING},
+    Step.INSTALLING: _GIVE_UP | {Step.STANDBY, Step.ENDING, Step.REPLACING},
+    Step.STANDBY: _GIVE_UP | {Step.ENDING, Step.REPLACING},
+    Step.ENDING: _GIVE_UP | {Step.REPLACING},
     # a full disk may keep WAITING from being written: what follows is right all the same
     Step.REPLACING: _GIVE_UP | {Step.WAITING, Step.REMOVING, Step.DONE, Step.UNPROVED},
     Step.WAITING: _GIVE_UP | {Step.REMOVING, Step.DONE, Step.UNPROVED},
@@ -65,7 +69,8 @@ class Role(Enum):
 class FileRecord(NamedTuple):
     """One file of a change: SHA-256 before and after (None: absent), and its node path.
 
-    ``removed_last`` marks a file that goes only after the change is proved (``disable --purge``).
+    ``removed_last`` marks a file that goes only after the change is proved (``disable --purge``). ``ending`` is the SHA-256
+    of the text that stands in between, while the old Pod ends; None where there is none.
     """
 
     role: Role
@@ -73,6 +78,7 @@ class FileRecord(NamedTuple):
     before: str | None
     after: str | None
     removed_last: bool = False
+    ending: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,9 +123,10 @@ class Journal:
 
 
 class OnDisk(Enum):
-    """Which of a change's two texts is on disk now."""
+    """Which of a change's texts is on disk now. ENDING has the settings of BEFORE, and ends its Pod."""
 
     BEFORE = "before"
+    ENDING = "ending"
     AFTER = "after"
     SAME = "same"
     OTHER = "other"
@@ -131,6 +138,8 @@ def standing(record: FileRecord, digest: str | None) -> OnDisk:
         return OnDisk.SAME
     if digest == record.before:
         return OnDisk.BEFORE
+    if digest is not None and digest == record.ending:
+        return OnDisk.ENDING
     return OnDisk.AFTER if digest == record.after else OnDisk.OTHER
 
 
@@ -151,12 +160,12 @@ def recovery(journal: Journal, manifest: OnDisk) -> Recovery:
             return Recovery.NOTHING
         case Step.REMOVING:
             return Recovery.REMOVE
-        case Step.PLANNED | Step.BACKED_UP | Step.INSTALLING | Step.UNDOING:
+        case Step.PLANNED | Step.BACKED_UP | Step.INSTALLING | Step.STANDBY | Step.UNDOING:
             return Recovery.LEAVE if manifest is OnDisk.OTHER else Recovery.PUT_BACK
-        case Step.REPLACING | Step.WAITING:
+        case Step.ENDING | Step.REPLACING | Step.WAITING:
             if manifest is OnDisk.OTHER:
                 return Recovery.LEAVE
-            return Recovery.PUT_BACK if manifest is OnDisk.BEFORE else Recovery.FINISH
+            return Recovery.PUT_BACK if manifest in (OnDisk.BEFORE, OnDisk.ENDING) else Recovery.FINISH
         case _:
             assert_never(journal.step)
 
@@ -231,7 +240,8 @@ def _file_record(row: dict[str, Any]) -> FileRecord:
     if not isinstance(removed_last, bool):
         raise TypeError("removed_last")
     before, after = _text_or_none(row["before"]), _text_or_none(row["after"])
-    return FileRecord(Role(row["role"]), _node_path(row["path"]), before, after, removed_last)
+    ending = _text_or_none(row.get("ending"))
+    return FileRecord(Role(row["role"]), _node_path(row["path"]), before, after, removed_last, ending)
 
 
 def _node_path(value: object) -> str:

@@ -20,7 +20,8 @@ class Change:
     """A change in progress. ``journal`` is replaced as entries are written; everything else is fixed.
 
     ``by`` is who writes them, where it is not the run that began it. ``memory`` has both states of every file, by node
-    path: what the run and its watchdog need to go back is not left to the disk that the backups lie on.
+    path: what the run and its watchdog need to go back is not left to the disk that the backups lie on. ``ending_text`` is
+    the manifest's text that only ends the old Pod; None where the new text does that.
     """
 
     state: StateDirectory
@@ -29,6 +30,7 @@ class Change:
     journal: Journal
     by: str = ""
     memory: Mapping[str, FileEdit] = field(default_factory=dict, repr=False)
+    ending_text: bytes | None = None
 
     @property
     def backup(self) -> Path:
@@ -50,7 +52,7 @@ class Change:
                 self.mark(step, note)
 
     def standing(self, record: FileRecord) -> OnDisk:
-        """Return which of its two texts is on disk now."""
+        """Return which of its texts is on disk now."""
         return standing(record, files.digest(self.root.host(record.path)))
 
 

@@ -12,7 +12,7 @@ from auditctl.node.change.open_change import Change
 
 
 def put(change: Change, record: FileRecord, when: str) -> None:
-    """Bring one file to its state ``when`` (before, after), if it is in the other one.
+    """Bring one file to its state ``when`` (before, after), if it is in the other one, or in the one that ends the old Pod.
 
     Raises:
         RefusedError: on the way there, somebody else has changed it; on the way back a stranger's file is left alone.
@@ -22,6 +22,8 @@ def put(change: Change, record: FileRecord, when: str) -> None:
     current = files.digest(path)
     if current == target:
         return
+    if current is not None and current == record.ending:
+        other = current
     if current != other:
         if when == "before":
             return
