@@ -166,3 +166,24 @@ def test_half_an_event_before_ours_in_the_line_is_passed_over(tmp_path: Path) ->
 def test_an_unreachable_server_is_a_failure(tmp_path: Path) -> None:
     """Not an unknown: we were about to prove it."""
     assert failed(ask(tmp_path, b"", status=0)) == ["receipt"]
+
+
+def legacy(stage: str, nonce: str = NONCE) -> bytes:
+    """As `--audit-log-format=legacy` writes it."""
+    who = 'ip="127.0.0.1" method="get" user="system:anonymous" groups="\\"system:unauthenticated\\"" as="<self>"'
+    head = f'2026-11-30T20:00:00.1Z AUDIT: id="{nonce}" stage="{stage}" {who}'
+    return f'{head} asgroups="<lookup>" user-agent="x" namespace="<none>" uri="/version" response="200"\n'.encode()
+
+
+def test_a_line_of_the_legacy_format_is_a_receipt_without_a_level(tmp_path: Path) -> None:
+    found = ask(tmp_path, legacy("RequestReceived") + legacy("ResponseComplete"))
+
+    assert found.receipt is not None
+    assert (found.receipt.line, found.receipt.level, found.receipt.stage) == (4, "", "ResponseComplete")
+    assert [check.status for check in found.checks] == [Status.PASSED] * 3
+    assert "the legacy format has no level" in found.checks[1].detail
+
+
+def test_a_legacy_line_of_another_request_or_stage_is_no_proof(tmp_path: Path) -> None:
+    assert ask(tmp_path, legacy("ResponseComplete", nonce="other-" + NONCE)).receipt is None
+    assert failed(ask(tmp_path, legacy("ResponseStarted"))) == ["policy-loaded"]

@@ -19,10 +19,13 @@ from auditctl.node.apiserver.log_tail import Tail
 from auditctl.node.apiserver.probe import Probe, predict
 from auditctl.node.apiserver.process import Process
 from auditctl.node.clock import Clock
+from auditctl.patterns import lazily
 from auditctl.policy.types import Decision, Policy, Stage
 from auditctl.transport import HttpAnswer
 
 _POLL_SECONDS = 0.02
+# `--audit-log-format=legacy` (apiserver/pkg/audit/format.go EventString)
+_LEGACY = lazily(rb' AUDIT: id="([^"]*)" stage="([^"]*)"')
 _FURTHER_STAGES_SECONDS = 1.0  # the last event of a request is written right after its answer (mode blocking)
 
 
@@ -86,7 +89,7 @@ def obtain(sought: ReceiptQuery, process: Process | None, clock: Clock, nonce: s
 
 
 class LoggedEvent(NamedTuple):
-    """One event of ours: its line in the file, level and stage."""
+    """One event of ours: its line in the file, level and stage. The legacy format has no level: it is "" then."""
 
     line: int
     level: str
@@ -124,13 +127,22 @@ def judge(
         tuple(event.stage for event in events),
         sought.probe.distinguishes,
     )
-    found = Check("receipt", Status.PASSED, f"{request}: {last.level}, {last.stage}, line {last.line} of {sought.log}")
+    found = Check(
+        "receipt",
+        Status.PASSED,
+        f"{request}: {last.level or 'recorded'}, {last.stage}, line {last.line} of {sought.log}",
+    )
     return ReceiptResult(receipt, (found, _decision_check(decision, wanted, events), _inode_check(tail, process)))
 
 
 def _decision_check(decision: Decision, wanted: tuple[Stage, ...], events: list[LoggedEvent]) -> Check:
     levels, stages = {event.level for event in events}, {event.stage for event in events}
     expected = {stage.value for stage in wanted}
+    if levels == {""} and stages <= expected:
+        text = (
+            f"recorded at {', '.join(sorted(stages))}, as rules[{decision.rule}] says; the legacy format has no level"
+        )
+        return Check("policy-loaded", Status.PASSED, text)
     seen = f"{'/'.join(sorted(levels))} at {', '.join(sorted(stages))}"
     if levels != {decision.level.value} or not stages <= expected:
         text = f"recorded {seen}, but the policy says {decision.level.value} at {', '.join(sorted(expected))}"
@@ -187,7 +199,13 @@ def _look(
 
 
 def _event(number: int, line: bytes, nonce: str) -> LoggedEvent | None:
-    """Our event in a line. After a full disk a line may hold half an event before it: resynchronise on its start."""
+    """Return our event in a line, in the JSON or the legacy format.
+
+    After a full disk a line may hold half an event before ours: resynchronise on its start.
+    """
+    legacy = _LEGACY.search(line)
+    if legacy is not None and legacy[1].decode(errors="replace") == nonce:
+        return LoggedEvent(number, "", legacy[2].decode(errors="replace"), nonce)
     event = _json(line) or _json(line[max(line.rfind(b'{"kind":"Event","apiVersion":"audit.k8s.io'), 0) :])
     if event is None or event.get("auditID") != nonce:
         return None

@@ -49,6 +49,8 @@ class ContainerEnvironment(NamedTuple):
 
     environment: Mapping[str, str] = {}
     aliases: Mapping[str, str] = {}
+    uses_cluster_dns: bool = False
+    """`dnsPolicy: ClusterFirstWithHostNet`: the container asks the cluster's DNS, which knows Services; this host does not."""
 
 
 def attempt(config: WebhookConfig, surroundings: ContainerEnvironment) -> Tried:
@@ -75,6 +77,9 @@ def attempt(config: WebhookConfig, surroundings: ContainerEnvironment) -> Tried:
     try:
         answer = _posted(config, parts, port, proxy, surroundings)
     except socket.gaierror:
+        if surroundings.uses_cluster_dns and _is_service(host):
+            words = f"{host} is the name of a Service, which the Pod resolves (dnsPolicy) and this host does not"
+            return Tried(WebhookTrialVerdict.UNKNOWN, words)
         return Tried(WebhookTrialVerdict.FAILED, _unresolved(host))
     except ssl.SSLCertVerificationError as error:
         return Tried(WebhookTrialVerdict.FAILED, f"its certificate is not accepted: {error.verify_message}")
@@ -184,11 +189,15 @@ def _headers(config: WebhookConfig, scheme: str) -> dict[str, str]:
     return headers
 
 
+def _is_service(host: str) -> bool:
+    return host.endswith((".svc", ".cluster.local")) or (host.count(".") == 1 and host.endswith(".default"))
+
+
 def _unresolved(host: str) -> str:
-    if host.endswith((".svc", ".cluster.local")) or (host.count(".") == 1 and host.endswith(".default")):
+    if _is_service(host):
         return (
             f"{host} is the name of a Service, and the API server runs in the host's network, whose resolver does not know it: "
-            "use the Service's cluster IP, or a name that the node itself resolves"
+            "use the Service's cluster IP, a name that the node itself resolves, or dnsPolicy: ClusterFirstWithHostNet in the manifest"
         )
     return f"the node cannot resolve {host}"
 
