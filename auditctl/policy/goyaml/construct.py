@@ -6,9 +6,7 @@ count is what refuses alias bombs.
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from auditctl.policy.goyaml.events import Sort
@@ -108,11 +106,10 @@ def _shown(go_type: str, text: str) -> str:
 
 def read_yaml(raw: bytes) -> DecodedDocument:
     """Return the first document as the JSON it is converted to; null where there is none. Raises SyntaxFault."""
-    with _without_collector():
-        events = parse(raw)
-        if not events:
-            return DecodedDocument(Value(JsonKind.NULL, 1, 1), ())
-        root = _Constructor().construct(compose(events))
+    events = parse(raw)
+    if not events:
+        return DecodedDocument(Value(JsonKind.NULL, 1, 1), ())
+    root = _Constructor().construct(compose(events))
     if root.unconvertible:
         raise SyntaxFault(root.unconvertible)
     if root.not_finite:
@@ -120,18 +117,6 @@ def read_yaml(raw: bytes) -> DecodedDocument:
     if root.depth > MAX_DEPTH:
         raise SyntaxFault("couldn't get version/kind; json parse error: exceeded max depth")
     return DecodedDocument(root.value, root.duplicates)
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Pause the cyclic garbage collector: reading makes no cycles, and to look for them takes a third of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _fault(text: str, node: YamlNode) -> SyntaxFault:
@@ -148,15 +133,15 @@ class _Constructor:
         """What the last of ``nodes``, the root, comes to. They are in the order of ``compose``."""
         for node in nodes:
             self._steps += node.counted
-            match node.event.sort:
-                case Sort.SCALAR:
-                    built = self._scalar(node)
-                case Sort.ALIAS:
-                    built = self._alias(node)
-                case Sort.SEQUENCE_START:
-                    built = self._sequence(node)
-                case _:
-                    built = self._mapping(node)
+            sort = node.event.sort
+            if sort is Sort.SCALAR:
+                built = self._scalar(node)
+            elif sort is Sort.MAPPING_START:
+                built = self._mapping(node)
+            elif sort is Sort.SEQUENCE_START:
+                built = self._sequence(node)
+            else:
+                built = self._alias(node)
             if node.role is NodeRole.KEY and built.scalar is None:
                 raise _fault(f"yaml: invalid map key: {go_syntax(built.value)}", node)
             self._built[node] = built

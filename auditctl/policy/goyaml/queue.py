@@ -51,7 +51,8 @@ class TokenQueue(Cursor):
     def peek(self) -> Token:
         """The next token."""
         if not self._available:
-            while self._head == len(self._queue) or self._may_begin_key():
+            # most tokens begin no key: the call is left out for them
+            while self._head == len(self._queue) or (self._parsed in self._key_by_number and self._may_begin_key()):
                 self._fetch()
             self._available = True
         return self._queue[self._head]
