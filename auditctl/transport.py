@@ -13,12 +13,10 @@ import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 if TYPE_CHECKING:  # slow to import, and most commands make no connection
     import ssl
-
-    from _typeshed import WriteableBuffer
 
 
 class HttpAnswer(NamedTuple):
@@ -64,7 +62,7 @@ class TimedStream(io.RawIOBase):
         """Return True, as ``io.BufferedReader`` demands."""
         return True
 
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
+    def readinto(self, buffer: Any, /) -> int:
         """Read what there is, at least one byte; 0 is the end of the stream."""
         self.stream.settimeout(self.deadline.left())
         try:

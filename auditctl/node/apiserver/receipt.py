@@ -168,7 +168,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _expected(sought: ReceiptQuery, answer: HttpAnswer) -> tuple[Decision, tuple[Stage, ...]]:
-    """What the policy says of the request as the server saw it: a 401 has no user, and one stage."""
+    """Return what the policy says of the request as the server saw it: a 401 has no user, and one stage."""
     if answer.status == 401:
         return predict(sought.policy, None, sought.probe.method, sought.probe.url)
     return sought.probe.decision, sought.probe.stages

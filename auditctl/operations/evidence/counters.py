@@ -86,7 +86,7 @@ def lines(counters: Counters, before: tuple[Counters, float] | None = None) -> I
 
 
 def row(counters: Counters | None) -> dict[str, Any] | None:
-    """For ``-o json``."""
+    """Return the account for ``-o json``."""
     if counters is None:
         return None
     return {

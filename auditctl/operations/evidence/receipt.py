@@ -56,7 +56,7 @@ def plan(
 
 
 def findings(planned: ProbePlan) -> Iterator[Finding]:
-    """What the choice tells before the edit."""
+    """Yield what the choice tells before the edit."""
     if planned.unprovable:
         yield Finding(
             "no-receipt",
@@ -86,7 +86,7 @@ def _disclosure(probe: Probe) -> str:
 def prover(
     plane: ControlPlane, manifest: Manifest, planned: ProbePlan, *, receiver_may_be_down: bool = False
 ) -> ProofFunction:
-    """The function that takes the receipt, once the process serves, and then asks the webhook's receiver.
+    """Return the function that takes the receipt, once the process serves, and then asks the webhook's receiver.
 
     It raises InterruptionError where the user asks to stop meanwhile.
     """
@@ -145,7 +145,7 @@ class _ReceiptTaker(NamedTuple):
 
 
 def loaded_policy(plane: ControlPlane, manifest: Manifest, process: Process | None) -> Policy | None:
-    """The policy that the running process has loaded, None where that cannot be known."""
+    """Return the policy that the running process has loaded, None where that cannot be known."""
     raw = last_known_good.loaded(plane, manifest, process)
     return load(raw).policy if raw is not None else None
 

@@ -35,7 +35,7 @@ class TopOptions(NamedTuple):
 
 
 def log_top(plane: ControlPlane, asked: TopOptions) -> CommandResult:
-    """The biggest users, verbs, resources, namespaces, levels and, with a policy, rules; by bytes.
+    """Return the biggest users, verbs, resources, namespaces, levels and, with a policy, rules; by bytes.
 
     Raises:
         RefusedError: a log cannot be read; PolicyError: the server would refuse the policy.
@@ -102,7 +102,7 @@ def _tables(shares: dict[str, list[Share]], events: int, total: int) -> Iterator
 
 
 def log_stats(plane: ControlPlane, logs: tuple[str, ...], processes: int | None = None) -> CommandResult:
-    """Events over time, a second and a day.
+    """Return events over time, a second and a day.
 
     Raises:
         RefusedError: a log cannot be read.
@@ -135,7 +135,7 @@ def log_stats(plane: ControlPlane, logs: tuple[str, ...], processes: int | None 
 
 
 def measured(plane: ControlPlane, logs: tuple[str, ...], processes: int | None = None) -> Rates:
-    """Events by second. Raises RefusedError: a log cannot be read."""
+    """Return events by second. Raises RefusedError: a log cannot be read."""
     reading = reader()
     found = opened(plane, logs)
     try:

@@ -53,7 +53,7 @@ class Drawn(NamedTuple):
     lines: tuple[tuple[int, int], ...]
 
     def document(self) -> dict[str, Any]:
-        """The whole of it as JSON."""
+        """Return the whole of it as JSON."""
         rules = self.named.policy.rules
         rows, tables = self.matrix.rows, self.matrix.tables
         return {
@@ -116,7 +116,7 @@ def answer(drawn: Drawn, out: str | None, lines: tuple[str, ...] = ()) -> Comman
 
 
 def html(drawn: Drawn) -> str:
-    """The page."""
+    """Return the page."""
     shell, script = (facts.template(f"matrix.{kind}").read_text(encoding="utf-8") for kind in ("html", "js"))
     server = f"kube-apiserver {drawn.version[0]}.{drawn.version[1]}"
     return page(
@@ -143,7 +143,7 @@ def person_of(words: str, admin: User = DEFAULT_USER) -> Person:
 
 @cache
 def api(version: Version) -> BuiltInApi:
-    """What is known of the built-in API of that version."""
+    """Return what is known of the built-in API of that version."""
     table = json.loads(facts.template("matrix.json").read_text(encoding="utf-8"))
     return BuiltInApi(
         built_in(version),

@@ -130,7 +130,7 @@ class _Constructor:
         self._alias_steps = 0
 
     def construct(self, nodes: list[YamlNode]) -> _Built:
-        """What the last of ``nodes``, the root, comes to. They are in the order of ``compose``."""
+        """Return what the last of ``nodes``, the root, comes to. They are in the order of ``compose``."""
         for node in nodes:
             self._steps += node.counted
             sort = node.event.sort
@@ -213,7 +213,7 @@ class _Constructor:
         return built
 
     def _merge(self, table: _Table, node: YamlNode) -> None:
-        """Go-yaml sets merged keys where the ``<<`` stands: they win over keys before it."""
+        """Set merged keys where the ``<<`` is, as go-yaml does: they win over keys before it."""
         sources = [node]
         if node.event.sort is Sort.SEQUENCE_START:
             sources = node.children[::-1]
@@ -243,7 +243,7 @@ def _key_of(entry: _Entry) -> str:
 
 
 def _allowed_ratio(steps: int) -> float:
-    """The share of decoding steps that may come from aliases (`decode.go allowedAliasRatio`)."""
+    """Return the share of decoding steps that may come from aliases (`decode.go allowedAliasRatio`)."""
     beyond = min(max(steps - _FEW_STEPS, 0), _MANY_STEPS - _FEW_STEPS)
     return 0.99 - 0.89 * beyond / (_MANY_STEPS - _FEW_STEPS)
 
@@ -255,7 +255,7 @@ def _joined(parts: Iterable[_Built]) -> tuple[Duplicate, ...]:
 
 
 def _inherit(built: _Built, parts: Iterable[_Built]) -> None:
-    """Depth, and the faults that conversion to JSON meets first."""
+    """Take over depth, and the faults that conversion to JSON meets first."""
     for part in parts:
         built.depth = max(built.depth, part.depth)
         built.unconvertible = built.unconvertible or part.unconvertible
@@ -264,7 +264,7 @@ def _inherit(built: _Built, parts: Iterable[_Built]) -> None:
 
 
 def _key_name(scalar: Resolved) -> tuple[str, str]:
-    """The key as JSON has it, and why it cannot be one."""
+    """Return the key as JSON has it, and why it cannot be one."""
     match scalar.go_type:
         case "float64":
             words = {"NaN": ".nan", "+Inf": ".inf", "-Inf": "-.inf"}

@@ -43,7 +43,7 @@ class YamlNode:
 
 
 def compose(events: list[YamlEvent]) -> list[YamlNode]:
-    """The nodes of one document, each after its children; the last one is the root."""
+    """Return the nodes of one document, each after its children; the last one is the root."""
     finished: list[YamlNode] = []
     open_nodes: list[YamlNode] = []
     anchors: dict[str, YamlNode] = {}

@@ -27,7 +27,7 @@ _MAPPING_ENDS = frozenset({TokenKind.FLOW_ENTRY, TokenKind.FLOW_MAPPING_END})
 
 
 def parse(raw: bytes) -> list[YamlEvent]:
-    """The events of the first document; none for a stream without one. Raises SyntaxFault."""
+    """Return the events of the first document; none for a stream without one. Raises SyntaxFault."""
     return list(_Parser(Scanner(read(raw))).events())
 
 
@@ -116,7 +116,7 @@ class _Parser(States):
         return YamlEvent(Sort.SCALAR, start.line, start.column, "", tag, anchor, implicit=not tag)
 
     def _properties(self, start: Token) -> tuple[str, str]:
-        """Anchor and tag in either order, one of each at most."""
+        """Return anchor and tag, in either order in the text, one of each at most."""
         if start.kind not in _PROPERTIES:
             return "", ""
         found: dict[TokenKind, Token] = {}
@@ -136,7 +136,7 @@ class _Parser(States):
         return self._tags[token.value] + token.suffix
 
     def _collection_start(self, token: Token, *, block: bool) -> Sort | None:
-        """The state that reads the collection which begins at ``token``, and its sort; None if none does."""
+        """Return the state that reads the collection which begins at ``token``, and its sort; None if none does."""
         if token.kind is TokenKind.FLOW_SEQUENCE_START:
             self._state, sort = self._flow_sequence_first_entry, Sort.SEQUENCE_START
         elif token.kind is TokenKind.FLOW_MAPPING_START:
@@ -202,7 +202,7 @@ class _Parser(States):
         return self._block_mapping_part(token, self._block_mapping_key)
 
     def _block_mapping_part(self, indicator: Token, following: State) -> YamlEvent:
-        """The key or the value behind ``?`` or ``:``, and then the state ``following``."""
+        """Return the key or the value behind ``?`` or ``:``, and then the state ``following``."""
         if self.scanner.peek().kind in _NO_BLOCK_NODE:
             self._state = following
             return self._empty(indicator, behind=True)

@@ -208,7 +208,7 @@ def _escape(cursor: Cursor) -> str:
 
 
 def block(cursor: Cursor, parent_indent: int) -> str:
-    """The text of a ``|`` or ``>`` scalar; the cursor stands on the indicator, and ends behind the last line."""
+    """Return the text of a ``|`` or ``>`` scalar; the cursor stands on the indicator, and ends behind the last line."""
     literal = cursor.text[cursor.position] == "|"
     cursor.position += 1
     cursor.need(1)

@@ -168,7 +168,7 @@ class Scanner(TokenQueue):
         self.position += 1
 
     def _fetch_node(self, character: str) -> None:
-        """An anchor, an alias, a tag or a scalar."""
+        """Return an anchor, an alias, a tag or a scalar."""
         line, column = self.line, self.column
         if character in "|>" and not self._flow_level:
             self._remove_key()
