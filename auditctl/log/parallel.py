@@ -71,7 +71,7 @@ def _numbers(count: int) -> Iterator[int]:
 
 @contextmanager
 def _workers(tasks: Sequence[Callable[[Connection], None]]) -> Iterator[list[Connection]]:
-    """Yield a process a task, and the pipe through which it sends; they end with us."""
+    """Yield one process for each task, with the pipe through which it sends; they end with us."""
     workers: list[tuple[Any, Connection]] = []
     try:
         for task in tasks:

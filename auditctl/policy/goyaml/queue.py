@@ -113,7 +113,7 @@ class TokenQueue(Cursor):
             self._key_by_number.pop(key.number, None)
 
     def _roll_indent(self, kind: TokenKind, key: SimpleKey | None = None) -> None:
-        """Return a deeper column begins a block collection, at ``key`` or here."""
+        """Open a block collection at ``key``, or here, if the column is deeper than the open one."""
         column = self.column if key is None else key.column
         if self._flow_level or self._indent >= column:
             return
