@@ -192,7 +192,7 @@ def matrix(
         list[str] | None,
         typer.Option(
             metavar="WHO",
-            help="admin, node, service-account, anonymous (these four by default), nobody (a 401), or USER [of GROUP...]; repeatable.",
+            help="admin, node, service-account, anonymous (these by default, and whom the rules name), super-admin, nobody (a 401), or USER [of GROUP...]; repeatable.",
         ),
     ] = None,
     kubernetes: Kubernetes = None,

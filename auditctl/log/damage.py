@@ -69,7 +69,7 @@ class ReadStatistics:
 
     @property
     def places(self) -> list[tuple[str, Damage]]:
-        """The first places of each kind, by file and offset."""
+        """Return the first places of each kind, by file and offset."""
         return sorted(
             (each for kind in self._places.values() for each in kind), key=lambda each: (each[0], each[1].offset)
         )
@@ -100,7 +100,7 @@ class ReadStatistics:
             self._places[kind] = sorted(both)[:_MOST_PLACES]
 
     def rows(self) -> dict[str, Any]:
-        """For ``-o json``."""
+        """Return the account for ``-o json``."""
         return {
             "events": self.events,
             "bytes": self.bytes,
@@ -127,7 +127,7 @@ def _end(damage: Damage) -> int:
 
 
 def recover(line: bytes, offset: int, reader: Reader) -> Iterator[RecoveredEvent | Damage]:
-    """The intact events in a line that is not just one event, and the damage around them, in their order."""
+    """Yield the intact events in a line that is not just one event, and the damage around them, in their order."""
     at = 0
     end = len(line)
     values = _ValueReader(line)
@@ -191,7 +191,7 @@ def _next_start(line: bytes, at: int) -> int:
 
 
 def _judge(value: bytes, offset: int, reader: Reader) -> Iterator[RecoveredEvent | Damage]:
-    """A whole JSON value: an event, a list of them, or something else."""
+    """Yield a whole JSON value: an event, a list of them, or something else."""
     try:
         reader.one(value)
     except ValueError:

@@ -14,10 +14,8 @@ from auditctl import durations
 from auditctl.compatibility import UTC, datetime_of
 from auditctl.errors import UsageError
 from auditctl.log.events import FullEvent, Identity
-from auditctl.policy.lint_checks import Known
 from auditctl.policy.lint_selectors import SENT_AS
 from auditctl.policy.request_context import METHODS, VERBS
-from auditctl.policy.resource_names import resolve
 from auditctl.policy.types import Level, Stage
 
 _AGO = re.compile(r"(?:(\d+(?:\.\d+)?)w)?(?:(\d+(?:\.\d+)?)d)?(.*)")
@@ -64,7 +62,7 @@ class LogFilters(NamedTuple):
 
     @property
     def given(self) -> bool:
-        """Was anything asked for?"""
+        """Return whether any filter was given."""
         return self != LogFilters()
 
 
@@ -72,7 +70,7 @@ NO_FILTERS = LogFilters()
 
 
 def _spelled(field: str, value: str) -> str:
-    """Verbs, levels and stages as the server writes them, however they were typed."""
+    """Return verbs, levels and stages as the server writes them, however they were typed."""
     if field == "verb":
         return ",".join(_verb(part) for part in value.lower().split(","))
     known = _KNOWN.get(field)
@@ -86,29 +84,6 @@ def _verb(part: str) -> str:
     meant = SENT_AS.get(bare) or next(iter(get_close_matches(bare, VERBS, 1)), "")
     fix = f"write --verb {meant}" if meant else f"verbs are {', '.join(VERBS)}"
     raise UsageError(f"--verb {part}: no request has this verb", fix=fix)
-
-
-def with_resources(filters: LogFilters, known: Known, version: tuple[int, int]) -> LogFilters:
-    """Return the filters with resources as the log has them (plurals), however kubectl's users write them.
-
-    What the API does not know may be a custom resource, and stays as it is.
-    """
-    resolved = tuple(
-        ",".join(_resource(part, known, version) for part in value.split(",")) for value in filters.resource
-    )
-    return filters._replace(resource=resolved)
-
-
-def _resource(part: str, known: Known, version: tuple[int, int]) -> str:
-    bare = part.lstrip("!")
-    name, slash, subresource = bare.partition("/")
-    meant = resolve(name, known, version) if _PLAIN.fullmatch(name) else ()
-    plurals = {each.name for each in meant}
-    if len(plurals) != 1:
-        return part
-    (plural,) = plurals
-    group = f".{meant[0].group}" if "." in name and meant[0].group else ""
-    return f"{part[: len(part) - len(bare)]}{plural}{slash}{subresource}{group}"
 
 
 def _one_of(field: str, known: Sequence[str], part: str) -> str:
@@ -180,7 +155,7 @@ ALL_EVENTS = Selection()
 
 
 def compiled(wanted: LogFilters, now: datetime) -> Test:
-    """One test for all of it.
+    """Return one test for all of it.
 
     Raises:
         UsageError: a value is not of its option's form.
@@ -233,7 +208,7 @@ def _any_identity(test: Callable[[Identity], bool]) -> Test:
 
 
 def _resources(event: FullEvent) -> Iterable[str]:
-    """``pods``, ``pods/log``, ``deployments.apps``: each is a name of it."""
+    """Return its names: ``pods``, ``pods/log``, ``deployments.apps``."""
     reference = event.object_ref
     if reference is None:
         return ("",)
@@ -243,7 +218,7 @@ def _resources(event: FullEvent) -> Iterable[str]:
 
 
 def _apart(field: str, values: Sequence[str]) -> tuple[list[str], list[str]]:
-    """What is wanted, and what is unwanted."""
+    """Return what is wanted, and what is unwanted."""
     single = [part for value in values for part in (_comma(value) if field in _LISTED else [value])]
     return [each for each in single if each[:1] != "!"], [each[1:] for each in single if each[:1] == "!"]
 

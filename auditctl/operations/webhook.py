@@ -201,4 +201,5 @@ def _surroundings(manifest: Manifest) -> ContainerEnvironment:
         if isinstance(one, dict)
         for name in one.get("hostnames") or ()
     }
-    return ContainerEnvironment(environment, aliases)
+    spec = mapping(document, ("spec",))
+    return ContainerEnvironment(environment, aliases, spec.get("dnsPolicy") == "ClusterFirstWithHostNet")

@@ -91,7 +91,7 @@ def _words(fields: dict[str, Value]) -> str:
 
 
 def _full_request(fields: dict[str, Value], file: str, context: RequestContext | None) -> Attributes:
-    """Method, URL, user and groups; what is left out is as in the shorthand."""
+    """Return the attributes of method, URL, user and groups; what is left out is as in the shorthand."""
     admin = DEFAULT_USER if context is None else context.administrator
     method, name, groups = fields.get("method"), fields.get("user"), fields.get("groups")
     if name is None:
@@ -131,7 +131,7 @@ def _stages(value: Value, file: str) -> tuple[Stage, ...]:
 
 
 def unmet(policy: Policy, expectation: Expectation) -> tuple[Decision, str]:
-    """What ``policy`` decides, and in words what differs from the expectation; "" if nothing does."""
+    """Return what ``policy`` decides, and in words what differs from the expectation; "" if nothing does."""
     decision = evaluate(policy, expectation.attributes)
     differences = []
     if decision.level is not expectation.level:

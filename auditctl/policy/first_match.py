@@ -47,7 +47,7 @@ class RuleIndex:
 
 
 def _selectors(rule: PolicyRule) -> tuple[object, ...]:
-    """Everything of a rule that takes part in matching."""
+    """Return everything of a rule that takes part in matching."""
     return rule.users, rule.user_groups, rule.verbs, rule.resources, rule.namespaces, rule.non_resource_urls
 
 

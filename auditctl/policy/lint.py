@@ -37,7 +37,7 @@ _SENSITIVE = (
 
 
 def problems(raw: bytes, policy: Policy, known: Known) -> Iterator[Problem]:
-    """Everything that the checks find, each with its proof. What changes no decision is not said."""
+    """Yield everything that the checks find, each with its proof. What changes no decision is not said."""
     if _documents(raw) > 1:
         yield Problem("more-documents", "", "the server reads only the first document", "make one list of rules")
     told: set[str] = set()
@@ -55,7 +55,7 @@ def problems(raw: bytes, policy: Policy, known: Known) -> Iterator[Problem]:
 
 
 def _proven(policy: Policy, problem: Problem) -> Problem | None:
-    """The problem with a request that its mending changes; None if it changes none."""
+    """Return the problem with a request that its mending changes; None if it changes none."""
     if problem.mending is None:
         return problem
     difference = next(differences(policy, problem.mending.apply(policy)), None)
@@ -63,7 +63,7 @@ def _proven(policy: Policy, problem: Problem) -> Problem | None:
 
 
 def _documents(raw: bytes) -> int:
-    """How many documents of the text hold something; JSON that loads has no mark in it."""
+    """Return how many documents of the text hold something; JSON that loads has no mark in it."""
     parts = _DOCUMENT_MARK.split(raw)
     return sum(1 for part in parts if _CONTENT.search(part))
 
@@ -97,7 +97,7 @@ def _finding(problem: Problem, places: Places) -> Finding:
 
 
 def with_consequences(findings: tuple[Finding, ...], loaded: LoadResult) -> tuple[Finding, ...]:
-    """The findings, those of dropped fields with what the rule does without them."""
+    """Return the findings, those of dropped fields with what the rule does without them."""
     policy = loaded.policy
     if policy is None:
         return findings

@@ -108,7 +108,7 @@ class Known(NamedTuple):
 
     @property
     def cluster_scoped(self) -> frozenset[tuple[str, str]]:
-        """(group, resource) of what has no namespace."""
+        """Return (group, resource) of everything that has no namespace."""
         return frozenset(
             (each.group, each.name) for rows in self.by_name.values() for each in rows if not each.namespaced
         )

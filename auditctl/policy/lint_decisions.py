@@ -106,13 +106,13 @@ _WATCHES = (
 
 
 def is_searchable(policy: Policy, most_rules: int) -> bool:
-    """Is the exact search over all its requests quick? URLs and groups are what it grows with, beside rules."""
+    """Return whether the exact search over all its requests is quick: it grows with rules, URLs and resources."""
     values = sum(len(rule.non_resource_urls) + len(rule.resources) for rule in policy.rules)
     return len(policy.rules) <= most_rules and values <= _MOST_VALUES
 
 
 def decision_problems(policy: Policy, known: Known) -> Iterator[Problem]:
-    """What the decisions on well-known requests say against the policy, and its stages, levels and order."""
+    """Yield what the decisions on well-known requests say against the policy, and its stages, levels and order."""
     hidden = named_people(rule for rule in policy.rules if rule.level is Level.NONE)
     index = RuleIndex(policy)
     for watch in _WATCHES:
@@ -133,7 +133,7 @@ def decision_problems(policy: Policy, known: Known) -> Iterator[Problem]:
 
 
 def _watched(index: RuleIndex, watch: _Watch, people: Sequence[User]) -> Iterator[Problem]:
-    """One problem for each rule that decides badly; -1, no rule at all, is said of the list."""
+    """Yield one problem for each rule that decides badly; -1, no rule at all, is said of the list."""
     found: dict[int, list[Attributes]] = {}
     for who in _WHO if " by " not in watch.requests[0] else ("",):
         for text in watch.requests:

@@ -33,7 +33,7 @@ _CORE = frozenset({"core", "v1", "api"})
 
 
 def selector_problems(policy: Policy, known: Known) -> Iterator[Problem]:
-    """Every value that no request has, with the policy mended in that place."""
+    """Yield every value that no request has, with the policy mended in that place."""
     for index, rule in enumerate(policy.rules):
         for check, path, message, fix, mended in _of_rule(rule, known):
             yield Problem(check, f"rules[{index}]{path}", message, fix, PolicyMending.of_rule(index, mended))
@@ -117,7 +117,7 @@ def _whole_group(group: str, known: Known) -> str:
 
 
 def _meant(pattern: str, group: str, known: Known) -> tuple[str, str, str, str] | None:
-    """Check, group, resource as meant, and what is wrong with it; None if nothing is."""
+    """Return check, group, resource as meant, and what is wrong with it; None if nothing is."""
     resource, _, subresource = pattern.partition("/")
     never = "resource-never-matches"
     if pattern == "*/*":
@@ -174,7 +174,7 @@ def _scope(rule: PolicyRule, known: Known) -> Iterator[Complaint]:
 
 
 def _no_namespace(rule: PolicyRule, known: Known) -> Iterator[Complaint]:
-    """``namespaces: [""]`` alone, where not all that the rule names has no namespace anyway."""
+    """Yield ``namespaces: [""]`` alone, where not all that the rule names is without a namespace anyway."""
     if not rule.namespaces or any(rule.namespaces):
         return
     parts = [(entry.group, name.partition("/")[0]) for entry in rule.resources for name in entry.resources or ("*",)]

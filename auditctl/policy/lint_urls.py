@@ -62,7 +62,7 @@ def _group(parts: list[str]) -> str:
 
 
 def _before(parts: list[str]) -> int:
-    """How many parts stand before the resource; 0 where none can."""
+    """Return how many parts stand before the resource; 0 where none can."""
     return {"api": 2, "apis": 3}.get(parts[0], 0)
 
 

@@ -56,7 +56,7 @@ def _of_rule(rule: PolicyRule) -> Iterator[tuple[str, _Meant]]:
 
 
 def _as_user(value: str) -> _Meant | None:
-    """What is wrong with a value of ``users``; a pattern is another check's."""
+    """Return what is wrong with a value of ``users``; a pattern is another check's."""
     if value in _GROUPS or value == f"{_ACCOUNT}s" or (value.startswith(f"{_ACCOUNT}s:") and value.count(":") == 2):
         return _Meant(f"{value!r} is a group of users", "put it into userGroups", user_groups=(value,))
     account = _account(value)

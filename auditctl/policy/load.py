@@ -6,7 +6,9 @@ is, decode it strictly (a strict complaint is only a warning to the server), che
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -55,7 +57,24 @@ class LoadResult:
 
 
 def load(raw: bytes, version: tuple[int, int] = facts.NEWEST) -> LoadResult:
-    """What a server of that ``version`` makes of ``raw``. Never raises."""
+    """Return what a server of that ``version`` makes of ``raw``. Never raises."""
+    with _without_collector():
+        return _loaded(raw, version)
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Pause the cyclic garbage collector: reading makes no cycles, and to look for them takes a third of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _loaded(raw: bytes, version: tuple[int, int]) -> LoadResult:
     try:
         document = _read(raw)
     except SyntaxFault as fault:

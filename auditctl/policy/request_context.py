@@ -140,15 +140,21 @@ def resolve_target(text: str, target: str, context: RequestContext, *, is_named:
 def _unknown(text: str, target: str, name: str, context: RequestContext) -> UnsendableRequestError:
     """Return the refusal of a resource that the version does not serve, with the nearest that it does."""
     word, _, group = name.partition(".")
+    message = f"no server of {context.version[0]}.{context.version[1]} has a resource {name!r}"
+    groups = {each.group for each in (*context.known.resources, *context.known.preview)} | context.known.gone
+    if "." in group and group not in groups:
+        fix = "say --unknown-resources if the cluster has it as a custom resource"
+        return UnsendableRequestError(f"request {text!r}: {message}", fix=fix)
     elsewhere = resolve(word, context.known, context.version) if group else ()
     if elsewhere:
         meant = f"{elsewhere[0].name}.{elsewhere[0].group or 'v1'}"
     else:
         plurals = [each.name for each in context.known.resources]
         meant = next(iter(get_close_matches(word.lower(), plurals, 1, 0.8)), "")
-    server = f"no server of {context.version[0]}.{context.version[1]} has a resource {name!r}"
-    message = f"{server}; for a custom resource say --unknown-resources"
-    return _error(text, message, text.replace(target, target.replace(name, meant, 1), 1) if meant else "")
+    if meant:
+        return _error(text, message, text.replace(target, target.replace(name, meant, 1), 1))
+    fix = "write it as `kubectl api-resources` does, or say --unknown-resources for a custom resource"
+    return UnsendableRequestError(f"request {text!r}: {message}", fix=fix)
 
 
 def _error(text: str, reason: str, meant: str) -> UnsendableRequestError:

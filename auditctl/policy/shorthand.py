@@ -64,7 +64,7 @@ def _error(text: str, reason: str) -> ShorthandError:
 
 
 def _clauses(text: str, words: list[str]) -> dict[str, list[str]]:
-    """What stands behind each of ``in``, ``by`` and ``of``; the name of the object has no word before it."""
+    """Return what stands behind each of ``in``, ``by`` and ``of``; the name of the object has no word before it."""
     clauses: dict[str, list[str]] = {}
     current = ""
     for word in words:

@@ -161,12 +161,12 @@ def _headers(credentials: Credentials, extra: dict[str, str] | None) -> dict[str
 
 
 def failing_checks(body: bytes) -> tuple[str, ...]:
-    """The names behind ``[-]`` in a refusing ``/readyz`` (apiserver pkg/server/healthz)."""
+    """Return the names behind ``[-]`` in a refusing ``/readyz`` (apiserver pkg/server/healthz)."""
     return tuple(re.findall(r"(?m)^\[-\](\S+) ", body.decode(errors="replace")))
 
 
 def peers(where: Endpoint, credentials: Credentials) -> int:
-    """How many API servers the cluster's ``kubernetes`` Service knows; 0: not known."""
+    """Return how many API servers the cluster's ``kubernetes`` Service knows; 0: not known."""
     if credentials.anonymous:
         return 0
     answer = where.request("GET", "/api/v1/namespaces/default/endpoints/kubernetes", credentials=credentials)

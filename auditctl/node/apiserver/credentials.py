@@ -53,7 +53,7 @@ NOBODY = Credentials("anonymous", ANONYMOUS)
 
 @lru_cache(maxsize=4)  # once a run: a pipe can be read only once
 def find(root: files.Root, named: Path | None) -> Credentials:
-    """The credentials of ``--kubeconfig``, else of admin.conf, else of super-admin.conf, else none.
+    """Return the credentials of ``--kubeconfig``, else of admin.conf, else of super-admin.conf, else none.
 
     Raises:
         RefusedError: the named file is missing or is not a kubeconfig. A default that cannot be read is passed over.
@@ -132,7 +132,7 @@ def _file(kubeconfig: Path, name: object, field: str) -> bytes:
 
 
 def _user(pem: bytes) -> User | None:
-    """The user that the API server sees: the subject's common name; its organizations are the groups.
+    """Return the user that the API server sees: the subject's common name; its organizations are the groups.
 
     Reads just the last subject-like attributes of the DER text: issuer comes before subject (RFC 5280, 4.1), and the
     client certificates of kubeadm have one common name in each.
@@ -160,7 +160,7 @@ def _attributes(der: bytes, kind: bytes) -> Iterator[tuple[int, str]]:
 
 @contextmanager
 def in_memory(content: bytes) -> Iterator[str]:
-    """A path under which ``content`` can be read while the context lasts; nothing is written to a disk."""
+    """Yield a path under which ``content`` can be read while the context lasts; nothing is written to a disk."""
     descriptor = os.memfd_create("auditctl", os.MFD_CLOEXEC)
     try:
         os.write(descriptor, content)

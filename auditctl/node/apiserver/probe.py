@@ -37,7 +37,7 @@ class Probe:
 
     @property
     def is_fixed(self) -> bool:
-        """Whether it is one of the reads that do not depend on the policy."""
+        """Return whether it is one of the reads that do not depend on the policy."""
         return self.method == "GET" and self.url in FIXED_URLS
 
 
@@ -106,6 +106,6 @@ def _predict(indexes: tuple[RuleIndex, RuleIndex | None], callers: Callers, requ
 
 
 def _visible(outcome: tuple[Decision, tuple[Stage, ...]]) -> tuple[Level, tuple[Stage, ...]]:
-    """What a log shows of a decision: the level and the stages (a rule's number does not stand in an event)."""
+    """Return what a log shows of a decision: the level and the stages (a rule's number does not stand in an event)."""
     decision, written = outcome
     return (decision.level, written) if decision.level is not Level.NONE else (Level.NONE, ())

@@ -49,6 +49,8 @@ class ContainerEnvironment(NamedTuple):
 
     environment: Mapping[str, str] = {}
     aliases: Mapping[str, str] = {}
+    uses_cluster_dns: bool = False
+    """`dnsPolicy: ClusterFirstWithHostNet`: the container asks the cluster's DNS, which knows Services; this host does not."""
 
 
 def attempt(config: WebhookConfig, surroundings: ContainerEnvironment) -> Tried:
@@ -74,22 +76,31 @@ def attempt(config: WebhookConfig, surroundings: ContainerEnvironment) -> Tried:
     began = time.monotonic()
     try:
         answer = _posted(config, parts, port, proxy, surroundings)
-    except socket.gaierror:
-        return Tried(WebhookTrialVerdict.FAILED, _unresolved(host))
-    except ssl.SSLCertVerificationError as error:
-        return Tried(WebhookTrialVerdict.FAILED, f"its certificate is not accepted: {error.verify_message}")
-    except OSError as error:
-        return Tried(WebhookTrialVerdict.FAILED, f"no answer from {host}:{port}: {_reason(error)}")
-    except ValueError:  # its text would quote a header, and with it a token
-        return Tried(
-            WebhookTrialVerdict.FAILED, "the request cannot be written as HTTP (a line break in a credential?)"
-        )
+    except (OSError, ValueError) as error:
+        return _failed(error, host, port, surroundings)
     seconds = time.monotonic() - began
     status = answer.status
     if status in _SUCCESS:
         return Tried(WebhookTrialVerdict.REACHED, f"{status} in {seconds * 1000:.0f} ms", seconds)
     words = f"it answers an empty list of events with {status} {answer.reason}"
     return Tried(WebhookTrialVerdict.FAILED, words, seconds)
+
+
+def _failed(error: Exception, host: str, port: int, surroundings: ContainerEnvironment) -> Tried:
+    """Return the verdict on a POST that had no answer."""
+    match error:
+        case socket.gaierror() if surroundings.uses_cluster_dns and is_cluster_internal(host):
+            words = f"{host} is the name of a Service, which the Pod resolves (dnsPolicy) and this host does not"
+            return Tried(WebhookTrialVerdict.UNKNOWN, words)
+        case socket.gaierror():
+            words = _unresolved(host)
+        case ssl.SSLCertVerificationError():
+            words = f"its certificate is not accepted: {error.verify_message}"
+        case OSError():
+            words = f"no answer from {host}:{port}: {_reason(error)}"
+        case _:  # the text of a ValueError would quote a header, and with it a token
+            words = "the request cannot be written as HTTP (a line break in a credential?)"
+    return Tried(WebhookTrialVerdict.FAILED, words)
 
 
 def _posted(
@@ -194,7 +205,7 @@ def _unresolved(host: str) -> str:
     if is_cluster_internal(host):
         return (
             f"{host} is the name of a Service, and the API server runs in the host's network, whose resolver does not know it: "
-            "use the Service's cluster IP, or a name that the node itself resolves"
+            "use the Service's cluster IP, a name that the node itself resolves, or dnsPolicy: ClusterFirstWithHostNet in the manifest"
         )
     return f"the node cannot resolve {host}"
 

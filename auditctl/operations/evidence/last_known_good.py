@@ -80,7 +80,7 @@ def loaded(plane: ControlPlane, manifest: Manifest, process: Process | None) -> 
 
 
 def recall(plane: ControlPlane, role: Role) -> bytes | None:
-    """The last known good file of that role, if one was ever kept."""
+    """Return the last known good file of that role, if one was ever kept."""
     try:
         return plane.state.last_good_of(role).read_bytes()
     except OSError:

@@ -57,13 +57,6 @@ def plan(
 
 def findings(planned: ProbePlan) -> Iterator[Finding]:
     """Yield what the choice of the request means, before the edit."""
-    probe = planned.probe
-    if probe is not None and probe.method != "GET":
-        text = (
-            f"the policy records no read that auditctl may send, so the proof sends {probe} anonymously: dryRun=All changes "
-            "nothing, and it is refused with 403, but a rule of your monitoring may notice it"
-        )
-        yield Finding("receipt", Severity.INFO, text)
     if planned.unprovable:
         yield Finding(
             "no-receipt",
@@ -157,7 +150,7 @@ class _ReceiptTaker(NamedTuple):
 
 
 def loaded_policy(plane: ControlPlane, manifest: Manifest, process: Process | None) -> Policy | None:
-    """The policy that the running process has loaded, None where that cannot be known."""
+    """Return the policy that the running process has loaded, None where that cannot be known."""
     raw = last_known_good.loaded(plane, manifest, process)
     return load(raw).policy if raw is not None else None
 

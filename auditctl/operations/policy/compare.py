@@ -25,7 +25,7 @@ class Tested(NamedTuple):
     differs: str
 
     def row(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the row for JSON."""
         expected = self.expectation
         return {
             "request": expected.request,
@@ -42,7 +42,7 @@ class Tested(NamedTuple):
 
 
 def test(plane: ControlPlane, file: str, expect: str, kubernetes: str | None, *, takes_unknown: bool) -> CommandResult:
-    """Does the policy decide as expected? Exit code 1 with what differs if not.
+    """Compare the policy's decisions with the expected ones; exit code 1 with what differs if any does.
 
     Raises:
         PolicyError: the server would refuse the policy, or the expectations cannot be read.
@@ -70,7 +70,7 @@ def test(plane: ControlPlane, file: str, expect: str, kubernetes: str | None, *,
 
 
 def _table(expect: str, failed: list[Tested]) -> tuple[str, ...]:
-    """Place, request, and what differs, in columns."""
+    """Return place, request, and what differs, in columns."""
     rows = [(f"{expect}:{each.expectation.line}", each.expectation.request, each.differs) for each in failed]
     if not rows:
         return ()
@@ -80,7 +80,7 @@ def _table(expect: str, failed: list[Tested]) -> tuple[str, ...]:
 
 
 def diff(plane: ControlPlane, old: str, new: str, kubernetes: str | None) -> CommandResult:
-    """Which requests change level, stages or managed fields. Exit code 1 if any does, as ``kubectl diff``.
+    """Return which requests change level, stages or managed fields. Exit code 1 if any does, as ``kubectl diff``.
 
     Raises:
         PolicyError: the server would refuse one of them.

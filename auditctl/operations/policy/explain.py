@@ -39,11 +39,11 @@ class ExplainRequest(NamedTuple):
 
     @property
     def given(self) -> bool:
-        """Was any request described?"""
+        """Return whether any request is described."""
         return self != ExplainRequest()
 
     def attributes(self, context: RequestContext) -> Attributes:
-        """What rules match against.
+        """Return what rules match against.
 
         Raises:
             UsageError: the words or options do not make a request; RequestError: the URL does not parse.
@@ -76,7 +76,7 @@ class ExplainRequest(NamedTuple):
 def explain_one(
     plane: ControlPlane, file: str, request: ExplainRequest, kubernetes: str | None, *, takes_unknown: bool = False
 ) -> CommandResult:
-    """The decision about one request, with its reasons.
+    """Return the decision about one request, with its reasons.
 
     Raises:
         PolicyError: the server would refuse the policy; UsageError, RequestError: the request is none.
@@ -89,12 +89,12 @@ def explain_one(
 
 
 def notes(named: LoadedPolicyFile) -> tuple[str, ...]:
-    """What is wrong with a policy that is loaded all the same, for stderr."""
+    """Return what is wrong with a policy that is loaded all the same, for stderr."""
     return tuple(finding_line(finding) for finding in named.findings)
 
 
 def decision_row(decision: Decision) -> dict[str, Any]:
-    """The contract's keys of a decision, without its attributes."""
+    """Return the contract's keys of a decision, without its attributes."""
     return {
         "level": decision.level.value,
         "omitStages": [stage.value for stage in decision.omit_stages],
@@ -104,7 +104,7 @@ def decision_row(decision: Decision) -> dict[str, Any]:
 
 
 def attributes_row(asked: Attributes) -> dict[str, Any]:
-    """The contract's attributes of a request."""
+    """Return the contract's attributes of a request."""
     return {
         "isResourceRequest": asked.is_resource_request,
         "verb": asked.verb,
@@ -138,7 +138,7 @@ def _at(named: LoadedPolicyFile, miss: Miss) -> str:
 
 
 def _short(failure: Failure) -> Failure:
-    """The same with a long list cut, and what is empty in it visible."""
+    """Return the same with a long list cut, and what is empty in it visible."""
     wanted = tuple(value or "''" for value in failure.wanted)
     more = len(wanted) - _MOST_LISTED
     return failure._replace(wanted=(*wanted[:_MOST_LISTED], f"and {more} more") if more > 0 else wanted)
@@ -159,7 +159,7 @@ def _events(told: Explanation) -> Iterator[str]:
 
 
 def _content(told: Explanation) -> str:
-    """Which fields the events hold (`apiserver/pkg/audit/request.go`)."""
+    """Return which fields the events hold (`apiserver/pkg/audit/request.go`)."""
     asked, level = told.attributes, told.decision.level
     content = "metadata (who, what, when, from where, the answer's code)"
     if level is Level.METADATA:

@@ -127,7 +127,7 @@ def _complaints(text: str, version: Version) -> set[str]:
 
 
 def _spliced(base: str, policy: Policy, kept: list[Suggestion], seen: _PolicyVolume) -> str:
-    """The base's own text, comments and all; the rules stand where its first rule stood."""
+    """Return the base's own text, comments and all; the rules stand where its first rule stood."""
     if not kept or not policy.rules:
         return base
     lines = base.splitlines()

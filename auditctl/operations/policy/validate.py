@@ -45,7 +45,7 @@ class FileVerdict(NamedTuple):
     bad: bool
 
     def row(self) -> dict[str, Any]:
-        """The contract's object."""
+        """Return the contract's object."""
         return {
             "file": self.file,
             "accepted": self.accepted,
@@ -55,7 +55,7 @@ class FileVerdict(NamedTuple):
 
 
 def shipped() -> CommandResult:
-    """The policies that ship with auditctl, each with what it is for."""
+    """Return the policies that ship with auditctl, each with what it is for."""
     rows = [{"name": name, "what": _purpose(name)} for name in facts.policy_names()]
     width = max(len(row["name"]) for row in rows)
     return CommandResult(
@@ -64,7 +64,7 @@ def shipped() -> CommandResult:
 
 
 def show(name: str) -> CommandResult:
-    """The text of a shipped policy. Raises RefusedError for a name that does not ship."""
+    """Return the text of a shipped policy. Raises RefusedError for a name that does not ship."""
     text = facts.policy_text(name)
     return CommandResult(
         document={"name": name, "what": _purpose(name), "text": text},
@@ -74,7 +74,7 @@ def show(name: str) -> CommandResult:
 
 
 def _purpose(name: str) -> str:
-    """What the first paragraph of its header says, the name left out."""
+    """Return what the first paragraph of its header says, the name left out."""
     told = []
     for line in facts.policy_text(name).splitlines():
         said = line.removeprefix("#").strip()
@@ -85,7 +85,7 @@ def _purpose(name: str) -> str:
 
 
 def validate(plane: ControlPlane, asked: ValidateOptions) -> CommandResult:
-    """What that server would refuse, what it would silently drop, and what is surely not meant, for each file.
+    """Return what that server would refuse, what it would silently drop, and what is surely not meant, for each file.
 
     Raises:
         RefusedError: a file cannot be read; nothing is said of the others.
@@ -120,7 +120,7 @@ def _not_rehearsed(verdicts: list[FileVerdict]) -> str:
 
 
 def _rehearsed(plane: ControlPlane, raw: bytes, verdict: FileVerdict) -> FileVerdict:
-    """The verdict, and what the node's own server says; it has the last word."""
+    """Return the verdict, and what the node's own server says; it has the last word."""
     from auditctl.operations.evidence import trial_start
 
     found = tuple(trial_start.of_policy(plane, raw, verdict.file))
@@ -152,7 +152,7 @@ def _judge(name: str, raw: bytes, version: Version, asked: ValidateOptions, know
 
 
 def _blind(name: str, policy: Policy) -> Iterator[Finding]:
-    """One line for all detections that can never fire: which, and why, `policy coverage` tells."""
+    """Yield one line for all detections that can never fire: which, and why, `policy coverage` tells."""
     from auditctl.operations.policy.coverage import chosen_detections
 
     states = [each.state for each in coverage(policy, chosen_detections(()))]
@@ -175,7 +175,7 @@ def known_for(discovery: str, version: Version) -> Known:
 
 
 def _weighed(finding: Finding, asked: ValidateOptions, *, accepted: bool) -> Finding:
-    """What is allowed is a warning at most; nothing that the server refuses is."""
+    """Return what is allowed is a warning at most; nothing that the server refuses is."""
     return finding._replace(severity=Severity.WARNING) if accepted and finding.check in asked.allow else finding
 
 
@@ -197,7 +197,7 @@ def _summary(verdicts: list[FileVerdict], bad: list[FileVerdict], version: Versi
 
 
 def checks() -> CommandResult:
-    """Every check of ``validate``: its name, reason, example and fix."""
+    """Return every check of ``validate``: its name, reason, example and fix."""
     rows = [
         {
             "check": check.name,

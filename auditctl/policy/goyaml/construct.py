@@ -6,9 +6,7 @@ count is what refuses alias bombs.
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from auditctl.policy.goyaml.events import Sort
@@ -108,11 +106,10 @@ def _shown(go_type: str, text: str) -> str:
 
 def read_yaml(raw: bytes) -> DecodedDocument:
     """Return the first document as the JSON it is converted to; null where there is none. Raises SyntaxFault."""
-    with _without_collector():
-        events = parse(raw)
-        if not events:
-            return DecodedDocument(Value(JsonKind.NULL, 1, 1), ())
-        root = _Constructor().construct(compose(events))
+    events = parse(raw)
+    if not events:
+        return DecodedDocument(Value(JsonKind.NULL, 1, 1), ())
+    root = _Constructor().construct(compose(events))
     if root.unconvertible:
         raise SyntaxFault(root.unconvertible)
     if root.not_finite:
@@ -120,18 +117,6 @@ def read_yaml(raw: bytes) -> DecodedDocument:
     if root.depth > MAX_DEPTH:
         raise SyntaxFault("couldn't get version/kind; json parse error: exceeded max depth")
     return DecodedDocument(root.value, root.duplicates)
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Pause the cyclic garbage collector: reading makes no cycles, and to look for them takes a third of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _fault(text: str, node: YamlNode) -> SyntaxFault:
@@ -145,18 +130,18 @@ class _Constructor:
         self._alias_steps = 0
 
     def construct(self, nodes: list[YamlNode]) -> _Built:
-        """What the last of ``nodes``, the root, comes to. They are in the order of ``compose``."""
+        """Return what the last of ``nodes``, the root, comes to. They are in the order of ``compose``."""
         for node in nodes:
             self._steps += node.counted
-            match node.event.sort:
-                case Sort.SCALAR:
-                    built = self._scalar(node)
-                case Sort.ALIAS:
-                    built = self._alias(node)
-                case Sort.SEQUENCE_START:
-                    built = self._sequence(node)
-                case _:
-                    built = self._mapping(node)
+            sort = node.event.sort
+            if sort is Sort.SCALAR:
+                built = self._scalar(node)
+            elif sort is Sort.MAPPING_START:
+                built = self._mapping(node)
+            elif sort is Sort.SEQUENCE_START:
+                built = self._sequence(node)
+            else:
+                built = self._alias(node)
             if node.role is NodeRole.KEY and built.scalar is None:
                 raise _fault(f"yaml: invalid map key: {go_syntax(built.value)}", node)
             self._built[node] = built
@@ -228,7 +213,7 @@ class _Constructor:
         return built
 
     def _merge(self, table: _Table, node: YamlNode) -> None:
-        """Go-yaml sets merged keys where the ``<<`` stands: they win over keys before it."""
+        """Set merged keys where the ``<<`` is, as go-yaml does: they win over keys before it."""
         sources = [node]
         if node.event.sort is Sort.SEQUENCE_START:
             sources = node.children[::-1]
@@ -258,7 +243,7 @@ def _key_of(entry: _Entry) -> str:
 
 
 def _allowed_ratio(steps: int) -> float:
-    """The share of decoding steps that may come from aliases (`decode.go allowedAliasRatio`)."""
+    """Return the share of decoding steps that may come from aliases (`decode.go allowedAliasRatio`)."""
     beyond = min(max(steps - _FEW_STEPS, 0), _MANY_STEPS - _FEW_STEPS)
     return 0.99 - 0.89 * beyond / (_MANY_STEPS - _FEW_STEPS)
 
@@ -270,7 +255,7 @@ def _joined(parts: Iterable[_Built]) -> tuple[Duplicate, ...]:
 
 
 def _inherit(built: _Built, parts: Iterable[_Built]) -> None:
-    """Depth, and the faults that conversion to JSON meets first."""
+    """Take over depth, and the faults that conversion to JSON meets first."""
     for part in parts:
         built.depth = max(built.depth, part.depth)
         built.unconvertible = built.unconvertible or part.unconvertible
@@ -279,7 +264,7 @@ def _inherit(built: _Built, parts: Iterable[_Built]) -> None:
 
 
 def _key_name(scalar: Resolved) -> tuple[str, str]:
-    """The key as JSON has it, and why it cannot be one."""
+    """Return the key as JSON has it, and why it cannot be one."""
     match scalar.go_type:
         case "float64":
             words = {"NaN": ".nan", "+Inf": ".inf", "-Inf": "-.inf"}
