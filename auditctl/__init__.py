@@ -2,7 +2,7 @@
 
 The map of the house (imports go downward only; ``tests/test_architecture.py`` holds it)::
 
-    errors, facts, findings, settings        values and words, no I/O (facts reads package data; durations, patterns)
+    errors, facts, findings, settings        values and words, no I/O (facts reads package data; durations, patterns, printable)
     manifest/   policy/                      PURE: lossless YAML, the Pod, the plan / the audit policy
     report                                   all that a run has to say: text, JSON, exit code
     node/                                    the WORLD: files, journal, processes, kubelet, API server, receipt

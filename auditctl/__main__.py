@@ -61,6 +61,8 @@ _OUR_WORDS = frozenset(
         "cis",
         "lab",
         "completion",
+        "help",
+        "version",
     ]
 )
 
@@ -90,6 +92,8 @@ def _open_what_is_closed() -> None:
 def _hand_over_to_auditd(argv: list[str]) -> None:
     """Under the name ``auditctl`` only, with no command word of ours, beginning with one of auditd's options."""
     if Path(argv[0]).name != "auditctl" or len(argv) < 2 or _OUR_WORDS.intersection(argv[1:]):
+        return
+    if "_AUDITCTL_COMPLETE" in os.environ:  # a shell completes our words
         return
     option = argv[1].partition("=")[0] if argv[1].startswith("--") else argv[1][:2]  # `-e1` is `-e 1`
     if option not in _AUDITD_OPTIONS:

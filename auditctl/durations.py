@@ -1,4 +1,4 @@
-"""Durations as Go writes them (``90s``, ``5m``, ``1m30s``): time.ParseDuration without a sign."""
+"""Durations as Go writes them (``90s``, ``5m``, ``1m30s``: time.ParseDuration without a sign), and ages for people."""
 
 from __future__ import annotations
 
@@ -23,3 +23,11 @@ def parse(text: str) -> float:
         reason = "missing unit in duration" if re.fullmatch(r"\d+(\.\d+)?", text) else "invalid duration"
         raise ValueError(f'time: {reason} "{text}"')
     return sum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
+def age(seconds: float) -> str:
+    """Return a span in one unit, as people say it: ``12 s``, ``3 min``, ``5 h``, ``8 days``."""
+    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"

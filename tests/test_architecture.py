@@ -16,7 +16,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # A room may import its own floor's own wing, and anything below. Wings on one floor do not import each other.
 FLOORS = (
-    ("errors", "facts", "findings", "settings", "durations", "patterns"),
+    ("errors", "facts", "findings", "settings", "durations", "patterns", "printable"),
     ("manifest", "policy"),
     ("report",),
     ("node", "log", "kubeadm"),
@@ -25,7 +25,7 @@ FLOORS = (
     ("cli",),
     ("__main__",),
 )
-PURE = ("manifest", "policy", "report", "settings", "findings", "errors", "durations", "patterns")
+PURE = ("manifest", "policy", "report", "settings", "findings", "errors", "durations", "patterns", "printable")
 WORLDLY = frozenset(
     [
         "os",

@@ -105,7 +105,7 @@ def _program(tree: _Tree, contents: Contents) -> None:
 
 def _names(tree: _Tree) -> None:
     """What is found on PATH, its manual and its completions; never `auditctl`, which is auditd's."""
-    from auditctl.cli.completion_command import script
+    from auditctl.cli.completion import script
 
     for name in manual.NAMES:
         tree.link(f"usr/bin/{name}", f"/{_HOME}/bin/{name}")

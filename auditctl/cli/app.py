@@ -1,53 +1,43 @@
-"""The way in and out: a plain line at once, everything else through typer; the exit code is the state of the node."""
+"""The way in and out: global options to the front, typer for all the words; the exit code is the state of the node."""
 
 from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
-from auditctl.cli.global_options import CommandLine, hoist
-from auditctl.cli.output import write
-from auditctl.errors import UsageError
+import typer
+from typer.main import get_command
+
+from auditctl.cli.application import build
+from auditctl.cli.completion import VARIABLE, answer_shell
+from auditctl.cli.global_options import hoist
+from auditctl.cli.output import Delivery, not_written, write
+
+_CLICK_ERROR: Any = typer.BadParameter.__mro__[2]  # ClickException; typer 0.26 and later brings its own copy of click
+_INTERRUPTED = 130
+_USAGE = 2
 
 
 def run(argv: list[str]) -> int:
-    """Run the words of a command line; the exit code is the state of the node."""
+    """Run the words of a command line and return the exit code."""
+    if VARIABLE in os.environ:
+        return answer_shell(get_command(build([])), argv[1:])
     hoisted = hoist(argv[1:])
     if hoisted.lacking:
         write(sys.stderr, f"auditctl: the option {hoisted.lacking} needs a value (see auditctl --help)")
-        return 2
+        return _USAGE
+    command: Any = get_command(build(hoisted.rest))
     try:
-        if (code := _plainly(hoisted)) is not None:
-            return code
-        from auditctl.cli.application import build
-
-        if "_AUDITCTL_COMPLETE" in os.environ:  # a shell asks what could come next
-            from typer._completion_classes import completion_init
-
-            completion_init()
-        build(hoisted.rest)(args=hoisted.words, prog_name="auditctl")
-    except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else int(bool(ended.code))
-    except UsageError as error:
-        write(sys.stderr, f"auditctl: {error}" + (f" ({error.fix})" if error.fix else ""))
-        return error.exit_code
+        with command.make_context("auditctl", hoisted.words) as context:
+            command.invoke(context)
+    except typer.Exit as ended:
+        return ended.exit_code
+    except _CLICK_ERROR as error:
+        error.show()
+        return int(error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return _INTERRUPTED
+    except OSError as error:  # of --help and --version alone: every command has its own way to stdout
+        return 1 if not_written(sys.stdout, error) is Delivery.FAILED else 0
     return 0
-
-
-def _plainly(hoisted: CommandLine) -> int | None:
-    """Run a line that needs no typer; None for any other. Each brings its own modules, and no other's."""
-    match hoisted.rest[:2]:
-        case ["enable", *_]:
-            from auditctl.cli import plain
-            from auditctl.cli.context import look
-            from auditctl.cli.enable_options import enabling
-
-            line = plain.read(hoisted)
-            return None if line is None else look(line[0], "enable", enabling(line[1]))[0]
-        case ["policy", "validate"]:
-            from auditctl.cli import policy_plain
-
-            asked = policy_plain.read(hoisted)
-            return None if asked is None else policy_plain.run(asked)
-        case _:
-            return None

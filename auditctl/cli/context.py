@@ -1,39 +1,35 @@
-"""The global options as a value, and the one funnel through which every command runs."""
+"""The global options as a record, and the one way from an operation to the exit code."""
 
 from __future__ import annotations
 
+import dataclasses
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NoReturn
 
-from auditctl.cli.output import PlainProgress, Terminal, coloured, show, write
-from auditctl.errors import AuditctlError, RefusedError
+from auditctl.cli.output import Delivery, PlainProgress, Terminal, coloured, sign_of_life, write, write_pieces
+from auditctl.errors import AuditctlError, RefusedError, UsageError
+from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import MANIFEST, STATE, ControlPlane, Progress, Silence
-from auditctl.report import ManifestChange, Outcome, Report, from_error
+from auditctl.printable import printable
+from auditctl.report import ManifestChange, Outcome, Report, finding_line, from_error
 
 if TYPE_CHECKING:
     import typer
 
-# commands that change nothing of the node: an error of the file system is not a bug of ours there
-_READERS = (
-    "status",
-    "history",
-    "verify",
-    "lab up",
-    "lab down",
-    "lab status",
-    "lab demo",
-    "lab receiver",
-    "lab check",
-    "lab list",
-    "lab hint",
-    "cis",
-)
+Operation = Callable[[ControlPlane], Report | CommandResult]
+
+_NEED_NO_NODE = ("policy", "log", "flags", "completion", "help", "version")
+_INTERRUPTED = 130
+FORMATS = ("text", "json", "yaml")
 
 
-class Globals(NamedTuple):
-    """What was said before (or after) the command."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Globals:
+    """The options that stand before or after the command."""
 
     rootfs: Path = Path("/")
     manifest: str = MANIFEST
@@ -43,58 +39,169 @@ class Globals(NamedTuple):
     quiet: bool = False
     verbose: bool = False
 
-    def plane(self) -> ControlPlane:
-        """The node that these options name."""
-        return ControlPlane(self.rootfs, self.manifest, self.state_dir, self.kubeconfig, progress=self.progress())
+    def plane(self, progress: Progress | None = None) -> ControlPlane:
+        """Return the node that these options name."""
+        chosen = progress if progress is not None else self.progress()
+        return ControlPlane(self.rootfs, self.manifest, self.state_dir, self.kubeconfig, progress=chosen)
 
     def progress(self) -> Progress:
+        """Return who is told of progress: nobody, a live line of a terminal, or plain lines."""
         if self.quiet:
             return Silence()
         return Terminal() if sys.stderr.isatty() and coloured(sys.stderr) and not self.verbose else PlainProgress()
 
 
-def finish(context: typer.Context, command: str, operation: Callable[[ControlPlane], Report]) -> None:
-    """Run one operation on the node, print its report, exit with its code. A traceback never reaches a user."""
-    import typer  # a plain line is read without it
+def run_and_exit(
+    context: typer.Context,
+    command: str,
+    operation: Operation,
+    *,
+    changes: bool = False,
+    formats: Sequence[str] = FORMATS,
+    interactive: bool = False,
+) -> NoReturn:
+    """Run one operation, print its result, exit with its code. A traceback never reaches a user.
 
-    code, _ = look(context.obj, command, operation)
-    raise typer.Exit(code)
+    ``changes``: the command may change the node. Its exit code tells the state of the node then, even where the answer
+    cannot be written; a command that only reads ends with 1 there. ``formats`` are what ``--output`` may name.
+    ``interactive``: an editor has the terminal, so that nothing of ours may be written meanwhile.
+    """
+    import typer
+
+    options: Globals = context.obj
+    if options.output not in formats:
+        raise typer.BadParameter(f"{options.output!r} is not one of {', '.join(formats)}", param_hint="--output")
+    code, delivery = run_once(options, command, operation, changes=changes, speaks=not (changes or interactive))
+    raise typer.Exit(code or 1 if delivery is Delivery.FAILED and not changes else code)
 
 
-def look(options: Globals, command: str, operation: Callable[[ControlPlane], Report]) -> tuple[int, bool]:
-    """Run one operation and print its report; its exit code, and whether anybody reads it."""
-    plane = options.plane()
-    report = _report(command, plane, operation, verbose=options.verbose)
+def run_once(
+    options: Globals,
+    command: str,
+    operation: Operation,
+    *,
+    changes: bool = False,
+    speaks: bool = True,
+    heading: Callable[[], str] | None = None,
+) -> tuple[int, Delivery]:
+    """Run one operation and print its result; return its exit code, and whether the result has arrived.
+
+    ``speaks``: a long run says that it is at work; a command that changes the node says its steps anyway. ``heading`` is
+    printed before the result of a run that is one of many; these say nothing of their progress.
+    """
+    plane = options.plane(Silence() if heading is not None else None)
+    try:
+        with sign_of_life(command) if speaks and not options.quiet and heading is None else nullcontext():
+            answer = operation(plane)
+        result = answer if isinstance(answer, CommandResult) else report_result(answer, options)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (whatever it is, it becomes a report)
+        result = _failure(options, command, error, changes=changes)
     if isinstance(plane.progress, Terminal):
         plane.progress.close()
-    return report.exit_code, show(report, options.output, quiet=options.quiet)
+    if heading is not None and options.output == "text":
+        write(sys.stdout, heading())
+    return _print(options, command, result)
 
 
-def _report(command: str, plane: ControlPlane, operation: Callable[[ControlPlane], Report], *, verbose: bool) -> Report:
-    path = str(plane.manifest_path)
+def report_result(report: Report, options: Globals) -> CommandResult:
+    """Return the result of a command on the node; only answers (exit codes 0 and 1) go to stdout as text."""
+    is_error = report.exit_code not in (0, 1)
+    text = _printable(report).to_text(colour=coloured(sys.stderr if is_error else sys.stdout), quiet=options.quiet)
+    return CommandResult(
+        document=report.to_dict(), summary=text, exit_code=report.exit_code, styled=True, is_error=is_error
+    )
+
+
+def _print(options: Globals, command: str, result: CommandResult) -> tuple[int, Delivery]:
+    if not options.quiet:
+        _write_notes(result.notes)
+    if result.pieces is None:
+        text = result.text(options.output, quiet=options.quiet)
+        stream = sys.stderr if result.is_error and options.output == "text" else sys.stdout
+        return result.exit_code, write(stream, text) if text else Delivery.WRITTEN
     try:
-        return operation(plane)
-    except AuditctlError as error:
-        return from_error(command, path, error)
+        sys.stdout.flush()
+        delivery = write_pieces(result.pieces)
     except KeyboardInterrupt:
-        return Report(command, Outcome.INTERRUPTED, "interrupted; nothing was changed", ManifestChange(path))
-    except OSError as error:
-        if command not in _READERS:
-            return _bug(command, path, error, verbose=verbose)
-        where, reason = error.filename or path, (error.strerror or str(error)).lower()
-        fix = "run it as root (sudo)" if isinstance(error, PermissionError) else ""
-        return from_error(command, path, RefusedError(f"{where}: {reason}", check="unreadable", fix=fix))
-    except Exception as error:  # noqa: BLE001 (a bug of ours: one sentence for the user, the rest with -v)
-        return _bug(command, path, error, verbose=verbose)
+        if not result.endless:
+            return _INTERRUPTED, Delivery.WRITTEN
+        delivery = Delivery.WRITTEN
+    except Exception as error:  # noqa: BLE001 (a file may turn out to be unreadable in its middle)
+        options = dataclasses.replace(options, output="text")  # stdout holds a part of the answer already
+        return _print(options, command, _failure(options, command, error, changes=False))
+    if delivery is not Delivery.CLOSED and not options.quiet:
+        _write_notes(tuple(result.closing_notes()))
+    return result.exit_code, delivery
 
 
-def _bug(command: str, path: str, error: Exception, *, verbose: bool) -> Report:
-    """Its kind and place, not its words: a foreign text could quote a secret."""
+def _write_notes(notes: tuple[str, ...]) -> None:
+    for note in notes:
+        write(sys.stderr, printable(note))
+
+
+def _failure(options: Globals, command: str, error: BaseException, *, changes: bool) -> CommandResult:
+    """Return the result of a command that ended in an error: a report; one sentence where the node has no part in it."""
+    report = _error_report(options, command, error, changes=changes)
+    result = report_result(report, options)
+    is_sentence = isinstance(error, UsageError) or command.split(maxsplit=1)[0] in _NEED_NO_NODE
+    if not isinstance(error, AuditctlError) or not is_sentence:
+        return result
+    place = f"{error.place}: " if error.place else ""
+    fix = f" ({error.fix})" if error.fix else ""
+    lines = (*map(finding_line, error.findings), f"auditctl {command}: {place}{error.message}{fix}")
+    return dataclasses.replace(result, summary="\n".join(map(printable, lines)))
+
+
+def _error_report(options: Globals, command: str, error: BaseException, *, changes: bool) -> Report:
+    path = str(options.plane().manifest_path)
+    match error:
+        case AuditctlError():
+            return from_error(command, path, error)
+        case KeyboardInterrupt():
+            return Report(command, Outcome.INTERRUPTED, "interrupted; nothing was changed", ManifestChange(path))
+        case OSError() if not changes:  # of a command that changes the node every error of the file system is expected
+            where, reason = error.filename or path, (error.strerror or str(error)).lower()
+            fix = "run it as root (sudo)" if isinstance(error, PermissionError) else ""
+            return from_error(command, path, RefusedError(f"{where}: {reason}", check="unreadable", fix=fix))
+        case _:
+            return _bug(command, path, error, verbose=options.verbose)
+
+
+def _bug(command: str, path: str, error: BaseException, *, verbose: bool) -> Report:
+    """Return its kind and place, not its words: a foreign text could quote a secret."""
     import traceback
 
     if verbose:
-        write(sys.stderr, traceback.format_exc())
+        write(sys.stderr, printable("".join(traceback.format_exception(error)), keep_newlines=True))
     last = traceback.extract_tb(error.__traceback__)[-1]
     text = f"a bug of auditctl: {type(error).__name__} at {Path(last.filename).name}:{last.lineno}; see what state the node is in"
     steps = ("auditctl status", "report it with the output of the same command and -v")
     return Report(command, Outcome.REFUSED, text, ManifestChange(path), code=70, next_steps=steps)
+
+
+def _printable(report: Report) -> Report:
+    """Return the report with every foreign text in it made safe for a terminal; only our own colours come after."""
+
+    def lines(text: str) -> str:
+        return printable(text, keep_newlines=True)
+
+    change = report.manifest
+    findings = (
+        each._replace(
+            message=printable(each.message),
+            fix=printable(each.fix),
+            path=printable(each.path),
+            file=printable(each.file),
+        )
+        for each in report.findings
+    )
+    checks = (each._replace(detail=printable(each.detail)) for each in report.verification.checks)
+    patch = tuple({**operation, "path": printable(str(operation.get("path", "")))} for operation in change.patch)
+    return report._replace(
+        summary=printable(report.summary),
+        findings=tuple(findings),
+        verification=report.verification._replace(checks=tuple(checks)),
+        next_steps=tuple(map(printable, report.next_steps)),
+        lines=tuple(map(lines, report.lines)),
+        manifest=change._replace(diff=lines(change.diff), patch=patch, reasons=tuple(map(printable, change.reasons))),
+    )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from auditctl.cli.policy_answer import answered
+from auditctl.cli.context import run_and_exit
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
 
@@ -36,4 +36,4 @@ def coverage(
         names = tuple(name for each in sets or () for name in each.split(",") if name)
         return policy_coverage(plane, Asked(file, names, kubernetes))
 
-    raise typer.Exit(answered(context.obj, "policy coverage", operation))
+    run_and_exit(context, "policy coverage", operation)

@@ -1,77 +1,114 @@
-"""What ``enable`` was asked on the command line, and the operation that it asks for. No typer here."""
+"""The options of ``enable``, and the operation that they ask for.
 
-from __future__ import annotations
+No ``from __future__ import annotations`` here: typer wants the annotations themselves.
+"""
 
-from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated
 
-from auditctl.cli.values import flag_pairs, how_of, persisting, plain_name
+import typer
+
+from auditctl.cli.options import ChangeArguments, Persist
+from auditctl.cli.values import flag_pairs, plain_name
 from auditctl.errors import UsageError
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import Report
 from auditctl.settings import Settings
 
-
-class EnableOptions(NamedTuple):
-    """The options of ``enable``, texts as they were typed; names and defaults are those of the command."""
-
-    policy: str | None = None
-    policy_path: str | None = None
-    log_path: str | None = None
-    no_log: bool = False
-    log_maxage: int | None = None
-    log_maxbackup: int | None = None
-    log_maxsize: int | None = None
-    webhook_config: Path | None = None
-    no_webhook: bool = False
-    set_flags: Sequence[str] | None = None
-    unset: Sequence[str] | None = None
-    readers: str | None = None
-    embed_certs: bool = False
-    persist: bool = False
-    dry_run: bool = False
-    no_wait: bool = False
-    timeout: str = "5m"
-    drain: str | None = None
-    allow: Sequence[str] | None = None
-    strict: bool = False
-    no_rollback: bool = False
+SetFlags = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Set any --audit-* flag (repeatable).")
+]
 
 
-def enabling(asked: EnableOptions) -> Callable[[ControlPlane], Report]:
-    """The operation.
+@dataclass(frozen=True, kw_only=True)
+class EnableOptions(ChangeArguments):
+    """The options of ``enable``, texts as they were typed. This is their only declaration.
 
-    Raises:
-        UsageError: a text is not of its option's form, or two options exclude each other.
+    `tests/cli/test_enable_options.py` compares the Ansible module and the documentation with it.
     """
-    if asked.policy == "":
-        raise UsageError("--policy: the name is empty")
-    if asked.no_log and asked.log_path is not None:
-        raise UsageError("--no-log and --log-path exclude each other")
-    if asked.embed_certs and asked.webhook_config is None:
-        raise UsageError("--embed-certs goes with --webhook-config")
-    if asked.no_webhook and asked.webhook_config is not None:
-        raise UsageError("--no-webhook and --webhook-config exclude each other")
-    settings = Settings(
-        asked.policy_path,
-        asked.log_path,
-        False if asked.no_log else (True if asked.log_path is not None else None),
-        asked.log_maxage,
-        asked.log_maxbackup,
-        asked.log_maxsize,
-        False if asked.no_webhook else (True if asked.webhook_config is not None else None),
-        flag_pairs(asked.set_flags or ()),
-        frozenset(plain_name(name) for name in asked.unset or ()),
+
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE or NAME",
+            help="A policy file, or the name of a shipped policy. Default: the policy that is set, else baseline.",
+        ),
+    ] = None
+    policy_path: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="Where the policy is installed.  [/etc/kubernetes/audit/policy.yaml]"),
+    ] = None
+    log_path: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="The log file; - is standard output.  [/var/log/kubernetes/audit/audit.log]"),
+    ] = None
+    no_log: Annotated[bool, typer.Option("--no-log", help="No log backend.")] = False
+    log_maxage: Annotated[int | None, typer.Option(metavar="DAYS", min=0, help="Days to keep rotated files.  [30]")] = (
+        None
     )
-    how = how_of(asked.dry_run, asked.no_wait, asked.timeout, asked.drain, asked.allow, asked.strict, asked.no_rollback)
-    how = persisting(how, asked.persist)
+    log_maxbackup: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Number of rotated files to keep.  [10]")
+    ] = None
+    log_maxsize: Annotated[
+        int | None, typer.Option(metavar="MB", min=0, help="Megabytes at which the log is rotated.  [100]")
+    ] = None
+    webhook_config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Install this kubeconfig of a webhook backend.")
+    ] = None
+    no_webhook: Annotated[bool, typer.Option("--no-webhook", help="No webhook backend.")] = False
+    set_flags: SetFlags = None
+    unset: Annotated[
+        list[str] | None, typer.Option("--unset", metavar="NAME", help="Remove an --audit-* flag (repeatable).")
+    ] = None
+    readers: Annotated[
+        str | None,
+        typer.Option(metavar="GROUP", help="Give GROUP read access to the log directory (if auditctl created it)."),
+    ] = None
+    embed_certs: Annotated[
+        bool,
+        typer.Option("--embed-certs", help="Put the certificate files that the webhook's kubeconfig names into it."),
+    ] = False
+    persist: Persist = False
 
-    def operation(plane: ControlPlane) -> Report:
-        from auditctl.operations.enable import EnableRequest, enable
+    def settings(self) -> Settings:
+        """Return the desired state of the audit flags.
 
-        return enable(
-            plane, EnableRequest(settings, asked.policy, asked.webhook_config, asked.readers, asked.embed_certs), how
+        Raises:
+            UsageError: a text is not of its option's form, or two options exclude each other.
+        """
+        self._refuse_what_excludes_each_other()
+        return Settings(
+            policy_path=self.policy_path,
+            log_path=self.log_path,
+            log=False if self.no_log else (True if self.log_path is not None else None),
+            log_maxage_days=self.log_maxage,
+            log_maxbackup_files=self.log_maxbackup,
+            log_maxsize_megabytes=self.log_maxsize,
+            webhook=False if self.no_webhook else (True if self.webhook_config is not None else None),
+            set_flags=flag_pairs(self.set_flags or ()),
+            unset_flags=frozenset(plain_name(name) for name in self.unset or ()),
         )
 
-    return operation
+    def _refuse_what_excludes_each_other(self) -> None:
+        if self.policy == "":
+            raise UsageError("--policy: the name is empty")
+        if self.no_log and self.log_path is not None:
+            raise UsageError("--no-log and --log-path exclude each other")
+        if self.embed_certs and self.webhook_config is None:
+            raise UsageError("--embed-certs goes with --webhook-config")
+        if self.no_webhook and self.webhook_config is not None:
+            raise UsageError("--no-webhook and --webhook-config exclude each other")
+
+    def enable(self, plane: ControlPlane) -> Report:
+        """Run ``enable`` with these options."""
+        from auditctl.operations.enable import EnableRequest, enable
+
+        request = EnableRequest(
+            settings=self.settings(),
+            policy=self.policy,
+            webhook_config=self.webhook_config,
+            readers=self.readers,
+            embed_certs=self.embed_certs,
+        )
+        return enable(plane, request, self.change_options(persist=self.persist))

@@ -1,4 +1,4 @@
-"""``auditctl kubeadm``: what an upgrade keeps of this node's auditing; and ``auditctl cis``."""
+"""``auditctl kubeadm``, ``cis`` and ``flags``: settings, judged against kubeadm's record, a benchmark, a version."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from typing import Annotated
 
 import typer
 
-from auditctl.cli.context import finish
-from auditctl.cli.options import Allow, DryRun, Strict
-from auditctl.cli.values import flag_pairs, how_of
+from auditctl.cli.context import run_and_exit
+from auditctl.cli.enable_options import SetFlags
+from auditctl.cli.help_command import CommandWithExamples, GroupWithPanels
+from auditctl.cli.options import Allow, ChangeArguments, DryRun, Strict
+from auditctl.cli.values import flag_pairs
+from auditctl.operations.answer import CommandResult, text_result
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import Report
 
 app = typer.Typer(
+    cls=GroupWithPanels,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Does kubeadm's own record (the ConfigMap kubeadm-config) carry this node's audit settings?",
+    help="Keep audit settings through kubeadm upgrade and join.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 Source = Annotated[
@@ -25,7 +29,7 @@ Source = Annotated[
 ]
 
 
-@app.command()
+@app.command(cls=CommandWithExamples)
 def check(context: typer.Context, source: Source = None) -> None:
     """Would kubeadm upgrade keep what this node runs? Exit 1 with what would be lost."""
 
@@ -34,45 +38,42 @@ def check(context: typer.Context, source: Source = None) -> None:
 
         return kubeadm_config.check(plane, source)
 
-    finish(context, "kubeadm check", operation)
+    run_and_exit(context, "kubeadm check", operation)
 
 
-@app.command()
+@app.command(cls=CommandWithExamples)
 def persist(context: typer.Context, dry_run: DryRun = False, allow: Allow = None, strict: Strict = False) -> None:
     """Write this node's audit settings into the ConfigMap, or take them out where auditing is off."""
-    how = how_of(dry_run, True, "5m", None, allow, strict, False)
+    options = ChangeArguments(dry_run=dry_run, no_wait=True, allow=allow, strict=strict)
 
     def operation(plane: ControlPlane) -> Report:
         from auditctl.operations.kubeadm import config as kubeadm_config
 
-        return kubeadm_config.persist(plane, how)
+        return kubeadm_config.persist(plane, options.change_options())
 
-    finish(context, "kubeadm persist", operation)
+    run_and_exit(context, "kubeadm persist", operation, changes=options.changes_node)
 
 
-@app.command()
+@app.command(cls=CommandWithExamples)
 def render(
     context: typer.Context,
     form: Annotated[str, typer.Option("--as", metavar="FORM", help="cluster-configuration, patches or kind.")],
     kubernetes: Annotated[
         str | None, typer.Option(metavar="VERSION", help="The cluster's version; default: the manifest's, else newest.")
     ] = None,
-    set_flags: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any --audit-* flag.")
-    ] = None,
+    set_flags: SetFlags = None,
 ) -> None:
     """Print the node's audit settings (or the defaults, where there is no manifest) for another tool."""
-    pairs = flag_pairs(set_flags or ())
 
-    def operation(plane: ControlPlane) -> Report:
+    def operation(plane: ControlPlane) -> CommandResult:
         from auditctl.operations.kubeadm import render as kubeadm_render
 
-        return kubeadm_render.rendered(plane, form, kubernetes, pairs)
+        return text_result(kubeadm_render.rendered(plane, form, kubernetes, flag_pairs(set_flags or ())))
 
-    finish(context, "kubeadm render", operation)
+    run_and_exit(context, "kubeadm render", operation)
 
 
-@app.command("preflight-upgrade")
+@app.command("preflight-upgrade", cls=CommandWithExamples)
 def preflight_upgrade(
     context: typer.Context,
     version: Annotated[str, typer.Argument(metavar="VERSION", help="The version to upgrade to, as 1.36.")],
@@ -85,7 +86,7 @@ def preflight_upgrade(
 
         return upgrade.preflight_upgrade(plane, version, source)
 
-    finish(context, "kubeadm preflight-upgrade", operation)
+    run_and_exit(context, "kubeadm preflight-upgrade", operation)
 
 
 def cis(context: typer.Context) -> None:
@@ -96,4 +97,24 @@ def cis(context: typer.Context) -> None:
 
         return controls.cis(plane)
 
-    finish(context, "cis", operation)
+    run_and_exit(context, "cis", operation)
+
+
+def flags(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One flag only.")] = None,
+    kubernetes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VERSION", help="The server's version; default: the manifest's image tag, else the newest."
+        ),
+    ] = None,
+) -> None:
+    """Every --audit-* flag of a version: type, default, meaning, trap."""
+
+    def operation(plane: ControlPlane) -> CommandResult:
+        from auditctl.operations.flags import table
+
+        return table(plane, kubernetes, name)
+
+    run_and_exit(context, "flags", operation)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from auditctl.cli import lab_exercises
-from auditctl.cli.context import finish
-from auditctl.cli.lab_scaffold import scaffold
+from auditctl.cli.context import run_and_exit
+from auditctl.cli.help_command import CommandWithExamples, GroupWithPanels
 from auditctl.cli.values import duration
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import ManifestChange, Outcome, Report
@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # a lab is only built when one is asked for
     from auditctl.lab.node.updown import Lab
 
 app = typer.Typer(
+    cls=GroupWithPanels,
     no_args_is_help=True,
     rich_markup_mode=None,
     help="An embedded practice node: no root, no cluster; its API server is a stand-in.",
@@ -28,16 +29,15 @@ Directory = Annotated[
     typer.Argument(metavar="[DIR]", help="The node's folder; default: --rootfs, else one of your own."),
 ]
 
-app.command("list")(lab_exercises.listing)
-app.command("break")(lab_exercises.break_)
-app.command()(lab_exercises.hint)
-app.command()(lab_exercises.check)
-app.command()(lab_exercises.solve)
-app.command()(lab_exercises.reset)
-app.command()(scaffold)
+app.command("list", cls=CommandWithExamples)(lab_exercises.listing)
+app.command("break", cls=CommandWithExamples)(lab_exercises.break_)
+app.command(cls=CommandWithExamples)(lab_exercises.hint)
+app.command(cls=CommandWithExamples)(lab_exercises.check)
+app.command(cls=CommandWithExamples)(lab_exercises.solve)
+app.command(cls=CommandWithExamples)(lab_exercises.reset)
 
 
-@app.command()
+@app.command(cls=CommandWithExamples)
 def up(
     context: typer.Context,
     directory: Directory = None,
@@ -62,10 +62,10 @@ def up(
             "lab up", lab.root, Outcome.CHANGED if lab.made else Outcome.UNCHANGED, text, steps, {"lab": _row(lab)}
         )
 
-    finish(context, "lab up", operation)
+    run_and_exit(context, "lab up", operation, changes=True)
 
 
-@app.command()
+@app.command(cls=CommandWithExamples)
 def down(context: typer.Context, directory: Directory = None) -> None:
     """Stop a practice node and remove its folder."""
 
@@ -77,10 +77,10 @@ def down(context: typer.Context, directory: Directory = None) -> None:
         text = f"the practice node in {folder} is gone" if gone else f"there is no practice node in {folder}"
         return _report("lab down", folder, Outcome.CHANGED if gone else Outcome.UNCHANGED, text, (), {})
 
-    finish(context, "lab down", operation)
+    run_and_exit(context, "lab down", operation, changes=True)
 
 
-@app.command()
+@app.command(cls=CommandWithExamples)
 def status(context: typer.Context, directory: Directory = None) -> None:
     """What stands in the folder."""
 
@@ -103,10 +103,10 @@ def status(context: typer.Context, directory: Directory = None) -> None:
         outcome = Outcome.UNCHANGED if lab.serving else Outcome.NEGATIVE
         return _report("lab status", folder, outcome, text, (), {"lab": _row(lab)})
 
-    finish(context, "lab status", operation)
+    run_and_exit(context, "lab status", operation)
 
 
-@app.command()
+@app.command(cls=CommandWithExamples)
 def demo(context: typer.Context) -> None:
     """The whole job on a practice node that is made for it and removed again: enable, receipt, log."""
 
@@ -115,10 +115,10 @@ def demo(context: typer.Context) -> None:
 
         return run(plane, plane.progress.step)
 
-    finish(context, "lab demo", operation)
+    run_and_exit(context, "lab demo", operation)
 
 
-@app.command()
+@app.command(cls=CommandWithExamples)
 def receiver(
     context: typer.Context,
     directory: Annotated[
@@ -143,7 +143,28 @@ def receiver(
         numbers = {"events": counts.events, "batches": counts.batches, "refused": counts.refused}
         return _report("lab receiver", folder, Outcome.UNCHANGED, text, (), {"receiver": numbers})
 
-    finish(context, "lab receiver", operation)
+    run_and_exit(context, "lab receiver", operation)
+
+
+@app.command(cls=CommandWithExamples)
+def scaffold(
+    context: typer.Context,
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new or an empty folder.")],
+    binary: Annotated[
+        Path | None,
+        typer.Option(
+            "--binary", metavar="FILE", help="The single-file build that the scenario installs.  [the one that runs]"
+        ),
+    ] = None,
+) -> None:
+    """Write a killercoda scenario: audit logging learnt by hand, step by step, each step graded by meaning."""
+
+    def operation(plane: ControlPlane) -> Report:
+        from auditctl.lab.tools.scaffold import scaffold as run
+
+        return run(plane, directory, binary)
+
+    run_and_exit(context, "lab scaffold", operation)
 
 
 def _folder(plane: ControlPlane, directory: Path | None) -> Path:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from auditctl.cli.context import finish
+from auditctl.cli.context import run_and_exit
 from auditctl.cli.options import Timeout
 from auditctl.cli.values import duration
 from auditctl.operations.controlplane import ControlPlane
@@ -45,7 +45,7 @@ def listing(
 
         return listed(ground, list(ExerciseKind) if kind is None else [ExerciseKind(kind.value)])
 
-    _finish(context, "lab list", operation)
+    _run_on_practice_node(context, "lab list", operation)
 
 
 def break_(
@@ -60,14 +60,13 @@ def break_(
     timeout: Timeout = "5m",
 ) -> None:
     """Begin an exercise: break the node, or set a task; only what is seen of it is told."""
-    seconds = duration("--timeout", timeout)
 
     def operation(ground: "PracticeNode") -> Report:
         from auditctl.lab.exercises.commands import BreakOptions, begin
 
-        return begin(ground, BreakOptions(fault, seed, yes, seconds))
+        return begin(ground, BreakOptions(fault, seed, yes, duration("--timeout", timeout)))
 
-    _finish(context, "lab break", operation, real=yes, beginning=True)
+    _run_on_practice_node(context, "lab break", operation, real=yes, beginning=True, changes=True)
 
 
 def hint(
@@ -83,7 +82,7 @@ def hint(
 
         return given(ground, number)
 
-    _finish(context, "lab hint", operation)
+    _run_on_practice_node(context, "lab hint", operation)
 
 
 def check(context: typer.Context, wants: Wants = None) -> None:
@@ -96,53 +95,52 @@ def check(context: typer.Context, wants: Wants = None) -> None:
 
             return grade_file(plane, path)
 
-        finish(context, "lab check", grading)
+        run_and_exit(context, "lab check", grading)
 
     def operation(ground: "PracticeNode") -> Report:
         from auditctl.lab.exercises.commands import check as judged
 
         return judged(ground)
 
-    _finish(context, "lab check", operation)
+    _run_on_practice_node(context, "lab check", operation)
 
 
 def solve(context: typer.Context, timeout: Timeout = "5m") -> None:
     """Do what solves the open exercise, and say what that was."""
-    seconds = duration("--timeout", timeout)
 
     def operation(ground: "PracticeNode") -> Report:
         from auditctl.lab.exercises.commands import solve as solved
 
-        return solved(ground, seconds)
+        return solved(ground, duration("--timeout", timeout))
 
-    _finish(context, "lab solve", operation)
+    _run_on_practice_node(context, "lab solve", operation, changes=True)
 
 
 def reset(context: typer.Context, timeout: Timeout = "5m") -> None:
     """Give the node back byte for byte what it was before the exercise; works while the API server is down."""
-    seconds = duration("--timeout", timeout)
 
     def operation(ground: "PracticeNode") -> Report:
         from auditctl.lab.exercises.commands import reset as given_back
 
-        return given_back(ground, seconds)
+        return given_back(ground, duration("--timeout", timeout))
 
-    _finish(context, "lab reset", operation)
+    _run_on_practice_node(context, "lab reset", operation, changes=True)
 
 
-def _finish(
+def _run_on_practice_node(
     context: typer.Context,
     command: str,
     operation: "Callable[[PracticeNode], Report]",
     *,
     real: bool = False,
     beginning: bool = False,
+    changes: bool = False,
 ) -> None:
-    """Run it on the node that is meant."""
+    """Run the operation on the node of the exercise."""
 
     def on_its_node(plane: ControlPlane) -> Report:
         from auditctl.lab.exercises.target_node import find
 
         return operation(find(plane, real=real, beginning=beginning))
 
-    finish(context, command, on_its_node)
+    run_and_exit(context, command, on_its_node, changes=changes)

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated
 
 import typer
 
-from auditctl.cli.context import Globals
-from auditctl.cli.output import coloured, write
-from auditctl.cli.policy_answer import answered, failed
-from auditctl.errors import RefusedError
-from auditctl.operations.answer import CommandResult, visible
+from auditctl.cli.context import FORMATS, run_and_exit
+from auditctl.cli.help_command import CommandWithExamples, GroupWithPanels
+from auditctl.cli.output import coloured
+from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
-
-if TYPE_CHECKING:  # heavy, and only for what is really asked
-    from auditctl.operations.log.tail import Tailed
 
 Logs = Annotated[
     list[str] | None,
@@ -30,6 +23,13 @@ Logs = Annotated[
 LogOption = Annotated[list[str] | None, typer.Option("--log", metavar="LOG", help="The same as an option.")]
 Processes = Annotated[int | None, typer.Option("--processes", min=1, metavar="N", help="Default: one a core.")]
 Many = list[str] | None
+User = Annotated[
+    Many, typer.Option(metavar="USER", help="Filters: ! before a value negates, * is any text, several are or.")
+]
+Since = Annotated[
+    str | None, typer.Option(metavar="TIME", help="RFC 3339 (UTC without a zone), or a duration ago (15m, 2d).")
+]
+Until = Annotated[str | None, typer.Option(metavar="TIME", help="As --since; following ends then.")]
 
 
 def tail(
@@ -42,9 +42,7 @@ def tail(
     count: Annotated[
         int | None, typer.Option("-n", "--lines", min=0, metavar="N", help="The last N; default: 10, all with filters.")
     ] = None,
-    user: Annotated[
-        Many, typer.Option(metavar="USER", help="Filters: ! before a value negates, * is any text, several are or.")
-    ] = None,
+    user: User = None,
     user_group: Annotated[Many, typer.Option(metavar="GROUP")] = None,
     verb: Annotated[Many, typer.Option(metavar="VERB", help="get, list, ... or several with commas; !watch.")] = None,
     resource: Annotated[Many, typer.Option(metavar="RESOURCE[/SUB][.GROUP]")] = None,
@@ -52,85 +50,39 @@ def tail(
     namespace: Annotated[Many, typer.Option("--namespace", metavar="NAMESPACE")] = None,
     name: Annotated[Many, typer.Option(metavar="NAME")] = None,
     level: Annotated[Many, typer.Option(metavar="LEVEL")] = None,
-    stage: Annotated[Many, typer.Option(metavar="STAGE", help="Stages are then not folded into one line.")] = None,
+    stage: Annotated[Many, typer.Option(metavar="STAGE", help="Show each stage on its own line.")] = None,
     code: Annotated[Many, typer.Option(metavar="CODE", help="403, 4xx, 500-599, !200.")] = None,
-    agent: Annotated[Many, typer.Option(metavar="AGENT", help="Of the client; kubectl* for example.")] = None,
+    agent: Annotated[Many, typer.Option(metavar="AGENT", help="Client's user agent, e.g. kubectl*.")] = None,
     source_ip: Annotated[Many, typer.Option(metavar="ADDRESS", help="10.0.0.7 or 10.0.0.0/8.")] = None,
-    since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="RFC 3339 (UTC without a zone), or a duration ago (15m, 2d).")
-    ] = None,
-    until: Annotated[str | None, typer.Option(metavar="TIME", help="The same; with -f it ends then.")] = None,
+    since: Since = None,
+    until: Until = None,
 ) -> None:
-    """The events of the log, one line each, times in UTC; -o json prints them as they are in it."""
-    options: Globals = context.obj
-    try:
+    """The events of the log, one line each, times in UTC; -o json prints them as they are in it, -o wide prints more columns.
+
+    LV is the level: N None, M Metadata, R Request, RR RequestResponse. The stages of a request are one line.
+    """
+
+    def operation(plane: ControlPlane) -> CommandResult:
         from auditctl.log.filters import LogFilters
         from auditctl.operations.log.tail import TailFormat, TailOptions, log_tail
 
         given = (user, user_group, verb, resource, subresource, namespace, name, level, stage, code, agent, source_ip)
-        wanted = LogFilters.of([tuple(each or ()) for each in given], since, until)
-        form = TailFormat(options.output)
-        colour = form is TailFormat.LINES and coloured(sys.stdout)
-        asked = TailOptions((*(logs or ()), *(log or ())), wanted, follow, count, form, colour)
-        tailed = log_tail(options.plane(), asked)
-        options = options._replace(output="text")  # from here on stdout is for events alone
-        _tell(options, tailed.notes)
-        code_now = _shown(tailed, follow=follow)
-        if code_now is not None:
-            _tell(options, tailed.account.sentences())
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-    except Exception as error:  # noqa: BLE001 (told by the funnel of all commands)
-        raise typer.Exit(failed(options, "log tail", error)) from None
-    raise typer.Exit(code_now or 0)
+        filters = LogFilters.of([tuple(each or ()) for each in given], since, until)
+        wide = context.obj.output == "wide"
+        form = TailFormat.LINES if wide else TailFormat(context.obj.output)
+        options = TailOptions(
+            logs=(*(logs or ()), *(log or ())),
+            wanted=filters,
+            follow=follow,
+            most=count,
+            form=form,
+            colour=form is TailFormat.LINES and coloured(sys.stdout),
+            wide=wide,
+            header=not context.obj.quiet,
+        )
+        return log_tail(plane, options)
 
-
-def _tell(options: Globals, sentences: Iterable[str]) -> None:
-    for sentence in () if options.quiet else sentences:
-        write(sys.stderr, visible(sentence))
-
-
-def _shown(tailed: Tailed, *, follow: bool) -> int | None:
-    """Print it; the exit code, None where nobody reads it any more. Ctrl-C is how following ends."""
-    try:
-        return 0 if _printed(tailed.pieces) else None
-    except KeyboardInterrupt:
-        return 0 if follow else 130
-
-
-def _printed(pieces: Iterator[bytes]) -> bool:
-    """Write as it comes; False where the reader has gone: no error, as with any filter in a pipe."""
-    sys.stdout.flush()
-    descriptor = sys.stdout.fileno()
-    for piece in pieces:
-        rest = memoryview(piece)
-        try:
-            if not piece and _is_gone(descriptor):
-                return False
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
-        except OSError as error:
-            with suppress(OSError, ValueError):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
-            if error.errno in {errno.EPIPE, errno.EIO}:
-                return False
-            reason = (error.strerror or str(error)).lower()
-            words = f"what was found cannot be written: {reason}; what was written is not all of it"
-            raise RefusedError(words, check="output", fix="write it elsewhere, or less of it") from error
-    return True
-
-
-def _is_gone(descriptor: int) -> bool:
-    """Has the reader of our pipe ended, while there was nothing to write?"""
-    import select
-
-    poll = select.poll()
-    poll.register(descriptor, 0)
-    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
-
-
-def _answer(context: typer.Context, command: str, operation: Callable[[ControlPlane], CommandResult]) -> None:
-    raise typer.Exit(answered(context.obj, command, operation))
+    run_and_exit(context, "log tail", operation, formats=(*FORMATS, "wide"))
 
 
 def top(
@@ -143,12 +95,16 @@ def top(
     count: Annotated[int, typer.Option("-n", min=1, metavar="N", help="Values of each.")] = 10,
     policy: Annotated[str | None, typer.Option(metavar="FILE", help="By its rules too.")] = None,
     kubernetes: Annotated[str | None, typer.Option(metavar="VERSION")] = None,
+    user: User = None,
+    since: Since = None,
+    until: Until = None,
     processes: Processes = None,
 ) -> None:
     """Who, what, and which rule makes the volume: events, bytes, share."""
 
     def operation(plane: ControlPlane) -> CommandResult:
         from auditctl.errors import UsageError
+        from auditctl.log.filters import LogFilters
         from auditctl.log.volume import BY
         from auditctl.operations.log import volume
 
@@ -157,21 +113,39 @@ def top(
                 raise UsageError(f"--by {each}: not one of {', '.join(BY)}")
         if by and "rule" in by and policy is None:
             raise UsageError("--by rule needs --policy")
-        asked = volume.TopOptions((*(logs or ()), *(log or ())), tuple(by or ()), count, policy, kubernetes, processes)
-        return volume.log_top(plane, asked)
+        options = volume.TopOptions(
+            logs=(*(logs or ()), *(log or ())),
+            by=tuple(by or ()),
+            most=count,
+            policy=policy,
+            kubernetes=kubernetes,
+            processes=processes,
+            filters=LogFilters(user=tuple(user or ()), since=since, until=until),
+        )
+        return volume.log_top(plane, options)
 
-    _answer(context, "log top", operation)
+    run_and_exit(context, "log top", operation)
 
 
-def stats(context: typer.Context, logs: Logs = None, log: LogOption = None, processes: Processes = None) -> None:
+def stats(
+    context: typer.Context,
+    logs: Logs = None,
+    log: LogOption = None,
+    user: User = None,
+    since: Since = None,
+    until: Until = None,
+    processes: Processes = None,
+) -> None:
     """Events over time: a sparkline, events a second, bytes a day."""
 
     def operation(plane: ControlPlane) -> CommandResult:
+        from auditctl.log.filters import LogFilters
         from auditctl.operations.log import volume
 
-        return volume.log_stats(plane, (*(logs or ()), *(log or ())), processes)
+        filters = LogFilters(user=tuple(user or ()), since=since, until=until)
+        return volume.log_stats(plane, (*(logs or ()), *(log or ())), processes, filters)
 
-    _answer(context, "log stats", operation)
+    run_and_exit(context, "log stats", operation)
 
 
 def forecast(
@@ -201,7 +175,7 @@ def forecast(
         asked = log_forecast.ForecastOptions(names, rate, requests, stages, event_size, days, disk, seconds)
         return log_forecast.log_forecast(plane, asked)
 
-    _answer(context, "log forecast", operation)
+    run_and_exit(context, "log forecast", operation)
 
 
 COMMANDS: Mapping[str, Callable[..., None]] = {"tail": tail, "top": top, "stats": stats, "forecast": forecast}
@@ -210,6 +184,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {"tail": tail, "top": top, "stats"
 def build(words: Sequence[str]) -> typer.Typer:
     """The group for a command line: only the asked command is built, all of them where none is (help, a typo)."""
     app = typer.Typer(
+        cls=GroupWithPanels,
         no_args_is_help=True,
         rich_markup_mode=None,
         help="The audit log: follow it, count it, plan its disk.",
@@ -218,5 +193,5 @@ def build(words: Sequence[str]) -> typer.Typer:
     asked = next(iter(words[words.index("log") + 1 :]), None) if "log" in words else None
     for name, command in COMMANDS.items():
         if asked == name or asked not in COMMANDS:
-            app.command(name)(command)
+            app.command(name, cls=CommandWithExamples)(command)
     return app

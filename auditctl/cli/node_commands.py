@@ -1,178 +1,93 @@
 """The commands on the node: arguments to one operation each."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from auditctl.cli.context import finish, look
-from auditctl.cli.doctor_command import doctor
-from auditctl.cli.enable_options import EnableOptions, enabling
-from auditctl.cli.options import Allow, Drain, DryRun, NoRollback, NoWait, Strict, Timeout
-from auditctl.cli.values import how_of, persisting
+from auditctl.cli.context import Operation, run_and_exit, run_once
+from auditctl.cli.enable_options import EnableOptions
+from auditctl.cli.help_command import CommandWithExamples, GroupWithPanels
+from auditctl.cli.options import ChangeArguments, Persist, takes
+from auditctl.cli.output import Delivery
+from auditctl.operations.answer import CommandResult, text_result
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import Report
 
 _WATCH_SECONDS = 2.0
 _INTERRUPTED = 130
+_CLEAR = "\x1b[H\x1b[2J"  # the cursor home, the screen empty (ECMA-48)
+
+Watch = Annotated[bool, typer.Option("--watch", help="Redraw every two seconds, until Ctrl-C.")]
 
 
-def enable(
-    context: typer.Context,
-    policy: Annotated[
-        str | None,
-        typer.Option(metavar="FILE or NAME", help="A file, or a shipped policy; default: baseline where none is set."),
-    ] = None,
-    policy_path: Annotated[
-        str | None,
-        typer.Option(metavar="PATH", help="Where the policy is installed.  [/etc/kubernetes/audit/policy.yaml]"),
-    ] = None,
-    log_path: Annotated[
-        str | None,
-        typer.Option(metavar="PATH", help="The log file; - is standard output.  [/var/log/kubernetes/audit/audit.log]"),
-    ] = None,
-    no_log: Annotated[bool, typer.Option("--no-log", help="No log backend.")] = False,
-    log_maxage: Annotated[
-        int | None, typer.Option(metavar="DAYS", min=0, help="Days to keep rotated files.  [30]")
-    ] = None,
-    log_maxbackup: Annotated[int | None, typer.Option(metavar="N", min=0, help="Rotated files to keep.  [10]")] = None,
-    log_maxsize: Annotated[
-        int | None, typer.Option(metavar="MB", min=0, help="Megabytes at which the log is rotated.  [100]")
-    ] = None,
-    webhook_config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A kubeconfig of a webhook backend, to be installed.")
-    ] = None,
-    no_webhook: Annotated[bool, typer.Option("--no-webhook", help="No webhook backend.")] = False,
-    set_flags: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any --audit-* flag.")
-    ] = None,
-    unset: Annotated[
-        list[str] | None, typer.Option("--unset", metavar="NAME", help="Take an --audit-* flag out.")
-    ] = None,
-    readers: Annotated[
-        str | None, typer.Option(metavar="GROUP", help="Let GROUP read a log directory of ours (default ACL).")
-    ] = None,
-    embed_certs: Annotated[
-        bool, typer.Option("--embed-certs", help="Make the files that the webhook's kubeconfig names part of it.")
-    ] = False,
-    persist: Annotated[
-        bool, typer.Option("--persist", help="Also write kubeadm-config, once the node has proved healthy.")
-    ] = False,
-    dry_run: DryRun = False,
-    no_wait: NoWait = False,
-    timeout: Timeout = "5m",
-    drain: Drain = None,
-    allow: Allow = None,
-    strict: Strict = False,
-    no_rollback: NoRollback = False,
-) -> None:
+@takes(EnableOptions)
+def enable(context: typer.Context, options: EnableOptions) -> None:
     """Switch auditing on, or change it; the same again does nothing."""
-    asked = EnableOptions(
-        policy,
-        policy_path,
-        log_path,
-        no_log,
-        log_maxage,
-        log_maxbackup,
-        log_maxsize,
-        webhook_config,
-        no_webhook,
-        set_flags,
-        unset,
-        readers,
-        embed_certs,
-        persist,
-        dry_run,
-        no_wait,
-        timeout,
-        drain,
-        allow,
-        strict,
-        no_rollback,
-    )
-    finish(context, "enable", enabling(asked))
+    run_and_exit(context, "enable", options.enable, changes=options.changes_node)
 
 
-def disable(
-    context: typer.Context,
-    purge: Annotated[bool, typer.Option("--purge", help="Also remove policy and webhook file.")] = False,
+@dataclass(frozen=True, kw_only=True)
+class DisableOptions(ChangeArguments):
+    """The options of ``disable``."""
+
+    purge: Annotated[bool, typer.Option("--purge", help="Also remove policy and webhook file.")] = False
     purge_logs: Annotated[
         bool, typer.Option("--purge-logs", help="Also remove the audit log and its rotated files (with --yes).")
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Yes, the logs too.")] = False,
-    persist: Annotated[
-        bool, typer.Option("--persist", help="Also write kubeadm-config, once the node has proved healthy.")
-    ] = False,
-    dry_run: DryRun = False,
-    no_wait: NoWait = False,
-    timeout: Timeout = "5m",
-    drain: Drain = None,
-    allow: Allow = None,
-    strict: Strict = False,
-    no_rollback: NoRollback = False,
-) -> None:
+    ] = False
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Confirm --purge-logs.")] = False
+    persist: Persist = False
+
+
+@takes(DisableOptions)
+def disable(context: typer.Context, options: DisableOptions) -> None:
     """Take auditing out: every flag, and each volume or mount that serves nothing else."""
-    how = persisting(how_of(dry_run, no_wait, timeout, drain, allow, strict, no_rollback), persist)
 
     def operation(plane: ControlPlane) -> Report:
         from auditctl.operations.disable import Purge
         from auditctl.operations.disable import disable as run
 
-        return run(plane, Purge(purge, purge_logs, yes), how)
+        purge = Purge(options.purge, options.purge_logs, options.yes)
+        return run(plane, purge, options.change_options(persist=options.persist))
 
-    finish(context, "disable", operation)
+    run_and_exit(context, "disable", operation, changes=options.changes_node)
 
 
-def restart(
-    context: typer.Context,
-    dry_run: DryRun = False,
-    no_wait: NoWait = False,
-    timeout: Timeout = "5m",
-    drain: Drain = None,
-    allow: Allow = None,
-    strict: Strict = False,
-    no_rollback: NoRollback = False,
-) -> None:
+@takes(ChangeArguments)
+def restart(context: typer.Context, options: ChangeArguments) -> None:
     """Validate the policy on disk, restart so that it is loaded, prove it."""
-    how = how_of(dry_run, no_wait, timeout, drain, allow, strict, no_rollback)
 
     def operation(plane: ControlPlane) -> Report:
         from auditctl.operations.restart import restart as run
 
-        return run(plane, how)
+        return run(plane, options.change_options())
 
-    finish(context, "restart", operation)
+    run_and_exit(context, "restart", operation, changes=options.changes_node)
 
 
+@takes(ChangeArguments)
 def rollback(
     context: typer.Context,
+    options: ChangeArguments,
     change_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="See `auditctl history`.")] = None,
-    dry_run: DryRun = False,
-    no_wait: NoWait = False,
-    timeout: Timeout = "5m",
-    drain: Drain = None,
-    allow: Allow = None,
-    strict: Strict = False,
-    no_rollback: NoRollback = False,
 ) -> None:
     """Undo the last change, or ID and our later ones."""
-    how = how_of(dry_run, no_wait, timeout, drain, allow, strict, no_rollback)
 
     def operation(plane: ControlPlane) -> Report:
         from auditctl.operations.rollback import rollback as run
 
-        return run(plane, change_id, how)
+        return run(plane, change_id, options.change_options())
 
-    finish(context, "rollback", operation)
+    run_and_exit(context, "rollback", operation, changes=options.changes_node)
 
 
-def status(
-    context: typer.Context,
-    watch: Annotated[bool, typer.Option("--watch", help="Again every two seconds, until Ctrl-C.")] = False,
-) -> None:
+def status(context: typer.Context, watch: Watch = False) -> None:
     """What the manifest says, what the process runs with, what it loaded; drift and strays named."""
     from auditctl.operations.evidence.counters import Memory
     from auditctl.operations.status import status as run
@@ -192,7 +107,7 @@ def verify(
     expect: Annotated[
         list[str] | None, typer.Option("--expect", metavar="'REQUEST -> LEVEL'", help="The loaded policy decides so.")
     ] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Again every two seconds, until Ctrl-C.")] = False,
+    watch: Watch = False,
 ) -> None:
     """Prove now that a request is recorded; exit 1 if not."""
 
@@ -205,11 +120,51 @@ def verify(
     _once_or_watch(context, "verify", operation, watch=watch)
 
 
+def history_app() -> typer.Typer:
+    """Return the group ``history``: alone it lists the changes, ``show`` prints one of them."""
+    app = typer.Typer(cls=GroupWithPanels, rich_markup_mode=None, invoke_without_command=True)
+    app.callback()(history)
+    app.command("show", cls=CommandWithExamples)(show_change)
+    return app
+
+
 def history(context: typer.Context) -> None:
-    """The changes on this node: id, who, what, how it ended."""
+    """The changes on this node, newest last: ID, age, who, how it ended and why."""
+    if context.invoked_subcommand is not None:
+        return
     from auditctl.operations.history import history as run
 
-    finish(context, "history", run)
+    run_and_exit(context, "history", run)
+
+
+def show_change(
+    context: typer.Context,
+    change_id: Annotated[str, typer.Argument(metavar="ID", help="As `auditctl history` prints it, or its beginning.")],
+) -> None:
+    """One change: its steps, its files, and the diff of what it wrote."""
+
+    def operation(plane: ControlPlane) -> Report:
+        from auditctl.operations.history import show
+
+        return show(plane, change_id)
+
+    run_and_exit(context, "history show", operation)
+
+
+@takes(ChangeArguments)
+def doctor(
+    context: typer.Context,
+    options: ChangeArguments,
+    fix: Annotated[bool, typer.Option("--fix", help="Repair what has one safe repair, through the same undo.")] = False,
+) -> None:
+    """Name what is broken or will break, with its cause and the one next step; works while the API server is down."""
+
+    def operation(plane: ControlPlane) -> Report:
+        from auditctl.operations.doctor.command import doctor as run
+
+        return run(plane, options.change_options(), fix=fix)
+
+    run_and_exit(context, "doctor", operation, changes=fix and options.changes_node)
 
 
 def recover(
@@ -219,29 +174,39 @@ def recover(
     ] = False,
 ) -> None:
     """Finish or undo an interrupted change."""
-    from auditctl.operations import boot_unit
-    from auditctl.operations.recover import recover as run
 
-    program = (sys.executable, str(Path(sys.argv[0]).resolve()))
-    finish(context, "recover", (lambda _: boot_unit.unit(program)) if unit else run)
+    def printed(_: ControlPlane) -> CommandResult:
+        from auditctl.operations import boot_unit
+
+        return text_result(boot_unit.unit((sys.executable, str(Path(sys.argv[0]).resolve()))))
+
+    def recovered(plane: ControlPlane) -> Report:
+        from auditctl.operations.recover import recover as run
+
+        return run(plane)
+
+    run_and_exit(context, "recover", printed if unit else recovered, changes=not unit)
 
 
-def _once_or_watch(
-    context: typer.Context, command: str, operation: Callable[[ControlPlane], Report], *, watch: bool
-) -> None:
+def _once_or_watch(context: typer.Context, command: str, operation: Operation, *, watch: bool) -> None:
     if not watch:
-        finish(context, command, operation)
+        run_and_exit(context, command, operation)
     try:
         while True:
-            code, is_read = look(context.obj, command, operation)
-            if code == _INTERRUPTED or not is_read:
-                raise typer.Exit(0)
+            code, delivery = run_once(context.obj, command, operation, heading=_heading)
+            if code == _INTERRUPTED or delivery is not Delivery.WRITTEN:
+                raise typer.Exit(1 if delivery is Delivery.FAILED else 0)
             time.sleep(_WATCH_SECONDS)
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
 
 
+def _heading() -> str:
+    """Return the time; on a terminal the screen is cleared before it, so that the report stays in its place."""
+    stamp = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, again every {_WATCH_SECONDS:.0f} s; Ctrl-C ends it"
+    return f"{_CLEAR}{stamp}\n" if sys.stdout.isatty() and os.environ.get("TERM") != "dumb" else f"\n{stamp}"
+
+
 COMMANDS: Mapping[str, Callable[..., None]] = {
-    command.__name__: command
-    for command in (enable, disable, status, verify, restart, rollback, history, doctor, recover)
+    command.__name__: command for command in (enable, disable, status, verify, restart, rollback, doctor, recover)
 }

@@ -1,28 +1,127 @@
-"""The options that every changing command takes, as typer declares them."""
+"""Options as records: each option is declared once, as an annotated field, and typer reads the records.
 
-from typing import Annotated
+No ``from __future__ import annotations`` here: typer wants the annotations themselves.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from auditctl.operations.change_model import ALLOWED_CHECKS
+from auditctl.cli.values import allowed_checks, duration
+from auditctl.errors import UsageError
+from auditctl.operations.change_model import ALLOWED_CHECKS, ChangeOptions
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print diff, plan and expected outage; touch nothing.")]
-NoWait = Annotated[bool, typer.Option("--no-wait", help="Write and return; nothing is proved.")]
+Record = TypeVar("Record")
+
 Timeout = Annotated[
-    str, typer.Option("--timeout", metavar="DURATION", help="For restart and receipt; an undo gets the same again.")
-]
-Drain = Annotated[
-    str | None,
+    str,
     typer.Option(
-        "--drain",
+        "--timeout",
         metavar="DURATION",
-        help="How long the old process may linger once it has stopped listening; 0 leaves it to the kubelet. Default 5s; 0 with a webhook, "
-        "a batch mode or another control plane.",
+        help="Time limit for restart and proof. If it must be undone, the undo gets the same time.",
     ),
 ]
 Allow = Annotated[
     list[str] | None,
-    typer.Option("--allow", metavar="CHECK", help=f"Go on although CHECK fails: {', '.join(ALLOWED_CHECKS)}."),
+    typer.Option(
+        "--allow", metavar="CHECK", help=f"Continue even if CHECK fails (repeatable): {', '.join(ALLOWED_CHECKS)}."
+    ),
 ]
-Strict = Annotated[bool, typer.Option("--strict", help="Warnings refuse too.")]
-NoRollback = Annotated[bool, typer.Option("--no-rollback", help="Leave a failed change as it is (exit 5).")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print the diff, the plan and the expected outage; change nothing.")
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Treat warnings as errors.")]
+Persist = Annotated[
+    bool,
+    typer.Option(
+        "--persist",
+        help="Also save the settings in the ConfigMap kubeadm-config (kept at `kubeadm upgrade`), after the node is healthy.",
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangeArguments:
+    """The options of every changing command, texts as they were typed."""
+
+    dry_run: DryRun = False
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Write the files and return; nothing is proved.")] = False
+    timeout: Timeout = "5m"
+    drain: Annotated[
+        str | None,
+        typer.Option(
+            "--drain",
+            metavar="DURATION",
+            help="Wait this long after the old process has stopped listening, then end it; 0 leaves it to the kubelet. "
+            "Default: 5s; 0 with a webhook, a batch mode or another control plane.",
+        ),
+    ] = None
+    allow: Allow = None
+    strict: Strict = False
+    no_rollback: Annotated[
+        bool, typer.Option("--no-rollback", help="Do not undo a change that failed (exit code 5).")
+    ] = False
+
+    @property
+    def changes_node(self) -> bool:
+        """Return whether the node is changed: a dry run only reads."""
+        return not self.dry_run
+
+    def change_options(self, *, persist: bool = False) -> ChangeOptions:
+        """Return the options as values.
+
+        Raises:
+            UsageError: a text is not of its option's form, or two options exclude each other.
+        """
+        seconds = duration("--timeout", self.timeout)
+        if seconds <= 0:
+            raise UsageError("--timeout 0 leaves the API server no time to start")
+        if persist and self.no_wait:
+            raise UsageError(
+                "--persist and --no-wait exclude each other: the record is written once the node has proved healthy"
+            )
+        return ChangeOptions(
+            timeout_seconds=seconds,
+            drain_seconds=None if self.drain is None else duration("--drain", self.drain),
+            wait=not self.no_wait,
+            rollback=not self.no_rollback,
+            dry_run=self.dry_run,
+            strict=self.strict,
+            allow=allowed_checks(self.allow),
+            persist=persist,
+        )
+
+
+def takes(record: type[Record]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator for a command with a parameter ``options``: typer sees the record's fields in its place.
+
+    The fields of the record itself come before those that it inherits, for a reader looks for the command's own first.
+    """
+    hints = get_type_hints(record, include_extras=True)
+    own = inspect.get_annotations(record)
+    declared = sorted(fields(record), key=lambda field: field.name not in own)  # type: ignore[arg-type]  # a dataclass
+    names = [field.name for field in declared]
+    parameters = [
+        inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+        )
+        for field in declared
+    ]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(command, eval_str=True)
+        others = [one for name, one in signature.parameters.items() if name != "options"]
+
+        def read(**values: Any) -> None:
+            command(options=record(**{name: values.pop(name) for name in names}), **values)
+
+        ordered = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in others] + parameters
+        read.__name__, read.__doc__ = command.__name__, command.__doc__
+        read.__signature__ = signature.replace(parameters=ordered)  # type: ignore[attr-defined]  # `inspect` reads it
+        read.__annotations__ = {one.name: one.annotation for one in ordered}
+        return read
+
+    return decorate

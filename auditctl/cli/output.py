@@ -1,21 +1,39 @@
-"""What goes to the terminal: the answer on stdout alone, progress on stderr. Losing the terminal changes nothing."""
+"""Write answers to stdout and progress to stderr; losing the terminal changes nothing of what happens to the node."""
 
 from __future__ import annotations
 
+import errno
 import os
 import select
+import signal
+import stat
 import sys
-from contextlib import suppress
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from enum import Enum
 from typing import TYPE_CHECKING, TextIO
 
-from auditctl.report import Report
+from auditctl.printable import printable
 
 if TYPE_CHECKING:
     from rich.live import Live
 
+_SILENT_SECONDS = 1.9
+_LAST_PROGRESS: dict[str, float] = {}
+
+
+class Delivery(Enum):
+    """Whether an answer has arrived. ``CLOSED``: its reader has gone, as `head` does; that is no error."""
+
+    WRITTEN = "written"
+    CLOSED = "closed"
+    FAILED = "failed"
+
 
 def coloured(stream: TextIO) -> bool:
-    """May escapes be written? NO_COLOR, a dumb terminal and anything that is not a terminal say no."""
+    """Return whether escapes may be written: not with NO_COLOR, to a dumb terminal or to what is no terminal."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
     with suppress(OSError, ValueError):
@@ -23,46 +41,115 @@ def coloured(stream: TextIO) -> bool:
     return False
 
 
-def show(report: Report, output: str, *, quiet: bool) -> bool:
-    """Print the report in the asked format; False where nobody reads it.
+def write(stream: TextIO, text: str) -> Delivery:
+    """Write a line and return whether it has arrived; what went wrong is said on stderr.
 
-    Errors in text go to stderr: stdout is for answers.
+    A text that the locale cannot encode is written with escapes, and counts as failed: it is not the answer.
     """
-    if output == "json":
-        return write(sys.stdout, report.to_json())
-    if output == "yaml":
-        return write(sys.stdout, report.to_yaml())
-    stream = sys.stdout if report.exit_code in (0, 1) else sys.stderr
-    return write(stream, report.to_text(colour=coloured(stream), quiet=quiet))
-
-
-def write(stream: TextIO, text: str) -> bool:
-    """Write a line; a reader that has gone (EPIPE, EIO) is not an error, but told: False."""
+    delivery = Delivery.WRITTEN
+    line = text + "\n"
+    encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
-        stream.write(text + "\n")
+        line.encode(encoding, getattr(stream, "errors", None) or "strict")
+    except UnicodeEncodeError as error:
+        line, delivery = line.encode(encoding, "backslashreplace").decode(encoding), Delivery.FAILED
+        reason = f"{encoding} has no character {printable(ascii(error.object[error.start]))}"
+        _say_failed(stream, f"{reason}, so escapes stand in its place (use a UTF-8 locale: LC_ALL=C.UTF-8)")
+    try:
+        stream.write(line)
         stream.flush()
-    except RuntimeError:  # a signal's word in the middle of a write
-        return False
-    except (OSError, ValueError):
-        with suppress(OSError, ValueError):  # so that the interpreter's own flush at exit has somewhere to go
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-        return False
-    return True
+    except RuntimeError:  # a signal handler writes while the interrupted code was writing: `reentrant call`
+        return Delivery.CLOSED
+    except (OSError, ValueError) as error:
+        return not_written(stream, error)
+    return delivery
+
+
+def write_pieces(pieces: Iterator[bytes]) -> Delivery:
+    """Write bytes as they come and return whether all have arrived; an empty piece asks whether a reader is left."""
+    for piece in pieces:
+        try:
+            if not piece and _is_gone(sys.stdout):
+                return Delivery.CLOSED
+            sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+        except (OSError, ValueError) as error:
+            return not_written(sys.stdout, error)
+    return Delivery.WRITTEN
+
+
+def not_written(stream: TextIO, error: OSError | ValueError) -> Delivery:
+    """Tell a reader that has gone from a disk that is full, and let the interpreter's own flush at exit succeed."""
+    gone = _is_reader_gone(stream, error)
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    if gone:
+        return Delivery.CLOSED
+    _say_failed(stream, (getattr(error, "strerror", None) or str(error)).lower())
+    return Delivery.FAILED
+
+
+def _is_reader_gone(stream: TextIO, error: OSError | ValueError) -> bool:
+    """Return whether the other end has closed: EPIPE of a pipe, EIO of a lost terminal (of a file it is a bad disk)."""
+    if not isinstance(error, OSError):
+        return True  # the stream was closed by us
+    if error.errno == errno.EIO:
+        with suppress(OSError, ValueError):
+            return not stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    return error.errno in {errno.EPIPE, errno.EIO, errno.EBADF}
+
+
+def _say_failed(stream: TextIO, reason: str) -> None:
+    if stream is not sys.stderr:
+        write(sys.stderr, f"auditctl: the answer cannot be written to standard output: {reason}")
+
+
+def _is_gone(stream: TextIO) -> bool:
+    """Return whether the reader of our pipe has ended while there was nothing to write."""
+    poll = select.poll()
+    poll.register(stream.fileno(), 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def takes(stream: TextIO) -> bool:
-    """Would it take a line at once? A held terminal (Ctrl-S) or a full pipe must not hold the run: a node may be down."""
+    """Return whether a line would be taken at once: a held terminal (Ctrl-S) must not hold a run while a node is down."""
     with suppress(OSError, ValueError):  # no descriptor: nothing to wait for
-        asked = select.poll()
-        asked.register(stream.fileno(), select.POLLOUT)
-        return bool(asked.poll(0))
+        poll = select.poll()
+        poll.register(stream.fileno(), select.POLLOUT)
+        return bool(poll.poll(0))
     return True
 
 
-def _tell(text: str) -> None:
-    """One line of progress, if somebody takes it."""
+@contextmanager
+def sign_of_life(command: str) -> Iterator[None]:
+    """Say once, after two seconds without any progress, that the command is at work.
+
+    A timer's signal, not a thread: commands fork, and a thread does not survive that. An interval timer does not either
+    (setitimer(2)), so no child speaks for us. Python takes up again the calls that the signal interrupts (PEP 475).
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    started = time.monotonic()
+
+    def speak(number: int, frame: object) -> None:  # noqa: ARG001 (the shape of a signal handler)
+        if _LAST_PROGRESS.get("at", 0.0) < started:
+            _progress_line(f"{command}: working; Ctrl-C stops it")
+
+    before = signal.signal(signal.SIGALRM, speak)
+    signal.setitimer(signal.ITIMER_REAL, _SILENT_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _progress_line(text: str) -> None:
+    """Write one line of progress, if it is taken at once."""
+    _LAST_PROGRESS["at"] = time.monotonic()
     if takes(sys.stderr):
-        write(sys.stderr, f"[auditctl] {text}")
+        write(sys.stderr, f"[auditctl] {printable(text)}")
 
 
 class PlainProgress:
@@ -72,12 +159,14 @@ class PlainProgress:
         self._last = ""
 
     def step(self, text: str) -> None:
-        _tell(text)
+        """Write the step as a line."""
+        _progress_line(text)
 
     def waiting(self, text: str, seconds: float) -> None:
+        """Write what is waited for, once for each text."""
         if text != self._last:
             self._last = text
-            _tell(f"{seconds:5.1f} s  {text}")
+            _progress_line(f"{seconds:5.1f} s  {text}")
 
 
 class Terminal:
@@ -87,33 +176,34 @@ class Terminal:
         self._live: Live | None = None
 
     def step(self, text: str) -> None:
+        """Write the step as a line above the live one."""
         if takes(sys.stderr):
-            self._stop()
-            _tell(text)
+            self.close()
+            _progress_line(text)
 
     def waiting(self, text: str, seconds: float) -> None:
+        """Redraw the live line."""
         from rich.text import Text
 
-        line = Text.assemble((f"{seconds:5.1f} s  ", "cyan"), text, overflow="ellipsis", no_wrap=True)
+        _LAST_PROGRESS["at"] = time.monotonic()
+        line = Text.assemble((f"{seconds:5.1f} s  ", "cyan"), printable(text), overflow="ellipsis", no_wrap=True)
         live = self._live or _line_of_its_own()
         with suppress(OSError, ValueError, RuntimeError):  # RuntimeError: as in `write`
-            if takes(sys.stderr):  # asked last: imports take their time
+            if takes(sys.stderr):  # tested last: imports take their time
                 self._live = live
                 live.start()
                 live.update(line, refresh=True)
 
-    def _stop(self) -> None:
+    def close(self) -> None:
+        """Take the live line away."""
         if self._live is not None:
             with suppress(OSError, ValueError, RuntimeError):
                 self._live.stop()
             self._live = None
 
-    def close(self) -> None:
-        self._stop()
-
 
 def _line_of_its_own() -> Live:
-    """Refreshed by us alone: a thread of its own could die of a lost terminal out of our sight."""
+    """Return a live line that only we refresh: a thread of its own could die of a lost terminal without our notice."""
     from rich.console import Console
     from rich.live import Live
 

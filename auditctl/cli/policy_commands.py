@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from auditctl.cli.context import Globals
-from auditctl.cli.output import write
-from auditctl.cli.policy_answer import answered, failed
+from auditctl.cli.context import run_and_exit
+from auditctl.cli.coverage_command import coverage
+from auditctl.cli.help_command import CommandWithExamples, GroupWithPanels
+from auditctl.cli.policy_edit import edit
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
-
-if TYPE_CHECKING:  # validate needs no requests
-    from auditctl.operations.policy.explain import ExplainRequest
 
 Kubernetes = Annotated[
     str | None,
@@ -23,16 +20,15 @@ Kubernetes = Annotated[
         metavar="VERSION", help="The server's version; default: the manifest's image tag, else the newest known."
     ),
 ]
+Log = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--log", metavar="LOG", help="Repeatable; .gz, directories, -; default: the node's own with its rotated files."
+    ),
+]
+More = Annotated[list[str] | None, typer.Argument(metavar="[LOG...]", help="More logs.", show_default=False)]
+Processes = Annotated[int | None, typer.Option("--processes", min=1, metavar="N", help="Default: one a core.")]
 File = Annotated[str, typer.Argument(metavar="FILE", help="A policy; - is standard input, a bare word a shipped one.")]
-
-
-def _answer(context: typer.Context, command: str, operation: Callable[[ControlPlane], CommandResult]) -> None:
-    """Print what the operation answers, exit with its code."""
-    raise typer.Exit(answered(context.obj, command, operation))
-
-
-def _fail(context: typer.Context, command: str, error: BaseException) -> None:
-    raise typer.Exit(failed(context.obj, command, error))
 
 
 def list_policies(context: typer.Context) -> None:
@@ -43,7 +39,7 @@ def list_policies(context: typer.Context) -> None:
 
         return policy_validate.shipped()
 
-    _answer(context, "policy list", operation)
+    run_and_exit(context, "policy list", operation)
 
 
 def show(context: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
@@ -54,7 +50,7 @@ def show(context: typer.Context, name: Annotated[str, typer.Argument(metavar="NA
 
         return policy_validate.show(name)
 
-    _answer(context, "policy show", operation)
+    run_and_exit(context, "policy show", operation)
 
 
 def validate(
@@ -88,7 +84,7 @@ def validate(
         )
         return policy_validate.validate(plane, asked)
 
-    _answer(context, "policy validate", operation)
+    run_and_exit(context, "policy validate", operation)
 
 
 def explain(
@@ -130,33 +126,16 @@ def explain(
     )
     if asked.given == (requests is not None):
         raise typer.BadParameter("name one request, in words or by options, or a file of them with --requests")
-    if requests is not None:
-        _stream(context, file, requests, kubernetes)
-    else:
-        _explain_one(context, file, asked, kubernetes)
 
-
-def _explain_one(context: typer.Context, file: str, asked: ExplainRequest, kubernetes: str | None) -> None:
     def operation(plane: ControlPlane) -> CommandResult:
         from auditctl.operations.policy import explain as policy_explain
-
-        return policy_explain.explain_one(plane, file, asked, kubernetes)
-
-    _answer(context, "policy explain", operation)
-
-
-def _stream(context: typer.Context, file: str, requests: str, kubernetes: str | None) -> None:
-    options: Globals = context.obj
-    try:
         from auditctl.operations.policy import explain_many
 
-        stream = explain_many.explain_many(options.plane(), file, requests, kubernetes, options.output)
-        for note in () if options.quiet else stream.notes:
-            write(sys.stderr, note)
-        for chunk in stream.chunks:
-            write(sys.stdout, chunk)
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (as in `_answer`)
-        _fail(context, "policy explain", error)
+        if requests is not None:
+            return explain_many.explain_many(plane, file, requests, kubernetes, context.obj.output)
+        return policy_explain.explain_one(plane, file, asked, kubernetes)
+
+    run_and_exit(context, "policy explain", operation)
 
 
 def expect_decisions(
@@ -177,7 +156,7 @@ def expect_decisions(
 
         return compare.test(plane, file, expect, kubernetes)
 
-    _answer(context, "policy test", operation)
+    run_and_exit(context, "policy test", operation)
 
 
 def diff(
@@ -193,7 +172,7 @@ def diff(
 
         return compare.diff(plane, old, new, kubernetes)
 
-    _answer(context, "policy diff", operation)
+    run_and_exit(context, "policy diff", operation)
 
 
 def matrix(
@@ -224,25 +203,58 @@ def matrix(
 
         return policy_matrix.answer(drawn, None, lines(drawn))
 
-    _answer(context, "policy matrix", operation)
+    run_and_exit(context, "policy matrix", operation)
 
 
 def convert(context: typer.Context, file: File) -> None:
     """Print a v1beta1 or v1alpha1 policy as v1; every byte but the version stays."""
-    try:
+
+    def operation(plane: ControlPlane) -> CommandResult:  # noqa: ARG001
         from auditctl.operations.policy import compare
 
-        text = compare.convert(file)
-        sys.stdout.flush()
-        write_bytes(text)
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (as in `_answer`)
-        _fail(context, "policy convert", error)
+        return compare.convert(file)
+
+    run_and_exit(context, "policy convert", operation)
 
 
-def write_bytes(text: bytes) -> None:
-    """To standard output as they are: no line end is added, none is changed."""
-    sys.stdout.buffer.write(text)
-    sys.stdout.buffer.flush()
+def replay(
+    context: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A policy, or the name of a shipped one.")],
+    more: More = None,
+    log: Log = None,
+    against: Annotated[
+        str | None, typer.Option(metavar="OLD", help="Compare with this policy; default: with what was recorded.")
+    ] = None,
+    kubernetes: Kubernetes = None,
+    processes: Processes = None,
+) -> None:
+    """What the policy would have made of recorded traffic: events and bytes a rule, what falls out of sight."""
+
+    def operation(plane: ControlPlane) -> CommandResult:
+        from auditctl.operations.policy.replay import ReplayOptions, policy_replay
+
+        return policy_replay(plane, ReplayOptions(file, (*(log or ()), *(more or ())), against, kubernetes, processes))
+
+    run_and_exit(context, "policy replay", operation)
+
+
+def suggest(
+    context: typer.Context,
+    more: More = None,
+    log: Log = None,
+    policy: Annotated[str, typer.Option(metavar="FILE", help="The policy that the rules are added to.")] = "baseline",
+    most: Annotated[int, typer.Option("-n", min=1, metavar="N", help="Rules at most.")] = 8,
+    kubernetes: Kubernetes = None,
+    processes: Processes = None,
+) -> None:
+    """Rules that would save most without hiding anything sensitive: prints the policy with them in it."""
+
+    def operation(plane: ControlPlane) -> CommandResult:
+        from auditctl.operations.policy.suggest import SuggestOptions, policy_suggest
+
+        return policy_suggest(plane, SuggestOptions((*(log or ()), *(more or ())), policy, most, kubernetes, processes))
+
+    run_and_exit(context, "policy suggest", operation)
 
 
 COMMANDS: Mapping[str, Callable[..., None]] = {
@@ -254,25 +266,25 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "diff": diff,
     "matrix": matrix,
     "convert": convert,
+    "coverage": coverage,
+    "edit": edit,
+    "replay": replay,
+    "suggest": suggest,
 }
 
 
 def build(words: Sequence[str]) -> typer.Typer:
     """The group for a command line: only the asked command is built, all of them where none is (help, a typo)."""
     app = typer.Typer(
+        cls=GroupWithPanels,
         no_args_is_help=True,
         rich_markup_mode=None,
-        help="Audit policies: is it legal, is it meant, what will it record.",
+        help="Check, explain, compare and convert audit policies.",
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     rest = words[words.index("policy") + 1 :] if "policy" in words else ()
     asked = next(iter(rest), None)
     for name, command in COMMANDS.items():
         if asked == name or asked not in COMMANDS:
-            app.command(name)(command)
-    if asked not in COMMANDS:
-        from auditctl.cli import coverage_command, replay_commands
-
-        for name, command in {**replay_commands.COMMANDS, "coverage": coverage_command.coverage}.items():
-            app.command(name)(command)
+            app.command(name, cls=CommandWithExamples)(command)
     return app

@@ -15,12 +15,12 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from auditctl.cli.output import coloured
-from auditctl.operations.answer import visible
 from auditctl.operations.policy.matrix import Drawn
 from auditctl.policy.matrix import Cell, Cells, Concern, Person, Table
 from auditctl.policy.matrix_rows import METHODS, VERBS, Row, Scope
 from auditctl.policy.matrix_words import LETTERS, MEANINGS, letters, listed, place, where
 from auditctl.policy.types import Level
+from auditctl.printable import printable
 
 _STYLES = {Level.NONE: "dim", Level.METADATA: "cyan", Level.REQUEST: "yellow", Level.REQUEST_RESPONSE: "bold magenta"}
 _SHORT = {"deletecollection": "delcol"}
@@ -42,7 +42,7 @@ class Strip(NamedTuple):
     def label(self) -> str:
         """The names, and the group before them where they have one."""
         names = ", ".join(self.labels)
-        return visible(f"{self.group}: {names}" if self.group else names)
+        return printable(f"{self.group}: {names}" if self.group else names)
 
 
 def lines(drawn: Drawn) -> tuple[str, ...]:
@@ -62,7 +62,7 @@ def lines(drawn: Drawn) -> tuple[str, ...]:
     for part in _parts(drawn, console.width):
         console.print(part)
     server = f"kube-apiserver {drawn.version[0]}.{drawn.version[1]}"
-    title = visible(f"{drawn.named.name}: what {server} records")  # as long as it is: a path is not cut
+    title = printable(f"{drawn.named.name}: what {server} records")  # as long as it is: a path is not cut
     return (title, *(line.rstrip() for line in out.getvalue().rstrip("\n").split("\n")))
 
 
@@ -78,16 +78,16 @@ def _parts(drawn: Drawn, width: int) -> Iterator[RenderableType]:
     yield from _legend(matrix.tables)
     for table in matrix.tables:
         yield Text()
-        yield Text(visible(", ".join(person.label for person in table.people)), style="bold")
+        yield Text(printable(", ".join(person.label for person in table.people)), style="bold")
         for person in table.people:
-            yield Padding(Text(visible(_person(person)), style="dim"), (0, 0, 0, 2))
+            yield Padding(Text(printable(_person(person)), style="dim"), (0, 0, 0, 2))
         notes = _Notes(drawn)
         yield from _block("RESOURCE", VERBS, _strips(matrix.rows.resources, table.resources, VERBS, notes), width)
         yield from _block("URL", METHODS, _strips(matrix.rows.urls, table.urls, METHODS, notes), width)
         yield from notes.told()
     if matrix.others:
         yield Text()
-        others = visible(listed(matrix.others))
+        others = printable(listed(matrix.others))
         yield Text(f"The policy also names users and groups who are none of these: {others} (--user).")
     if matrix.rows.left_out:
         yield Text(f"{matrix.rows.left_out} more resources or URLs that it names are not drawn.")
@@ -145,7 +145,7 @@ class _Notes:
             f"{LETTERS[case.level]} {where(case, cell, row, verb)} ({place(case.rule, self._lines)})"
             for case in cell.cases
         )
-        text = "; ".join((*map(visible, cases), *(("and more rules than are told",) if cell.cut else ())))
+        text = "; ".join((*map(printable, cases), *(("and more rules than are told",) if cell.cut else ())))
         return self._numbers.setdefault(text, len(self._numbers) + 1)
 
     def told(self) -> Iterator[RenderableType]:

@@ -62,6 +62,9 @@ class LogFilters(NamedTuple):
         return self != LogFilters()
 
 
+NO_FILTERS = LogFilters()
+
+
 def _spelled(field: str, value: str) -> str:
     """Verbs, levels and stages as the server writes them, however they were typed."""
     if field == "verb":
@@ -117,6 +120,25 @@ def needle(wanted: LogFilters) -> bytes:
         if len(values) == 1 and _PLAIN.fullmatch(values[0]):
             return f'"{key}":"{values[0]}"'.encode()
     return b""
+
+
+class Selection(NamedTuple):
+    """Which events of a log count: those that pass ``test`` (None: all), which have ``needle`` in their bytes."""
+
+    test: Test | None = None
+    needle: bytes = b""
+
+    @classmethod
+    def of(cls, filters: LogFilters, now: datetime) -> Selection:
+        """Compile the filters.
+
+        Raises:
+            UsageError: a value is not of its option's form.
+        """
+        return cls(compiled(filters, now), needle(filters)) if filters.given else cls()
+
+
+ALL_EVENTS = Selection()
 
 
 def compiled(wanted: LogFilters, now: datetime) -> Test:

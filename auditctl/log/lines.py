@@ -40,8 +40,17 @@ class Fold:
             yield self._held.popitem(last=False)[1][0]
 
 
-def line(event: FullEvent, *, colour: bool = False) -> str:
-    """Time (UTC, as --since takes it), level, code, latency, who, verb, what, where; foreign control characters are escaped."""
+def header(*, wide: bool = False) -> str:
+    """Return the names of the columns."""
+    names = f"{'TIME (UTC)':23}  {'LV':2}  {'CODE':>3} {'LATENCY':>7}  {'USER':32}  {'VERB':8}  "
+    return names + (f"{'SOURCE':15}  {'AUDIT-ID':36}  {'AGENT':24}  OBJECT" if wide else "OBJECT")
+
+
+def line(event: FullEvent, *, colour: bool = False, wide: bool = False) -> str:
+    """Return time (UTC, as --since takes it), level, code, latency, who, verb, what, where.
+
+    ``wide``: also the client's address, the audit ID and the user agent. Foreign control characters are escaped.
+    """
     code, latency = _code(event), _latency(event)
     who = event.user.username or "nobody"
     if event.impersonated_user is not None:
@@ -56,7 +65,7 @@ def line(event: FullEvent, *, colour: bool = False) -> str:
         f"{printable(who):32}",
         f"{printable(event.verb):8}",
     )
-    what = printable(_what(event)) + note
+    what = (_more(event) if wide else "") + printable(_what(event)) + note
     if not colour:
         return "  ".join((*cells, what))
     stamp, level, code_cell, latency_cell, who_cell, verb_cell = cells
@@ -72,6 +81,11 @@ def printable(text: str) -> str:
     return (
         text if text.isprintable() else "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in text)
     )
+
+
+def _more(event: FullEvent) -> str:
+    source = ",".join(event.source_ips or ())
+    return f"{printable(source):15}  {printable(event.audit_id):36}  {printable(event.user_agent):24}  "
 
 
 def _colour(code: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from typing import IO, NamedTuple, cast
 
@@ -65,6 +65,19 @@ def blocks(piece: LogSegment, reader: Reader, account: ReadStatistics) -> Iterat
         account.events += len(events)
         account.bytes += len(text)
         yield EventBlock(events, lines)
+
+
+def selected_blocks(
+    piece: LogSegment, reader: Reader, account: ReadStatistics, test: Callable[[FullEvent], bool] | None, needle: bytes
+) -> Iterator[EventBlock]:
+    """Yield the events of a piece that pass ``test``, all of them without one; a test needs the whole events."""
+    if test is None:
+        yield from blocks(piece, reader, account)
+        return
+    for block in whole_blocks(piece, reader, account, needle):
+        lines = [line for event, line in zip(block.events, block.lines, strict=True) if test(event)]
+        if lines:
+            yield EventBlock([reader.one(line) for line in lines], lines)
 
 
 def whole_blocks(

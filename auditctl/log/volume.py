@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from auditctl.log.damage import ReadStatistics
 from auditctl.log.events import Reader
-from auditctl.log.reading import EventBlock, LogSegment, blocks
+from auditctl.log.filters import ALL_EVENTS, Selection
+from auditctl.log.reading import EventBlock, LogSegment, selected_blocks
 
 BY = ("user", "verb", "resource", "namespace", "level", "rule")
 _MOST_KEPT = 10_000
@@ -35,11 +36,16 @@ class VolumeCounts:
         self._reader = reader
         self._names: dict[bytes, str] = {}
 
-    def scan(self, pieces: Iterable[LogSegment], also: Callable[[EventBlock], None] | None = None) -> VolumeCounts:
-        """Count all events in these pieces; ``also`` is handed each block: a stream is read but once."""
+    def scan(
+        self,
+        pieces: Iterable[LogSegment],
+        also: Callable[[EventBlock], None] | None = None,
+        selection: Selection = ALL_EVENTS,
+    ) -> VolumeCounts:
+        """Count the selected events in these pieces; ``also`` is handed each block: a stream is read but once."""
         assert self._reader is not None  # noqa: S101 (built with one to be scanned with)
         for piece in pieces:
-            for block in blocks(piece, self._reader, self.account):
+            for block in selected_blocks(piece, self._reader, self.account, *selection):
                 self._take(block)
                 if also is not None:
                     also(block)
@@ -118,12 +124,12 @@ class Rates:
         self._last = 0
         self._reader = reader
 
-    def scan(self, pieces: Iterable[LogSegment]) -> Rates:
-        """Count all events in these pieces that have a time."""
+    def scan(self, pieces: Iterable[LogSegment], selection: Selection = ALL_EVENTS) -> Rates:
+        """Count the selected events in these pieces that have a time."""
         assert self._reader is not None  # noqa: S101 (built with one to be scanned with)
         seconds: dict[str, list[int]] = {}
         for piece in pieces:
-            for block in blocks(piece, self._reader, self.account):
+            for block in selected_blocks(piece, self._reader, self.account, *selection):
                 for event, line in zip(block.events, block.lines, strict=True):
                     stamp = (event.stage_timestamp or "")[:19]
                     found = seconds.get(stamp)

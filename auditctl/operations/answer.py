@@ -1,23 +1,29 @@
-"""What the commands on policies hand to the command line: an object of the contract, its text, the exit code."""
+"""The result of a command: what ``-o json`` prints, what a person reads, the exit code."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from auditctl.findings import Finding
-from auditctl.patterns import lazily
-from auditctl.report import finding_row, yaml_lines
-
-_UNSEEN = lazily("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+from auditctl.printable import printable
+from auditctl.report import Report, finding_row, yaml_lines
 
 
-class CommandResult(NamedTuple):
-    """``document`` is what ``-o json`` prints, ``lines`` what a person reads, ``summary`` what is left of it with -q.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandResult:
+    """What a command hands to the command line; the report of a command on the node becomes one, too.
 
-    ``notes`` are for stderr, where a person reads them and no program stumbles over them. ``styled``: the lines hold
-    our own escapes for the terminal, and none of a policy's.
+    ``document`` is what ``-o json`` prints, ``lines`` what a person reads, ``summary`` what is left of it with ``-q``.
+    ``notes`` go to stderr, where a person reads them and no program stumbles over them.
+    ``styled``: the lines hold our own escapes for the terminal, and no foreign text that was not made printable.
+    ``is_error``: the text goes to stderr, for stdout is for answers.
+
+    ``pieces`` are printed as they come, in place of document and lines; they are whole lines in the format that was
+    requested. An empty piece says that nothing came for now. ``closing_notes`` are asked for after the last piece.
+    ``endless``: only Ctrl-C ends the pieces, so that it is no interruption.
     """
 
     document: Mapping[str, Any]
@@ -26,9 +32,13 @@ class CommandResult(NamedTuple):
     exit_code: int = 0
     notes: tuple[str, ...] = ()
     styled: bool = False
+    is_error: bool = False
+    pieces: Iterator[bytes] | None = None
+    closing_notes: Callable[[], Iterable[str]] = tuple
+    endless: bool = False
 
     def text(self, output: str, *, quiet: bool = False) -> str:
-        """The answer in the asked format."""
+        """Return the answer in the format ``output``: json, yaml, or text."""
         match output:
             case "json":
                 return json.dumps(self.document, indent=2)
@@ -36,14 +46,14 @@ class CommandResult(NamedTuple):
                 return "\n".join(yaml_lines(self.document))
             case _:
                 text = "\n".join((*(() if quiet else self.lines), *filter(None, (self.summary,))))
-                return text if self.styled else visible(text)
+                return text if self.styled else printable(text, keep_newlines=True)
 
 
-def visible(text: str) -> str:
-    """The text without what a policy could do to a terminal: controls, and what turns the writing around."""
-    return _UNSEEN.sub("\ufffd", text)
+def text_result(report: Report) -> CommandResult:
+    """Return the result of a report whose summary is a whole text to be piped: a script, a unit, a configuration."""
+    return CommandResult(document=report.to_dict(), summary=report.summary, exit_code=report.exit_code)
 
 
 def finding_rows(findings: Iterable[Finding]) -> list[Mapping[str, Any]]:
-    """The findings in the contract's shape, which is the report's."""
+    """Return the findings in the shape that a report gives them."""
     return [finding_row(finding) for finding in findings]

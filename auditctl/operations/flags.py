@@ -74,7 +74,7 @@ def table(plane: ControlPlane, kubernetes: str | None, name: str | None = None) 
     rows = [_row(flag, version) for flag in known.values()]
     lines = tuple(line for flag in known.values() for line in _lines(flag, version))
     document = {"kubernetes": f"{version[0]}.{version[1]}", "flags": rows}
-    return CommandResult(document, lines, notes=(f"the audit flags of {words(version)}",))
+    return CommandResult(document=document, lines=lines, notes=(f"the audit flags of {words(version)}",))
 
 
 def _row(flag: AuditFlag, version: Version) -> dict[str, Any]:

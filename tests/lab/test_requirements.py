@@ -75,6 +75,7 @@ def test_flags_are_named_in_any_spelling() -> None:
         ([{"serving": True}, {"recipt": True}], "requirement 2: 'recipt' is no kind of requirement"),
         ([{"serving": False}], "requirement 1 (serving): is written with 'true', not False"),
         ([{"flag": {"name": "audit-log-maxag", "value": 1}}], "'audit-log-maxag' is no audit flag"),
+        ([{"flag": {"name": "log-maxage", "value": 1}}], "'log-maxage' is no audit flag"),
         ([{"flag": {"name": "audit-log-maxage"}}], "'value' is missing"),
         ([{"flag": {"name": "audit-log-maxage", "value": [1]}}], "'value' is to be one value"),
         ([{"expect": "get pods Metadata"}], "has no '->'"),

@@ -152,8 +152,8 @@ def test_people_read_one_line_a_request_and_no_escape_of_a_stranger(tmp_path: Pa
         + line(2, responseStatus={"metadata": {}, "code": 404, "message": "no\x1b[31m"})
     )
     code, out, _ = call("log", "tail", path)
-    one, other = out.splitlines()
-    assert code == 0
+    head, one, other = out.splitlines()
+    assert (code, head.split()) == (0, ["TIME", "(UTC)", "LV", "CODE", "LATENCY", "USER", "VERB", "OBJECT"])
     assert one.split() == [
         "2026-11-21",
         "20:29:06.250",
@@ -174,7 +174,7 @@ def test_people_read_one_line_a_request_and_no_escape_of_a_stranger(tmp_path: Pa
 def test_what_is_no_event_is_told_on_stderr(log: Path, call: Call) -> None:
     log.write_bytes(log.read_bytes() + line(9)[:100])
     code, out, err = call("log", "tail", log)
-    assert (code, len(out.splitlines())) == (0, 4)
+    assert (code, len(out.splitlines())) == (0, 5)
     assert f"torn event (100 bytes): {log} byte" in err
 
 
@@ -183,7 +183,7 @@ def test_requests_without_an_answer_yet_stand_where_their_time_is(tmp_path: Path
     path.write_bytes(line(1, stage="RequestReceived") + b"".join(map(line, range(2, 8))))
     _, out, _ = call("log", "tail", path, "-n", "7")
     assert re.findall(r"pods (p\d)", out) == [f"p{number}" for number in range(1, 8)]
-    assert "(received)" in out.splitlines()[0]
+    assert "(received)" in out.splitlines()[1]
 
 
 def test_what_was_never_answered_is_not_held_back_to_the_end_of_the_log(tmp_path: Path, call: Call) -> None:
@@ -194,10 +194,50 @@ def test_what_was_never_answered_is_not_held_back_to_the_end_of_the_log(tmp_path
         for number in range(2, 1500)
     )
     path.write_bytes(line(1, stage="RequestReceived") + b"".join(late))
-    rows = call("log", "tail", path, "--verb", "get")[1].splitlines()
+    rows = call("log", "tail", path, "--verb", "get", "-q")[1].splitlines()
     at = next(index for index, row in enumerate(rows) if "(received)" in row)
     assert len(rows) == 1499
     assert at < 1200  # a block is looked at as a whole
+
+
+def test_wide_has_more_columns_and_quiet_no_header(log: Path, call: Call) -> None:
+    head, first, *_ = call("log", "tail", log, "-o", "wide")[1].splitlines()
+    assert head.split()[-4:] == ["SOURCE", "AUDIT-ID", "AGENT", "OBJECT"]
+    for name, value in (
+        ("SOURCE", "10.0.0.7"),
+        ("AUDIT-ID", "id-1"),
+        ("AGENT", "kubectl/v1.36"),
+        ("OBJECT", "pods p1"),
+    ):
+        assert first[head.index(name) :].startswith(value), name
+    assert len(call("log", "tail", log, "-q")[1].splitlines()) == 4
+
+
+def test_json_of_a_log_holds_no_terminal_control(tmp_path: Path, call: Call) -> None:
+    """C1 and bidirectional controls in a user agent are escaped; the value stays the same."""
+    path = tmp_path / "audit.log"
+    agent = "kubectl\u009b31m\u202e"
+    raw = json.dumps(event(1, userAgent=agent), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    path.write_bytes(raw)
+    _, out, _ = call("log", "tail", path, "-o", "json")
+    assert "\u009b" not in out
+    assert "\u202e" not in out
+    assert json.loads(out)["userAgent"] == agent
+
+
+@pytest.mark.parametrize("command", ["tail", "top", "stats"])
+def test_filters_that_match_nothing_say_so(command: str, log: Path, call: Call) -> None:
+    code, out, err = call("log", command, log, "--user", "nobody-of-that-name")
+    assert code == 0
+    assert "No event matches the filters; 4 events were read." in out + err
+
+
+def test_top_and_stats_count_what_the_filters_leave(log: Path, call: Call) -> None:
+    top = json.loads(call("log", "top", log, "--user", "alice", "--since", "2026-11-21T20:29:07Z", "-o", "json")[1])[
+        "top"
+    ]
+    assert {each["value"]: each["events"] for each in top["user"]} == {"alice": 2}
+    assert "2 of 4 events match the filters" in call("log", "stats", log, "--until", "2026-11-21T20:29:07.5Z")[1]
 
 
 def test_yaml_is_a_stream_of_documents(log: Path, call: Call) -> None:
@@ -368,8 +408,8 @@ def test_a_full_disk_under_the_output_is_told(log: Path) -> None:
     with open("/dev/full", "wb") as full:
         words = [sys.executable, "-m", "auditctl", "log", "tail", "-o", "json", str(log)]
         ran = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True)
-    assert ran.returncode == 3
-    assert "cannot be written: no space left on device" in ran.stderr
+    assert ran.returncode == 1
+    assert "cannot be written to standard output: no space left on device" in ran.stderr
 
 
 def test_standard_input_is_a_log_too(log: Path) -> None:

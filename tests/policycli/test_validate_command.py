@@ -11,12 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.main import get_command
 
-from auditctl.cli import policy_plain
 from auditctl.cli.app import run
-from auditctl.cli.application import build
-from auditctl.cli.global_options import hoist
 from auditctl.errors import RefusedError
 from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.policy_source import judge
@@ -224,46 +220,6 @@ def test_a_light_command_imports_nothing_heavy(tmp_path: Path) -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert not {"ssl", "rich", "kubernetes", "ruamel.yaml", "jsonpatch", "http.client"} & set(ran.stdout.split())
-
-
-PLAIN = [
-    "policy validate p.yaml",
-    "policy validate p.yaml - baseline --strict",
-    "--rootfs /x -q policy validate --strict -o json p.yaml",
-    "policy --manifest=/m -v validate p.yaml -oyaml --state-dir /s --kubeconfig k",
-]
-
-
-@pytest.mark.parametrize("line", PLAIN)
-def test_a_plain_line_is_read_without_typer_as_typer_reads_it(line: str) -> None:
-    hoisted = hoist(line.split())
-    group: Any = get_command(build(hoisted.rest))
-    context = group.make_context("auditctl", list(hoisted.words))
-    command = group.commands["policy"].commands["validate"].make_context("validate", hoisted.rest[2:], parent=context)
-    plain = policy_plain.read(hoisted)
-    assert plain is not None
-    assert (list(plain.files), plain.strict) == (list(command.params["files"]), command.params["strict"])
-    assert all(str(value) == str(context.params[name]) for name, value in plain.options._asdict().items())
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "policy list", "policy validate", "policy validate --help", "policy validate -h", "policy validate p --stric", "policy validate p --only x",
-        "policy validate p --kubernetes 1.36", "policy validate -x", "policy validate p -o xml", "policy validate -- p", "enable", "policy",
-        "--manifest relative policy validate p", "policy validate --strict",
-    ],
-)  # fmt: skip
-def test_what_is_not_plain_is_left_to_typer(line: str) -> None:
-    assert policy_plain.read(hoist(line.split())) is None
-
-
-def test_a_plain_validate_imports_no_typer(tmp_path: Path) -> None:
-    path = tmp_path / "p.yaml"
-    path.write_text(GOOD)
-    code = f"import sys; from auditctl.cli.app import run; run(['auditctl', 'policy', 'validate', {str(path)!r}]); print(*sys.modules)"
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert not {"typer", "rich", "ruamel.yaml", "jsonpatch", "ssl", "subprocess"} & set(ran.stdout.split())
 
 
 def test_an_empty_name_is_no_file(policy: Call) -> None:

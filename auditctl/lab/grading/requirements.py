@@ -110,16 +110,24 @@ def _flag(given: Fields) -> FlagRequirement:
     return FlagRequirement(name, given.scalar("value"))
 
 
+# `authorization-webhook-config-file`, a flag of its own, is 0.79 like `audit-webhook-config-file`.
+_NEARLY = 0.9
+
+
 def _flag_absent(given: Fields) -> FlagAbsent:
     name = normalised(given.whole_text())
     return FlagAbsent(name if name.endswith("*") else _known(given, name))
 
 
 def _known(given: Fields, name: str) -> str:
-    """An audit flag, or any other flag of the API server; a typo in the first is told."""
-    name = normalised(name)
-    if name.startswith("audit-") and name not in facts.audit_flags():
-        near = get_close_matches(name, facts.audit_flags(), n=1)
+    """Return the name of an audit flag, or of any other flag of the API server, which has no table here.
+
+    A name that is nearly an audit flag's is a mistake of its author: a learner could never pass.
+    """
+    name, known = normalised(name), facts.audit_flags()
+    near = [f"audit-{name}"] if f"audit-{name}" in known else get_close_matches(name, known, n=1, cutoff=_NEARLY)
+    if name not in known and (name.startswith("audit-") or near):
+        near = near or get_close_matches(name, known, n=1)
         raise given.error(f"{name!r} is no audit flag", f"did you mean {near[0]!r}?" if near else "auditctl flags")
     return name
 

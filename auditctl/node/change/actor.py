@@ -7,6 +7,8 @@ import pwd
 from contextlib import suppress
 from pathlib import Path
 
+from auditctl.printable import printable
+
 _UNSET_LOGINUID = "4294967295"  # (uid_t) -1: no login session (a service, a container)
 
 
@@ -23,12 +25,16 @@ def who() -> dict[str, str | None]:
 
 
 def record(text: str) -> None:
-    """Write one line to syslog, facility authpriv; a node without a syslog socket loses nothing else."""
+    """Write one line to syslog, facility authpriv; a node without a syslog socket loses nothing else.
+
+    Line ends and terminal escapes in names are made printable: `tail` of the log on root's terminal must be safe, and a
+    name must not forge an entry.
+    """
     import syslog
 
     with suppress(OSError):
         syslog.openlog("auditctl", syslog.LOG_PID, syslog.LOG_AUTHPRIV)
-        syslog.syslog(syslog.LOG_NOTICE, text)
+        syslog.syslog(syslog.LOG_NOTICE, printable(text))
         syslog.closelog()
 
 

@@ -86,7 +86,7 @@ def log_forecast(plane: ControlPlane, asked: ForecastOptions) -> CommandResult:
         lines.append(f"  {asked.days:g} days do not fit: they take {amount(load.bytes_per_day * asked.days)}")
     lines.append(f"for a webhook whose slowest answer takes {asked.slowest_seconds:g} s:")
     lines.append("  auditctl enable " + _options(batch))
-    return CommandResult(document, tuple(lines))
+    return CommandResult(document=document, lines=tuple(lines))
 
 
 def _now_row(rotation: RotationFlags | None, now: Kept | None) -> dict[str, Any] | None:

@@ -8,25 +8,28 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
 from auditctl.errors import UsageError
 from auditctl.log import sources
 from auditctl.log.damage import Damage, ReadStatistics
 from auditctl.log.events import FullEvent, Reader
-from auditctl.log.filters import LogFilters, Test, compiled, moment, needle
+from auditctl.log.filters import NO_FILTERS, LogFilters, Test, compiled, moment, needle
 from auditctl.log.follow import Follower
-from auditctl.log.lines import Fold, line
+from auditctl.log.lines import Fold, header, line
 from auditctl.log.parallel import in_order
 from auditctl.log.readers import reader
 from auditctl.log.reading import STANDARD_INPUT, LogSegment, WholeBlock, whole_block, whole_blocks
 from auditctl.node.logfiles import log_files
+from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.log_sources import node_log, opened
+from auditctl.printable import printable_json
 
 _POLL_SECONDS = 0.02
 _HELD_SECONDS = 0.05
@@ -46,27 +49,22 @@ class TailFormat(Enum):
     YAML = "yaml"
 
 
-class TailOptions(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TailOptions:
     """The options of ``log tail``. ``most`` None: 10, all with filters, none with ``follow``."""
 
     logs: tuple[str, ...] = ()
-    wanted: LogFilters = LogFilters()
+    wanted: LogFilters = NO_FILTERS
     follow: bool = False
     most: int | None = None
     form: TailFormat = TailFormat.LINES
     colour: bool = False
+    wide: bool = False
+    header: bool = False
 
 
-class Tailed(NamedTuple):
-    """Pieces of output, each whole lines; what the reading meets; and what is said beforehand."""
-
-    pieces: Iterator[bytes]
-    account: ReadStatistics
-    notes: tuple[str, ...] = ()
-
-
-def log_tail(plane: ControlPlane, asked: TailOptions) -> Tailed:
-    """What is printed, piece by piece; with ``follow`` it ends at ``--until`` alone, and an empty piece says that nothing came.
+def log_tail(plane: ControlPlane, asked: TailOptions) -> CommandResult:
+    """Return the pieces to print; with ``follow`` they end at ``--until`` alone, and an empty one says that nothing came.
 
     Raises:
         UsageError: a filter is not of its form; RefusedError: a log cannot be read.
@@ -75,8 +73,35 @@ def log_tail(plane: ControlPlane, asked: TailOptions) -> Tailed:
     test = compiled(asked.wanted, now) if asked.wanted.given else None
     account = ReadStatistics()
     if asked.follow:
-        return _followed(_log_of(plane, asked), asked, test, account)
-    return Tailed(_read(opened(plane, asked.logs), asked, test, account), account)
+        pieces, notes = _followed(_log_of(plane, asked), asked, test, account)
+    else:
+        pieces, notes = _read(opened(plane, asked.logs), asked, test, account), ()
+    matched = _Matched(pieces, account)
+    pieces = iter(matched)
+    if asked.header and asked.form is TailFormat.LINES:
+        pieces = chain((f"{header(wide=asked.wide)}\n".encode(),), pieces)
+    closing = matched.sentences if test is not None and not asked.follow else account.sentences
+    return CommandResult(document={}, pieces=pieces, notes=notes, closing_notes=closing, endless=asked.follow)
+
+
+class _Matched:
+    """The pieces, and whether any of them had something in it."""
+
+    def __init__(self, pieces: Iterator[bytes], account: ReadStatistics) -> None:
+        self._pieces = pieces
+        self._account = account
+        self._any = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            self._any = self._any or bool(piece)
+            yield piece
+
+    def sentences(self) -> Iterator[str]:
+        """Yield what the reading met, and that no event matched where that is so."""
+        yield from self._account.sentences()
+        if not self._any:
+            yield f"No event matches the filters; {self._account.events} events were read."
 
 
 def _log_of(plane: ControlPlane, asked: TailOptions) -> Path:
@@ -147,14 +172,16 @@ def _time_of(item: Item) -> str:
     return "" if isinstance(item, bytes) else item.stage_timestamp or ""
 
 
-def _followed(log: Path, asked: TailOptions, test: Test | None, account: ReadStatistics) -> Tailed:
+def _followed(
+    log: Path, asked: TailOptions, test: Test | None, account: ReadStatistics
+) -> tuple[Iterator[bytes], tuple[str, ...]]:
     try:
         rotated = partial(log_files, log)
         follower = Follower(log, rotated, from_end=asked.wanted.since is None and not asked.most)
     except OSError as error:
         raise sources.unreadable(str(log), error) from error
     notes = (f"{log} is not there yet: it is waited for",) if follower.waits else ()
-    return Tailed(_following(follower, log, asked, test, account), account, notes)
+    return _following(follower, log, asked, test, account), notes
 
 
 def _following(
@@ -196,7 +223,7 @@ def _before(
 ) -> Iterator[bytes]:
     """What stands in the log already: all since a time, or the last ``most`` rows."""
     earlier = sources.open_sources(map(str, follower.earlier))
-    once = asked._replace(follow=False)
+    once = replace(asked, follow=False)
     if asked.most is None:
         yield from _read(earlier, once, test, account)
         return
@@ -245,5 +272,5 @@ class _Printer:
     def row(self, item: Item) -> bytes:
         """As it is printed. JSON is YAML too: a document each."""
         if isinstance(item, bytes):
-            return (b"--- " if self._asked.form is TailFormat.YAML else b"") + item + b"\n"
-        return (line(item, colour=self._asked.colour) + "\n").encode("utf-8", "replace")
+            return (b"--- " if self._asked.form is TailFormat.YAML else b"") + printable_json(item) + b"\n"
+        return (line(item, colour=self._asked.colour, wide=self._asked.wide) + "\n").encode("utf-8", "replace")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
 from auditctl.log import sources
 from auditctl.log.aggregate import CellCounts, Counting, PolicyMatcher
+from auditctl.log.damage import ReadStatistics
 from auditctl.log.events import Reader
+from auditctl.log.filters import NO_FILTERS, LogFilters, Selection
 from auditctl.log.forecast import DAY_SECONDS
 from auditctl.log.parallel import tallied
 from auditctl.log.readers import reader
@@ -23,7 +27,8 @@ from auditctl.policy.types import Policy
 _COLUMNS = 60
 
 
-class TopOptions(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopOptions:
     """The options of ``log top``."""
 
     logs: tuple[str, ...] = ()
@@ -32,6 +37,7 @@ class TopOptions(NamedTuple):
     policy: str | None = None
     kubernetes: str | None = None
     processes: int | None = None
+    filters: LogFilters = NO_FILTERS
 
 
 def log_top(plane: ControlPlane, asked: TopOptions) -> CommandResult:
@@ -41,12 +47,12 @@ def log_top(plane: ControlPlane, asked: TopOptions) -> CommandResult:
         RefusedError: a log cannot be read; PolicyError: the server would refuse the policy.
     """
     named = read_policy(asked.policy, server_version(plane, asked.kubernetes)) if asked.policy else None
-    reading = reader()
+    reading, selection = reader(), Selection.of(asked.filters, datetime.now(UTC))
     found = opened(plane, asked.logs)
     try:
         parts = sources.pieces(found)
         judge = PolicyMatcher((named.policy,)) if named is not None else None
-        both = tallied(parts, lambda pieces: _Both(pieces, reading, judge), asked.processes)
+        both = tallied(parts, lambda pieces: _Both(pieces, reading, judge, selection), asked.processes)
     finally:
         sources.close(found)
     counts, account = both.counts, both.counts.account
@@ -55,20 +61,34 @@ def log_top(plane: ControlPlane, asked: TopOptions) -> CommandResult:
             add(counts.by["rule"], _rule(named, judge.rule(key)), volume.events, volume.bytes)
     asked_for = [name for name in asked.by or BY if counts.by[name] or name != "rule"]
     shares = {name: counts.top(name, asked.most) for name in asked_for}
-    total = sum(size for _, size in counts.by["level"].values())
+    events, total = (sum(column) for column in zip((0, 0), *counts.by["level"].values(), strict=True))
     document = {"log": account.rows(), "top": {name: [_row(each, total) for each in shares[name]] for name in shares}}
-    summary = f"{account.events} events, {amount(account.bytes)}"
     return CommandResult(
-        document, tuple(_tables(shares, account.events, total)), summary, 0, tuple(account.sentences())
+        document=document,
+        lines=tuple(_tables(shares, events, total)),
+        summary=_summary(events, total, account, asked.filters),
+        notes=tuple(account.sentences()),
     )
+
+
+def _summary(events: int, size: int, account: ReadStatistics, filters: LogFilters) -> str:
+    """Return how much there is; with filters, of how much: an empty answer says that nothing matched."""
+    if not filters.given:
+        return f"{account.events} events, {amount(account.bytes)}"
+    if not events:
+        return f"No event matches the filters; {account.events} events were read."
+    return f"{events} of {account.events} events match the filters, {amount(size)}"
 
 
 class _Both:
     """The counts of a log, and the cells of a policy where there is one."""
 
-    def __init__(self, pieces: Iterable[LogSegment], reading: Reader, judge: PolicyMatcher | None) -> None:
+    def __init__(
+        self, pieces: Iterable[LogSegment], reading: Reader, judge: PolicyMatcher | None, selection: Selection
+    ) -> None:
         counting = Counting(judge, reading) if judge is not None else None
-        self.counts = VolumeCounts(reading).scan(pieces, counting.take if counting is not None else None)
+        take = counting.take if counting is not None else None
+        self.counts = VolumeCounts(reading).scan(pieces, take, selection)
         self.cells = counting.tally if counting is not None else CellCounts()
 
     def absorb(self, other: _Both) -> None:
@@ -101,13 +121,15 @@ def _tables(shares: dict[str, list[Share]], events: int, total: int) -> Iterator
         yield ""
 
 
-def log_stats(plane: ControlPlane, logs: tuple[str, ...], processes: int | None = None) -> CommandResult:
+def log_stats(
+    plane: ControlPlane, logs: tuple[str, ...], processes: int | None = None, filters: LogFilters = NO_FILTERS
+) -> CommandResult:
     """Events over time, a second and a day.
 
     Raises:
         RefusedError: a log cannot be read.
     """
-    rates = measured(plane, logs, processes)
+    rates = measured(plane, logs, processes, filters)
     account, span = rates.account, rates.span_seconds
     columns = rates.columns(_COLUMNS)
     size = rates.bytes
@@ -116,8 +138,8 @@ def log_stats(plane: ControlPlane, logs: tuple[str, ...], processes: int | None 
     peak, each = rates.busiest, size / rates.events if rates.events else 0.0
     lines = (
         sparkline(columns),
-        f"{span} s, one column is {span / len(columns):.1f} s" if columns else "no event has a time",
-        f"{per_second:.1f} events a second, {peak} in the fullest one",
+        f"{span} s, one bar = {span / len(columns):.1f} s" if columns else "no event has a time",
+        f"{per_second:.1f} events/s on average, {peak} in the busiest second",
         f"{amount(each) if each else '-'} an event, {amount(per_day)} a day at this rate",
     )
     document = {
@@ -130,15 +152,24 @@ def log_stats(plane: ControlPlane, logs: tuple[str, ...], processes: int | None 
         "bytesPerDay": round(per_day),
     }
     return CommandResult(
-        document, lines, f"{account.events} events, {amount(account.bytes)}", 0, tuple(account.sentences())
+        document=document,
+        lines=lines,
+        summary=_summary(rates.events, rates.bytes, account, filters),
+        notes=tuple(account.sentences()),
     )
 
 
-def measured(plane: ControlPlane, logs: tuple[str, ...], processes: int | None = None) -> Rates:
-    """Events by second. Raises RefusedError: a log cannot be read."""
-    reading = reader()
+def measured(
+    plane: ControlPlane, logs: tuple[str, ...], processes: int | None = None, filters: LogFilters = NO_FILTERS
+) -> Rates:
+    """Return the events by second.
+
+    Raises:
+        RefusedError: a log cannot be read; UsageError: a filter is not of its form.
+    """
+    reading, selection = reader(), Selection.of(filters, datetime.now(UTC))
     found = opened(plane, logs)
     try:
-        return tallied(sources.pieces(found), lambda pieces: Rates(reading).scan(pieces), processes)
+        return tallied(sources.pieces(found), lambda pieces: Rates(reading).scan(pieces, selection), processes)
     finally:
         sources.close(found)

@@ -58,7 +58,13 @@ def test(plane: ControlPlane, file: str, expect: str, kubernetes: str | None) ->
         "failed": len(failed),
         "results": [each.row() for each in results],
     }
-    return CommandResult(document, _table(expect, failed), summary, 1 if failed else 0, notes(named))
+    return CommandResult(
+        document=document,
+        lines=_table(expect, failed),
+        summary=summary,
+        exit_code=1 if failed else 0,
+        notes=notes(named),
+    )
 
 
 def _table(expect: str, failed: list[Tested]) -> tuple[str, ...]:
@@ -91,7 +97,13 @@ def diff(plane: ControlPlane, old: str, new: str, kubernetes: str | None) -> Com
         lines += [f"  and {len(found) - _EXAMPLES} more of this kind"] if len(found) > _EXAMPLES else []
     rows = [_row(each) for _, found in sorted(groups.items()) for each in found]
     summary = f"{old} and {new} decide {'differently' if rows else 'every request alike'}"
-    return CommandResult({"differences": rows}, tuple(lines), summary, 1 if rows else 0, (*notes(one), *notes(other)))
+    return CommandResult(
+        document={"differences": rows},
+        lines=tuple(lines),
+        summary=summary,
+        exit_code=1 if rows else 0,
+        notes=(*notes(one), *notes(other)),
+    )
 
 
 def _side(name: str, rules: tuple[Any, ...], rule: int) -> str:
@@ -124,7 +136,12 @@ def _row(each: DecisionDifference) -> dict[str, Any]:
     }
 
 
-def convert(file: str) -> bytes:
-    """The policy in v1, every other byte as it was. Raises PolicyError for what is no policy of any version."""
+def convert(file: str) -> CommandResult:
+    """Return the policy in v1, every other byte as it was.
+
+    Raises:
+        PolicyError: the text is no policy of any version.
+    """
     text = read(file)
-    return to_v1(text.raw, text.name).text
+    converted = to_v1(text.raw, text.name).text
+    return CommandResult(document={}, pieces=iter((converted,)))

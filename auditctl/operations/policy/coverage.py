@@ -47,9 +47,9 @@ def policy_coverage(plane: ControlPlane, asked: Asked) -> CommandResult:
     result = Result(named, judged, least_change(named.policy, judged))
     blind = sum(each.state is State.BLIND for each in judged)
     return CommandResult(
-        _document(result),
-        tuple(_lines(result)),
-        f"{named.name}: {blind} of {len(judged)} detections can never fire",
+        document=_document(result),
+        lines=tuple(_lines(result)),
+        summary=f"{named.name}: {blind} of {len(judged)} detections can never fire",
         exit_code=1 if blind else 0,
         notes=tuple(finding_line(finding) for finding in named.findings),
     )

@@ -80,7 +80,7 @@ def explain_one(plane: ControlPlane, file: str, request: ExplainRequest, kuberne
     named = read_policy(file, server_version(plane, kubernetes))
     told = explain(named.policy, asked)
     row = {**decision_row(told.decision), "attributes": attributes_row(asked)}
-    return CommandResult({"decisions": [row]}, tuple(_lines(named, told)), notes=notes(named))
+    return CommandResult(document={"decisions": [row]}, lines=tuple(_lines(named, told)), notes=notes(named))
 
 
 def notes(named: LoadedPolicyFile) -> tuple[str, ...]:

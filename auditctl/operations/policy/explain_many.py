@@ -9,13 +9,15 @@ import json
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from json.encoder import encode_basestring_ascii as quoted
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 from auditctl.errors import RefusedError, UsageError
+from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.policy.explain import decision_row, notes
 from auditctl.operations.policy_files import opened, read_policy, server_version
 from auditctl.policy.compiled import Compiled
+from auditctl.printable import printable
 
 _ROWS_AT_ONCE = 1000
 _SHAPE = 'a line is {"user": ..., "groups": [...], "method": ..., "url": ...}'
@@ -23,14 +25,7 @@ _READ = json.JSONDecoder().raw_decode
 _ERRORS = (ValueError, RecursionError)
 
 
-class Stream(NamedTuple):
-    """What is printed, piece by piece; every piece is whole lines without the last line end."""
-
-    chunks: Iterator[str]
-    notes: tuple[str, ...] = ()
-
-
-def explain_many(plane: ControlPlane, file: str, requests: str, kubernetes: str | None, output: str) -> Stream:
+def explain_many(plane: ControlPlane, file: str, requests: str, kubernetes: str | None, output: str) -> CommandResult:
     """A decision for each line of ``requests``, in the asked format.
 
     Raises:
@@ -48,8 +43,9 @@ def explain_many(plane: ControlPlane, file: str, requests: str, kubernetes: str 
         case "yaml":
             chunks = _as_yaml(decisions(compiled, lines))
         case _:
-            chunks = _as_text(compiled, lines, places)
-    return Stream(chunks, notes(named))
+            chunks = (printable(text, keep_newlines=True) for text in _as_text(compiled, lines, places))
+    pieces = (f"{chunk}\n".encode() for chunk in chunks)
+    return CommandResult(document={}, notes=notes(named), pieces=pieces)
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:

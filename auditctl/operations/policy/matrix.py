@@ -96,13 +96,17 @@ def answer(drawn: Drawn, out: str | None, lines: tuple[str, ...] = ()) -> Comman
     """What is printed: ``lines`` for a person, or where the page was put. Raises RefusedError: it cannot be put there."""
     document = drawn.document()
     if out is None:
-        return CommandResult(document, lines, notes=notes(drawn.named), styled=True)
+        return CommandResult(document=document, lines=lines, notes=notes(drawn.named), styled=True)
     text = html(drawn)
     if out == _STANDARD_OUTPUT:
-        return CommandResult({**document, "html": text}, (text.removesuffix("\n"),), notes=notes(drawn.named))
+        return CommandResult(
+            document={**document, "html": text}, lines=(text.removesuffix("\n"),), notes=notes(drawn.named)
+        )
     write(out, text)
     return CommandResult(
-        {**document, "html": out}, (f"{out}: the picture of {drawn.named.name}",), notes=notes(drawn.named)
+        document={**document, "html": out},
+        lines=(f"{out}: the picture of {drawn.named.name}",),
+        notes=notes(drawn.named),
     )
 
 

@@ -47,7 +47,12 @@ def policy_replay(plane: ControlPlane, asked: ReplayOptions) -> CommandResult:
         sources.close(found)
     told = replay(judge, tally)
     told_notes = (*tally.account.sentences(), *(note for each in policies for note in notes(each)))
-    return CommandResult(_document(told, policies, tally), tuple(_lines(told, policies)), _summary(told), 0, told_notes)
+    return CommandResult(
+        document=_document(told, policies, tally),
+        lines=tuple(_lines(told, policies)),
+        summary=_summary(told),
+        notes=told_notes,
+    )
 
 
 def share(part: float, whole: float) -> str:

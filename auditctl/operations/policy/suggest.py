@@ -75,7 +75,7 @@ def policy_suggest(plane: ControlPlane, asked: SuggestOptions) -> CommandResult:
     more = len(chosen) - len(kept)
     left = f"{more} more are left out: with them in it, `policy validate` would have something to say of {asked.policy}"
     told = (*tally.account.sentences(), *((left,) if more else ()), summary)
-    return CommandResult(document, tuple(text.removesuffix("\n").split("\n")), "", 0, told)
+    return CommandResult(document=document, lines=tuple(text.removesuffix("\n").split("\n")), notes=told)
 
 
 def _seen(judge: PolicyMatcher, tally: CellCounts) -> _PolicyVolume:

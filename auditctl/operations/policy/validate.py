@@ -58,14 +58,16 @@ def shipped() -> CommandResult:
     """The policies that ship with auditctl, each with what it is for."""
     rows = [{"name": name, "what": _purpose(name)} for name in facts.policy_names()]
     width = max(len(row["name"]) for row in rows)
-    return CommandResult({"policies": rows}, tuple(f"{row['name']:{width}}  {row['what']}" for row in rows))
+    return CommandResult(
+        document={"policies": rows}, lines=tuple(f"{row['name']:{width}}  {row['what']}" for row in rows)
+    )
 
 
 def show(name: str) -> CommandResult:
     """The text of a shipped policy. Raises RefusedError for a name that does not ship."""
     text = facts.policy_text(name)
     return CommandResult(
-        {"name": name, "what": _purpose(name), "text": text}, tuple(text.removesuffix("\n").split("\n"))
+        document={"name": name, "what": _purpose(name), "text": text}, lines=tuple(text.removesuffix("\n").split("\n"))
     )
 
 
@@ -96,9 +98,9 @@ def validate(plane: ControlPlane, asked: ValidateOptions) -> CommandResult:
         verdicts = [_rehearsed(plane, text.raw, verdict) for text, verdict in zip(texts, verdicts, strict=True)]
     bad = [verdict for verdict in verdicts if verdict.bad]
     return CommandResult(
-        {"files": [verdict.row() for verdict in verdicts]},
-        tuple(line for verdict in verdicts for line in _lines(verdict, version)),
-        _summary(verdicts, bad, version),
+        document={"files": [verdict.row() for verdict in verdicts]},
+        lines=tuple(line for verdict in verdicts for line in _lines(verdict, version)),
+        summary=_summary(verdicts, bad, version),
         exit_code=1 if bad else 0,
     )
 
@@ -192,7 +194,7 @@ def checks() -> CommandResult:
         }
         for check in CHECKS
     ]
-    return CommandResult({"checks": rows}, tuple(_check_lines(CHECKS)))
+    return CommandResult(document={"checks": rows}, lines=tuple(_check_lines(CHECKS)))
 
 
 def _check_lines(known: Iterable[LintCheck]) -> Iterator[str]:

@@ -1,0 +1,104 @@
+"""Examples of each command: the words behind the program's name, and what they do. `--help` prints them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "": (
+        ("enable --policy p.yaml --dry-run", "show what would change"),
+        ("enable --policy p.yaml", "switch auditing on, and prove it"),
+        ("status", "is everything well?"),
+        ("log tail -f", "follow the audit log"),
+        ("disable --purge", "remove auditing and its policy"),
+        ("lab demo", "see the whole job on a practice node; needs no cluster and no root"),
+    ),
+    "enable": (
+        ("enable", "the shipped policy baseline"),
+        ("enable --policy p.yaml --dry-run", "print the diff, the plan, the outage; change nothing"),
+        ("enable --log-maxage 7", "change one setting, keep the others"),
+        ("enable --set audit-log-mode=batch", "any --audit-* flag"),
+        ("enable --webhook-config w.yaml --no-log", "a webhook in place of the log"),
+    ),
+    "disable": (
+        ("disable --dry-run", "show what would be removed"),
+        ("disable --purge", "also remove the policy and the webhook file"),
+        ("disable --purge-logs --yes", "also remove the audit log"),
+    ),
+    "status": (("status", ""), ("status --watch", "redraw every two seconds"), ("status -o json", "for programs")),
+    "verify": (
+        ("verify", "send a request and find it in the log"),
+        ("verify --flag audit-log-maxage=7", "also: the flag has this value"),
+        ("verify --expect 'get secrets in prod -> Metadata'", "also: the loaded policy decides so"),
+    ),
+    "restart": (("restart --dry-run", "is the edited policy valid?"), ("restart", "load it")),
+    "rollback": (("rollback --dry-run", "show what would be undone"), ("rollback", "undo the last change")),
+    "history": (("history", ""), ("history show ID", "one change with its steps and its diff")),
+    "doctor": (("doctor", "name causes"), ("doctor --fix", "repair what has one safe repair")),
+    "recover": (
+        ("recover", "finish or undo an interrupted change"),
+        ("recover --unit", "a systemd unit that does it at boot"),
+    ),
+    "policy list": (("policy list", ""),),
+    "policy show": (("policy show baseline", ""),),
+    "policy validate": (
+        ("policy validate p.yaml", ""),
+        ("policy validate p.yaml --kubernetes 1.31 --strict", "for an older server; warnings count"),
+        ("policy validate --list", "every check with its reason"),
+    ),
+    "policy explain": (
+        ("policy explain p.yaml 'get secrets in prod by alice'", ""),
+        ("policy explain p.yaml GET /healthz", "a URL that is no resource"),
+        ("policy explain p.yaml --requests requests.jsonl -o json", "many requests"),
+    ),
+    "policy test": (("policy test p.yaml expect.yaml", ""),),
+    "policy diff": (("policy diff metadata p.yaml", "against a shipped policy"),),
+    "policy matrix": (("policy matrix p.yaml", ""), ("policy matrix p.yaml --html p.html", "a page to share")),
+    "policy convert": (("policy convert old.yaml", "v1beta1 to v1"),),
+    "policy coverage": (
+        ("policy coverage p.yaml", ""),
+        ("policy coverage p.yaml --for falco", "one set of detections"),
+    ),
+    "policy edit": (("policy edit", "the node's policy"), ("policy edit p.yaml", "a file, then enable it")),
+    "policy replay": (("policy replay p.yaml --log audit.log", "what the policy would have recorded"),),
+    "policy suggest": (("policy suggest --log audit.log", "rules that would save most"),),
+    "log tail": (
+        ("log tail -f", "follow, across rotation"),
+        ("log tail --user alice --verb '!get' --since 1h", "filters"),
+        ("log tail -o wide", "also source address, user agent and audit ID"),
+        ("log tail --code 403 -o json", "the events as they are in the log"),
+    ),
+    "log top": (
+        ("log top", "who and what makes the volume"),
+        ("log top --by user --since 1h", ""),
+    ),
+    "log stats": (("log stats", "events over time"), ("log stats --user 'system:*' --since 1d", "")),
+    "log forecast": (
+        ("log forecast", "days kept with the flags as they are"),
+        ("log forecast --days 90 --disk 20G", ""),
+    ),
+    "flags": (("flags", ""), ("flags audit-log-maxage --kubernetes 1.31", "one flag of one version")),
+    "kubeadm check": (("kubeadm check", ""),),
+    "kubeadm persist": (("kubeadm persist --dry-run", "show the diff"), ("kubeadm persist", "")),
+    "kubeadm render": (("kubeadm render --as cluster-configuration", ""), ("kubeadm render --as kind", "")),
+    "kubeadm preflight-upgrade": (("kubeadm preflight-upgrade 1.36", ""),),
+    "cis": (("cis", ""), ("cis -o json", "")),
+    "lab up": (("lab up", ""), ("lab up ./node --kubernetes 1.31.0", "")),
+    "lab down": (("lab down", ""), ("lab down ./node", "")),
+    "lab status": (("lab status", ""),),
+    "lab demo": (("lab demo", ""),),
+    "lab receiver": (("lab receiver", ""), ("lab receiver --delay 5s --fail 3", "a slow one that fails first")),
+    "lab list": (("lab list", ""), ("lab list --kind fault", "")),
+    "lab break": (("lab break", "a fault that is not named"), ("lab break a-flag-that-nobody-knows", "")),
+    "lab hint": (("lab hint", "the next hint"),),
+    "lab check": (("lab check", ""), ("lab check --wants wants.yaml", "grade without an exercise")),
+    "lab solve": (("lab solve", ""),),
+    "lab reset": (("lab reset", ""),),
+    "lab scaffold": (("lab scaffold ./scenario", ""),),
+    "completion": (
+        ("completion bash", "for bash: source <(auditctl completion bash)"),
+        ("completion fish", "for fish: auditctl completion fish | source"),
+    ),
+    "help": (("help policy explain", "a command"), ("help exit-codes", "a topic")),
+    "version": (("version", ""), ("version -o json", "")),
+}
