@@ -40,7 +40,10 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("recover --unit", "a systemd unit that does it at boot"),
     ),
     "policy list": (("policy list", ""),),
-    "policy show": (("policy show baseline", ""),),
+    "policy show": (
+        ("policy show baseline", ""),
+        ("policy show baseline --modeline > p.yaml", "for an editor that knows the schema"),
+    ),
     "policy validate": (
         ("policy validate p.yaml", ""),
         ("policy validate p.yaml --kubernetes 1.31 --strict", "for an older server; warnings count"),
@@ -61,6 +64,9 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     ),
     "policy edit": (("policy edit", "the node's policy"), ("policy edit p.yaml", "a file, then enable it")),
     "policy replay": (("policy replay p.yaml --log audit.log", "what the policy would have recorded"),),
+    "policy schema": (
+        ("policy schema > audit-policy.schema.json", "for the editor; policies with --modeline find it"),
+    ),
     "policy suggest": (("policy suggest --log audit.log", "rules that would save most"),),
     "log tail": (
         ("log tail -f", "follow, across rotation"),

@@ -11,6 +11,7 @@ from auditctl.cli.context import run_and_exit
 from auditctl.cli.coverage_command import coverage
 from auditctl.cli.help_command import CommandWithExamples, GroupWithPanels
 from auditctl.cli.policy_edit import edit
+from auditctl.cli.schema_command import schema
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
 
@@ -42,13 +43,22 @@ def list_policies(context: typer.Context) -> None:
     run_and_exit(context, "policy list", operation)
 
 
-def show(context: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
+def show(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    modeline: Annotated[
+        bool,
+        typer.Option(
+            "--modeline", help="Begin with the line by which editors find audit-policy.schema.json beside it."
+        ),
+    ] = False,
+) -> None:
     """Print a shipped policy."""
 
     def operation(plane: ControlPlane) -> CommandResult:  # noqa: ARG001
         from auditctl.operations.policy import validate as policy_validate
 
-        return policy_validate.show(name)
+        return policy_validate.show(name, modeline=modeline)
 
     run_and_exit(context, "policy show", operation)
 
@@ -270,6 +280,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "edit": edit,
     "replay": replay,
     "suggest": suggest,
+    "schema": schema,
 }
 
 

@@ -15,6 +15,7 @@ from auditctl.operations.policy_files import Version, located, read, server_vers
 from auditctl.policy import lint
 from auditctl.policy.coverage import State, coverage
 from auditctl.policy.discovery import known_of, read_discovery
+from auditctl.policy.json_schema import MODELINE
 from auditctl.policy.lint_checks import CHECKS, NAMES, Known, LintCheck
 from auditctl.policy.load import load
 from auditctl.policy.types import Policy
@@ -63,9 +64,13 @@ def shipped() -> CommandResult:
     )
 
 
-def show(name: str) -> CommandResult:
-    """The text of a shipped policy. Raises RefusedError for a name that does not ship."""
-    text = facts.policy_text(name)
+def show(name: str, *, modeline: bool = False) -> CommandResult:
+    """Return the text of a shipped policy, on request behind the modeline of editors.
+
+    Raises:
+        RefusedError: no policy of that name ships.
+    """
+    text = f"{MODELINE}\n" * modeline + facts.policy_text(name)
     return CommandResult(
         document={"name": name, "what": _purpose(name), "text": text}, lines=tuple(text.removesuffix("\n").split("\n"))
     )
