@@ -42,12 +42,13 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "policy list": (("policy list", ""),),
     "policy show": (
         ("policy show baseline", ""),
-        ("policy show baseline --modeline > p.yaml", "for an editor that knows the schema"),
+        ("policy show baseline --modeline", "for an editor that knows the schema"),
     ),
     "policy validate": (
         ("policy validate p.yaml", ""),
         ("policy validate p.yaml --kubernetes 1.31 --strict", "for an older server; warnings count"),
         ("policy validate --list", "every check with its reason"),
+        ("policy validate policies/ -o sarif", "a folder, for code scanning; -o junit, -o github"),
     ),
     "policy explain": (
         ("policy explain p.yaml 'get secrets in prod by alice'", ""),
@@ -55,7 +56,10 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("policy explain p.yaml --requests requests.jsonl -o json", "many requests"),
     ),
     "policy test": (("policy test p.yaml expect.yaml", ""),),
-    "policy diff": (("policy diff metadata p.yaml", "against a shipped policy"),),
+    "policy diff": (
+        ("policy diff metadata p.yaml", "against a shipped policy"),
+        ("policy diff --git main p.yaml", "against the same file in another revision"),
+    ),
     "policy matrix": (("policy matrix p.yaml", ""), ("policy matrix p.yaml --html p.html", "a page to share")),
     "policy convert": (("policy convert old.yaml", "v1beta1 to v1"),),
     "policy coverage": (
@@ -64,9 +68,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     ),
     "policy edit": (("policy edit", "the node's policy"), ("policy edit p.yaml", "a file, then enable it")),
     "policy replay": (("policy replay p.yaml --log audit.log", "what the policy would have recorded"),),
-    "policy schema": (
-        ("policy schema > audit-policy.schema.json", "for the editor; policies with --modeline find it"),
-    ),
+    "policy schema": (("policy schema", "save it as audit-policy.schema.json for the editor"),),
     "policy suggest": (("policy suggest --log audit.log", "rules that would save most"),),
     "log tail": (
         ("log tail -f", "follow, across rotation"),

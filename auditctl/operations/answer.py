@@ -5,11 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from auditctl.findings import Finding
 from auditctl.printable import printable
 from auditctl.report import Report, finding_row, yaml_lines
+
+
+class ReviewCase(NamedTuple):
+    """One thing that a command has tested, for test reports; ``failure`` says what is wrong with it, "" is a pass."""
+
+    name: str
+    file: str
+    line: int = 0
+    failure: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +33,7 @@ class CommandResult:
     ``pieces`` are printed as they come, in place of document and lines; they are whole lines in the format that was
     requested. An empty piece says that nothing came for now. ``closing_notes`` are asked for after the last piece.
     ``endless``: only Ctrl-C ends the pieces, so that it is no interruption.
+    ``findings`` and ``cases`` are what the formats for pipelines show of it (`auditctl.cli.findings_formats`).
     """
 
     document: Mapping[str, Any]
@@ -36,6 +46,8 @@ class CommandResult:
     pieces: Iterator[bytes] | None = None
     closing_notes: Callable[[], Iterable[str]] = tuple
     endless: bool = False
+    findings: tuple[Finding, ...] = ()
+    cases: tuple[ReviewCase, ...] = ()
 
     def text(self, output: str, *, quiet: bool = False) -> str:
         """Return the answer in the format ``output``: json, yaml, or text."""

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 from auditctl import facts
 from auditctl.errors import UsageError
 from auditctl.findings import Finding, Severity
-from auditctl.operations.answer import CommandResult, finding_rows
+from auditctl.operations.answer import CommandResult, ReviewCase, finding_rows
 from auditctl.operations.builtin_api import built_in
 from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.policy.sources import PolicySource, policy_sources
 from auditctl.operations.policy_files import Version, located, read, server_version, words
 from auditctl.policy import lint
 from auditctl.policy.coverage import State, coverage
@@ -97,17 +98,25 @@ def validate(plane: ControlPlane, asked: ValidateOptions) -> CommandResult:
     _check_names(asked)
     version = server_version(plane, asked.kubernetes)
     known = known_for(asked.discovery, version)
-    texts = [read(name) for name in asked.files]
-    verdicts = [_judge(text.name, text.raw, version, asked, known) for text in texts]
+    found = policy_sources(asked.files)
+    verdicts = [_judge(source, version, asked, known) for source in found]
     if asked.rehearse:
-        verdicts = [_rehearsed(plane, text.raw, verdict) for text, verdict in zip(texts, verdicts, strict=True)]
+        verdicts = [_rehearsed(plane, source.raw, verdict) for source, verdict in zip(found, verdicts, strict=True)]
     bad = [verdict for verdict in verdicts if verdict.bad]
     return CommandResult(
         document={"files": [verdict.row() for verdict in verdicts]},
         lines=tuple(line for verdict in verdicts for line in _lines(verdict, version)),
         summary=_summary(verdicts, bad, version),
         exit_code=1 if bad else 0,
+        findings=tuple(finding for verdict in verdicts for finding in verdict.findings),
+        cases=tuple(_case(verdict) for verdict in verdicts),
     )
+
+
+def _case(verdict: FileVerdict) -> ReviewCase:
+    weighty = [finding for finding in verdict.findings if finding.severity is not Severity.INFO]
+    failure = "; ".join(finding_line(finding) for finding in weighty) or "refused"
+    return ReviewCase(verdict.file, verdict.file, weighty[0].line if weighty else 0, failure if verdict.bad else "")
 
 
 def _rehearsed(plane: ControlPlane, raw: bytes, verdict: FileVerdict) -> FileVerdict:
@@ -128,18 +137,22 @@ def _check_names(asked: ValidateOptions) -> None:
             raise UsageError(f"{option} {unknown[0]}: no such check", fix=f"choose of: {', '.join(known)}")
 
 
-def _judge(name: str, raw: bytes, version: Version, asked: ValidateOptions, known: Known) -> FileVerdict:
+def _judge(source: PolicySource, version: Version, asked: ValidateOptions, known: Known) -> FileVerdict:
+    name, raw = source.name, source.raw
     loaded = load(raw, version)
     told = lint.with_consequences(located(name, loaded), loaded)
     warned = lint.warnings(raw, loaded.policy, known, asked.only) if loaded.policy else ()
     findings = (
         *(_weighed(finding, asked, accepted=loaded.policy is not None) for finding in told),
-        *(finding._replace(file=name) for finding in warned if finding.check not in asked.allow),
+        *(finding for finding in warned if finding.check not in asked.allow),
+    )
+    findings = (
+        *map(source.placed, findings),
         *(_blind(name, loaded.policy) if loaded.policy and _BLIND in asked.only else ()),
     )
     severities = {finding.severity for finding in findings}
     bad = Severity.ERROR in severities or (asked.strict and Severity.WARNING in severities)
-    return FileVerdict(name, loaded.policy is not None, loaded.dropped, findings, bad or loaded.policy is None)
+    return FileVerdict(source.title, loaded.policy is not None, loaded.dropped, findings, bad or loaded.policy is None)
 
 
 def _blind(name: str, policy: Policy) -> Iterator[Finding]:
