@@ -81,6 +81,10 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("log top --by user --since 1h", ""),
     ),
     "log stats": (("log stats", "events over time"), ("log stats --user 'system:*' --since 1d", "")),
+    "log filter": (
+        ("log filter --policy metadata audit.log", "without any body"),
+        ("log filter --policy p.yaml -f", "a second log by a policy of its own"),
+    ),
     "log forecast": (
         ("log forecast", "days kept with the flags as they are"),
         ("log forecast --days 90 --disk 20G", ""),
