@@ -92,7 +92,11 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "flags": (("flags", ""), ("flags audit-log-maxage --kubernetes 1.31", "one flag of one version")),
     "kubeadm check": (("kubeadm check", ""),),
     "kubeadm persist": (("kubeadm persist --dry-run", "show the diff"), ("kubeadm persist", "")),
-    "kubeadm render": (("kubeadm render --as cluster-configuration", ""), ("kubeadm render --as kind", "")),
+    "kubeadm render": (
+        ("kubeadm render --as cluster-configuration", ""),
+        ("kubeadm render --as kind", ""),
+        ("kubeadm render --as talos --policy p.yaml", "with the policy in it"),
+    ),
     "kubeadm preflight-upgrade": (("kubeadm preflight-upgrade 1.36", ""),),
     "cis": (("cis", ""), ("cis -o json", "")),
     "lab up": (("lab up", ""), ("lab up ./node --kubernetes 1.31.0", "")),

@@ -57,18 +57,29 @@ def persist(context: typer.Context, dry_run: DryRun = False, allow: Allow = None
 @app.command(cls=CommandWithExamples)
 def render(
     context: typer.Context,
-    form: Annotated[str, typer.Option("--as", metavar="FORM", help="cluster-configuration, patches or kind.")],
+    form: Annotated[
+        str,
+        typer.Option(
+            "--as",
+            metavar="FORM",
+            help="cluster-configuration, patches, kind, kubeadmcontrolplane, talos, rke2, k3s, kubespray, minikube or kops.",
+        ),
+    ],
     kubernetes: Annotated[
         str | None, typer.Option(metavar="VERSION", help="The cluster's version; default: the manifest's, else newest.")
     ] = None,
     set_flags: SetFlags = None,
+    policy: Annotated[
+        str | None,
+        typer.Option("--policy", metavar="FILE", help="What the tool carries; default: the node's own, else baseline."),
+    ] = None,
 ) -> None:
     """Print the node's audit settings (or the defaults, where there is no manifest) for another tool."""
 
     def operation(plane: ControlPlane) -> CommandResult:
         from auditctl.operations.kubeadm import render as kubeadm_render
 
-        return text_result(kubeadm_render.rendered(plane, form, kubernetes, flag_pairs(set_flags or ())))
+        return text_result(kubeadm_render.rendered(plane, form, kubernetes, flag_pairs(set_flags or ()), policy))
 
     run_and_exit(context, "kubeadm render", operation)
 
