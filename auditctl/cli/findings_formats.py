@@ -7,12 +7,8 @@ of a policy that was read is a finding too, so that a pipeline shows it at its l
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
-from xml.sax.saxutils import quoteattr
 
 from auditctl import __version__
 from auditctl.errors import AuditctlError, UsageError
@@ -53,6 +49,8 @@ def in_format(options: Globals, command: str, operation: PolicyOperation) -> Pol
 
 def sarif(command: str, result: CommandResult) -> str:
     """Return one run in SARIF 2.1.0; every check that found something is a rule of the run."""
+    import json
+
     checks = sorted({finding.check for finding in result.findings})
     driver = {
         "name": "auditctl",
@@ -81,6 +79,8 @@ def _sarif_rule(check: str) -> dict[str, Any]:
 
 
 def _sarif_result(finding: Finding, rule: int) -> dict[str, Any]:
+    import hashlib
+
     place: dict[str, Any] = {"artifactLocation": {"uri": _uri(finding.file)}}
     if finding.line:
         place["region"] = {"startLine": finding.line, **({"startColumn": finding.column} if finding.column else {})}
@@ -97,6 +97,8 @@ def _sarif_result(finding: Finding, rule: int) -> dict[str, Any]:
 
 
 def _uri(file: str) -> str:
+    from urllib.parse import quote
+
     return quote(f"file://{file}" if file.startswith("/") else file.removeprefix("./"), safe="/:")
 
 
@@ -124,8 +126,11 @@ def junit(command: str, result: CommandResult) -> str:
 
 def _attribute(text: str) -> str:
     """Return a quoted XML attribute; what XML 1.0 cannot hold is spelled as an escape."""
-    shown = printable(text).translate({0xFFFE: r"\ufffe", 0xFFFF: r"\uffff"})
-    return quoteattr(shown).encode("ascii", "xmlcharrefreplace").decode()
+    import html
+
+    shown = printable(text).translate({0x09: " ", 0xFFFE: r"\ufffe", 0xFFFF: r"\uffff"})
+    escaped = html.escape(shown).encode("ascii", "xmlcharrefreplace").decode()
+    return f'"{escaped}"'
 
 
 def _cases_of(findings: Iterable[Finding]) -> tuple[ReviewCase, ...]:

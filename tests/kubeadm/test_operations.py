@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from auditctl import facts
-from auditctl.errors import UsageError
+from auditctl.errors import PolicyError, RefusedError, UsageError
 from auditctl.operations.cis import cis
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.kubeadm.config import check
@@ -193,6 +193,29 @@ def test_rendering_without_a_manifest_gives_the_defaults_and_an_unknown_form_is_
     assert '"value": "--audit-policy-file=/etc/kubernetes/audit/policy.yaml"' in report.summary
     with pytest.raises(UsageError, match="not one of"):
         rendered(plane, "helm", None, {})
+
+
+def test_a_tool_carries_the_nodes_own_policy_or_the_one_that_is_named(plane: ControlPlane, tmp_path: Path) -> None:
+    own, named = (
+        f"apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: {level}\n" for level in ("Request", "None")
+    )
+    give(plane, "v1.36.2", own)
+    file = tmp_path / "map.yaml"
+    file.write_text("kind: ConfigMap\ndata:\n  p: |\n" + "".join(f"    {line}\n" for line in named.splitlines()))
+
+    assert "- level: Request" in rendered(plane, "talos", None, {}).summary
+    text = rendered(plane, "talos", None, {}, str(file)).summary
+    assert text.endswith("    auditPolicy:\n" + "".join(f"      {line}\n" for line in named.splitlines()).rstrip("\n"))
+
+
+def test_a_policy_that_the_server_refuses_goes_to_no_tool(plane: ControlPlane, tmp_path: Path) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_text("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: []\n")
+    with pytest.raises(PolicyError):
+        rendered(plane, "kops", None, {}, str(file))
+    file.write_bytes("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: None}]\n".encode("utf-16"))
+    with pytest.raises(RefusedError, match="not UTF-8"):
+        rendered(plane, "kops", None, {}, str(file))
 
 
 def test_the_next_step_of_cis_meets_what_is_not_met_and_nothing_else(plane: ControlPlane) -> None:
