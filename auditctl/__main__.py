@@ -1,4 +1,4 @@
-"""The front door. Nothing heavy is imported before it is known that the words are for us, not for auditd."""
+"""The entry point. Nothing heavy is imported before it is known that the words are for us, not for auditd."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-_GC_THRESHOLD = 100_000  # net new objects; Python's default is 700
+_GC_THRESHOLD = 500_000  # net new objects; Python's default is 700
 _AUDITD = "/usr/sbin/auditctl"
 # auditd's own options (auditctl(8), 3.0.9 and later); `-h` is ours
 _AUDITD_OPTIONS = frozenset(
@@ -69,17 +69,25 @@ _OUR_WORDS = frozenset(
 
 def main() -> None:
     """Run the command line, or hand over to auditd's program of the same name."""
-    _open_what_is_closed()
+    _open_closed_descriptors()
     _hand_over_to_auditd(sys.argv)
     # A run is short and its memory small: looking for cycles while modules load and a manifest is read is wasted time.
     gc.set_threshold(_GC_THRESHOLD)
     from auditctl.cli.app import run
 
-    sys.exit(run(sys.argv))
+    try:
+        code = run(sys.argv)
+    finally:
+        # The interpreter collects several times while it ends, which took a quarter of a dry run: the memory goes anyway.
+        gc.freeze()
+    sys.exit(code)
 
 
-def _open_what_is_closed() -> None:
-    """With ``>&-`` a descriptor of 0 to 2 is free: the next file that we open, a lock or a key, would become it."""
+def _open_closed_descriptors() -> None:
+    """Open /dev/null where a descriptor of 0 to 2 is closed (``>&-``).
+
+    The next file that we open, a lock or a key, would become standard output otherwise.
+    """
     for number in range(3):
         try:
             os.fstat(number)
@@ -90,7 +98,11 @@ def _open_what_is_closed() -> None:
 
 
 def _hand_over_to_auditd(argv: list[str]) -> None:
-    """Under the name ``auditctl`` only, with no command word of ours, beginning with one of auditd's options."""
+    """Execute auditd's program where the words are its own.
+
+    That is under the name ``auditctl`` only, with no command word of ours, beginning with one of auditd's options. A script
+    of the node that calls `auditctl -l` goes on working then.
+    """
     if Path(argv[0]).name != "auditctl" or len(argv) < 2 or _OUR_WORDS.intersection(argv[1:]):
         return
     if "_AUDITCTL_COMPLETE" in os.environ:  # a shell completes our words

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Annotated, Any
 
 import typer
@@ -95,6 +93,8 @@ def _explained(words: list[str], context: typer.Context) -> CommandResult:
     for word in words:
         commands = getattr(current.command, "commands", {})
         if word not in commands:
+            from difflib import get_close_matches
+
             near = get_close_matches(word, [*commands, *known], n=1)
             raise UsageError(
                 f"there is no command or topic '{' '.join(words)}'",
@@ -116,6 +116,8 @@ def version(context: typer.Context) -> None:
     """Print the version of auditctl and of what it runs on."""
 
     def operation(_: ControlPlane) -> CommandResult:
+        import platform
+
         from auditctl.operations.policy_files import NEWEST
 
         newest = f"{NEWEST[0]}.{NEWEST[1]}"

@@ -39,11 +39,11 @@ def listing(
 ) -> None:
     """The faults to find and the tasks to do."""
 
-    def operation(ground: "PracticeNode") -> Report:
+    def operation(node: "PracticeNode") -> Report:
         from auditctl.lab.exercises.catalogue import ExerciseKind
         from auditctl.lab.exercises.listing import listed
 
-        return listed(ground, list(ExerciseKind) if kind is None else [ExerciseKind(kind.value)])
+        return listed(node, list(ExerciseKind) if kind is None else [ExerciseKind(kind.value)])
 
     _run_on_practice_node(context, "lab list", operation)
 
@@ -61,10 +61,10 @@ def break_(
 ) -> None:
     """Begin an exercise: break the node, or set a task; only what is seen of it is told."""
 
-    def operation(ground: "PracticeNode") -> Report:
+    def operation(node: "PracticeNode") -> Report:
         from auditctl.lab.exercises.commands import BreakOptions, begin
 
-        return begin(ground, BreakOptions(fault, seed, yes, duration("--timeout", timeout)))
+        return begin(node, BreakOptions(fault, seed, yes, duration("--timeout", timeout)))
 
     _run_on_practice_node(context, "lab break", operation, real=yes, beginning=True, changes=True)
 
@@ -77,10 +77,10 @@ def hint(
 ) -> None:
     """A hint to the open exercise; each time one step further."""
 
-    def operation(ground: "PracticeNode") -> Report:
+    def operation(node: "PracticeNode") -> Report:
         from auditctl.lab.exercises.commands import hint as given
 
-        return given(ground, number)
+        return given(node, number)
 
     _run_on_practice_node(context, "lab hint", operation)
 
@@ -97,10 +97,10 @@ def check(context: typer.Context, wants: Wants = None) -> None:
 
         run_and_exit(context, "lab check", grading)
 
-    def operation(ground: "PracticeNode") -> Report:
+    def operation(node: "PracticeNode") -> Report:
         from auditctl.lab.exercises.commands import check as judged
 
-        return judged(ground)
+        return judged(node)
 
     _run_on_practice_node(context, "lab check", operation)
 
@@ -108,10 +108,10 @@ def check(context: typer.Context, wants: Wants = None) -> None:
 def solve(context: typer.Context, timeout: Timeout = "5m") -> None:
     """Do what solves the open exercise, and say what that was."""
 
-    def operation(ground: "PracticeNode") -> Report:
+    def operation(node: "PracticeNode") -> Report:
         from auditctl.lab.exercises.commands import solve as solved
 
-        return solved(ground, duration("--timeout", timeout))
+        return solved(node, duration("--timeout", timeout))
 
     _run_on_practice_node(context, "lab solve", operation, changes=True)
 
@@ -119,10 +119,10 @@ def solve(context: typer.Context, timeout: Timeout = "5m") -> None:
 def reset(context: typer.Context, timeout: Timeout = "5m") -> None:
     """Give the node back byte for byte what it was before the exercise; works while the API server is down."""
 
-    def operation(ground: "PracticeNode") -> Report:
+    def operation(node: "PracticeNode") -> Report:
         from auditctl.lab.exercises.commands import reset as given_back
 
-        return given_back(ground, duration("--timeout", timeout))
+        return given_back(node, duration("--timeout", timeout))
 
     _run_on_practice_node(context, "lab reset", operation, changes=True)
 

@@ -173,8 +173,8 @@ def forecast(
 
         names = (*(logs or ()), *(log or ()))
         seconds = duration("--slowest", slowest)
-        asked = log_forecast.ForecastOptions(names, rate, requests, stages, event_size, days, disk, seconds)
-        return log_forecast.log_forecast(plane, asked)
+        options = log_forecast.ForecastOptions(names, rate, requests, stages, event_size, days, disk, seconds)
+        return log_forecast.log_forecast(plane, options)
 
     run_and_exit(context, "log forecast", operation)
 
@@ -197,8 +197,8 @@ def build(words: Sequence[str]) -> typer.Typer:
         help="The audit log: follow it, count it, plan its disk.",
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    asked = next(iter(words[words.index("log") + 1 :]), None) if "log" in words else None
+    named = next(iter(words[words.index("log") + 1 :]), None) if "log" in words else None
     for name, command in COMMANDS.items():
-        if asked == name or asked not in COMMANDS:
+        if named == name or named not in COMMANDS:
             app.command(name, cls=CommandWithExamples)(command)
     return app

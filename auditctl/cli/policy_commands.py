@@ -94,10 +94,10 @@ def validate(
 
         if listing:
             return policy_validate.checks()
-        asked = policy_validate.ValidateOptions(
+        options = policy_validate.ValidateOptions(
             tuple(files or ()), kubernetes, strict, frozenset(only or ()), frozenset(allow or ()), rehearse, discovery
         )
-        return policy_validate.validate(plane, asked)
+        return policy_validate.validate(plane, options)
 
     command = "policy validate"
     run_and_exit(context, command, in_format(context.obj, command, operation), formats=(*FORMATS, *FINDINGS_FORMATS))
@@ -137,10 +137,10 @@ def explain(
     """Which rule decides a request, at which line, what is recorded, and why the rules before it do not apply."""
     from auditctl.operations.policy.explain import ExplainRequest
 
-    asked = ExplainRequest(
+    explained = ExplainRequest(
         " ".join(request or ()), verb, resource, group, namespace, name, method, url, user, tuple(user_group or ())
     )
-    if asked.given == (requests is not None):
+    if explained.given == (requests is not None):
         raise typer.BadParameter("name one request, in words or by options, or a file of them with --requests")
 
     def operation(plane: ControlPlane) -> CommandResult:
@@ -149,7 +149,7 @@ def explain(
 
         if requests is not None:
             return explain_many.explain_many(plane, file, requests, kubernetes, context.obj.output)
-        return policy_explain.explain_one(plane, file, asked, kubernetes)
+        return policy_explain.explain_one(plane, file, explained, kubernetes)
 
     run_and_exit(context, "policy explain", operation)
 
@@ -263,8 +263,8 @@ def build(words: Sequence[str]) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     rest = words[words.index("policy") + 1 :] if "policy" in words else ()
-    asked = next(iter(rest), None)
+    named = next(iter(rest), None)
     for name, command in COMMANDS.items():
-        if asked == name or asked not in COMMANDS:
+        if named == name or named not in COMMANDS:
             app.command(name, cls=CommandWithExamples)(command)
     return app

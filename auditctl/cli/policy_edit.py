@@ -129,10 +129,10 @@ def _editor() -> list[str]:
     named = os.environ.get("VISUAL") or os.environ.get("EDITOR")
     if named:
         return shlex.split(named)
-    found = next((name for name in _EDITORS if shutil.which(name)), None)
-    if found is None:
+    editor = next((name for name in _EDITORS if shutil.which(name)), None)
+    if editor is None:
         raise RefusedError("there is no editor", check="editor", fix="set EDITOR, for example EDITOR=vi")
-    return [found]
+    return [editor]
 
 
 def _again() -> bool:

@@ -1,4 +1,4 @@
-"""The picture of a policy on a terminal: colours where they are wanted, letters everywhere, lists where it is narrow."""
+"""Draw a policy on a terminal: coloured where colours may be written, always with letters, as lists where it is narrow."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _NARROWEST = 30
 
 
 class Strip(NamedTuple):
-    """Rows that are drawn as one, because all of their signs are alike."""
+    """Rows that are drawn as one because all of their signs are the same."""
 
     group: str
     labels: tuple[str, ...]
@@ -40,13 +40,13 @@ class Strip(NamedTuple):
 
     @property
     def label(self) -> str:
-        """The names, and the group before them where they have one."""
+        """Return the names, with the group before them where they have one."""
         names = ", ".join(self.labels)
         return printable(f"{self.group}: {names}" if self.group else names)
 
 
 def lines(drawn: Drawn) -> tuple[str, ...]:
-    """The picture as lines for standard output, as wide as it is."""
+    """Return the picture as lines, as wide as standard output is."""
     colour = coloured(sys.stdout)
     out = StringIO()
     console = Console(
@@ -67,8 +67,8 @@ def lines(drawn: Drawn) -> tuple[str, ...]:
 
 
 def _width() -> int:
-    asked = os.environ.get("COLUMNS", "")
-    if not sys.stdout.isatty() and not asked.isdecimal():
+    columns = os.environ.get("COLUMNS", "")
+    if not sys.stdout.isatty() and not columns.isdecimal():
         return _WIDTH_IN_A_PIPE
     return max(_NARROWEST, shutil.get_terminal_size().columns)
 
@@ -84,7 +84,7 @@ def _parts(drawn: Drawn, width: int) -> Iterator[RenderableType]:
         notes = _Notes(drawn)
         yield from _block("RESOURCE", VERBS, _strips(matrix.rows.resources, table.resources, VERBS, notes), width)
         yield from _block("URL", METHODS, _strips(matrix.rows.urls, table.urls, METHODS, notes), width)
-        yield from notes.told()
+        yield from notes.lines()
     if matrix.others:
         yield Text()
         others = printable(listed(matrix.others))
@@ -101,9 +101,9 @@ def _person(person: Person) -> str:
 
 
 def _legend(tables: Sequence[Table]) -> Iterator[RenderableType]:
-    """Only the signs that are there."""
+    """Yield the meaning of each sign that occurs."""
     cells = [cell for table in tables for row in (*table.resources, *table.urls) for cell in row if cell]
-    told = [
+    levels = [
         (LETTERS[level], _STYLES[level], f"{level.value}: {MEANINGS[level]}")
         for level in Level
         if any(level in cell.levels for cell in cells)
@@ -112,29 +112,29 @@ def _legend(tables: Sequence[Table]) -> Iterator[RenderableType]:
         ("*", "", "sensitive", any(cell.why and not cell.concern for cell in cells)),
         ("!", _ALARM, f"sensitive, and {Concern.UNSEEN.value}", any(cell.concern is Concern.UNSEEN for cell in cells)),
         ("!", _ALARM, f"sensitive, and {Concern.BODY.value}", any(cell.concern is Concern.BODY for cell in cells)),
-        ("(1)", "", "depends on namespace or name: told below", any(cell.depends for cell in cells)),
+        ("(1)", "", "depends on namespace or name: see below", any(cell.depends for cell in cells)),
     )
-    for sign, style, words in (*told, *(row[:3] for row in signs if row[3])):
+    for sign, style, words in (*levels, *(row[:3] for row in signs if row[3])):
         yield Padding(Text.assemble((f"{sign:3} ", style), words), (0, 0, 0, 2))
 
 
 def _strips(rows: Sequence[Row], cells: Sequence[Cells], verbs: tuple[str, ...], notes: _Notes) -> tuple[Strip, ...]:
-    """Rows of one group whose signs are alike, as one."""
-    found: dict[object, Strip] = {}
+    """Return the rows, those of one group with the same signs as one."""
+    strips: dict[object, Strip] = {}
     for row, of_row in zip(rows, cells, strict=True):
         signs = tuple(cell and _sign(cell, row, verb, notes) for verb, cell in zip(verbs, of_row, strict=True))
         whole = row.scope is Scope.URL or row.label == "(anything else)"
         label = row.label if whole else row.bare_label
         key = (row.group, *(sign and sign.plain for sign in signs))
-        if key in found:
-            found[key] = found[key]._replace(labels=(*found[key].labels, label))
+        if key in strips:
+            strips[key] = strips[key]._replace(labels=(*strips[key].labels, label))
         else:
-            found[key] = Strip("" if whole or not row.group else row.group_label, (label,), signs)
-    return tuple(found.values())
+            strips[key] = Strip("" if whole or not row.group else row.group_label, (label,), signs)
+    return tuple(strips.values())
 
 
 class _Notes:
-    """What the cells that depend on something depend on, each told once under a number."""
+    """The conditions of the cells that depend on namespace or name, each listed once under a number."""
 
     def __init__(self, drawn: Drawn) -> None:
         self._lines = drawn.lines
@@ -145,16 +145,16 @@ class _Notes:
             f"{LETTERS[case.level]} {where(case, cell, row, verb)} ({place(case.rule, self._lines)})"
             for case in cell.cases
         )
-        text = "; ".join((*map(printable, cases), *(("and more rules than are told",) if cell.cut else ())))
+        text = "; ".join((*map(printable, cases), *(("and more rules than are listed",) if cell.cut else ())))
         return self._numbers.setdefault(text, len(self._numbers) + 1)
 
-    def told(self) -> Iterator[RenderableType]:
+    def lines(self) -> Iterator[RenderableType]:
         for text, number in self._numbers.items():
             yield Padding(Text(f"({number}) {text}"), (0, 0, 0, 2))
 
 
 def _block(head: str, verbs: tuple[str, ...], strips: Sequence[Strip], width: int) -> Iterator[RenderableType]:
-    """A grid where it fits, its verbs written out if they can be; else a list."""
+    """Yield a grid where it fits, with whole verbs if possible; else a list."""
     for names, gap in (({}, 2), (_SHORT, 2), (_SHORT, 1), (_SHORTEST, 1)):
         heads = tuple(names.get(verb, verb) for verb in verbs)
         widths = [
@@ -179,7 +179,7 @@ def _grid(head: str, heads: tuple[str, ...], strips: Sequence[Strip], gap: int) 
 
 
 def _sign(cell: Cell, row: Row, verb: str, notes: _Notes) -> Text:
-    """Letters, ``*`` for sensitive or ``!`` for a concern, and the number of the note."""
+    """Return the letters, ``*`` for sensitive or ``!`` for a concern, and the number of the note."""
     text = Text()
     for index, level in enumerate(cell.levels):
         text.append("/" if index else "").append(LETTERS[level], style=_STYLES[level])
@@ -192,7 +192,7 @@ def _sign(cell: Cell, row: Row, verb: str, notes: _Notes) -> Text:
 
 
 def _list(verbs: tuple[str, ...], strips: Sequence[Strip]) -> Iterator[RenderableType]:
-    """A line for each row, and below it the verbs of each sign."""
+    """Yield a line for each row, and below it the verbs of each sign."""
     for strip in strips:
         yield Text(strip.label, style="bold", overflow="fold")
         named: dict[str, tuple[Text, list[str]]] = {}
