@@ -24,6 +24,7 @@ KUBESPRAY_RULES = "audit_policy_custom_rules"
 MARKS = (GROUP.encode(), KUBESPRAY_RULES.encode())
 """A file without one of these holds no policy."""
 
+_MOST_VALUES = 200_000
 _POLICY_TEXT = lazily(r"""(?m)^[ {]*["']?apiVersion["']?[ ]*:[ ]*["']?audit\.k8s\.io/""")
 # the usual policy is recognised without being read twice
 _ALONE = lazily(rb"(?m)^apiVersion:[ ]*audit\.k8s\.io/")
@@ -65,7 +66,7 @@ def embedded_policies(raw: bytes) -> tuple[EmbeddedPolicy, ...]:
             continue
         if _is_policy(value) and index == 0:
             return ()
-        found += _inside(value, "", lines)
+        found += _inside(value, lines)
     return tuple(sorted(found, key=lambda each: each.line))
 
 
@@ -78,25 +79,31 @@ def _documents(raw: bytes) -> Iterator[bytes]:
             yield b"\n" * raw.count(b"\n", 0, start) + text
 
 
-def _inside(value: Value, path: str, lines: list[str]) -> Iterator[EmbeddedPolicy]:
-    match value.kind:
-        case JsonKind.OBJECT if _is_policy(value):
+def _inside(root: Value, lines: list[str]) -> Iterator[EmbeddedPolicy]:
+    """Yield the policies below a value. By a list of what is to be done: a file may be nested deeper than Python calls.
+
+    The bound is for aliases, which let a small file have a great many values.
+    """
+    waiting: list[tuple[Value, str]] = [(root, "")]
+    for _ in range(_MOST_VALUES):
+        if not waiting:
+            return
+        value, path = waiting.pop()
+        if _is_policy(value):
             if policy := _mapping(value, path, lines):
                 yield policy
-        case JsonKind.OBJECT:
-            for pair in value.pairs:
-                inner = f"{path}.{pair.key}" if path else pair.key
-                if pair.key == KUBESPRAY_RULES and pair.value.kind is JsonKind.STRING and pair.value.text.strip():
-                    yield _text(pair.value, inner, lines, rules_alone=True)
-                else:
-                    yield from _inside(pair.value, inner, lines)
-        case JsonKind.ARRAY:
-            for index, item in enumerate(value.items):
-                yield from _inside(item, f"{path}[{index}]", lines)
-        case JsonKind.STRING if _POLICY_TEXT.search(value.text):
+        elif value.kind is JsonKind.STRING and _is_rules(value, path):
+            yield _text(value, path, lines, rules_alone=True)
+        elif value.kind is JsonKind.STRING and _POLICY_TEXT.search(value.text):
             yield _text(value, path, lines)
-        case _:
-            return
+        waiting += (
+            (pair.value, f"{path}.{pair.key}" if path else pair.key) for pair in value.pairs if not _is_policy(value)
+        )
+        waiting += ((item, f"{path}[{index}]") for index, item in enumerate(value.items))
+
+
+def _is_rules(value: Value, path: str) -> bool:
+    return path.rpartition(".")[2] == KUBESPRAY_RULES and bool(value.text.strip())
 
 
 def _is_policy(value: Value) -> bool:

@@ -130,3 +130,19 @@ def test_several_policies_come_in_their_order() -> None:
     found: tuple[EmbeddedPolicy, ...] = embedded_policies(two.encode())
 
     assert [each.path for each in found] == ["data.policy.yaml", "data.a.yaml"]
+
+
+def test_a_file_nested_deeper_than_python_calls_is_searched() -> None:
+    depth = 4000
+    text = f'a: {"[" * depth}"apiVersion: audit.k8s.io/v1"{"]" * depth}\n'
+
+    (found,) = embedded_policies(text.encode())
+
+    assert found.path == f"a{'[0]' * depth}"
+
+
+def test_a_file_that_repeats_itself_by_aliases_ends() -> None:
+    """Nine levels of nine aliases each would be a thousand million values."""
+    levels = ["l0: &l0 audit.k8s.io/", *(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 10))]
+
+    assert embedded_policies("\n".join(levels).encode()) == ()
