@@ -18,7 +18,8 @@ from auditctl.policy.embedded import embedded_policies
 from auditctl.report import ManifestChange, Outcome, Report
 from auditctl.settings import POLICY_FLAG, Settings
 
-_FORMS = (*(form.value for form in RenderFormat), *TOOLS)
+FORMS = (*(form.value for form in RenderFormat), *TOOLS)
+"""The values of ``--as``."""
 
 
 def rendered(
@@ -31,8 +32,8 @@ def rendered(
     Raises:
         UsageError: no such form or version; RefusedError: the manifest, a flag or the policy cannot be rendered.
     """
-    if form not in _FORMS:
-        raise UsageError(f"--as {form}: not one of {', '.join(_FORMS)}")
+    if form not in FORMS:
+        raise UsageError(f"--as {form}: not one of {', '.join(FORMS)}")
     manifest = _manifest(plane)
     version = server_version(plane, kubernetes)
     extras = _extras(manifest, set_flags, version)
