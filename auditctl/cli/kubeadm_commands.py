@@ -79,7 +79,7 @@ def render(
     def operation(plane: ControlPlane) -> CommandResult:
         from auditctl.operations.kubeadm import render as kubeadm_render
 
-        return text_result(kubeadm_render.rendered(plane, form, kubernetes, flag_pairs(set_flags or ()), policy))
+        return text_result(kubeadm_render.rendered(plane, form, kubernetes, flag_pairs(set_flags or ()), policy=policy))
 
     run_and_exit(context, "kubeadm render", operation)
 

@@ -24,6 +24,8 @@ KUBESPRAY_RULES = "audit_policy_custom_rules"
 MARKS = (GROUP.encode(), KUBESPRAY_RULES.encode())
 """A file without one of these holds no policy."""
 
+# a policy wrapped in a `kind: List`, as kubectl writes it, is for nobody: the server refuses that file
+_LIST_ITEM = lazily(r"items\[[0-9]+\]")
 _MOST_VALUES = 200_000
 _POLICY_TEXT = lazily(r"""(?m)^[ {]*["']?apiVersion["']?[ ]*:[ ]*["']?audit\.k8s\.io/""")
 # the usual policy is recognised without being read twice
@@ -66,7 +68,8 @@ def embedded_policies(raw: bytes) -> tuple[EmbeddedPolicy, ...]:
             continue
         if _is_policy(value) and index == 0:
             return ()
-        found += _inside(value, lines)
+        if value.kind is JsonKind.OBJECT:  # a list, or a text, is a policy gone wrong, and no file that holds one
+            found += _inside(value, lines)
     return tuple(sorted(found, key=lambda each: each.line))
 
 
@@ -89,7 +92,7 @@ def _inside(root: Value, lines: list[str]) -> Iterator[EmbeddedPolicy]:
         if not waiting:
             return
         value, path = waiting.pop()
-        if _is_policy(value):
+        if _is_policy(value) and not _LIST_ITEM.fullmatch(path):
             if policy := _mapping(value, path, lines):
                 yield policy
         elif value.kind is JsonKind.STRING and _is_rules(value, path):

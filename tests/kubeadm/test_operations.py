@@ -204,7 +204,7 @@ def test_a_tool_carries_the_nodes_own_policy_or_the_one_that_is_named(plane: Con
     file.write_text("kind: ConfigMap\ndata:\n  p: |\n" + "".join(f"    {line}\n" for line in named.splitlines()))
 
     assert "- level: Request" in rendered(plane, "talos", None, {}).summary
-    text = rendered(plane, "talos", None, {}, str(file)).summary
+    text = rendered(plane, "talos", None, {}, policy=str(file)).summary
     assert text.endswith("    auditPolicy:\n" + "".join(f"      {line}\n" for line in named.splitlines()).rstrip("\n"))
 
 
@@ -212,10 +212,10 @@ def test_a_policy_that_the_server_refuses_goes_to_no_tool(plane: ControlPlane, t
     file = tmp_path / "p.yaml"
     file.write_text("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: []\n")
     with pytest.raises(PolicyError):
-        rendered(plane, "kops", None, {}, str(file))
+        rendered(plane, "kops", None, {}, policy=str(file))
     file.write_bytes("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: None}]\n".encode("utf-16"))
     with pytest.raises(RefusedError, match="not UTF-8"):
-        rendered(plane, "kops", None, {}, str(file))
+        rendered(plane, "kops", None, {}, policy=str(file))
 
 
 def test_the_next_step_of_cis_meets_what_is_not_met_and_nothing_else(plane: ControlPlane) -> None:

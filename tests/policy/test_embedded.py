@@ -58,12 +58,14 @@ kubernetes_audit: true
 """
 IN_A_LIST = """kind: List
 items:
-- apiVersion: audit.k8s.io/v1
-  kind: Policy
-  rules:
-  - level: Metadata
-    verbz: [get]
-  - level: Everything
+- kind: Machine
+  policies:
+  - apiVersion: audit.k8s.io/v1
+    kind: Policy
+    rules:
+    - level: Metadata
+      verbz: [get]
+    - level: Everything
 - kind: Other
 """
 BEHIND_ANOTHER_DOCUMENT = f"kind: Namespace\n---\n{CONFIG_MAP}"
@@ -76,7 +78,7 @@ BEHIND_ANOTHER_DOCUMENT = f"kind: Namespace\n---\n{CONFIG_MAP}"
         (KUBEADM_CONTROL_PLANE, "spec.kubeadmConfigSpec.files[0].content"),
         (TALOS, "cluster.apiServer.auditPolicy"),
         (KUBESPRAY, "audit_policy_custom_rules"),
-        (IN_A_LIST, "items[0]"),
+        (IN_A_LIST, "items[0].policies[0]"),
         (BEHIND_ANOTHER_DOCUMENT, "data.policy.yaml"),
     ],
     ids=["config-map", "kubeadm-control-plane", "talos", "kubespray", "list", "second-document"],
@@ -117,9 +119,11 @@ def test_the_embedded_text_is_the_one_that_the_server_would_get() -> None:
         "a: {{ audit.k8s.io }\n",
         "kind: ConfigMap\ndata: {a: b, note: see audit.k8s.io/v1}\n",
         "a: {apiVersion: audit.k8s.io/v1, kind: Policy, rules: []}\n",
+        "- apiVersion: audit.k8s.io/v1\n  kind: Policy\n  rules: []\n",
+        "kind: List\nitems:\n- apiVersion: audit.k8s.io/v1\n  kind: Policy\n  rules: []\n",
         "",
     ],
-    ids=["a-policy", "no-yaml", "mentioned-only", "in-braces", "empty"],
+    ids=["a-policy", "no-yaml", "mentioned-only", "in-braces", "a-list-of-policies", "kubectls-list", "empty"],
 )
 def test_nothing_is_embedded(text: str) -> None:
     assert embedded_policies(text.encode()) == ()

@@ -23,7 +23,7 @@ FORMS = (*(form.value for form in RenderFormat), *TOOLS)
 
 
 def rendered(
-    plane: ControlPlane, form: str, kubernetes: str | None, set_flags: Mapping[str, str], policy: str | None = None
+    plane: ControlPlane, form: str, kubernetes: str | None, set_flags: Mapping[str, str], *, policy: str | None = None
 ) -> Report:
     """Return a report whose summary is the text itself, so that it can be piped.
 
