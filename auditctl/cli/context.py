@@ -144,7 +144,7 @@ def _print(options: Globals, command: str, result: CommandResult) -> tuple[int, 
         _write_notes(result.notes)
     if result.pieces is None:
         text = result.text(options.output, quiet=options.quiet)
-        stream = sys.stderr if result.is_error and options.output == "text" else sys.stdout
+        stream = sys.stderr if result.is_error and options.output not in ("json", "yaml") else sys.stdout
         return result.exit_code, write(stream, text) if text else Delivery.WRITTEN
     try:
         sys.stdout.flush()

@@ -40,11 +40,15 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("recover --unit", "a systemd unit that does it at boot"),
     ),
     "policy list": (("policy list", ""),),
-    "policy show": (("policy show baseline", ""),),
+    "policy show": (
+        ("policy show baseline", ""),
+        ("policy show baseline --modeline", "for an editor that knows the schema"),
+    ),
     "policy validate": (
         ("policy validate p.yaml", ""),
         ("policy validate p.yaml --kubernetes 1.31 --strict", "for an older server; warnings count"),
         ("policy validate --list", "every check with its reason"),
+        ("policy validate policies/ -o sarif", "a folder, for code scanning; -o junit, -o github"),
     ),
     "policy explain": (
         ("policy explain p.yaml 'get secrets in prod by alice'", ""),
@@ -52,15 +56,19 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("policy explain p.yaml --requests requests.jsonl -o json", "many requests"),
     ),
     "policy test": (("policy test p.yaml expect.yaml", ""),),
-    "policy diff": (("policy diff metadata p.yaml", "against a shipped policy"),),
+    "policy diff": (
+        ("policy diff metadata p.yaml", "against a shipped policy"),
+        ("policy diff --git main p.yaml", "against the same file in another revision"),
+    ),
     "policy matrix": (("policy matrix p.yaml", ""), ("policy matrix p.yaml --html p.html", "a page to share")),
     "policy convert": (("policy convert old.yaml", "v1beta1 to v1"),),
+    "policy coverage": (
+        ("policy coverage p.yaml", ""),
+        ("policy coverage p.yaml --for falco", "one set of detections"),
+    ),
     "policy edit": (("policy edit", "the node's policy"), ("policy edit p.yaml", "a file, then enable it")),
     "policy replay": (("policy replay p.yaml --log audit.log", "what the policy would have recorded"),),
-    "policy coverage": (
-        ("policy coverage p.yaml", "public detections that can never fire"),
-        ("policy coverage p.yaml --for falco", "of one set, with the least change that feeds them"),
-    ),
+    "policy schema": (("policy schema", "save it as audit-policy.schema.json for the editor"),),
     "policy suggest": (("policy suggest --log audit.log", "rules that would save most"),),
     "log tail": (
         ("log tail -f", "follow, across rotation"),
@@ -73,6 +81,10 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("log top --by user --since 1h", ""),
     ),
     "log stats": (("log stats", "events over time"), ("log stats --user 'system:*' --since 1d", "")),
+    "log filter": (
+        ("log filter --policy metadata audit.log", "without any body"),
+        ("log filter --policy p.yaml -f", "a second log by a policy of its own"),
+    ),
     "log forecast": (
         ("log forecast", "days kept with the flags as they are"),
         ("log forecast --days 90 --disk 20G", ""),
@@ -80,7 +92,11 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "flags": (("flags", ""), ("flags audit-log-maxage --kubernetes 1.31", "one flag of one version")),
     "kubeadm check": (("kubeadm check", ""),),
     "kubeadm persist": (("kubeadm persist --dry-run", "show the diff"), ("kubeadm persist", "")),
-    "kubeadm render": (("kubeadm render --as cluster-configuration", ""), ("kubeadm render --as kind", "")),
+    "kubeadm render": (
+        ("kubeadm render --as cluster-configuration", ""),
+        ("kubeadm render --as kind", ""),
+        ("kubeadm render --as talos --policy p.yaml", "with the policy in it"),
+    ),
     "kubeadm preflight-upgrade": (("kubeadm preflight-upgrade 1.36", ""),),
     "cis": (("cis", ""), ("cis -o json", "")),
     "lab up": (("lab up", ""), ("lab up ./node --kubernetes 1.31.0", "")),

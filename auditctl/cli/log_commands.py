@@ -10,6 +10,7 @@ import typer
 
 from auditctl.cli.context import FORMATS, run_and_exit
 from auditctl.cli.help_command import CommandWithExamples, GroupWithPanels
+from auditctl.cli.log_filter import filter_events
 from auditctl.cli.output import coloured
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
@@ -178,7 +179,13 @@ def forecast(
     run_and_exit(context, "log forecast", operation)
 
 
-COMMANDS: Mapping[str, Callable[..., None]] = {"tail": tail, "top": top, "stats": stats, "forecast": forecast}
+COMMANDS: Mapping[str, Callable[..., None]] = {
+    "tail": tail,
+    "top": top,
+    "stats": stats,
+    "forecast": forecast,
+    "filter": filter_events,
+}
 
 
 def build(words: Sequence[str]) -> typer.Typer:

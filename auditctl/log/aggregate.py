@@ -125,7 +125,7 @@ class Counting:
         cells, who = self.tally.cells, self.tally.who
         managed = self._judge.managed
         for event, line in zip(block.events, block.lines, strict=True):
-            key, username = self._key(event)
+            key, username = self.key_of(event)
             sums = cells.get(key)
             if sums is None:
                 if len(cells) >= _MOST_CELLS:
@@ -147,8 +147,8 @@ class Counting:
             if sums[0] <= _MOST_NAMED:
                 who[key].add(username)
 
-    def _key(self, event: CompactEvent) -> tuple[tuple[object, ...], str]:
-        """Return the fields of ``Key``, and the user's name."""
+    def key_of(self, event: CompactEvent) -> tuple[tuple[object, ...], str]:
+        """Return the fields of the event's ``CellKey``, and the user's name."""
         judge = self._judge
         raw = bytes(event.user)
         bits, known, username = self._users.get(raw) or self._user(raw)

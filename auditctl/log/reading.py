@@ -54,17 +54,22 @@ class WholeBlock(NamedTuple):
 def blocks(piece: LogSegment, reader: Reader, account: ReadStatistics) -> Iterator[EventBlock]:
     """Yield the events of a piece. What is not an event is noted in ``account``."""
     for text, offset in _noted(piece, account):
-        lines = _split(text)
-        try:
-            events = reader.lines(text)
-        except ValueError:
-            events = ()
-        if not _is_clean(text, len(events), len(lines)):
-            lines = intact(piece.name, lines, offset, reader, account)
-            events = [reader.one(line) for line in lines]
-        account.events += len(events)
-        account.bytes += len(text)
-        yield EventBlock(events, lines)
+        yield event_block(text, offset, piece.name, reader, account)
+
+
+def event_block(text: bytes, offset: int, name: str, reader: Reader, account: ReadStatistics) -> EventBlock:
+    """Return the events of a text of whole lines that stands at ``offset`` of the file ``name``."""
+    lines = _split(text)
+    try:
+        events = reader.lines(text)
+    except ValueError:
+        events = ()
+    if not _is_clean(text, len(events), len(lines)):
+        lines = intact(name, lines, offset, reader, account)
+        events = [reader.one(line) for line in lines]
+    account.events += len(events)
+    account.bytes += len(text)
+    return EventBlock(events, lines)
 
 
 def selected_blocks(
