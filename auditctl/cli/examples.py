@@ -25,7 +25,12 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("disable --purge", "also remove the policy and the webhook file"),
         ("disable --purge-logs --yes", "also remove the audit log"),
     ),
-    "status": (("status", ""), ("status --watch", "redraw every two seconds"), ("status -o json", "for programs")),
+    "status": (
+        ("status", ""),
+        ("status --watch", "redraw every two seconds"),
+        ("status -o json", "for programs"),
+        ("status -o prometheus", "for node_exporter; --template alerts has the rules"),
+    ),
     "verify": (
         ("verify", "send a request and find it in the log"),
         ("verify --flag audit-log-maxage=7", "also: the flag has this value"),

@@ -34,7 +34,13 @@ FIELDS: Mapping[str, Callable[[FullEvent], Iterable[str]]] = {
     "level": lambda event: (event.level,),
     "stage": lambda event: (event.stage,),
 }
-_ALSO = {"address": "source-ip", "addresse": "source-ip", "source": "source-ip", "user-agent": "agent"}
+_ALSO = {
+    "address": "source-ip",
+    "addresse": "source-ip",
+    "source": "source-ip",
+    "user-agent": "agent",
+    "impersonated": "impersonated-user",
+}
 
 
 def field_named(word: str) -> str | None:

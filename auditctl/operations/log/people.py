@@ -115,7 +115,7 @@ def log_values(plane: ControlPlane, field: str, most: int, options: PeopleOption
     """
     name = field_named(field)
     if name is None:
-        raise UsageError(f"log values {field}: not one of {', '.join(FIELDS)}")
+        raise UsageError(f"{field} is not one of {', '.join(FIELDS)}")
     reading, selection = reader(), Selection.of(options.filters, datetime.now(UTC))
     logs = opened(plane, options.logs)
     try:
@@ -149,7 +149,7 @@ def _object_named(name: str, namespace: str | None) -> tuple[ObjectName, tuple[s
     """Return the object, and notes on how its kind was understood."""
     kind, slash, rest = name.partition("/")
     if not (kind and slash and rest):
-        raise UsageError(f"log history {name}: not KIND/NAME (deploy/web, secrets/db, widgets.example.org/w1)")
+        raise UsageError(f"{name} is not KIND/NAME (deploy/web, secrets/db, widgets.example.org/w1)")
     resources = resolve(kind, built_in(facts.NEWEST), facts.NEWEST)
     if not resources:
         plural, _, group = kind.lower().partition(".")
@@ -246,7 +246,7 @@ def _stamp(time: str) -> str:
     return printable(time[:23].replace("T", " "))
 
 
-def _table(rows: Sequence[tuple[str, ...]], widest: int = 48) -> Iterator[str]:
+def _table(rows: Sequence[tuple[str, ...]], widest: int = 64) -> Iterator[str]:
     widths = [min(widest, max(len(row[column]) for row in rows)) for column in range(len(rows[0]))]
     for row in rows:
         yield "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
