@@ -32,6 +32,7 @@ _SECRET_KEY = lazily(
     r"secret[_-]?key|client[_-]?secret|credentials?|authorization|bearer|cookie)\]?$|(password|token|secret|apikey|privatekey)$"
 )
 _NO_SECRET = lazily(r"(?i)(secretName|secretRef|secretKeyRef|imagePullSecrets|tokenExpirationSeconds)")
+_ITEM_NUMBER = lazily(r"(\[\d+\])+$")
 _ENVIRONMENT = lazily(r"(?i)env\[(?P<name>[^\]]*)\]\.value$")
 _SECRET_NAME = lazily(r"(?i)pass|token|secret|key|cred|auth|pwd|dsn|^\d+$")
 _IN_TEXT = (
@@ -80,7 +81,8 @@ def _is_hidden(path: str, value: Any, *, is_secret: bool) -> bool:
         return False
     if variable := _ENVIRONMENT.search(path):
         return _SECRET_NAME.search(variable["name"]) is not None
-    return _SECRET_KEY.search(path) is not None and not _NO_SECRET.search(path)
+    place = _ITEM_NUMBER.sub("", path)
+    return _SECRET_KEY.search(place) is not None and not _NO_SECRET.search(place)
 
 
 def _is_json_patch(body: Any) -> bool:

@@ -147,8 +147,8 @@ def _log(log: Path, last_event: str | None, now: datetime) -> Iterator[Metric]:
         age = max((now - last).total_seconds(), 0.0)
         yield _gauge("auditctl_log_last_event_age_seconds", "Age of the last event at the time of collection.", age)
     begin = _begin(log)
-    days = (now - begin).total_seconds() / 86400 if begin is not None else None
-    yield _gauge("auditctl_log_kept_days", "Age of the oldest event that is kept.", days)
+    kept = (now - begin).total_seconds() if begin is not None else None
+    yield _gauge("auditctl_log_kept_seconds", "Age of the oldest event that is kept.", kept)
     with suppress(OSError):
         disk = os.statvfs(log.parent)
         text = "of the file system of the audit log."
@@ -177,7 +177,7 @@ def _findings(report: Report) -> Metric:
         Sample(number, (("check", check), ("severity", severity)))
         for (check, severity), number in sorted(counts.items())
     )
-    return Metric("auditctl_findings", "Findings of auditctl status.", "gauge", samples)
+    return Metric("auditctl_findings", "What the status command complains of.", "gauge", samples)
 
 
 def _gauge(name: str, text: str, value: float | None) -> Metric:

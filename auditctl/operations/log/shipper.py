@@ -20,10 +20,11 @@ from urllib.parse import urlsplit
 from auditctl import facts
 from auditctl.errors import RefusedError, UsageError
 from auditctl.manifest.pod import Manifest
-from auditctl.node.apiserver.process import Process, listener
+from auditctl.node.apiserver.process import Process
 from auditctl.operations import flags, policy_source
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.evidence.node_state import read_state
 from auditctl.operations.log_sources import node_log
 
 _MEGABYTE = 1 << 20
@@ -100,7 +101,7 @@ def _shipped_log(plane: ControlPlane) -> ShippedLog:
     if not _SAFE_PATH.fullmatch(str(path)):
         text = f"{path}: a character of this path means something else in the configuration of a shipper"
         raise RefusedError(text, check="log-path", fix="auditctl enable --log-path PATH")
-    process = listener(manifest.secure_port, manifest)
+    process = read_state(plane).evidence.process
     values = _flag_values(plane, manifest, process)
     if values.get("audit-log-format", "json") != "json":
         text = "--audit-log-format=legacy: shippers read the events as JSON"
