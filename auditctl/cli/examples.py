@@ -25,7 +25,12 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("disable --purge", "also remove the policy and the webhook file"),
         ("disable --purge-logs --yes", "also remove the audit log"),
     ),
-    "status": (("status", ""), ("status --watch", "redraw every two seconds"), ("status -o json", "for programs")),
+    "status": (
+        ("status", ""),
+        ("status --watch", "redraw every two seconds"),
+        ("status -o json", "for programs"),
+        ("status -o prometheus", "for node_exporter; --template alerts has the rules"),
+    ),
     "verify": (
         ("verify", "send a request and find it in the log"),
         ("verify --flag audit-log-maxage=7", "also: the flag has this value"),
@@ -88,6 +93,26 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "log forecast": (
         ("log forecast", "days kept with the flags as they are"),
         ("log forecast --days 90 --disk 20G", ""),
+    ),
+    "log history": (
+        ("log history deploy/web -n shop --diff", "what changed in it, when and by whom"),
+        ("log history ns/shop --since 1d", "who deleted it"),
+    ),
+    "log who": (
+        ("log who alice --since 1d", "also what others did as alice"),
+        ("log who 'system:serviceaccount:ci:*' --verb '!get,!list'", ""),
+    ),
+    "log session": (
+        ("log session 5f0d1c7e-9f3a-4a0b-8a55-1d2c3b4a5e6f", "one Audit-ID"),
+        ("log session X509SHA256=4c1f --since 2h", "all requests with one certificate"),
+    ),
+    "log values": (
+        ("log values users --resource secrets --since 12h", "who read secrets"),
+        ("log values agent --code 403", ""),
+    ),
+    "log shipper": (
+        ("log shipper --as vector --to https://logs.example.org:9200", ""),
+        ("log shipper --as rsyslog > /etc/rsyslog.d/30-kubernetes-audit.conf", ""),
     ),
     "flags": (("flags", ""), ("flags audit-log-maxage --kubernetes 1.31", "one flag of one version")),
     "kubeadm check": (("kubeadm check", ""),),

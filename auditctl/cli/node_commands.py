@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -87,13 +87,35 @@ def rollback(
     run_and_exit(context, "rollback", operation, changes=options.changes_node)
 
 
-def status(context: typer.Context, watch: Watch = False) -> None:
-    """Show whether the API server is ready and requests are recorded; exit 1 where anything is not well."""
+def status(
+    context: typer.Context,
+    watch: Watch = False,
+    template: Annotated[
+        str | None,
+        typer.Option("--template", metavar="NAME", help="Print what -o prometheus needs: alerts, service or timer."),
+    ] = None,
+) -> None:
+    """Show whether the API server is ready and requests are recorded; exit 1 where anything is not well.
+
+    -o prometheus prints metrics for node_exporter's textfile collector, and exits with 0 where they could be collected.
+    """
+    if template is not None or context.obj.output == "prometheus":
+        _status_for_prometheus(context, template, watch=watch)
     from auditctl.operations.evidence.counters import Memory
     from auditctl.operations.status import status as run
 
     memory = Memory() if watch else None
     _once_or_watch(context, "status", lambda plane: run(plane, memory), watch=watch)
+
+
+def _status_for_prometheus(context: typer.Context, template: str | None, *, watch: bool) -> NoReturn:
+    from auditctl.operations.status_metrics import status_metrics, template_text
+
+    if watch:
+        raise typer.BadParameter("it goes neither with -o prometheus nor with --template", param_hint="--watch")
+    if template is not None:
+        run_and_exit(context, "status", lambda _: template_text(template))
+    run_and_exit(context, "status", status_metrics, formats=("prometheus",))
 
 
 def verify(
