@@ -3,9 +3,10 @@
 The map of the house (imports go downward only; ``tests/test_architecture.py`` holds it)::
 
     errors, facts, findings, settings        values and words, no I/O (facts reads package data; durations, patterns,
-                                             redaction)
-    manifest/   policy/                      PURE: lossless YAML, the Pod, the plan / the audit policy
+                                             compatibility: newer names of the standard library)
+    redaction                                secrets and userinfo of URLs out of every text that leaves
     transport                                one HTTP request over one connection, within one deadline
+    manifest/   policy/                      PURE: lossless YAML, the Pod, the plan / the audit policy
     report                                   all that a run has to say: text, JSON, exit code
     node/                                    the WORLD: files, journal, processes, kubelet, API server, receipt
     kubeadm/   log/                          kubeadm's own record of the cluster / the audit log: events, following, figures
@@ -20,4 +21,4 @@ Policies are not read with ruamel.yaml: the API server reads them with go-yaml v
 a verdict is made, so ``policy/goyaml`` is a reader of that lineage of its own (its docstring has the reasons).
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from auditctl.errors import RefusedError
 
 if TYPE_CHECKING:  # importlib.resources and json cost more than all the rest of this module, and --help needs neither
-    from importlib.resources.abc import Traversable
+    from auditctl.compatibility import Traversable
 
 Version = tuple[int, int, int]
 NEWEST: tuple[int, int] = (1, 37)

@@ -35,7 +35,7 @@ EXIT_CODES: Mapping[Outcome, int] = {
     Outcome.INTERRUPTED: 130,
 }
 
-_RED, _GREEN, _YELLOW, _CYAN, _BOLD, _DIM, _OFF = (f"\x1b[{code}m" for code in (31, 32, 33, 36, 1, 2, 0))
+_RED, _GREEN, _YELLOW, _CYAN, _BOLD, _OFF = (f"\x1b[{code}m" for code in (31, 32, 33, 36, 1, 0))
 Paint = Callable[[str, str], str]
 
 _SEVERITY_COLOURS = {Severity.ERROR: _RED, Severity.WARNING: _YELLOW, Severity.INFO: _CYAN}
@@ -45,7 +45,7 @@ _STATUS_MARKS = {Status.PASSED: ("ok", _GREEN), Status.FAILED: ("no", _RED), Sta
 class ManifestChange(NamedTuple):
     """The manifest's path, digests before and after, the text that changes, and why (one reason an operation).
 
-    ``plan`` is what a program wants to know of the whole change (`auditctl.operations.change.planned`), None where there is none.
+    ``plan`` is what a program wants to know of the whole change (`auditctl.operations.change.report.plan_row`), None where there is none.
     """
 
     path: str
@@ -188,8 +188,6 @@ def _diff(manifest: ManifestChange, paint: Paint) -> Iterator[str]:
     for line in manifest.diff.splitlines():
         colour = {"+": _GREEN, "-": _RED, "@": _CYAN}.get(line[:1], "")
         yield paint(line, colour) if colour else line
-    for operation, reason in zip(manifest.patch, manifest.reasons, strict=False):
-        yield f"{operation['op']:8}{operation['path']}  {paint(reason, _DIM)}"
 
 
 def _manifest(manifest: ManifestChange) -> dict[str, Any]:

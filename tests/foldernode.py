@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from auditctl.compatibility import UTC
 from auditctl.node.clock import Clock
 
 HERE = Path(__file__).parent
 PLAIN = HERE / "golden/kubeadm/v1.36.2/plain.yaml"
 POLICY = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: Metadata\n"
 OTHER_POLICY = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: RequestResponse\n"
+HOOK = (
+    "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters:\n- name: k\n  cluster: {{server: 'https://127.0.0.1:1/{0}'}}\n"
+    "contexts:\n- name: c\n  context: {{cluster: k, user: u}}\nusers:\n- name: u\n  user: {{token: secret-{0}}}\n"
+)
 
 
 class FakeClock(Clock):

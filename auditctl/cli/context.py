@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from auditctl.cli.output import PlainProgress, Terminal, coloured, show, write
+from auditctl.cli.output import PlainProgress, PlanReviewer, Terminal, coloured, show, write
 from auditctl.errors import AuditctlError, RefusedError
 from auditctl.operations.controlplane import MANIFEST, STATE, ControlPlane, Progress, Silence
 from auditctl.report import ManifestChange, Outcome, Report, from_error
@@ -45,7 +45,11 @@ class Globals(NamedTuple):
 
     def plane(self) -> ControlPlane:
         """The node that these options name."""
-        return ControlPlane(self.rootfs, self.manifest, self.state_dir, self.kubeconfig, progress=self.progress())
+        progress = self.progress()
+        reviewer = PlanReviewer(progress, quiet=self.quiet)
+        return ControlPlane(
+            self.rootfs, self.manifest, self.state_dir, self.kubeconfig, progress=progress, reviewer=reviewer
+        )
 
     def progress(self) -> Progress:
         if self.quiet:

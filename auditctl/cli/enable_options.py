@@ -37,6 +37,7 @@ class EnableOptions(NamedTuple):
     allow: Sequence[str] | None = None
     strict: bool = False
     no_rollback: bool = False
+    yes: bool = False
 
 
 def enabling(asked: EnableOptions) -> Callable[[ControlPlane], Report]:
@@ -64,7 +65,16 @@ def enabling(asked: EnableOptions) -> Callable[[ControlPlane], Report]:
         flag_pairs(asked.set_flags or ()),
         frozenset(plain_name(name) for name in asked.unset or ()),
     )
-    how = how_of(asked.dry_run, asked.no_wait, asked.timeout, asked.drain, asked.allow, asked.strict, asked.no_rollback)
+    how = how_of(
+        asked.dry_run,
+        asked.no_wait,
+        asked.timeout,
+        asked.drain,
+        asked.allow,
+        asked.strict,
+        asked.no_rollback,
+        asked.yes,
+    )
     how = persisting(how, asked.persist)
 
     def operation(plane: ControlPlane) -> Report:

@@ -11,7 +11,7 @@ import typer
 from auditctl.cli.context import finish, look
 from auditctl.cli.doctor_command import doctor
 from auditctl.cli.enable_options import EnableOptions, enabling
-from auditctl.cli.options import Allow, Drain, DryRun, NoRollback, NoWait, Strict, Timeout, UnknownResources
+from auditctl.cli.options import Allow, Drain, DryRun, NoRollback, NoWait, Strict, Timeout, UnknownResources, Yes
 from auditctl.cli.values import how_of, persisting
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import Report
@@ -68,6 +68,7 @@ def enable(
     allow: Allow = None,
     strict: Strict = False,
     no_rollback: NoRollback = False,
+    yes: Yes = False,
 ) -> None:
     """Switch auditing on, or change it; the same again does nothing."""
     asked = EnableOptions(
@@ -92,6 +93,7 @@ def enable(
         allow,
         strict,
         no_rollback,
+        yes,
     )
     finish(context, "enable", enabling(asked))
 
@@ -102,7 +104,9 @@ def disable(
     purge_logs: Annotated[
         bool, typer.Option("--purge-logs", help="Also remove the audit log and its rotated files (with --yes).")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Yes, the logs too.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask before the restart; needed with --purge-logs.")
+    ] = False,
     persist: Annotated[
         bool, typer.Option("--persist", help="Also write kubeadm-config, once the node has proved healthy.")
     ] = False,
@@ -115,7 +119,7 @@ def disable(
     no_rollback: NoRollback = False,
 ) -> None:
     """Take auditing out: every flag, and each volume or mount that serves nothing else."""
-    how = persisting(how_of(dry_run, no_wait, timeout, drain, allow, strict, no_rollback), persist)
+    how = persisting(how_of(dry_run, no_wait, timeout, drain, allow, strict, no_rollback, yes), persist)
 
     def operation(plane: ControlPlane) -> Report:
         from auditctl.operations.disable import Purge
@@ -135,9 +139,10 @@ def restart(
     allow: Allow = None,
     strict: Strict = False,
     no_rollback: NoRollback = False,
+    yes: Yes = False,
 ) -> None:
     """Validate the policy on disk, restart so that it is loaded, prove it."""
-    how = how_of(dry_run, no_wait, timeout, drain, allow, strict, no_rollback)
+    how = how_of(dry_run, no_wait, timeout, drain, allow, strict, no_rollback, yes)
 
     def operation(plane: ControlPlane) -> Report:
         from auditctl.operations.restart import restart as run
@@ -157,9 +162,10 @@ def rollback(
     allow: Allow = None,
     strict: Strict = False,
     no_rollback: NoRollback = False,
+    yes: Yes = False,
 ) -> None:
     """Undo the last change, or ID and our later ones."""
-    how = how_of(dry_run, no_wait, timeout, drain, allow, strict, no_rollback)
+    how = how_of(dry_run, no_wait, timeout, drain, allow, strict, no_rollback, yes)
 
     def operation(plane: ControlPlane) -> Report:
         from auditctl.operations.rollback import rollback as run

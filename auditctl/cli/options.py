@@ -27,5 +27,9 @@ Allow = Annotated[
     list[str] | None,
     typer.Option("--allow", metavar="CHECK", help=f"Go on although CHECK fails: {', '.join(ALLOWED_CHECKS)}."),
 ]
+Yes = Annotated[
+    bool,
+    typer.Option("--yes", "-y", help="Do not ask before a restart (asked only on a terminal, on the node itself)."),
+]
 Strict = Annotated[bool, typer.Option("--strict", help="Warnings refuse too.")]
 NoRollback = Annotated[bool, typer.Option("--no-rollback", help="Leave a failed change as it is (exit 5).")]

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import select
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
+from auditctl.operations.controlplane import Progress
 from auditctl.report import Report
 
 if TYPE_CHECKING:
     from rich.live import Live
+
+_COLOURS = {"+": "\x1b[32m", "-": "\x1b[31m", "@": "\x1b[36m"}  # the lines of a diff
 
 
 def coloured(stream: TextIO) -> bool:
@@ -110,6 +114,43 @@ class Terminal:
 
     def close(self) -> None:
         self._stop()
+
+
+class PlanReviewer:
+    """Shows a plan on stderr, and asks whoever sits at the terminal; without a terminal it goes on.
+
+    ``quiet``: the plan is shown only where it is asked about.
+    """
+
+    def __init__(self, progress: Progress, *, quiet: bool) -> None:
+        self._progress, self._quiet = progress, quiet
+
+    def accepts(self, plan: Sequence[str], question: str) -> bool:
+        """Return False if the answer to the question is anything but yes."""
+        is_asked = bool(question) and _is_terminal(sys.stdin) and _is_terminal(sys.stderr)
+        if isinstance(self._progress, Terminal):
+            self._progress.close()
+        if is_asked or not self._quiet:
+            is_coloured = coloured(sys.stderr)
+            for line in plan:
+                if takes(sys.stderr):
+                    write(
+                        sys.stderr,
+                        f"{_COLOURS[line[0]]}{line}\x1b[0m" if is_coloured and line[:1] in _COLOURS else line,
+                    )
+        if not is_asked:
+            return True
+        with suppress(OSError, ValueError):  # the terminal is gone: nobody said yes
+            sys.stderr.write(f"{question} [y/N] ")
+            sys.stderr.flush()
+            return sys.stdin.readline().strip().lower() in ("y", "yes")
+        return False
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    with suppress(OSError, ValueError):
+        return stream is not None and stream.isatty()
+    return False
 
 
 def _line_of_its_own() -> Live:

@@ -18,7 +18,7 @@ from auditctl.cli.plain_words import apart, globals_of
 TEXTS = ("policy", "policy_path", "log_path", "readers", "timeout", "drain")
 NUMBERS = ("log_maxage", "log_maxbackup", "log_maxsize")
 LISTS = {"--set": "set_flags", "--unset": "unset", "--allow": "allow"}
-SWITCHES = ("no_log", "no_webhook", "embed_certs", "persist", "dry_run", "no_wait", "strict", "no_rollback")
+SWITCHES = ("no_log", "no_webhook", "embed_certs", "persist", "dry_run", "no_wait", "strict", "no_rollback", "yes")
 
 
 def read(hoisted: CommandLine) -> tuple[Globals, EnableOptions] | None:

@@ -39,6 +39,7 @@ def how_of(
     allow: Sequence[str] | None,
     strict: bool,
     no_rollback: bool,
+    yes: bool = False,
 ) -> ChangeOptions:
     """The options as a value; wrong texts are usage errors."""
     seconds = duration("--timeout", timeout)
@@ -52,6 +53,7 @@ def how_of(
         dry_run=dry_run,
         strict=strict,
         allow=frozenset(_allowed(check) for check in allow or ()),
+        assume_yes=yes,
     )
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple, TypeVar
 
 from auditctl import durations
+from auditctl.compatibility import UTC, datetime_of
 from auditctl.errors import UsageError
 from auditctl.log.events import FullEvent, Identity
 from auditctl.policy.lint_selectors import SENT_AS
@@ -22,10 +23,8 @@ _CODES = re.compile(r"(?:([1-5])xx|(\d{3})(?:-(\d{3}))?)")
 _PLAIN = re.compile(r"[A-Za-z0-9:._@/-]+")
 _VERBS = frozenset({*VERBS, *(method.lower() for method in METHODS), "proxy", ""})
 _LISTED = frozenset({"verb", "resource", "subresource", "namespace", "level", "stage", "code"})
-_KNOWN: Mapping[str, tuple[str, ...]] = {
-    "level": tuple(level.value for level in Level),
-    "stage": tuple(stage.value for stage in Stage),
-}
+_LEVELS, _STAGES = (tuple(member.value for member in words) for words in (Level, Stage))
+_KNOWN: Mapping[str, tuple[str, ...]] = {"level": _LEVELS, "stage": _STAGES}
 Test = Callable[[FullEvent], bool]
 T = TypeVar("T")
 
@@ -109,7 +108,7 @@ def moment(option: str, text: str, now: datetime) -> str:
 def _moment(text: str, now: datetime) -> datetime:
     """Raises ValueError, OverflowError."""
     if text[:4].isdigit() and "-" in text:
-        found = datetime.fromisoformat(text)
+        found = datetime_of(text)
         return found if found.tzinfo else found.replace(tzinfo=UTC)
     ago = _AGO.fullmatch(text)
     if ago is None:

@@ -55,7 +55,7 @@ def wanted_flags(current: Mapping[str, str], settings: Settings, version: Versio
     values = {name: value for name, value in current.items() if not _dropped(name, settings, unset)}
     reasons = dict.fromkeys(explicit, "asked for")
     values |= explicit
-    for name, value in _defaults(values, settings, unset, had_webhook=bool(current.get(WEBHOOK_FLAG))).items():
+    for name, value in _defaults(values, settings, unset, current).items():
         values[name] = value
         reasons[name] = "the default, where the manifest sets nothing"
     _refuse_nothing_to_record(values, settings)
@@ -130,17 +130,23 @@ def _reason_to_drop(name: str, unset: set[str]) -> str:
     return "no log is asked for" if name.startswith("audit-log-") else "no webhook is asked for"
 
 
-def _defaults(values: Mapping[str, str], settings: Settings, unset: set[str], *, had_webhook: bool) -> dict[str, str]:
-    """Return what is filled in: a policy; a log where nothing records; the rotation of a log file."""
+def _defaults(
+    values: Mapping[str, str], settings: Settings, unset: set[str], current: Mapping[str, str]
+) -> dict[str, str]:
+    """Return what is filled in: a policy; a log where nothing records; the rotation of a log that was not there before.
+
+    A log that is written already keeps its rotation: a limit that nobody asked for would delete its rotated files.
+    """
     filled: dict[str, str] = {}
     if not values.get(POLICY_FLAG):
         filled[POLICY_FLAG] = POLICY_PATH
-    keeps_webhook = had_webhook and bool(values.get(WEBHOOK_FLAG))
+    keeps_webhook = bool(current.get(WEBHOOK_FLAG)) and bool(values.get(WEBHOOK_FLAG))
     wants_log = settings.log or (settings.log is None and not keeps_webhook and LOG_FLAG not in unset)
     if wants_log and not values.get(LOG_FLAG):
         filled[LOG_FLAG] = LOG_PATH
     path = filled.get(LOG_FLAG) or values.get(LOG_FLAG)
-    if path and path != STANDARD_OUTPUT:
+    had_log = current.get(LOG_FLAG) not in (None, "", STANDARD_OUTPUT)
+    if path and path != STANDARD_OUTPUT and not had_log:
         filled |= {name: value for name, value in ROTATION_DEFAULTS.items() if name not in values and name not in unset}
     return filled
 

@@ -170,6 +170,12 @@ class _Making:
         if not path_rules.is_system_directory(directory):
             self.add(LOG_FLAG, directory, directory, "DirectoryOrCreate", read_only=False)
             return
+        if directory == path_rules.LOG_DIRECTORY:
+            text = f"the log {path} lies directly in {directory}: this mounts all of {directory} read-write into the API server"
+            fix = f"use --log-path {path_rules.own_log_path(path)}, or --allow system-log-directory"
+            self._complain("system-log-directory", text, fix)
+            self.add(LOG_FLAG, directory, directory, "DirectoryOrCreate", read_only=False)
+            return
         problem = f"the log {path} needs {directory} mounted whole into the API server, and it is not the log's own"
         fix = f"use --log-path {path_rules.own_log_path(path)}"
         if self.manifest.audit_flags.get(LOG_FLAG) != self.wanted[LOG_FLAG]:

@@ -8,11 +8,12 @@ from collections.abc import Iterable
 
 from auditctl.errors import RefusedError
 from auditctl.manifest.mounts import KUBEADM_VOLUMES, Mount, normalised_path, within
-from auditctl.settings import LOG_PATH, STANDARD_OUTPUT
+from auditctl.settings import LOG_PATH, LOG_VOLUME, STANDARD_OUTPUT
 
 MANIFEST_DIRECTORY = "/etc/kubernetes/manifests"
 CERTIFICATES = "/etc/kubernetes/pki"
 AUDITD_DIRECTORY = "/var/log/audit"
+LOG_DIRECTORY = "/var/log"
 STREAMS = ("/dev/stdout", "/dev/stderr", "/proc/self/fd", "/dev/fd")
 
 # directories that belong to the system or to others: never mounted whole into the API server for the log's sake
@@ -92,10 +93,16 @@ def belongs_to_auditd(path: str) -> bool:
 def serves_only_audit(mount: Mount, path: str, other_words: Iterable[str]) -> bool:
     """Tell whether the mount that covers audit file ``path`` may go out with it.
 
-    It may where it is the file, its directory, or called audit; and neither the system's, nor kubeadm's, nor named by
+    It may where it is the file, its directory, or called audit; and neither the system's (but for a mount of ours of
+    ``/var/log`` itself), nor kubeadm's, nor named by
     any of ``other_words`` (the words of the command line, environment and probes that stay).
     """
-    protected = is_system_directory(mount.path) or mount.name in KUBEADM_VOLUMES or mount.name.startswith("etcd-certs")
+    is_log_mount = mount.path == LOG_DIRECTORY == posixpath.dirname(path) and mount.name.startswith(LOG_VOLUME)
+    protected = (
+        (is_system_directory(mount.path) and not is_log_mount)
+        or mount.name in KUBEADM_VOLUMES
+        or mount.name.startswith("etcd-certs")
+    )
     named = "audit" in posixpath.basename(mount.path) or "audit" in mount.name
     fits = mount.path in {path, posixpath.dirname(path)} or named
     mentioned = re.compile(re.escape(mount.path) + r"(?![\w.-])")

@@ -3,13 +3,59 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
+
+from auditctl.compatibility import UTC
+
+_STAMP = r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}"
+
+
+class RotatedFile(NamedTuple):
+    """One rotated file, and the time (UTC) that its name gives."""
+
+    at: datetime
+    path: Path
+
+
+def log_names(log: Path) -> Callable[[str], bool]:
+    """Return the test for names of the log and its rotated files: STEM-TIMESTAMP.EXT, .gz where compressed.
+
+    (lumberjack v2.2.1, backupName, which the API server uses.)
+    """
+    pattern = _pattern(log)
+    return lambda name: name == log.name or pattern.fullmatch(name) is not None
 
 
 def log_files(log: Path) -> Iterator[Path]:
-    """The log and its rotated files: STEM-TIMESTAMP.EXT, .gz where compressed (lumberjack v2.2.1, backupName)."""
-    stamp = r"-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}"
-    rotated = re.compile(re.escape(log.stem) + stamp + re.escape(log.suffix) + r"(\.gz)?")
+    """Yield the paths of the log and its rotated files; none where their directory is missing."""
     if log.parent.is_dir():
-        yield from (path for path in log.parent.iterdir() if path == log or rotated.fullmatch(path.name))
+        is_log = log_names(log)
+        yield from (path for path in log.parent.iterdir() if is_log(path.name))
+
+
+def rotated_files(log: Path) -> list[RotatedFile]:
+    """Return the files that the API server takes for rotated ones, oldest first (lumberjack v2.2.1, timeFromName)."""
+    pattern = _pattern(log)
+    if not log.parent.is_dir():
+        return []
+    matches = ((pattern.fullmatch(path.name), path) for path in log.parent.iterdir())
+    timed = ((_time(match[1]), path) for match, path in matches if match is not None and not path.is_dir())
+    return sorted(RotatedFile(at, path) for at, path in timed if at is not None)
+
+
+def _pattern(log: Path) -> re.Pattern[str]:
+    """Go's filepath.Ext is what begins at the last dot, at a leading one too: ``.log`` has the stem ''."""
+    stem, dot, extension = log.name.rpartition(".")
+    stem, extension = (stem, dot + extension) if dot else (log.name, "")
+    return re.compile(f"{re.escape(stem)}-({_STAMP}){re.escape(extension)}(\\.gz)?")
+
+
+def _time(stamp: str) -> datetime | None:
+    """Return the time, None for one that there is not: Go's time.Parse refuses such a name, and the file stays."""
+    with suppress(ValueError):
+        return datetime.strptime(stamp, "%Y-%m-%dT%H-%M-%S.%f").replace(tzinfo=UTC)
+    return None

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from auditctl.errors import RefusedError
 
@@ -160,7 +160,7 @@ class _Walk:
     made: list[Path] = field(default_factory=list)
     links: int = 0
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> _Walk:  # noqa: PYI034 - typing.Self is of Python 3.11
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""The values of a change: its options, what is decided, and how it ended."""
+"""Define the values of a change: its options, the decision, the planned change, the result."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from auditctl.findings import ChangeRecord, Check, Finding, Receipt, Timings
-from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import Outcome, Report
 
 if TYPE_CHECKING:  # --help needs no YAML
@@ -22,6 +21,8 @@ if TYPE_CHECKING:  # --help needs no YAML
     from auditctl.node.change.files import Snapshot
     from auditctl.node.kubelet.restart import RestartWaiter
     from auditctl.node.preflight.node_checks import HostPaths
+    from auditctl.operations.controlplane import ControlPlane
+    from auditctl.operations.level_changes import PolicyStep
 
 # Checks that `--allow` can turn from an error into a warning.
 ALLOWED_CHECKS = (
@@ -34,15 +35,22 @@ ALLOWED_CHECKS = (
     "apiserver-ready",
     "no-receipt",
     "shared-log-directory",
+    "system-log-directory",
+    "log-deletion",
     "other-control-planes",
     "single-file-log",
     "kubeadm-at-work",
+    "untrusted-listener",
+    "static-pod-path",
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeOptions:
-    """The options of every changing command. ``drain_seconds`` None: the default, which depends on the node."""
+    """The options of every changing command.
+
+    ``drain_seconds`` None: the default, which depends on the node. ``assume_yes``: nobody is asked before a restart.
+    """
 
     timeout_seconds: float = 300.0
     drain_seconds: float | None = None
@@ -52,6 +60,7 @@ class ChangeOptions:
     strict: bool = False
     allow: frozenset[str] = frozenset()
     persist: bool = False
+    assume_yes: bool = False
 
 
 class Restart(Enum):
@@ -70,7 +79,7 @@ class Proof(NamedTuple):
 
 
 class Deadline(NamedTuple):
-    """How long something may take: to ``deadline`` (seconds of the monotonic clock), or until the user interrupts it."""
+    """A time limit in seconds of the monotonic clock, and whether the user has interrupted the run."""
 
     deadline: float = math.inf
     interrupted: Callable[[], bool] = lambda: False
@@ -108,13 +117,13 @@ class PlannedChange:
 
     @property
     def may_be_left_alone(self) -> bool:
-        """Is the Pod announced anew just as it runs already, so that the kubelet may see nothing to do?"""
+        """Return whether the same Pod is only announced again, so that the kubelet may find nothing to do."""
         same = not self.plan.changes and self.before.command == self.after.command
         return same and self.restart is Restart.REPLACE_POD
 
     @property
     def new_text(self) -> bytes:
-        """The manifest's bytes after the change."""
+        """Return the manifest's bytes after the change."""
         return self.plan.after.encode() if self.plan.changes else self.snapshot.content
 
 
@@ -145,11 +154,13 @@ def same_report(report: Report) -> Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeDecision:
-    """What a verb hands to `run_change`: the change, and what the verb itself does before and behind it.
+    """The decision of a verb: the planned change, and what the verb does itself behind it.
 
     ``nothing``: the node is so already; only the proof is taken. ``finish`` runs behind the change, under the lock; where
     there was nothing to do it gets the outcome UNCHANGED. ``conclude`` has the last word on the report, of a dry run too.
-    ``follow_up`` decides a further change of the same run; the restart of this one is not waited for then.
+    ``follow_up`` decides a further change of the same run; the restart of this one is not waited for then. ``notes`` are
+    lines of the plan that the verb knows alone; ``policies`` are compared for its user (None: nothing to compare). ``examined`` are files that the
+    change leaves as they are, with the SHA-256 for which it was decided.
     """
 
     planned: PlannedChange
@@ -158,10 +169,13 @@ class ChangeDecision:
     finish: Callable[[ChangeResult], ChangeResult] = same_result
     conclude: Callable[[Report], Report] = same_report
     follow_up: Decide | None = None
+    notes: tuple[str, ...] = ()
+    examined: tuple[tuple[Path, str], ...] = ()
+    policies: PolicyStep | None = None
 
 
 class Recovered(NamedTuple):
-    """What a verb may know when it decides: until when it may be interrupted, and what an earlier run had left."""
+    """What a verb may use when it decides: the deadline, and findings about a recovered change."""
 
     deadline: Deadline = Deadline()
     findings: tuple[Finding, ...] = ()
@@ -172,21 +186,23 @@ Decide = Callable[[Recovered], "ChangeDecision | Report"]
 
 
 class Session(NamedTuple):
-    """The right to change this node. ``recovered`` says what an earlier run had left."""
+    """The right to change this node: findings about an interrupted change, and descriptors of its locks."""
 
     plane: ControlPlane
     deadline: Deadline
     recovered: tuple[Finding, ...] = ()
+    locks: tuple[int, ...] = ()
 
 
 class GuardedRun(Protocol):
-    """The run of a change as its watchdog needs it, which goes on with it where the run itself has died."""
+    """The run of a change, as far as its watchdog needs it to go on after the run has died or hung."""
 
     session: Session
     options: ChangeOptions
     change: Change
     findings: tuple[Finding, ...]
     renamed_at: float
+    drain: float
 
     def seconds_left(self, renamed_at: float | None) -> float:
         """Return the seconds to the deadline of the change."""

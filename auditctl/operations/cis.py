@@ -12,7 +12,7 @@ from auditctl.findings import Check, Status, Verification
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.process import Process, listener
 from auditctl.node.change import files
-from auditctl.node.preflight import node_checks
+from auditctl.node.preflight import node_checks, strict_modes
 from auditctl.operations import policy_source
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import last_known_good
@@ -57,7 +57,7 @@ def cis(plane: ControlPlane) -> Report:
     """
     snapshot, manifest = plane.read_manifest()
     table = json.loads(facts.template("cis.json").read_text(encoding="utf-8"))
-    process = listener(manifest.secure_port) if plane.root.is_host else None
+    process = listener(manifest.secure_port, manifest) if plane.root.is_host else None
     node = _CisEvidence(plane, manifest, process, policy_source.version_of(plane, manifest, live=False), table, _stig())
     controls = tuple(_controls(node))
     failed = [control for control in controls if control.status is Status.FAILED]
@@ -70,6 +70,7 @@ def cis(plane: ControlPlane) -> Report:
         verification=Verification(tuple(Check(one.id, one.status, f"{one.title}: {one.detail}") for one in controls)),
         next_steps=(_next_step(failed),) if failed else (),
         details={"controls": [_row(control) for control in controls]},
+        findings=tuple(strict_modes.audit_paths(plane.root, manifest)),
         lines=tuple(line for control in controls for line in _lines(control)),
     )
 
@@ -153,7 +154,7 @@ def _policy(node: _CisEvidence) -> tuple[Policy | None, Control]:
     raw = last_known_good.loaded(node.plane, node.manifest, node.process)
     source = "loaded by the running API server" if raw is not None else "on disk"
     try:
-        raw = files.read_following(host, "policy") if raw is None else raw
+        raw = files.read_regular(host, "policy") if raw is None else raw
     except RefusedError as error:
         return None, failed._replace(detail=error.message)
     loaded = load(raw, node.version)

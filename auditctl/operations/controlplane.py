@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -39,6 +40,21 @@ class Silence:
         """Nothing."""
 
 
+class Reviewer(Protocol):
+    """Who is shown a plan before it is performed."""
+
+    def accepts(self, plan: Sequence[str], question: str) -> bool:
+        """Show the plan; with a question, wait for the answer where somebody can give one. False is a no."""
+
+
+class AcceptAll:
+    """Shows the plan to nobody and goes on."""
+
+    def accepts(self, plan: Sequence[str], question: str) -> bool:  # noqa: ARG002 (the shape of a reviewer)
+        """Return True."""
+        return True
+
+
 class ControlPlane(NamedTuple):
     """Where everything is. ``manifest`` and ``state`` are paths of the node, inside ``rootfs``."""
 
@@ -48,6 +64,7 @@ class ControlPlane(NamedTuple):
     kubeconfig: Path | None = None
     clock: Clock = Clock()
     progress: Progress = Silence()
+    reviewer: Reviewer = AcceptAll()
 
     @property
     def root(self) -> Root:
@@ -95,4 +112,4 @@ class ControlPlane(NamedTuple):
         """
         from auditctl.node.apiserver import client
 
-        return client.endpoint(manifest, (self.root.host("/etc/kubernetes/pki/ca.crt"),))
+        return client.endpoint(manifest, (self.root.followed("/etc/kubernetes/pki/ca.crt"),))

@@ -1,4 +1,7 @@
-"""``disable``: from the manifest alone. Manifest first, wait, then files: the other order crashes at the next restart."""
+"""``disable``: take auditing out, from the manifest alone.
+
+Manifest first, wait, then files: a server that restarted in between would die of a missing policy file.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from auditctl.node.apiserver.process import Process, listener
 from auditctl.node.change import files
 from auditctl.node.change.backup import saved_bytes
 from auditctl.node.change.file_edit import FileEdit
-from auditctl.node.change.journal import Role
+from auditctl.node.change.journal import Role, standing_changes
 from auditctl.node.logfiles import log_files
 from auditctl.node.preflight import node_checks
 from auditctl.node.preflight.node_checks import HostPaths
@@ -40,7 +43,7 @@ from auditctl.report import Outcome, Report
 
 
 class Purge(NamedTuple):
-    """Which files go too. Logs are evidence: they go only with ``--purge-logs --yes``."""
+    """The files that are removed too. Logs are evidence: they go only with ``--purge-logs --yes``."""
 
     files: bool = False
     logs: bool = False
@@ -55,7 +58,7 @@ def disable(plane: ControlPlane, purge: Purge, options: ChangeOptions) -> Report
         RefusedError: nothing was changed.
     """
     if purge.logs and not purge.confirmed and not options.dry_run:
-        raise UsageError("--purge-logs removes the audit trail for good", check="confirmation", fix="say --yes as well")
+        raise UsageError("--purge-logs removes the audit trail for good", check="confirmation", fix="use --yes as well")
     if purge.logs and not options.wait:
         raise UsageError("--purge-logs needs a server that no longer writes them, so it does not go with --no-wait")
     return run_change(plane, options, "disable", lambda _: _decide(plane, purge, options))
@@ -81,7 +84,7 @@ def _decide(plane: ControlPlane, purge: Purge, options: ChangeOptions) -> Change
         after=after,
         plan=plan,
         paths=node_checks.host_paths(plane.root, after),
-        edits=tuple(_removals(paths)) if purge.files else (),
+        edits=tuple(_removals(plane, paths)) if purge.files else (),
         restart=Restart.REPLACE_POD if plan.changes else Restart.NONE,
         prove=_no_audit_flags if plan.changes else nothing_more,
         afterwards=tuple(_afterwards(purge, options)),
@@ -93,18 +96,19 @@ def _decide(plane: ControlPlane, purge: Purge, options: ChangeOptions) -> Change
             return result
         return replace(result, findings=(*_clear_away(plane, logs, purge), *result.findings))
 
-    def conclude(report: Report) -> Report:
-        lines = (f"would remove {path}" for path in logs) if options.dry_run else ()
-        return report._replace(lines=(*report.lines, *lines))
-
     nothing = not plan.changes and not planned.edits and not logs
-    return ChangeDecision(planned=planned, findings=found, nothing=nothing, finish=finish, conclude=conclude)
+    notes = tuple(f"would remove {path}" for path in logs)
+    return ChangeDecision(planned=planned, findings=found, nothing=nothing, finish=finish, notes=notes)
 
 
 def _findings(plane: ControlPlane, planned: PlannedChange, options: ChangeOptions) -> Iterator[Finding]:
     """Yield what speaks against a change of the manifest."""
     if planned.plan.changes:
-        process = listener(planned.before.secure_port) if preflight.is_live(plane, options) else None
+        process = (
+            listener(planned.before.secure_port, planned.before)
+            if preflight.is_live(plane, planned.before, options)
+            else None
+        )
         yield from planned.plan.findings
         yield from preflight.before_edit(plane, EditSubject.of(planned), process, options)
 
@@ -117,7 +121,7 @@ def _afterwards(purge: Purge, options: ChangeOptions) -> Iterator[str]:
 
 
 def _last_audited(plane: ControlPlane) -> Manifest | None:
-    """Where auditing is off already: the manifest that our own last `disable` took it out of names the files."""
+    """Return the manifest before our own last `disable`: it names the files where auditing is off."""
     for journal in reversed(plane.state.journals()):
         if journal.command == "disable" and journal.manifest.before != journal.manifest.after:
             with suppress(RefusedError):
@@ -125,12 +129,28 @@ def _last_audited(plane: ControlPlane) -> Manifest | None:
     return None
 
 
-def _removals(paths: HostPaths) -> Iterator[FileEdit]:
-    """Yield the removal of policy and webhook file, where they are."""
-    for role, host in ((Role.POLICY, paths.policy), (Role.WEBHOOK, paths.webhook)):
+def _removals(plane: ControlPlane, paths: HostPaths) -> Iterator[FileEdit]:
+    """Yield the removal of policy and webhook file.
+
+    A webhook file that an earlier change installed goes too where no manifest names it any more: it holds secrets.
+    """
+    named = ((Role.POLICY, paths.policy), (Role.WEBHOOK, paths.webhook))
+    installed = ((Role.WEBHOOK, path) for path in _installed_webhooks(plane) if path != paths.webhook)
+    for role, host in (*named, *installed):
         there = files.read_if_there(host, role.value) if host is not None else None
         if host is not None and there is not None:
             yield FileEdit(role, host, there, None, removed_last=True)
+
+
+def _installed_webhooks(plane: ControlPlane) -> Iterator[Path]:
+    """Yield the webhook files that ``enable`` has installed and nobody has changed since."""
+    newest: dict[str, str | None] = {}
+    for journal in standing_changes(plane.state.journals()):
+        newest |= {record.path: record.after for record in journal.files if record.role is Role.WEBHOOK}
+    for node_path, digest in newest.items():
+        path = plane.root.host(node_path)
+        if digest is not None and files.digest(path) == digest:
+            yield path
 
 
 def _no_audit_flags(process: Process, patience: Deadline) -> Proof:  # noqa: ARG001 (the shape of a proof)
@@ -141,7 +161,7 @@ def _no_audit_flags(process: Process, patience: Deadline) -> Proof:  # noqa: ARG
 
 
 def _clear_away(plane: ControlPlane, logs: tuple[Path, ...], purge: Purge) -> tuple[Finding, ...]:
-    """Logs where asked, and directories that earlier changes of ours made and that are empty now; say what went."""
+    """Remove the logs, and empty directories that earlier changes of ours made; return what went."""
     found = []
     for path in logs:
         try:

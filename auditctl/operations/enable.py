@@ -1,23 +1,18 @@
-"""``enable``: bring the node to the requested audit settings; change nothing where it has them already."""
+"""``enable``: bring the node to the requested audit settings; change nothing where they are set."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
-from auditctl.errors import RefusedError
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Finding
 from auditctl.manifest.plan import Plan, plan_enable
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.process import Process, listener
-from auditctl.node.change import files
 from auditctl.node.change.file_edit import FileEdit
-from auditctl.node.change.files import Snapshot, sha256
+from auditctl.node.change.files import sha256
 from auditctl.node.change.journal import Role
-from auditctl.node.preflight import node_checks
-from auditctl.node.preflight.node_checks import HostPaths
 from auditctl.operations import flags, policy_source, readers
 from auditctl.operations.change import preflight
 from auditctl.operations.change.engine import run_change
@@ -35,43 +30,49 @@ from auditctl.operations.change_model import (
     Restart,
 )
 from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.enable_files import (
+    EnableRequest,
+    InstalledFiles,
+    choose,
+    edits_of,
+    in_force,
+    overwrites,
+    read_installed,
+)
 from auditctl.operations.evidence import receipt
+from auditctl.operations.level_changes import PolicyStep
 from auditctl.operations.policy_source import SelectedPolicy, weigh
 from auditctl.policy.types import Policy
 from auditctl.report import Outcome, Report
-from auditctl.settings import POLICY_ANNOTATION, POLICY_FLAG, Settings
+from auditctl.settings import POLICY_ANNOTATION
 
-if TYPE_CHECKING:  # ssl comes with it
-    from auditctl.operations.webhook import PreparedWebhook
-
-
-class EnableRequest(NamedTuple):
-    """What ``enable`` is to do: the settings, and the files to install (None: keep the installed one)."""
-
-    settings: Settings
-    policy: str | None = None
-    webhook_config: Path | None = None
-    readers: str | None = None
-    embed_certs: bool = False
+__all__ = ["EnableRequest", "decide", "enable"]
 
 
-class _InstalledFiles(NamedTuple):
-    """What is read once: the files at the paths of the manifest to be, and the webhook file that is to be installed."""
-
-    paths: HostPaths
-    policy: Snapshot | None
-    webhook: Snapshot | None
-    prepared: PreparedWebhook | None
-
-
-class _Node(NamedTuple):
-    """The node, and all that its user asked for."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Node:
+    """The node, all that its user asked for, and what runs on it now (None: not known, or nothing)."""
 
     plane: ControlPlane
     request: EnableRequest
     options: ChangeOptions
-    process: Process | None
     deadline: Deadline
+    process: Process | None
+    running: Policy | None
+
+    @classmethod
+    def of(
+        cls,
+        plane: ControlPlane,
+        request: EnableRequest,
+        options: ChangeOptions,
+        manifest: Manifest,
+        deadline: Deadline,
+    ) -> _Node:
+        """Return it with the process that listens on the manifest's port, if the node is live."""
+        process = listener(manifest.secure_port, manifest) if preflight.is_live(plane, manifest, options) else None
+        running = receipt.loaded_policy(plane, manifest, process)
+        return cls(plane=plane, request=request, options=options, deadline=deadline, process=process, running=running)
 
 
 def enable(plane: ControlPlane, request: EnableRequest, options: ChangeOptions) -> Report:
@@ -94,16 +95,14 @@ def decide(
     """
     snapshot, before = plane.read_manifest()
     plan = plan_enable(before, request.settings)
-    installed = _read_installed(plane, request, plan.target or before)
-    chosen = _choose(plane, request, before, installed, options)
-    process = listener(before.secure_port) if preflight.is_live(plane, options) else None
-    node = _Node(plane, request, options, process, recovered.deadline)
-    running = receipt.loaded_policy(plane, before, process)
-    edits = tuple(_edits(request, installed, chosen))
-    must_load = _must_load(edits, chosen, running, process)
+    installed = read_installed(plane, request, plan.target or before)
+    chosen = choose(plane, request, before, installed, options)
+    node = _Node.of(plane, request, options, before, recovered.deadline)
+    edits = tuple(edits_of(request, installed, chosen))
+    must_load = _must_load(edits, chosen, node.running, node.process)
     plan, restart, reasons = _restart(node, before, plan, edits, sha256(chosen.raw), must_load=must_load)
     after, log = plan.target or before, installed.paths.log
-    probe_plan = receipt.plan(plane, after, chosen.policy, running if must_load else None, log=log)
+    probe_plan = receipt.plan(plane, after, chosen.policy, node.running if must_load else None, log=log)
     planned = PlannedChange(
         command="enable",
         summary=_summary(before, after, edits, chosen),
@@ -118,12 +117,45 @@ def decide(
         prove=_prover(node, after, probe_plan),
         afterwards=tuple(_afterwards(request, options)),
     )
-    nothing = not plan.changes and not edits and restart is Restart.NONE
+    return ChangeDecision(
+        planned=planned,
+        findings=(*chosen.findings, *_weighed(node, planned, chosen, probe_plan, installed), *reasons),
+        nothing=_is_nothing(planned),
+        finish=_granting(request, log),
+        policies=PolicyStep(node.running or in_force(plane, before, installed), chosen.policy),
+        examined=tuple(_kept_policy(installed, edits)),
+    )
+
+
+def _is_nothing(planned: PlannedChange) -> bool:
+    return not planned.plan.changes and not planned.edits and planned.restart is Restart.NONE
+
+
+def _weighed(
+    node: _Node,
+    planned: PlannedChange,
+    chosen: SelectedPolicy,
+    probe_plan: receipt.ProbePlan,
+    installed: InstalledFiles,
+) -> tuple[Finding, ...]:
+    """Return every finding about the change; the trial start comes last, for it takes seconds.
+
+    Raises:
+        RefusedError: a finding is in the way.
+    """
+    plane, options = node.plane, node.options
     found = weigh((*_findings(node, planned, chosen, probe_plan), *_webhook(node, planned, installed)), options)
-    if preflight.is_live(plane, options) and not nothing:
-        found = (*found, *weigh(_trial_start(node, planned, chosen), options))
-    findings = (*chosen.findings, *found, *reasons)
-    return ChangeDecision(planned=planned, findings=findings, nothing=nothing, finish=_granting(request, log))
+    if _is_nothing(planned) or not preflight.is_live(plane, planned.before, options):
+        return found
+    tried = preflight.trial_start(plane, planned, chosen, node.process, node.deadline)
+    return (*found, *weigh(tried, options))
+
+
+def _kept_policy(installed: InstalledFiles, edits: tuple[FileEdit, ...]) -> Iterator[tuple[Path, str]]:
+    """Yield the installed policy where it stays: it is the one that was examined and that the server will load."""
+    path, policy = installed.paths.policy, installed.policy
+    if path is not None and policy is not None and all(edit.path != path for edit in edits):
+        yield path, policy.sha256
 
 
 def _prover(node: _Node, after: Manifest, probe_plan: receipt.ProbePlan) -> ProofFunction:
@@ -140,22 +172,6 @@ def _granting(request: EnableRequest, log: Path | None) -> Callable[[ChangeResul
         return replace(result, findings=(*readers.grant(request.readers, log), *result.findings))
 
     return finish
-
-
-def _read_installed(plane: ControlPlane, request: EnableRequest, after: Manifest) -> _InstalledFiles:
-    """Read each file once; what is decided, tried and written later are these very bytes."""
-    paths = node_checks.host_paths(plane.root, after)
-    policy = _read(paths.policy, "policy")
-    if request.webhook_config is None:
-        return _InstalledFiles(paths, policy, None, None)
-    from auditctl.operations import webhook
-
-    prepared = webhook.prepare(plane, request.webhook_config, after, embed=request.embed_certs)
-    return _InstalledFiles(paths, policy, _read(paths.webhook, "webhook"), prepared)
-
-
-def _read(host: Path | None, name: str) -> Snapshot | None:
-    return files.read_if_there(host, name) if host is not None and not host.is_dir() else None
 
 
 def _afterwards(request: EnableRequest, options: ChangeOptions) -> Iterator[str]:
@@ -178,63 +194,17 @@ def _findings(
     said |= {"disk"} if any(finding.check == "retention" for finding in of_flags) else set()  # it says why it fills up
     checked = preflight.before_edit(plane, EditSubject.of(planned), node.process, node.options)
     yield from (finding for finding in checked if finding.check not in said)
-    yield from _overwrites(planned.before, planned.edits, request)
+    yield from overwrites(planned.before, planned.edits, request)
     yield from readers.before_edit(plane, request.readers, probe_plan.log)
     yield from receipt.findings(probe_plan)
     yield from policy_source.opinions(chosen, version) if request.policy is not None else ()
 
 
-def _webhook(node: _Node, planned: PlannedChange, installed: _InstalledFiles) -> Iterator[Finding]:
-    """Yield whether the receiver answers. One that is in use already is not tried: its faults are not of this change."""
+def _webhook(node: _Node, planned: PlannedChange, installed: InstalledFiles) -> Iterator[Finding]:
+    """Yield whether a new receiver answers. One in use is not tried: its faults are not of this change."""
     is_written = any(edit.role is Role.WEBHOOK for edit in planned.edits)
-    if installed.prepared is not None and is_written and preflight.is_live(node.plane, node.options):
-        from auditctl.operations import webhook
-
-        yield from webhook.reachable(installed.prepared.config, planned.after)
-
-
-def _trial_start(node: _Node, planned: PlannedChange, chosen: SelectedPolicy) -> Iterator[Finding]:
-    """Yield what the node's own API server says of the new settings, started aside with them."""
-    from auditctl.operations.evidence.trial_start import rehearsed  # subprocess comes with it
-
-    yield from rehearsed(node.plane, planned, chosen, node.process, node.deadline)
-
-
-def _choose(
-    plane: ControlPlane,
-    request: EnableRequest,
-    before: Manifest,
-    installed: _InstalledFiles,
-    options: ChangeOptions,
-) -> SelectedPolicy:
-    """Return the policy that will be loaded: the named one, else the installed one, else ``baseline``."""
-    version = policy_source.version_of(plane, before, live=preflight.is_live(plane, options) and not options.dry_run)
-    if request.policy is not None:
-        return policy_source.judge(*policy_source.fetch(request.policy), version, options)
-    if before.flag(POLICY_FLAG) is None:
-        return policy_source.judge(*policy_source.fetch(policy_source.DEFAULT_POLICY), version, options)
-    host, there = installed.paths.policy, installed.policy
-    if there is None:  # --policy-path moves the installed policy to another path
-        host = node_checks.host_of(plane.root, before, POLICY_FLAG)
-        there = _read(host, "policy")
-    if there is None:
-        raise RefusedError(
-            f"{host}: the policy that the manifest names is not there",
-            check="policy-missing",
-            fix="name one with --policy",
-        )
-    return policy_source.judge(str(host), there.content, version, options)
-
-
-def _edits(request: EnableRequest, installed: _InstalledFiles, chosen: SelectedPolicy) -> Iterator[FileEdit]:
-    """Yield the files to install, where the installed ones differ."""
-    paths, policy, webhook = installed.paths, installed.policy, installed.webhook
-    if paths.policy is not None and (policy is None or policy.content != chosen.raw):
-        yield FileEdit(Role.POLICY, paths.policy, policy, chosen.raw, source=chosen.source)
-    if installed.prepared is not None and paths.webhook is not None:
-        content = installed.prepared.content
-        if webhook is None or webhook.content != content:
-            yield FileEdit(Role.WEBHOOK, paths.webhook, webhook, content, source=str(request.webhook_config))
+    if installed.prepared is not None and is_written and preflight.is_live(node.plane, planned.before, node.options):
+        yield from installed.prepared.trial(planned.after)
 
 
 def _restart(
@@ -258,30 +228,13 @@ def _restart(
 def _must_load(
     edits: tuple[FileEdit, ...], chosen: SelectedPolicy, running: Policy | None, process: Process | None
 ) -> bool:
-    """Does the server have to read the policy anew? Not if it runs one that decides the same.
+    """Return whether the server must load the policy: not if it runs one that decides the same.
 
     Where what it runs is not known (the file was touched since its start), it has to, if there is a server at all.
     """
     if running is not None:
         return not policy_source.decides_the_same(running, chosen.policy)
     return process is not None or any(edit.role is Role.POLICY for edit in edits)
-
-
-def _overwrites(before: Manifest, edits: tuple[FileEdit, ...], request: EnableRequest) -> Iterator[Finding]:
-    """Yield a warning for a file that ``baseline`` replaces although nobody named it."""
-    for edit in edits:
-        if (
-            edit.role is Role.POLICY
-            and edit.before is not None
-            and request.policy is None
-            and before.flag(POLICY_FLAG) is None
-        ):
-            yield Finding(
-                "policy-replaced",
-                Severity.WARNING,
-                f"{edit.path} was there already and is replaced by the shipped policy {policy_source.DEFAULT_POLICY}",
-                f"to keep it, say --policy {edit.path}",
-            )
 
 
 def _summary(before: Manifest, after: Manifest, edits: tuple[FileEdit, ...], chosen: SelectedPolicy) -> str:

@@ -1,17 +1,17 @@
-"""``--readers GROUP``: a log shipper's group may read the log and its rotated files, in a directory of ours alone."""
+"""``--readers GROUP``: let the group of a log shipper read the log, in a directory of ours alone."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from auditctl.findings import Finding, Severity
-from auditctl.node.logfiles import log_files
+from auditctl.node.logfiles import log_names
 from auditctl.node.preflight.acl import group_id, let_group_read
 from auditctl.operations.controlplane import ControlPlane
 
 
 def before_edit(plane: ControlPlane, group: str | None, log: Path | None) -> tuple[Finding, ...]:
-    """What speaks against it: no such group (raised), no log file, a directory that was there before us.
+    """Return what speaks against it: no log file, or a directory that was there before us.
 
     Raises:
         RefusedError: there is no such group.
@@ -29,14 +29,17 @@ def before_edit(plane: ControlPlane, group: str | None, log: Path | None) -> tup
 
 
 def grant(group: str | None, log: Path | None) -> tuple[Finding, ...]:
-    """Do it, once the log is there; a file system without ACLs is a warning, not a failure of the change."""
+    """Set the ACL once the log is there; return what was done, or a warning where there are no ACLs."""
     if group is None or log is None:
         return ()
     try:
-        let_group_read(log.parent, log_files(log), group_id(group))
+        left = let_group_read(log.parent, log_names(log), group_id(group))
     except OSError as error:
         text = f"--readers {group}: {log.parent}: {(error.strerror or str(error)).lower()}"
         return (
             Finding("readers", Severity.WARNING, text, "mount the file system with ACLs, or copy the log elsewhere"),
         )
-    return (Finding("readers", Severity.INFO, f"group {group} may read {log.parent}"),)
+    return (
+        *(Finding("readers", Severity.WARNING, f"--readers {group}: {text}", "remove it") for text in left),
+        Finding("readers", Severity.INFO, f"group {group} may read {log.parent}"),
+    )

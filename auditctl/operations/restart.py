@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from auditctl.errors import RefusedError
@@ -23,6 +24,7 @@ from auditctl.operations.change.restart_strategy import reload
 from auditctl.operations.change_model import ChangeDecision, ChangeOptions, ChangeResult, PlannedChange, Recovered
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import last_known_good, receipt
+from auditctl.operations.level_changes import PolicyStep
 from auditctl.operations.policy_source import weigh
 from auditctl.policy.load import load
 from auditctl.report import Outcome, Report
@@ -30,7 +32,7 @@ from auditctl.settings import POLICY_FLAG
 
 
 def restart(plane: ControlPlane, options: ChangeOptions) -> Report:
-    """Validate the policy on disk, restart, prove; if the server dies of it, put the last known good one back.
+    """Validate the policy on disk, restart, prove; put the last known good one back if that fails.
 
     Raises:
         PolicyError: the server would refuse the policy on disk.
@@ -49,10 +51,10 @@ def decide(plane: ControlPlane, options: ChangeOptions, recovered: Recovered = R
     snapshot, manifest = plane.read_manifest()
     paths = node_checks.host_paths(plane.root, manifest)
     policy_path, on_disk = _installed_policy(plane, paths)
-    live = preflight.is_live(plane, options)
-    version = policy_source.version_of(plane, manifest, live=live and not options.dry_run)
+    live = preflight.is_live(plane, manifest, options)
+    version = policy_source.version_of(plane, manifest, live=live)
     chosen = policy_source.judge(str(policy_path), on_disk.content, version, options)
-    process = listener(manifest.secure_port) if live else None
+    process = listener(manifest.secure_port, manifest) if live else None
     last_good = last_known_good.recall(plane, Role.POLICY)
     text = manifest.document.text
     plan, kind, reason = reload(plane, Plan(text, text), manifest, on_disk.sha256, process, options)
@@ -72,12 +74,12 @@ def decide(plane: ControlPlane, options: ChangeOptions, recovered: Recovered = R
     )
     found = (*receipt.findings(probe_plan), *_no_way_back(last_good), *policy_source.opinions(chosen, version))
     weighed = weigh((*_findings(plane, planned, process, options), *found), options)
-    if live:
-        from auditctl.operations.evidence.trial_start import rehearsed  # subprocess comes with it
-
-        weighed = (*weighed, *weigh(rehearsed(plane, planned, chosen, process, recovered.deadline), options))
-    findings = (*chosen.findings, *weighed, reason)
-    return ChangeDecision(planned=planned, findings=findings, finish=lambda result: _with_repair(plane, result))
+    tried = weigh(preflight.trial_start(plane, planned, chosen, process, recovered.deadline) if live else (), options)
+    findings = (*chosen.findings, *weighed, *tried, reason)
+    policies = PolicyStep(receipt.loaded_policy(plane, manifest, process) or before_policy, chosen.policy)
+    finish = partial(_with_repair, plane)
+    examined = ((policy_path, on_disk.sha256),)
+    return ChangeDecision(planned=planned, findings=findings, finish=finish, policies=policies, examined=examined)
 
 
 def _installed_policy(plane: ControlPlane, paths: HostPaths) -> tuple[Path, Snapshot]:
@@ -107,7 +109,7 @@ def _no_way_back(last_good: bytes | None) -> tuple[Finding, ...]:
 
 
 def _with_repair(plane: ControlPlane, result: ChangeResult) -> ChangeResult:
-    """Return the result with its next steps: the edited files stay beside the installed ones, for their author to repair."""
+    """Return the result with its next steps: edited files stay beside the installed ones for repair."""
     if result.outcome not in (Outcome.ROLLED_BACK, Outcome.INTERRUPTED):
         return result
     journal = plane.state.journal(result.change.id) if result.change is not None else None

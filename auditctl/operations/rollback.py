@@ -1,8 +1,10 @@
-"""``rollback [ID]``: undo the last change, or ID and our later ones, byte for byte where the file is still ours."""
+"""``rollback [ID]``: undo the last change, or ID and our later ones, byte for byte where it can be."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
@@ -11,8 +13,9 @@ from auditctl.manifest.pod import Manifest
 from auditctl.manifest.three_way_merge import undo
 from auditctl.node.apiserver.process import Process, listener
 from auditctl.node.change import files
-from auditctl.node.change.backup import kept_bytes, saved_bytes
+from auditctl.node.change.backup import kept_bytes, kept_name, saved_bytes
 from auditctl.node.change.file_edit import FileEdit
+from auditctl.node.change.files import Snapshot
 from auditctl.node.change.journal import FileRecord, Journal, Role, standing_changes
 from auditctl.node.preflight import node_checks
 from auditctl.node.preflight.node_checks import HostPaths
@@ -32,8 +35,13 @@ from auditctl.operations.change_model import (
 )
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import receipt
+from auditctl.operations.history import person
+from auditctl.operations.level_changes import PolicyStep
 from auditctl.operations.policy_source import weigh
-from auditctl.report import Report
+from auditctl.policy.load import load
+from auditctl.policy.types import Policy
+from auditctl.report import Outcome, Report
+from auditctl.settings import POLICY_FLAG
 
 
 def rollback(plane: ControlPlane, change_id: str | None, options: ChangeOptions) -> Report:
@@ -56,10 +64,11 @@ def _decide(plane: ControlPlane, change_id: str | None, options: ChangeOptions) 
     target = _manifest_before(plane, undone, before.document.text, snapshot.sha256)
     plan = plan_between(before, target)
     after = plan.target or before
-    edits, left = _files_before(plane, undone)
-    process = listener(before.secure_port) if preflight.is_live(plane, options) else None
-    ids = tuple(journal.id for journal in undone)
     paths = node_checks.host_paths(plane.root, after)
+    edits, left = _files_before(plane, undone, paths)
+    process = listener(before.secure_port, before) if preflight.is_live(plane, before, options) else None
+    ids = tuple(journal.id for journal in undone)
+    policy = _policy(plane, after, paths, edits, options)
     planned = PlannedChange(
         command="rollback",
         summary=f"undo {', '.join(ids)}",
@@ -71,14 +80,40 @@ def _decide(plane: ControlPlane, change_id: str | None, options: ChangeOptions) 
         edits=edits,
         restart=_restart(plan, edits),
         undoes=ids,
-        prove=_prover(plane, after, paths, edits, options),
+        prove=nothing_more if policy is None else _prover(plane, after, paths, policy),
     )
     checked = preflight.before_edit(plane, EditSubject.of(planned), process, options)
-    return ChangeDecision(planned=planned, findings=weigh((*left, *checked), options))
+    return ChangeDecision(
+        planned=planned,
+        findings=weigh((*left, *checked), options),
+        conclude=lambda report: _naming(report, undone),
+        notes=tuple(f"would undo {_words(journal)}" for journal in undone),
+        policies=PolicyStep(_in_force(plane, before, process), policy),
+    )
+
+
+def _in_force(plane: ControlPlane, before: Manifest, process: Process | None) -> Policy | None:
+    """Return the policy that the server has loaded; where that is not known, the one on disk."""
+    running = receipt.loaded_policy(plane, before, process)
+    host = node_checks.host_of(plane.root, before, POLICY_FLAG)
+    if running is not None or host is None or not host.is_file():
+        return running
+    return load(files.read_following(host, "policy")).policy
+
+
+def _words(journal: Journal) -> str:
+    return f"change {journal.id} ({journal.command}, {journal.started}, by {person(journal)}): {journal.summary}"
+
+
+def _naming(report: Report, undone: list[Journal]) -> Report:
+    """Return the report with what was undone."""
+    if report.outcome is not Outcome.CHANGED:
+        return report
+    return report._replace(lines=(*(f"undone: {_words(journal)}" for journal in undone), *report.lines))
 
 
 def _chosen(plane: ControlPlane, change_id: str | None) -> list[Journal]:
-    """The changes to undo, newest first."""
+    """Return the changes to undo, newest first; raise RefusedError where there is none of that id."""
     stack = standing_changes(plane.state.journals())
     if not stack:
         raise RefusedError("no change of auditctl is left to undo on this node", check="no-change")
@@ -95,7 +130,7 @@ def _chosen(plane: ControlPlane, change_id: str | None) -> list[Journal]:
 
 
 def _manifest_before(plane: ControlPlane, undone: list[Journal], text: str, digest: str) -> str:
-    """The saved bytes where the file is still ours; else the text without our lines.
+    """Return the saved text where nobody else has edited the file; else the text without our lines.
 
     Raises:
         ManifestError: somebody else's edit touches our lines.
@@ -112,28 +147,57 @@ def _manifest_before(plane: ControlPlane, undone: list[Journal], text: str, dige
     return current
 
 
-def _files_before(plane: ControlPlane, undone: list[Journal]) -> tuple[tuple[FileEdit, ...], tuple[Finding, ...]]:
-    """Policy and webhook file as they were; one that somebody else has changed since is left alone, and said so."""
+class _Original(NamedTuple):
+    """A file beside the manifest: its newest record, and the file before the oldest undone change.
+
+    ``before`` None: there was none. ``source`` is where its bytes are kept.
+    """
+
+    newest: FileRecord
+    before: Snapshot | None
+    source: str = ""
+
+
+def _files_before(
+    plane: ControlPlane, undone: list[Journal], target: HostPaths
+) -> tuple[tuple[FileEdit, ...], tuple[Finding, ...]]:
+    """Return the edits that restore policy and webhook file, and a warning for each that is left.
+
+    One that somebody else has changed since is left alone, and so is a webhook file that no manifest needs and of which
+    no copy is kept. ``target`` are the audit files of the manifest that comes back.
+    """
     edits, left = [], []
-    for newest, oldest_before in _touched(plane, undone):
-        path = plane.root.host(newest.path)
-        there = files.read_if_there(path, newest.role.value)
+    for record, journal, oldest in _touched(undone):
+        path = plane.root.host(record.path)
+        there = files.read_if_there(path, record.role.value)
         digest = there.sha256 if there else None
-        if digest not in (newest.after, newest.before):
-            left.append(
-                Finding(
-                    "changed-meanwhile",
-                    Severity.WARNING,
-                    f"{path} was changed by somebody else since, so it is left alone",
-                )
-            )
-        elif digest != (files.sha256(oldest_before) if oldest_before is not None else None):
-            edits.append(FileEdit(newest.role, path, there, oldest_before, removed_last=oldest_before is None))
+        if digest not in (record.after, record.before):
+            text = f"{path} was changed by somebody else since, so it is left alone"
+            left.append(Finding("changed-meanwhile", Severity.WARNING, text))
+            continue
+        if digest == oldest.before:
+            continue
+        try:
+            original = _original(plane, journal, record, oldest)
+        except RefusedError as error:
+            if error.check != "webhook-gone" or path == target.webhook:
+                raise
+            left.append(Finding(error.check, Severity.WARNING, error.message, error.fix))
+            continue
+        edits.append(_edit(path, there, original))
     return tuple(edits), tuple(left)
 
 
-def _touched(plane: ControlPlane, undone: list[Journal]) -> Iterator[tuple[FileRecord, bytes | None]]:
-    """Each file beside the manifest: its newest record, and its bytes before the oldest of these changes."""
+def _edit(path: Path, there: Snapshot | None, original: _Original) -> FileEdit:
+    """Return the edit; a file that is gone comes back with the mode and owner that it had."""
+    role, before = original.newest.role, original.before
+    if before is None:
+        return FileEdit(role, path, there, None, removed_last=True)
+    return FileEdit(role, path, there, before.content, source=original.source, like=before)
+
+
+def _touched(undone: list[Journal]) -> Iterator[tuple[FileRecord, Journal, FileRecord]]:
+    """Yield for each file its newest record, and the change and the record that touched it first."""
     newest: dict[str, FileRecord] = {}
     oldest: dict[str, tuple[Journal, FileRecord]] = {}
     for journal in undone:
@@ -141,15 +205,25 @@ def _touched(plane: ControlPlane, undone: list[Journal]) -> Iterator[tuple[FileR
             if record.role is not Role.MANIFEST:
                 newest.setdefault(record.path, record)
                 oldest[record.path] = journal, record
-    yield from ((record, _bytes_before(plane, *oldest[path])) for path, record in newest.items())
+    yield from ((record, *oldest[path]) for path, record in newest.items())
 
 
-def _bytes_before(plane: ControlPlane, journal: Journal, record: FileRecord) -> bytes | None:
-    if record.before is None:
-        return None
-    if record.role is Role.WEBHOOK:
-        return kept_bytes(plane.root.host(record.path), journal.id, record.before)
-    return saved_bytes(plane.state, journal, record, "before")
+def _original(plane: ControlPlane, journal: Journal, newest: FileRecord, oldest: FileRecord) -> _Original:
+    """Return the file as it was before that change.
+
+    Raises:
+        RefusedError: its bytes are gone, or are not those of the journal.
+    """
+    if oldest.before is None:
+        return _Original(newest, None)
+    if oldest.role is Role.WEBHOOK:
+        path = plane.root.host(oldest.path)
+        kept_bytes(path, journal.id, oldest.before)
+        kept = kept_name(path, journal.id)
+    else:
+        saved_bytes(plane.state, journal, oldest, "before")
+        kept = plane.state.saved(journal, oldest.role, "before")
+    return _Original(newest, files.read(kept, "backup"), str(kept))
 
 
 def _restart(plan: Plan, edits: tuple[FileEdit, ...]) -> Restart:
@@ -158,24 +232,28 @@ def _restart(plan: Plan, edits: tuple[FileEdit, ...]) -> Restart:
     return Restart.IN_PLACE if edits else Restart.NONE
 
 
-def _prover(
+def _policy(
     plane: ControlPlane, after: Manifest, paths: HostPaths, edits: tuple[FileEdit, ...], options: ChangeOptions
-) -> ProofFunction:
-    """Return how the old configuration is proved.
+) -> Policy | None:
+    """Return the policy of the old configuration, None where it has none.
 
     Raises:
-        PolicyError: its policy would be refused by the server (it had been edited in place since it was loaded).
+        PolicyError: the server would refuse it (it had been edited in place since it was loaded).
     """
     host = paths.policy
     if host is None:
-        return nothing_more
+        return None
     raw = next((edit.after for edit in edits if edit.path == host), None)
     if raw is None and host.is_file():
-        raw = files.read_following(host, "policy")
+        raw = files.read_regular(host, "policy")
     if raw is None:
-        return nothing_more
+        return None
     version = policy_source.version_of(plane, after, live=False)
-    policy = policy_source.judge(str(host), raw, version, options).policy
+    return policy_source.judge(str(host), raw, version, options).policy
+
+
+def _prover(plane: ControlPlane, after: Manifest, paths: HostPaths, policy: Policy) -> ProofFunction:
+    """Return how the old configuration is proved."""
 
     def prove(process: Process, patience: Deadline) -> Proof:
         probe_plan = receipt.plan(plane, after, policy, None, log=paths.log)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from auditctl import facts
 from auditctl.errors import UsageError
+from auditctl.manifest.document import load
 from auditctl.operations.cis import cis
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.kubeadm.config import check
@@ -193,6 +195,25 @@ def test_rendering_without_a_manifest_gives_the_defaults_and_an_unknown_form_is_
     assert '"value": "--audit-policy-file=/etc/kubernetes/audit/policy.yaml"' in report.summary
     with pytest.raises(UsageError, match="not one of"):
         rendered(plane, "helm", None, {})
+
+
+def test_a_job_runs_enable_on_the_named_node_from_a_pinned_image(plane: ControlPlane) -> None:
+    """As root, on the node itself; a tag could be another program tomorrow."""
+    image = f"registry.example/auditctl@sha256:{'a' * 64}"
+    text = rendered(plane, "job", None, {"audit-log-maxage": "7"}, image=image, node="cp-1").summary
+    job: Any = load(text)
+    pod = job["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+
+    assert (job["kind"], pod["nodeName"], pod["hostPID"], pod["hostNetwork"]) == ("Job", "cp-1", True, True)
+    assert container["image"] == image
+    assert container["args"] == ["--on-host", "/host", "enable", "--set", "audit-log-maxage=7"]
+    assert pod["volumes"] == [{"name": "node", "hostPath": {"path": "/"}}]
+    with pytest.raises(UsageError, match="not pinned"):
+        rendered(plane, "job", None, {}, image="registry.example/auditctl:latest")
+    with pytest.raises(UsageError, match="are for --as job"):
+        rendered(plane, "kind", None, {}, image=image)
+    assert "REGISTRY/auditctl@sha256:DIGEST" in rendered(plane, "job", None, {}).summary
 
 
 def test_the_next_step_of_cis_meets_what_is_not_met_and_nothing_else(plane: ControlPlane) -> None:

@@ -131,7 +131,7 @@ def test_a_log_below_a_read_only_mount_is_refused() -> None:
 @pytest.mark.parametrize(
     ("asked", "word"),
     [
-        (Settings(log_path="/var/log/audit.log"), "needs /var/log mounted whole"),
+        (Settings(log_path="/var/lib/audit.log"), "needs /var/lib mounted whole"),
         (Settings(log_path="/audit.log"), "needs / mounted whole"),
         (Settings(log_path="/etc/kubernetes/audit.log"), "needs /etc/kubernetes mounted whole"),
         (Settings(log_path="/tmp/audit.log"), "needs /tmp mounted whole"),
@@ -278,7 +278,7 @@ def test_a_mount_that_the_other_audit_file_still_needs_stays() -> None:
 @pytest.mark.parametrize(
     ("path", "fix"),
     [
-        ("/var/log/api.log", "/var/log/kubernetes/audit/api.log"),
+        ("/var/lib/api.log", "/var/log/kubernetes/audit/api.log"),
         ("/dev/stdout", "-"),
     ],
 )
@@ -287,6 +287,25 @@ def test_a_log_that_no_mount_covers_and_none_can_is_an_error_that_names_the_fix(
     assert [(one.check, one.severity, one.fix) for one in plan.findings] == [
         ("log-not-mounted", Severity.ERROR, f"use --log-path {fix}")
     ]
+
+
+@pytest.mark.parametrize(
+    ("before", "settings"),
+    [
+        (small(), Settings(log_path="/var/log/api.log")),
+        (with_flags("--audit-log-path=/var/log/api.log"), Settings()),
+    ],
+    ids=["asked for", "not mounted yet"],
+)
+def test_a_log_directly_in_var_log_is_an_error_and_would_be_mounted_all_the_same(
+    before: str, settings: Settings
+) -> None:
+    """``--allow system-log-directory`` turns it; `disable` takes the mount out again."""
+    plan = enabling(before, settings)
+    assert [(one.check, one.severity) for one in plan.findings] == [("system-log-directory", Severity.ERROR)]
+    assert "use --log-path /var/log/kubernetes/audit/api.log" in plan.findings[0].fix
+    assert "/var/log" in [mount.path for mount in manifest(plan.after).mounts]
+    assert "/var/log" not in [mount.path for mount in manifest(disabled(plan.after)).mounts]
 
 
 AUDITD_LOG = "/var/log/audit/a.log"

@@ -13,7 +13,9 @@ from foldernode import HERE, POLICY
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.document import Document
 from auditctl.manifest.pod import Manifest
+from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.files import Root
+from auditctl.node.change.journal import Role
 from auditctl.node.preflight.mounts import audit_paths, unchangeable, volume_types
 
 TEXT = (HERE / "golden/kubeadm/v1.36.2/plain+log.yaml").read_text()
@@ -42,7 +44,9 @@ def manifest(text: str) -> Manifest:
 
 
 def paths(root: Root, text: str, *written: str) -> list[Finding]:
-    return list(audit_paths(root, manifest(text), written))
+    read = manifest(text)
+    edits = {flag: FileEdit(Role.POLICY, root.host(read.flag(flag) or "/"), None, b"") for flag in written}
+    return list(audit_paths(root, read, edits))
 
 
 def checks(found: list[Finding]) -> list[tuple[str, Severity]]:

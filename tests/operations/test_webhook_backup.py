@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from foldernode import POLICY
+from foldernode import HOOK, POLICY
 
 from auditctl.errors import RefusedError
 from auditctl.node.change import files
@@ -22,10 +22,6 @@ from auditctl.operations.rollback import rollback
 from auditctl.settings import Settings
 
 NO_WAIT = ChangeOptions(wait=False)
-HOOK = (
-    "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters:\n- name: k\n  cluster: {{server: 'https://127.0.0.1:1/{0}'}}\n"
-    "contexts:\n- name: c\n  context: {{cluster: k, user: u}}\nusers:\n- name: u\n  user: {{token: secret-{0}}}\n"
-)
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ def find(root: files.Root, named: Path | None) -> Credentials:
         return read(named)
     for path in _DEFAULTS:
         try:
-            return read(root.host(path))
+            return read(root.followed(path))
         except RefusedError:
             continue
     return NOBODY

@@ -129,7 +129,7 @@ def loaded_file(process: Process, root: Root, manifest: Manifest, container_path
     try:
         if place is None or _boot_time(os.stat(place).st_ctime) > process.started:  # noqa: PTH116
             return None
-        return files.read_following(place, "policy")
+        return files.read_regular(place, "policy")
     except (OSError, RefusedError):
         return None
 

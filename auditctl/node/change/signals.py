@@ -1,4 +1,4 @@
-"""Signals during a change: finish or undo first. Losing the terminal never changes what happens to the node."""
+"""Defer signals during a change: it is finished or undone first, and a lost terminal changes nothing."""
 
 from __future__ import annotations
 
@@ -11,17 +11,33 @@ Handler = Callable[[int, FrameType | None], None] | signal.Handlers
 
 
 @contextmanager
+def while_asking() -> Iterator[None]:
+    """Let SIGINT and SIGTERM raise KeyboardInterrupt while a person is asked: nothing was changed yet, nothing to put back.
+
+    SIGHUP stays ignored: a read from a terminal that is gone ends by itself.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def deferred(say: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
-    """Note SIGINT and SIGTERM instead of dying of them, ignore a lost or stopping terminal; yield "was I asked to stop?".
+    """Note SIGINT and SIGTERM, ignore signals of the terminal; yield whether one of the two has come.
 
     Ctrl-Z would stop the run with the lock in its hand: nobody would put back what fails meanwhile.
     """
-    asked: list[int] = []
+    received: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (the shape of a handler)
-        asked.append(number)
-        if len(asked) == 1:
-            say("stopping: putting the node back first; another signal changes nothing")
+        received.append(number)
+        if len(received) == 1:
+            say("interrupted: restoring the old configuration first; another signal has no effect")
 
     handlers: dict[int, Handler] = {
         signal.SIGINT: note,
@@ -33,7 +49,7 @@ def deferred(say: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
     }
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
-        yield lambda: bool(asked)
+        yield lambda: bool(received)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,11 +1,11 @@
-"""Each audit path through the Pod's mounts: reachable, of the right kind, and open to the user that the server runs as."""
+"""Check each audit path through the Pod's mounts: reachable, of the right kind, open to the server."""
 
 from __future__ import annotations
 
 import os
 import posixpath
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from auditctl.manifest.fields import mapping
 from auditctl.manifest.fields import written as written_path
 from auditctl.manifest.mounts import HostPath, Volume, covering, within
 from auditctl.manifest.pod import Manifest
+from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.files import Root
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
 
@@ -36,35 +37,38 @@ _KINDS = {  # pkg/volume/hostpath/host_path.go: the check of each type, symbolic
 
 
 class ContainerUser(NamedTuple):
-    """Whom the container runs as. ``overrides``: permissions do not bind it."""
+    """The user that the container runs as. ``overrides``: permissions do not apply to it."""
 
     uid: int = 0
     groups: frozenset[int] = frozenset([0])
     overrides: bool = True
 
-    def may(self, status: os.stat_result, wanted: int) -> bool:
-        """Do owner, group and mode allow ``wanted`` (4 read, 2 write, 1 search)?"""
-        shift = 6 if status.st_uid == self.uid else 3 if status.st_gid in self.groups else 0
-        return self.overrides or (status.st_mode >> shift) & wanted == wanted
+    def may(self, status: os.stat_result, rights: int) -> bool:
+        """Tell whether owner, group and mode allow ``rights`` (4 read, 2 write, 1 search)."""
+        return self.is_allowed(status.st_uid, status.st_gid, status.st_mode, rights)
+
+    def is_allowed(self, uid: int, gid: int, mode: int, rights: int) -> bool:
+        """Tell the same of a file that is not there yet."""
+        shift = 6 if uid == self.uid else 3 if gid in self.groups else 0
+        return self.overrides or (mode >> shift) & rights == rights
 
 
 def user_of(manifest: Manifest) -> ContainerUser:
-    """The user of the API server's container; the image's own, where the Pod names none, is root."""
+    """Return the user of the API server's container; where the Pod names none, the image's own is root."""
     pod = mapping(manifest.document, ("spec", "securityContext"))
     own = mapping(manifest.document, (*manifest.container_path, "securityContext"))
-    uid = own.get("runAsUser", pod.get("runAsUser"))
     group = own.get("runAsGroup", pod.get("runAsGroup"))
     more = pod.get("supplementalGroups")
     groups = [group if group is not None else 0, pod.get("fsGroup"), *(more if isinstance(more, list) else ())]
     capabilities: Any = own.get("capabilities")
     dropped = capabilities.get("drop") if isinstance(capabilities, dict) else None
     keeps = not (isinstance(dropped, list) and _OVERRIDING & set(map(str, dropped)))
-    uid = uid if isinstance(uid, int) else 0
+    uid = manifest.run_as_user
     return ContainerUser(uid, frozenset(one for one in groups if isinstance(one, int)), uid == 0 and keeps)
 
 
-def audit_paths(root: Root, manifest: Manifest, written: Collection[str]) -> Iterator[Finding]:
-    """What stands between the API server and its audit files; ``written`` are the flags whose files this run writes."""
+def audit_paths(root: Root, manifest: Manifest, written: Mapping[str, FileEdit]) -> Iterator[Finding]:
+    """Yield what keeps the API server from its audit files; ``written`` are the files that this run writes, by flag."""
     user = user_of(manifest)
     for flag in (POLICY_FLAG, WEBHOOK_FLAG, LOG_FLAG):
         value = manifest.flag(flag)
@@ -79,13 +83,13 @@ def audit_paths(root: Root, manifest: Manifest, written: Collection[str]) -> Ite
         elif flag == LOG_FLAG:
             yield from _log(root, place, user)
         else:
-            yield from _readable(root, flag, place, user, is_written=flag in written)
+            yield from _readable(root, flag, place, user, written.get(flag))
 
 
 def volume_types(
     root: Root, manifest: Manifest, *, all_of_them: bool, to_be: Collection[Path] = ()
 ) -> Iterator[Finding]:
-    """Would the kubelet's type checks pass? Of the audit volumes, or of every volume of the Pod.
+    """Yield the volumes that would fail the kubelet's type checks: audit volumes, or all of the Pod's.
 
     ``to_be`` are paths that this run creates.
     """
@@ -112,7 +116,7 @@ def volume_types(
 
 
 def hidden(root: Root, manifest: Manifest, container_path: str) -> str:
-    """Why a path below a mount is not what it is on the host: a symbolic link is followed inside the container."""
+    """Return why a link makes a path differ inside the container from what it is on the host, or nothing."""
     path = container_path
     for _ in range(_MOST_LINKS):
         with suppress(ManifestError):
@@ -131,8 +135,10 @@ def hidden(root: Root, manifest: Manifest, container_path: str) -> str:
 
 
 def _first_link(root: Root, place: HostPath) -> tuple[str, str] | None:
-    """The first symbolic link below the mount: its container path, and what follows it. The mount itself is resolved
-    on the host."""
+    """Return the first symbolic link below the mount: its container path, and what follows it.
+
+    The mount itself is resolved on the host.
+    """
     below = place.container_path[len(place.mount_path.rstrip("/")) :]
     base = place.path[: len(place.path) - len(below)] if below else place.path
     walked = ""
@@ -143,16 +149,20 @@ def _first_link(root: Root, place: HostPath) -> tuple[str, str] | None:
     return None
 
 
-def _readable(root: Root, flag: str, place: HostPath, user: ContainerUser, *, is_written: bool) -> Iterator[Finding]:
+def _readable(root: Root, flag: str, place: HostPath, user: ContainerUser, edit: FileEdit | None) -> Iterator[Finding]:
     path = root.host(place.path)
-    if user.overrides or (not is_written and not path.exists()):
+    if user.overrides or (edit is None and not path.exists()):
         return
     for directory in _directories(root, place):
         if directory.is_dir() and not user.may(directory.stat(), 1) and not _has_acl(directory):
             yield _closed(flag, directory, user, "enter", f"chown {user.uid} {directory}")
             return
     if not path.exists():
-        yield _closed(flag, path, user, "read", f"install -m 0600 -o {user.uid} POLICY {path}, then run this again")
+        like = edit.like if edit is not None else None
+        if like is None or not user.is_allowed(like.uid, like.gid, like.mode, 4):
+            source = edit.source if edit is not None and "/" in edit.source else "POLICY"
+            fix = f"install -m 0600 -o {user.uid} {source} {path}, then run this again"
+            yield _closed(flag, path, user, "read", fix)
     elif not user.may(path.stat(), 4) and not _has_acl(path):
         yield _closed(flag, path, user, "read", f"chown {user.uid} {path}")
 
@@ -191,11 +201,11 @@ def _log(root: Root, place: HostPath, user: ContainerUser) -> Iterator[Finding]:
 
 def _log_of_user(root: Root, place: HostPath, path: Path, user: ContainerUser) -> Iterator[Finding]:
     for directory in _directories(root, place):
-        wanted = 3 if directory == path.parent else 1
+        rights = 3 if directory == path.parent else 1
         if not directory.is_dir():
             yield _closed(LOG_FLAG, directory, user, "write", f"install -d -m 0700 -o {user.uid} {directory}")
             return
-        if not user.may(directory.stat(), wanted) and not _has_acl(directory):
+        if not user.may(directory.stat(), rights) and not _has_acl(directory):
             yield _closed(LOG_FLAG, directory, user, "write", f"chown {user.uid} {directory}")
             return
     if path.is_file() and not user.may(path.stat(), 2) and not _has_acl(path):
@@ -203,7 +213,7 @@ def _log_of_user(root: Root, place: HostPath, path: Path, user: ContainerUser) -
 
 
 def _open_to_others(path: Path) -> Iterator[Finding]:
-    """Others may read the events (a warning), or only see the files' names (for the record: the kubelet's own 0755)."""
+    """Yield a warning where others may read the events, an info where they only see the files' names."""
     if not path.parent.is_dir() or not path.parent.stat().st_mode & stat.S_IXOTH:
         return
     fix = f"chmod 0700 {path.parent}"
@@ -214,7 +224,7 @@ def _open_to_others(path: Path) -> Iterator[Finding]:
 
 
 def unchangeable(manifest_path: Path, policy: Path | None) -> Iterator[Finding]:
-    """``chattr +i``: a file that even root cannot replace; ``policy`` is the one that this run writes."""
+    """Yield the files that even root cannot replace (``chattr +i``); this run writes ``policy``."""
     for path in (manifest_path, manifest_path.parent, *((policy, policy.parent) if policy else ())):
         if attributes(path) & (_IMMUTABLE | _APPEND_ONLY):
             text = f"{path} is immutable or append-only (lsattr): somebody wants it to stay as it is"
@@ -222,7 +232,7 @@ def unchangeable(manifest_path: Path, policy: Path | None) -> Iterator[Finding]:
 
 
 def attributes(path: Path) -> int:
-    """The inode flags (chattr) of a file or directory; 0 where the file system has none, or it may not be opened."""
+    """Return the inode flags (chattr); 0 where the file system has none, or it may not be opened."""
     import fcntl
 
     try:
@@ -238,7 +248,7 @@ def attributes(path: Path) -> int:
 
 
 def _directories(root: Root, place: HostPath) -> list[Path]:
-    """The directories that the container passes on its way to the file, outermost first."""
+    """Return the directories that the container passes on its way to the file, outermost first."""
     if place.exact:
         return []
     below = place.container_path[len(place.mount_path.rstrip("/")) :]

@@ -1,9 +1,9 @@
-"""The one way on which every changing command goes: decide, then report a dry run, or perform and report the change."""
+"""Run a changing command: decide, then report a dry run, or perform the change and report it."""
 
 from __future__ import annotations
 
 from auditctl.operations.change.kubeadm_record import recording
-from auditctl.operations.change.preflight import check_places
+from auditctl.operations.change.preflight import check_places, is_live
 from auditctl.operations.change.report import dry_run_report
 from auditctl.operations.change_model import ChangeOptions, Decide, Recovered
 from auditctl.operations.controlplane import ControlPlane
@@ -28,5 +28,8 @@ def run_change(plane: ControlPlane, options: ChangeOptions, command: str, decide
     if isinstance(decision, Report):
         return decision
     record = recording(plane, decision.planned.after, options)
-    report = dry_run_report(plane, decision.planned, decision.findings, nothing=decision.nothing)
+    report = dry_run_report(plane, decision)
+    if options.wait and not is_live(plane, decision.planned.before, options):
+        text = "not checked: what a running API server shows; none runs with the command line of this manifest"
+        report = report._replace(lines=(*report.lines, text))
     return record(decision.conclude(report))

@@ -1,28 +1,32 @@
-"""Everything about the node that can be decided before an edit: places, files, other manifests, a server that is ready."""
+"""Examine the node before an edit: places, files, other manifests, the API server itself."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.manifest import pod_validity
 from auditctl.manifest.pod import Manifest
-from auditctl.node.apiserver.process import Process, port_is_taken
+from auditctl.node.apiserver.process import Process, listener, untrusted_listener
 from auditctl.node.change import files
+from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.journal import Role
 from auditctl.node.kubelet import config as kubelet_config
-from auditctl.node.preflight import disk, mounts, node_checks, other_managers, selinux
+from auditctl.node.preflight import disk, log_deletion, mounts, node_checks, other_managers, selinux, strict_modes
+from auditctl.node.preflight.log_deletion import LogSettings
 from auditctl.node.preflight.node_checks import HostPaths
-from auditctl.operations.change_model import ChangeOptions, PlannedChange
+from auditctl.operations.change_model import ChangeOptions, Deadline, PlannedChange
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.settings import POLICY_FLAG, WEBHOOK_FLAG
+from auditctl.operations.policy_source import SelectedPolicy
+from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
 
 
 class EditSubject(NamedTuple):
-    """What is examined: the manifest before and after, its audit files, the roles of the files that the change writes.
+    """The manifest before and after a change, its audit files, and the edits of other files by role.
 
     ``directories`` are created by the change.
     """
@@ -30,13 +34,13 @@ class EditSubject(NamedTuple):
     before: Manifest
     after: Manifest
     paths: HostPaths
-    written: Collection[Role] = ()
+    written: Mapping[Role, FileEdit] = MappingProxyType({})
     directories: Collection[Path] = ()
 
     @classmethod
     def of(cls, planned: PlannedChange) -> EditSubject:
         """Return what a planned change is about."""
-        written = frozenset(edit.role for edit in planned.edits if edit.after is not None)
+        written = {edit.role: edit for edit in planned.edits if edit.after is not None}
         return cls(planned.before, planned.after, planned.paths, written, planned.directories)
 
 
@@ -53,24 +57,35 @@ def check_places(plane: ControlPlane) -> None:
     found = [
         *node_checks.misplaced_state(plane.root, plane.manifest_path, plane.state.path),
         *node_checks.unwritable(plane.manifest_path, plane.state.path),
+        *strict_modes.manifest_path(plane.root, plane.manifest_path),
+        *strict_modes.state_directory(plane.root, plane.state.path),
     ]
+    found = [finding for finding in found if finding.severity is Severity.ERROR]
     if found:
         first = found[0]
         raise RefusedError(f"{first.message}", check=first.check, fix=first.fix, findings=found)
 
 
-def is_live(plane: ControlPlane, options: ChangeOptions) -> bool:
-    """Is there a live node to ask? With --rootfs, a run that does not wait knows nothing of one."""
-    return plane.root.is_host or (options.wait and not options.dry_run)
+def is_live(plane: ControlPlane, manifest: Manifest, options: ChangeOptions) -> bool:
+    """Return whether a running node can be asked. Under --rootfs a run that does not wait asks none.
+
+    A dry run under --rootfs asks where a process runs with the command line of ``manifest``: such a folder is a node, any
+    other one may be just files.
+    """
+    if plane.root.is_host or not options.wait or not options.dry_run:
+        return plane.root.is_host or options.wait
+    process = listener(manifest.secure_port, manifest)
+    return process is not None and process.runs(manifest.command)
 
 
 def before_edit(
     plane: ControlPlane, subject: EditSubject, process: Process | None, options: ChangeOptions
 ) -> Iterator[Finding]:
-    """Yield everything that is decidable before the edit. What cannot be read is a warning and refuses nothing.
+    """Yield every finding about the node. What cannot be read is a warning and refuses nothing.
 
     ``process`` is the running API server, None where it is not known.
     """
+    live = is_live(plane, subject.before, options)
     yield from node_checks.placement(plane.root, plane.manifest_path, subject.paths)
     yield from node_checks.kinds(
         subject.paths,
@@ -79,47 +94,71 @@ def before_edit(
     )
     yield from node_checks.stray_manifests(plane.manifest_path, subject.before, process)
     try:
-        yield from _of_files(plane, subject, every_volume=is_live(plane, options))
+        yield from _of_files(plane, subject, every_volume=live)
         if plane.root.is_host:
             yield from _of_the_machine(plane, subject)
     except OSError as error:
         text = f"{error.filename}: cannot be examined: {(error.strerror or str(error)).lower()}"
         yield Finding("unreadable", Severity.WARNING, text, "run it as root (sudo)")
-    if is_live(plane, options):
-        yield from _of_the_server(plane, subject.before, process, options)
+    if live:
+        yield from _of_the_server(plane, subject.before, process)
+
+
+def trial_start(
+    plane: ControlPlane,
+    planned: PlannedChange,
+    chosen: SelectedPolicy,
+    process: Process | None,
+    deadline: Deadline,
+) -> Iterator[Finding]:
+    """Yield what the node's own API server says of the new settings, started aside with them."""
+    from auditctl.operations.evidence.trial_start import rehearsed  # subprocess comes with it
+
+    yield from rehearsed(plane, planned, chosen, process, deadline)
 
 
 def _of_files(plane: ControlPlane, subject: EditSubject, *, every_volume: bool) -> Iterator[Finding]:
-    """Yield what the Pod, its mounts, the disk and other writers of the manifest show: all of it lies in files."""
+    """Yield findings about the Pod, its mounts, the disk and other writers of the manifest."""
     after, paths = subject.after, subject.paths
     yield from pod_validity.findings(after.document, after.version)
     flags = {Role.POLICY: POLICY_FLAG, Role.WEBHOOK: WEBHOOK_FLAG}
-    new = {flag: paths.of_flag(flag) for role, flag in flags.items() if role in subject.written}
+    new = {flag: subject.written[role] for role, flag in flags.items() if role in subject.written}
     yield from mounts.audit_paths(plane.root, after, new)
-    to_be = [*(path for path in new.values() if path is not None), *subject.directories]
+    to_be = [*(edit.path for edit in new.values()), *subject.directories]
     yield from mounts.volume_types(plane.root, after, all_of_them=every_volume, to_be=to_be)
-    yield from mounts.unchangeable(plane.manifest_path, new.get(POLICY_FLAG))
+    yield from strict_modes.manifest_path(plane.root, plane.manifest_path)
+    yield from strict_modes.audit_paths(plane.root, after)
+    policy = new.get(POLICY_FLAG)
+    yield from mounts.unchangeable(plane.manifest_path, policy.path if policy is not None else None)
     if paths.log is not None:
         eviction = kubelet_config.eviction_threshold() if plane.root.is_host else None
         yield from disk.budget(plane.root, after, paths.log, eviction)
+        yield from _of_rotated_files(plane, subject)
     yield from other_managers.owners(plane.root, after)
 
 
+def _of_rotated_files(plane: ControlPlane, subject: EditSubject) -> Iterator[Finding]:
+    """Yield an error where recorded events would be lost with rotated files."""
+    if subject.before is not subject.after:
+        before = LogSettings(subject.before, node_checks.host_of(plane.root, subject.before, LOG_FLAG))
+        after = LogSettings(subject.after, subject.paths.log)
+        yield from log_deletion.findings(before, after, plane.clock.utc())
+
+
 def _of_the_machine(plane: ControlPlane, subject: EditSubject) -> Iterator[Finding]:
-    """Yield what the kubelet, a kubeadm at work and SELinux show; a folder under --rootfs has none of them."""
+    """Yield findings about kubelet, kubeadm and SELinux; a folder under --rootfs has none of them."""
     yield from kubelet_config.static_pods(plane.manifest_path)
     yield from kubelet_config.kubeadm_at_work(plane.root, plane.clock.utc().timestamp())
     if subject.paths.log is not None:
         yield from selinux.log_label(plane.root, subject.after, subject.paths.log)
 
 
-def _of_the_server(
-    plane: ControlPlane, manifest: Manifest, process: Process | None, options: ChangeOptions
-) -> Iterator[Finding]:
+def _of_the_server(plane: ControlPlane, manifest: Manifest, process: Process | None) -> Iterator[Finding]:
     """Yield what is wrong with the API server *before* the edit: it must not be taken for our fault."""
-    if options.dry_run:  # without TLS, which would double the time of a dry run
-        if not port_is_taken(manifest.secure_port):
-            yield _not_ready(f"nothing listens on port {manifest.secure_port}")
+    stranger = untrusted_listener(manifest.secure_port, manifest) if process is None else None
+    if stranger is not None:  # nothing that it answers is asked for
+        fix = f"{stranger.fix} (or use --allow untrusted-listener: the change then waits for the API server itself)"
+        yield Finding("untrusted-listener", Severity.ERROR, stranger.on(manifest.secure_port), fix)
         return
     from auditctl.node.apiserver import client, other_control_planes
 
@@ -149,6 +188,6 @@ def _not_ready(reason: str) -> Finding:
     return Finding(
         "apiserver-ready",
         Severity.ERROR,
-        f"the API server does not serve now: {reason}",
-        "repair it first (its last words stand under /var/log/pods), or say --allow apiserver-ready",
+        f"the API server is not ready: {reason}",
+        "repair it first (see its last lines in /var/log/pods), or continue with --allow apiserver-ready",
     )

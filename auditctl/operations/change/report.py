@@ -1,14 +1,14 @@
-"""From what was done to what is said: the Report of a changing command."""
+"""Build the Report of a changing command, and the plan that is shown before a change."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from difflib import unified_diff
 from typing import TYPE_CHECKING, Any
 
 from auditctl.errors import InterruptionError
-from auditctl.findings import Check, Finding, Settled, Status, Verification
+from auditctl.findings import Check, Finding, Settled, Severity, Status, Verification
 from auditctl.manifest.plan import Plan
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.process import listener
@@ -19,6 +19,7 @@ from auditctl.node.change.journal import Role
 from auditctl.node.preflight import node_checks
 from auditctl.node.preflight.node_checks import HostPaths
 from auditctl.operations.change_model import (
+    ChangeDecision,
     ChangeOptions,
     ChangeResult,
     Deadline,
@@ -29,7 +30,9 @@ from auditctl.operations.change_model import (
 )
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import last_known_good
-from auditctl.report import ManifestChange, Outcome, Report
+from auditctl.operations.level_changes import RequestChange, request_changes
+from auditctl.operations.level_changes import lines as lines_of_requests
+from auditctl.report import ManifestChange, Outcome, Report, finding_line
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
 
 if TYPE_CHECKING:
@@ -43,24 +46,44 @@ _OUTAGE = {
 }
 
 
-def dry_run_report(
-    plane: ControlPlane, planned: PlannedChange, findings: tuple[Finding, ...], *, nothing: bool
-) -> Report:
+def dry_run_report(plane: ControlPlane, decision: ChangeDecision) -> Report:
     """Return the report of what would be done; nothing was touched."""
-    lines = [f"would install {edit.path} ({edit.role.value})" for edit in planned.edits if edit.after is not None]
-    lines += [f"would remove {edit.path} ({edit.role.value})" for edit in planned.edits if edit.after is None]
-    lines.append(_OUTAGE[planned.restart])
-    summary = "dry run: nothing to do" if nothing else f"dry run: would {planned.command}; nothing was touched"
+    planned, nothing = decision.planned, decision.nothing
+    requests = request_changes(decision.policies)
     return Report(
         planned.command,
         Outcome.UNCHANGED,
-        summary,
+        "Dry run: no change needed" if nothing else "Dry run, nothing changed. Run again without --dry-run to apply",
         _manifest_change(plane, planned, nothing=nothing),
-        findings=findings,
+        findings=decision.findings,
         settings=_settled(plane, planned.after, planned.paths),
-        lines=tuple(lines),
+        lines=tuple(_effects(plane, decision, requests)),
         show_diff=True,
+        details={"requests": [change._asdict() for change in requests]} if requests else {},
     )
+
+
+def plan_lines(plane: ControlPlane, decision: ChangeDecision) -> tuple[str, ...]:
+    """Return the plan of a change as a person reads it before it is performed."""
+    plan = decision.planned.plan
+    diff = plan.diff(str(plane.manifest_path)).splitlines() if plan.changes else ()
+    warnings = (finding_line(finding) for finding in decision.findings if finding.severity is not Severity.INFO)
+    return (*diff, *warnings, *_effects(plane, decision, request_changes(decision.policies)))
+
+
+def _effects(plane: ControlPlane, decision: ChangeDecision, requests: tuple[RequestChange, ...]) -> Iterator[str]:
+    """Yield the effects beside the manifest: files, requests that change level, the expected outage."""
+    planned = decision.planned
+    for edit in planned.edits:
+        if edit.role is Role.POLICY and edit.after is not None:
+            yield from _diff(edit, plane.root.node(edit.path)).splitlines()
+    yield from lines_of_requests(decision.policies, requests)
+    for edit in planned.edits:
+        verb = "install" if edit.after is not None else "remove"
+        kept = "; no copy of it is kept" if edit.role is Role.WEBHOOK and edit.after is None else ""
+        yield f"would {verb} {edit.path} ({edit.role.value}{kept})"
+    yield from decision.notes
+    yield _OUTAGE[planned.restart]
 
 
 def performed_report(
@@ -98,7 +121,7 @@ def unchanged_report(
     """
     proof = Proof()
     if options.wait and planned.prove is not nothing_more:
-        process = listener(planned.after.secure_port)
+        process = listener(planned.after.secure_port, planned.after)
         proof = Proof((Check("receipt", Status.UNKNOWN, "no API server to ask"),))
         if process is not None:
             patience = deadline._replace(deadline=plane.clock.monotonic() + options.timeout_seconds)
@@ -109,13 +132,10 @@ def unchanged_report(
         if Verification(proof.checks).holds:
             last_known_good.keep(plane, planned.after, process)
     verification = Verification(proof.checks)
-    text = {True: "and recorded", False: "but NOT recorded", None: "not proved"}[verification.holds]
     return Report(
         planned.command,
         Outcome.NEGATIVE if verification.holds is False else Outcome.UNCHANGED,
-        "auditing is off already: nothing was written"
-        if planned.command == "disable"
-        else f"already so, {text}: nothing was written",
+        f"No change needed: {_state_of_unchanged(planned, verification)}",
         _manifest_change(plane, planned, nothing=True),
         settings=_settled(plane, planned.after, planned.paths),
         findings=findings,
@@ -123,6 +143,18 @@ def unchanged_report(
         receipt=proof.receipt,
         next_steps=("auditctl status",) if verification.holds is False else (),
     )
+
+
+def _state_of_unchanged(planned: PlannedChange, verification: Verification) -> str:
+    if planned.command == "disable":
+        return "auditing is off already"
+    state = "auditing is already set up like this"
+    if verification.holds is None:
+        return f"{state} (not proved)"
+    if verification.holds:
+        return f"{state}, and a test request was recorded"
+    failed = "; ".join(check.detail for check in verification.checks if check.status is Status.FAILED)
+    return f"{state}. But the proof failed: {failed}"
 
 
 def _ready_check(result: Restarted, endpoint: Endpoint) -> Check:
@@ -133,7 +165,7 @@ def _ready_check(result: Restarted, endpoint: Endpoint) -> Check:
 
 
 def restart_checks(result: Restarted, endpoint: Endpoint) -> tuple[Check, ...]:
-    """What the wait has shown, once it ended well."""
+    """Return the checks that a successful wait has passed."""
     return (
         Check(
             "restarted",
@@ -145,7 +177,7 @@ def restart_checks(result: Restarted, endpoint: Endpoint) -> tuple[Check, ...]:
 
 
 def manifest_change(plane: ControlPlane, snapshot: Snapshot, plan: Plan) -> ManifestChange:
-    """The manifest's part of a report."""
+    """Return the manifest's part of a report."""
     after = plan.after.encode() if plan.changes else snapshot.content
     return ManifestChange(
         str(plane.manifest_path),
@@ -163,7 +195,7 @@ def _manifest_change(plane: ControlPlane, planned: PlannedChange, *, nothing: bo
 
 
 def changed_flags(before: Manifest, after: Manifest) -> tuple[str, ...]:
-    """The audit flags that differ, one word each, for the history."""
+    """Return the audit flags that differ, one word each, for the history."""
     old, new = before.audit_flags, after.audit_flags
     changed = [f"--{name}={value}" for name, value in sorted(new.items()) if old.get(name) != value]
     return (*changed, *(f"without --{name}" for name in sorted(old) if name not in new))
@@ -231,7 +263,7 @@ _RESTARTS: Mapping[Restart, str | None] = {
 
 
 def plan_row(plane: ControlPlane, planned: PlannedChange, *, nothing: bool) -> dict[str, Any]:
-    """The report's ``manifest.plan``: ``changes``, ``restart`` (None: none is needed), and ``files`` beside the manifest.
+    """Return the report's ``manifest.plan``: ``changes``, ``restart`` (None: none is needed), ``files``.
 
     A row of ``files`` has ``path`` (a node path), ``role``, ``change`` (install, replace, remove) and ``diff``: a unified
     diff of a policy's text, None for any other file, for a webhook's holds secrets.
@@ -263,5 +295,5 @@ def _diff(edit: FileEdit, name: str) -> str:
 
 
 def _lines(raw: bytes) -> list[str]:
-    """Split as the manifest's own diff does: at line feeds only."""
+    """Split at line feeds only, as the diff of the manifest does."""
     return [line for line in re.split("(?<=\n)", raw.decode(errors="replace")) if line]

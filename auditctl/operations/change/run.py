@@ -1,14 +1,13 @@
-"""Perform a change: install, wait, prove; and if any of it fails, put the node back and see it serve."""
+"""Perform a change: install, wait, prove. If any of it fails, undo it and confirm."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from auditctl.errors import InterruptionError
-from auditctl.findings import ChangeRecord, Check, Finding, Receipt, Status, Timings
+from auditctl.findings import ChangeRecord, Check, Finding, Status, Timings
 from auditctl.node.apiserver.client import Endpoint
-from auditctl.node.apiserver.crash import Crash
 from auditctl.node.apiserver.credentials import Credentials
 from auditctl.node.apiserver.process import Process
 from auditctl.node.change import change as changes
@@ -19,7 +18,14 @@ from auditctl.node.change.journal import Role, Step
 from auditctl.node.change.undo_journal import returned_at
 from auditctl.node.kubelet import restart
 from auditctl.node.kubelet.restart import Failed, OutgoingProcess, Restarted, RestartTarget, RestartWaiter
-from auditctl.operations.change.failure import crash_findings, failing_before, in_the_users_words, left_over, not_proved
+from auditctl.operations.change.failure import (
+    WaitOutcome,
+    crash_findings,
+    failing_before,
+    in_the_users_words,
+    left_over,
+    not_proved,
+)
 from auditctl.operations.change.report import restart_checks
 from auditctl.operations.change.restart_strategy import drain_seconds, serving
 from auditctl.operations.change.watchdog import guard
@@ -43,7 +49,7 @@ _LAST_RECEIPT_SECONDS = 2.0
 
 
 def perform(session: Session, planned: PlannedChange, options: ChangeOptions) -> ChangeResult:
-    """Do the work; the answer says how it ended, the journal says every step.
+    """Perform the planned change and return how it ended; every step is in the journal.
 
     Raises:
         RefusedError: before anything was changed.
@@ -52,20 +58,9 @@ def perform(session: Session, planned: PlannedChange, options: ChangeOptions) ->
     return ChangeRun.begin(session, planned, options).run()
 
 
-class _WaitOutcome(NamedTuple):
-    """What waiting and proving came to. ``failure`` is one sentence, empty where it went well; ``crash`` what it rests on."""
-
-    failure: str = ""
-    crash: Crash | None = None
-    checks: tuple[Check, ...] = ()
-    receipt: Receipt | None = None
-    process: Process | None = None
-    seconds: float = 0.0
-
-
 @dataclass(slots=True)
 class ChangeRun:
-    """One run of `perform`: what it holds, and the clocks."""
+    """One run of `perform`: its session, the processes before and after, and the clocks."""
 
     session: Session
     planned: PlannedChange
@@ -111,10 +106,11 @@ class ChangeRun:
             plane.root, self.planned.after, plane.clock, plane.progress.waiting, self.session.deadline.interrupted
         )
         watchdog = guard(self, watch)
+        performed = None  # the journal may not say that it ended: its directory may be gone or full
         try:
             performed = self._stopped_early() if self.session.deadline.interrupted() else self._install(watch)
         finally:
-            if watchdog is not None and self.change.journal.finished:
+            if watchdog is not None and (performed is not None or self.change.journal.finished):
                 watchdog.dismiss()
             if self.old is not None:
                 self.old.release()
@@ -137,20 +133,20 @@ class ChangeRun:
 
     def prove_or_undo(self, watch: RestartWaiter) -> ChangeResult:
         try:
-            seen = self._wait_and_prove(watch)
+            outcome = self._wait_and_prove(watch)
         except InterruptionError as interruption:
             self.dark_before = watch.outage()
             return self.undo(str(interruption), Outcome.INTERRUPTED)
         except Exception:
             self.undo("a bug of auditctl", Outcome.ROLLED_BACK)
             raise
-        if not seen.failure:
-            return self._finish(seen)
-        performed = self.undo(seen.failure, Outcome.ROLLED_BACK, seen.checks)
-        steps = (seen.crash.fix,) if seen.crash is not None and seen.crash.fix else ()
+        if not outcome.failure:
+            return self._finish(outcome)
+        performed = self.undo(outcome.failure, Outcome.ROLLED_BACK, outcome.checks)
+        steps = (outcome.crash.fix,) if outcome.crash is not None and outcome.crash.fix else ()
         return replace(performed, next_steps=performed.next_steps or steps)
 
-    def _wait_and_prove(self, watch: RestartWaiter) -> _WaitOutcome:
+    def _wait_and_prove(self, watch: RestartWaiter) -> WaitOutcome:
         checks: tuple[Check, ...] = ()
         process = self.before
         still = serving(self.planned.before) if self.planned.restart is Restart.IN_PLACE else None
@@ -167,7 +163,7 @@ class ChangeRun:
                 self.dark_before = result.outage
                 result = in_the_users_words(result, self.planned)
                 self.findings += tuple(crash_findings(result.crash))
-                return _WaitOutcome(failure=str(result), crash=result.crash)
+                return WaitOutcome(failure=str(result), crash=result.crash)
             self.restarted, process = result, result.process
             checks = restart_checks(result, self.endpoint)
         began = self.session.plane.clock.monotonic()
@@ -176,22 +172,24 @@ class ChangeRun:
         checks = (*checks, *proof.checks)
         failed = [check.detail for check in checks if check.status is Status.FAILED]
         seconds = self.session.plane.clock.monotonic() - began
-        return _WaitOutcome(not_proved(failed, watch), None, checks, proof.receipt, process, seconds)
+        return WaitOutcome(
+            failure=not_proved(failed, watch), checks=checks, receipt=proof.receipt, process=process, seconds=seconds
+        )
 
     def seconds_left(self, renamed_at: float | None) -> float:
-        """Until the deadline of the change, which is counted from its rename."""
+        """Return the seconds to the deadline of the change, which is counted from its rename."""
         return self.options.timeout_seconds - (self.session.plane.clock.boot() - (renamed_at or 0.0))
 
     def _patience(self) -> float:
-        """How long to wait: to the deadline; who takes over after it looks once more before it judges."""
+        """Return how long to wait: to the deadline; a watchdog that takes over after it looks once more."""
         return max(self.seconds_left(self.renamed_at), min(self.options.timeout_seconds, _LAST_LOOK_SECONDS))
 
     def _receipt_seconds(self) -> float:
-        """What the restart has left of the time; a server that came up at the last moment is still asked."""
+        """Return the time left for the proof; a server that came up at the last moment is still asked."""
         return max(self.seconds_left(self.renamed_at), min(self.options.timeout_seconds, _LAST_RECEIPT_SECONDS))
 
     def _end(self, step: Step, note: str = "") -> None:
-        """Files that a purge names go last, when nothing mounts them any more."""
+        """Remove the files of a purge, which go last, when nothing mounts them any more; then end the journal."""
         failed: list[str] = []
         if any(edit.removed_last for edit in self.planned.edits):
             self.change.try_mark(Step.REMOVING)
@@ -199,21 +197,21 @@ class ChangeRun:
         self.change.try_mark(step, note)
         self.findings += tuple(left_over(self.change, failed))
 
-    def _finish(self, seen: _WaitOutcome) -> ChangeResult:
+    def _finish(self, outcome: WaitOutcome) -> ChangeResult:
         self._end(Step.DONE, left_to_do(self.planned.afterwards) if self.change.by else "")
         policy = next((edit.after for edit in self.planned.edits if edit.role is Role.POLICY), None)
         # the server was started with it, or it decides as the loaded one does
-        last_known_good.keep(self.session.plane, self.planned.after, seen.process, policy)
+        last_known_good.keep(self.session.plane, self.planned.after, outcome.process, policy)
         return self._performed(
             Outcome.CHANGED,
-            checks=seen.checks,
-            receipt=seen.receipt,
-            proved=all(check.status is Status.PASSED for check in seen.checks),
-            timings=self._timings(seen.seconds),
+            checks=outcome.checks,
+            receipt=outcome.receipt,
+            proved=all(check.status is Status.PASSED for check in outcome.checks),
+            timings=self._timings(outcome.seconds),
         )
 
     def undo(self, failure: str, outcome: Outcome, checks: tuple[Check, ...] = ()) -> ChangeResult:
-        """Put back, wait until the old configuration serves; exit 5 with the exact command where that fails."""
+        """Restore the old configuration and wait until it is ready; STRANDED if it does not get ready."""
         plane = self.session.plane
         if not self.options.rollback and outcome is not Outcome.INTERRUPTED:
             self.change.try_mark(Step.UNDOING)
@@ -231,7 +229,7 @@ class ChangeRun:
         if self.planned.restart is Restart.NONE:
             self.change.try_mark(Step.UNDONE, failure)
             return self._performed(outcome, failure=f"{failure}; put back", checks=checks)
-        result = self._wait_for_the_old(back_at)
+        result = self._wait_for_previous(back_at)
         changes.clear_up(self.change)
         if isinstance(result, Restarted):
             self.restarted = result
@@ -247,7 +245,7 @@ class ChangeRun:
             next_steps=(f"tail -n 20 {plane.root.host('/var/log/pods')}/*kube-apiserver*/*/*.log",),
         )
 
-    def _wait_for_the_old(self, back_at: float) -> Restarted | Failed:
+    def _wait_for_previous(self, back_at: float) -> Restarted | Failed:
         plane = self.session.plane
         now = serving(self.planned.after)
         if (
@@ -258,7 +256,7 @@ class ChangeRun:
         ):
             restart.end_in_place(now)
         timeout = max(self.options.timeout_seconds, _LEAST_UNDO_SECONDS)
-        hanging = OutgoingProcess.hold(restart.any_other(self.planned.after.command, self.endpoint.port))
+        hanging = OutgoingProcess.hold(restart.any_other(self.planned.after, self.endpoint.port))
         watch = RestartWaiter.begin(plane.root, self.planned.before, plane.clock, plane.progress.waiting)
         expected = RestartTarget(
             self.planned.before.command,

@@ -1,4 +1,4 @@
-"""A session on the node: lock, deferred signals, and what an interrupted run left finished or undone first."""
+"""Open a session on the node: lock it, defer signals, recover an interrupted change first."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from auditctl.node.change import backup, files, rejected_files
 from auditctl.node.change import change as changes
 from auditctl.node.change.change import Change
 from auditctl.node.change.journal import Journal, Recovery, Step, recovery, standing
+from auditctl.node.change.lock import lock
 from auditctl.node.change.signals import deferred
-from auditctl.node.change.state import lock
 from auditctl.node.change.undo_journal import returned_at
 from auditctl.node.kubelet import kubelet_log
 from auditctl.node.kubelet.restart import OutgoingProcess, Restarted, RestartTarget, RestartWaiter, end_in_place
 from auditctl.operations.change.preflight import check_places
 from auditctl.operations.change.restart_strategy import drain_seconds, serving
-from auditctl.operations.change.watchdog_notice import told
+from auditctl.operations.change.watchdog_notice import notice
 from auditctl.operations.change_model import ChangeOptions, Deadline, Restart, Session
+from auditctl.operations.change_records import damaged
 from auditctl.operations.controlplane import ControlPlane
 
 _RECOVERY_SECONDS = 120.0
@@ -30,7 +31,7 @@ _RECOVERY_SECONDS = 120.0
 
 @contextmanager
 def session(plane: ControlPlane, command: str) -> Iterator[Session]:
-    """Open one.
+    """Yield a session; an interrupted change is finished or undone before.
 
     Raises:
         RefusedError: not root, the lock is held, the state directory is misplaced or cannot be written.
@@ -38,14 +39,17 @@ def session(plane: ControlPlane, command: str) -> Iterator[Session]:
     """
     check_places(plane)
     plane.state.prepare()
-    with lock(plane.state, command), deferred(plane.progress.step) as interrupted:
+    with (
+        lock(plane.state, command, plane.manifest_path.parent) as locks,
+        deferred(plane.progress.step) as interrupted,
+    ):
         plane.state.sweep()
         trial_folders.sweep()
         _refuse_unreadable(plane)
         deadline = Deadline(interrupted=interrupted)
-        recovered = (*told(plane), *recover_all(plane, deadline))
+        recovered = (*notice(plane), *recover_all(plane, deadline))
         try:
-            yield Session(plane, deadline, recovered)
+            yield Session(plane, deadline, recovered, locks)
         except AuditctlError as error:
             error.earlier = recovered  # "nothing was changed" must not hide what the recovery did
             raise
@@ -54,17 +58,13 @@ def session(plane: ControlPlane, command: str) -> Iterator[Session]:
 
 
 def _refuse_unreadable(plane: ControlPlane) -> None:
-    """What an unknown record of a change means is not ours to guess."""
-    for folder in plane.state.unreadable():
-        raise RefusedError(
-            f"{folder}: a record of a change that this version cannot read",
-            check="state-unreadable",
-            fix="use the version that wrote it, or move the folder away if its change is settled",
-        )
+    """Raise RefusedError for a record that cannot be read: its change may be open."""
+    for finding in damaged(plane):
+        raise RefusedError(finding.message, check=finding.check, fix=finding.fix)
 
 
 def recover_all(plane: ControlPlane, deadline: Deadline) -> tuple[Finding, ...]:
-    """Finish or undo every interrupted change of this node, the newest first; say so loudly."""
+    """Finish or undo every interrupted change, the newest first; return a warning for each."""
     told = []
     for journal in reversed(plane.state.open_changes()):
         plane.progress.step(
@@ -104,7 +104,7 @@ def _recover(plane: ControlPlane, journal: Journal, deadline: Deadline) -> str:
 
 
 def _finish(plane: ControlPlane, change: Change, deadline: Deadline) -> str:
-    """The new manifest stands: keep it if it serves, else go back."""
+    """Keep the new manifest if an API server is ready with it, else undo the change; return the outcome."""
     failed: list[str] = []
     if _serves_with_it(plane, change.journal, deadline):
         if any(record.removed_last for record in change.journal.files):
@@ -120,7 +120,7 @@ def _finish(plane: ControlPlane, change: Change, deadline: Deadline) -> str:
 
 
 def _serves_with_it(plane: ControlPlane, journal: Journal, deadline: Deadline) -> bool:
-    """What was to be restarted in place may not have been told to end yet: that is done first, as the run would have."""
+    """Return whether the new configuration gets ready; begin a restart in place if the run had not."""
     if journal.restart == Restart.NONE.name:
         return True
     manifest, replaced_at = plane.read_manifest()[1], renamed_at(plane, journal)
@@ -130,7 +130,9 @@ def _serves_with_it(plane: ControlPlane, journal: Journal, deadline: Deadline) -
 
 
 def _confirm(plane: ControlPlane, change: Change, text: str, deadline: Deadline, returned: float | None = None) -> str:
-    """Law 11: the *serving* of the old configuration is confirmed before anyone says undone.
+    """Wait until the old configuration is ready, mark the change undone, and return the outcome.
+
+    Nobody says "undone" before it is confirmed.
 
     ``returned`` is since when its files stand again, where an earlier run had come so far (`returned_at`).
     """
@@ -151,7 +153,7 @@ def _confirm(plane: ControlPlane, change: Change, text: str, deadline: Deadline,
     now = serving(manifest) if change.journal.restart == Restart.IN_PLACE.name else None
     since = plane.clock.boot() if returned is None else returned
     has_loaded_it = now is not None and replaced_at <= now.started < since
-    if serves(plane, manifest, since, deadline, old_until=replaced_at, ends=now if has_loaded_it else None):
+    if serves(plane, manifest, since, deadline, previous_until=replaced_at, ends=now if has_loaded_it else None):
         changes.clear_up(change)
         change.try_mark(Step.UNDONE, "by the next run")
         return f"{text}, and the old configuration serves"
@@ -175,10 +177,10 @@ def serves(
     started_since: float | None,
     deadline: Deadline,
     *,
-    old_until: float | None = None,
+    previous_until: float | None = None,
     ends: Process | None = None,
 ) -> bool:
-    """Does an API server with this manifest's command line serve, within a bounded wait?
+    """Return whether an API server with this manifest's command line gets ready within a bounded wait.
 
     ``ends`` is told to end first, so that the kubelet restarts its container in place.
 
@@ -192,7 +194,7 @@ def serves(
     except RefusedError:
         return False  # a folder whose server is elsewhere, if anywhere
     since = started_since if started_since is not None else plane.clock.boot()
-    expected = RestartTarget(manifest.command, since, endpoint, plane.credentials(), or_started_before=old_until)
+    expected = RestartTarget(manifest.command, since, endpoint, plane.credentials(), or_started_before=previous_until)
     watch = RestartWaiter.begin(plane.root, manifest, plane.clock, plane.progress.waiting, deadline.interrupted)
     # one that nobody starts is not waited for long: a lab folder, a node whose kubelet is stopped
     seconds = _RECOVERY_SECONDS if plane.root.is_host else _RECOVERY_SECONDS / 4
@@ -208,7 +210,7 @@ def serves(
 
 
 def _nobody_starts_it(plane: ControlPlane, manifest: Manifest) -> bool:
-    """On the host, with no kubelet and no server: at boot, before the kubelet, which must not be kept waiting.
+    """Return whether the host runs neither kubelet nor API server, as at boot before the kubelet starts.
 
     What was not proved before the machine went down is undone then: the old configuration is known to serve.
     """
@@ -216,7 +218,7 @@ def _nobody_starts_it(plane: ControlPlane, manifest: Manifest) -> bool:
 
 
 def renamed_at(plane: ControlPlane, journal: Journal) -> float | None:
-    """When the manifest was replaced, in seconds of this boot's clock; None if it never came to that.
+    """Return when the manifest was replaced, in seconds of this boot's clock; None if it was not.
 
     The wall clock may have been set since, so the journal has the boot and its clock; another boot is long ago.
     """

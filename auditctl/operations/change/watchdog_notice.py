@@ -1,4 +1,4 @@
-"""What a watchdog did after a run had died, told by `status` and by every next command."""
+"""Report what a watchdog did after a run had died: `status` and every next command say it."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _DID = {
 
 
 def left_to_do(commands: Sequence[str]) -> str:
-    """The journal's note on what the dead run would have done behind its change; empty where there was nothing."""
+    """Return the journal's note on what a dead run has not done behind its change; empty if nothing."""
     return f"{_LEFT}{'; '.join(commands)}" if commands else ""
 
 
-def told(plane: ControlPlane) -> tuple[Finding, ...]:
-    """What the watchdog did to the newest change; the next change makes it old news."""
+def notice(plane: ControlPlane) -> tuple[Finding, ...]:
+    """Return the finding about the newest change if a watchdog ended it; else nothing."""
     journals = plane.state.journals()
     if not journals or not journals[-1].ended_by_the_watchdog:
         return ()
     newest = journals[-1]
     why = newest.steps[-1][2].removesuffix(BY_THE_WATCHDOG).rstrip(", ")
     whose = f"the run of change {newest.id} ({newest.command}, {newest.started})"
-    text = f"{whose} died before its end: {_DID.get(newest.step, newest.step.value)}"
+    text = f"{whose} ended before its change did: {_DID.get(newest.step, newest.step.value)}"
     severity = Severity.INFO if newest.step in (Step.DONE, Step.UNDONE) else Severity.WARNING
     fix = why.removeprefix(_LEFT) if why.startswith(_LEFT) else "see `auditctl history`"
     return (Finding(CHECK, severity, f"{text} ({why})" if why else text, fix),)

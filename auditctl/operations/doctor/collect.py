@@ -24,6 +24,7 @@ from auditctl.node.preflight import node_checks
 from auditctl.operations import policy_source
 from auditctl.operations.change import preflight as change_preflight
 from auditctl.operations.change_model import ChangeOptions
+from auditctl.operations.change_records import damaged
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.doctor import manifest as doctor_manifest
 from auditctl.operations.doctor import stray
@@ -37,7 +38,16 @@ from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
 
 # said here in better words, or by another look
 _SAID_ELSEWHERE = frozenset(
-    ["apiserver-ready", "drift", "stray-manifests", "policy", "policy-missing", "no-backend", "no-policy"]
+    [
+        "apiserver-ready",
+        "untrusted-listener",
+        "drift",
+        "stray-manifests",
+        "policy",
+        "policy-missing",
+        "no-backend",
+        "no-policy",
+    ]
 )
 _VOLUME = lazily(r"\bvolume [\w.-]+")
 _QUIET = frozenset([ServerState.SERVING])
@@ -65,7 +75,7 @@ def look(plane: ControlPlane, how: ChangeOptions, *, proving: bool = True) -> Ob
     evidence = collect(_node(plane, manifest))
     judged = diagnosis.judge(evidence)
     told = () if unread and judged.crash is None else tuple(_diagnosed(judged))
-    found = [*unread, *_unseen(plane, evidence), *told]
+    found = [*unread, *damaged(plane), *_unseen(plane, evidence), *told]
     verification, receipt = Verification(), None
     if manifest is not None:
         # of a folder that nobody runs, the live checks know nothing
@@ -176,7 +186,7 @@ def _preflight(
 def _recording(plane: ControlPlane, manifest: Manifest, evidence: Evidence) -> Recording:
     host = node_checks.host_of(plane.root, manifest, LOG_FLAG)
     policy_file = node_checks.host_of(plane.root, manifest, POLICY_FLAG)
-    raw = files.read_following(policy_file, "policy") if policy_file is not None and policy_file.is_file() else b""
+    raw = files.read_regular(policy_file, "policy") if policy_file is not None and policy_file.is_file() else b""
     policy = load(raw, policy_source.version_of(plane, manifest, live=False)).policy if raw else None
     serving = evidence.process if evidence.as_manifest else None
     return Recording(

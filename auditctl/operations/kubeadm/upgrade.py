@@ -109,7 +109,7 @@ def _policy(plane: ControlPlane, manifest: Manifest, now: Version, then: Version
     if host is None:
         return
     try:
-        raw = files.read_following(host, "policy")
+        raw = files.read_regular(host, "policy")
     except RefusedError as error:
         yield Finding("policy-missing", Severity.ERROR, error.message, error.fix)
         return

@@ -1,0 +1,128 @@
+"""Find the files that ``enable`` installs; each is read once, tried and written with the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from auditctl.errors import RefusedError
+from auditctl.findings import Finding, Severity
+from auditctl.manifest.pod import Manifest
+from auditctl.node.change import files
+from auditctl.node.change.file_edit import FileEdit
+from auditctl.node.change.files import Snapshot
+from auditctl.node.change.journal import Role
+from auditctl.node.preflight import node_checks
+from auditctl.node.preflight.node_checks import HostPaths
+from auditctl.operations import policy_source
+from auditctl.operations.change import preflight
+from auditctl.operations.change_model import ChangeOptions
+from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.policy_source import SelectedPolicy
+from auditctl.policy.load import load
+from auditctl.policy.types import Policy
+from auditctl.settings import POLICY_FLAG, Settings
+
+if TYPE_CHECKING:  # ssl comes with it
+    from auditctl.operations.webhook import PreparedWebhook
+
+
+class EnableRequest(NamedTuple):
+    """What ``enable`` is to do: the settings, and the files to install (None: keep the installed one)."""
+
+    settings: Settings
+    policy: str | None = None
+    webhook_config: Path | None = None
+    readers: str | None = None
+    embed_certs: bool = False
+
+
+class InstalledFiles(NamedTuple):
+    """The installed files at the paths of the new manifest, and the webhook file to install."""
+
+    paths: HostPaths
+    policy: Snapshot | None
+    webhook: Snapshot | None
+    prepared: PreparedWebhook | None
+
+
+def read_installed(plane: ControlPlane, request: EnableRequest, after: Manifest) -> InstalledFiles:
+    """Read each file once; what is decided, tried and written later are these very bytes."""
+    paths = node_checks.host_paths(plane.root, after)
+    policy = _read(paths.policy, "policy")
+    if request.webhook_config is None:
+        return InstalledFiles(paths, policy, None, None)
+    from auditctl.operations import webhook
+
+    prepared = webhook.prepare(plane, request.webhook_config, after, embed=request.embed_certs)
+    return InstalledFiles(paths, policy, _read(paths.webhook, "webhook"), prepared)
+
+
+def _read(host: Path | None, name: str) -> Snapshot | None:
+    return files.read_if_there(host, name) if host is not None and not host.is_dir() else None
+
+
+def choose(
+    plane: ControlPlane,
+    request: EnableRequest,
+    before: Manifest,
+    installed: InstalledFiles,
+    options: ChangeOptions,
+) -> SelectedPolicy:
+    """Return the policy that will be loaded: the named one, else the installed one, else ``baseline``.
+
+    A file at ``--policy-path`` counts as installed, also where the manifest does not name it yet.
+    """
+    version = policy_source.version_of(plane, before, live=preflight.is_live(plane, before, options))
+    if request.policy is not None:
+        return policy_source.judge(*policy_source.fetch(request.policy), version, options)
+    is_adopted = request.settings.policy_path is not None and installed.policy is not None
+    if before.flag(POLICY_FLAG) is None and not is_adopted:
+        return policy_source.judge(*policy_source.fetch(policy_source.DEFAULT_POLICY), version, options)
+    host, there = installed.paths.policy, installed.policy
+    if there is None:  # --policy-path moves the installed policy to another path
+        host = node_checks.host_of(plane.root, before, POLICY_FLAG)
+        there = _read(host, "policy")
+    if there is None:
+        raise RefusedError(
+            f"{host}: the policy that the manifest names is not there",
+            check="policy-missing",
+            fix="name one with --policy",
+        )
+    return policy_source.judge(str(host), there.content, version, options)
+
+
+def edits_of(request: EnableRequest, installed: InstalledFiles, chosen: SelectedPolicy) -> Iterator[FileEdit]:
+    """Yield the files to install, where the installed ones differ."""
+    paths, policy, webhook = installed.paths, installed.policy, installed.webhook
+    if paths.policy is not None and (policy is None or policy.content != chosen.raw):
+        yield FileEdit(Role.POLICY, paths.policy, policy, chosen.raw, source=chosen.source)
+    if installed.prepared is not None and paths.webhook is not None:
+        content = installed.prepared.content
+        if webhook is None or webhook.content != content:
+            yield FileEdit(Role.WEBHOOK, paths.webhook, webhook, content, source=str(request.webhook_config))
+
+
+def overwrites(before: Manifest, edits: tuple[FileEdit, ...], request: EnableRequest) -> Iterator[Finding]:
+    """Yield a warning for a file that ``baseline`` replaces although nobody named it."""
+    for edit in edits:
+        if (
+            edit.role is Role.POLICY
+            and edit.before is not None
+            and request.policy is None
+            and before.flag(POLICY_FLAG) is None
+        ):
+            yield Finding(
+                "policy-replaced",
+                Severity.WARNING,
+                f"{edit.path} was there already and is replaced by the shipped policy {policy_source.DEFAULT_POLICY}",
+                f"to keep it, use --policy {edit.path}",
+            )
+
+
+def in_force(plane: ControlPlane, before: Manifest, installed: InstalledFiles) -> Policy | None:
+    """Return the policy that the manifest names before the change, None if it cannot be read."""
+    host = node_checks.host_of(plane.root, before, POLICY_FLAG)
+    there = installed.policy if host == installed.paths.policy else _read(host, "policy")
+    return load(there.content).policy if host is not None and there is not None else None

@@ -1,0 +1,44 @@
+"""The rotated files of a log are those that lumberjack takes for its own."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from auditctl.node.logfiles import log_files, rotated_files
+
+ROTATED = ("audit-2026-01-11T10-00-00.000.log", "audit-2026-02-11T10-00-00.000.log.gz")
+OTHERS = (
+    "audit.log.1",  # logrotate's
+    "audit-2026-01-11.log",
+    "audit-2026-01-11T10-00-00.log",  # no milliseconds
+    "audit-2026-13-11T10-00-00.000.log",  # no such month
+    "audit-2026-01-11T10-00-60.000.log",  # no such second
+    "audit-2026-01-11T10-00-00.000.log.bak",
+    "other-2026-01-11T10-00-00.000.log",
+)
+
+
+def test_only_names_that_lumberjack_reads_are_rotated_files(tmp_path: Path) -> None:
+    for name in ("audit.log", *ROTATED, *OTHERS):
+        (tmp_path / name).touch()
+    (tmp_path / "audit-2026-03-11T10-00-00.000.log").mkdir()  # oldLogFiles passes over directories
+
+    found = rotated_files(tmp_path / "audit.log")
+
+    assert [one.path.name for one in found] == list(ROTATED)
+    assert found[0].at == datetime(2026, 1, 11, 10, tzinfo=UTC)
+
+
+def test_a_log_without_an_extension_and_one_that_is_all_extension(tmp_path: Path) -> None:
+    """As Go's filepath.Ext reads them."""
+    for name in ("audit-2026-01-11T10-00-00.000", "-2026-01-11T10-00-00.000.log"):
+        (tmp_path / name).touch()
+
+    assert [one.path.name for one in rotated_files(tmp_path / "audit")] == ["audit-2026-01-11T10-00-00.000"]
+    assert [one.path.name for one in rotated_files(tmp_path / ".log")] == ["-2026-01-11T10-00-00.000.log"]
+
+
+def test_a_log_whose_directory_is_not_there_has_none(tmp_path: Path) -> None:
+    assert rotated_files(tmp_path / "no/audit.log") == []
+    assert list(log_files(tmp_path / "no/audit.log")) == []
