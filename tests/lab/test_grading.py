@@ -194,8 +194,8 @@ def test_an_audit_id_that_the_learner_wrote_down_is_looked_for_in_the_log(
     [
         ("- get pods in test -> Metadata\n- list deployments.apps in test -> Request\n", ""),
         ("- {url: /apis/apps/v1/namespaces/test/deployments, level: Request}\n- {request: get pods in test, level: Metadata}\n", ""),
-        ("- get pods in test -> Metadata\n", "nothing is told of `list deployments.apps in test`"),
-        ("- get pods in test -> Metadata\n- list deployments.apps in test -> Metadata\n", "told wrongly"),
+        ("- get pods in test -> Metadata\n", "no level is given for `list deployments.apps in test`"),
+        ("- get pods in test -> Metadata\n- list deployments.apps in test -> Metadata\n", "is wrong"),
         ("- get pods in test Metadata\n", "/root/told.yaml:1:3"),
         (None, "not found"),
     ],
@@ -327,5 +327,5 @@ def test_a_mount_that_leads_nowhere_fails_while_the_server_from_before_still_ser
     checks = grading_grade.judged(running, requirements.read([{"receipt": True}]))
 
     assert [(check.status, check.detail.partition(" (")[0]) for check in checks] == [
-        (Status.FAILED, "the manifest cannot be graded as it stands")
+        (Status.FAILED, "the manifest cannot be read as a Pod of the API server")
     ]

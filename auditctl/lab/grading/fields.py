@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from auditctl.errors import RefusedError
 from auditctl.manifest.mounts import normalised_path
@@ -18,10 +17,11 @@ class RequirementError(RefusedError):
 
 
 class Fields(NamedTuple):
-    """What stands behind a kind; ``where`` names it in errors. Every method raises RequirementError."""
+    """The value of one ``kind``; ``where`` names it in errors. Every method raises RequirementError."""
 
     where: str
     value: object
+    kind: str = ""
 
     def error(self, text: str, fix: str = "") -> RequirementError:
         """An error of this requirement, to be raised."""
@@ -109,10 +109,3 @@ class Fields(NamedTuple):
         if not text.startswith("/"):
             raise self.error(f"{text!r} is no absolute path of the node")
         return normalised_path(text)
-
-
-def place_of(url: str) -> tuple[str, str | None, int | None, str]:
-    """What of a URL says where events go: the server drops the query. Raises ValueError."""
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
-    return parts.scheme, parts.hostname, port, parts.path.rstrip("/")
