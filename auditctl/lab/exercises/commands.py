@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 from auditctl.errors import AuditctlError, InterruptionError, RefusedError, StrandedError, UsageError
 from auditctl.lab.exercises import catalogue
-from auditctl.lab.exercises import step_execution as acts
 from auditctl.lab.exercises import verdict as watch
 from auditctl.lab.exercises.catalogue import Exercise, ExerciseKind
 from auditctl.lab.exercises.outgoing_server import OutgoingServer
 from auditctl.lab.exercises.reset import ResetResult, give_back
-from auditctl.lab.exercises.step_texts import words
+from auditctl.lab.exercises.step_kind import Places, StepTarget
+from auditctl.lab.exercises.steps import kept_places, perform, starts_server
 from auditctl.lab.exercises.store import ExercisePhase, ExerciseRecord, ExerciseStore, alone
 from auditctl.lab.exercises.target_node import PracticeNode, permit
 from auditctl.node.change.signals import deferred
@@ -72,12 +72,12 @@ def _begun(ground: PracticeNode, exercise: Exercise, seed: int | None, asked: Br
         text = f"{plane.state.lock}: {plane.state.holder()} is changing this node now"
         raise RefusedError(text, check="lock-held", fix="wait until it has finished, then run the command again")
     server = watch.serving(plane)
-    places = acts.Places.of(plane)
+    places = Places.of(plane)
     record = ExerciseRecord(
         exercise.name, ExercisePhase.BEGINNING, seed, server=server.identity, port=_port(plane), places=places._asdict()
     )
     with deferred(plane.progress.step) as interrupted:
-        desk.begin(record, *acts.kept_places(plane, places, exercise))
+        desk.begin(record, *kept_places(plane, places, exercise.steps, exercise.touches))
         try:
             if not interrupted():
                 places = _prepare(ground, exercise, asked)
@@ -97,21 +97,21 @@ def _port(plane: ControlPlane) -> int:
     return plane.read_manifest()[1].secure_port
 
 
-def _prepare(ground: PracticeNode, exercise: Exercise, asked: BreakOptions) -> acts.Places:
+def _prepare(ground: PracticeNode, exercise: Exercise, asked: BreakOptions) -> Places:
     """The files that the manifest named when the fault was still to come."""
-    how = ChangeOptions(timeout_seconds=asked.timeout_seconds)
+    options = ChangeOptions(timeout_seconds=asked.timeout_seconds)
     quiet = ground._replace(plane=ground.plane._replace(progress=Silence()))
     ground.plane.progress.step("preparing the node")
     for step in exercise.needs:
-        acts.perform(quiet, acts.Places.of(ground.plane), step, how)
-    places, before = acts.Places.of(ground.plane), watch.serving(ground.plane)
+        perform(step, StepTarget(quiet, Places.of(ground.plane), options))
+    places, before = Places.of(ground.plane), watch.serving(ground.plane)
     endpoint = ground.plane.endpoint(ground.plane.read_manifest()[1])
     if not exercise.start:
         return places
     with OutgoingServer(endpoint.port) as leaving:
         for step in exercise.start:
-            acts.perform(quiet, places, step, how)
-        anew = before if acts.starts_anew(exercise.start) else None
+            perform(step, StepTarget(quiet, places, options))
+        anew = before if starts_server(exercise.start) else None
         awaited = watch.AwaitedState(exercise.symptom or ServerState.SERVING, anew, endpoint)
         watch.wait(ground.plane, awaited, leaving, asked.timeout_seconds)
     return places
@@ -183,18 +183,18 @@ def solve(ground: PracticeNode, timeout_seconds: float) -> Report:
             text = "no solution of this exercise is kept: there is more than one"
             raise RefusedError(text, check="lab-solution", fix=f"{ground.words} lab hint")
         named = desk.write(replace(record, seed=None))  # its name is no secret any more
-        places = acts.Places(**record.places)
+        target = StepTarget(ground, Places(**record.places), ChangeOptions(timeout_seconds=timeout_seconds))
         lines: list[str] = []
         with OutgoingServer(record.port) as leaving:
             for step in exercise.solution:
                 try:
-                    acts.perform(ground, places, step, ChangeOptions(timeout_seconds=timeout_seconds))
+                    perform(step, target)
                 except RefusedError as error:
                     if not lines:
                         raise
                     return _half_solved(ground, exercise, named, lines, error)
-                lines.append(f"  {words(step, places)}")
-            anew = acts.starts_anew(exercise.solution)
+                lines.append(f"  {step.text(target.places)}")
+            anew = starts_server(exercise.solution)
             found = watch.until_solved(ground.plane, exercise, leaving, timeout_seconds, anew=anew)
         outcome = Outcome.CHANGED if found.outcome is Outcome.UNCHANGED else Outcome.NEGATIVE
         report = _report(ground, "lab solve", outcome, f"{exercise.name}: {found.summary}", exercise, named)

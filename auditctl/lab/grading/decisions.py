@@ -49,16 +49,13 @@ class Expect(PolicyRequirement):
     """The level at which a request is recorded."""
 
     kinds = ("expect",)
+    subject = "request"
     request: RequestSpec
     level: Level
 
     @classmethod
     def parse(cls, given: Fields) -> Expect:
         return cls(*request_and_level(given, given.whole_text()))
-
-    @property
-    def name(self) -> str:
-        return f"expect {self.request.words}"
 
     def judge_policy(self, policy: Policy) -> Check:
         decision = evaluate(policy, self.request.attributes)

@@ -24,6 +24,7 @@ class FlagRequirement(ServerRequirement):
     """The effective value of a flag, compared by meaning."""
 
     kinds = ("flag",)
+    subject = "flag"
     fields = ("name", "value")
     flag: str
     value: str
@@ -31,10 +32,6 @@ class FlagRequirement(ServerRequirement):
     @classmethod
     def parse(cls, given: Fields) -> FlagRequirement:
         return cls(_known(given, given.text("name")), given.scalar("value"))
-
-    @property
-    def name(self) -> str:
-        return f"flag {self.flag}"
 
     def judge_running(self, running: Running) -> Check:
         table, text = facts.audit_flags(), running.manifest.flag(self.flag)
@@ -54,16 +51,13 @@ class FlagAbsent(ServerRequirement):
     """A flag that is not set; a name that ends in ``*`` stands for every flag with that beginning."""
 
     kinds = ("flag-absent",)
+    subject = "flag"
     flag: str
 
     @classmethod
     def parse(cls, given: Fields) -> FlagAbsent:
         flag = normalised(given.whole_text())
         return cls(flag if flag.endswith("*") else _known(given, flag))
-
-    @property
-    def name(self) -> str:
-        return f"flag-absent {self.flag}"
 
     def judge_running(self, running: Running) -> Check:
         beginning = self.flag.removesuffix("*")

@@ -30,6 +30,7 @@ class Mounted(ServerRequirement):
     """The mount of a flag's file; a field that is None is not compared."""
 
     kinds = ("mount",)
+    subject = "flag"
     fields = ("flag", "host", "read-only", "types", "directory")
     flag: str
     host: str | None = None
@@ -45,10 +46,6 @@ class Mounted(ServerRequirement):
         types = given.texts("types") if given.has("types") else None
         host = given.path("host") if given.has("host") else None
         return cls(flag, host, given.maybe_truth("read-only"), types, given.maybe_truth("directory"))
-
-    @property
-    def name(self) -> str:
-        return f"mount {self.flag}"
 
     def judge_running(self, running: Running) -> Check:
         value = running.manifest.flag(self.flag)
@@ -93,15 +90,12 @@ class Unmounted(ServerRequirement):
     """A path of the host that no volume of the Pod contains or lies below."""
 
     kinds = ("unmounted",)
+    subject = "path"
     path: str
 
     @classmethod
     def parse(cls, given: Fields) -> Unmounted:
         return cls(given.whole_path())
-
-    @property
-    def name(self) -> str:
-        return f"unmounted {self.path}"
 
     def judge_running(self, running: Running) -> Check:
         for volume in running.manifest.volumes:
@@ -162,6 +156,7 @@ class FileThere(FileRequirement):
     """A file or directory of the node that exists, or does not."""
 
     kinds = ("file",)
+    subject = "path"
     fields = ("path", "there")
     path: str
     there: bool
@@ -169,10 +164,6 @@ class FileThere(FileRequirement):
     @classmethod
     def parse(cls, given: Fields) -> FileThere:
         return cls(given.path("path"), given.truth("there"))
-
-    @property
-    def name(self) -> str:
-        return f"file {self.path}"
 
     def judge_node(self, plane: ControlPlane, version: ServerVersion) -> Check:  # noqa: ARG002 (no policy is read)
         exists = plane.root.host(self.path).exists()
@@ -210,6 +201,7 @@ class Predictions(FileRequirement):
     """A file that names the levels of these requests under a policy file."""
 
     kinds = ("predictions",)
+    subject = "file"
     fields = ("requests", "file", "policy")
     file: str
     policy: str
@@ -219,10 +211,6 @@ class Predictions(FileRequirement):
     def parse(cls, given: Fields) -> Predictions:
         requests = tuple(request_of(given, words) for words in given.texts("requests"))
         return cls(given.path("file"), given.path("policy"), requests)
-
-    @property
-    def name(self) -> str:
-        return f"predictions {self.file}"
 
     def judge_node(self, plane: ControlPlane, version: ServerVersion) -> Check:
         try:

@@ -21,18 +21,23 @@ class RequestSpec(NamedTuple):
     words: str
     attributes: Attributes
 
+    def __str__(self) -> str:
+        return self.words
+
 
 @dataclass(frozen=True, slots=True)
 class Requirement(ABC):
     """One requirement. A subclass is a kind: how it is written in YAML, its name in a report, and its verdict.
 
     ``kinds`` are the keywords that are read as this class; ``fields`` are the names allowed in a mapping, so that a
-    misspelt one does not ask for less than its author meant; ``written`` is the value of a kind that has no other.
+    misspelt one does not ask for less than its author meant; ``written`` is the value of a kind that has no other;
+    ``subject`` is the attribute that the name of the check repeats.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ()
     fields: ClassVar[tuple[str, ...]] = ()
     written: ClassVar[object] = True
+    subject: ClassVar[str] = ""
 
     @classmethod
     def parse(cls, given: Fields) -> Requirement:
@@ -47,7 +52,7 @@ class Requirement(ABC):
     @property
     def name(self) -> str:
         """Return the name of the check: the kind, and its subject."""
-        return self.kinds[0]
+        return f"{self.kinds[0]} {getattr(self, self.subject)}" if self.subject else self.kinds[0]
 
     @abstractmethod
     def judge(self, running: Running) -> Check:

@@ -68,6 +68,7 @@ class Recorded(ServerRequirement):
     """An event in the log; ``audit_id_in`` names a file with the Audit-ID that it must have."""
 
     kinds = ("recorded",)
+    subject = "request"
     fields = ("event", "audit-id-in")
     request: RequestSpec
     level: Level
@@ -78,10 +79,6 @@ class Recorded(ServerRequirement):
         if given.is_mapping:
             return cls(*request_and_level(given, given.text("event")), given.path("audit-id-in"))
         return cls(*request_and_level(given, given.whole_text()))
-
-    @property
-    def name(self) -> str:
-        return f"recorded {self.request.words}"
 
     def judge_running(self, running: Running) -> Check:
         root, audit_id = running.plane.root, None
