@@ -60,28 +60,28 @@ class Fields(NamedTuple):
         return self._absolute(self.whole_text())
 
     def text(self, name: str) -> str:
-        found = self._field(name)
-        if not isinstance(found, str) or not found:
+        value = self._field(name)
+        if not isinstance(value, str) or not value:
             raise self.error(f"{name!r} is to be a text")
-        return found
+        return value
 
     def path(self, name: str) -> str:
         return self._absolute(self.text(name))
 
     def scalar(self, name: str) -> str:
         """A text, a number or a bool, as a flag has it."""
-        found = self._field(name)
-        if isinstance(found, bool):
-            return "true" if found else "false"
-        if not isinstance(found, str | int | float):
+        value = self._field(name)
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if not isinstance(value, str | int | float):
             raise self.error(f"{name!r} is to be one value")
-        return str(found)
+        return str(value)
 
     def truth(self, name: str) -> bool:
-        found = self._field(name)
-        if not isinstance(found, bool):
+        value = self._field(name)
+        if not isinstance(value, bool):
             raise self.error(f"{name!r} is to be true or false")
-        return found
+        return value
 
     def maybe_truth(self, name: str) -> bool | None:
         return self.truth(name) if self.has(name) else None
@@ -98,12 +98,12 @@ class Fields(NamedTuple):
         if self.value is not word and self.value != word:
             raise self.error(f"is written with {str(word).lower()!r}, not {self.value!r}")
 
-    def _texts(self, found: object, name: str) -> tuple[str, ...]:
-        if isinstance(found, str) or not isinstance(found, Sequence) or not found:
+    def _texts(self, value: object, name: str) -> tuple[str, ...]:
+        if isinstance(value, str) or not isinstance(value, Sequence) or not value:
             raise self.error(f"{name!r} is to be a list of texts")
-        if not all(isinstance(one, str) for one in found):
+        if not all(isinstance(one, str) for one in value):
             raise self.error(f"{name!r} is to be a list of texts")
-        return tuple(found)
+        return tuple(value)
 
     def _absolute(self, text: str) -> str:
         if not text.startswith("/"):
