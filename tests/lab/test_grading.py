@@ -225,11 +225,20 @@ def test_a_file_of_requirements_makes_a_report_with_the_first_that_is_not_met(gr
     wants.write_text(json.dumps([MET[0], UNMET[0]]))
     negative = grade_file(plane_of(graded), wants)
     wants.write_text(json.dumps([MET[0], {"persisted": True}]))
+    lost = grade_file(plane_of(graded), wants)
+    record = graded.layout.kubeadm_record
+    content = record.read_bytes()
+    record.unlink()
     untold = grade_file(plane_of(graded), wants)
+    record.write_bytes(content)
 
     assert (solved.exit_code, solved.summary) == (0, "solved: all 3 requirements are met")
     assert negative.exit_code == 1
     assert negative.summary.startswith("not yet, 1 of 2 are met: flag audit-log-maxage: ")
+    assert (lost.exit_code, lost.summary) == (
+        1,
+        "not yet, 1 of 2 are met: persisted: kubeadm's own record has other audit settings",
+    )
     assert (untold.exit_code, untold.summary.split(":")[0]) == (3, "cannot tell")
 
 
