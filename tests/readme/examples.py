@@ -22,7 +22,6 @@ ELSEWHERE = {
     "ssh root@cp1 dpkg -i": "tests/packages/test_deb.py",
     "ssh root@cp1 rpm -i": "tests/packages/test_executable.py",
     "kube-auditctl recover --unit >": "tests/operations/test_boot.py",
-    "python3.11 -m venv": "the same as README's test command",
 }
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)

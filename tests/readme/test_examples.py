@@ -30,6 +30,10 @@ OTHERWISE = {
     "kube-auditctl kubeadm persist --dry-run": (3, "kubeadm-config"),
     "kube-auditctl enable --persist": (3, "kubeadm-config"),
     "kube-auditctl policy diff old.yaml new.yaml": (1, "rules[0]"),
+    "kube-auditctl policy diff baseline mine.yaml": (0, "alike"),
+    "kube-auditctl policy coverage p.yaml": (1, "can never fire"),
+    "kube-auditctl policy coverage p.yaml --for falco": (1, "can never fire"),
+    "kube-auditctl -v doctor": (1, "1 finding"),
     "kube-auditctl lab check": (1, "not yet"),
 }
 # Pages about a node that audits already.
@@ -203,7 +207,9 @@ def headings(page: Path) -> set[str]:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_the_links_lead_somewhere(page: Path) -> None:
     """To a heading, or to a file of this clone."""
-    for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S)):
+    for target in re.findall(
+        r"\]\(([^)\s]+)\)", re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    ):
         if not target.startswith(("http://", "https://")):
             file, _, heading = target.partition("#")
             linked = page.parent / file if file else page
