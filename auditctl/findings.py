@@ -92,6 +92,16 @@ class Timings(NamedTuple):
     outage: float | None = None
     verify: float | None = None
     total: float | None = None
+    standby: float | None = None
+
+
+class StandbyUse(NamedTuple):
+    """The use of a standby server: its port, seconds from its start to its end, connections that were led to it, its log."""
+
+    port: int
+    seconds: float
+    connections: int | None
+    log: str | None
 
 
 class ChangeRecord(NamedTuple):

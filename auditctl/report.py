@@ -9,8 +9,19 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from auditctl.errors import AuditctlError
-from auditctl.findings import ChangeRecord, Finding, Receipt, Settled, Severity, Status, Timings, Verification
+from auditctl.findings import (
+    ChangeRecord,
+    Finding,
+    Receipt,
+    Settled,
+    Severity,
+    StandbyUse,
+    Status,
+    Timings,
+    Verification,
+)
 from auditctl.hints import Invocation
+from auditctl.redaction import redacted_urls, redacted_values
 
 
 class Outcome(Enum):
@@ -71,6 +82,7 @@ class Report(NamedTuple):
     verification: Verification = Verification()
     receipt: Receipt | None = None
     timings: Timings = Timings()
+    standby: StandbyUse | None = None
     change: ChangeRecord | None = None
     next_steps: tuple[str, ...] = ()
     details: Mapping[str, Any] = MappingProxyType({})
@@ -95,7 +107,7 @@ class Report(NamedTuple):
 
     def to_dict(self) -> dict[str, Any]:
         """The contract's object: keys are stable, unknown values are None."""
-        return {
+        document = {
             "apiVersion": "auditctl/v1",
             "kind": "Report",
             "command": self.command,
@@ -115,14 +127,16 @@ class Report(NamedTuple):
             },
             "receipt": _receipt(self.receipt),
             "timings": self.timings._asdict(),
+            "standby": _standby(self.standby),
             "change": self.change._asdict() if self.change else None,
             "nextSteps": list(self.next_steps),
             **self.details,
         }
+        return {key: redacted_values(value) for key, value in document.items()}
 
     def to_text(self, *, colour: bool = False, quiet: bool = False) -> str:
         """What a person reads: findings, what changed and why, what was proved, the one sentence, the next steps."""
-        return "\n".join(self._text(_paint if colour else _plain, quiet=quiet))
+        return redacted_urls("\n".join(self._text(_paint if colour else _plain, quiet=quiet)))
 
     def pasteable(self, invocation: Invocation) -> Report:
         """Return the report with every command that it names as it has to be typed (program, global options).
@@ -234,6 +248,12 @@ def finding_row(finding: Finding) -> dict[str, Any]:
         "message": finding.message,
         "fix": finding.fix or None,
     }
+
+
+def _standby(use: StandbyUse | None) -> dict[str, Any] | None:
+    if use is None:
+        return None
+    return {"port": use.port, "seconds": use.seconds, "connections": use.connections, "logFile": use.log}
 
 
 def _receipt(receipt: Receipt | None) -> dict[str, Any] | None:

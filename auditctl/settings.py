@@ -24,6 +24,7 @@ MAXSIZE_FLAG = "audit-log-maxsize"
 ROTATION_DEFAULTS: Mapping[str, str] = {MAXAGE_FLAG: "30", MAXBACKUP_FLAG: "10", MAXSIZE_FLAG: "100"}
 
 POLICY_ANNOTATION = "auditctl/policy-sha256"
+ENDING_ANNOTATION = "auditctl/ending"  # of a text that stands only until the kubelet has ended the old Pod
 
 POLICY_VOLUME = "audit-policy"
 LOG_VOLUME = "audit-log"

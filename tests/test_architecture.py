@@ -16,8 +16,19 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # A room may import its own floor's own wing, and anything below. Wings on one floor do not import each other.
 FLOORS = (
-    ("compatibility", "errors", "facts", "findings", "hints", "settings", "durations", "patterns", "printable"),
-    ("manifest", "policy"),
+    (
+        "compatibility",
+        "errors",
+        "facts",
+        "findings",
+        "hints",
+        "settings",
+        "durations",
+        "patterns",
+        "printable",
+        "redaction",
+    ),
+    ("manifest", "policy", "transport"),
     ("report",),
     ("node", "log", "kubeadm"),
     ("operations",),
@@ -25,7 +36,19 @@ FLOORS = (
     ("cli",),
     ("__main__",),
 )
-PURE = ("manifest", "policy", "report", "settings", "findings", "errors", "hints", "durations", "patterns", "printable")
+PURE = (
+    "manifest",
+    "policy",
+    "report",
+    "settings",
+    "findings",
+    "errors",
+    "hints",
+    "durations",
+    "patterns",
+    "printable",
+    "redaction",
+)
 WORLDLY = frozenset(
     [
         "os",

@@ -25,7 +25,7 @@ def run(argv: list[str]) -> int:
     if VARIABLE in os.environ:
         return answer_shell(get_command(build([])), argv[1:])
     set_program(argv[0])
-    hoisted = hoist(argv[1:])
+    hoisted = hoist(_with_values(argv[1:]))
     if hoisted.lacking:
         write(sys.stderr, f"{program()}: the option {hoisted.lacking} needs a value (see {program()} --help)")
         return _USAGE
@@ -43,3 +43,9 @@ def run(argv: list[str]) -> int:
     except OSError as error:  # of --help and --version alone: every command has its own way to stdout
         return 1 if not_written(sys.stdout, error) is Delivery.FAILED else 0
     return 0
+
+
+def _with_values(words: list[str]) -> list[str]:
+    """Return the words with the value of an option that may do without one: typer knows no such option."""
+    end = words.index("--") if "--" in words else len(words)
+    return [f"{word}=true" if word == "--no-downtime" else word for word in words[:end]] + words[end:]

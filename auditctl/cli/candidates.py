@@ -81,9 +81,9 @@ def versions(_: Mapping[str, Any]) -> Iterable[Candidate]:
 
 def render_formats(_: Mapping[str, Any]) -> Iterable[Candidate]:
     """Return the forms of ``kubeadm render``."""
-    from auditctl.kubeadm.render import RenderFormat
+    from auditctl.operations.kubeadm.render import FORMS
 
-    return [Candidate(one.value) for one in RenderFormat]
+    return [Candidate(form) for form in FORMS]
 
 
 def help_words(_: Mapping[str, Any]) -> Iterable[Candidate]:
@@ -123,6 +123,7 @@ CANDIDATES: Mapping[str, Source] = {
     "log tail level": _LEVELS,
     "log tail stage": of_words("RequestReceived", "ResponseStarted", "ResponseComplete", "Panic"),
     "policy explain verb": _VERBS,
+    "policy coverage sets": of_words("falco", "sigma", "elastic"),
     "shell": of_words("bash", "zsh", "fish"),
     "help words": help_words,
 }

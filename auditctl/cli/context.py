@@ -144,7 +144,8 @@ def _print(options: Globals, command: str, result: CommandResult) -> tuple[int, 
         _write_notes(result.notes)
     if result.pieces is None:
         text = result.text(options.output, quiet=options.quiet)
-        stream = sys.stderr if result.is_error and options.output == "text" else sys.stdout
+        is_document = options.output in ("json", "yaml")  # an error is the answer there; in lines nobody could tell it
+        stream = sys.stderr if result.is_error and not is_document else sys.stdout
         return result.exit_code, write(stream, text) if text else Delivery.WRITTEN
     try:
         sys.stdout.flush()

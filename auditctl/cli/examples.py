@@ -25,7 +25,12 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("disable --purge", "also remove the policy and the webhook file"),
         ("disable --purge-logs --yes", "also remove the audit log"),
     ),
-    "status": (("status", ""), ("status --watch", "redraw every two seconds"), ("status -o json", "for programs")),
+    "status": (
+        ("status", ""),
+        ("status --watch", "redraw every two seconds"),
+        ("status -o json", "for programs"),
+        ("status -o prometheus", "for node_exporter; --template alerts has the rules"),
+    ),
     "verify": (
         ("verify", "send a request and find it in the log"),
         ("verify --flag audit-log-maxage=7", "also: the flag has this value"),
@@ -40,11 +45,15 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("recover --unit", "a systemd unit that does it at boot"),
     ),
     "policy list": (("policy list", ""),),
-    "policy show": (("policy show baseline", ""),),
+    "policy show": (
+        ("policy show baseline", ""),
+        ("policy show baseline --modeline", "for an editor that knows the schema"),
+    ),
     "policy validate": (
         ("policy validate p.yaml", ""),
         ("policy validate p.yaml --kubernetes 1.31 --strict", "for an older server; warnings count"),
         ("policy validate --list", "every check with its reason"),
+        ("policy validate policies/ -o sarif", "a folder, for code scanning; -o junit, -o github"),
     ),
     "policy explain": (
         ("policy explain p.yaml 'get secrets in prod by alice'", ""),
@@ -52,15 +61,19 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("policy explain p.yaml --requests requests.jsonl -o json", "many requests"),
     ),
     "policy test": (("policy test p.yaml expect.yaml", ""),),
-    "policy diff": (("policy diff metadata p.yaml", "against a shipped policy"),),
+    "policy diff": (
+        ("policy diff metadata p.yaml", "against a shipped policy"),
+        ("policy diff --git main p.yaml", "against the same file in another revision"),
+    ),
     "policy matrix": (("policy matrix p.yaml", ""), ("policy matrix p.yaml --html p.html", "a page to share")),
     "policy convert": (("policy convert old.yaml", "v1beta1 to v1"),),
+    "policy coverage": (
+        ("policy coverage p.yaml", ""),
+        ("policy coverage p.yaml --for falco", "one set of detections"),
+    ),
     "policy edit": (("policy edit", "the node's policy"), ("policy edit p.yaml", "a file, then enable it")),
     "policy replay": (("policy replay p.yaml --log audit.log", "what the policy would have recorded"),),
-    "policy coverage": (
-        ("policy coverage p.yaml", "public detections that can never fire"),
-        ("policy coverage p.yaml --for falco", "of one set, with the least change that feeds them"),
-    ),
+    "policy schema": (("policy schema", "save it as audit-policy.schema.json for the editor"),),
     "policy suggest": (("policy suggest --log audit.log", "rules that would save most"),),
     "log tail": (
         ("log tail -f", "follow, across rotation"),
@@ -73,14 +86,42 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("log top --by user --since 1h", ""),
     ),
     "log stats": (("log stats", "events over time"), ("log stats --user 'system:*' --since 1d", "")),
+    "log filter": (
+        ("log filter --policy metadata audit.log", "without any body"),
+        ("log filter --policy p.yaml -f", "a second log by a policy of its own"),
+    ),
     "log forecast": (
         ("log forecast", "days kept with the flags as they are"),
         ("log forecast --days 90 --disk 20G", ""),
     ),
+    "log history": (
+        ("log history deploy/web -n shop --diff", "what changed in it, when and by whom"),
+        ("log history ns/shop --since 1d", "who deleted it"),
+    ),
+    "log who": (
+        ("log who alice --since 1d", "also what others did as alice"),
+        ("log who 'system:serviceaccount:ci:*' --verb '!get,!list'", ""),
+    ),
+    "log session": (
+        ("log session 5f0d1c7e-9f3a-4a0b-8a55-1d2c3b4a5e6f", "one Audit-ID"),
+        ("log session X509SHA256=4c1f --since 2h", "all requests with one certificate"),
+    ),
+    "log values": (
+        ("log values users --resource secrets --since 12h", "who read secrets"),
+        ("log values agent --code 403", ""),
+    ),
+    "log shipper": (
+        ("log shipper --as vector --to https://logs.example.org:9200", ""),
+        ("log shipper --as rsyslog > /etc/rsyslog.d/30-kubernetes-audit.conf", ""),
+    ),
     "flags": (("flags", ""), ("flags audit-log-maxage --kubernetes 1.31", "one flag of one version")),
     "kubeadm check": (("kubeadm check", ""),),
     "kubeadm persist": (("kubeadm persist --dry-run", "show the diff"), ("kubeadm persist", "")),
-    "kubeadm render": (("kubeadm render --as cluster-configuration", ""), ("kubeadm render --as kind", "")),
+    "kubeadm render": (
+        ("kubeadm render --as cluster-configuration", ""),
+        ("kubeadm render --as kind", ""),
+        ("kubeadm render --as talos --policy p.yaml", "with the policy in it"),
+    ),
     "kubeadm preflight-upgrade": (("kubeadm preflight-upgrade 1.36", ""),),
     "cis": (("cis", ""), ("cis -o json", "")),
     "lab up": (("lab up", ""), ("lab up ./node --kubernetes 1.31.0", "")),

@@ -57,7 +57,14 @@ def persist(context: typer.Context, dry_run: DryRun = False, allow: Allow = None
 @app.command(cls=CommandWithExamples)
 def render(
     context: typer.Context,
-    form: Annotated[str, typer.Option("--as", metavar="FORM", help="cluster-configuration, patches, kind or job.")],
+    form: Annotated[
+        str,
+        typer.Option(
+            "--as",
+            metavar="FORM",
+            help="cluster-configuration, patches, kind, job, kubeadmcontrolplane, talos, rke2, k3s, kubespray, minikube or kops.",
+        ),
+    ],
     kubernetes: Annotated[
         str | None, typer.Option(metavar="VERSION", help="The cluster's version; default: the manifest's, else newest.")
     ] = None,
@@ -68,6 +75,10 @@ def render(
     node: Annotated[
         str | None, typer.Option(metavar="NAME", help="The control plane, for --as job; default: this machine.")
     ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option("--policy", metavar="FILE", help="What the tool carries; default: the node's own, else baseline."),
+    ] = None,
 ) -> None:
     """Print the node's audit settings (or the defaults, where there is no manifest) for another tool."""
 
@@ -75,7 +86,9 @@ def render(
         from auditctl.operations.kubeadm import render as kubeadm_render
 
         pairs = flag_pairs(set_flags or ())
-        return text_result(kubeadm_render.rendered(plane, form, kubernetes, pairs, image=image, node=node))
+        return text_result(
+            kubeadm_render.rendered(plane, form, kubernetes, pairs, image=image, node=node, policy=policy)
+        )
 
     run_and_exit(context, "kubeadm render", operation)
 

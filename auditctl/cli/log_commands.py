@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
+from auditctl.cli import log_people_commands
 from auditctl.cli.context import FORMATS, run_and_exit
 from auditctl.cli.help_command import CommandWithExamples, GroupWithPanels
+from auditctl.cli.log_filter import filter_events
 from auditctl.cli.output import coloured
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
@@ -178,7 +180,14 @@ def forecast(
     run_and_exit(context, "log forecast", operation)
 
 
-COMMANDS: Mapping[str, Callable[..., None]] = {"tail": tail, "top": top, "stats": stats, "forecast": forecast}
+COMMANDS: Mapping[str, Callable[..., None]] = {
+    "tail": tail,
+    "top": top,
+    "stats": stats,
+    "forecast": forecast,
+    "filter": filter_events,
+    **log_people_commands.COMMANDS,
+}
 
 
 def build(words: Sequence[str]) -> typer.Typer:
@@ -187,7 +196,7 @@ def build(words: Sequence[str]) -> typer.Typer:
         cls=GroupWithPanels,
         no_args_is_help=True,
         rich_markup_mode=None,
-        help="The audit log: follow it, count it, plan its disk.",
+        help="The audit log: follow it, ask it, count it, plan its disk, ship it.",
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     named = next(iter(words[words.index("log") + 1 :]), None) if "log" in words else None

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from auditctl.cli.context import Operation, run_and_exit, run_once
 from auditctl.cli.enable_options import EnableOptions
 from auditctl.cli.help_command import CommandWithExamples, GroupWithPanels
-from auditctl.cli.options import ChangeArguments, Persist, takes
+from auditctl.cli.options import ChangeArguments, Persist, UnknownResources, takes
 from auditctl.cli.output import Delivery
 from auditctl.compatibility import UTC
 from auditctl.operations.answer import CommandResult, text_result
@@ -87,13 +87,35 @@ def rollback(
     run_and_exit(context, "rollback", operation, changes=options.changes_node)
 
 
-def status(context: typer.Context, watch: Watch = False) -> None:
-    """Show whether the API server is ready and requests are recorded; exit 1 where anything is not well."""
+def status(
+    context: typer.Context,
+    watch: Watch = False,
+    template: Annotated[
+        str | None,
+        typer.Option("--template", metavar="NAME", help="Print what -o prometheus needs: alerts, service or timer."),
+    ] = None,
+) -> None:
+    """Show whether the API server is ready and requests are recorded; exit 1 where anything is not well.
+
+    -o prometheus prints metrics for node_exporter's textfile collector, and exits with 0 where they could be collected.
+    """
+    if template is not None or context.obj.output == "prometheus":
+        _status_for_prometheus(context, template, watch=watch)
     from auditctl.operations.evidence.counters import Memory
     from auditctl.operations.status import status as run
 
     memory = Memory() if watch else None
     _once_or_watch(context, "status", lambda plane: run(plane, memory), watch=watch)
+
+
+def _status_for_prometheus(context: typer.Context, template: str | None, *, watch: bool) -> NoReturn:
+    from auditctl.operations.status_metrics import status_metrics, template_text
+
+    if watch:
+        raise typer.BadParameter("it goes neither with -o prometheus nor with --template", param_hint="--watch")
+    if template is not None:
+        run_and_exit(context, "status", lambda _: template_text(template))
+    run_and_exit(context, "status", status_metrics, formats=("prometheus",))
 
 
 def verify(
@@ -107,6 +129,7 @@ def verify(
     expect: Annotated[
         list[str] | None, typer.Option("--expect", metavar="'REQUEST -> LEVEL'", help="The loaded policy decides so.")
     ] = None,
+    unknown_resources: UnknownResources = False,
     require_proof: Annotated[
         bool, typer.Option("--require-proof", help="Exit 1 too where nothing can be proved (--audit-log-path=-).")
     ] = False,
@@ -118,8 +141,8 @@ def verify(
         from auditctl.operations.verify import VerifyOptions
         from auditctl.operations.verify import verify as run
 
-        wanted = (tuple(policy or ()), tuple(flag or ()), tuple(expect or ()))
-        return run(plane, VerifyOptions.parse(*wanted, require_proof=require_proof))
+        texts = (tuple(each or ()) for each in (policy, flag, expect))
+        return run(plane, VerifyOptions.parse(*texts, takes_unknown=unknown_resources, require_proof=require_proof))
 
     _once_or_watch(context, "verify", operation, watch=watch)
 

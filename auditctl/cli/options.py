@@ -10,12 +10,15 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from auditctl.cli.values import allowed_checks, duration
+from auditctl.cli.values import allowed_checks, duration, no_downtime
 from auditctl.errors import UsageError
 from auditctl.operations.change_model import ALLOWED_CHECKS, ChangeOptions
 
 Record = TypeVar("Record")
 
+UnknownResources = Annotated[
+    bool, typer.Option("--unknown-resources", help="Let resources through that the API has not of its own (CRDs).")
+]
 Timeout = Annotated[
     str,
     typer.Option(
@@ -68,6 +71,15 @@ class ChangeArguments:
         bool,
         typer.Option("--yes", "-y", help="Do not ask before a restart (asked only on a terminal, on the node itself)."),
     ] = False
+    no_downtime: Annotated[
+        str,
+        typer.Option(
+            "--no-downtime",
+            metavar="[=auto]",
+            help="Let a standby server answer while the API server restarts. Refused where that is not possible; with "
+            "=auto the change is then made without it.",
+        ),
+    ] = ""
 
     @property
     def changes_node(self) -> bool:
@@ -97,6 +109,7 @@ class ChangeArguments:
             allow=allowed_checks(self.allow),
             persist=persist,
             assume_yes=self.yes,
+            no_downtime=no_downtime(self.no_downtime, is_waited_for=not self.no_wait),
         )
 
 

@@ -125,12 +125,13 @@ def takes(stream: TextIO) -> bool:
 
 @contextmanager
 def sign_of_life(command: str) -> Iterator[None]:
-    """Say once, after two seconds without any progress, that the command is at work.
+    """Say once, after two seconds without any progress, that the command is at work; only a terminal is told.
 
+    Programs that read stderr (tests, pipelines) get what the command itself has to say, however slow the machine is.
     A timer's signal, not a thread: commands fork, and a thread does not survive that. An interval timer does not either
     (setitimer(2)), so no child speaks for us. Python takes up again the calls that the signal interrupts (PEP 475).
     """
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread() or not _is_terminal(sys.stderr):
         yield
         return
     started = time.monotonic()

@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
-from auditctl.cli.context import run_and_exit
-from auditctl.cli.coverage_command import coverage
+from auditctl.cli.context import FORMATS, run_and_exit
+from auditctl.cli.findings_formats import FINDINGS_FORMATS, in_format
 from auditctl.cli.help_command import CommandWithExamples, GroupWithPanels
+from auditctl.cli.options import UnknownResources
 from auditctl.cli.policy_edit import edit
+from auditctl.cli.review_commands import coverage, diff, expect_decisions, schema
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
 
@@ -42,20 +44,34 @@ def list_policies(context: typer.Context) -> None:
     run_and_exit(context, "policy list", operation)
 
 
-def show(context: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
+def show(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    modeline: Annotated[
+        bool,
+        typer.Option(
+            "--modeline", help="Begin with the line by which editors find audit-policy.schema.json beside it."
+        ),
+    ] = False,
+) -> None:
     """Print a shipped policy."""
 
     def operation(plane: ControlPlane) -> CommandResult:  # noqa: ARG001
         from auditctl.operations.policy import validate as policy_validate
 
-        return policy_validate.show(name)
+        return policy_validate.show(name, modeline=modeline)
 
     run_and_exit(context, "policy show", operation)
 
 
 def validate(
     context: typer.Context,
-    files: Annotated[list[str] | None, typer.Argument(metavar="FILE...", help="Policies; - is standard input.")] = None,
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="FILE...", help="Policies, files that hold some, folders, patterns; - is standard input."
+        ),
+    ] = None,
     kubernetes: Kubernetes = None,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings make the exit code 1 too.")] = False,
     only: Annotated[
@@ -72,7 +88,7 @@ def validate(
         str, typer.Option(metavar="FILE", help="What the cluster serves: `kubectl api-resources -o wide`, or JSON.")
     ] = "",
 ) -> None:
-    """What the server would refuse, silently drop, and what is surely not meant; exit 1 if it is refused or has dropped fields."""
+    """What the server would refuse, silently drop, and what is surely not meant; exit 1 if it is refused or has dropped fields. -o sarif, junit, github for pipelines."""
 
     def operation(plane: ControlPlane) -> CommandResult:
         from auditctl.operations.policy import validate as policy_validate
@@ -84,7 +100,8 @@ def validate(
         )
         return policy_validate.validate(plane, options)
 
-    run_and_exit(context, "policy validate", operation)
+    command = "policy validate"
+    run_and_exit(context, command, in_format(context.obj, command, operation), formats=(*FORMATS, *FINDINGS_FORMATS))
 
 
 def explain(
@@ -105,7 +122,10 @@ def explain(
     ] = None,
     verb: Annotated[str | None, typer.Option(metavar="VERB", help="get, list, watch, create, ...")] = None,
     resource: Annotated[str | None, typer.Option(metavar="RESOURCE[/SUB]")] = None,
-    group: Annotated[str | None, typer.Option(metavar="GROUP", help="API group; default: core.")] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(metavar="GROUP", help="API group; '' is the core group; default: the one that serves it."),
+    ] = None,
     namespace: Annotated[str | None, typer.Option("-n", "--namespace", metavar="NAMESPACE")] = None,
     name: Annotated[str | None, typer.Option(metavar="NAME")] = None,
     method: Annotated[str | None, typer.Option(metavar="METHOD", help="With --url; default: GET.")] = None,
@@ -117,6 +137,7 @@ def explain(
         list[str] | None, typer.Option(metavar="GROUP", help="Default: what the server gives to such a user.")
     ] = None,
     kubernetes: Kubernetes = None,
+    unknown_resources: UnknownResources = False,
 ) -> None:
     """Which rule decides a request, at which line, what is recorded, and why the rules before it do not apply."""
     from auditctl.operations.policy.explain import ExplainRequest
@@ -133,46 +154,9 @@ def explain(
 
         if requests is not None:
             return explain_many.explain_many(plane, file, requests, kubernetes, context.obj.output)
-        return policy_explain.explain_one(plane, file, explained, kubernetes)
+        return policy_explain.explain_one(plane, file, explained, kubernetes, takes_unknown=unknown_resources)
 
     run_and_exit(context, "policy explain", operation)
-
-
-def expect_decisions(
-    context: typer.Context,
-    file: File,
-    expect: Annotated[
-        str,
-        typer.Argument(
-            metavar="EXPECT", help="YAML: a list of `REQUEST -> LEVEL`, or of mappings with rule and stages."
-        ),
-    ],
-    kubernetes: Kubernetes = None,
-) -> None:
-    """Does the policy decide as expected? Exit 1 with a table of what differs."""
-
-    def operation(plane: ControlPlane) -> CommandResult:
-        from auditctl.operations.policy import compare
-
-        return compare.test(plane, file, expect, kubernetes)
-
-    run_and_exit(context, "policy test", operation)
-
-
-def diff(
-    context: typer.Context,
-    old: Annotated[str, typer.Argument(metavar="OLD")],
-    new: Annotated[str, typer.Argument(metavar="NEW")],
-    kubernetes: Kubernetes = None,
-) -> None:
-    """Which requests change level, stages or managed fields; exit 1 if any does."""
-
-    def operation(plane: ControlPlane) -> CommandResult:
-        from auditctl.operations.policy import compare
-
-        return compare.diff(plane, old, new, kubernetes)
-
-    run_and_exit(context, "policy diff", operation)
 
 
 def matrix(
@@ -186,7 +170,7 @@ def matrix(
         list[str] | None,
         typer.Option(
             metavar="WHO",
-            help="admin, node, service-account, anonymous (these four by default), nobody (a 401), or USER [of GROUP...]; repeatable.",
+            help="admin, node, service-account, anonymous (these by default, and whom the rules name), super-admin, nobody (a 401), or USER [of GROUP...]; repeatable.",
         ),
     ] = None,
     kubernetes: Kubernetes = None,
@@ -266,10 +250,11 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "diff": diff,
     "matrix": matrix,
     "convert": convert,
+    "coverage": coverage,
     "edit": edit,
     "replay": replay,
     "suggest": suggest,
-    "coverage": coverage,
+    "schema": schema,
 }
 
 

@@ -30,7 +30,7 @@ from auditctl.report import ManifestChange, Outcome, Report
 _EDITORS = ("sensible-editor", "nano", "vim", "vi")
 
 
-class EditedPolicy(NamedTuple):
+class EditedText(NamedTuple):
     """A policy to edit: where it is, and its bytes."""
 
     path: Path
@@ -58,7 +58,7 @@ def edit_and_enable(plane: ControlPlane, file: Path | None, options: EnableOptio
     Raises:
         RefusedError: there is no policy or no editor, or the edited text is not valid; it is kept, and named.
     """
-    policy = _node_policy(plane) if file is None else EditedPolicy(file, _read(file))
+    policy = _node_policy(plane) if file is None else EditedText(file, _read(file))
     folder = Path(tempfile.mkdtemp(prefix="auditctl-edit-"))  # 0700: nobody else may change the text meanwhile
     copy = folder / policy.path.name
     copy.write_bytes(policy.content)
@@ -80,7 +80,7 @@ def edit_and_enable(plane: ControlPlane, file: Path | None, options: EnableOptio
     return report._replace(next_steps=(*report.next_steps, step))
 
 
-def _node_policy(plane: ControlPlane) -> EditedPolicy:
+def _node_policy(plane: ControlPlane) -> EditedText:
     from auditctl.node.preflight.node_checks import host_of
     from auditctl.settings import POLICY_FLAG
 
@@ -90,7 +90,7 @@ def _node_policy(plane: ControlPlane) -> EditedPolicy:
         raise RefusedError(
             "Auditing is off: the node has no policy to edit", check="auditing-off", fix="auditctl enable --policy FILE"
         )
-    return EditedPolicy(host, _read(host))
+    return EditedText(host, _read(host))
 
 
 def _read(path: Path) -> bytes:
@@ -141,7 +141,7 @@ def _again() -> bool:
     return sys.stdin.readline().strip().lower() in ("", "y", "yes")
 
 
-def _show_changes(plane: ControlPlane, policy: EditedPolicy, copy: Path) -> None:
+def _show_changes(plane: ControlPlane, policy: EditedText, copy: Path) -> None:
     """Say on stderr which requests change level; an old text that is not valid has none."""
     from auditctl.operations.policy.compare import diff
 

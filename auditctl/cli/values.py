@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from auditctl import durations
 from auditctl.errors import UsageError
-from auditctl.operations.change_model import ALLOWED_CHECKS
+from auditctl.operations.change_model import ALLOWED_CHECKS, NoDowntime
 
 
 def duration(option: str, text: str) -> float:
@@ -31,6 +31,20 @@ def allowed_checks(names: Sequence[str] | None) -> frozenset[str]:
         if name not in ALLOWED_CHECKS:
             raise UsageError(f"--allow {name}: not one of {', '.join(ALLOWED_CHECKS)}")
     return frozenset(names or ())
+
+
+def no_downtime(text: str, *, is_waited_for: bool) -> NoDowntime:
+    """Return what ``--no-downtime`` asks for; without a value it is required.
+
+    Raises:
+        UsageError: the value is neither of its two, or nobody waits for the restart that the standby is for.
+    """
+    choices = {"": NoDowntime.OFF, "false": NoDowntime.OFF, "auto": NoDowntime.AUTO, "true": NoDowntime.REQUIRED}
+    if text not in choices:
+        raise UsageError(f"--no-downtime={text}: use --no-downtime, or --no-downtime=auto")
+    if choices[text] is NoDowntime.REQUIRED and not is_waited_for:
+        raise UsageError("--no-downtime and --no-wait exclude each other")
+    return choices[text]
 
 
 def flag_pairs(texts: Iterable[str]) -> dict[str, str]:

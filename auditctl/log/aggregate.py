@@ -55,7 +55,7 @@ class CellCounts:
 
     @property
     def misses(self) -> int:
-        """Events whose decision was not kept yet."""
+        """Return events whose decision was not kept yet."""
         return len(self.cells)
 
     def absorb(self, other: CellCounts) -> None:
@@ -67,7 +67,7 @@ class CellCounts:
             self.who[key] = set(sorted(self.who.get(key, set()) | other.who[key])[:_MOST_NAMED])
 
     def volumes(self) -> Iterator[tuple[CellKey, EventVolume, tuple[str, ...]]]:
-        """Each cell: what its events share, their sums, and up to three who made them."""
+        """Yield each cell: what its events share, their sums, and up to three who made them."""
         for key, sums in self.cells.items():
             yield CellKey(*key), EventVolume(*sums), tuple(sorted(self.who[key]))  # type: ignore[arg-type] # built by `Counting`
 
@@ -88,11 +88,11 @@ class PolicyMatcher:
         self._decisions = tuple(Compiled(policy).decisions for policy in policies)
 
     def compiled_decisions(self, which: int) -> tuple[Decision, ...]:
-        """What each rule of a policy decides; the last is that of no rule."""
+        """Return what each rule of a policy decides; the last is that of no rule."""
         return self._decisions[which]
 
     def rule(self, key: CellKey, which: int = 0) -> int:
-        """The deciding rule of a policy, -1 is none."""
+        """Return the deciding rule of a policy, -1 is none."""
         passing = key.users & self.compiled.by_verb(key.verb)
         if key.resource:
             passing &= self.compiled.by_resource((key.group, key.resource, key.subresource), key.name, key.namespace)
@@ -103,7 +103,7 @@ class PolicyMatcher:
         return (own & -own).bit_length() - 1
 
     def scan(self, pieces: Iterable[LogSegment], reader: Reader) -> CellCounts:
-        """The cells of all events in these pieces."""
+        """Return the cells of all events in these pieces."""
         counting = Counting(self, reader)
         for piece in pieces:
             for block in blocks(piece, reader, counting.tally.account):
@@ -125,7 +125,7 @@ class Counting:
         cells, who = self.tally.cells, self.tally.who
         managed = self._judge.managed
         for event, line in zip(block.events, block.lines, strict=True):
-            key, username = self._key(event)
+            key, username = self.key_of(event)
             sums = cells.get(key)
             if sums is None:
                 if len(cells) >= _MOST_CELLS:
@@ -147,8 +147,8 @@ class Counting:
             if sums[0] <= _MOST_NAMED:
                 who[key].add(username)
 
-    def _key(self, event: CompactEvent) -> tuple[tuple[object, ...], str]:
-        """The fields of ``Key``, and the user's name."""
+    def key_of(self, event: CompactEvent) -> tuple[tuple[object, ...], str]:
+        """Return the fields of the event's ``CellKey``, and the user's name."""
         judge = self._judge
         raw = bytes(event.user)
         bits, known, username = self._users.get(raw) or self._user(raw)
@@ -188,7 +188,7 @@ _FILLED = frozenset({"create", "update", "patch", "deletecollection"})
 
 
 def path_of(event: CompactEvent) -> str:
-    """The path of a request that is for no resource, escapes decoded."""
+    """Return the path of a request that is for no resource, escapes decoded."""
     path = event.request_uri.partition("?")[0]
     if "%" not in path:
         return path
@@ -199,7 +199,7 @@ def path_of(event: CompactEvent) -> str:
 
 
 def _of_url(event: CompactEvent, namespace: str, name: str) -> tuple[str, str]:
-    """The decision was taken before the body was read: of namespace and name, what the URL has."""
+    """Return, of namespace and name, what the URL has: the decision is taken before the body is read."""
     try:
         asked = attributes(_METHODS[event.verb], event.request_uri, None)
     except RefusedError:

@@ -36,6 +36,7 @@ class _JsonCompactEvent(NamedTuple):
     request_uri: str
     verb: str
     user: bytes
+    impersonated_user: bytes
     object_ref: _JsonReference | None
     request_object: bytes
     response_object: bytes
@@ -83,7 +84,7 @@ def _after_space(text: str, at: int) -> int:
 
 
 def _members(line: bytes) -> dict[str, _Value]:
-    """The members of the outermost object. Raises ValueError: not one JSON object."""
+    """Return the members of the outermost object. Raises ValueError: not one JSON object."""
     text = line.decode("utf-8", "surrogateescape")  # a body is what the client sent, whatever it was
     at = _after_space(text, 0)
     if text[at : at + 1] != "{":
@@ -186,6 +187,7 @@ def _one(line: bytes) -> CompactEvent:
         _known(members, "requestURI"),
         _known(members, "verb"),
         _raw(members, "user"),
+        _raw(members, "impersonatedUser"),
         _reference(members),
         _raw(members, "requestObject"),
         _raw(members, "responseObject"),
@@ -226,7 +228,7 @@ def _nobody(members: dict[str, _Value]) -> _JsonIdentity:
 
 
 def _identity(raw: bytes) -> Identity:
-    """Nobody, where it is none: the event itself counts all the same."""
+    """Return the user of an event, an empty one where there is none: the event itself counts all the same."""
     with suppress(ValueError):
         row = json.loads(raw.decode("utf-8", "surrogateescape"))
         return _identity_of(row if isinstance(row, dict) else None) or _JsonIdentity()

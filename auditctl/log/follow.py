@@ -45,11 +45,11 @@ class Follower:
 
     @property
     def waits(self) -> bool:
-        """Is there no log yet?"""
+        """Return whether the log is not there yet."""
         return self._descriptor < 0
 
     def texts(self) -> Iterator[Text]:
-        """Whole lines that were appended since the last call."""
+        """Yield whole lines that were appended since the last call."""
         if self._descriptor < 0:
             self._descriptor = self._open()
         yield from self._appended()
@@ -88,7 +88,7 @@ class Follower:
             yield from self._gatherer.take(chunk)
 
     def _missed(self, following: int) -> list[Path]:
-        """Files that were opened, filled and rotated between two looks, in the order of time.
+        """Return the files that were opened, filled and rotated between two looks, in the order of time.
 
         The first new name is the old file's own, if the server has not removed it already.
         """
@@ -115,14 +115,14 @@ class Follower:
         return self._descriptor >= 0 and _identity(path) == _status(self._descriptor)
 
     def _is_replaced(self) -> bool:
-        """Is there a new file at the path? A moment without one is no answer yet."""
+        """Return whether a new file is at the path; a moment without any file is no answer yet."""
         if self._descriptor < 0:
             return False
         current = _identity(self._path)
         return current is not None and current != _status(self._descriptor)
 
     def _open(self) -> int:
-        """The log, or -1 where it is not there (yet)."""
+        """Return the log, or -1 where it is not there (yet)."""
         descriptor = -1
         try:
             descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -139,14 +139,14 @@ class Follower:
         return descriptor
 
     def _after_last_line(self, size: int) -> int:
-        """Of a line that is being written, the beginning belongs to what follows."""
+        """Return the end of the last whole line: the beginning of an unfinished one belongs to what follows."""
         at = max(size - CHUNK_BYTES, 0)
         last = os.pread(self._descriptor, size - at, at).rfind(b"\n") + 1
         return at + last if last else size
 
 
 def _whole(path: Path) -> Iterator[Text]:
-    """A rotated file from its beginning to its end; compressed meanwhile, it has another name."""
+    """Yield a rotated file from its beginning to its end; compressed meanwhile, it has another name."""
     for name in (path, path.with_name(path.name + ".gz")):
         with suppress(FileNotFoundError):
             descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC)

@@ -44,7 +44,7 @@ class Kept(NamedTuple):
 
 
 def kept(load: Load, rotation: RotationFlags) -> Kept:
-    """The effective retention: whatever limit is reached first. Without a load, the age alone decides."""
+    """Return the effective retention: whatever limit is reached first. Without a load, the age alone decides."""
     by_age = float(rotation.maxage) if rotation.maxage and rotation.maxsize else None
     room = rotation.maxsize * _MEBIBYTE * rotation.maxbackup if rotation.maxsize and rotation.maxbackup else None
     by_size = room / load.bytes_per_day if room is not None and load.bytes_per_day else None
@@ -56,7 +56,7 @@ def kept(load: Load, rotation: RotationFlags) -> Kept:
 
 
 def days_until_full(load: Load, rotation: RotationFlags, used_bytes: int, free_bytes: int) -> float | None:
-    """When the disk is full; None where rotation stops the growth before."""
+    """Return the days until the disk is full; None where rotation stops the growth before."""
     limit = kept(load, rotation).bytes
     if not load.bytes_per_day or (limit is not None and limit - used_bytes <= free_bytes):
         return None
@@ -72,7 +72,7 @@ class Proposal(NamedTuple):
 
 
 def propose(load: Load, days: float, disk_bytes: float | None, maxsize: int = 100) -> Proposal:
-    """Values that keep ``days``, or as many as fit within ``disk_bytes``. The current file counts too."""
+    """Return values that keep ``days``, or as many as fit within ``disk_bytes``. The current file counts too."""
     size = maxsize
     if disk_bytes is not None:
         size = max(
@@ -96,7 +96,7 @@ class Batching(NamedTuple):
 
 
 def batching(events_per_second: float, slowest_seconds: float) -> Batching:
-    """The manual's reckoning.
+    """Return the manual's reckoning.
 
     Events a second, divided by the batch size, are the batches a second to allow; a slowest answer of the backend of so many
     seconds times the event rate is the buffer that holds what comes meanwhile. A half is added to both.

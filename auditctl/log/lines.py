@@ -22,7 +22,7 @@ class Fold:
         self._held: OrderedDict[str, tuple[FullEvent, float]] = OrderedDict()
 
     def take(self, event: FullEvent, now: float) -> Iterator[FullEvent]:
-        """The events to print. ``now`` is any clock's seconds; ``overdue`` compares with it."""
+        """Yield the events to print. ``now`` is any clock's seconds; ``overdue`` compares with it."""
         if event.stage != _RECEIVED:
             self._held.pop(event.audit_id, None)
             yield event
@@ -35,7 +35,7 @@ class Fold:
             yield self._held.popitem(last=False)[1][0]
 
     def overdue(self, before: float) -> Iterator[FullEvent]:
-        """Those held since before a time: still being answered, and not to be kept from the reader any longer."""
+        """Yield those held since before a time: still being answered, and not to be kept from the reader any longer."""
         while self._held and next(iter(self._held.values()))[1] <= before:
             yield self._held.popitem(last=False)[1][0]
 
@@ -77,7 +77,7 @@ def line(event: FullEvent, *, colour: bool = False, wide: bool = False) -> str:
 
 
 def printable(text: str) -> str:
-    """No escape sequence of a stranger reaches the terminal."""
+    """Return the text without characters that a terminal would obey."""
     return (
         text if text.isprintable() else "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in text)
     )

@@ -34,12 +34,12 @@ _CONTEXT = multiprocessing.get_context("fork")  # the policy and the open logs a
 
 
 def cores() -> int:
-    """Those that this process may use."""
+    """Return those that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def tallied(pieces: Sequence[LogSegment], scan: Callable[[Iterable[LogSegment]], T], processes: int | None = None) -> T:
-    """What ``scan`` makes of all pieces. A stream is read here, and alone.
+    """Return what ``scan`` makes of all pieces. A stream is read here, and alone.
 
     Raises:
         RefusedError: a process ended before it had handed its tally over.
@@ -56,7 +56,7 @@ def tallied(pieces: Sequence[LogSegment], scan: Callable[[Iterable[LogSegment]],
 
 @contextmanager
 def _numbers(count: int) -> Iterator[int]:
-    """A file in memory of the numbers below ``count``; each process that reads it takes the next one.
+    """Yield a file in memory of the numbers below ``count``; each process that reads it takes the next one.
 
     Its position is shared, and moved under a lock (Linux 3.14). A shared value of `multiprocessing` imports ctypes.
     """
@@ -71,7 +71,7 @@ def _numbers(count: int) -> Iterator[int]:
 
 @contextmanager
 def _workers(tasks: Sequence[Callable[[Connection], None]]) -> Iterator[list[Connection]]:
-    """A process a task, and the pipe through which it sends; they end with us."""
+    """Yield one process for each task, with the pipe through which it sends; they end with us."""
     workers: list[tuple[Any, Connection]] = []
     try:
         for task in tasks:
@@ -90,7 +90,7 @@ def _workers(tasks: Sequence[Callable[[Connection], None]]) -> Iterator[list[Con
 
 
 def _guarded(pipe: Connection, kept: Sequence[Connection], task: Callable[[Connection], None]) -> None:
-    """What goes wrong here is told there. Ctrl-C is for the one who started us: he ends us.
+    """Return what goes wrong here is told there. Ctrl-C is for the one who started us: he ends us.
 
     The ends to read from that the fork left us are closed: if he is killed, nobody reads, and writing tells us so.
     """
@@ -150,7 +150,7 @@ def in_order(
     account: ReadStatistics,
     processes: int | None = None,
 ) -> Iterator[bytes]:
-    """What ``work`` makes of each piece, in the order of the pieces; each process has every n-th of them.
+    """Yield what ``work`` makes of each piece, in the order of the pieces; each process has every n-th of them.
 
     Raises:
         RefusedError: as ``tallied``.

@@ -6,7 +6,7 @@ from auditctl.log.events import Reader
 
 
 def reader() -> Reader:
-    """The quicker of the two that is installed."""
+    """Return the quicker of the two that is installed."""
     try:
         from auditctl.log.events_msgspec import READER
     except ImportError:

@@ -52,19 +52,24 @@ class WholeBlock(NamedTuple):
 
 
 def blocks(piece: LogSegment, reader: Reader, account: ReadStatistics) -> Iterator[EventBlock]:
-    """The events of a piece. What is not an event is noted in ``account``."""
+    """Yield the events of a piece. What is not an event is noted in ``account``."""
     for text, offset in _noted(piece, account):
-        lines = _split(text)
-        try:
-            events = reader.lines(text)
-        except ValueError:
-            events = ()
-        if not _is_clean(text, len(events), len(lines)):
-            lines = intact(piece.name, lines, offset, reader, account)
-            events = [reader.one(line) for line in lines]
-        account.events += len(events)
-        account.bytes += len(text)
-        yield EventBlock(events, lines)
+        yield event_block(text, offset, piece.name, reader, account)
+
+
+def event_block(text: bytes, offset: int, name: str, reader: Reader, account: ReadStatistics) -> EventBlock:
+    """Return the events of a text of whole lines that stands at ``offset`` of the file ``name``."""
+    lines = _split(text)
+    try:
+        events = reader.lines(text)
+    except ValueError:
+        events = ()
+    if not _is_clean(text, len(events), len(lines)):
+        lines = intact(name, lines, offset, reader, account)
+        events = [reader.one(line) for line in lines]
+    account.events += len(events)
+    account.bytes += len(text)
+    return EventBlock(events, lines)
 
 
 def selected_blocks(
@@ -91,7 +96,7 @@ def whole_blocks(
 def whole_block(
     text: bytes, offset: int, name: str, reader: Reader, account: ReadStatistics, needle: bytes = b""
 ) -> WholeBlock:
-    """The events of a text of whole lines that stands at ``offset`` of the file ``name``."""
+    """Return the events of a text of whole lines that stands at ``offset`` of the file ``name``."""
     if needle and (count := _canonical(text)):
         with suppress(ValueError):
             lines = _with_needle(text, needle)
@@ -112,7 +117,7 @@ def whole_block(
 
 
 def _canonical(text: bytes) -> int:
-    """Lines, if each begins and ends as the server's own, else 0: only in those a needle is spelled in one way.
+    """Return lines, if each begins and ends as the server's own, else 0: only in those a needle is spelled in one way.
 
     An event that follows half of another in its line is looked at all the same, if it has the needle.
     """
@@ -143,7 +148,7 @@ def _wholes(lines: list[bytes], reader: Reader) -> tuple[list[FullEvent], list[b
 
 
 def _is_clean(text: bytes, events: int, lines: int) -> bool:
-    """Is every line one event? Only then the n-th line is the n-th event."""
+    """Return whether every line is one event; only then the n-th line is the n-th event."""
     return events == lines and text.count(b"}\n{") == lines - 1
 
 
@@ -155,7 +160,7 @@ def _split(text: bytes) -> list[bytes]:
 
 
 def intact(name: str, lines: Sequence[bytes], offset: int, reader: Reader, account: ReadStatistics) -> list[bytes]:
-    """The bytes of every event in these lines, one by one; the rest is noted."""
+    """Return the bytes of every event in these lines, one by one; the rest is noted."""
     found: list[bytes] = []
     for line in lines:
         bare = line.rstrip(b"\r")
@@ -186,7 +191,7 @@ def _noted(piece: LogSegment, account: ReadStatistics) -> Iterator[tuple[bytes, 
 
 
 def opened(piece: LogSegment) -> IO[bytes]:
-    """The piece's whole file, decompressed, from its beginning."""
+    """Return the piece's whole file, decompressed, from its beginning."""
     if piece.streams:
         return cast("IO[bytes]", _Stream(piece.descriptor))
     path = f"/proc/self/fd/{piece.descriptor}"  # a position of its own, whoever else reads
@@ -244,11 +249,11 @@ class LineAssembler:
         self._skipping = ""
 
     def skip_to_line(self, offset: int) -> None:
-        """What comes up to the next line end belongs to another."""
+        """Skip what comes up to the next line end: it belongs to another reader."""
         self._offset, self._skipping = offset, "another's"
 
     def take(self, chunk: bytes) -> Iterator[tuple[bytes, int] | Damage]:
-        """The whole lines that this chunk completes."""
+        """Yield the whole lines that this chunk completes."""
         if self._skipping:
             at = chunk.find(b"\n") + 1
             skipped = at or len(chunk)
@@ -283,7 +288,7 @@ class LineAssembler:
         self.begins, self._length, self._skipping = self._offset, 0, ""
 
     def rest(self) -> Iterator[tuple[bytes, int] | Damage]:
-        """What stands behind the last line end; nobody will end it any more."""
+        """Yield what stands behind the last line end; nobody will end it any more."""
         if self._skipping:
             yield from self._skipped()
         elif self._parts:

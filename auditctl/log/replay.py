@@ -61,12 +61,12 @@ class Replay(NamedTuple):
 
 
 def decided(judge: PolicyMatcher, key: CellKey, which: int) -> Decision:
-    """What one of the judge's policies makes of a cell."""
+    """Return what one of the judge's policies makes of a cell."""
     return judge.compiled_decisions(which)[judge.rule(key, which)]
 
 
 def writes(decision: Decision, stage: str) -> bool:
-    """Is an event of this stage written?"""
+    """Return whether an event of this stage is written."""
     return decision.level is not Level.NONE and all(stage != omitted.value for omitted in decision.omit_stages)
 
 
@@ -90,7 +90,7 @@ class _Bodies:
                         sums[1] += size + 18 * count
 
     def estimate(self, key: CellKey, volume: EventVolume, level: Level) -> int | None:
-        """Bytes that bodies would add above the recorded level; None where the log has no example of one."""
+        """Return bytes that bodies would add above the recorded level; None where the log has no example of one."""
         if key.stage not in _FINAL:
             return 0
         recorded, total = level_of(key.level), 0
@@ -107,7 +107,7 @@ class _Bodies:
 
 
 def bool_word(key: CellKey) -> str:
-    """Is it for a resource?"""
+    """Return whether it is for a resource."""
     return "resource" if key.resource else "path"
 
 
@@ -167,7 +167,7 @@ class _Counting:
         return Sum(volume.events, known + (more or 0), more or 0)
 
     def _expect_stages(self, key: CellKey, volume: EventVolume, new: Decision) -> None:
-        """A stage that the log lacks altogether was omitted when it was recorded."""
+        """Return whether a stage is missing from the whole log, so that it was omitted when the log was written."""
         if key.stage not in _FINAL:
             return
         for stage in stages(new, _attributes(key)):
@@ -189,7 +189,7 @@ class _Counting:
         moved.take(key.stage, volume, who, new.rule)
 
     def _is_seen(self, key: CellKey, decision: Decision) -> bool:
-        """Does any event of the request remain?"""
+        """Return whether any event of the request remains."""
         return writes(decision, key.stage) or bool(stages(decision, _attributes(key), authenticated=key.authenticated))
 
     def result(self) -> Replay:
@@ -239,7 +239,7 @@ def _attributes(key: CellKey) -> Attributes:
 
 
 def judge_of(policies: tuple[Policy, ...]) -> PolicyMatcher:
-    """The judge of a replay: bodies are looked into only where a policy leaves out managed fields."""
+    """Return the judge of a replay: bodies are looked into only where a policy leaves out managed fields."""
     managed = any(
         policy.omit_managed_fields or any(rule.omit_managed_fields for rule in policy.rules) for policy in policies
     )

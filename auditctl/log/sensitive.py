@@ -33,7 +33,7 @@ _WHOLE = {"secrets", "certificatesigningrequests", "roles", "rolebindings", "clu
 
 
 def kind_of(group: str, resource: str, subresource: str = "") -> str:
-    """In what way a request is sensitive; "" if it is not. Subresources of a sensitive resource are too."""
+    """Return in what way a request is sensitive; "" if it is not. Subresources of a sensitive resource are too."""
     if subresource:
         found = _KINDS.get((group, f"{resource}/{subresource}"))
         if found is not None:
@@ -43,7 +43,7 @@ def kind_of(group: str, resource: str, subresource: str = "") -> str:
 
 
 def rule(level: Level) -> PolicyRule:
-    """A rule for every sensitive request."""
+    """Return a rule for every sensitive request."""
     groups: dict[str, list[str]] = {}
     for group, resource in _KINDS:
         groups.setdefault(group, []).append(f"{resource}/*" if resource in _WHOLE else resource)

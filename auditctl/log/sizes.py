@@ -25,12 +25,12 @@ class EventVolume(NamedTuple):
 
 
 def level_of(text: str) -> Level:
-    """The level that an event names. One that no server writes counts as the lowest that is written."""
+    """Return the level that an event names. One that no server writes counts as the lowest that is written."""
     return _LEVELS.get(text, Level.METADATA)
 
 
 def bytes_at(volume: EventVolume, recorded: Level, level: Level, *, without_managed: bool = False) -> int:
-    """What these events would take at ``level``; of a level above the recorded one, what is known of it.
+    """Return what these events would take at ``level``; of a level above the recorded one, what is known of it.
 
     ``without_managed``: managed fields are left out of the bodies (omitManagedFields).
     """

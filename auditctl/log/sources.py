@@ -42,7 +42,7 @@ class LogSource(NamedTuple):
 
 
 def open_sources(names: Iterable[str]) -> list[LogSource]:
-    """The logs, open, in time order, each once. A directory is all files in it; ``-`` is standard input.
+    """Return the logs, open, in time order, each once. A directory is all files in it; ``-`` is standard input.
 
     Raises:
         LogError: one is missing or cannot be read, or a directory has no file.
@@ -72,7 +72,7 @@ def _files(names: Iterable[str]) -> Iterator[str]:
 
 
 def _expanded(name: str) -> list[str]:
-    """The file, or those in the directory, but for hidden ones."""
+    """Return the file, or those in the directory, but for hidden ones."""
     path = Path(name)
     try:
         if not stat.S_ISDIR(path.stat().st_mode):
@@ -86,7 +86,7 @@ def _expanded(name: str) -> list[str]:
 
 
 def unreadable(name: str, error: OSError, fix: str = "name the log with --log") -> LogError:
-    """What the system said of a log, in one sentence."""
+    """Return what the system said of a log, in one sentence."""
     reason = (error.strerror or str(error)).lower()
     fix = "run it as root (sudo)" if isinstance(error, PermissionError) else fix
     return LogError(f"{name}: cannot read the log: {reason}", check="log-missing", fix=fix)
@@ -144,7 +144,7 @@ def pieces(sources: Sequence[LogSource]) -> list[LogSegment]:
 
 
 def whole_pieces(sources: Sequence[LogSource]) -> list[LogSegment]:
-    """Each log in one piece, for those who read in order."""
+    """Return each log in one piece, for those who read in order."""
     return [_whole(source) for source in sources]
 
 

@@ -34,7 +34,7 @@ class Suggestion(NamedTuple):
 
 
 def candidate(key: CellKey) -> tuple[str, str] | None:
-    """The rule that would drop a cell: its kind, and the user where it is for one. None: it stays recorded."""
+    """Return the rule that would drop a cell: its kind, and the user where it is for one. None: it stays recorded."""
     if not key.resource:
         covered = any(
             key.path == each.rstrip("*") or (each[-1] == "*" and key.path.startswith(each[:-1])) for each in _PATHS
@@ -52,7 +52,7 @@ def candidate(key: CellKey) -> tuple[str, str] | None:
 
 
 def suggestions(judge: PolicyMatcher, tally: CellCounts, most: int) -> list[Suggestion]:
-    """The rules that save most of what the judge's policy would write, best first."""
+    """Return the rules that save most of what the judge's policy would write, best first."""
     saved: dict[tuple[str, str], list[int]] = {}
     keys: dict[tuple[str, str], list[CellKey]] = {}
     for key, volume, _ in tally.volumes():
@@ -114,7 +114,7 @@ def _entries(keys: Iterable[CellKey]) -> Iterator[GroupResources]:
 
 
 def yaml_of(dropping: PolicyRule, comment: str, indent: str) -> Iterator[str]:
-    """The rule as text, in the style of kubeadm's own files."""
+    """Yield the rule as text, in the style of kubeadm's own files."""
     yield f"{indent}# {comment}"
     yield f"{indent}- level: {dropping.level.value}"
     for field, values in (
@@ -134,7 +134,7 @@ def yaml_of(dropping: PolicyRule, comment: str, indent: str) -> Iterator[str]:
 
 
 def _quoted(value: str) -> str:
-    """A name in double quotes, as JSON: YAML reads it as it is."""
+    """Return a name in double quotes, as JSON: YAML reads it as it is."""
     plain = value.replace("-", "").replace(".", "").isalpha()
     if (
         plain

@@ -57,7 +57,11 @@ class VolumeCounts:
         for event, line in zip(block.events, block.lines, strict=True):
             size = len(line) + 1
             raw = bytes(event.user)
-            add(users, self._names.get(raw) or self._name(raw), 1, size)
+            name = self._names.get(raw) or self._name(raw)
+            if event.impersonated_user:
+                other = bytes(event.impersonated_user)
+                name = f"{name} as {self._names.get(other) or self._name(other)}"
+            add(users, name, 1, size)
             add(verbs, event.verb, 1, size)
             add(levels, event.level, 1, size)
             reference = event.object_ref
@@ -85,13 +89,13 @@ class VolumeCounts:
                 add(self.by[name], value, events, size)
 
     def top(self, name: str, most: int) -> list[Share]:
-        """The biggest values of a dimension, by bytes."""
+        """Return the biggest values of a dimension, by bytes."""
         ranked = sorted(self.by[name].items(), key=lambda pair: (-pair[1][1], pair[0]))
         return [Share(value, events, size) for value, (events, size) in ranked[:most]]
 
 
 def add(values: dict[str, list[int]], value: str, events: int, size: int) -> None:
-    """Count, within bounds."""
+    """Count one value; beyond the limit the smaller half of the values becomes one."""
     found = values.get(value)
     if found is None:
         if len(values) >= _MOST_KEPT:
@@ -164,7 +168,7 @@ class Rates:
             self._coarsen(2 * self.part_seconds)
 
     def _coarsen(self, seconds: int) -> None:
-        """Longer parts: a multiple of those that there are."""
+        """Make the parts longer: a multiple of the present ones."""
         times, old = seconds // self.part_seconds, self.parts
         self.parts, self.part_seconds = {}, seconds
         for part, (events, size) in old.items():
@@ -185,12 +189,12 @@ class Rates:
 
     @property
     def events(self) -> int:
-        """Those that have a time."""
+        """Return those that have a time."""
         return sum(events for events, _ in self.parts.values())
 
     @property
     def bytes(self) -> int:
-        """Of those that have a time."""
+        """Return the bytes of the events that have a time."""
         return sum(size for _, size in self.parts.values())
 
     @property
@@ -202,11 +206,11 @@ class Rates:
 
     @property
     def span_seconds(self) -> int:
-        """From the first event's second to the last one's, both counted."""
+        """Return the seconds from the first event to the last one, both counted."""
         return 0 if self._first is None else self._last - self._first + 1
 
     def columns(self, most: int) -> list[int]:
-        """Events in equal parts of the span."""
+        """Return events in equal parts of the span."""
         if self._first is None:
             return []
         found = [0] * min(most, self.span_seconds)
@@ -217,6 +221,6 @@ class Rates:
 
 
 def sparkline(counts: list[int]) -> str:
-    """One character a count, the highest full."""
+    """Return one character a count, the highest full."""
     highest = max(counts, default=0) or 1
     return "".join(_BARS[-(-count * (len(_BARS) - 1) // highest)] for count in counts)

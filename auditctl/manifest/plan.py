@@ -23,9 +23,10 @@ from auditctl.manifest.mount_edits import edit_mounts
 from auditctl.manifest.mount_plan import MountPlan, audit_paths, plan_mounts
 from auditctl.manifest.pod import Manifest
 from auditctl.manifest.yaml_scalars import spelled
-from auditctl.settings import LOG_FLAG, POLICY_ANNOTATION, Settings
+from auditctl.redaction import redacted
+from auditctl.settings import ENDING_ANNOTATION, LOG_FLAG, POLICY_ANNOTATION, Settings
 
-__all__ = ["Edit", "Plan", "plan_annotation", "plan_disable", "plan_enable", "prove"]
+__all__ = ["Edit", "Plan", "plan_annotation", "plan_disable", "plan_enable", "plan_ending", "prove"]
 
 FIRST_WITH_POLICIES = (1, 7, 0)
 ANNOTATIONS: Path = ("metadata", "annotations")
@@ -54,10 +55,15 @@ class Plan(NamedTuple):
         return [edit.operation for edit in self.edits]
 
     def diff(self, name: str) -> str:
-        """Return the unified diff of the text, with ``name`` in both headers; empty where nothing changes."""
+        """Return the unified diff of the text, with ``name`` in both headers; empty where nothing changes.
+
+        It is for people: secrets that stand beside a change are hidden.
+        """
         old, new = (re.split("(?<=\n)", text) for text in (self.before, self.after))
         lines = unified_diff(_without_empty(old), _without_empty(new), f"a/{name.lstrip('/')}", f"b/{name.lstrip('/')}")
-        return "".join(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in lines)
+        return redacted(
+            "".join(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in lines)
+        )
 
 
 def _without_empty(lines: list[str]) -> list[str]:
@@ -76,7 +82,7 @@ def plan_enable(manifest: Manifest, settings: Settings, *, policy_sha256: str | 
     edit_flags(draft, manifest, wanted)
     edit_mounts(draft, manifest, mounts)
     if policy_sha256 is not None:
-        _set_annotation(draft, manifest, policy_sha256)
+        _set_policy_annotation(draft, manifest, policy_sha256)
     return _finished(draft, mounts, partial(_paths_resolve, mounts))
 
 
@@ -105,7 +111,17 @@ def plan_disable(manifest: Manifest) -> Plan:
 def plan_annotation(manifest: Manifest, sha256: str) -> Plan:
     """Return the plan that only sets our annotation: it replaces the Pod, so that a new policy is loaded."""
     draft = PlanDraft(manifest.document)
-    _set_annotation(draft, manifest, sha256)
+    _set_policy_annotation(draft, manifest, sha256)
+    return _finished(draft, MountPlan(), lambda _: None)
+
+
+def plan_ending(manifest: Manifest, mark: str) -> Plan:
+    """Return the plan that only ends the running Pod: the same settings, and an annotation with ``mark``.
+
+    Raises ManifestError for a manifest that cannot be edited exactly.
+    """
+    draft = PlanDraft(manifest.document)
+    _set_annotation(draft, manifest, ENDING_ANNOTATION, mark, "another annotation ends the Pod")
     return _finished(draft, MountPlan(), lambda _: None)
 
 
@@ -160,22 +176,26 @@ def _no_audit_flags(after: Manifest) -> None:
         raise BugError(f"audit flags would be left: {sorted(after.audit_flags)}; nothing was written", check="proof")
 
 
-def _set_annotation(draft: PlanDraft, manifest: Manifest, sha256: str) -> None:
+def _set_policy_annotation(draft: PlanDraft, manifest: Manifest, sha256: str) -> None:
     if not re.fullmatch(r"[0-9a-f]{64}", sha256):
         raise RefusedError(f"{sha256!r} is no SHA-256 digest", check="annotation")
-    path: Path = (*ANNOTATIONS, POLICY_ANNOTATION)
     reason = "the policy has changed: a new annotation replaces the Pod"
-    present = manifest.annotations.get(POLICY_ANNOTATION)
-    if present == sha256:
+    _set_annotation(draft, manifest, POLICY_ANNOTATION, sha256, reason)
+
+
+def _set_annotation(draft: PlanDraft, manifest: Manifest, name: str, value: str, reason: str) -> None:
+    path: Path = (*ANNOTATIONS, name)
+    present = manifest.annotations.get(name)
+    if present == value:
         return
-    line = f"{POLICY_ANNOTATION}: {spelled(sha256)}"
+    line = f"{name}: {spelled(value)}"
     if present is not None:
-        draft.respell(path, sha256, reason)
+        draft.respell(path, value, reason)
     elif "annotations" in manifest.document.value["metadata"]:
-        draft.add_key(path, sha256, [line], reason)
+        draft.add_key(path, value, [line], reason)
     else:
         step = " " * entry_step(draft.document, ("metadata",))
-        draft.add_key(ANNOTATIONS, {POLICY_ANNOTATION: sha256}, ["annotations:", step + line], reason)
+        draft.add_key(ANNOTATIONS, {name: value}, ["annotations:", step + line], reason)
 
 
 def _drop_annotation(draft: PlanDraft, manifest: Manifest) -> None:

@@ -5,12 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from auditctl.findings import Finding
 from auditctl.hints import Invocation
 from auditctl.printable import printable
 from auditctl.report import Report, finding_row, yaml_lines
+
+
+class ReviewCase(NamedTuple):
+    """One thing that a command has tested, for test reports; ``failure`` says what is wrong with it, "" is a pass."""
+
+    name: str
+    file: str
+    line: int = 0
+    failure: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +35,7 @@ class CommandResult:
     ``pieces`` are printed as they come, in place of document and lines; they are whole lines in the format that was
     requested. An empty piece says that nothing came for now. ``closing_notes`` are asked for after the last piece.
     ``endless``: only Ctrl-C ends the pieces, so that it is no interruption.
+    ``findings`` and ``cases`` are what the formats for pipelines show of it (`auditctl.cli.findings_formats`).
     """
 
     document: Mapping[str, Any]
@@ -39,6 +49,8 @@ class CommandResult:
     pieces: Iterator[bytes] | None = None
     closing_notes: Callable[[], Iterable[str]] = tuple
     endless: bool = False
+    findings: tuple[Finding, ...] = ()
+    cases: tuple[ReviewCase, ...] = ()
 
     def pasteable(self, invocation: Invocation) -> CommandResult:
         """Return the answer with the commands that it names as they have to be typed (program, global options)."""

@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from auditctl.findings import ChangeRecord, Check, Finding, Receipt, Timings
+from auditctl.findings import ChangeRecord, Check, Finding, Receipt, StandbyUse, Timings
 from auditctl.report import Outcome, Report
 
 if TYPE_CHECKING:  # --help needs no YAML
@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # --help needs no YAML
     from auditctl.node.change.change import Change
     from auditctl.node.change.file_edit import FileEdit
     from auditctl.node.change.files import Snapshot
-    from auditctl.node.kubelet.restart import RestartWaiter
+    from auditctl.node.kubelet.restart import OutgoingProcess, RestartWaiter
     from auditctl.node.preflight.node_checks import HostPaths
     from auditctl.operations.controlplane import ControlPlane
     from auditctl.operations.level_changes import PolicyStep
@@ -45,11 +45,20 @@ ALLOWED_CHECKS = (
 )
 
 
+class NoDowntime(Enum):
+    """Whether a standby server serves while the API server restarts: never, where it can, or else no change."""
+
+    OFF = "off"
+    AUTO = "auto"
+    REQUIRED = "true"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeOptions:
     """The options of every changing command.
 
     ``drain_seconds`` None: the default, which depends on the node. ``assume_yes``: nobody is asked before a restart.
+    ``no_downtime``: whether a standby server serves meanwhile.
     """
 
     timeout_seconds: float = 300.0
@@ -61,6 +70,7 @@ class ChangeOptions:
     allow: frozenset[str] = frozenset()
     persist: bool = False
     assume_yes: bool = False
+    no_downtime: NoDowntime = NoDowntime.OFF
 
 
 class Restart(Enum):
@@ -137,6 +147,7 @@ class ChangeResult:
     checks: tuple[Check, ...] = ()
     receipt: Receipt | None = None
     timings: Timings = Timings()
+    standby: StandbyUse | None = None
     findings: tuple[Finding, ...] = ()
     next_steps: tuple[str, ...] = ()
     proved: bool = False
@@ -159,8 +170,9 @@ class ChangeDecision:
     ``nothing``: the node is so already; only the proof is taken. ``finish`` runs behind the change, under the lock; where
     there was nothing to do it gets the outcome UNCHANGED. ``conclude`` has the last word on the report, of a dry run too.
     ``follow_up`` decides a further change of the same run; the restart of this one is not waited for then. ``notes`` are
-    lines of the plan that the verb knows alone; ``policies`` are compared for its user (None: nothing to compare). ``examined`` are files that the
-    change leaves as they are, with the SHA-256 for which it was decided.
+    lines of the plan that the verb knows alone; ``policies`` are compared for its user (None: nothing to compare).
+    ``examined`` are files that the change leaves as they are, with the SHA-256 for which it was decided. ``standby``: a
+    standby server serves during the restart.
     """
 
     planned: PlannedChange
@@ -172,6 +184,7 @@ class ChangeDecision:
     notes: tuple[str, ...] = ()
     examined: tuple[tuple[Path, str], ...] = ()
     policies: PolicyStep | None = None
+    standby: bool = False
 
 
 class Recovered(NamedTuple):
@@ -186,21 +199,38 @@ Decide = Callable[[Recovered], "ChangeDecision | Report"]
 
 
 class Session(NamedTuple):
-    """The right to change this node; ``recovered`` are findings about an interrupted change."""
+    """The right to change this node: findings about an interrupted change, and descriptors of its locks."""
 
     plane: ControlPlane
     deadline: Deadline
     recovered: tuple[Finding, ...] = ()
+    locks: tuple[int, ...] = ()
+
+
+class StandbyServer(Protocol):
+    """A standby server as the watchdog needs it."""
+
+    def resume(self) -> None:
+        """Keep the redirect up in the place of a run that has died."""
 
 
 class GuardedRun(Protocol):
-    """The run of a change, as far as its watchdog needs it to go on after the run has died."""
+    """The run of a change, as far as its watchdog needs it to go on after the run has died or hung."""
 
     session: Session
+    planned: PlannedChange
     options: ChangeOptions
     change: Change
+    before: Process | None
+    old: OutgoingProcess | None
+    drain: float
     findings: tuple[Finding, ...]
     renamed_at: float
+    first_renamed_at: float
+
+    @property
+    def standby(self) -> StandbyServer | None:
+        """The standby server of the change, if it has one."""
 
     def seconds_left(self, renamed_at: float | None) -> float:
         """Return the seconds to the deadline of the change."""

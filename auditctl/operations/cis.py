@@ -13,14 +13,15 @@ from auditctl.findings import Check, Status, Verification
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.process import Process, listener
 from auditctl.node.change import files
-from auditctl.node.preflight import node_checks
+from auditctl.node.preflight import node_checks, strict_modes
 from auditctl.operations import policy_source
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import last_known_good
 from auditctl.policy.evaluate import evaluate
 from auditctl.policy.load import load
+from auditctl.policy.people import named_people
 from auditctl.policy.shorthand import parse
-from auditctl.policy.types import Level, Policy, Stage
+from auditctl.policy.types import Level, Policy, Stage, User
 from auditctl.report import ManifestChange, Outcome, Report
 from auditctl.settings import LOG_FLAG, LOG_PATH, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
 
@@ -74,6 +75,7 @@ def cis(plane: ControlPlane) -> Report:
         verification=Verification(tuple(Check(one.id, one.status, f"{one.title}: {one.detail}") for one in controls)),
         next_steps=(_next_step(failed),) if failed else (),
         details={"controls": [_row(control) for control in controls]},
+        findings=tuple(strict_modes.audit_paths(plane.root, manifest)),
         lines=tuple(line for control in controls for line in _lines(control)),
     )
 
@@ -192,10 +194,12 @@ def _policy(node: _CisEvidence) -> tuple[Policy | None, Control]:
 
 def _concerns(node: _CisEvidence, policy: Policy | None) -> Control:
     """3.2.2: every key concern, request by request, with the rule that records it."""
+    people = (None, *named_people(policy.rules)) if policy is not None else ()
     rows = [
-        _decided(policy, row["concern"], request, Level(row["atLeast"]), Level(row["atMost"]))
+        _decided(policy, row["concern"], request, person, Level(row["atLeast"]), Level(row["atMost"]))
         for row in (node.table["concerns"] if policy is not None else ())
         for request in row["requests"]
+        for person in (people if _is_of_a_person(request) else (None,))
         if policy is not None
     ]
     failed = [row for row in rows if not row["met"]]
@@ -211,8 +215,20 @@ def _concerns(node: _CisEvidence, policy: Policy | None) -> Control:
     )
 
 
-def _decided(policy: Policy, concern: str, request: str, least: Level, most: Level) -> dict[str, Any]:
-    decision = evaluate(policy, parse(request))
+def _is_of_a_person(request: str) -> bool:
+    user = parse(request).user
+    return user is not None and not user.name.startswith("system:")
+
+
+def _decided(
+    policy: Policy, concern: str, request: str, person: User | None, least: Level, most: Level
+) -> dict[str, Any]:
+    """Return the row of one request; ``person`` makes it instead of the user that it names."""
+    attributes = parse(request)
+    if person is not None:
+        attributes = attributes._replace(user=person)
+        request = f"{request.partition(' by ')[0]} by {person.name} of {' '.join(person.groups)}"
+    decision = evaluate(policy, attributes)
     silent = set(decision.omit_stages) >= {Stage.RESPONSE_STARTED, Stage.RESPONSE_COMPLETE}
     why = ""
     if decision.level < least:

@@ -11,6 +11,7 @@ from auditctl.compatibility import datetime_of
 from auditctl.errors import RefusedError
 from auditctl.node.change.backup import saved_bytes
 from auditctl.node.change.journal import BY_THE_WATCHDOG, EFFECTIVE, FileRecord, Journal, Role, Step
+from auditctl.operations.change_records import damaged
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import ManifestChange, Outcome, Report
 
@@ -28,6 +29,7 @@ def history(plane: ControlPlane) -> Report:
         Outcome.UNCHANGED,
         summary,
         ManifestChange(str(plane.manifest_path)),
+        findings=tuple(damaged(plane)),
         next_steps=(f"auditctl history show {journals[-1].id}",) if journals else (),
         lines=tuple(_table([_HEAD, *rows])) if rows else (),
         details={"history": [_row(plane, journal, undone.get(journal.id)) for journal in journals]},

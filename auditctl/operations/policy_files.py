@@ -12,6 +12,7 @@ from auditctl.findings import Finding, Severity
 from auditctl.node.change import files
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.patterns import lazily
+from auditctl.policy.embedded import embedded_policies
 from auditctl.policy.load import LoadResult, load
 from auditctl.policy.types import Policy
 
@@ -128,6 +129,16 @@ def understood(text: PolicyText, version: Version) -> LoadedPolicyFile:
     name = text.name
     loaded = load(text.raw, version)
     findings = located(name, loaded)
+    if loaded.policy is None and (inside := embedded_policies(text.raw)):
+        if len(inside) > 1:
+            paths = ", ".join(each.path for each in inside)
+            raise PolicyError(
+                f"{name} holds {len(inside)} policies: {paths}",
+                check="several-policies",
+                fix="use a file with one of them",
+            )
+        loaded = load(inside[0].raw, version)
+        findings = tuple(inside[0].placed(finding) for finding in located(name, loaded))
     if loaded.policy is None:
         raise PolicyError(
             f"{name}: {words(version)} would refuse this policy: {loaded.error}",

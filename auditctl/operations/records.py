@@ -11,6 +11,7 @@ from auditctl.findings import Finding, Severity
 from auditctl.log.ends import utc_time
 from auditctl.node.change.journal import EFFECTIVE, Role, Step
 from auditctl.operations.change.watchdog_notice import notice
+from auditctl.operations.change_records import damaged
 from auditctl.operations.controlplane import ControlPlane
 
 
@@ -36,9 +37,7 @@ def change_findings(plane: ControlPlane) -> Iterator[Finding]:
             text = f"change {journal.id} ({journal.command}) was interrupted at {journal.step.value}"
             yield Finding("interrupted-change", Severity.WARNING, text, "auditctl recover")
     yield from notice(plane)
-    for folder in plane.state.unreadable():
-        text = f"{folder}: the record of a change cannot be read by this version of auditctl"
-        yield Finding("state-unreadable", Severity.WARNING, text, "use the version of auditctl that wrote it")
+    yield from damaged(plane)
     if journals and journals[-1].step is Step.STRANDED:
         text = f"change {journals[-1].id} ({journals[-1].command}) failed, and the old configuration was not restored"
         fix = f"auditctl rollback {journals[-1].id} --allow apiserver-ready"

@@ -16,13 +16,15 @@ from auditctl.node.preflight import node_checks
 from auditctl.operations import policy_source
 from auditctl.operations.change.report import settled
 from auditctl.operations.change_model import ChangeOptions, Proof
+from auditctl.operations.change_records import damaged
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import last_known_good
 from auditctl.operations.evidence.running_server import STALE, ActivePolicy, Running
+from auditctl.operations.policy.request_context import request_context
 from auditctl.policy.compare import first_difference
 from auditctl.policy.evaluate import evaluate
 from auditctl.policy.shorthand import parse
-from auditctl.policy.types import Level
+from auditctl.policy.types import Attributes, Level
 from auditctl.report import ManifestChange, Outcome, Report
 from auditctl.settings import LOG_FLAG, STANDARD_OUTPUT
 
@@ -33,6 +35,7 @@ class VerifyOptions(NamedTuple):
     policies: tuple[str, ...] = ()
     flags: tuple[tuple[str, str], ...] = ()
     expectations: tuple[tuple[str, Level], ...] = ()
+    takes_unknown: bool = False
     require_proof: bool = False
 
     @classmethod
@@ -42,6 +45,7 @@ class VerifyOptions(NamedTuple):
         flags: tuple[str, ...],
         expectations: tuple[str, ...],
         *,
+        takes_unknown: bool = False,
         require_proof: bool = False,
     ) -> VerifyOptions:
         """Read the options' texts: ``NAME=VALUE`` and ``REQUEST -> LEVEL``.
@@ -50,7 +54,7 @@ class VerifyOptions(NamedTuple):
             UsageError: one of them is not of that form.
         """
         pairs, expected = (tuple(map(_pair, flags)), tuple(map(_expectation, expectations)))
-        return cls(files_, pairs, expected, require_proof)
+        return cls(files_, pairs, expected, takes_unknown, require_proof)
 
 
 def verify(plane: ControlPlane, options: VerifyOptions) -> Report:
@@ -61,13 +65,14 @@ def verify(plane: ControlPlane, options: VerifyOptions) -> Report:
     """
     try:
         snapshot, manifest = plane.read_manifest()
+        expected = tuple(_resolved(plane, manifest, options))
         running = Running.look(plane, manifest)
         state = (*running.state(), *_log_place(plane, manifest))
     except RefusedError as error:
         return _unreadable(plane, error)
     process, loaded = running.process, running.loaded
     done = running.prove() if all(check.status is not Status.FAILED for check in state) else Proof()
-    verification = Verification((*state, *done.checks, *_graded(running, options)))
+    verification = Verification((*state, *done.checks, *_graded(running, options, expected)))
     if verification.holds or (verification.holds is None and done.receipt is not None):
         last_known_good.keep(plane, manifest, process)
     is_no = verification.holds is False or (options.require_proof and done.receipt is None)
@@ -78,7 +83,7 @@ def verify(plane: ControlPlane, options: VerifyOptions) -> Report:
         summary,
         ManifestChange(str(plane.manifest_path), snapshot.sha256, snapshot.sha256),
         settings=settled(plane, manifest),
-        findings=_not_loaded(loaded, process),
+        findings=(*_not_loaded(loaded, process), *damaged(plane)),
         verification=verification,
         receipt=done.receipt,
         next_steps=_next_steps(manifest, is_no=is_no),
@@ -137,14 +142,26 @@ def _not_loaded(loaded: ActivePolicy, process: Process | None) -> tuple[Finding,
     return (Finding("policy-not-loaded", Severity.WARNING, text, "auditctl restart"),)
 
 
-def _graded(running: Running, options: VerifyOptions) -> Iterator[Check]:
+Expected = tuple[str, Attributes, Level]
+
+
+def _resolved(plane: ControlPlane, manifest: Manifest, options: VerifyOptions) -> Iterator[Expected]:
+    """Yield each expected request with its attributes. Raises UsageError for one that no client can send."""
+    if options.expectations:
+        version = policy_source.version_of(plane, manifest, live=False)
+        context = request_context(plane, None, takes_unknown=options.takes_unknown, version=version)
+        for text, level in options.expectations:
+            yield text, parse(text, context), level
+
+
+def _graded(running: Running, options: VerifyOptions, expected: tuple[Expected, ...]) -> Iterator[Check]:
     loaded = running.loaded
     for path in options.policies:
         yield _same_policy(path, policy_source.version_of(running.plane, running.manifest, live=False), loaded)
     for name, value in options.flags:
         yield _flag(name, value, running.manifest, running.process)
-    for request, level in options.expectations:
-        yield _decision(request, level, loaded)
+    for each in expected:
+        yield _decision(each, loaded)
 
 
 def _same_policy(path: str, version: tuple[int, int], loaded: ActivePolicy) -> Check:
@@ -180,12 +197,13 @@ def _flag(name: str, value: str, manifest: Manifest, process: Process | None) ->
     )
 
 
-def _decision(request: str, level: Level, loaded: ActivePolicy) -> Check:
+def _decision(expected: Expected, loaded: ActivePolicy) -> Check:
+    request, attributes, level = expected
     if loaded.policy is None:
         return Check(f"expect {request}", Status.FAILED, "no policy is loaded")
     if loaded.stale:
         return Check(f"expect {request}", Status.FAILED, STALE)
-    decision = evaluate(loaded.policy, parse(request))
+    decision = evaluate(loaded.policy, attributes)
     by = f"rule {decision.rule}" if decision.rule >= 0 else "no rule"
     if decision.level is not level:
         return Check(f"expect {request}", Status.FAILED, f"{decision.level.value} ({by}), not {level.value}")

@@ -45,7 +45,7 @@ _MISNOMERS = {
 
 
 def syntax(fault: SyntaxFault) -> Finding:
-    """The text is neither the YAML nor the JSON that the server reads."""
+    """Return the finding for a text that is neither the YAML nor the JSON that the server reads."""
     fix = ""
     if "cannot start any token" in fault.text or "tab" in fault.text:
         fix = "indent with spaces, not tabs; quote what begins with @, ` or %"
@@ -57,7 +57,7 @@ def syntax(fault: SyntaxFault) -> Finding:
 
 
 def kind(error: str, value: Value, versions: tuple[str, ...]) -> Finding:
-    """The text is no audit policy of a version that the server knows."""
+    """Return the finding for a text that is no audit policy of a version that the server knows."""
     fix = f"write `apiVersion: audit.k8s.io/{versions[0]}` and `kind: Policy`"
     if any(f'version "{GROUP}/{old}"' in error for old in OLD_VERSIONS):
         fix = "`auditctl policy convert FILE` prints it as v1"
@@ -68,7 +68,7 @@ def kind(error: str, value: Value, versions: tuple[str, ...]) -> Finding:
 
 
 def verdict(error: str, value: Value) -> Finding:
-    """A complaint about the policy as a whole: its version, or that it has no rules."""
+    """Return the finding about the policy as a whole: its version, or that it has no rules."""
     if error.startswith("loaded illegal policy"):
         return Finding("no-rules", Severity.ERROR, error, "write at least one rule below `rules:`", "rules", "", 1, 1)
     fix = "write `apiVersion: audit.k8s.io/v1`"
@@ -76,7 +76,7 @@ def verdict(error: str, value: Value) -> Finding:
 
 
 def _place_of(value: Value, names: tuple[str, ...]) -> tuple[str, str, int, int]:
-    """Path, file and place of the first of the fields that is there, else of the whole."""
+    """Return path, line and column of the first of the fields that is there, else of the whole."""
     for pair in value.pairs:
         if pair.key in names:
             return pair.key, "", pair.value.line, pair.value.column
@@ -84,7 +84,7 @@ def _place_of(value: Value, names: tuple[str, ...]) -> tuple[str, str, int, int]
 
 
 def type_fault(fault: Fault) -> Finding:
-    """A value of the wrong type."""
+    """Return the finding for a value of the wrong type."""
     fix = ""
     if "of type string" in fault.text or "of type v1." in fault.text:
         if "unmarshal number" in fault.text or "unmarshal bool" in fault.text:
@@ -97,13 +97,13 @@ def type_fault(fault: Fault) -> Finding:
 
 
 def duplicate(found: Duplicate) -> Finding:
-    """A YAML key that is there twice."""
+    """Return the finding for a YAML key that is there twice."""
     message = f"{found}: the server keeps the last one and forgets the others"
     return Finding("duplicate-key", Severity.WARNING, message, "join the two", "", "", found.line, found.column)
 
 
 def stray(found: UnknownField, *, told: bool) -> Finding:
-    """A field that the server drops, or has twice. ``told``: look for what was meant (it costs time)."""
+    """Return a field that the server drops, or has twice. ``told``: look for what was meant (it costs time)."""
     if found.strictness is Strictness.DUPLICATE:
         message = f"{found}: the server decodes the second into the first"
         return Finding("duplicate-key", Severity.WARNING, message, "join the two", *_at(found))
@@ -168,7 +168,7 @@ def _group_remedy(group: str) -> str:
 
 
 def _nearest(word: str, candidates: Iterable[str]) -> str:
-    """The candidate that was probably meant, "" if none is near."""
+    """Return the candidate that was probably meant, "" if none is near."""
     if len(word) > _LONGEST_COMPARED:
         return ""
     best, least = "", max(1, len(word) // 3) + 1
@@ -182,7 +182,7 @@ def _nearest(word: str, candidates: Iterable[str]) -> str:
 
 
 def _distance(left: str, right: str, limit: int) -> int:
-    """How many characters have to be changed, added or left out; ``limit`` if that many or more."""
+    """Return how many characters have to be changed, added or left out; ``limit`` if that many or more."""
     if abs(len(left) - len(right)) >= limit:
         return limit
     row = list(range(len(right) + 1))

@@ -23,7 +23,7 @@ class DecisionDifference(NamedTuple):
 
 
 def request_words(asked: Attributes) -> str:
-    """A request as a person writes it."""
+    """Return a request as a person writes it."""
     who = f" by {asked.user.name}" if asked.user else " without a user"
     if not asked.is_resource_request:
         return f"{asked.verb} {asked.path}{who}"
@@ -37,7 +37,7 @@ def request_words(asked: Attributes) -> str:
 def first_difference(
     old: Policy, new: Policy, counts: Callable[[Decision], object] | None = None
 ) -> DecisionDifference | None:
-    """The first request found that changes level, stages or managed fields; None if none does.
+    """Return the first request found that changes level, stages or managed fields; None if none does.
 
     ``counts`` takes what matters out of a decision, where that is less.
     """
@@ -47,7 +47,7 @@ def first_difference(
 def differences(
     old: Policy, new: Policy, counts: Callable[[Decision], object] | None = None
 ) -> Iterator[DecisionDifference]:
-    """Requests that the two decide otherwise, one for each set of rules that apply to it."""
+    """Yield requests that the two decide otherwise, one for each set of rules that apply to it."""
     counts = counts or outcome
     before, after = Compiled(old).decisions, Compiled(new).decisions
     count = len(old.rules)
@@ -63,7 +63,7 @@ def _first(rules: int) -> int:
 
 
 def outcome(decision: Decision) -> tuple[object, ...]:
-    """What is written: nothing is nothing, whatever its stages."""
+    """Return what is written: nothing is nothing, whatever its stages."""
     if decision.level is Level.NONE:
         return (decision.level,)
     return decision.level, frozenset(decision.omit_stages), decision.omit_managed_fields

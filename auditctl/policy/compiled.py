@@ -90,7 +90,7 @@ class Compiled:
         return (passing & -passing).bit_length() - 1, found
 
     def by_user(self, user: User | None) -> int:
-        """The rules that pass the tests of users and groups, as bits."""
+        """Return the rules that pass the tests of users and groups, as bits."""
         if user is None:
             return self._no_users & self._no_groups
         groups = self._no_groups
@@ -99,17 +99,17 @@ class Compiled:
         return groups & self._by_user.get(user.name, self._no_users)
 
     def by_verb(self, verb: str) -> int:
-        """The rules that pass the test of verbs, as bits."""
+        """Return the rules that pass the test of verbs, as bits."""
         return self._by_verb.get(verb, self._no_verbs)
 
     def by_resource(self, key: tuple[str, str, str], name: str, namespace: str) -> int:
-        """The rules that a resource request passes: ``key`` is group, resource and subresource."""
+        """Return the rules that a resource request passes: ``key`` is group, resource and subresource."""
         unnamed, named = self._targets.get(key) or self._target(key)
         passing = unnamed | (named.get(name, 0) if named else 0)
         return passing & self._by_namespace.get(namespace, self._no_namespaces)
 
     def by_path(self, path: str) -> int:
-        """The rules that a non-resource request passes, as bits."""
+        """Return the rules that a non-resource request passes, as bits."""
         passing = self._base_url | self._by_url.get(path, 0)
         for prefix, bits in self._prefixes:
             if path.startswith(prefix):
@@ -157,7 +157,7 @@ def _table(
 
 
 def _urls(rules: Sequence[PolicyRule], on_urls: int) -> tuple[dict[str, int], tuple[tuple[str, int], ...]]:
-    """Exact paths and prefixes (``*`` is the empty one), each with its rules."""
+    """Return exact paths and prefixes (``*`` is the empty one), each with its rules."""
     exact: dict[str, int] = {}
     prefixes: dict[str, int] = {}
     for index, rule in enumerate(rules):

@@ -25,7 +25,7 @@ class Converted(NamedTuple):
 
 
 def convert(raw: bytes, file: str = "") -> Converted:
-    """The same text with ``audit.k8s.io/v1`` for its version, every other byte as it was.
+    """Return the same text with ``audit.k8s.io/v1`` for its version, every other byte as it was.
 
     Raises:
         PolicyError: a server of 1.23, the last that reads the old versions, would refuse it; or the version does not
@@ -49,7 +49,7 @@ def convert(raw: bytes, file: str = "") -> Converted:
 
 
 def _version(raw: bytes) -> Value:
-    """What stands behind ``apiVersion``, in any case of the letters, as the server looks for it."""
+    """Return what stands behind ``apiVersion``, in any case of the letters, as the server looks for it."""
     try:
         value = read_json(raw) if raw.lstrip().startswith(b"{") else read_yaml(raw).value
     except SyntaxFault:  # pragma: no cover - it has been loaded
@@ -59,7 +59,7 @@ def _version(raw: bytes) -> Value:
 
 
 def _spliced(raw: bytes, value: Value, version: str) -> bytes | None:
-    """The text with the version replaced where the value stands, None if it does not stand there."""
+    """Return the text with the version replaced where the value stands, None if it does not stand there."""
     starts = [0, *(match.end() for match in _LINE_END.finditer(raw))]
     if not 0 < value.line <= len(starts):
         return None

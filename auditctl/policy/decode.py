@@ -123,7 +123,7 @@ class _Decoder:
         self._seen_strays: set[tuple[Strictness, str]] = set()
 
     def store(self, schema: Schema, value: Value, current: Shape, context: _Context) -> Shape:
-        """What ``current`` becomes when ``value`` is decoded into it."""
+        """Return what ``current`` becomes when ``value`` is decoded into it."""
         self.decoded.places[context.path] = (value.line, value.column)
         match schema:
             case Struct():
@@ -230,7 +230,7 @@ class _Decoder:
 
 
 def _zero(schema: Schema) -> Shape:
-    """Go's zero value, or null where the two come to the same."""
+    """Return Go's zero value, or null where the two come to the same."""
     match schema:
         case TextType():
             return ""

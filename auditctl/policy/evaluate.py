@@ -11,7 +11,7 @@ _PROFILING_PREFIX = "/debug/pprof/"
 
 
 def evaluate(policy: Policy, attributes: Attributes) -> Decision:
-    """What ``policy`` makes of a request. No rule matches: level None, rule -1, the policy's own settings."""
+    """Return what ``policy`` makes of a request. No rule matches: level None, rule -1, the policy's own settings."""
     for index, rule in enumerate(policy.rules):
         if matches(rule, attributes):
             return Decision(
@@ -26,7 +26,7 @@ def evaluate(policy: Policy, attributes: Attributes) -> Decision:
 
 
 def _union(first: tuple[Stage, ...], second: tuple[Stage, ...]) -> tuple[Stage, ...]:
-    """A rule cannot re-enable a stage. By name: the server keeps a set, so the order is ours to choose."""
+    """Return the stages of both, sorted by name (the server keeps a set); a rule cannot re-enable a stage."""
     return tuple(sorted({*first, *second}, key=lambda stage: stage.value))
 
 
@@ -49,7 +49,7 @@ def matches(rule: PolicyRule, attributes: Attributes) -> bool:
 
 
 def path_matches(path: str, pattern: str) -> bool:
-    """True if a ``nonResourceURLs`` entry covers the path: equal, ``*``, or a prefix that ends in ``*``."""
+    """Return True if a ``nonResourceURLs`` entry covers the path: equal, ``*``, or a prefix that ends in ``*``."""
     return pattern in {"*", path} or (pattern.endswith("*") and path.startswith(pattern.rstrip("*")))
 
 
@@ -60,7 +60,7 @@ def _matches_resource(rule: PolicyRule, attributes: Attributes) -> bool:
 
 
 def entry_matches(entry: GroupResources, attributes: Attributes) -> bool:
-    """True if one entry of ``resources`` covers the request. No resources named: all of the group."""
+    """Return True if one entry of ``resources`` covers the request. No resources named: all of the group."""
     if entry.group not in {attributes.api_group, "*"}:
         return False
     if not entry.resources:
@@ -71,7 +71,7 @@ def entry_matches(entry: GroupResources, attributes: Attributes) -> bool:
 
 
 def resource_matches(pattern: str, attributes: Attributes) -> bool:
-    """True if ``pods``, ``pods/log``, ``*``, ``pods/*`` (pods itself too) or ``*/scale`` covers the request."""
+    """Return True if ``pods``, ``pods/log``, ``*``, ``pods/*`` (pods itself too) or ``*/scale`` covers the request."""
     subresource = attributes.subresource
     combined = f"{attributes.resource}/{subresource}" if subresource else attributes.resource
     if pattern in {combined, "*"}:
@@ -82,7 +82,7 @@ def resource_matches(pattern: str, attributes: Attributes) -> bool:
 
 
 def is_long_running(attributes: Attributes) -> bool:
-    """True for requests that get a ResponseStarted event (`pkg/server/filters/longrunning.go`)."""
+    """Return True for requests that get a ResponseStarted event (`pkg/server/filters/longrunning.go`)."""
     if attributes.verb in _LONG_RUNNING_VERBS:
         return True
     if attributes.is_resource_request:
@@ -91,7 +91,7 @@ def is_long_running(attributes: Attributes) -> bool:
 
 
 def stages(decision: Decision, attributes: Attributes, *, authenticated: bool = True) -> tuple[Stage, ...]:
-    """The stages that will be written, in their order, if nothing panics.
+    """Return the stages that will be written, in their order, if nothing panics.
 
     ``authenticated=False`` is a 401: the decision has to be taken without a user, and one event comes of it
     (`pkg/endpoints/filters/authn_audit.go`). Level None writes nothing.

@@ -80,7 +80,7 @@ class Explanation(NamedTuple):
 
 
 def explain(policy: Policy, attributes: Attributes) -> Explanation:
-    """What ``policy`` decides about a request, and why. Without a user it is taken for a 401."""
+    """Return what ``policy`` decides about a request, and why. Without a user it is taken for a 401."""
     decision = evaluate(policy, attributes)
     passed_over = policy.rules if decision.rule < 0 else policy.rules[: decision.rule]
     misses = tuple(Miss(index, rule.line, tuple(failures(rule, attributes))) for index, rule in enumerate(passed_over))
@@ -97,7 +97,7 @@ def explain(policy: Policy, attributes: Attributes) -> Explanation:
 
 
 def failures(rule: PolicyRule, attributes: Attributes) -> Iterator[Failure]:
-    """The tests of ``rule`` that the request does not pass, in the server's order; none if the rule applies."""
+    """Yield the tests of ``rule`` that the request does not pass, in the server's order; none if the rule applies."""
     user = attributes.user
     if rule.users and (user is None or user.name not in rule.users):
         yield Failure(Test.USERS, rule.users, (user.name,) if user else ())
@@ -147,7 +147,7 @@ def _entry_failures(entries: tuple[GroupResources, ...], attributes: Attributes)
 
 
 def _hint(failure: Failure, attributes: Attributes) -> str:
-    """What would have to be otherwise for the nearest rule to apply."""
+    """Return what would have to be otherwise for the nearest rule to apply."""
     wanted = " or ".join(repr(value) for value in failure.wanted)
     match failure.test:
         case Test.VERBS if attributes.subresource in _TUNNELS:

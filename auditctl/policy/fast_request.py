@@ -59,7 +59,7 @@ def take_apart(method: str, url: str) -> Plain | None:  # noqa: C901, PLR0912 (a
 
 
 def _list_or_watch(query: str) -> tuple[str, str] | None:
-    """Verb and name of a get without a name, None where the query is not plain itself."""
+    """Return verb and name of a get without a name, None where the query is not plain itself."""
     if "+" in query or ";" in query or not query.isascii():
         return None
     watch: str | None = None

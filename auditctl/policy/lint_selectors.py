@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from auditctl.policy.lint_checks import Known, Problem
+from auditctl.policy.lint_checks import Known, PolicyMending, Problem
 from auditctl.policy.types import GroupResources, Policy, PolicyRule
 
 _VERBS = frozenset({"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "proxy", ""})
 _METHODS = frozenset({"get", "head", "post", "put", "patch", "delete", "options", "connect", "trace"})
 _NAMELESS = frozenset({"create", "deletecollection"})
-_SENT_AS = {
+SENT_AS = {
     "apply": "patch",
     "edit": "patch",
     "label": "patch",
@@ -33,11 +33,10 @@ _CORE = frozenset({"core", "v1", "api"})
 
 
 def selector_problems(policy: Policy, known: Known) -> Iterator[Problem]:
-    """Every value that no request has, with the policy mended in that place."""
+    """Yield every value that no request has, with the policy mended in that place."""
     for index, rule in enumerate(policy.rules):
         for check, path, message, fix, mended in _of_rule(rule, known):
-            rules = (*policy.rules[:index], mended, *policy.rules[index + 1 :])
-            yield Problem(check, f"rules[{index}]{path}", message, fix, policy._replace(rules=rules))
+            yield Problem(check, f"rules[{index}]{path}", message, fix, PolicyMending.of_rule(index, mended))
 
 
 Complaint = tuple[str, str, str, str, PolicyRule]
@@ -72,7 +71,7 @@ def _verbs(rule: PolicyRule) -> Iterator[Complaint]:
     for place, verb in enumerate(rule.verbs):
         if verb in sent:
             continue
-        meant = verb.lower() if verb.lower() in sent else _SENT_AS.get(verb.lower(), "")
+        meant = verb.lower() if verb.lower() in sent else SENT_AS.get(verb.lower(), "")
         verbs: tuple[str, ...]
         if verb == "*":
             message, fix, verbs = "'*' is no pattern here", "leave `verbs` out for all", ()
@@ -118,7 +117,7 @@ def _whole_group(group: str, known: Known) -> str:
 
 
 def _meant(pattern: str, group: str, known: Known) -> tuple[str, str, str, str] | None:
-    """Check, group, resource as meant, and what is wrong with it; None if nothing is."""
+    """Return check, group, resource as meant, and what is wrong with it; None if nothing is."""
     resource, _, subresource = pattern.partition("/")
     never = "resource-never-matches"
     if pattern == "*/*":
@@ -175,7 +174,7 @@ def _scope(rule: PolicyRule, known: Known) -> Iterator[Complaint]:
 
 
 def _no_namespace(rule: PolicyRule, known: Known) -> Iterator[Complaint]:
-    """``namespaces: [""]`` alone, where not all that the rule names has no namespace anyway."""
+    """Yield ``namespaces: [""]`` alone, where not all that the rule names is without a namespace anyway."""
     if not rule.namespaces or any(rule.namespaces):
         return
     parts = [(entry.group, name.partition("/")[0]) for entry in rule.resources for name in entry.resources or ("*",)]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from auditctl.patterns import lazily
-from auditctl.policy.lint_checks import Problem
+from auditctl.policy.lint_checks import PolicyMending, Problem
 from auditctl.policy.types import Policy, PolicyRule
 
 _ACCOUNT = "system:serviceaccount"
@@ -42,9 +42,8 @@ def user_problems(policy: Policy) -> Iterator[Problem]:
     for index, rule in enumerate(policy.rules):
         for path, meant in _of_rule(rule):
             selected = rule._replace(users=meant.users, user_groups=meant.user_groups)
-            rules = (*policy.rules[:index], selected, *policy.rules[index:])
-            message, fix = meant.message, meant.fix
-            yield Problem("wrong-user", f"rules[{index}].{path}", message, fix, policy._replace(rules=rules))
+            mending = PolicyMending.of_rule(index, selected, rule)
+            yield Problem("wrong-user", f"rules[{index}].{path}", meant.message, meant.fix, mending)
 
 
 def _of_rule(rule: PolicyRule) -> Iterator[tuple[str, _Meant]]:
@@ -57,7 +56,7 @@ def _of_rule(rule: PolicyRule) -> Iterator[tuple[str, _Meant]]:
 
 
 def _as_user(value: str) -> _Meant | None:
-    """What is wrong with a value of ``users``; a pattern is another check's."""
+    """Return what is wrong with a value of ``users``; a pattern is another check's."""
     if value in _GROUPS or value == f"{_ACCOUNT}s" or (value.startswith(f"{_ACCOUNT}s:") and value.count(":") == 2):
         return _Meant(f"{value!r} is a group of users", "put it into userGroups", user_groups=(value,))
     account = _account(value)

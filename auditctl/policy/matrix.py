@@ -63,12 +63,12 @@ class Cell(NamedTuple):
 
     @property
     def levels(self) -> tuple[Level, ...]:
-        """The levels that it can have, lowest first."""
+        """Return the levels that it can have, lowest first."""
         return tuple(level for level in Level if any(case.level is level for case in self.cases))
 
     @property
     def depends(self) -> bool:
-        """Does the level depend on what no axis shows?"""
+        """Return whether the level depends on what no axis shows."""
         return len(self.levels) > 1 or self.cut
 
 
@@ -93,7 +93,7 @@ class Matrix(NamedTuple):
 
 
 def matrix(policy: Policy, people: Sequence[Person], api: BuiltInApi, version: tuple[int, int]) -> Matrix:
-    """The picture of ``policy`` for ``people`` on a server of that ``version``."""
+    """Return the picture of ``policy`` for ``people`` on a server of that ``version``."""
     compiled = Compiled(policy)
     shown = rows(policy, api, version)
     tables: dict[int, Table] = {}
@@ -159,7 +159,7 @@ class _CellBuilder:
         return self._rules[rule].level if rule >= 0 else Level.NONE
 
     def _names(self, row: Row) -> Mapping[int, Values]:
-        """The rules whose ``resources`` cover the row, each with the names that it asks for."""
+        """Return the rules whose ``resources`` cover the row, each with the names that it asks for."""
         sub = row.subresource
         patterns = {"*", f"{row.resource}/*", f"{row.resource}/{sub}" if sub else row.resource}
         patterns |= {f"*/{sub}"} if sub else set()
@@ -196,7 +196,7 @@ class _CellBuilder:
         return Cell(cases, why, concern, cut)
 
     def _cases(self, where: _Where, rules: Sequence[tuple[int, Values]]) -> tuple[tuple[Case, ...], bool]:
-        """The cases of a cell, and whether they had to be cut."""
+        """Return the cases of a cell, and whether they had to be cut."""
         cases: list[Case] = []
         for index, names in rules:
             case = where.case(index, self._rules[index], names)
@@ -246,7 +246,7 @@ class _Where(NamedTuple):
         )
 
     def case(self, index: int, rule: PolicyRule, names: Values) -> Case | None:
-        """The rule as a case; None if no such request passes its namespaces and names."""
+        """Return the rule as a case; None if no such request passes its namespaces and names."""
         spaces: Values = rule.namespaces or None
         if self.itself:
             if spaces is not None:

@@ -41,7 +41,7 @@ class Page(NamedTuple):
 
 
 def page(told: Page, shell: str, script: str) -> str:
-    """The page, from its shell and its script, which ship with us."""
+    """Return the page, from its shell and its script, which ship with us."""
     facts = _Facts(told)
     tables = "\n".join(_table(facts, index, table) for index, table in enumerate(told.matrix.tables))
     digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -115,7 +115,7 @@ class _Facts:
         return self._places.setdefault(_json({"cases": cases, "cut": cell.cut}), len(self._places))
 
     def text(self) -> str:
-        """As JSON that no parser of HTML takes for anything else."""
+        """Return JSON that no parser of HTML takes for anything else."""
         cells = f'"cells":[{",".join(self._places)}]'
         rest = _json({"classes": {level.value: name for level, name in _CLASSES.items()}, "rules": self.told.lines})
         return f"{{{cells},{rest[1:]}"

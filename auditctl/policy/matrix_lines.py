@@ -17,12 +17,12 @@ _YAML_BREAK = lazily("\r\n|[\r\n\x85\u2028\u2029]")  # `yaml_parser_scan`: the b
 
 
 def is_json(raw: bytes) -> bool:
-    """Is the text one that the server takes for JSON?"""
+    """Return whether the server takes the text for JSON."""
     return raw.lstrip().startswith(b"{")
 
 
 def text_lines(raw: bytes) -> tuple[str, ...]:
-    """The lines, counted as places in findings count them; whatever stands behind the last break is one more."""
+    """Return the lines, counted as places in findings count them; whatever stands behind the last break is one more."""
     text = raw.decode("utf-8", "replace") if is_json(raw) else read(raw).text.rstrip(END)
     breaks: re.Pattern[str] = _JSON_BREAK if is_json(raw) else _YAML_BREAK
     lines = breaks.split(text.removeprefix("\ufeff"))
@@ -41,7 +41,7 @@ def extents(raw: bytes, policy: Policy) -> tuple[tuple[int, int], ...]:
 
 
 def _last(item: Value, first: int, following: int | None) -> int:
-    """The last line on which something of it begins, before the next rule: an alias stands elsewhere."""
+    """Return the last line on which something of it begins, before the next rule: an alias stands elsewhere."""
     last, waiting = first, [item]
     while waiting:
         each = waiting.pop()

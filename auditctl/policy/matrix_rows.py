@@ -47,12 +47,12 @@ class Row(NamedTuple):
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """Group, resource, subresource."""
+        """Return group, resource and subresource."""
         return self.group, self.resource, self.subresource
 
     @property
     def label(self) -> str:
-        """As the shorthand of ``policy explain`` has it: ``deployments/scale.apps``."""
+        """Return the name in the shorthand of ``policy explain``: ``deployments/scale.apps``."""
         if self.scope is Scope.URL:
             return self.path.replace(FRESH, "*")
         if self.resource == self.group == FRESH and not self.subresource:
@@ -61,12 +61,12 @@ class Row(NamedTuple):
 
     @property
     def group_label(self) -> str:
-        """The API group in words."""
+        """Return the API group in words."""
         return (self.group or "core").replace(FRESH, "any other API group")
 
     @property
     def bare_label(self) -> str:
-        """The label without the API group."""
+        """Return the label without the API group."""
         name = f"{self.resource}/{self.subresource}" if self.subresource else self.resource
         return name.replace(FRESH, OTHER)
 
@@ -109,7 +109,7 @@ class Rows(NamedTuple):
 
 
 def rows(policy: Policy, api: BuiltInApi, version: tuple[int, int]) -> Rows:
-    """What the picture of ``policy`` shows for a server of that ``version``."""
+    """Return what the picture of ``policy`` shows for a server of that ``version``."""
     found: dict[tuple[str, str, str], Row] = {row.key: row for row in _built_in(api, version)}
     scopes = {row.key[:2]: row.scope for row in found.values()}
     last = (FRESH, FRESH, "")
@@ -139,7 +139,7 @@ def _built_in(api: BuiltInApi, version: tuple[int, int]) -> Iterator[Row]:
 
 
 def _named(policy: Policy, built_in: frozenset[str]) -> Iterator[tuple[str, str, str]]:
-    """What the rules name, the whole behind a pattern included."""
+    """Yield what the rules name, the whole behind a pattern included."""
     for entry in dict.fromkeys(entry for rule in policy.rules for entry in rule.resources):
         group = FRESH if entry.group == "*" else entry.group
         for resource, subresource in _patterns(entry):
@@ -152,7 +152,7 @@ def _named(policy: Policy, built_in: frozenset[str]) -> Iterator[tuple[str, str,
 
 
 def _patterns(entry: GroupResources) -> Iterator[tuple[str, str]]:
-    """Resource and subresource of what an entry lists; what no request can match is left out."""
+    """Yield resource and subresource of what an entry lists; what no request can match is left out."""
     for pattern in entry.resources or ("*",):
         resource, _, subresource = pattern.partition("/")
         one = FRESH if resource == "*" else resource

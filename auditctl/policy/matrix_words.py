@@ -20,18 +20,18 @@ _LISTING = ("list", "watch")
 
 
 def letters(cell: Cell) -> str:
-    """``M``, or ``-/M`` where it depends; ``?`` where there are more cases than are told."""
+    """Return ``M``, or ``-/M`` where it depends; ``?`` where there are more cases than are shown."""
     return "/".join(LETTERS[level] for level in cell.levels) + ("?" if cell.cut else "")
 
 
 def listed(values: Sequence[str]) -> str:
-    """The values with commas, a long list cut."""
+    """Return the values with commas, a long list cut."""
     more = len(values) - _MOST_LISTED
     return ", ".join(values[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def where(case: Case, cell: Cell, row: Row, verb: str) -> str:
-    """For which requests of the cell a case is; "" if it is for all of them."""
+    """Return for which requests of the cell a case is; "" if it is for all of them."""
     parts = []
     if case.namespaces is not None:
         named = [space for space in case.namespaces if space]
@@ -51,7 +51,7 @@ def where(case: Case, cell: Cell, row: Row, verb: str) -> str:
 
 
 def because(rule: PolicyRule, row: Row, verb: str, people: Sequence[Person]) -> str:
-    """Which of the rule's tests the requests of a cell pass, beside namespaces and names."""
+    """Return which of the rule's tests the requests of a cell pass, beside namespaces and names."""
     users = [person.user for person in people if person.user]
     reasons = []
     if rule.users:
@@ -85,7 +85,7 @@ def _resource_reason(entries: Sequence[GroupResources], row: Row) -> str:
 
 
 def place(rule: int, lines: Sequence[tuple[int, int]]) -> str:
-    """``rules[3], lines 12-18``."""
+    """Return the place of a rule: ``rules[3], lines 12-18``."""
     if rule < 0:
         return "no rule"
     first, last = lines[rule]
@@ -95,7 +95,7 @@ def place(rule: int, lines: Sequence[tuple[int, int]]) -> str:
 
 
 def sentence(cell: Cell, row: Row, verb: str, lines: Sequence[tuple[int, int]]) -> str:
-    """The whole cell in words."""
+    """Return the whole cell in words."""
     cases = []
     for case in cell.cases:
         told = where(case, cell, row, verb)

@@ -35,7 +35,7 @@ class RequestError(RefusedError):
 
 
 def attributes(method: str, url: str, user: User | None) -> Attributes:
-    """The attributes of one request.
+    """Return the attributes of one request.
 
     ``method`` is the HTTP method as sent (upper case), ``url`` the request target (``/api/v1/pods?watch=1``) or an
     absolute URL, ``user`` who was authenticated (None: nobody). Raises RequestError for a URL that does not parse and

@@ -45,14 +45,14 @@ class RequestClass(NamedTuple):
 
     @property
     def first(self) -> int:
-        """The first rule that applies; -1 is none."""
+        """Return the first rule that applies; -1 is none."""
         return (self.rules & -self.rules).bit_length() - 1
 
 
 def regions(
     rules: Sequence[PolicyRule], cluster_scoped: frozenset[tuple[str, str]] = frozenset()
 ) -> tuple[RequestClass, ...]:
-    """The regions of these rules. ``cluster_scoped`` are (group, resource) that have no namespace."""
+    """Return the regions of these rules. ``cluster_scoped`` are (group, resource) that have no namespace."""
     compiled = Compiled(Policy(tuple(rules)))
     users = _distinct((compiled.by_user(user), user) for user in _users(rules))
     found: dict[int, Attributes] = {}
@@ -70,7 +70,7 @@ def _cross(found: dict[int, Attributes], passing: int, asked: Attributes, users:
 
 
 def _distinct(pairs: Iterable[tuple[int, T]]) -> dict[int, T]:
-    """One value for each number, the first."""
+    """Return one value for each number, the first."""
     found: dict[int, T] = {}
     for bits, value in pairs:
         found.setdefault(bits, value)
@@ -94,7 +94,7 @@ def _users(rules: Sequence[PolicyRule]) -> Iterator[User | None]:
 
 
 def _combined(groups: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Every set of them; of very many the small and the whole ones."""
+    """Return every set of them; of very many the small and the whole ones."""
     if len(groups) <= _MOST_COMBINED_GROUPS:
         sizes: Iterable[int] = range(1, len(groups) + 1)
     else:
@@ -105,7 +105,7 @@ def _combined(groups: Sequence[str]) -> Iterator[tuple[str, ...]]:
 def _resources(
     compiled: Compiled, rules: Sequence[PolicyRule], cluster_scoped: frozenset[tuple[str, str]]
 ) -> dict[int, Attributes]:
-    """One request without its user for each set of rules that resources, names, namespaces and verbs leave."""
+    """Return one request without its user for each set of rules that resources, names, namespaces and verbs leave."""
     listed = _alike((rule.namespaces for rule in rules), lambda space: "" if space else "none")
     spaces = tuple(dict.fromkeys((*listed, "", "default")))
     targets: dict[tuple[int, bool, bool], Target] = {}
@@ -143,7 +143,7 @@ def _path(group: str, resource: str, name: str) -> str:
 def _namespaces(
     key: tuple[str, str, str], name: str, spaces: tuple[str, ...], cluster_scoped: frozenset[tuple[str, str]]
 ) -> tuple[str, ...]:
-    """The namespaces that a request for it can be in; a namespace is in itself."""
+    """Return the namespaces that a request for it can be in; a namespace is in itself."""
     if key[:2] == ("", "namespaces"):
         return (name,)
     if key[:2] in cluster_scoped:
@@ -169,7 +169,7 @@ def _targets(
 def _resource_pairs(
     group: str, entries: Sequence[GroupResources], cluster_scoped: frozenset[tuple[str, str]]
 ) -> Iterator[tuple[str, str]]:
-    """Resource and subresource of a group, one for each set of entries that they match."""
+    """Yield resource and subresource of a group, one pair for each set of entries that they match."""
     listed: dict[str, list[int]] = {}
     for index, entry in enumerate(entries):
         for pattern in entry.resources:
@@ -205,7 +205,7 @@ def _alike(lists: Iterable[Sequence[str]], kind: Callable[[str], object]) -> lis
 
 
 def _paths(compiled: Compiled, rules: Sequence[PolicyRule]) -> dict[int, Attributes]:
-    """One request without its user for each set of rules that URLs and verbs leave."""
+    """Return one request without its user for each set of rules that URLs and verbs leave."""
     patterns = dict.fromkeys(url for rule in rules for url in rule.non_resource_urls)
     urls = ["/version", f"/{FRESH}"]
     for pattern in patterns:

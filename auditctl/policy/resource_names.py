@@ -36,7 +36,7 @@ def _is_served(resource: Resource, version: tuple[int, int]) -> bool:
 
 
 def _of_group(resources: Iterable[Resource], group: str) -> list[Resource]:
-    """The resources of a group; of groups that begin with the word where none is called so."""
+    """Return the resources of a group; of groups that begin with the word where none is called so."""
     rows = list(resources)
     return [each for each in rows if each.group == group] or [
         each for each in rows if group and each.group.startswith(group)
@@ -44,7 +44,7 @@ def _of_group(resources: Iterable[Resource], group: str) -> list[Resource]:
 
 
 def _unique(resources: Iterable[Resource]) -> Iterable[Resource]:
-    """A resource once, though a stable and a preview row of it may both be served."""
+    """Return each resource once, though a stable and a preview row of it may both be served."""
     return {(each.group, each.name): each for each in reversed(list(resources))}.values()
 
 

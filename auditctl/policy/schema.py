@@ -135,7 +135,7 @@ _GO_NAMES = {
 
 
 def policy_schema(package: str, version: tuple[int, int]) -> Struct:
-    """The Policy of a package: ``v1``, ``v1beta1``, ``v1alpha1``, or ``audit`` for the internal one."""
+    """Return the Policy of a package: ``v1``, ``v1beta1``, ``v1alpha1``, or ``audit`` for the internal one."""
     entry = Struct(
         "GroupResources",
         f"{package}.GroupResources",

@@ -22,19 +22,19 @@ _END = ""
 
 
 def is_subdomain(text: str) -> bool:
-    """True for an RFC 1123 subdomain: lower-case labels joined by dots. Length is not looked at."""
+    """Return True for an RFC 1123 subdomain: lower-case labels joined by dots. Length is not looked at."""
     return _SUBDOMAIN.fullmatch(text) is not None
 
 
 def is_int64(text: str) -> bool:
-    """True where Go's ``strconv.ParseInt(text, 10, 64)`` takes the text."""
+    """Return True where Go's ``strconv.ParseInt(text, 10, 64)`` takes the text."""
     match = _INTEGER.fullmatch(text)
     # the number of digits first: int() raises on texts of thousands of them
     return match is not None and len(match[2]) <= _INT64_DIGITS and -(1 << 63) <= int(match[1] + match[2]) < 1 << 63
 
 
 def is_path_segment(name: str) -> bool:
-    """True for what may stand as one segment of a path (``IsPathSegmentName``)."""
+    """Return True for what may stand as one segment of a path (``IsPathSegmentName``)."""
     return name not in {".", ".."} and "/" not in name and "%" not in name
 
 
@@ -67,7 +67,7 @@ def _unescape(value: str) -> str:
 
 
 def is_label_selector(selector: str) -> bool:
-    """True where ``labels.Parse`` takes the selector."""
+    """Return True where ``labels.Parse`` takes the selector."""
     try:
         lexemes = _lexemes(selector)
         position = 0
@@ -84,7 +84,7 @@ def is_label_selector(selector: str) -> bool:
 
 
 def _lexemes(selector: str) -> list[str]:
-    """Identifiers are marked by a leading ``i`` so that they never look like an operator."""
+    """Return the lexemes; identifiers have a leading ``i`` so that they never look like an operator."""
     lexemes: list[str] = []
     position = 0
     while True:

@@ -26,7 +26,7 @@ _PARTS: tuple[tuple[str, re.Pattern[str], str, int, int], ...] = (
 
 
 def timestamp_fault(text: str) -> str:
-    """Go's complaint about a timestamp, "" if it has none."""
+    """Return Go's complaint about a timestamp, "" if it has none."""
     rest = text
     numbers: dict[str, int] = {}
     for words, pattern, name, least, most in _PARTS:
@@ -60,7 +60,7 @@ def _zone_fault(zone: str) -> str:
 
 
 def _quote(text: str) -> str:
-    """The time package has its own: bytes outside ASCII one by one, and DEL as it is."""
+    """Return a quoted text as Go's time package quotes: bytes outside ASCII one by one, and DEL as it is."""
     parts = []
     for octet in text.encode("utf-8", "surrogatepass"):
         if octet >= 0x80 or octet < 0x20:

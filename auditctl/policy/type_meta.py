@@ -44,7 +44,7 @@ class TypeName(NamedTuple):
 
 
 def accepted_versions(version: tuple[int, int]) -> tuple[str, ...]:
-    """The versions of ``audit.k8s.io`` that such a server loads."""
+    """Return the versions of ``audit.k8s.io`` that such a server loads."""
     return (V1, *OLD_VERSIONS) if version <= _OLD_UNTIL else (V1,)
 
 

@@ -10,7 +10,7 @@ from auditctl.policy.validate import DraftEntry, DraftRule, UnvalidatedPolicy
 
 
 def draft_of(fields: Fields) -> UnvalidatedPolicy:
-    """The policy as it was written. The internal type's fields have other names, and come to an empty draft."""
+    """Return the policy as it was written. The internal type's fields have other names, and come to an empty draft."""
     return UnvalidatedPolicy(
         rules=tuple(_rule(rule) for rule in _structs(fields, "rules")),
         omit_stages=_texts(fields, "omitStages"),
@@ -53,7 +53,7 @@ def _structs(fields: Fields, name: str) -> tuple[Fields, ...]:
 
 
 def policy_of(draft: UnvalidatedPolicy, places: Mapping[str, tuple[int, int]]) -> Policy:
-    """The policy. ``draft`` has to be valid; ``places`` tells on which line each rule stands."""
+    """Return the policy. ``draft`` has to be valid; ``places`` tells on which line each rule stands."""
     return Policy(
         rules=tuple(
             PolicyRule(

@@ -64,12 +64,12 @@ class Complaint(NamedTuple):
 
 
 def validate(draft: UnvalidatedPolicy, version: tuple[int, int]) -> tuple[Complaint, ...]:
-    """What that version of the server finds wrong with ``draft``, in its order; nothing if it is legal."""
+    """Return what that version of the server finds wrong with ``draft``, in its order; nothing if it is legal."""
     return tuple(_complaints(draft, version))
 
 
 def aggregate(complaints: tuple[Complaint, ...]) -> str:
-    """The server's one message for them all (``ErrorList.ToAggregate``); the same words are said once."""
+    """Return the server's one message for them all (``ErrorList.ToAggregate``); the same words are said once."""
     texts = list(dict.fromkeys(complaint.text for complaint in complaints))
     return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]" if texts else ""
 
@@ -128,7 +128,7 @@ def _resources(entries: tuple[DraftEntry, ...], path: str, version: tuple[int, i
 
 
 def _group_faults(group: str) -> list[str]:
-    """``IsDNS1123Subdomain``. Length is in bytes."""
+    """Return what ``IsDNS1123Subdomain`` finds wrong; it counts bytes."""
     faults = []
     if len(group.encode("utf-8", "replace")) > MAX_SUBDOMAIN:
         faults.append(f"must be no more than {MAX_SUBDOMAIN} characters")

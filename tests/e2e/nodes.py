@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from auditctl.lab import status
 from auditctl.lab.node.layout import Timing
 
-QUICK = Timing(grace=0.3, listing=0.4, backoff=0.3, backoff_cap=1.0, replace=0.1, start=0.1)
+QUICK = Timing(grace=0.3, listing=0.4, backoff=0.3, backoff_cap=1.0, replace=1.0, start=0.1)
 METADATA = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules:\n- level: Metadata\n"
 EVERYTHING = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: RequestResponse\n"
 NOTHING = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: None\n"

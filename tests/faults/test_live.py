@@ -21,7 +21,7 @@ from auditctl.lab.node.injected_faults import Faults, clear
 from auditctl.lab.node.layout import Layout, Timing
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(3000)]
-QUICK = Timing(grace=0.3, listing=0.4, backoff=0.3, backoff_cap=1.0, replace=0.1, start=0.1)
+QUICK = Timing(grace=0.3, listing=0.4, backoff=0.3, backoff_cap=1.0, replace=1.0, start=0.1)
 ON = ("enable", "--policy", "{root}/p.yaml", "--timeout", "20s")
 OTHER = ("enable", "--policy", "{root}/q.yaml", "--log-maxage", "7", "--timeout", "20s")
 OUT = ("disable", "--purge", "--timeout", "20s")
@@ -199,3 +199,47 @@ def test_two_runs_at_once_on_a_live_node(live: Live) -> None:
     for code, text in zip(codes, said, strict=True):
         assert ("is changing this node now" in text) == (code == 3), said
     assert live.run(*FIRST).code == 0
+
+
+def test_a_change_takes_two_renames_and_no_pod_starts_in_between(live: Live) -> None:
+    """The kubelet ran one new Pod: the text of the first rename only ended the old one."""
+    assert live.run(*ON).code == 0
+
+    (journal,) = live.plane().state.journals()
+    steps = [step for step, _, _ in journal.steps]
+    assert steps == ["backed-up", "installing", "ending", "replacing", "waiting", "done"]
+    kubelet = (live.root / "var/log/kubelet.log").read_text()
+    assert kubelet.count("Started container") == 2, kubelet
+    assert b"auditctl/ending" not in live.manifest.read_bytes()
+
+
+@pytest.mark.parametrize("killed", ["the-run", "the-run-and-its-watchdog"])
+def test_killed_between_the_two_renames(killed: str, live: Live) -> None:
+    """The watchdog goes on with the change; where it is dead too, the next run brings the old configuration back."""
+    old = live.manifest.read_bytes()
+    Faults(kubelet_idle=True).save(Layout(live.root))
+    process = subprocess.Popen(
+        straced.program(live.root, ON), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    assert process.stderr is not None
+    watchdog = next(int(line.split()[2]) for line in process.stderr if " takes over" in line)
+    assert until(lambda: b"auditctl/ending" in live.manifest.read_bytes())
+    os.kill(process.pid, signal.SIGKILL)
+    if killed == "the-run-and-its-watchdog":
+        os.kill(watchdog, signal.SIGKILL)
+    process.communicate()
+    TALLY["kills between the two renames"] += 1
+    clear(Layout(live.root))
+
+    if killed == "the-run":
+        assert until(lambda: bool(live.plane().state.journals()) and not live.open_changes())
+        assert live.plane().state.journals()[-1].step.value == "done"
+        assert live.policy.exists()
+        return
+    assert until(live.serves)  # the old settings, with the annotation more
+    recovered = live.run("recover")
+    assert recovered.code == 0, recovered
+    assert "the old configuration serves" in recovered.said
+    assert live.manifest.read_bytes() == old
+    assert not live.policy.exists()
+    assert until(live.serves)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from auditctl import facts
-from auditctl.errors import RefusedError, UsageError
+from auditctl.errors import PolicyError, RefusedError, UsageError
 from auditctl.manifest.document import load
 from auditctl.operations.cis import cis
 from auditctl.operations.controlplane import ControlPlane
@@ -215,6 +215,29 @@ def test_a_job_runs_enable_on_the_named_node_from_a_pinned_image(plane: ControlP
     with pytest.raises(UsageError, match="are for --as job"):
         rendered(plane, "kind", None, {}, image=image)
     assert "REGISTRY/auditctl@sha256:DIGEST" in rendered(plane, "job", None, {}).summary
+
+
+def test_a_tool_carries_the_nodes_own_policy_or_the_one_that_is_named(plane: ControlPlane, tmp_path: Path) -> None:
+    own, named = (
+        f"apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: {level}\n" for level in ("Request", "None")
+    )
+    give(plane, "v1.36.2", own)
+    file = tmp_path / "map.yaml"
+    file.write_text("kind: ConfigMap\ndata:\n  p: |\n" + "".join(f"    {line}\n" for line in named.splitlines()))
+
+    assert "- level: Request" in rendered(plane, "talos", None, {}).summary
+    text = rendered(plane, "talos", None, {}, policy=str(file)).summary
+    assert text.endswith("    auditPolicy:\n" + "".join(f"      {line}\n" for line in named.splitlines()).rstrip("\n"))
+
+
+def test_a_policy_that_the_server_refuses_goes_to_no_tool(plane: ControlPlane, tmp_path: Path) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_text("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: []\n")
+    with pytest.raises(PolicyError):
+        rendered(plane, "kops", None, {}, policy=str(file))
+    file.write_bytes("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: None}]\n".encode("utf-16"))
+    with pytest.raises(RefusedError, match="not UTF-8"):
+        rendered(plane, "kops", None, {}, policy=str(file))
 
 
 def test_the_next_step_of_cis_meets_what_is_not_met_and_nothing_else(plane: ControlPlane) -> None:

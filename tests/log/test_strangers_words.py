@@ -22,13 +22,13 @@ from auditctl.log.filters import moment
 ESCAPE = "\x1b]0;owned\x07"
 ORPHAN = """
 import os, signal
-from auditctl.log import across
+from auditctl.log import parallel
 
 def for_ever(pipe):
     while True:
         pipe.send_bytes(b"x" * 65536)
 
-with across._workers([for_ever, for_ever]) as pipes:
+with parallel._workers([for_ever, for_ever]) as pipes:
     import multiprocessing
     print(*(worker.pid for worker in multiprocessing.active_children()), flush=True)
     os.kill(os.getpid(), signal.SIGKILL)

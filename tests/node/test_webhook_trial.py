@@ -124,3 +124,10 @@ def test_an_answer_that_comes_drop_by_drop_does_not_hold_the_run(monkeypatch: py
         ended.set()
         dripping.join(10)
     assert (tried.verdict, "no whole answer" in tried.words) == (WebhookTrialVerdict.FAILED, True)
+
+
+def test_a_service_name_is_not_judged_by_this_host_where_the_pod_asks_the_clusters_dns() -> None:
+    config = WebhookConfig("https://audit.logging.svc:443/")
+
+    assert attempt(config, ContainerEnvironment(uses_cluster_dns=True)).verdict is WebhookTrialVerdict.UNKNOWN
+    assert attempt(config, ContainerEnvironment()).verdict is WebhookTrialVerdict.FAILED

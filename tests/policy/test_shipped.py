@@ -7,13 +7,16 @@ from pathlib import Path
 import pytest
 
 from auditctl.errors import PolicyError
+from auditctl.operations.builtin_api import built_in
 from auditctl.policy.evaluate import evaluate, stages
 from auditctl.policy.expectations import read_expectations, unmet
 from auditctl.policy.load import load
 from auditctl.policy.request import attributes
+from auditctl.policy.request_context import RequestContext, administrator
 from auditctl.policy.shorthand import parse
 from auditctl.policy.types import Level, Policy, Stage, User
 
+CONTEXT = RequestContext(built_in(), (1, 36), administrator((1, 36)))
 SHIPPED = Path(__file__).resolve().parents[2] / "templates" / "policies"
 NAMES = sorted(path.name.removesuffix(".expect.yaml") for path in SHIPPED.glob("*.expect.yaml"))
 
@@ -33,7 +36,7 @@ def test_every_policy_has_expectations() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_its_expectations_are_met(name: str) -> None:
     policy = shipped(name)
-    expectations = read_expectations((SHIPPED / f"{name}.expect.yaml").read_bytes(), name)
+    expectations = read_expectations((SHIPPED / f"{name}.expect.yaml").read_bytes(), name, CONTEXT)
     assert [(each.request, difference) for each in expectations if (difference := unmet(policy, each)[1])] == []
     assert {evaluate(policy, each.attributes).rule for each in expectations} >= set(range(len(policy.rules)))
 

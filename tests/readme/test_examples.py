@@ -31,7 +31,10 @@ OTHERWISE = {
     "kube-auditctl enable --persist": (3, "kubeadm-config"),
     "kube-auditctl policy diff old.yaml new.yaml": (1, "rules[0]"),
     "kube-auditctl policy diff baseline mine.yaml": (0, "alike"),
-    "kube-auditctl policy validate p.yaml --rehearse": (3, "was not done"),  # a practice node has no server to start aside
+    "kube-auditctl policy validate p.yaml --rehearse": (
+        3,
+        "was not done",
+    ),  # a practice node has no server to start aside
     "kube-auditctl policy coverage p.yaml": (1, "can never fire"),
     "kube-auditctl policy coverage p.yaml --for falco": (1, "can never fire"),
     "kube-auditctl -v doctor": (1, "1 finding"),

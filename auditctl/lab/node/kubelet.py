@@ -12,8 +12,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import NamedTuple
 
-from auditctl.lab.node import container, klog
+from auditctl.lab.node import container, klog, pod_traces
 from auditctl.lab.node.backoff import Backoff
 from auditctl.lab.node.container import Container
 from auditctl.lab.node.injected_faults import Faults
@@ -22,10 +23,18 @@ from auditctl.lab.node.layout import STAND_IN, Layout, Marker
 from auditctl.lab.node.manifest_directory import ManifestSource
 from auditctl.lab.node.pod_worker import PodPhase, PodWorker
 from auditctl.lab.node.process import ChildProcess, end, identify
+from auditctl.lab.node.static_pod import StaticPod
 from auditctl.lab.node.yaml_reader import read
 
 TICK_SECONDS = 0.1  # the stand-in for inotify looks this often
 SHUTDOWN_GRACE_SECONDS = 0.1  # `lab down` waits for nobody
+
+
+class _Waiting(NamedTuple):
+    """A Pod that waits until the one of the same name has ended."""
+
+    uid: str
+    next_look: float
 
 
 @dataclass(slots=True)
@@ -38,7 +47,7 @@ class PracticeKubelet:
     workers: dict[str, PodWorker] = field(default_factory=dict)
     stopping: bool = False
     backoff: Backoff = field(init=False)  # outlives the Pods: it is kept by UID
-    _ended: dict[str, float] = field(default_factory=dict)  # when the last Pod of that name was gone
+    _waiting: dict[str, _Waiting] = field(default_factory=dict)  # by name: Pods whose predecessor has not ended
     _orphans: list[tuple[Container, float]] = field(default_factory=list)  # and when they are killed
 
     def __post_init__(self) -> None:
@@ -60,6 +69,7 @@ class PracticeKubelet:
 
     def step(self, now: float, faults: Faults) -> None:
         """Bring what runs one step nearer to what should run."""
+        pod_traces.clean_up(self.layout, frozenset(worker.pod.uid for worker in self.workers.values()))
         for key, worker in list(self.workers.items()):
             wanted = self.source.desired.get(key)
             if wanted is None or wanted.uid != worker.pod.uid:
@@ -68,18 +78,29 @@ class PracticeKubelet:
             if worker.phase is PodPhase.GONE:
                 del self.workers[key]
                 container.forget(self.layout, worker.pod)
-                self._ended[key] = now
+                pod_traces.complete(self.layout, worker.pod)
         for key, pod in self.source.desired.items():
-            if (
-                key not in self.workers
-                and now >= self._ended.get(key, -self.marker.pace.replace) + self.marker.pace.replace
-            ):
-                self.workers[key] = PodWorker(pod, self.layout, self.marker.pace, self.backoff)
+            self._start(key, pod, now)
         for orphan, kill_at in list(self._orphans):
             if now >= kill_at:
                 orphan.send(signal.SIGKILL)
             if orphan.poll() is not None:
                 self._orphans.remove((orphan, kill_at))
+
+    def _start(self, key: str, pod: StaticPod, now: float) -> None:
+        """Start a Pod when it comes; while another of its name ends, look again only every so often (allowPodStart)."""
+        worker = self.workers.get(key)
+        if worker is not None and worker.pod.uid == pod.uid:
+            self._waiting.pop(key, None)
+            return
+        waiting = self._waiting.get(key)
+        if waiting is not None and waiting.uid == pod.uid and now < waiting.next_look:
+            return
+        if worker is not None:
+            self._waiting[key] = _Waiting(pod.uid, now + self.marker.pace.replace)
+            return
+        self._waiting.pop(key, None)
+        self.workers[key] = PodWorker(pod, self.layout, self.marker.pace, self.backoff)
 
     def _replace(self, worker: PodWorker, now: float, held_port_seconds: float) -> None:
         """The Pod must go; or, as a fault, it is forgotten while its server lives on (kubernetes#82512)."""

@@ -10,7 +10,7 @@ MARKER = ".auditctl-lab.json"
 STAND_IN = "auditctl-lab stand-in"  # said in the Server header, /version, the kubelet's log and the marker
 NODE_NAME = "controlplane"
 ADDRESS = "127.0.0.1"
-TREES = ("etc", "usr", "var")  # the only names that `down` ever removes, beside the marker
+TREES = ("etc", "sys", "usr", "var")  # the only names that `down` ever removes, beside the marker
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Timing:
     listing: float = 1.0  # fileCheckFrequency: 20
     backoff: float = 1.0  # first crash back-off after the immediate restart: 10, doubling
     backoff_cap: float = 8.0  # 300; twice as long without a crash, and the next one is the first again
-    replace: float = 0.4  # pause between the end of an old Pod and its successor: 6 to 15
+    replace: float = 1.0  # a Pod that waits for the end of another is looked at again after: 10 to 15
     start: float = 0.6  # from the exec of kube-apiserver to its first answer: 2 to 3
     etcd: float = 2.0  # how long a server waits for an etcd that refuses: 20
 
@@ -92,6 +92,15 @@ class Layout:
     @property
     def pod_logs(self) -> Path:
         return self.root / "var/log/pods"
+
+    @property
+    def control_groups(self) -> Path:
+        """Where the kubelet has one directory a Pod of this quality of service."""
+        return self.root / "sys/fs/cgroup/kubepods/burstable"
+
+    @property
+    def pod_folders(self) -> Path:
+        return self.root / "var/lib/kubelet/pods"
 
     @property
     def kubelet_program(self) -> Path:

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import Enum
 
 from auditctl.compatibility import UTC
-from auditctl.lab.node import container, klog, volumes
+from auditctl.lab.node import container, klog, pod_traces, volumes
 from auditctl.lab.node.backoff import Backoff, go_duration
 from auditctl.lab.node.container import Container
 from auditctl.lab.node.klog import KlogSeverity
@@ -88,6 +88,7 @@ class PodWorker:
         number = container.next_number(self.layout, self.pod)
         try:
             self.running = container.start(self.layout, self.pod, number, binds, self.pace)
+            pod_traces.appear(self.layout, self.pod, self.running.process.pid)
         except OSError as error:  # no memory, no descriptors, or the folder is being removed
             self._log(KlogSeverity.ERROR, "auditctl-lab", "Could not start the container", str(error))
             self._next = now + self.pace.backoff

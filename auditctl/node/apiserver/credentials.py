@@ -53,7 +53,7 @@ NOBODY = Credentials("anonymous", ANONYMOUS)
 
 @lru_cache(maxsize=4)  # once a run: a pipe can be read only once
 def find(root: files.Root, named: Path | None) -> Credentials:
-    """The credentials of ``--kubeconfig``, else of admin.conf, else of super-admin.conf, else none.
+    """Return the credentials of ``--kubeconfig``, else of admin.conf, else of super-admin.conf, else none.
 
     Raises:
         RefusedError: the named file is missing or is not a kubeconfig. A default that cannot be read is passed over.
@@ -62,7 +62,7 @@ def find(root: files.Root, named: Path | None) -> Credentials:
         return read(named)
     for path in _DEFAULTS:
         try:
-            return read(root.host(path))
+            return read(root.followed(path))
         except RefusedError:
             continue
     return NOBODY
@@ -109,22 +109,30 @@ def _named(config: Mapping[str, Any], section: str, name: object, key: str) -> M
 def _bytes(entry: Mapping[str, Any], name: str, kubeconfig: Path) -> bytes:
     """``NAME-data`` (base64) before the file ``NAME`` (relative to the kubeconfig), as client-go does."""
     if name == "token":
-        return (
-            files.read_regular(kubeconfig.parent / str(entry["tokenFile"]), "tokenFile").strip()
-            if entry.get("tokenFile")
-            else b""
-        )
+        return _file(kubeconfig, entry["tokenFile"], "tokenFile").strip() if entry.get("tokenFile") else b""
     if entry.get(f"{name}-data"):
         import base64
 
         return base64.b64decode(entry[f"{name}-data"])
     if entry.get(name):
-        return files.read_regular(kubeconfig.parent / str(entry[name]), name)
+        return _file(kubeconfig, entry[name], name)
     return b""
 
 
+def _file(kubeconfig: Path, name: object, field: str) -> bytes:
+    """Return what a file holds that a kubeconfig names: a regular one of a few megabytes at most, links are followed.
+
+    A device, or a pipe that nobody writes to, would be read for ever. Raises RefusedError.
+    """
+    try:
+        place = (kubeconfig.parent / str(name)).resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise RefusedError(f"{kubeconfig}: {field} names no file that can be read", check="kubeconfig") from error
+    return files.read(place, field).content
+
+
 def _user(pem: bytes) -> User | None:
-    """The user that the API server sees: the subject's common name; its organizations are the groups.
+    """Return the user that the API server sees: the subject's common name; its organizations are the groups.
 
     Reads just the last subject-like attributes of the DER text: issuer comes before subject (RFC 5280, 4.1), and the
     client certificates of kubeadm have one common name in each.
@@ -152,7 +160,7 @@ def _attributes(der: bytes, kind: bytes) -> Iterator[tuple[int, str]]:
 
 @contextmanager
 def in_memory(content: bytes) -> Iterator[str]:
-    """A path under which ``content`` can be read while the context lasts; nothing is written to a disk."""
+    """Yield a path under which ``content`` can be read while the context lasts; nothing is written to a disk."""
     descriptor = os.memfd_create("auditctl", os.MFD_CLOEXEC)
     try:
         os.write(descriptor, content)

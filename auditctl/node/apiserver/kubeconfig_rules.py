@@ -38,7 +38,7 @@ class KubeconfigFault(Exception):  # noqa: N818 - it never leaves the room; the 
 
 
 def read_kubeconfig(raw: bytes) -> Mapping[str, Any]:
-    """The text as plain Python, once its types are those that ``client-go`` decodes.
+    """Return the text as plain Python, once its types are those that ``client-go`` decodes.
 
     Raises:
         KubeconfigFault: they are not, or the text does not parse.
@@ -91,7 +91,7 @@ def _check_type(path: str, value: Value, wanted: JsonKind) -> None:
 
 
 def _plain(value: Value) -> Any:
-    """A value of the reader as plain Python; numbers stay texts, for no field here is one."""
+    """Return a value of the reader as plain Python; numbers stay texts, for no field here is one."""
     match value.kind:
         case JsonKind.OBJECT:
             return {pair.key: _plain(pair.value) for pair in value.pairs}
@@ -106,7 +106,7 @@ def _plain(value: Value) -> Any:
 
 
 def content_of(part: Mapping[str, Any], field: str) -> bytes:
-    """The decoded content of a ``*-data`` field; empty where it is not set.
+    """Return the decoded content of a ``*-data`` field; empty where it is not set.
 
     Raises:
         KubeconfigFault: it is no base64.
@@ -121,7 +121,7 @@ def content_of(part: Mapping[str, Any], field: str) -> bytes:
 
 
 def user_problems(name: str, user: Mapping[str, Any]) -> Iterator[str]:
-    """What ``validateAuthInfo`` says, but for files that cannot be read."""
+    """Yield what ``validateAuthInfo`` says, but for files that cannot be read."""
     methods = [word for word, fields in _METHODS if any(user.get(field) for field in fields)]
     if len(methods) > 1:
         found = " ".join(methods)
@@ -143,7 +143,7 @@ def user_problems(name: str, user: Mapping[str, Any]) -> Iterator[str]:
 
 
 def cluster_problems(name: str, cluster: Mapping[str, Any] | None) -> Iterator[str]:
-    """What ``validateClusterInfo`` says, but for files that cannot be read; None: there is no such cluster."""
+    """Yield what ``validateClusterInfo`` says, but for files that cannot be read; None: there is no such cluster."""
     if cluster is None:
         yield NO_CLUSTER
         return

@@ -40,7 +40,7 @@ class Tail:
         return status.st_dev, status.st_ino
 
     def lines(self) -> list[tuple[int, bytes]]:
-        """The whole lines appended since the last call, each with its number in its file (from 1)."""
+        """Return the whole lines appended since the last call, each with its number in its file (from 1)."""
         found = self._read()
         if self._replaced():
             found += self._read()  # drain the old one first: it was written to before the rename

@@ -35,7 +35,7 @@ class Counters(NamedTuple):
 
     @property
     def auditing(self) -> bool:
-        """Whether the process evaluates a policy at all."""
+        """Return whether the process evaluates a policy at all."""
         return bool(self.levels)
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from auditctl.errors import InterruptionError
 from auditctl.findings import Check, Receipt, Status
-from auditctl.node.apiserver.client import Endpoint, HttpAnswer
+from auditctl.node.apiserver.client import Endpoint
 from auditctl.node.apiserver.credentials import NOBODY, Credentials
 from auditctl.node.apiserver.log_tail import Tail
 from auditctl.node.apiserver.probe import Probe, predict
@@ -21,6 +21,7 @@ from auditctl.node.apiserver.process import Process
 from auditctl.node.clock import Clock
 from auditctl.patterns import lazily
 from auditctl.policy.types import Decision, Policy, Stage
+from auditctl.transport import HttpAnswer
 
 # a line of --audit-log-format=legacy (apiserver/pkg/audit/format.go EventString): it has no level
 _LEGACY = lazily(rb' AUDIT: id="(?P<id>[^"]*)" stage="(?P<stage>[^"]*)"')
@@ -89,7 +90,7 @@ def obtain(sought: ReceiptQuery, process: Process | None, clock: Clock, nonce: s
 
 
 class LoggedEvent(NamedTuple):
-    """One event of ours: its line in the file, level and stage."""
+    """One event of ours: its line in the file, level and stage. The legacy format has no level: it is "" then."""
 
     line: int
     level: str
@@ -127,7 +128,11 @@ def judge(
         tuple(event.stage for event in events),
         sought.probe.distinguishes,
     )
-    found = Check("receipt", Status.PASSED, f"{request}: {last.level}, {last.stage}, line {last.line} of {sought.log}")
+    found = Check(
+        "receipt",
+        Status.PASSED,
+        f"{request}: {last.level or 'recorded'}, {last.stage}, line {last.line} of {sought.log}",
+    )
     return ReceiptResult(receipt, (found, _decision_check(decision, wanted, events), _inode_check(tail, process)))
 
 
@@ -162,7 +167,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _expected(sought: ReceiptQuery, answer: HttpAnswer) -> tuple[Decision, tuple[Stage, ...]]:
-    """What the policy says of the request as the server saw it: a 401 has no user, and one stage."""
+    """Return what the policy says of the request as the server saw it: a 401 has no user, and one stage."""
     if answer.status == 401:
         return predict(sought.policy, None, sought.probe.method, sought.probe.url)
     return sought.probe.decision, sought.probe.stages
@@ -193,7 +198,10 @@ def _look(
 
 
 def _event(number: int, line: bytes, nonce: str) -> LoggedEvent | None:
-    """Our event in a line. After a full disk a line may hold half an event before it: resynchronise on its start."""
+    """Return our event in a line, in the JSON or the legacy format.
+
+    After a full disk a line may hold half an event before ours: resynchronise on its start.
+    """
     if (legacy := _LEGACY.search(line)) is not None:
         is_ours = legacy["id"].decode(errors="replace") == nonce
         return LoggedEvent(number, _NO_LEVEL, legacy["stage"].decode(errors="replace"), nonce) if is_ours else None

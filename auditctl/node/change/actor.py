@@ -1,4 +1,4 @@
-"""Who is at the keyboard: for the journal and for syslog (authpriv)."""
+"""Tell who runs auditctl, for the journal and for syslog (facility authpriv)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _UNSET_LOGINUID = "4294967295"  # (uid_t) -1: no login session (a service, a con
 
 
 def who() -> dict[str, str | None]:
-    """The effective user, the login uid that survives sudo and su, and sudo's own word."""
+    """Return the effective user, the login user (which survives sudo and su) and SUDO_USER."""
     login = None
     with suppress(OSError):
         login = Path("/proc/self/loginuid").read_text().strip()

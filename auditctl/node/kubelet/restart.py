@@ -196,6 +196,10 @@ class RestartWaiter:
         ongoing = self.clock.monotonic() - self._dark_since if self._dark_since is not None else 0.0
         return self._dark_seconds + ongoing
 
+    def count_listener(self, port: int) -> None:
+        """Count a moment without a server as outage; for who waits for something else before `wait`."""
+        self._count_outage(listener(port), serving=False)
+
     def crash(self) -> Crash | None:
         """What the newest container, or the kubelet that makes none, has said since this watch began."""
         container = self.attempts.look() if self.attempts is not None else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from auditctl.operations.change.kubeadm_record import recording
 from auditctl.operations.change.preflight import check_places, is_live
 from auditctl.operations.change.report import dry_run_report
-from auditctl.operations.change_model import ChangeOptions, Decide, Recovered
+from auditctl.operations.change_model import ChangeOptions, Decide, NoDowntime, Recovered
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import Report
 
@@ -27,6 +27,10 @@ def run_change(plane: ControlPlane, options: ChangeOptions, command: str, decide
     decision = decide(Recovered())
     if isinstance(decision, Report):
         return decision
+    if options.no_downtime is not NoDowntime.OFF:
+        from auditctl.operations.change.standby import settle_standby  # as above
+
+        decision, options = settle_standby(plane, decision, options)
     record = recording(plane, decision.planned.after, options)
     report = dry_run_report(plane, decision)
     if options.wait and not is_live(plane, decision.planned.before, options):

@@ -11,6 +11,7 @@ from auditctl.operations.change.kubeadm_record import recording
 from auditctl.operations.change.report import performed_report, plan_lines, unchanged_report
 from auditctl.operations.change.run import perform
 from auditctl.operations.change.session import session
+from auditctl.operations.change.standby import settle_standby
 from auditctl.operations.change_model import (
     ChangeDecision,
     ChangeOptions,
@@ -42,6 +43,7 @@ def change_node(plane: ControlPlane, options: ChangeOptions, command: str, decid
             findings = (*opened.recovered, *decision.findings, *result.findings)
             report = unchanged_report(plane, decision.planned, findings, options, opened.deadline)
             return record(decision.conclude(report))
+        decision, options = settle_standby(plane, decision, options)
         _review(opened, decision, options)
         decision, result = _perform(opened, decision, options)
         findings = (*opened.recovered, *decision.findings)

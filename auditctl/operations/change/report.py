@@ -40,10 +40,11 @@ if TYPE_CHECKING:
     from auditctl.node.kubelet.restart import Restarted
 
 _OUTAGE = {
-    Restart.REPLACE_POD: "expected outage: 15 to 45 s on a node with one control plane, while the kubelet replaces the Pod",
+    Restart.REPLACE_POD: "expected outage: 5 to 45 s on a node with one control plane, while the kubelet replaces the Pod",
     Restart.IN_PLACE: "expected outage: 4 to 15 s, while the kubelet restarts the container",
     Restart.NONE: "no restart, no outage",
 }
+_NO_OUTAGE = "expected outage: none for new connections: a standby server serves while the API server restarts"
 
 _UPGRADE = "kubeadm upgrade writes the manifest anew from the ConfigMap kubeadm-config"
 
@@ -85,7 +86,7 @@ def _effects(plane: ControlPlane, decision: ChangeDecision, requests: tuple[Requ
         kept = "; no copy of it is kept" if edit.role is Role.WEBHOOK and edit.after is None else ""
         yield f"would {verb} {edit.path} ({edit.role.value}{kept})"
     yield from decision.notes
-    yield _OUTAGE[planned.restart]
+    yield _NO_OUTAGE if decision.standby else _OUTAGE[planned.restart]
 
 
 def performed_report(
@@ -104,6 +105,7 @@ def performed_report(
         verification=Verification(result.checks),
         receipt=result.receipt,
         timings=result.timings,
+        standby=result.standby,
         change=result.change,
         next_steps=result.next_steps or _next_steps(planned, result),
     )
@@ -168,14 +170,8 @@ def _ready_check(result: Restarted, endpoint: Endpoint) -> Check:
 
 def restart_checks(result: Restarted, endpoint: Endpoint) -> tuple[Check, ...]:
     """Return the checks that a successful wait has passed."""
-    return (
-        Check(
-            "restarted",
-            Status.PASSED,
-            f"process {result.process.pid} was started after the change, with the manifest's command line",
-        ),
-        _ready_check(result, endpoint),
-    )
+    text = f"process {result.process.pid} was started after the change, with the manifest's command line"
+    return Check("restarted", Status.PASSED, text), _ready_check(result, endpoint)
 
 
 def manifest_change(plane: ControlPlane, snapshot: Snapshot, plan: Plan) -> ManifestChange:

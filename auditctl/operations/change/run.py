@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from auditctl.errors import InterruptionError
-from auditctl.findings import ChangeRecord, Check, Finding, Status, Timings
+from auditctl.findings import ChangeRecord, Check, Finding, Status
 from auditctl.node.apiserver.client import Endpoint
 from auditctl.node.apiserver.credentials import Credentials
 from auditctl.node.apiserver.process import Process
 from auditctl.node.change import change as changes
+from auditctl.node.change import removal
 from auditctl.node.change.actor import record, who
 from auditctl.node.change.change import Change, Intent
 from auditctl.node.change.file_edit import FileEdit
@@ -26,13 +27,18 @@ from auditctl.operations.change.failure import (
     left_over,
     not_proved,
 )
+from auditctl.operations.change.old_configuration import wait_for_old_configuration
 from auditctl.operations.change.report import restart_checks
 from auditctl.operations.change.restart_strategy import drain_seconds, serving
+from auditctl.operations.change.standby import Standby
+from auditctl.operations.change.timings import change_timings
+from auditctl.operations.change.two_renames import TwoRenames, bring_new_text
 from auditctl.operations.change.watchdog import guard
 from auditctl.operations.change.watchdog_notice import left_to_do
 from auditctl.operations.change_model import (
     ChangeOptions,
     ChangeResult,
+    NoDowntime,
     PlannedChange,
     Proof,
     Restart,
@@ -41,9 +47,6 @@ from auditctl.operations.change_model import (
 from auditctl.operations.evidence import last_known_good
 from auditctl.report import Outcome
 
-# The way back must not fail of a --timeout that was short on purpose: the kubelet alone takes up to 30 s of grace to
-# stop a Pod and 20 s to its next listing.
-_LEAST_UNDO_SECONDS = 60.0
 _LAST_LOOK_SECONDS = 5.0
 _LAST_RECEIPT_SECONDS = 2.0
 
@@ -71,7 +74,10 @@ class ChangeRun:
     drain: float
     findings: tuple[Finding, ...]
     began: float
+    two_renames: TwoRenames | None
+    standby: Standby | None = None
     renamed_at: float = 0.0
+    first_renamed_at: float = 0.0
     edited: float | None = None
     dark_before: float = 0.0
     restarted: Restarted | None = None
@@ -83,14 +89,21 @@ class ChangeRun:
         began = plane.clock.monotonic()
         before = serving(planned.before) if options.wait else None
         drain, findings = drain_seconds(plane, planned.before, options, before)
+        standby = Standby.of(plane, planned) if options.no_downtime is not NoDowntime.OFF and options.wait else None
+        if standby is not None:  # nobody waits for the old process, so it may finish what it has begun
+            drain, findings = options.drain_seconds or standby.usual_drain, ()
         failing = failing_before(plane, planned, options)
         manifest = FileEdit(Role.MANIFEST, plane.manifest_path, planned.snapshot, planned.new_text)
         intent = Intent(
             planned.command, planned.summary, who(), planned.directories, planned.undoes, planned.restart.name
         )
-        change = changes.begin(plane.state, plane.root, plane.clock, (*planned.edits, manifest), intent)
+        renames = TwoRenames.of(plane, planned, options, before, drain)
+        edits, text = (*planned.edits, manifest), renames.text if renames else None
+        change = changes.begin(plane.state, plane.root, plane.clock, edits, intent, text)
         old = OutgoingProcess.hold(before)
-        return cls(session, planned, options, change, before, old, drain, findings, began, failing_before=failing)
+        run = cls(session, planned, options, change, before, old, drain, findings, began, renames, standby)
+        run.failing_before = failing
+        return run
 
     @property
     def endpoint(self) -> Endpoint:
@@ -106,10 +119,12 @@ class ChangeRun:
             plane.root, self.planned.after, plane.clock, plane.progress.waiting, self.session.deadline.interrupted
         )
         watchdog = guard(self, watch)
+        performed = None  # the journal may not say that it ended: its directory may be gone or full
         try:
             performed = self._stopped_early() if self.session.deadline.interrupted() else self._install(watch)
         finally:
-            if watchdog is not None and self.change.journal.finished:
+            self._end_standby()
+            if watchdog is not None and (performed is not None or self.change.journal.finished):
                 watchdog.dismiss()
             if self.old is not None:
                 self.old.release()
@@ -126,7 +141,7 @@ class ChangeRun:
     def _install(self, watch: RestartWaiter) -> ChangeResult:
         plane = self.session.plane
         plane.progress.step(f"change {self.change.journal.id}: {self.planned.summary}")
-        self.renamed_at = changes.install(self.change)
+        self.renamed_at = self.first_renamed_at = changes.install(self.change, self._start_standby)
         self.edited = plane.clock.monotonic() - self.began
         return self._unproved() if not self.options.wait else self.prove_or_undo(watch)
 
@@ -146,6 +161,8 @@ class ChangeRun:
         return replace(performed, next_steps=performed.next_steps or steps)
 
     def _wait_and_prove(self, watch: RestartWaiter) -> WaitOutcome:
+        if failure := bring_new_text(self, self.two_renames, watch):
+            return WaitOutcome(failure=failure)
         checks: tuple[Check, ...] = ()
         process = self.before
         still = serving(self.planned.before) if self.planned.restart is Restart.IN_PLACE else None
@@ -181,38 +198,48 @@ class ChangeRun:
 
     def _patience(self) -> float:
         """Return how long to wait: to the deadline; a watchdog that takes over after it looks once more."""
-        return max(self.seconds_left(self.renamed_at), min(self.options.timeout_seconds, _LAST_LOOK_SECONDS))
+        return max(self.seconds_left(self.first_renamed_at), min(self.options.timeout_seconds, _LAST_LOOK_SECONDS))
 
     def _receipt_seconds(self) -> float:
         """Return the time left for the proof; a server that came up at the last moment is still asked."""
-        return max(self.seconds_left(self.renamed_at), min(self.options.timeout_seconds, _LAST_RECEIPT_SECONDS))
+        return max(self.seconds_left(self.first_renamed_at), min(self.options.timeout_seconds, _LAST_RECEIPT_SECONDS))
+
+    def _start_standby(self) -> None:
+        if self.standby is not None:
+            self.standby.start(self.change, self.session.deadline)
+
+    def _end_standby(self) -> None:
+        if self.standby is not None and self.standby.is_left:
+            self.standby.end()
 
     def _end(self, step: Step, note: str = "") -> None:
         """Remove the files of a purge, which go last, when nothing mounts them any more; then end the journal."""
         failed: list[str] = []
         if any(edit.removed_last for edit in self.planned.edits):
             self.change.try_mark(Step.REMOVING)
-            failed = changes.remove_last(self.change)
+            failed = removal.remove_last(self.change)
         self.change.try_mark(step, note)
         self.findings += tuple(left_over(self.change, failed))
 
     def _finish(self, outcome: WaitOutcome) -> ChangeResult:
+        self._end_standby()
         self._end(Step.DONE, left_to_do(self.planned.afterwards) if self.change.by else "")
         policy = next((edit.after for edit in self.planned.edits if edit.role is Role.POLICY), None)
-        proved = policy if self.planned.restart is Restart.NONE else None  # it decides as the loaded one does
-        last_known_good.keep(self.session.plane, self.planned.after, outcome.process, proved)
+        # the server was started with it, or it decides as the loaded one does
+        last_known_good.keep(self.session.plane, self.planned.after, outcome.process, policy)
         return self._performed(
             Outcome.CHANGED,
             checks=outcome.checks,
             receipt=outcome.receipt,
             proved=all(check.status is Status.PASSED for check in outcome.checks),
-            timings=self._timings(outcome.seconds),
+            timings=change_timings(self, outcome.seconds),
         )
 
     def undo(self, failure: str, outcome: Outcome, checks: tuple[Check, ...] = ()) -> ChangeResult:
         """Restore the old configuration and wait until it is ready; STRANDED if it does not get ready."""
         plane = self.session.plane
         if not self.options.rollback and outcome is not Outcome.INTERRUPTED:
+            self._end_standby()
             self.change.try_mark(Step.UNDOING)
             self.change.try_mark(Step.STRANDED, "--no-rollback")
             return self._performed(
@@ -226,10 +253,12 @@ class ChangeRun:
         changes.put_back(self.change)
         back_at = plane.clock.boot() if returned is None else returned
         if self.planned.restart is Restart.NONE:
+            self._end_standby()
             self.change.try_mark(Step.UNDONE, failure)
             return self._performed(outcome, failure=f"{failure}; put back", checks=checks)
-        result = self._wait_for_previous(back_at)
-        changes.clear_up(self.change)
+        result = wait_for_old_configuration(self, back_at)
+        self._end_standby()
+        removal.clear_up(self.change)
         if isinstance(result, Restarted):
             self.restarted = result
             self.change.try_mark(Step.UNDONE, failure)
@@ -244,32 +273,6 @@ class ChangeRun:
             next_steps=(f"tail -n 20 {plane.root.host('/var/log/pods')}/*kube-apiserver*/*/*.log",),
         )
 
-    def _wait_for_previous(self, back_at: float) -> Restarted | Failed:
-        plane = self.session.plane
-        now = serving(self.planned.after)
-        if (
-            self.planned.restart is Restart.IN_PLACE
-            and now is not None
-            and now != self.before
-            and now.started < back_at
-        ):
-            restart.end_in_place(now)
-        timeout = max(self.options.timeout_seconds, _LEAST_UNDO_SECONDS)
-        hanging = OutgoingProcess.hold(restart.any_other(self.planned.after, self.endpoint.port))
-        watch = RestartWaiter.begin(plane.root, self.planned.before, plane.clock, plane.progress.waiting)
-        expected = RestartTarget(
-            self.planned.before.command,
-            back_at,
-            plane.endpoint(self.planned.before),
-            self.credentials,
-            or_started_before=self.renamed_at,
-        )
-        try:
-            return watch.wait(expected, timeout=timeout, drain=self.drain, old=hanging or self.old)
-        finally:
-            if hanging is not None:
-                hanging.release()
-
     def _unproved(self) -> ChangeResult:
         process = serving(self.planned.before) if self.planned.restart is Restart.IN_PLACE else None
         if process is not None:
@@ -277,7 +280,7 @@ class ChangeRun:
         self._end(Step.UNPROVED, "--no-wait")
         check = Check("restarted", Status.UNKNOWN, "not waited for (--no-wait)")
         return self._performed(
-            Outcome.CHANGED, checks=(check,), timings=self._timings(None), next_steps=("auditctl verify",)
+            Outcome.CHANGED, checks=(check,), timings=change_timings(self, None), next_steps=("auditctl verify",)
         )
 
     def _performed(self, outcome: Outcome, **fields: Any) -> ChangeResult:
@@ -285,13 +288,7 @@ class ChangeRun:
             outcome=outcome,
             change=ChangeRecord(self.change.journal.id, str(self.change.backup)),
             findings=self.findings,
-            timings=self._timings(None),
+            timings=change_timings(self, None),
+            standby=self.standby.use if self.standby is not None else None,
         )
         return replace(result, **fields)
-
-    def _timings(self, verify: float | None) -> Timings:
-        total = self.session.plane.clock.monotonic() - self.began
-        seconds = self.restarted.seconds if self.restarted else None
-        outage = self.restarted.outage + self.dark_before if self.restarted else None
-        values = (self.edited, seconds, outage, verify, total)
-        return Timings(*(None if value is None else round(value, 3) for value in values))

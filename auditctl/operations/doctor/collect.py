@@ -19,6 +19,7 @@ from auditctl.node.preflight import node_checks
 from auditctl.operations import flags, policy_source
 from auditctl.operations.change import preflight as change_preflight
 from auditctl.operations.change_model import ChangeOptions
+from auditctl.operations.change_records import damaged
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.doctor import manifest as doctor_manifest
 from auditctl.operations.doctor import stray
@@ -75,7 +76,7 @@ def look(plane: ControlPlane, options: ChangeOptions, *, proving: bool = True) -
     evidence, judged, manifest = state.evidence, state.diagnosis, state.manifest
     unread = list(doctor_manifest.findings(plane, state.unread)) if state.unread is not None else []
     said = () if unread and judged.crash is None else server_findings(judged)
-    complaints = [*unread, *_unseen(plane, evidence), *said]
+    complaints = [*unread, *damaged(plane), *_unseen(plane, evidence), *said]
     verification, receipt = Verification(), None
     if manifest is not None:
         # of a folder that nobody runs, the live checks know nothing

@@ -93,7 +93,7 @@ def _events(number: int) -> str:
 
 
 def row(counters: Counters | None) -> dict[str, Any] | None:
-    """For ``-o json``."""
+    """Return the account for ``-o json``."""
     if counters is None:
         return None
     return {

@@ -57,13 +57,6 @@ def plan(
 
 def findings(planned: ProbePlan) -> Iterator[Finding]:
     """Yield what the choice of the request means, before the edit."""
-    probe = planned.probe
-    if probe is not None and probe.method != "GET":
-        text = (
-            f"the policy records no read that auditctl may send, so the proof sends {probe} anonymously: dryRun=All changes "
-            "nothing, and it is refused with 403, but a rule of your monitoring may notice it"
-        )
-        yield Finding("receipt", Severity.INFO, text)
     if planned.unprovable:
         yield Finding(
             "no-receipt",
@@ -77,6 +70,17 @@ def findings(planned: ProbePlan) -> Iterator[Finding]:
             Severity.INFO,
             "the old and the new policy decide every test request alike, so the proof cannot show which of them is loaded",
         )
+    if planned.probe is not None and not planned.probe.is_fixed and planned.log is not None:
+        yield Finding("receipt", Severity.INFO, _disclosure(planned.probe))
+
+
+def _disclosure(probe: Probe) -> str:
+    """Return what a test request is that the policy has chosen in part: security monitoring may report it."""
+    who = "with the credentials of the kubeconfig" if probe.with_credentials else "as the anonymous user"
+    text = f"the test request will be {probe}, sent {who}"
+    if probe.method == "GET":
+        return text
+    return f"{text}; it changes nothing (a dry run that is refused), but security monitoring may report it"
 
 
 def prover(
@@ -146,7 +150,7 @@ class _ReceiptTaker(NamedTuple):
 
 
 def loaded_policy(plane: ControlPlane, manifest: Manifest, process: Process | None) -> Policy | None:
-    """The policy that the running process has loaded, None where that cannot be known."""
+    """Return the policy that the running process has loaded, None where that cannot be known."""
     raw = last_known_good.loaded(plane, manifest, process)
     return load(raw).policy if raw is not None else None
 

@@ -9,12 +9,19 @@ from auditctl.errors import RefusedError, UsageError
 from auditctl.kubeadm.job import job
 from auditctl.kubeadm.persist import Extras, extras_of
 from auditctl.kubeadm.render import RenderFormat, extras_for, render
+from auditctl.kubeadm.render_tools import TOOLS, PolicyForTool, render_tool
 from auditctl.manifest.flag_targets import wanted_flags
 from auditctl.manifest.pod import Manifest
+from auditctl.node.preflight.node_checks import host_of
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.policy_files import server_version
+from auditctl.operations.policy_files import Version, read, server_version, understood
+from auditctl.operations.policy_source import DEFAULT_POLICY
+from auditctl.policy.embedded import embedded_policies
 from auditctl.report import ManifestChange, Outcome, Report
-from auditctl.settings import Settings
+from auditctl.settings import POLICY_FLAG, Settings
+
+FORMS = (*(form.value for form in RenderFormat), *TOOLS)
+"""The values of ``--as``."""
 
 
 def rendered(
@@ -25,34 +32,53 @@ def rendered(
     *,
     image: str | None = None,
     node: str | None = None,
+    policy: str | None = None,
 ) -> Report:
     """Return a report whose summary is the text itself, so that it can be piped.
 
+    ``policy`` goes along where a tool carries it; default: the node's own, else the shipped one.
+
     Raises:
-        UsageError: no such form or version, or ``image`` or ``node`` where none is wanted; RefusedError: the manifest, or a flag, cannot be what is asked.
+        UsageError: no such form or version, or ``image`` or ``node`` for another form than the Job.
+        RefusedError: the manifest, a flag or the policy cannot be rendered.
     """
-    try:
-        chosen = RenderFormat(form)
-    except ValueError:
-        known = ", ".join(one.value for one in RenderFormat)
-        raise UsageError(f"--as {form}: not one of {known}") from None
-    if chosen is not RenderFormat.JOB and (image or node):
+    if form not in FORMS:
+        raise UsageError(f"--as {form}: not one of {', '.join(FORMS)}")
+    if form != RenderFormat.JOB.value and (image or node):
         raise UsageError(f"--as {form}: --image and --node are for --as job")
     manifest = _manifest(plane)
     version = server_version(plane, kubernetes)
     extras = _extras(manifest, set_flags, version)
-    text = (
-        job(image, node or os.uname().nodename, set_flags)
-        if chosen is RenderFormat.JOB
-        else render(chosen, extras, version)
-    )
+    if form in TOOLS:
+        text = render_tool(form, extras, _policy(plane, manifest, policy, version))
+    elif form == RenderFormat.JOB.value:
+        text = job(image, node or os.uname().nodename, set_flags)
+    else:
+        text = render(RenderFormat(form), extras, version)
     return Report(
         "kubeadm render",
         Outcome.UNCHANGED,
         text.rstrip("\n"),
         ManifestChange(str(plane.manifest_path)),
-        details={"form": chosen.value, "text": text},
+        details={"form": form, "text": text},
     )
+
+
+def _policy(plane: ControlPlane, manifest: Manifest | None, name: str | None, version: Version) -> PolicyForTool:
+    """Return the policy to carry, judged first: a machine that a tool makes with a refused one does not start.
+
+    Raises:
+        PolicyError: the server would refuse it; RefusedError: it cannot be read.
+    """
+    host = host_of(plane.root, manifest, POLICY_FLAG) if manifest is not None and name is None else None
+    text = read(name or (str(host) if host is not None else DEFAULT_POLICY))
+    policy = understood(text, version).policy
+    inside = embedded_policies(text.raw)
+    raw = inside[0].raw.lstrip(b"\n") if inside else text.raw
+    try:
+        return PolicyForTool(raw.decode("utf-8-sig").replace("\r\n", "\n"), policy)
+    except UnicodeDecodeError:
+        raise RefusedError(f"{text.name}: not UTF-8, as other tools read it", check="encoding") from None
 
 
 def _manifest(plane: ControlPlane) -> Manifest | None:

@@ -39,7 +39,7 @@ class ForecastOptions(NamedTuple):
 
 
 def size_of(option: str, text: str) -> float:
-    """Bytes of ``20G``, ``500MB``, ``1.5Ki``. Raises UsageError."""
+    """Return bytes of ``20G``, ``500MB``, ``1.5Ki``. Raises UsageError."""
     match = _SIZE.fullmatch(text.strip())
     if match is None:
         raise UsageError(f"{option} {text}: not a size (write 1200, 500MB, 20Gi)")
@@ -54,7 +54,7 @@ def _check(option: str, value: float | None, most: float) -> None:
 
 
 def log_forecast(plane: ControlPlane, asked: ForecastOptions) -> CommandResult:
-    """What the flags keep at this load, and what to set instead.
+    """Return what the flags keep at this load, and what to set instead.
 
     Raises:
         UsageError: an option is not of its form; RefusedError: no load is given and no log can be read.
@@ -139,7 +139,7 @@ def _load(plane: ControlPlane, asked: ForecastOptions) -> Load:
 
 
 def _flags(plane: ControlPlane) -> tuple[RotationFlags | None, Path | None]:
-    """What the node's manifest sets, the server's defaults where it sets nothing; None without a manifest."""
+    """Return what the node's manifest sets, the server's defaults where it sets nothing; None without a manifest."""
     try:
         _, manifest = plane.read_manifest()
         log = node_log(plane)

@@ -26,10 +26,13 @@ from auditctl.log.lines import Fold, header, line
 from auditctl.log.parallel import in_order
 from auditctl.log.readers import reader
 from auditctl.log.reading import STANDARD_INPUT, LogSegment, WholeBlock, whole_block, whole_blocks
+from auditctl.log.resource_filters import with_resources
 from auditctl.node.logfiles import log_files
 from auditctl.operations.answer import CommandResult
+from auditctl.operations.builtin_api import built_in
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.log_sources import node_log, opened
+from auditctl.operations.policy_files import server_version
 from auditctl.printable import printable_json
 
 _POLL_SECONDS = 0.02
@@ -71,6 +74,9 @@ def log_tail(plane: ControlPlane, asked: TailOptions) -> CommandResult:
         UsageError: a filter is not of its form; RefusedError: a log cannot be read.
     """
     now = datetime.now(UTC)
+    if asked.wanted.resource:
+        version = server_version(plane, None)
+        asked = replace(asked, wanted=with_resources(asked.wanted, built_in(version), version))
     test = compiled(asked.wanted, now) if asked.wanted.given else None
     account = ReadStatistics()
     if asked.follow:
@@ -141,7 +147,7 @@ def _read(
 
 
 def _seconds_of(block: WholeBlock) -> float:
-    """The log's own clock."""
+    """Return the log's own clock."""
     with suppress(ValueError, IndexError):
         return datetime_of(block.events[-1].stage_timestamp or "").timestamp()
     return 0.0
@@ -150,7 +156,7 @@ def _seconds_of(block: WholeBlock) -> float:
 def _last(
     found: list[sources.LogSource], count: int, printer: _Printer, test: Test | None, account: ReadStatistics
 ) -> list[bytes]:
-    """The last rows of all: the newest file first, the older ones only as far as they are needed."""
+    """Return the last rows of all: the newest file first, the older ones only as far as they are needed."""
     rows: list[bytes] = []
     reading = reader()
     for piece in reversed(sources.whole_pieces(found)):
@@ -165,7 +171,7 @@ def _last(
 
 
 def _merged(kept: Iterable[Item], late: Sequence[Item]) -> list[Item]:
-    """Requests without an answer yet, where their time is."""
+    """Return requests without an answer yet, where their time is."""
     return list(heapq.merge(kept, late, key=_time_of)) if late else list(kept)
 
 
@@ -222,7 +228,7 @@ def _blocks(follower: Follower, log: Path, reading: Reader, account: ReadStatist
 def _before(
     asked: TailOptions, test: Test | None, account: ReadStatistics, follower: Follower, log: Path
 ) -> Iterator[bytes]:
-    """What stands in the log already: all since a time, or the last ``most`` rows."""
+    """Yield what stands in the log already: all since a time, or the last ``most`` rows."""
     earlier = sources.open_sources(map(str, follower.earlier))
     once = replace(asked, follow=False)
     if asked.most is None:
@@ -252,7 +258,7 @@ class _Printer:
         return self._fold is not None
 
     def items(self, block: WholeBlock, test: Test | None, now: float) -> list[Item]:
-        """Those of the block that are asked for: events for people, else their bytes."""
+        """Return those of the block that are asked for: events for people, else their bytes."""
         if self._asked.form is not TailFormat.LINES:
             if test is None:
                 return list(block.lines)
@@ -263,11 +269,11 @@ class _Printer:
         return [each for event in wanted for each in self._fold.take(event, now)]
 
     def rows(self, block: WholeBlock, test: Test | None, now: float) -> list[bytes]:
-        """The same as they are printed."""
+        """Return the same as they are printed."""
         return [self.row(each) for each in self.items(block, test, now)]
 
     def overdue(self, before: float) -> list[Item]:
-        """Requests that are still being answered."""
+        """Return requests that are still being answered."""
         return list(self._fold.overdue(before)) if self._fold is not None else []
 
     def row(self, item: Item) -> bytes:

@@ -42,7 +42,7 @@ class TopOptions:
 
 
 def log_top(plane: ControlPlane, asked: TopOptions) -> CommandResult:
-    """The biggest users, verbs, resources, namespaces, levels and, with a policy, rules; by bytes.
+    """Return the biggest users, verbs, resources, namespaces, levels and, with a policy, rules; by bytes.
 
     Raises:
         RefusedError: a log cannot be read; PolicyError: the server would refuse the policy.
@@ -125,7 +125,7 @@ def _tables(shares: dict[str, list[Share]], events: int, total: int) -> Iterator
 def log_stats(
     plane: ControlPlane, logs: tuple[str, ...], processes: int | None = None, filters: LogFilters = NO_FILTERS
 ) -> CommandResult:
-    """Events over time, a second and a day.
+    """Return events over time, a second and a day.
 
     Raises:
         RefusedError: a log cannot be read.

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from auditctl.operations.answer import CommandResult
+from auditctl.findings import Finding, Severity
+from auditctl.node.git import text_in_revision
+from auditctl.operations.answer import CommandResult, ReviewCase
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.policy.explain import attributes_row, decision_row, notes
-from auditctl.operations.policy_files import read, read_policy, server_version
+from auditctl.operations.policy.request_context import request_context
+from auditctl.operations.policy_files import (
+    LoadedPolicyFile,
+    PolicyText,
+    read,
+    read_policy,
+    server_version,
+    understood,
+)
 from auditctl.policy.compare import DecisionDifference, differences, request_words
 from auditctl.policy.convert import convert as to_v1
 from auditctl.policy.expectations import Expectation, read_expectations, unmet
-from auditctl.policy.types import Decision
+from auditctl.policy.types import Decision, Level
 
 _EXAMPLES = 3
 
@@ -24,7 +35,7 @@ class Tested(NamedTuple):
     differs: str
 
     def row(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the row for JSON."""
         expected = self.expectation
         return {
             "request": expected.request,
@@ -40,15 +51,16 @@ class Tested(NamedTuple):
         }
 
 
-def test(plane: ControlPlane, file: str, expect: str, kubernetes: str | None) -> CommandResult:
-    """Does the policy decide as expected? Exit code 1 with what differs if not.
+def test(plane: ControlPlane, file: str, expect: str, kubernetes: str | None, *, takes_unknown: bool) -> CommandResult:
+    """Compare the policy's decisions with the expected ones; exit code 1 with what differs if any does.
 
     Raises:
         PolicyError: the server would refuse the policy, or the expectations cannot be read.
     """
     named = read_policy(file, server_version(plane, kubernetes))
     text = read(expect, "expectations")
-    results = [Tested(each, *unmet(named.policy, each)) for each in read_expectations(text.raw, text.name)]
+    context = request_context(plane, kubernetes, takes_unknown=takes_unknown)
+    results = [Tested(each, *unmet(named.policy, each)) for each in read_expectations(text.raw, text.name, context)]
     failed = [each for each in results if each.differs]
     summary = f"{named.name}: {len(results) - len(failed)} of {len(results)} requests are decided as expected"
     document = {
@@ -64,11 +76,20 @@ def test(plane: ControlPlane, file: str, expect: str, kubernetes: str | None) ->
         summary=summary,
         exit_code=1 if failed else 0,
         notes=notes(named),
+        findings=(*named.findings, *(_unmet_finding(expect, each) for each in failed)),
+        cases=tuple(
+            ReviewCase(each.expectation.request, expect, each.expectation.line, each.differs) for each in results
+        ),
     )
 
 
+def _unmet_finding(expect: str, each: Tested) -> Finding:
+    message = f"{each.expectation.request}: {each.differs}"
+    return Finding("expectation", Severity.ERROR, message, file=expect, line=each.expectation.line, column=1)
+
+
 def _table(expect: str, failed: list[Tested]) -> tuple[str, ...]:
-    """Place, request, and what differs, in columns."""
+    """Return place, request, and what differs, in columns."""
     rows = [(f"{expect}:{each.expectation.line}", each.expectation.request, each.differs) for each in failed]
     if not rows:
         return ()
@@ -78,32 +99,71 @@ def _table(expect: str, failed: list[Tested]) -> tuple[str, ...]:
 
 
 def diff(plane: ControlPlane, old: str, new: str, kubernetes: str | None) -> CommandResult:
-    """Which requests change level, stages or managed fields. Exit code 1 if any does, as ``kubectl diff``.
+    """Return which requests change level, stages or managed fields. Exit code 1 if any does, as ``kubectl diff``.
 
     Raises:
         PolicyError: the server would refuse one of them.
     """
     version = server_version(plane, kubernetes)
-    one, other = read_policy(old, version), read_policy(new, version)
+    return _diff(read_policy(old, version), read_policy(new, version))
+
+
+def diff_with_revision(plane: ControlPlane, revision: str, file: str, kubernetes: str | None) -> CommandResult:
+    """Return ``diff`` of what the file was in a revision of its git repository, and what it is now.
+
+    Raises:
+        RefusedError: the file is in no repository, or not in that revision; PolicyError: the server would refuse one.
+    """
+    version = server_version(plane, kubernetes)
+    before = PolicyText(f"{revision}:{file}", text_in_revision(revision, Path(file)))
+    return _diff(understood(before, version), read_policy(file, version))
+
+
+def _diff(one: LoadedPolicyFile, other: LoadedPolicyFile) -> CommandResult:
     groups: dict[tuple[int, int], list[DecisionDifference]] = {}
     for each in differences(one.policy, other.policy):
         groups.setdefault((each.old.rule, each.new.rule), []).append(each)
     lines: list[str] = []
+    findings: list[Finding] = []
     for pair, found in sorted(groups.items()):
         lines.append(
             f"{_side(one.name, one.policy.rules, pair[0])} -> {_side(other.name, other.policy.rules, pair[1])}"
         )
         lines += (f"  {_change(each)}  {request_words(each.attributes)}" for each in found[:_EXAMPLES])
         lines += [f"  and {len(found) - _EXAMPLES} more of this kind"] if len(found) > _EXAMPLES else []
+        findings.append(_change_finding(other, pair[1], found))
     rows = [_row(each) for _, found in sorted(groups.items()) for each in found]
-    summary = f"{old} and {new} decide {'differently' if rows else 'every request alike'}"
+    summary = f"{one.name} and {other.name} decide {'differently' if rows else 'every request alike'}"
+    cases = tuple(ReviewCase(each.check, each.file, each.line, each.message) for each in findings)
     return CommandResult(
         document={"differences": rows},
         lines=tuple(lines),
         summary=summary,
         exit_code=1 if rows else 0,
         notes=(*notes(one), *notes(other)),
+        findings=(*other.findings, *findings),
+        cases=cases or (ReviewCase("every request is decided alike", other.name),),
     )
+
+
+def _change_finding(new: LoadedPolicyFile, rule: int, found: list[DecisionDifference]) -> Finding:
+    """Return one finding of the requests that one rule of the new policy decides and one rule of the old one decided.
+
+    A request of which less is recorded is a warning: a review must not miss that something is no longer in the log.
+    """
+    changes = list(dict.fromkeys(map(_change, found)))
+    examples = ", ".join(dict.fromkeys(request_words(each.attributes) for each in found[:_EXAMPLES]))
+    more = f" and {len(found) - _EXAMPLES} more" if len(found) > _EXAMPLES else ""
+    lost = any(each.new.level is Level.NONE and each.old.level is not Level.NONE for each in found)
+    less = any(each.new.level < each.old.level for each in found) or any(
+        set(each.new.omit_stages) - set(each.old.omit_stages) for each in found
+    )
+    check = "no-longer-recorded" if lost else ("less-recorded" if less else "recorded-otherwise")
+    severity = Severity.WARNING if less else Severity.INFO
+    line = new.policy.rules[rule].line if rule >= 0 else 1
+    path = f"rules[{rule}]" if rule >= 0 else "rules"
+    message = f"{'; '.join(changes)}: {examples}{more}"
+    return Finding(check, severity, message, path=path, file=new.name, line=line, column=1)
 
 
 def _side(name: str, rules: tuple[Any, ...], rule: int) -> str:

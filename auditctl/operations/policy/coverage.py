@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from auditctl import facts
 from auditctl.errors import PolicyError, UsageError
-from auditctl.operations.answer import CommandResult
+from auditctl.findings import Finding, Severity
+from auditctl.operations.answer import CommandResult, ReviewCase
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.policy_files import LoadedPolicyFile, read, read_policy, server_version
 from auditctl.policy.coverage import Coverage, Insertion, LeastChange, Shortfall, State, coverage, least_change
@@ -16,6 +17,7 @@ from auditctl.policy.rule_yaml import rule_lines
 from auditctl.report import finding_line
 
 _SHIPPED = "detections.yaml"
+_WORDS = {State.BLIND: "never fires", State.PARTIAL: "misses some"}
 
 
 class Asked(NamedTuple):
@@ -52,6 +54,8 @@ def policy_coverage(plane: ControlPlane, asked: Asked) -> CommandResult:
         summary=f"{named.name}: {blind} of {len(judged)} detections can never fire",
         exit_code=1 if blind else 0,
         notes=tuple(finding_line(finding) for finding in named.findings),
+        findings=tuple(_findings(result)),
+        cases=tuple(_case(named, each) for each in judged),
     )
 
 
@@ -76,6 +80,24 @@ def chosen_detections(names: Sequence[str]) -> tuple[Detection, ...]:
     if not detections:
         raise PolicyError("no detection is named")
     return tuple(detections)
+
+
+def _findings(result: Result) -> Iterator[Finding]:
+    """Yield what the policy file has wrong, and each detection that is not fed, at the line of the rule that decides."""
+    yield from result.named.findings
+    for each in result.judged:
+        if each.state in _WORDS:
+            severity = Severity.WARNING if each.state is State.BLIND else Severity.INFO
+            message = f"{each.detection.set}: {each.detection.name}: {_WORDS[each.state]}: {_sentence(each)}"
+            line = each.misses[0].line or 1
+            fix = f"see auditctl policy coverage {result.named.name}"
+            yield Finding("detection-blind", severity, message, fix, file=result.named.name, line=line, column=1)
+
+
+def _case(named: LoadedPolicyFile, each: Coverage) -> ReviewCase:
+    failure = f"{_WORDS[each.state]}: {_sentence(each)}" if each.state is State.BLIND else ""
+    line = each.misses[0].line if each.misses else 0
+    return ReviewCase(f"{each.detection.set}: {each.detection.name}", named.name, line, failure)
 
 
 def _document(result: Result) -> dict[str, Any]:
@@ -141,7 +163,7 @@ def _lines(result: Result) -> Iterator[str]:
     for name, rows in _by_set(result.judged).items():
         counts = [_count(rows, state) for state in State]
         yield f"{name}: {len(rows)} detections: {counts[0]} can fire, {counts[1]} only in part, {counts[2]} never"
-    for state, words in ((State.BLIND, "never fires"), (State.PARTIAL, "misses some")):
+    for state, words in _WORDS.items():
         for each in result.judged:
             if each.state is state:
                 yield f"{each.detection.set}: {each.detection.name}: {words}: {_sentence(each)}"

@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 from auditctl.errors import UsageError
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.policy.request_context import request_context
 from auditctl.operations.policy_files import LoadedPolicyFile, read_policy, server_version
 from auditctl.policy.compare import request_words
 from auditctl.policy.explain import Explanation, Failure, Miss, explain
 from auditctl.policy.request import attributes
-from auditctl.policy.shorthand import DEFAULT_USER, parse, usual_groups
+from auditctl.policy.request_context import RequestContext
+from auditctl.policy.shorthand import parse, usual_groups
 from auditctl.policy.types import Attributes, Decision, Level, Stage, User
 from auditctl.report import finding_line
 
@@ -37,11 +39,11 @@ class ExplainRequest(NamedTuple):
 
     @property
     def given(self) -> bool:
-        """Was any request described?"""
+        """Return whether any request is described."""
         return self != ExplainRequest()
 
-    def attributes(self) -> Attributes:
-        """What rules match against.
+    def attributes(self, context: RequestContext) -> Attributes:
+        """Return what rules match against.
 
         Raises:
             UsageError: the words or options do not make a request; RequestError: the URL does not parse.
@@ -49,34 +51,37 @@ class ExplainRequest(NamedTuple):
         if self.words:
             if self._replace(words="").given:
                 raise UsageError("the request is given twice, in words and by options", fix="leave one of them out")
-            return parse(self.words)
-        user = self._user()
+            return parse(self.words, context)
+        user = self._user(context.administrator)
         if self.url is not None:
             if any((self.verb, self.resource, self.group, self.namespace, self.name)):
                 raise UsageError("--url says verb, resource, namespace and name itself", fix="leave the others out")
             return attributes((self.method or "GET").upper(), self.url, user)
         if self.method is not None or not self.verb or not self.resource:
             raise UsageError("a request is --verb and --resource, or --method and --url")
-        target = self.resource + (f".{self.group}" if self.group else "")
+        # a version behind the name is how the core group is written, which has no name
+        target = self.resource + ("" if self.group is None else f".{self.group or 'v1'}")
         words = [self.verb, target, *filter(None, (self.name,)), *(("in", self.namespace) if self.namespace else ())]
         if any(len(word.split()) != 1 for word in words):
             raise UsageError("verb, resource, group, namespace and name hold no blanks")
-        return parse(" ".join(words))._replace(user=user)
+        return parse(" ".join(words), context)._replace(user=user)
 
-    def _user(self) -> User | None:
+    def _user(self, admin: User) -> User | None:
         if self.user == "":
             return None
-        name = DEFAULT_USER.name if self.user is None else self.user
-        return User(name, self.user_groups or usual_groups(name))
+        name = admin.name if self.user is None else self.user
+        return User(name, self.user_groups or usual_groups(name, admin))
 
 
-def explain_one(plane: ControlPlane, file: str, request: ExplainRequest, kubernetes: str | None) -> CommandResult:
-    """The decision about one request, with its reasons.
+def explain_one(
+    plane: ControlPlane, file: str, request: ExplainRequest, kubernetes: str | None, *, takes_unknown: bool = False
+) -> CommandResult:
+    """Return the decision about one request, with its reasons.
 
     Raises:
         PolicyError: the server would refuse the policy; UsageError, RequestError: the request is none.
     """
-    asked = request.attributes()
+    asked = request.attributes(request_context(plane, kubernetes, takes_unknown=takes_unknown))
     named = read_policy(file, server_version(plane, kubernetes))
     told = explain(named.policy, asked)
     row = {**decision_row(told.decision), "attributes": attributes_row(asked)}
@@ -84,12 +89,12 @@ def explain_one(plane: ControlPlane, file: str, request: ExplainRequest, kuberne
 
 
 def notes(named: LoadedPolicyFile) -> tuple[str, ...]:
-    """What is wrong with a policy that is loaded all the same, for stderr."""
+    """Return what is wrong with a policy that is loaded all the same, for stderr."""
     return tuple(finding_line(finding) for finding in named.findings)
 
 
 def decision_row(decision: Decision) -> dict[str, Any]:
-    """The contract's keys of a decision, without its attributes."""
+    """Return the contract's keys of a decision, without its attributes."""
     return {
         "level": decision.level.value,
         "omitStages": [stage.value for stage in decision.omit_stages],
@@ -99,7 +104,7 @@ def decision_row(decision: Decision) -> dict[str, Any]:
 
 
 def attributes_row(asked: Attributes) -> dict[str, Any]:
-    """The contract's attributes of a request."""
+    """Return the contract's attributes of a request."""
     return {
         "isResourceRequest": asked.is_resource_request,
         "verb": asked.verb,
@@ -133,7 +138,7 @@ def _at(named: LoadedPolicyFile, miss: Miss) -> str:
 
 
 def _short(failure: Failure) -> Failure:
-    """The same with a long list cut, and what is empty in it visible."""
+    """Return the same with a long list cut, and what is empty in it visible."""
     wanted = tuple(value or "''" for value in failure.wanted)
     more = len(wanted) - _MOST_LISTED
     return failure._replace(wanted=(*wanted[:_MOST_LISTED], f"and {more} more") if more > 0 else wanted)
@@ -154,7 +159,7 @@ def _events(told: Explanation) -> Iterator[str]:
 
 
 def _content(told: Explanation) -> str:
-    """Which fields the events hold (`apiserver/pkg/audit/request.go`)."""
+    """Return which fields the events hold (`apiserver/pkg/audit/request.go`)."""
     asked, level = told.attributes, told.decision.level
     content = "metadata (who, what, when, from where, the answer's code)"
     if level is Level.METADATA:

@@ -26,7 +26,7 @@ _ERRORS = (ValueError, RecursionError)
 
 
 def explain_many(plane: ControlPlane, file: str, requests: str, kubernetes: str | None, output: str) -> CommandResult:
-    """A decision for each line of ``requests``, in the asked format.
+    """Return a decision for each line of ``requests``, in the asked format.
 
     Raises:
         PolicyError: the server would refuse the policy; RefusedError: a file cannot be read (also while it is read).
@@ -54,7 +54,7 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
 
 
 def decisions(compiled: Compiled, lines: Iterable[bytes]) -> Iterator[str]:
-    """A JSON object for each line that is not blank: the decision with its attributes, or ``{"error": ...}``."""
+    """Yield a JSON object for each line that is not blank: the decision with its attributes, or ``{"error": ...}``."""
     heads = tuple(
         json.dumps(decision_row(decision))[:-1] + ', "attributes": {"isResourceRequest": '
         for decision in compiled.decisions
@@ -112,7 +112,7 @@ def _as_json(rows: Iterator[str]) -> Iterator[str]:
 
 
 def _as_yaml(rows: Iterator[str]) -> Iterator[str]:
-    """A JSON object is a YAML flow mapping."""
+    """Yield the rows as YAML: a JSON object is a YAML flow mapping."""
     first = True
     for piece in _pieces(rows, "\n- "):
         yield ("decisions:\n- " if first else "- ") + piece

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -17,18 +18,23 @@ from auditctl.operations.answer import CommandResult
 from auditctl.operations.builtin_api import built_in, numbers
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.policy.explain import notes
+from auditctl.operations.policy.request_context import request_context
 from auditctl.operations.policy_files import LoadedPolicyFile, PolicyText, Version, read, server_version, understood
 from auditctl.policy.matrix import Case, Cell, Cells, Matrix, Person, matrix
 from auditctl.policy.matrix_html import Page, page
 from auditctl.policy.matrix_lines import extents
 from auditctl.policy.matrix_rows import METHODS, VERBS, BuiltInApi, Row, Sensitive, Subresource
+from auditctl.policy.people import MEMBER, named_people
 from auditctl.policy.shorthand import DEFAULT_USER, usual_groups
-from auditctl.policy.types import User
+from auditctl.policy.types import Policy, User
 
 _STANDARD_OUTPUT = "-"
 _ACCOUNT = "system:serviceaccount:default:default"
+_SUPER_ADMIN = "kubernetes-super-admin"
+_MOST_NAMED = 8
 _PEOPLE = {
     "admin": DEFAULT_USER,
+    "super-admin": User(_SUPER_ADMIN, usual_groups(_SUPER_ADMIN)),
     "node": User("system:node:worker", usual_groups("system:node:worker")),
     "service-account": User(_ACCOUNT, usual_groups(_ACCOUNT)),
     "anonymous": User("system:anonymous", usual_groups("system:anonymous")),
@@ -47,7 +53,7 @@ class Drawn(NamedTuple):
     lines: tuple[tuple[int, int], ...]
 
     def document(self) -> dict[str, Any]:
-        """The whole of it as JSON."""
+        """Return the whole of it as JSON."""
         rules = self.named.policy.rules
         rows, tables = self.matrix.rows, self.matrix.tables
         return {
@@ -77,16 +83,19 @@ class Drawn(NamedTuple):
 
 
 def draw(plane: ControlPlane, file: str, people: tuple[str, ...], kubernetes: str | None) -> Drawn:
-    """The picture of a policy for the named people, else for the usual ones.
+    """Return the picture of a policy for the given people, else for the usual ones and those whom its rules name.
 
     Raises:
         PolicyError: the server would refuse the policy; RefusedError: it cannot be read.
         UsageError: one of the people is no user.
     """
-    asked = tuple(dict.fromkeys(person_of(words) for words in people or USUAL))
     version = server_version(plane, kubernetes)
+    admin = request_context(plane, kubernetes, version=version).administrator
     text = read(file)
     named = understood(text, version)
+    shown = [person_of(words, admin) for words in people or USUAL]
+    shown += () if people else _named_in(named.policy)
+    asked = tuple(dict.fromkeys(shown))
     return Drawn(
         named, version, matrix(named.policy, asked, api(version), version), text, extents(text.raw, named.policy)
     )
@@ -111,7 +120,7 @@ def answer(drawn: Drawn, out: str | None, lines: tuple[str, ...] = ()) -> Comman
 
 
 def html(drawn: Drawn) -> str:
-    """The page."""
+    """Return the page."""
     shell, script = (facts.template(f"matrix.{kind}").read_text(encoding="utf-8") for kind in ("html", "js"))
     server = f"kube-apiserver {drawn.version[0]}.{drawn.version[1]}"
     return page(
@@ -119,10 +128,16 @@ def html(drawn: Drawn) -> str:
     )
 
 
-def person_of(words: str) -> Person:
+def _named_in(policy: Policy) -> Iterator[Person]:
+    """Yield whom the rules name; a member of a group is labelled with the group."""
+    for user in named_people(policy.rules)[:_MOST_NAMED]:
+        yield Person(f"of {user.groups[0]}" if user.name == MEMBER else user.name, user)
+
+
+def person_of(words: str, admin: User = DEFAULT_USER) -> Person:
     """``admin``, ``node``, ``service-account``, ``anonymous``, ``nobody`` (a 401), or ``USER [of GROUP...]``."""
     if words in _PEOPLE:
-        return Person(words, _PEOPLE[words])
+        return Person(words, admin if words == "admin" else _PEOPLE[words])
     name, *rest = words.split() or [""]
     if not name or (rest and (rest[0] != "of" or len(rest) == 1)):
         fix = f"write USER [of GROUP...], or one of {', '.join(_PEOPLE)}"
@@ -132,7 +147,7 @@ def person_of(words: str) -> Person:
 
 @cache
 def api(version: Version) -> BuiltInApi:
-    """What is known of the built-in API of that version."""
+    """Return what is known of the built-in API of that version."""
     table = json.loads(facts.template("matrix.json").read_text(encoding="utf-8"))
     return BuiltInApi(
         built_in(version),

@@ -32,7 +32,7 @@ class ReplayOptions(NamedTuple):
 
 
 def policy_replay(plane: ControlPlane, asked: ReplayOptions) -> CommandResult:
-    """The traffic of the logs under the policy; exit code 0 whatever it says.
+    """Return the traffic of the logs under the policy; exit code 0 whatever it says.
 
     Raises:
         PolicyError: the server would refuse a policy; RefusedError: a log cannot be read.
@@ -56,12 +56,12 @@ def policy_replay(plane: ControlPlane, asked: ReplayOptions) -> CommandResult:
 
 
 def share(part: float, whole: float) -> str:
-    """``12.3 %``."""
+    """Return the share as ``12.3 %``."""
     return f"{100 * part / whole:.1f} %" if whole else "-"
 
 
 def amount(count: float) -> str:
-    """Bytes as people read them: ``1.2 MB``."""
+    """Return bytes as people read them: ``1.2 MB``."""
     for unit in ("B", "kB", "MB", "GB"):
         if abs(count) < 1000:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"

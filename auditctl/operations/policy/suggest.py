@@ -122,12 +122,12 @@ def _complaints(text: str, version: Version) -> set[str]:
     loaded = load(raw, version)
     if loaded.policy is None:
         return {loaded.error or "refused"}
-    warned = lint.warnings(raw, loaded.policy, built_in(version))
+    warned = lint.warnings(raw, loaded.policy, built_in(version), places=loaded.places)
     return {finding.check for finding in (*loaded.findings, *warned)}
 
 
 def _spliced(base: str, policy: Policy, kept: list[Suggestion], seen: _PolicyVolume) -> str:
-    """The base's own text, comments and all; the rules stand where its first rule stood."""
+    """Return the base's own text, comments and all; the rules stand where its first rule stood."""
     if not kept or not policy.rules:
         return base
     lines = base.splitlines()

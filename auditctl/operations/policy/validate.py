@@ -8,13 +8,15 @@ from typing import Any, NamedTuple
 from auditctl import facts
 from auditctl.errors import UsageError
 from auditctl.findings import Finding, Severity
-from auditctl.operations.answer import CommandResult, finding_rows
+from auditctl.operations.answer import CommandResult, ReviewCase, finding_rows
 from auditctl.operations.builtin_api import built_in
 from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.policy.sources import PolicySource, policy_sources
 from auditctl.operations.policy_files import Version, located, read, server_version, unknown_version, words
 from auditctl.policy import lint
 from auditctl.policy.coverage import State, coverage
 from auditctl.policy.discovery import known_of, read_discovery
+from auditctl.policy.json_schema import MODELINE
 from auditctl.policy.lint_checks import CHECKS, NAMES, Known, LintCheck
 from auditctl.policy.load import load
 from auditctl.policy.types import Policy
@@ -45,7 +47,7 @@ class FileVerdict(NamedTuple):
     bad: bool
 
     def row(self) -> dict[str, Any]:
-        """The contract's object."""
+        """Return the contract's object."""
         return {
             "file": self.file,
             "accepted": self.accepted,
@@ -55,7 +57,7 @@ class FileVerdict(NamedTuple):
 
 
 def shipped() -> CommandResult:
-    """The policies that ship with auditctl, each with what it is for."""
+    """Return the policies that ship with auditctl, each with what it is for."""
     rows = [{"name": name, "what": _purpose(name)} for name in facts.policy_names()]
     width = max(len(row["name"]) for row in rows)
     return CommandResult(
@@ -63,9 +65,13 @@ def shipped() -> CommandResult:
     )
 
 
-def show(name: str) -> CommandResult:
-    """The text of a shipped policy. Raises RefusedError for a name that does not ship."""
-    text = facts.policy_text(name)
+def show(name: str, *, modeline: bool = False) -> CommandResult:
+    """Return the text of a shipped policy, on request behind the modeline of editors.
+
+    Raises:
+        RefusedError: no policy of that name ships.
+    """
+    text = f"{MODELINE}\n" * modeline + facts.policy_text(name)
     return CommandResult(
         document={"name": name, "what": _purpose(name), "text": text},
         lines=tuple(text.removesuffix("\n").split("\n")),
@@ -74,7 +80,7 @@ def show(name: str) -> CommandResult:
 
 
 def _purpose(name: str) -> str:
-    """What the first paragraph of its header says, the name left out."""
+    """Return what the first paragraph of its header says, the name left out."""
     told = []
     for line in facts.policy_text(name).splitlines():
         said = line.removeprefix("#").strip()
@@ -85,7 +91,7 @@ def _purpose(name: str) -> str:
 
 
 def validate(plane: ControlPlane, asked: ValidateOptions) -> CommandResult:
-    """What that server would refuse, what it would silently drop, and what is surely not meant, for each file.
+    """Return what that server would refuse, what it would silently drop, and what is surely not meant, for each file.
 
     Raises:
         RefusedError: a file cannot be read; nothing is said of the others.
@@ -94,10 +100,10 @@ def validate(plane: ControlPlane, asked: ValidateOptions) -> CommandResult:
     _check_names(asked)
     version = server_version(plane, asked.kubernetes)
     known = known_for(asked.discovery, version)
-    texts = [read(name) for name in asked.files]
-    verdicts = [_judge(text.name, text.raw, version, asked, known) for text in texts]
+    found = policy_sources(asked.files)
+    verdicts = [_judge(source, version, asked, known) for source in found]
     if asked.rehearse:
-        verdicts = [_rehearsed(plane, text.raw, verdict) for text, verdict in zip(texts, verdicts, strict=True)]
+        verdicts = [_rehearsed(plane, source.raw, verdict) for source, verdict in zip(found, verdicts, strict=True)]
     bad = [verdict for verdict in verdicts if verdict.bad]
     summary, code = _summary(verdicts, bad, version), 1 if bad else 0
     if asked.rehearse and (undone := _not_rehearsed(verdicts)) and not bad:
@@ -108,6 +114,8 @@ def validate(plane: ControlPlane, asked: ValidateOptions) -> CommandResult:
         summary=summary,
         exit_code=code,
         notes=unknown_version(version),
+        findings=tuple(finding for verdict in verdicts for finding in verdict.findings),
+        cases=tuple(_case(verdict) for verdict in verdicts),
     )
 
 
@@ -119,8 +127,14 @@ def _not_rehearsed(verdicts: list[FileVerdict]) -> str:
     return next((text.removeprefix(NOT_DONE) for text in messages if text.startswith(NOT_DONE)), "")
 
 
+def _case(verdict: FileVerdict) -> ReviewCase:
+    weighty = [finding for finding in verdict.findings if finding.severity is not Severity.INFO]
+    failure = "; ".join(finding_line(finding) for finding in weighty) or "refused"
+    return ReviewCase(verdict.file, verdict.file, weighty[0].line if weighty else 0, failure if verdict.bad else "")
+
+
 def _rehearsed(plane: ControlPlane, raw: bytes, verdict: FileVerdict) -> FileVerdict:
-    """The verdict, and what the node's own server says; it has the last word."""
+    """Return the verdict, and what the node's own server says; it has the last word."""
     from auditctl.operations.evidence import trial_start
 
     found = tuple(trial_start.of_policy(plane, raw, verdict.file))
@@ -137,22 +151,26 @@ def _check_names(asked: ValidateOptions) -> None:
             raise UsageError(f"{option} {unknown[0]}: no such check", fix=f"choose of: {', '.join(known)}")
 
 
-def _judge(name: str, raw: bytes, version: Version, asked: ValidateOptions, known: Known) -> FileVerdict:
+def _judge(source: PolicySource, version: Version, asked: ValidateOptions, known: Known) -> FileVerdict:
+    name, raw = source.name, source.raw
     loaded = load(raw, version)
     told = lint.with_consequences(located(name, loaded), loaded)
-    warned = lint.warnings(raw, loaded.policy, known, asked.only) if loaded.policy else ()
+    warned = lint.warnings(raw, loaded.policy, known, asked.only, loaded.places) if loaded.policy else ()
     findings = (
         *(_weighed(finding, asked, accepted=loaded.policy is not None) for finding in told),
-        *(finding._replace(file=name) for finding in warned if finding.check not in asked.allow),
+        *(finding for finding in warned if finding.check not in asked.allow),
+    )
+    findings = (
+        *map(source.placed, findings),
         *(_blind(name, loaded.policy) if loaded.policy and _BLIND in asked.only else ()),
     )
     severities = {finding.severity for finding in findings}
     bad = Severity.ERROR in severities or (asked.strict and Severity.WARNING in severities)
-    return FileVerdict(name, loaded.policy is not None, loaded.dropped, findings, bad or loaded.policy is None)
+    return FileVerdict(source.title, loaded.policy is not None, loaded.dropped, findings, bad or loaded.policy is None)
 
 
 def _blind(name: str, policy: Policy) -> Iterator[Finding]:
-    """One line for all detections that can never fire: which, and why, `policy coverage` tells."""
+    """Yield one line for all detections that can never fire: which, and why, `policy coverage` tells."""
     from auditctl.operations.policy.coverage import chosen_detections
 
     states = [each.state for each in coverage(policy, chosen_detections(()))]
@@ -175,7 +193,7 @@ def known_for(discovery: str, version: Version) -> Known:
 
 
 def _weighed(finding: Finding, asked: ValidateOptions, *, accepted: bool) -> Finding:
-    """What is allowed is a warning at most; nothing that the server refuses is."""
+    """Return what is allowed is a warning at most; nothing that the server refuses is."""
     return finding._replace(severity=Severity.WARNING) if accepted and finding.check in asked.allow else finding
 
 
@@ -197,7 +215,7 @@ def _summary(verdicts: list[FileVerdict], bad: list[FileVerdict], version: Versi
 
 
 def checks() -> CommandResult:
-    """Every check of ``validate``: its name, reason, example and fix."""
+    """Return every check of ``validate``: its name, reason, example and fix."""
     rows = [
         {
             "check": check.name,

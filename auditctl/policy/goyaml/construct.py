@@ -105,7 +105,7 @@ def _shown(go_type: str, text: str) -> str:
 
 
 def read_yaml(raw: bytes) -> DecodedDocument:
-    """The first document as the JSON it is converted to; null where there is none. Raises SyntaxFault."""
+    """Return the first document as the JSON it is converted to; null where there is none. Raises SyntaxFault."""
     events = parse(raw)
     if not events:
         return DecodedDocument(Value(JsonKind.NULL, 1, 1), ())
@@ -130,18 +130,18 @@ class _Constructor:
         self._alias_steps = 0
 
     def construct(self, nodes: list[YamlNode]) -> _Built:
-        """What the last of ``nodes``, the root, comes to. They are in the order of ``compose``."""
+        """Return what the last of ``nodes``, the root, comes to. They are in the order of ``compose``."""
         for node in nodes:
             self._steps += node.counted
-            match node.event.sort:
-                case Sort.SCALAR:
-                    built = self._scalar(node)
-                case Sort.ALIAS:
-                    built = self._alias(node)
-                case Sort.SEQUENCE_START:
-                    built = self._sequence(node)
-                case _:
-                    built = self._mapping(node)
+            sort = node.event.sort
+            if sort is Sort.SCALAR:
+                built = self._scalar(node)
+            elif sort is Sort.MAPPING_START:
+                built = self._mapping(node)
+            elif sort is Sort.SEQUENCE_START:
+                built = self._sequence(node)
+            else:
+                built = self._alias(node)
             if node.role is NodeRole.KEY and built.scalar is None:
                 raise _fault(f"yaml: invalid map key: {go_syntax(built.value)}", node)
             self._built[node] = built
@@ -200,19 +200,20 @@ class _Constructor:
                 self._merge(table, value)
             else:
                 self._set(table, key, value)
-        pairs = {entry.pair.key: entry.pair for entry in table.entries.values()}
-        built = _Built(Value(JsonKind.OBJECT, *place, pairs=tuple(pairs[key] for key in sorted(pairs))))
+        # sorting is stable: of two keys that JSON cannot tell apart (1 and "1") the later one comes last
+        by_name = sorted(table.entries.values(), key=_key_of)
+        pairs = {entry.pair.key: entry.pair for entry in by_name}
+        built = _Built(Value(JsonKind.OBJECT, *place, pairs=tuple(pairs.values())))
         built.steps = 1 + sum(part.steps for part in parts)
         built.duplicates = (*_joined(parts), *table.duplicates) if table.duplicates else _joined(parts)
         built.unconvertible = table.unconvertible
         built.entries = table.entries
-        # conversion visits both of two keys that JSON cannot tell apart (1 and "1"), though one survives
-        by_name = sorted(table.entries.values(), key=lambda entry: entry.pair.key)
+        # conversion visits both of two such keys, though one survives
         _inherit(built, [entry.built for entry in by_name])
         return built
 
     def _merge(self, table: _Table, node: YamlNode) -> None:
-        """Go-yaml sets merged keys where the ``<<`` stands: they win over keys before it."""
+        """Set merged keys where the ``<<`` is, as go-yaml does: they win over keys before it."""
         sources = [node]
         if node.event.sort is Sort.SEQUENCE_START:
             sources = node.children[::-1]
@@ -237,8 +238,12 @@ class _Constructor:
         table.put((scalar.go_type, scalar.text), _Entry(pair, built, value.event.line + 1))
 
 
+def _key_of(entry: _Entry) -> str:
+    return entry.pair.key
+
+
 def _allowed_ratio(steps: int) -> float:
-    """The share of decoding steps that may come from aliases (`decode.go allowedAliasRatio`)."""
+    """Return the share of decoding steps that may come from aliases (`decode.go allowedAliasRatio`)."""
     beyond = min(max(steps - _FEW_STEPS, 0), _MANY_STEPS - _FEW_STEPS)
     return 0.99 - 0.89 * beyond / (_MANY_STEPS - _FEW_STEPS)
 
@@ -250,7 +255,7 @@ def _joined(parts: Iterable[_Built]) -> tuple[Duplicate, ...]:
 
 
 def _inherit(built: _Built, parts: Iterable[_Built]) -> None:
-    """Depth, and the faults that conversion to JSON meets first."""
+    """Take over depth, and the faults that conversion to JSON meets first."""
     for part in parts:
         built.depth = max(built.depth, part.depth)
         built.unconvertible = built.unconvertible or part.unconvertible
@@ -259,7 +264,7 @@ def _inherit(built: _Built, parts: Iterable[_Built]) -> None:
 
 
 def _key_name(scalar: Resolved) -> tuple[str, str]:
-    """The key as JSON has it, and why it cannot be one."""
+    """Return the key as JSON has it, and why it cannot be one."""
     match scalar.go_type:
         case "float64":
             words = {"NaN": ".nan", "+Inf": ".inf", "-Inf": "-.inf"}

@@ -35,7 +35,7 @@ class Cursor:
             raise SyntaxFault(f"yaml: {self._fault}", self.line + 1, self.column + 1)
 
     def fail(self, problem: str) -> NoReturn:
-        """The scanner's complaint about this place (`decode.go fail`): line 1 is not worth a mention to it."""
+        """Raise the scanner's complaint about this place (`decode.go fail`); it does not mention line 1."""
         where = f"line {self.line + 1}: " if self.line else ""
         raise SyntaxFault(f"yaml: {where}{problem}", self.line + 1, self.column + 1)
 
@@ -50,7 +50,7 @@ class Cursor:
         return character if character in "\u2028\u2029" else "\n"
 
     def at_document_indicator(self) -> bool:
-        """True at ``---`` or ``...`` in the first column."""
+        """Return True at ``---`` or ``...`` in the first column."""
         if self.position != self.line_start:
             return False
         at = self.position

@@ -44,7 +44,7 @@ class _Open:
 
 
 def read_json(raw: bytes) -> Value:
-    """The value of a JSON text. Raises SyntaxFault with Go's message."""
+    """Return the value of a JSON text. Raises SyntaxFault with Go's message."""
     return _Reader(raw).read()
 
 
@@ -59,7 +59,7 @@ class _Reader:
         return line, offset - self._line_starts[line - 1] + 1
 
     def _fail(self, context: str) -> NoReturn:
-        """The byte here does not fit."""
+        """Raise the complaint about the byte at this place."""
         if self._offset >= len(self._raw):
             raise SyntaxFault("unexpected end of JSON input", *self._place(self._offset))
         character = chr(self._raw[self._offset])
@@ -67,7 +67,7 @@ class _Reader:
         raise SyntaxFault(f"invalid character {shown} {context}", *self._place(self._offset))
 
     def _peek(self) -> int:
-        """The next byte that is not blank; -1 at the end."""
+        """Return the next byte that is not blank; -1 at the end."""
         match = _BLANKS.match(self._raw, self._offset)
         self._offset = match.end() if match else self._offset
         return self._raw[self._offset] if self._offset < len(self._raw) else -1
@@ -84,7 +84,7 @@ class _Reader:
                 value = self._continue(stack, value)
 
     def _begin_value(self, stack: list[_Open]) -> Value | None:
-        """A literal or an empty collection; None where a collection has been opened."""
+        """Return a literal or an empty collection; None where a collection has been opened."""
         byte = self._peek()
         start = self._offset
         place = self._place(start)
@@ -203,6 +203,6 @@ class _Reader:
 
 
 def _paired(match: re.Match[str]) -> str:
-    """Two halves of a surrogate pair are one character; a half alone is U+FFFD."""
+    """Return text in which two halves of a surrogate pair are one character; a half alone is U+FFFD."""
     halves = match.group()
     return halves.encode("utf-16", "surrogatepass").decode("utf-16") if len(halves) == 2 else "\ufffd"

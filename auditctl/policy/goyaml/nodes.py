@@ -43,12 +43,13 @@ class YamlNode:
 
 
 def compose(events: list[YamlEvent]) -> list[YamlNode]:
-    """The nodes of one document, each after its children; the last one is the root."""
+    """Return the nodes of one document, each after its children; the last one is the root."""
     finished: list[YamlNode] = []
     open_nodes: list[YamlNode] = []
     anchors: dict[str, YamlNode] = {}
     for event in events:
-        if event.sort in {Sort.SEQUENCE_END, Sort.MAPPING_END}:
+        sort = event.sort
+        if sort is Sort.SEQUENCE_END or sort is Sort.MAPPING_END:
             open_nodes[-1].is_open = False
             finished.append(open_nodes.pop())
             continue
@@ -57,11 +58,11 @@ def compose(events: list[YamlEvent]) -> list[YamlNode]:
             _adopt(open_nodes[-1], node)
         if event.anchor:
             anchors[event.anchor] = node
-        if event.sort in {Sort.SEQUENCE_START, Sort.MAPPING_START}:
+        if sort is Sort.SEQUENCE_START or sort is Sort.MAPPING_START:
             node.is_open = True
             open_nodes.append(node)
             continue
-        if event.sort is Sort.ALIAS:
+        if sort is Sort.ALIAS:
             target = anchors[event.value]
             node.target = None if target.is_open else target
         finished.append(node)

@@ -6,7 +6,7 @@ import struct
 
 
 def float_literal(value: float) -> str:
-    """A float as ``json.Marshal`` writes it: the shortest digits, an exponent below 1e-6 and from 1e21 on."""
+    """Return a float as ``json.Marshal`` writes it: the shortest digits, an exponent below 1e-6 and from 1e21 on."""
     negative, digits, exponent = _decompose(repr(value))
     sign = "-" if negative else ""
     if not -6 <= exponent < 21:
@@ -15,7 +15,7 @@ def float_literal(value: float) -> str:
 
 
 def float_key(value: float) -> str:
-    """A float as a map key (``strconv.FormatFloat(value, 'g', -1, 32)``): single precision."""
+    """Return a float as a map key (``strconv.FormatFloat(value, 'g', -1, 32)``): single precision."""
     try:
         (narrow,) = struct.unpack("<f", struct.pack("<f", value))
     except OverflowError:
@@ -24,7 +24,7 @@ def float_key(value: float) -> str:
 
 
 def float_general(shortest: str) -> str:
-    """A float as Go's ``%g`` writes it, from its shortest decimal text: exponents below 1e-4 and from 1e6 on."""
+    """Return a float as Go's ``%g`` writes it, from its shortest decimal text: exponents below 1e-4 and from 1e6 on."""
     negative, digits, exponent = _decompose(shortest)
     sign = "-" if negative else ""
     if not -4 <= exponent < 6:
@@ -39,7 +39,7 @@ def _shortest_single(value: float) -> str:
 
 
 def _decompose(text: str) -> tuple[bool, str, int]:
-    """Sign, digits without leading and trailing zeros, and the power of ten of the first digit."""
+    """Return sign, digits without outer zeros, and the power of ten of the first digit."""
     mantissa, _, power = text.lower().lstrip("-").partition("e")
     whole, _, fraction = mantissa.partition(".")
     digits = (whole + fraction).lstrip("0")

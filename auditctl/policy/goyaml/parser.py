@@ -19,12 +19,15 @@ _DIRECTIVES = frozenset({TokenKind.VERSION_DIRECTIVE, TokenKind.TAG_DIRECTIVE})
 _EXPLICIT_STARTS = _DIRECTIVES | {TokenKind.DOCUMENT_START, TokenKind.STREAM_END}
 _NO_CONTENT = _EXPLICIT_STARTS | {TokenKind.DOCUMENT_END}
 _NO_BLOCK_NODE = frozenset({TokenKind.KEY, TokenKind.VALUE, TokenKind.BLOCK_END})
+_NO_ENTRY_NODE = _NO_BLOCK_NODE | {TokenKind.BLOCK_ENTRY}
+_ENTRY_ENDS = frozenset({TokenKind.BLOCK_ENTRY, TokenKind.BLOCK_END})
+_PROPERTIES = frozenset({TokenKind.ANCHOR, TokenKind.TAG})
 _SEQUENCE_ENDS = frozenset({TokenKind.FLOW_ENTRY, TokenKind.FLOW_SEQUENCE_END})
 _MAPPING_ENDS = frozenset({TokenKind.FLOW_ENTRY, TokenKind.FLOW_MAPPING_END})
 
 
 def parse(raw: bytes) -> list[YamlEvent]:
-    """The events of the first document; none for a stream without one. Raises SyntaxFault."""
+    """Return the events of the first document; none for a stream without one. Raises SyntaxFault."""
     return list(_Parser(Scanner(read(raw))).events())
 
 
@@ -113,10 +116,12 @@ class _Parser(States):
         return YamlEvent(Sort.SCALAR, start.line, start.column, "", tag, anchor, implicit=not tag)
 
     def _properties(self, start: Token) -> tuple[str, str]:
-        """Anchor and tag in either order, one of each at most."""
+        """Return anchor and tag, in either order in the text, one of each at most."""
+        if start.kind not in _PROPERTIES:
+            return "", ""
         found: dict[TokenKind, Token] = {}
         token = start
-        while token.kind in {TokenKind.ANCHOR, TokenKind.TAG} and token.kind not in found:
+        while token.kind in _PROPERTIES and token.kind not in found:
             found[token.kind] = token
             self.scanner.skip()
             token = self.scanner.peek()
@@ -131,7 +136,7 @@ class _Parser(States):
         return self._tags[token.value] + token.suffix
 
     def _collection_start(self, token: Token, *, block: bool) -> Sort | None:
-        """The state that reads the collection which begins at ``token``, and its sort; None if none does."""
+        """Return the state that reads the collection which begins at ``token``, and its sort; None if none does."""
         if token.kind is TokenKind.FLOW_SEQUENCE_START:
             self._state, sort = self._flow_sequence_first_entry, Sort.SEQUENCE_START
         elif token.kind is TokenKind.FLOW_MAPPING_START:
@@ -157,7 +162,7 @@ class _Parser(States):
         if token.kind is not TokenKind.BLOCK_ENTRY:
             self._fail("did not find expected '-' indicator", token)
         self.scanner.skip()
-        if self.scanner.peek().kind in {TokenKind.BLOCK_ENTRY, TokenKind.BLOCK_END}:
+        if self.scanner.peek().kind in _ENTRY_ENDS:
             self._state = self._block_sequence_entry
             return self._empty(token, behind=True)
         self._states.append(self._block_sequence_entry)
@@ -169,7 +174,7 @@ class _Parser(States):
             self._pop_state()
             return YamlEvent(Sort.SEQUENCE_END, token.line, token.column)
         self.scanner.skip()
-        if self.scanner.peek().kind in _NO_BLOCK_NODE | {TokenKind.BLOCK_ENTRY}:
+        if self.scanner.peek().kind in _NO_ENTRY_NODE:
             self._state = self._indentless_sequence_entry
             return self._empty(token, behind=True)
         self._states.append(self._indentless_sequence_entry)
@@ -197,7 +202,7 @@ class _Parser(States):
         return self._block_mapping_part(token, self._block_mapping_key)
 
     def _block_mapping_part(self, indicator: Token, following: State) -> YamlEvent:
-        """The key or the value behind ``?`` or ``:``, and then the state ``following``."""
+        """Return the key or the value behind ``?`` or ``:``, and then the state ``following``."""
         if self.scanner.peek().kind in _NO_BLOCK_NODE:
             self._state = following
             return self._empty(indicator, behind=True)

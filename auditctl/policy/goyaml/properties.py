@@ -15,7 +15,7 @@ _MAX_VERSION_DIGITS = 2
 
 
 def anchor(cursor: Cursor) -> str:
-    """The name behind ``&`` or ``*``."""
+    """Return the name behind ``&`` or ``*``."""
     cursor.position += 1
     cursor.need(1)
     name = _word(cursor)
@@ -25,7 +25,7 @@ def anchor(cursor: Cursor) -> str:
 
 
 def tag(cursor: Cursor) -> tuple[str, str]:
-    """Handle and suffix of a tag; ``!<uri>`` and the lone ``!`` have no handle."""
+    """Return handle and suffix of a tag; ``!<uri>`` and the lone ``!`` have no handle."""
     cursor.need(2)
     if cursor.text[cursor.position + 1] == "<":
         cursor.position += 2
@@ -65,7 +65,7 @@ def _handle(cursor: Cursor, *, directive: bool) -> str:
 
 
 def _uri(cursor: Cursor, head: str) -> str:
-    """The rest of a tag. ``head`` was taken for a handle and is not one: it belongs here, without its ``!``."""
+    """Return the rest of a tag. ``head`` was taken for a handle and is not one: it belongs here, without its ``!``."""
     parts = [head[1:]]
     found = bool(head)
     cursor.need(1)
@@ -111,7 +111,7 @@ def _octet(cursor: Cursor) -> int:
 
 
 def directive(cursor: Cursor) -> Token:
-    """A ``%YAML`` or ``%TAG`` line, the line break included."""
+    """Return a ``%YAML`` or ``%TAG`` line, the line break included."""
     line, column = cursor.line, cursor.column
     cursor.position += 1
     cursor.need(1)

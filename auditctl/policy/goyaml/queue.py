@@ -49,9 +49,10 @@ class TokenQueue(Cursor):
         self._key_by_number: dict[int, int] = {}
 
     def peek(self) -> Token:
-        """The next token."""
+        """Return the next token."""
         if not self._available:
-            while self._head == len(self._queue) or self._may_begin_key():
+            # most tokens begin no key: the call is left out for them
+            while self._head == len(self._queue) or (self._parsed in self._key_by_number and self._may_begin_key()):
                 self._fetch()
             self._available = True
         return self._queue[self._head]
@@ -112,7 +113,7 @@ class TokenQueue(Cursor):
             self._key_by_number.pop(key.number, None)
 
     def _roll_indent(self, kind: TokenKind, key: SimpleKey | None = None) -> None:
-        """A deeper column begins a block collection, at ``key`` or here."""
+        """Open a block collection at ``key``, or here, if the column is deeper than the open one."""
         column = self.column if key is None else key.column
         if self._flow_level or self._indent >= column:
             return

@@ -12,7 +12,7 @@ _DEEPEST = 20
 
 
 def quote(text: str) -> str:
-    """``strconv.Quote``."""
+    """Return the text as ``strconv.Quote`` quotes it."""
     if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
         return f'"{text}"'
     return '"' + "".join(_quoted(character) for character in text) + '"'
@@ -32,7 +32,7 @@ def _quoted(character: str) -> str:
 
 
 def json_string(text: str) -> str:
-    """A string as ``json.Marshal`` writes it."""
+    """Return a string as ``json.Marshal`` writes it."""
     return '"' + "".join(_json_quoted(character) for character in text) + '"'
 
 

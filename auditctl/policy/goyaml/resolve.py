@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from datetime import date
+from functools import lru_cache
 from typing import NamedTuple
 
 from auditctl.patterns import lazily
@@ -49,6 +50,7 @@ class Resolved(NamedTuple):
     go_type: str
 
 
+@lru_cache(maxsize=4096)  # the same keys and values come again and again
 def resolve(text: str, tag: str, *, implicit: bool) -> Resolved:
     """The value of a scalar. ``implicit``: its own text says the type. Raises SyntaxFault for text that its tag denies."""
     if not tag and not implicit:

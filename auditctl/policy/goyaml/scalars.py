@@ -105,6 +105,9 @@ def _end(pattern: re.Pattern[str], cursor: Cursor) -> int:
 def plain(cursor: Cursor, indent: int, *, flow: bool) -> tuple[str, bool]:
     """The text of a plain scalar, and whether it ended at the start of a line. ``indent`` is the least column."""
     run = _FLOW_RUN if flow else _BLOCK_RUN
+    whole = _single_run(cursor, run)
+    if whole is not None:
+        return whole, False
     parts: list[str] = []
     gap = _Gap()
     while True:
@@ -123,6 +126,20 @@ def plain(cursor: Cursor, indent: int, *, flow: bool) -> tuple[str, bool]:
         if not flow and cursor.column < indent:
             break
     return "".join(parts), gap.broken
+
+
+def _single_run(cursor: Cursor, run: re.Pattern[str]) -> str | None:
+    """Step over a scalar of one run, the usual one, and return its text; None where more has to be looked at."""
+    start = cursor.position
+    cursor.need(4)
+    if start == cursor.line_start or cursor.text[start] == "#":
+        return None
+    end = _end(run, cursor)
+    if end == start or cursor.text[end] in BLANKS_AND_BREAKS:
+        return None
+    cursor.position = end
+    cursor.need(2)
+    return cursor.text[start:end]
 
 
 def quoted(cursor: Cursor) -> str:
@@ -191,7 +208,7 @@ def _escape(cursor: Cursor) -> str:
 
 
 def block(cursor: Cursor, parent_indent: int) -> str:
-    """The text of a ``|`` or ``>`` scalar; the cursor stands on the indicator, and ends behind the last line."""
+    """Return the text of a ``|`` or ``>`` scalar; the cursor stands on the indicator, and ends behind the last line."""
     literal = cursor.text[cursor.position] == "|"
     cursor.position += 1
     cursor.need(1)

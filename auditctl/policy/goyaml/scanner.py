@@ -16,6 +16,7 @@ _BLANKS = lazily("[ \\t]*")
 _COMMENT = lazily("#[^\\r\\n\\x85\u2028\u2029\\0]*")
 # of what comes to it: indicators are tokens of their own, and begin a plain scalar where they are none
 _BEGINS_NOTHING = BLANKS | set("|>%@`")
+_MAY_BE_NO_NODE = frozenset(f"{END}%-.,?:[]{{}}")
 _FLOW_STARTS = {"[": TokenKind.FLOW_SEQUENCE_START, "{": TokenKind.FLOW_MAPPING_START}
 _FLOW_ENDS = {"]": TokenKind.FLOW_SEQUENCE_END, "}": TokenKind.FLOW_MAPPING_END}
 
@@ -25,10 +26,13 @@ class Scanner(TokenQueue):
 
     def _fetch(self) -> None:
         self._skip_to_token()
-        self._unroll_indent(self.column)
-        self.need(4)
+        self._unroll_indent(self.position - self.line_start)
+        if self.position + 4 > self._limit:
+            self.need(4)
         character = self.text[self.position]
-        if character == END:
+        if character not in _MAY_BE_NO_NODE:
+            self._fetch_node(character)
+        elif character == END:
             self._fetch_stream_end()
         elif character == "%" and not self.column:
             self._fetch_directive()
@@ -53,15 +57,18 @@ class Scanner(TokenQueue):
     def _skip_to_token(self) -> None:
         text = self.text
         while True:
-            self.need(1)
+            if self.position + 1 > self._limit:
+                self.need(1)
             if self.position < self._doubled_mark and not self.column:
                 # `is_bom` looks at the start of its buffer, not at the cursor: a doubled mark eats one
                 # character of every line in the first piece
                 self.position += 1
             # no tab may stand where a key could begin
-            blanks = _BLANKS if self._flow_level or not self._key_allowed else _SPACES
-            self.position = self._end_of(blanks)
-            self.need(1)
+            if text[self.position] in BLANKS:
+                blanks = _BLANKS if self._flow_level or not self._key_allowed else _SPACES
+                self.position = self._end_of(blanks)
+                if self.position + 1 > self._limit:
+                    self.need(1)
             if text[self.position] == "#":
                 self.position = self._end_of(_COMMENT)
                 self.need(1)
@@ -161,7 +168,7 @@ class Scanner(TokenQueue):
         self.position += 1
 
     def _fetch_node(self, character: str) -> None:
-        """An anchor, an alias, a tag or a scalar."""
+        """Return an anchor, an alias, a tag or a scalar."""
         line, column = self.line, self.column
         if character in "|>" and not self._flow_level:
             self._remove_key()

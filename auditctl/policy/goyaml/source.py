@@ -33,7 +33,7 @@ class CharacterSource(NamedTuple):
 
 
 def read(raw: bytes) -> CharacterSource:
-    """The characters of ``raw``: UTF-8, or UTF-16 by its byte order mark."""
+    """Return the characters of ``raw``: UTF-8, or UTF-16 by its byte order mark."""
     encoding, mark = _encoding(raw)
     text, bad_byte, fault = _decode(raw, encoding, mark)
     # the whole class takes milliseconds to compile; a text of ASCII needs the small one
@@ -50,7 +50,7 @@ def read(raw: bytes) -> CharacterSource:
 
 
 def _encoding(raw: bytes) -> tuple[str, int]:
-    """The codec and the number of bytes that its mark takes."""
+    """Return the codec and the number of bytes that its mark takes."""
     if raw[:2] == b"\xff\xfe":
         return "utf-16-le", 2
     if raw[:2] == b"\xfe\xff":
@@ -97,7 +97,7 @@ def _utf16_fault(raw: bytes, start: int, encoding: str) -> str:
 
 
 def _piece_ends(raw: bytes, encoding: str) -> list[int]:
-    """Where each decoded piece ends: a character cut by a piece's end is left for the next one."""
+    """Return where each decoded piece ends: a character cut by a piece's end is left for the next one."""
     ends = []
     start = 0
     while start < len(raw):
@@ -121,7 +121,7 @@ def _whole_characters(raw: bytes, start: int, end: int, encoding: str) -> int:
 
 
 def _characters_before(raw: bytes, encoding: str, mark: int, bad_byte: int) -> int:
-    """How many characters the pieces before the one with the bad byte hold."""
+    """Return how many characters the pieces before the one with the bad byte hold."""
     end = mark
     for piece_end in _piece_ends(raw, encoding):
         if piece_end > bad_byte:

@@ -17,7 +17,7 @@ State = Callable[[], YamlEvent]
 
 
 def finished() -> YamlEvent:
-    """The state behind the last event; it is compared with, never run."""
+    """Mark the end of the states: it is compared with, never called."""
     raise AssertionError
 
 
@@ -30,12 +30,12 @@ class States:
         self._state: State = finished
 
     def _fail(self, problem: str, token: Token) -> NoReturn:
-        """The parser's complaint (`decode.go fail`): its lines count from 0, and 0 is not mentioned."""
+        """Raise the parser's complaint (`decode.go fail`); its lines count from 0, and 0 is not mentioned."""
         where = f"line {token.line}: " if token.line else ""
         raise SyntaxFault(f"yaml: {where}{problem}", token.line + 1, token.column + 1)
 
     def _empty(self, token: Token, *, behind: bool = False) -> YamlEvent:
-        """A scalar that is not there: null. At the token, or ``behind`` an indicator."""
+        """Return a scalar that is not there: null. At the token, or ``behind`` an indicator."""
         return YamlEvent(Sort.SCALAR, token.line, token.column + behind)
 
     def _pop_state(self) -> None:

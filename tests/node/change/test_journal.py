@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -24,19 +25,22 @@ from auditctl.node.change.journal import (
     standing_changes,
 )
 
-MANIFEST = FileRecord(Role.MANIFEST, "/etc/kubernetes/manifests/kube-apiserver.yaml", "old", "new")
+MANIFEST = FileRecord(
+    Role.MANIFEST, "/etc/kubernetes/manifests/kube-apiserver.yaml", "old", "new", ending="ends-the-pod"
+)
 
 
 def journal(step: Step = Step.PLANNED, **fields: object) -> Journal:
     base = Journal(
         id="1", command="enable", started="2026-11-21T00:00:00Z", who={"user": "root"}, files=(MANIFEST,), step=step
     )
-    return base._replace(**fields)  # type: ignore[arg-type]
+    return replace(base, **fields)  # type: ignore[arg-type]
 
 
 def test_a_good_change_passes_through_every_state() -> None:
     """The order of the enum is the order of a good change."""
-    path = [Step.BACKED_UP, Step.INSTALLING, Step.REPLACING, Step.WAITING, Step.REMOVING, Step.DONE]
+    before = [Step.BACKED_UP, Step.INSTALLING, Step.STANDBY, Step.ENDING]
+    path = [*before, Step.REPLACING, Step.WAITING, Step.REMOVING, Step.DONE]
 
     change = journal()
     for step in path:
@@ -62,7 +66,9 @@ def test_the_table_is_this_one() -> None:
     give_up = {Step.UNDOING, Step.ABANDONED}
     assert TRANSITIONS[Step.PLANNED] == give_up | {Step.BACKED_UP}
     assert TRANSITIONS[Step.BACKED_UP] == give_up | {Step.INSTALLING}
-    assert TRANSITIONS[Step.INSTALLING] == give_up | {Step.REPLACING}
+    assert TRANSITIONS[Step.INSTALLING] == give_up | {Step.STANDBY, Step.ENDING, Step.REPLACING}
+    assert TRANSITIONS[Step.STANDBY] == give_up | {Step.ENDING, Step.REPLACING}
+    assert TRANSITIONS[Step.ENDING] == give_up | {Step.REPLACING}
     assert TRANSITIONS[Step.REPLACING] == give_up | {Step.WAITING, Step.REMOVING, Step.DONE, Step.UNPROVED}
     assert TRANSITIONS[Step.WAITING] == give_up | {Step.REMOVING, Step.DONE, Step.UNPROVED}
     assert TRANSITIONS[Step.REMOVING] == {Step.DONE, Step.UNPROVED}
@@ -71,7 +77,13 @@ def test_the_table_is_this_one() -> None:
 
 @pytest.mark.parametrize(
     ("digest", "expected"),
-    [("old", OnDisk.BEFORE), ("new", OnDisk.AFTER), ("else", OnDisk.OTHER), (None, OnDisk.OTHER)],
+    [
+        ("old", OnDisk.BEFORE),
+        ("ends-the-pod", OnDisk.ENDING),
+        ("new", OnDisk.AFTER),
+        ("else", OnDisk.OTHER),
+        (None, OnDisk.OTHER),
+    ],
 )
 def test_the_disk_tells_which_text_stands(digest: str | None, expected: OnDisk) -> None:
     """Compared by digest alone."""
@@ -84,14 +96,14 @@ def test_a_file_that_does_not_change_is_the_same_either_way() -> None:
     assert standing(MANIFEST._replace(before=None), None) is OnDisk.BEFORE
 
 
-EARLY = (Step.PLANNED, Step.BACKED_UP, Step.INSTALLING, Step.UNDOING)
-LATE = (Step.REPLACING, Step.WAITING)
+EARLY = (Step.PLANNED, Step.BACKED_UP, Step.INSTALLING, Step.STANDBY, Step.UNDOING)
+LATE = (Step.ENDING, Step.REPLACING, Step.WAITING)
 DECISIONS = {
     **{(step, stands): Recovery.NOTHING for step in FINAL for stands in OnDisk},
     **{(Step.REMOVING, stands): Recovery.REMOVE for stands in OnDisk},
-    **{(step, stands): Recovery.PUT_BACK for step in EARLY for stands in (OnDisk.BEFORE, OnDisk.AFTER, OnDisk.SAME)},
+    **{(step, stands): Recovery.PUT_BACK for step in EARLY for stands in OnDisk if stands is not OnDisk.OTHER},
     **{(step, OnDisk.OTHER): Recovery.LEAVE for step in (*EARLY, *LATE)},
-    **{(step, OnDisk.BEFORE): Recovery.PUT_BACK for step in LATE},
+    **{(step, stands): Recovery.PUT_BACK for step in LATE for stands in (OnDisk.BEFORE, OnDisk.ENDING)},
     **{(step, stands): Recovery.FINISH for step in LATE for stands in (OnDisk.AFTER, OnDisk.SAME)},
 }
 
@@ -154,4 +166,4 @@ def test_what_a_rollback_took_back_no_longer_stands() -> None:
 
     assert [change.id for change in standing_changes([one, two, failed])] == ["1", "2"]
     assert [change.id for change in standing_changes([one, two, back])] == ["1"]
-    assert [change.id for change in standing_changes([one, two, back._replace(step=Step.UNDONE)])] == ["1", "2"]
+    assert [change.id for change in standing_changes([one, two, replace(back, step=Step.UNDONE)])] == ["1", "2"]

@@ -1,0 +1,46 @@
+"""``auditctl log filter``: a second log by a second policy, and what may leave the node."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from auditctl.cli.context import run_and_exit
+from auditctl.operations.answer import CommandResult
+from auditctl.operations.controlplane import ControlPlane
+
+
+def filter_events(
+    context: typer.Context,
+    policy: Annotated[
+        str,
+        typer.Option("--policy", metavar="FILE", help="A policy, or the name of a shipped one.", show_default=False),
+    ],
+    logs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[LOG...]", help="Logs (.gz too), directories, - for standard input; default: the node's own."
+        ),
+    ] = None,
+    log: Annotated[list[str] | None, typer.Option("--log", metavar="LOG", help="The same as an option.")] = None,
+    follow: Annotated[
+        bool, typer.Option("-f", "--follow", help="Go on with what is appended, across rotation.")
+    ] = False,
+    kubernetes: Annotated[
+        str | None, typer.Option(metavar="VERSION", help="The server's version; default: the newest known.")
+    ] = None,
+) -> None:
+    """Write the log as an API server with the policy would have: events dropped, bodies and managed fields cut.
+
+    A log of level RequestResponse gives exactly what that server writes. What was not recorded cannot be added.
+    """
+
+    def operation(plane: ControlPlane) -> CommandResult:
+        from auditctl.operations.log.filter import PolicyFilterOptions, log_filter
+
+        names = (*(logs or ()), *(log or ()))
+        return log_filter(plane, PolicyFilterOptions(policy, names, kubernetes, follow, sys.stdout.isatty()))
+
+    run_and_exit(context, "log filter", operation, formats=("text", "json"))

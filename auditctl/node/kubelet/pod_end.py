@@ -1,0 +1,106 @@
+"""Tell when the kubelet has finished with a static Pod, so that the next Pod of the same name can start at once.
+
+The kubelet lets a new static Pod wait until the one of the same name is terminated, and looks again only 10 to 15 s later
+(pkg/kubelet/pod_workers.go, allowStaticPodStart and allowPodStart). Nothing outside of the kubelet says at once that the
+worker of a Pod has completed, but two places of the host tell it: SyncTerminatedPod (pkg/kubelet/kubelet.go) removes the
+Pod's cgroups as its last act, and HandlePodCleanups (pkg/kubelet/kubelet_pods.go), which runs every two seconds, removes
+first the Pod's folder and then its cgroups, also while the worker still waits. So cgroups that are gone while the folder
+is there were removed by the worker: it is through. Where the folder is gone too, the worker may have to wait for the next
+listing of containers (every second) and for the next look at volumes (every 0.3 s).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from auditctl.node.apiserver.process import Process
+from auditctl.node.change.files import Root
+
+_PODS = "/var/lib/kubelet/pods"
+_PROC = Path("/proc")
+_COMPLETED_SECONDS = 0.1
+_CLEANED_UP_SECONDS = 1.6
+_SYSTEMD_UID = re.compile(r"-pod([0-9a-f_]+(?:_[0-9a-f]+)*)\.slice$")
+_CGROUPFS_UID = re.compile(r"^pod([0-9a-f-]+)$")
+
+
+@dataclass(slots=True)
+class PodRemains:
+    """What is on the host of a Pod that ends: its cgroups, one a hierarchy, and the kubelet's folder of it."""
+
+    cgroups: tuple[Path, ...]
+    folder: Path
+    _gone_at: float | None = None
+    _settle_seconds: float = _COMPLETED_SECONDS
+
+    @classmethod
+    def of(cls, root: Root, process: Process) -> PodRemains | None:
+        """Return the cgroups and the folder of the Pod that the process belongs to; None where they are not visible."""
+        found = [(path, uid) for path in _cgroups_of(root, process.pid) if (uid := _uid(path.name))]
+        if not found:
+            return None
+        folder = root.host(_PODS) / found[0][1]
+        cgroups = tuple(dict.fromkeys(path for path, _ in found))
+        return cls(cgroups, folder) if folder.is_dir() and all(path.is_dir() for path in cgroups) else None
+
+    def finished(self, now: float) -> bool:
+        """Tell whether the kubelet has finished with the Pod at ``now`` (monotonic); call it often, it keeps the times."""
+        if any(path.is_dir() for path in self.cgroups):
+            self._gone_at = None
+            return False
+        if self._gone_at is None:
+            self._settle_seconds = _COMPLETED_SECONDS if self.folder.is_dir() else _CLEANED_UP_SECONDS
+            self._gone_at = now
+        return now - self._gone_at >= self._settle_seconds
+
+
+def _uid(name: str) -> str:
+    """Return the Pod's UID in the name of its cgroup, as the drivers cgroupfs and systemd write it; empty for another."""
+    if match := _CGROUPFS_UID.match(name):
+        return match[1]
+    match = _SYSTEMD_UID.search(name)
+    return match[1].replace("_", "-") if match else ""
+
+
+def _cgroups_of(root: Root, pid: int) -> Iterator[Path]:
+    """Yield every cgroup directory around the process. A folder under ``--rootfs`` has a tree of its own, not the kernel's."""
+    if not root.is_host:
+        for members in root.host("/sys/fs/cgroup").rglob("cgroup.procs"):
+            with suppress(OSError):
+                if str(pid) in members.read_text().split():
+                    yield from members.parents
+        return
+    mounts = dict(_cgroup_mounts())
+    with suppress(OSError):
+        for line in (_PROC / str(pid) / "cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            mount = mounts.get(controllers)
+            if mount is not None:
+                inside = mount / path.lstrip("/")
+                yield from (inside, *inside.parents)
+
+
+def _cgroup_mounts() -> Iterator[tuple[str, Path]]:
+    """Yield where each hierarchy is mounted, by its controllers as /proc/PID/cgroup writes them; version 2 has none."""
+    with suppress(OSError):
+        for line in (_PROC / "self/mountinfo").read_text().splitlines():
+            fields, _, (kind, _, options) = _split(line)
+            if kind == "cgroup2":
+                yield "", Path(fields[4])
+            elif kind == "cgroup":
+                named = [word for word in options.split(",") if word.startswith("name=")]
+                yield (named[0] if named else ",".join(_controllers(options))), Path(fields[4])
+
+
+def _split(line: str) -> tuple[list[str], str, tuple[str, str, str]]:
+    before, separator, after = line.partition(" - ")
+    kind, source, options = after.split(" ", 2)
+    return before.split(), separator, (kind, source, options)
+
+
+def _controllers(options: str) -> list[str]:
+    return [word for word in options.split(",") if word not in ("rw", "ro") and "=" not in word]

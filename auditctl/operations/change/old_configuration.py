@@ -1,0 +1,36 @@
+"""Wait until the old configuration is ready again, once a failed change has been put back."""
+
+from __future__ import annotations
+
+from auditctl.node.kubelet import restart
+from auditctl.node.kubelet.restart import Failed, OutgoingProcess, Restarted, RestartTarget, RestartWaiter
+from auditctl.operations.change.restart_strategy import serving
+from auditctl.operations.change_model import GuardedRun, Restart
+
+# The way back must not fail of a --timeout that was short on purpose: the kubelet alone takes up to 30 s of grace to
+# stop a Pod and 20 s to its next listing.
+_LEAST_UNDO_SECONDS = 60.0
+
+
+def wait_for_old_configuration(run: GuardedRun, back_at: float) -> Restarted | Failed:
+    """Wait until a server runs with the settings that were put back at ``back_at`` (boot clock), and is ready."""
+    plane, planned = run.session.plane, run.planned
+    now = serving(planned.after)
+    if planned.restart is Restart.IN_PLACE and now is not None and now != run.before and now.started < back_at:
+        restart.end_in_place(now)
+    timeout = max(run.options.timeout_seconds, _LEAST_UNDO_SECONDS)
+    port = plane.endpoint(planned.after).port
+    hanging = OutgoingProcess.hold(restart.any_other(planned.after, port))
+    watch = RestartWaiter.begin(plane.root, planned.before, plane.clock, plane.progress.waiting)
+    expected = RestartTarget(
+        planned.before.command,
+        back_at,
+        plane.endpoint(planned.before),
+        plane.credentials(),
+        or_started_before=run.first_renamed_at,
+    )
+    try:
+        return watch.wait(expected, timeout=timeout, drain=run.drain, old=hanging or run.old)
+    finally:
+        if hanging is not None:
+            hanging.release()

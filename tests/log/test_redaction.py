@@ -1,0 +1,100 @@
+"""Bodies as rows: what is shown of them, and what never is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from auditctl.log.redaction import REDACTED, fields, redacted_text, shown
+
+TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl"
+
+
+def rows(body: Any, *, is_secret: bool = False) -> dict[str, str]:
+    return {path: shown(path, value, is_secret=is_secret) for path, value in fields(body).items()}
+
+
+def test_the_items_of_a_list_are_named_so_that_an_insertion_moves_nothing() -> None:
+    body = {"spec": {"containers": [{"name": "web", "image": "a"}, {"name": "log", "image": "b"}], "args": ["x", "y"]}}
+
+    assert rows(body) == {
+        "spec.containers[web].name": "web",
+        "spec.containers[web].image": "a",
+        "spec.containers[log].name": "log",
+        "spec.containers[log].image": "b",
+        "spec.args[0]": "x",
+        "spec.args[1]": "y",
+    }
+
+
+def test_fields_of_the_server_are_left_out_and_keys_with_dots_stand_in_brackets() -> None:
+    metadata = {"name": "n", "managedFields": [{"manager": "m"}], "resourceVersion": "7", "labels": {"a.b/c": "d"}}
+
+    assert rows({"metadata": metadata}) == {"metadata.name": "n", "metadata.labels[a.b/c]": "d"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"kind": "Secret", "data": {"p": "HIDDEN"}},
+        {"kind": "Secret", "stringData": {"p": "HIDDEN"}},
+        [{"op": "replace", "path": "/data/p", "value": "HIDDEN"}],
+        [{"op": "add", "path": "/stringData", "value": {"p": "HIDDEN"}}],
+        {"kind": "SecretList", "items": [{"metadata": {"name": "a"}, "data": {"p": "HIDDEN"}}]},
+    ],
+)
+def test_of_a_secret_only_names_are_shown(body: Any) -> None:
+    texts = rows(body, is_secret=True)
+
+    assert REDACTED in texts.values()
+    assert "HIDDEN" not in str(texts)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"status": {"token": "HIDDEN"}},
+        {"spec": {"password": "HIDDEN", "clientSecret": "HIDDEN", "apiKey": "HIDDEN"}},
+        {"containers": [{"name": "c", "env": [{"name": "DB_PASSWORD", "value": "HIDDEN"}]}]},
+        [{"op": "replace", "path": "/spec/containers/0/env/0/value", "value": "HIDDEN"}],
+        {"args": ["--token=HIDDEN", "--db=postgres://me:HIDDEN@db/x", "Authorization: Bearer HIDDEN"]},
+        {"metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": '{"data":{"p":"HIDDEN"}}'}}},
+        {"script": "export PASSWORD=HIDDEN; run"},
+        {"key": "-----BEGIN RSA PRIVATE KEY-----\nHIDDEN\nHIDDEN\n-----END RSA PRIVATE KEY-----"},
+        {"spec": {"tokens": ["HIDDEN"]}},
+    ],
+)
+def test_passwords_and_tokens_of_other_objects_are_hidden(body: Any) -> None:
+    assert "HIDDEN" not in str(rows(body))
+
+
+def test_what_only_names_a_secret_is_shown() -> None:
+    body = {
+        "volumes": [{"name": "v", "secret": {"secretName": "db"}}],
+        "automountServiceAccountToken": False,
+        "env": [{"name": "MODE", "value": "fast"}],
+        "replicas": 3,
+    }
+
+    assert rows(body) == {
+        "volumes[v].name": "v",
+        "volumes[v].secret.secretName": "db",
+        "automountServiceAccountToken": "false",
+        "env[MODE].name": "MODE",
+        "env[MODE].value": "fast",
+        "replicas": "3",
+    }
+
+
+def test_a_token_is_hidden_wherever_it_stands() -> None:
+    assert redacted_text(f"curl -H 'x: {TOKEN}' y") == f"curl -H 'x: {REDACTED}' y"
+
+
+def test_a_long_text_is_cut_and_a_deep_body_ends() -> None:
+    deep: Any = "x"
+    for _ in range(500):
+        deep = {"a": deep}
+
+    assert shown("a", "x" * 300, is_secret=False) == "x" * 200 + "... (300 characters)"
+    assert list(fields(deep).values()) == ["(nested too deeply to be shown)"]
