@@ -1,6 +1,6 @@
 """Facts of Kubernetes that ship as data files: the one reader of package data. Read when first asked for, then kept.
 
-In a wheel the files lie in the package (``auditctl/templates``), in a clone beside it (``../templates``).
+In a wheel the files lie in the package (``auditctl/templates``, ``auditctl/docs``), in a clone beside it.
 """
 
 from __future__ import annotations
@@ -60,7 +60,12 @@ class AuditFlag(NamedTuple):
 
 def template(*parts: str) -> Traversable:
     """Return a shipped file or folder below ``templates/``; whether it exists is the caller's question."""
-    return _templates().joinpath(*parts)
+    return _shipped("templates").joinpath(*parts)
+
+
+def documentation(*parts: str) -> Traversable:
+    """Return a shipped page or folder below ``docs/``; whether it exists is the caller's question."""
+    return _shipped("docs").joinpath(*parts)
 
 
 @cache
@@ -115,14 +120,14 @@ def _version(text: str) -> Version:
 
 
 @cache
-def _templates() -> Traversable:
+def _shipped(name: str) -> Traversable:
     package = Path(__file__).parent
-    for folder in (package / "templates", package.parent / "templates"):
+    for folder in (package / name, package.parent / name):
         if folder.is_dir():
             return folder
     from importlib.resources import files  # inside an archive (the single-file build); it brings zipfile and tempfile
 
-    return files("auditctl").joinpath("templates")
+    return files("auditctl").joinpath(name)
 
 
 class CrashKind(Enum):

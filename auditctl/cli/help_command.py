@@ -77,10 +77,32 @@ def topics() -> Mapping[str, str]:
     }
 
 
+PAGE_FOLDERS = ("", "how-to", "reference", "explanation")
+PAGE_SUFFIX = ".md"
+
+
+def pages() -> Mapping[str, str]:
+    """Return the pages of the documentation by name (``how-to/policies``) with their titles."""
+    found = {}
+    for folder in PAGE_FOLDERS:
+        directory = facts.documentation(folder) if folder else facts.documentation()
+        for path in sorted(directory.iterdir(), key=lambda path: path.name) if directory.is_dir() else ():
+            if path.name.endswith(PAGE_SUFFIX):
+                name = "/".join([*filter(None, [folder]), path.name.removesuffix(PAGE_SUFFIX)])
+                found[name] = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+    return found
+
+
+def _page_named(word: str) -> str | None:
+    """Return the whole name of the page that ``word`` names with or without its folder."""
+    return next((name for name in pages() if word in (name, name.rpartition("/")[2])), None)
+
+
 def help_(
     context: typer.Context,
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[COMMAND or TOPIC]", help="As `policy explain`, or `exit-codes`.")
+        list[str] | None,
+        typer.Argument(metavar="[COMMAND or TOPIC]", help="As `policy explain`, `exit-codes` or `how-to/policies`."),
     ] = None,
 ) -> None:
     """Explain a command or a topic; without one, list them all."""
@@ -92,13 +114,19 @@ def _explained(words: list[str], context: typer.Context) -> CommandResult:
     if len(words) == 1 and words[0] in known:
         text = facts.template("help", f"{words[0]}.txt").read_text(encoding="utf-8").rstrip("\n")
         return _text(text)
+    if len(words) == 1 and words[0] not in context.find_root().command.commands:  # type: ignore[attr-defined]
+        page = _page_named(words[0].removesuffix(PAGE_SUFFIX))
+        if page is not None:
+            return _text(
+                facts.documentation(*f"{page}{PAGE_SUFFIX}".split("/")).read_text(encoding="utf-8").rstrip("\n")
+            )
     current: Any = context.find_root()
     for word in words:
         commands = getattr(current.command, "commands", {})
         if word not in commands:
             from difflib import get_close_matches
 
-            near = get_close_matches(word, [*commands, *known], n=1)
+            near = get_close_matches(word, [*commands, *known, *pages()], n=1)
             raise UsageError(
                 f"there is no command or topic '{' '.join(words)}'",
                 fix=f"did you mean '{near[0]}'?" if near else "`auditctl help` lists them all",
@@ -108,6 +136,9 @@ def _explained(words: list[str], context: typer.Context) -> CommandResult:
     if not words:
         rows = "\n".join(f"  {name:13}  {title}" for name, title in known.items())
         text += f"\n\nTopics ({program()} help TOPIC):\n{rows}"
+        width = max(map(len, pages()), default=0)
+        listed = "\n".join(f"  {name:{width}}  {title}" for name, title in pages().items())
+        text += f"\n\nPages of the documentation ({program()} help PAGE):\n{listed}"
     return _text(text)
 
 

@@ -16,7 +16,7 @@ from auditctl.cli.app import run
 from auditctl.cli.application import COMMAND_WORDS, build
 from auditctl.cli.examples import EXAMPLES
 from auditctl.cli.global_options import hoist
-from auditctl.cli.help_command import PANELS, topics
+from auditctl.cli.help_command import PANELS, pages, topics
 
 
 def printed(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -62,6 +62,22 @@ def test_help_explains_a_command_a_topic_and_names_the_nearest(capsys: pytest.Ca
     assert all(name in printed(capsys, "help") for name in topics())
     assert run(["auditctl", "help", "exit-code"]) == 2
     assert "did you mean 'exit-codes'?" in capsys.readouterr().err
+
+
+def test_help_prints_a_page_of_the_documentation_by_either_name(capsys: pytest.CaptureFixture[str]) -> None:
+    """As it is in the file; a command of the same name wins."""
+    docs = Path(__file__).parents[2] / "docs"
+    page = (docs / "how-to/webhook.md").read_text()
+
+    assert printed(capsys, "help", "how-to/webhook") == page
+    assert printed(capsys, "help", "webhook.md") == page
+    assert all(name in printed(capsys, "help") for name in pages())
+    assert printed(capsys, "help", "policy").startswith("Usage:")
+    assert {f"{name}.md" for name in pages()} == {
+        str(path.relative_to(docs)) for path in docs.rglob("*.md") if "contributing" not in path.parts
+    }
+    assert run(["auditctl", "help", "webhok"]) == 2
+    assert "did you mean 'how-to/webhook'?" in capsys.readouterr().err
 
 
 def test_version_is_said_for_people_and_for_programs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Every command that the README shows is run, in its order, on a practice node: it cannot rot."""
+"""Every command that README and docs show is run, page by page, in its order, on a practice node: it cannot rot."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from examples import ELSEWHERE, README, lines, named, runnable
+from examples import ELSEWHERE, PAGES, README, installs, lines, name_of, named, runnable, session_output
 
 from auditctl.lab import down, up
 from auditctl.lab.node.layout import Timing
@@ -25,11 +25,26 @@ TEMPLATES = Path(__file__).parents[2] / "templates/policies"
 DEADLINE_SECONDS = 60.0
 # What ends otherwise than with 0, and the words that say so.
 OTHERWISE = {
-    "auditctl kubeadm check": (1, "would change the audit settings"),
-    "auditctl policy diff old.yaml new.yaml": (1, "rules[0]"),
-    "auditctl lab check": (1, "not yet"),
-    "auditctl policy validate p.yaml --rehearse": (3, "was not done"),  # the stand-in of a practice node is not started
+    "kube-auditctl kubeadm check": (1, "would change the audit settings"),
+    "kube-auditctl policy diff old.yaml new.yaml": (1, "rules[0]"),
+    "kube-auditctl policy diff baseline mine.yaml": (0, "alike"),
+    "kube-auditctl policy validate p.yaml --rehearse": (
+        3,
+        "was not done",
+    ),  # a practice node has no server to start aside
+    "kube-auditctl policy coverage p.yaml": (1, "can never fire"),
+    "kube-auditctl policy coverage p.yaml --for falco": (1, "can never fire"),
+    "kube-auditctl -v doctor": (1, "1 finding"),
+    "kube-auditctl lab check": (1, "not yet"),
 }
+# Pages about a node that audits already.
+ENABLED = (
+    "docs/how-to/kubeadm-upgrade.md",
+    "docs/how-to/log-volume.md",
+    "docs/how-to/replay.md",
+    "docs/how-to/detections.md",
+)
+NUMBER = re.compile(r"[0-9]+")
 QUIET_SECONDS = 0.7  # no processor time for that long: it has begun to follow; before that, Ctrl-C is 130
 GOES_ON = ("--watch", "tail -f")  # until Ctrl-C
 
@@ -42,7 +57,7 @@ class Room:
         self.started = 0
         self.worked, self.since = [""], 0.0
         self.receivers: list[subprocess.Popen[bytes]] = []
-        program = folder / "bin/auditctl"
+        program = folder / "bin/kube-auditctl"
         program.parent.mkdir()
         program.write_text(f'#!/bin/sh\nexec {sys.executable} -m auditctl --rootfs {node} "$@"\n')
         program.chmod(0o755)
@@ -64,7 +79,7 @@ class Room:
         with self.out.open("wb") as out, self.error.open("wb") as error:
             path = f"{self.folder / 'bin'}:/usr/bin:/bin"
             return subprocess.Popen(
-                ["bash", "-c", f"exec {typed}" if line.startswith("auditctl") else typed],
+                ["bash", "-c", f"exec {typed}" if line.startswith("kube-auditctl") else typed],
                 stdout=out, stderr=error, cwd=self.folder, env={"PATH": path, "TERM": "dumb", "HOME": str(self.folder)},
             )  # fmt: skip
 
@@ -84,12 +99,12 @@ class Room:
     def prepare(self, line: str) -> None:
         """Files that only an earlier line can give."""
         if "kubeadm.yaml" in line:
-            self.start("auditctl kubeadm render --as cluster-configuration > kubeadm.yaml").wait()
+            self.start("kube-auditctl kubeadm render --as cluster-configuration > kubeadm.yaml").wait()
         if "hook.yaml" in line and "/tmp/hook" not in line:
             shutil.copy(self.folder / "hook/webhook.yaml", self.folder / "hook.yaml")
         if "/tmp/hook/webhook.yaml" in line:  # a batch is otherwise sent after 30 s
             words = "enable --set audit-webhook-batch-max-wait=1s --set audit-webhook-batch-max-size=1"
-            assert self.start(f"auditctl {words}").wait(DEADLINE_SECONDS) == 0, self.said()
+            assert self.start(f"kube-auditctl {words}").wait(DEADLINE_SECONDS) == 0, self.said()
         if "audit.log" in line:
             shutil.copy(self.node / "var/log/kubernetes/audit/audit.log", self.folder)
 
@@ -127,24 +142,41 @@ def room(tmp_path: Path) -> Iterator[Room]:
     down(tmp_path / "node")
 
 
+def shown(text: str, node: Path) -> str:
+    """Return ``text`` without what differs from run to run: numbers, and where the node is."""
+    words = text.replace(f" --rootfs {node}", "").replace(str(node), "")
+    return NUMBER.sub("0", " ".join(words.split()))
+
+
 @pytest.mark.lab
-def test_every_line_of_the_shell_blocks_does_what_is_said(room: Room) -> None:
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("page", [page for page in PAGES if runnable(page)], ids=name_of)
+def test_every_line_of_the_shell_blocks_does_what_is_said(page: Path, room: Room) -> None:
     """With 0, or as `OTHERWISE` has it; never with a traceback."""
-    for line in runnable():
+    if name_of(page) in ENABLED:
+        assert room.run("kube-auditctl enable") == 0, room.said()
+    printed = ""
+    for line in runnable(page):
         code = room.run(line)
 
         wanted, words = OTHERWISE.get(line, (0, ""))
         assert (code, words in room.said()) == (wanted, True), f"{line}\n{room.said()}"
         assert "Traceback" not in room.said(), line
+        printed += room.said()
+    if page == README:
+        absent = [line for line in session_output() if shown(line, room.node) not in shown(printed, room.node)]
+        assert absent == []
 
 
 def test_no_line_is_left_out_unnoticed() -> None:
-    """What stands in `ELSEWHERE` or `OTHERWISE` stands in the README, too; and most of it is run."""
-    text = list(lines())
+    """What is in `ELSEWHERE` or `OTHERWISE` is on a page, too; and most of it is run."""
+    text = [*(line for page in PAGES for line in lines(page)), *installs()]
 
     assert [start for start in ELSEWHERE if not any(line.startswith(start) for line in text)] == []
+    assert [line for line in installs() if not line.startswith(tuple(ELSEWHERE))] == []
     assert set(OTHERWISE) <= set(text)
-    assert len(runnable()) > 30
+    assert set(ENABLED) <= {name_of(page) for page in PAGES}
+    assert sum(len(runnable(page)) for page in PAGES) > 60
 
 
 @pytest.mark.parametrize("words", named())
@@ -165,15 +197,30 @@ def test_every_command_named_in_a_sentence_exists_with_its_options(words: str) -
     assert wanted <= known | {"--help"}, f"auditctl {words}"
 
 
-def test_the_links_lead_somewhere() -> None:
-    """To a heading of this page, or to a file of this clone."""
-    text = README.read_text()
-    headings = {
-        re.sub(r"[^a-z0-9 -]", "", line.lower()).strip().replace(" ", "-")
-        for line in re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+def headings(page: Path) -> set[str]:
+    """Return the names by which the page's headings are linked."""
+    return {
+        re.sub(r"[^\w -]", "", line.lower()).strip().replace(" ", "-")
+        for line in re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     }
 
-    for target in re.findall(r"\]\(([^)]+)\)", text):
-        assert target.removeprefix("#") in headings if target.startswith("#") else (README.parent / target).exists(), (
-            target
-        )
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_the_links_lead_somewhere(page: Path) -> None:
+    """To a heading, or to a file of this clone."""
+    for target in re.findall(
+        r"\]\(([^)\s]+)\)", re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    ):
+        if not target.startswith(("http://", "https://")):
+            file, _, heading = target.partition("#")
+            linked = page.parent / file if file else page
+            assert linked.exists(), target
+            assert not heading or heading in headings(linked), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_no_page_is_too_long(page: Path) -> None:
+    text = page.read_text()
+
+    assert len(text.splitlines()) <= 300
+    assert page != README or len(text) <= 7000
