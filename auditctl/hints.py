@@ -7,6 +7,7 @@ Every sentence of ours that names a command writes it as ``auditctl COMMAND ...`
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from auditctl.patterns import lazily
@@ -23,6 +24,9 @@ NODE_OPTIONS = ("--rootfs", "--manifest", "--state-dir", "--kubeconfig")
 _COMMAND_LINE = lazily(
     rf"(?<![\w./-]){PROGRAM} (?!\w+ \(pid )(?=(?P<options>{'|'.join(NODE_OPTIONS)})[ =]|(?P<word>{'|'.join(COMMANDS)})\b)"
 )
+
+
+_OF_A_DIFF = frozenset(" +-@\\")  # what a line of a hunk begins with
 
 
 class Invocation(NamedTuple):
@@ -42,6 +46,13 @@ class Invocation(NamedTuple):
         return _COMMAND_LINE.sub(
             lambda match: f"{' '.join([self.program, *(() if match['options'] else words)])} ", text
         )
+
+    def pasteable_lines(self, lines: Iterable[str]) -> Iterator[str]:
+        """Yield each line as `pasteable` does; the lines of a unified diff are a user's text and stay as they are."""
+        is_diff = False
+        for line in lines:
+            is_diff = line.startswith("--- ") or (is_diff and line[:1] in _OF_A_DIFF)
+            yield line if is_diff else self.pasteable(line)
 
 
 def program_name(argument: str) -> str:

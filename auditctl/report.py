@@ -150,7 +150,7 @@ class Report(NamedTuple):
             findings=tuple(finding.pasteable(invocation) for finding in self.findings),
             verification=self.verification._replace(checks=tuple(checks)),
             next_steps=tuple(map(typed, self.next_steps)),
-            lines=tuple(map(typed, self.lines)),
+            lines=tuple(invocation.pasteable_lines(self.lines)),
         )
 
     def _text(self, paint: Paint, *, quiet: bool) -> Iterator[str]:

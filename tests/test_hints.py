@@ -32,6 +32,13 @@ def test_a_command_is_written_as_it_has_to_be_typed(text: str, typed: str) -> No
     assert PRACTICE.pasteable(text) == typed
 
 
+def test_a_diff_in_a_plan_stays_the_text_of_the_file() -> None:
+    """A policy's own comment may name a command of ours; what is shown of it must be what is installed."""
+    plan = ("--- a", "+++ b", "@@ -1 +1 @@", " # see auditctl enable", "+# auditctl enable", "next: auditctl verify")
+
+    assert tuple(PRACTICE.pasteable_lines(plan)) == (*plan[:-1], f"next: {GIVEN} verify")
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -222,7 +222,7 @@ class PlanReviewer:
             self._progress.close()
         if is_asked or not self._quiet:
             is_coloured = coloured(sys.stderr)
-            for line in (printable(self._typed.pasteable(one)) for one in plan):
+            for line in map(printable, self._typed.pasteable_lines(plan)):
                 if takes(sys.stderr):
                     write(
                         sys.stderr,

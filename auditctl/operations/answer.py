@@ -58,7 +58,7 @@ class CommandResult:
         return replace(
             self,
             document=_fixes_typed(self.document, invocation),
-            lines=self.lines if self.verbatim else tuple(map(typed, self.lines)),
+            lines=self.lines if self.verbatim else tuple(invocation.pasteable_lines(self.lines)),
             summary=self.summary if self.verbatim else typed(self.summary),
             notes=tuple(map(typed, self.notes)),
         )
