@@ -6,22 +6,27 @@ later run knows it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
 from auditctl.compatibility import UTC
 from auditctl.errors import RefusedError
+from auditctl.manifest.pod import Manifest
 from auditctl.manifest.standby import STANDBY_ANNOTATION, STANDBY_LOG_SUFFIX, STANDBY_NAME, rotated_name
 from auditctl.node.apiserver.process import Process, apiservers, port_is_taken
 from auditctl.node.change import files
 from auditctl.node.change.files import Root
 from auditctl.node.clock import Clock
 from auditctl.node.standby import redirect
+from auditctl.node.trusted_process import owner_of
+from auditctl.settings import LOG_FLAG
 
 STANDBY_FILE = f"{STANDBY_NAME}.yaml"
 _PORTS_TRIED = 100
 _POLL_SECONDS = 0.1
+_NO_ENDPOINTS = "--endpoint-reconciler-type=none"
 
 
 def path_of(manifest_path: Path) -> Path:
@@ -50,9 +55,24 @@ def is_ours(path: Path) -> bool:
     return False
 
 
-def processes() -> list[Process]:
-    """Return the running servers that are standbys: no other one keeps away from the endpoints and has such a log."""
-    return [process for process in apiservers() if "--endpoint-reconciler-type=none" in process.flags]
+def any_process() -> Process | None:
+    """Return the process of a standby, whichever port it has: no other server has a log of such a name."""
+    return next((process for process in apiservers() if _has_standby_log(process.flags)), None)
+
+
+def _has_standby_log(flags: Sequence[str]) -> bool:
+    return any(flag.startswith(f"--{LOG_FLAG}=") and flag.endswith(STANDBY_LOG_SUFFIX) for flag in flags)
+
+
+def process_of(manifest: Manifest, clock: Clock, seconds: float = 0.0) -> Process | None:
+    """Return the process of a standby's manifest, which need not listen yet; wait up to ``seconds`` for one that is being started."""
+    flags, owner = {_NO_ENDPOINTS, f"--secure-port={manifest.secure_port}"}, owner_of(manifest)
+    deadline = clock.monotonic() + seconds
+    while True:
+        process = next((process for process in apiservers(owner) if flags <= set(process.flags)), None)
+        if process is not None or clock.monotonic() >= deadline:
+            return process
+        clock.sleep(_POLL_SECONDS)
 
 
 def remains(root: Root, manifest_path: Path) -> bool:
@@ -86,13 +106,3 @@ def settle_log(standby_log: Path, clock: Clock) -> Path | None:
 
 def _stamp(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H-%M-%S.%f")[:-3]
-
-
-def await_end(process: Process | None, clock: Clock, seconds: float) -> bool:
-    """Wait until the process is gone; tell whether it is."""
-    deadline = clock.monotonic() + seconds
-    while process is not None and process.alive():
-        if clock.monotonic() >= deadline:
-            return False
-        clock.sleep(_POLL_SECONDS)
-    return True

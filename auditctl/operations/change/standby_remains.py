@@ -7,7 +7,9 @@ from pathlib import Path
 
 from auditctl.errors import AuditctlError
 from auditctl.findings import Finding, Severity
-from auditctl.node.apiserver.process import Process, listener
+from auditctl.manifest.pod import Manifest
+from auditctl.manifest.standby import standby_log
+from auditctl.node.apiserver.process import Process
 from auditctl.node.change import files
 from auditctl.node.kubelet.restart import OutgoingProcess
 from auditctl.node.preflight.node_checks import host_paths
@@ -18,18 +20,26 @@ from auditctl.operations.controlplane import ControlPlane
 READY_SECONDS = 60.0
 RECEIPT_SECONDS = 15.0
 LONGEST_START_SECONDS = READY_SECONDS + RECEIPT_SECONDS
-LONGEST_END_SECONDS = 60.0
+LONGEST_END_SECONDS = 60.0  # a grace period of 30 s, and the kubelet's own pace
 _DRAIN_SECONDS = 5.0
 _POLL_SECONDS = 0.1
+_START_SECONDS = 4.0
 
 
-def end_remains(plane: ControlPlane, log: Path | None, process: Process | None, port: int) -> Path | None:
-    """End a standby whose connections nobody redirects any more, and return its log under its new name; raises nothing."""
+def end_remains(
+    plane: ControlPlane, log: Path | None, process: Process | None, manifest: Manifest | None
+) -> Path | None:
+    """End a standby whose connections nobody redirects any more, and return its log under its new name; raises nothing.
+
+    ``manifest`` is the standby's own, None where it is gone already.
+    """
     plane.progress.step("ending the standby server")
     pod.remove(plane.manifest_path)
+    if process is None and manifest is not None:  # the kubelet may be about to start it
+        process = pod.process_of(manifest, plane.clock, _START_SECONDS)
     ending = OutgoingProcess.hold(process)
     if process is not None and ending is not None:
-        drain = _drain(process)
+        port, drain = _port_of(process), _drain(process)
         deadline = plane.clock.monotonic() + LONGEST_END_SECONDS
         while process.alive() and plane.clock.monotonic() < deadline:
             ending.drain(port, drain, plane.clock.monotonic())
@@ -46,14 +56,29 @@ def _drain(process: Process) -> float:
 
 
 def end_left_standby(plane: ControlPlane) -> tuple[Finding, ...]:
-    """End a standby, and a redirect, that an interrupted run has left; say so."""
-    if not pod.remains(plane.root, plane.manifest_path):
+    """End a standby, and a redirect, that an interrupted run has left; return what was done as a finding."""
+    process = pod.any_process() if plane.root.is_host else None
+    log, manifest = _left_log(plane), None
+    if log is None and process is None and not pod.remains(plane.root, plane.manifest_path):
         return ()
-    log, process, port = None, next(iter(pod.processes()), None) if plane.root.is_host else None, 0
     with suppress(AuditctlError, OSError):
         manifest = plane.parse(files.read(pod.path_of(plane.manifest_path), "manifest").content)
-        port, process = manifest.secure_port, listener(manifest.secure_port, manifest)
+        process = process or pod.process_of(manifest, plane.clock)
         log = host_paths(plane.root, manifest).log
-    end_remains(plane, log, process, port)
+    end_remains(plane, log or _left_log(plane), process, manifest)
     text = "a standby server that an interrupted run had left was ended, and its redirect was removed"
     return (Finding("standby", Severity.WARNING, text),)
+
+
+def _left_log(plane: ControlPlane) -> Path | None:
+    """Return the log of a standby beside the log that the manifest names; None where there is none."""
+    with suppress(AuditctlError, OSError):
+        log = host_paths(plane.root, plane.read_manifest()[1]).log
+        if log is not None and (path := log.with_name(standby_log(log.name))).is_file():
+            return path
+    return None
+
+
+def _port_of(process: Process) -> int:
+    values = [flag.partition("=")[2] for flag in process.flags if flag.startswith("--secure-port=")]
+    return int(values[-1]) if values and values[-1].isdecimal() else 0
