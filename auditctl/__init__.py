@@ -2,7 +2,8 @@
 
 The map of the house (imports go downward only; ``tests/test_architecture.py`` holds it)::
 
-    errors, facts, findings, settings        values and words, no I/O (facts reads package data; durations, patterns)
+    errors, facts, findings, settings        values and words, no I/O (facts reads package data; durations, patterns,
+                                             compatibility: newer names of the standard library)
     manifest/   policy/                      PURE: lossless YAML, the Pod, the plan / the audit policy
     report                                   all that a run has to say: text, JSON, exit code
     node/                                    the WORLD: files, journal, processes, kubelet, API server, receipt
@@ -18,4 +19,4 @@ Policies are not read with ruamel.yaml: the API server reads them with go-yaml v
 a verdict is made, so ``policy/goyaml`` is a reader of that lineage of its own (its docstring has the reasons).
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

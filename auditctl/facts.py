@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from auditctl.errors import RefusedError
 
 if TYPE_CHECKING:  # importlib.resources and json cost more than all the rest of this module, and --help needs neither
-    from importlib.resources.abc import Traversable
+    from auditctl.compatibility import Traversable
 
 Version = tuple[int, int, int]
+NEWEST: tuple[int, int] = (1, 37)
+"""The newest release whose audit flags and policy format the tables know; a later one is judged as this one."""
 TABLE_BEGINS: Version = (1, 19, 0)  # flags of this age may be older: before 1.19 the table knows nothing
 POLICY_SUFFIX = ".yaml"
 EXPECTATION_SUFFIX = ".expect.yaml"

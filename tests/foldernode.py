@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from auditctl.compatibility import UTC
 from auditctl.node.clock import Clock
 
 HERE = Path(__file__).parent

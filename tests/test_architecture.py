@@ -16,7 +16,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # A room may import its own floor's own wing, and anything below. Wings on one floor do not import each other.
 FLOORS = (
-    ("errors", "facts", "findings", "settings", "durations", "patterns"),
+    ("compatibility", "errors", "facts", "findings", "settings", "durations", "patterns"),
     ("manifest", "policy"),
     ("report",),
     ("node", "log", "kubeadm"),
@@ -105,6 +105,82 @@ def test_imports_go_downward_only(path: Path) -> None:
             assert other == wing or floor_of(other) < floor_of(wing) or floor_of(wing) == 0, (
                 f"{name_of(path)}:{line} imports {module}"
             )
+
+
+def module_of(path: Path) -> str:
+    """``operations.change.run`` for its path; a package is named for its folder."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def module_graph() -> dict[str, set[str]]:
+    """Every module with the modules of ours that it imports, lazily or only for types included."""
+    names = {module_of(path) for path in MODULES}
+    graph: dict[str, set[str]] = {name: set() for name in names}
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("auditctl"):
+                base = node.module.removeprefix("auditctl").removeprefix(".")
+                for alias in node.names:
+                    full = f"{base}.{alias.name}".removeprefix(".")
+                    graph[module_of(path)].add(full if full in names else base)
+    return {name: {other for other in others if other and other != name} for name, others in graph.items()}
+
+
+def circles(graph: dict[str, set[str]]) -> list[str]:
+    """One line for each group of nodes that reach each other; ``graph`` maps a node to its successors."""
+    reached: dict[str, set[str]] = {}
+    for start in graph:
+        seen, todo = set[str](), [start]
+        while todo:
+            for successor in graph.get(todo.pop(), ()):
+                if successor not in seen:
+                    seen.add(successor)
+                    todo.append(successor)
+        reached[start] = seen
+    return sorted(
+        {
+            " <-> ".join(sorted({node, *(o for o in r if node in reached.get(o, ()))}))
+            for node, r in reached.items()
+            if node in r
+        }
+    )
+
+
+def room_of(module: str) -> str:
+    """The folder that a module lies in; a module directly in a wing that has folders is a room of its own."""
+    wing, _, rest = module.partition(".")
+    has_folders = any(path.is_dir() and path.name != "__pycache__" for path in (PACKAGE / wing).glob("*"))
+    if not rest or not has_folders or wing == "policy":  # policy/goyaml is below policy
+        return wing if wing != "policy" else ".".join(module.split(".")[:2])
+    return ".".join(module.split(".")[:2])
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Within a wing either: a reader can start at the bottom and never meet a name that comes later."""
+    assert circles(module_graph()) == []
+
+
+def test_no_rooms_import_each_other_in_a_circle() -> None:
+    """Folders are floors, too."""
+    rooms: dict[str, set[str]] = {}
+    for module, others in module_graph().items():
+        if module:
+            successors = rooms.setdefault(room_of(module), set())
+            successors |= {room_of(other) for other in others} - {room_of(module)}
+
+    assert circles(rooms) == []
+
+
+def test_a_class_name_is_unique_in_the_package() -> None:
+    """So that a search finds one definition."""
+    names: dict[str, list[str]] = {}
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                names.setdefault(node.name, []).append(name_of(path))
+
+    assert {name: places for name, places in names.items() if len(places) > 1} == {}
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if wing_of(path) in PURE], ids=name_of)

@@ -1,13 +1,12 @@
-"""`python -m packages FOLDER WHEEL...`: beside the wheel that lies in FOLDER, the single file, the .deb, and the digests."""
+"""`python -m packages FOLDER WHEEL...`: beside the wheel that lies in FOLDER, the single file, the .deb, SBOMs, and the digests."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from pathlib import Path
 
-from packages import contents, deb, singlefile
+from packages import contents, deb, digests, sbom, singlefile
 
 
 def main(folder: Path, dependencies: list[Path]) -> None:
@@ -16,9 +15,12 @@ def main(folder: Path, dependencies: list[Path]) -> None:
     (wheel,) = folder.glob("auditctl-*.whl")
     shipped = contents.of_wheels([wheel, *dependencies])
     single_file = singlefile.write(folder, shipped, epoch)
-    deb.write(folder, shipped, single_file, epoch)
-    rows = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in sorted(folder.iterdir())]
-    (folder / "SHA256SUMS").write_text("".join(rows))
+    package = deb.write(folder, shipped, single_file, epoch)
+    inside = [sbom.of_wheel(each) for each in dependencies]
+    for path in (single_file, package):
+        text = sbom.document(path, sbom.of_wheel(wheel), inside, epoch)
+        path.with_name(f"{path.name}.cdx.json").write_text(text)
+    digests.write(folder)
 
 
 main(Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]])

@@ -18,11 +18,15 @@ _LEFT_OUT = re.compile(
 )
 
 
-def of_wheels(wheels: Iterable[Path]) -> Contents:
-    """Return every file to ship, by its path below `site-packages`, sorted. Raises ValueError for one that is not pure Python."""
+def of_wheels(wheels: Iterable[Path], *, compiled: bool = False) -> Contents:
+    """Return every file to ship, by its path below `site-packages`, sorted.
+
+    Raises:
+        ValueError: one is not pure Python, and ``compiled`` does not allow that.
+    """
     found: dict[str, bytes] = {}
     for wheel in wheels:
-        if not wheel.name.endswith("-none-any.whl"):
+        if not compiled and not wheel.name.endswith("-none-any.whl"):
             raise ValueError(f"{wheel.name} is not pure Python")
         with ZipFile(wheel) as archive:
             found |= {name: archive.read(name) for name in archive.namelist() if _is_shipped(name)}

@@ -53,12 +53,18 @@ def persist(context: typer.Context, dry_run: DryRun = False, allow: Allow = None
 @app.command()
 def render(
     context: typer.Context,
-    form: Annotated[str, typer.Option("--as", metavar="FORM", help="cluster-configuration, patches or kind.")],
+    form: Annotated[str, typer.Option("--as", metavar="FORM", help="cluster-configuration, patches, kind or job.")],
     kubernetes: Annotated[
         str | None, typer.Option(metavar="VERSION", help="The cluster's version; default: the manifest's, else newest.")
     ] = None,
     set_flags: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any --audit-* flag.")
+    ] = None,
+    image: Annotated[
+        str | None, typer.Option(metavar="NAME@sha256:DIGEST", help="The image of auditctl, for --as job.")
+    ] = None,
+    node: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The control plane, for --as job; default: this machine.")
     ] = None,
 ) -> None:
     """Print the node's audit settings (or the defaults, where there is no manifest) for another tool."""
@@ -67,7 +73,7 @@ def render(
     def operation(plane: ControlPlane) -> Report:
         from auditctl.operations.kubeadm import render as kubeadm_render
 
-        return kubeadm_render.rendered(plane, form, kubernetes, pairs)
+        return kubeadm_render.rendered(plane, form, kubernetes, pairs, image=image, node=node)
 
     finish(context, "kubeadm render", operation)
 
@@ -89,7 +95,7 @@ def preflight_upgrade(
 
 
 def cis(context: typer.Context) -> None:
-    """Answer CIS 1.2.16-1.2.19, 3.2.1 and 3.2.2, each with its evidence. Exit 1 if one is not met."""
+    """Answer CIS 1.2.16-1.2.19, 3.2.1, 3.2.2 (numbers of 1.27+), with evidence. Exit 1 if one is not met."""
 
     def operation(plane: ControlPlane) -> Report:
         from auditctl.operations import cis as controls

@@ -1,7 +1,7 @@
 """``auditctl lab list|break|hint|check|solve|reset``: faults and tasks to practise."""
 
 from collections.abc import Callable
-from enum import StrEnum
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,7 +26,7 @@ Name = Annotated[
 ]
 
 
-class KindChoice(StrEnum):
+class KindChoice(str, Enum):
     """What `lab list` shows."""
 
     fault = "fault"

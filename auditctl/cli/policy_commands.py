@@ -72,6 +72,9 @@ def validate(
     rehearse: Annotated[
         bool, typer.Option("--rehearse", help="Ask this node's own kube-apiserver too: it is started aside, and ended.")
     ] = False,
+    discovery: Annotated[
+        str, typer.Option(metavar="FILE", help="What the cluster serves: `kubectl api-resources -o wide`, or JSON.")
+    ] = "",
 ) -> None:
     """What the server would refuse, silently drop, and what is surely not meant; exit 1 if it is refused or has dropped fields."""
 
@@ -81,7 +84,7 @@ def validate(
         if listing:
             return policy_validate.checks()
         asked = policy_validate.ValidateOptions(
-            tuple(files or ()), kubernetes, strict, frozenset(only or ()), frozenset(allow or ()), rehearse
+            tuple(files or ()), kubernetes, strict, frozenset(only or ()), frozenset(allow or ()), rehearse, discovery
         )
         return policy_validate.validate(plane, asked)
 
@@ -268,8 +271,8 @@ def build(words: Sequence[str]) -> typer.Typer:
         if asked == name or asked not in COMMANDS:
             app.command(name)(command)
     if asked not in COMMANDS:
-        from auditctl.cli import replay_commands
+        from auditctl.cli import coverage_command, replay_commands
 
-        for name, command in replay_commands.COMMANDS.items():
+        for name, command in {**replay_commands.COMMANDS, "coverage": coverage_command.coverage}.items():
             app.command(name)(command)
     return app

@@ -18,6 +18,8 @@ KIND = "ClusterConfiguration"
 API_GROUP = "kubeadm.k8s.io/"
 MAP_DIALECTS = frozenset({"v1beta1", "v1beta2", "v1beta3"})
 LIST_DIALECTS = frozenset({"v1beta4"})
+REMOVED_IN = {"v1beta1": (1, 22), "v1beta2": (1, 27), "v1beta3": (1, 37)}
+"""The first kubeadm that no longer reads a dialect (`cmd/kubeadm/app/apis/kubeadm/scheme`, kubernetes/kubernetes#136016)."""
 API_SERVER = ("apiServer",)
 EXTRA_ARGS = ("apiServer", "extraArgs")
 EXTRA_VOLUMES = ("apiServer", "extraVolumes")

@@ -29,6 +29,7 @@ class RenderFormat(Enum):
     CLUSTER_CONFIGURATION = "cluster-configuration"
     PATCHES = "patches"
     KIND = "kind"
+    JOB = "job"
 
 
 def extras_for(flags: Mapping[str, str]) -> Extras:
@@ -54,6 +55,8 @@ def render(form: RenderFormat, extras: Extras, version: tuple[int, int]) -> str:
             return _patches(extras)
         case RenderFormat.KIND:
             return _text(_kind(extras, as_list=version >= FIRST_KIND_WITH_LISTS))
+        case RenderFormat.JOB:
+            raise ValueError("a Job is made of a command line, not of extras")  # job.py
 
 
 def _text(lines: list[str]) -> str:

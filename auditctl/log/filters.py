@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
 from auditctl import durations
+from auditctl.compatibility import UTC, datetime_of
 from auditctl.errors import UsageError
 from auditctl.log.events import FullEvent
 from auditctl.policy.types import Level, Stage
@@ -95,7 +96,7 @@ def moment(option: str, text: str, now: datetime) -> str:
 def _moment(text: str, now: datetime) -> datetime:
     """Raises ValueError, OverflowError."""
     if text[:4].isdigit() and "-" in text:
-        found = datetime.fromisoformat(text)
+        found = datetime_of(text)
         return found if found.tzinfo else found.replace(tzinfo=UTC)
     ago = _AGO.fullmatch(text)
     if ago is None:

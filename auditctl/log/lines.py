@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from datetime import datetime
 
+from auditctl.compatibility import datetime_of
 from auditctl.log.events import FullEvent
 
 _RECEIVED = "RequestReceived"
@@ -114,7 +114,7 @@ def _latency(event: FullEvent) -> str:
     if event.stage == _RECEIVED or not begun or not ended:
         return ""
     try:
-        seconds = (datetime.fromisoformat(ended) - datetime.fromisoformat(begun)).total_seconds()
+        seconds = (datetime_of(ended) - datetime_of(begun)).total_seconds()
     except ValueError:
         return ""
     if seconds < 1:

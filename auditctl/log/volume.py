@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from typing import NamedTuple
 
+from auditctl.compatibility import UTC, datetime_of
 from auditctl.log.damage import ReadStatistics
 from auditctl.log.events import Reader
 from auditctl.log.reading import EventBlock, LogSegment, blocks
@@ -142,7 +142,7 @@ class Rates:
     def _take(self, seconds: dict[str, list[int]]) -> None:
         for stamp, (events, size) in seconds.items():
             try:
-                second = int(datetime.fromisoformat(stamp).replace(tzinfo=UTC).timestamp())
+                second = int(datetime_of(stamp).replace(tzinfo=UTC).timestamp())
             except ValueError:  # no time
                 continue
             self._busiest = max(self._busiest, events)

@@ -106,6 +106,14 @@ class Manifest(NamedTuple):
         return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else None
 
     @property
+    def run_as_user(self) -> int:
+        """Return the number of the user that runs the server; the image's own, where the Pod names none, is root."""
+        pod = fields.mapping(self.document, ("spec", "securityContext"))
+        own = fields.mapping(self.document, (*self.container_path, "securityContext"))
+        uid = own.get("runAsUser", pod.get("runAsUser"))
+        return uid if isinstance(uid, int) else 0
+
+    @property
     def secure_port(self) -> int:
         """The port that it serves on. Raises ManifestError for a value that is no port."""
         value = self.flag("secure-port")

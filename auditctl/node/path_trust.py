@@ -22,7 +22,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
+
+from typing_extensions import Self
 
 from auditctl.errors import RefusedError
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 from auditctl import facts
 from auditctl.operations.policy_files import NEWEST, Version
@@ -14,12 +16,24 @@ from auditctl.policy.lint_checks import Known, Resource
 def built_in(version: Version = NEWEST) -> Known:
     """The resources that a server of that version has of its own, and the groups that it no longer serves."""
     table = json.loads(facts.template("resources.json").read_text(encoding="utf-8"))
-    rows = (
-        Resource(row["group"], row["resource"], row["kind"], row["short"], row["namespaced"], numbers(row["since"]))
-        for row in table["resources"]
-    )
+    rows = (_resource(row) for row in table["resources"])
+    preview = (_resource(row) for row in table["preview"])
     gone = (group for group, until in table["goneGroups"].items() if version >= numbers(until))
-    return Known.of(tuple(rows), frozenset(gone))
+    return Known.of(tuple(rows), frozenset(gone), tuple(preview))
+
+
+def _resource(row: Mapping[str, Any]) -> Resource:
+    """A preview has no ``since``: no stable version serves it."""
+    return Resource(
+        row["group"],
+        row["resource"],
+        row["kind"],
+        tuple(row["short"]),
+        row["namespaced"],
+        numbers(row["since"]) if "since" in row else (1, 0),
+        row["singular"],
+        tuple(numbers(release) for release in row.get("releases", ())),
+    )
 
 
 def numbers(version: str) -> Version:

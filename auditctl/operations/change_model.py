@@ -1,4 +1,4 @@
-"""The values of a change: its options, what is decided, and how it ended."""
+"""Define the values of a change: its options, the decision, the planned change, the result."""
 
 from __future__ import annotations
 
@@ -40,6 +40,8 @@ ALLOWED_CHECKS = (
     "other-control-planes",
     "single-file-log",
     "kubeadm-at-work",
+    "untrusted-listener",
+    "static-pod-path",
 )
 
 
@@ -53,9 +55,10 @@ class NoDowntime(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeOptions:
-    """The options of every changing command. ``drain_seconds`` None: the default, which depends on the node.
+    """The options of every changing command.
 
-    ``assume_yes``: nobody is asked before a restart. ``no_downtime``: whether a standby server serves meanwhile.
+    ``drain_seconds`` None: the default, which depends on the node. ``assume_yes``: nobody is asked before a restart.
+    ``no_downtime``: whether a standby server serves meanwhile.
     """
 
     timeout_seconds: float = 300.0
@@ -86,7 +89,7 @@ class Proof(NamedTuple):
 
 
 class Deadline(NamedTuple):
-    """How long something may take: to ``deadline`` (seconds of the monotonic clock), or until the user interrupts it."""
+    """A time limit in seconds of the monotonic clock, and whether the user has interrupted the run."""
 
     deadline: float = math.inf
     interrupted: Callable[[], bool] = lambda: False
@@ -124,13 +127,13 @@ class PlannedChange:
 
     @property
     def may_be_left_alone(self) -> bool:
-        """Is the Pod announced anew just as it runs already, so that the kubelet may see nothing to do?"""
+        """Return whether the same Pod is only announced again, so that the kubelet may find nothing to do."""
         same = not self.plan.changes and self.before.command == self.after.command
         return same and self.restart is Restart.REPLACE_POD
 
     @property
     def new_text(self) -> bytes:
-        """The manifest's bytes after the change."""
+        """Return the manifest's bytes after the change."""
         return self.plan.after.encode() if self.plan.changes else self.snapshot.content
 
 
@@ -161,14 +164,15 @@ def same_report(report: Report) -> Report:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """What a verb hands to `run_change`: the change, and what the verb itself does before and behind it.
+class ChangeDecision:
+    """The decision of a verb: the planned change, and what the verb does itself behind it.
 
     ``nothing``: the node is so already; only the proof is taken. ``finish`` runs behind the change, under the lock; where
     there was nothing to do it gets the outcome UNCHANGED. ``conclude`` has the last word on the report, of a dry run too.
     ``follow_up`` decides a further change of the same run; the restart of this one is not waited for then. ``notes`` are
-    lines of the plan that the verb knows alone; ``policies`` are compared for its user. ``standby``: a standby server serves
-    during the restart.
+    lines of the plan that the verb knows alone; ``policies`` are compared for its user. ``examined`` are files that the
+    change leaves as they are, with the SHA-256 for which it was decided. ``standby``: a standby server serves during
+    the restart.
     """
 
     planned: PlannedChange
@@ -178,23 +182,24 @@ class Decision:
     conclude: Callable[[Report], Report] = same_report
     follow_up: Decide | None = None
     notes: tuple[str, ...] = ()
+    examined: tuple[tuple[Path, str], ...] = ()
     policies: PolicyStep = PolicyStep()
     standby: bool = False
 
 
 class Recovered(NamedTuple):
-    """What a verb may know when it decides: until when it may be interrupted, and what an earlier run had left."""
+    """What a verb may use when it decides: the deadline, and findings about a recovered change."""
 
     deadline: Deadline = Deadline()
     findings: tuple[Finding, ...] = ()
 
 
-# A Report instead of a Decision: there is nothing to change, and that is the whole answer.
-Decide = Callable[[Recovered], "Decision | Report"]
+# A Report instead of a ChangeDecision: there is nothing to change, and that is the whole answer.
+Decide = Callable[[Recovered], "ChangeDecision | Report"]
 
 
 class Session(NamedTuple):
-    """The right to change this node. ``recovered`` says what an earlier run had left."""
+    """The right to change this node; ``recovered`` are findings about an interrupted change."""
 
     plane: ControlPlane
     deadline: Deadline
@@ -209,7 +214,7 @@ class StandbyServer(Protocol):
 
 
 class GuardedRun(Protocol):
-    """The run of a change as its watchdog needs it, which goes on with it where the run itself has died."""
+    """The run of a change, as far as its watchdog needs it to go on after the run has died."""
 
     session: Session
     planned: PlannedChange

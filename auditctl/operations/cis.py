@@ -34,6 +34,7 @@ class Control(NamedTuple):
     evidence: tuple[Mapping[str, Any], ...] = ()
     scanners: str = ""
     enable: str = ""  # the option of `enable` that meets it; empty: another policy does
+    stig: tuple[str, ...] = ()  # rules of the DISA STIG that have the same answer
 
 
 class _CisEvidence(NamedTuple):
@@ -44,18 +45,19 @@ class _CisEvidence(NamedTuple):
     process: Process | None
     version: tuple[int, int]
     table: Mapping[str, Any]
+    stig: Mapping[str, tuple[str, ...]]
 
 
 def cis(plane: ControlPlane) -> Report:
-    """Answer 1.2.16 to 1.2.19, 3.2.1 and 3.2.2 with evidence; a control that is not met makes the answer no.
+    """Answer the audit controls of the CIS benchmark with evidence; one that is not met makes it no.
 
     Raises:
         RefusedError: the manifest cannot be read.
     """
     snapshot, manifest = plane.read_manifest()
     table = json.loads(facts.template("cis.json").read_text(encoding="utf-8"))
-    process = listener(manifest.secure_port) if plane.root.is_host else None
-    node = _CisEvidence(plane, manifest, process, policy_source.version_of(plane, manifest, live=False), table)
+    process = listener(manifest.secure_port, manifest) if plane.root.is_host else None
+    node = _CisEvidence(plane, manifest, process, policy_source.version_of(plane, manifest, live=False), table, _stig())
     controls = tuple(_controls(node))
     failed = [control for control in controls if control.status is Status.FAILED]
     summary = f"not met: {', '.join(one.id for one in failed)}" if failed else "every audit control is met"
@@ -85,6 +87,21 @@ def _controls(node: _CisEvidence) -> Iterator[Control]:
     yield _concerns(node, policy)
 
 
+def _stig() -> dict[str, tuple[str, ...]]:
+    """Return the ids of the STIG by the control that has the same answer."""
+    ids: dict[str, tuple[str, ...]] = {}
+    for row in json.loads(facts.template("stig.json").read_text(encoding="utf-8"))["rules"]:
+        if row["control"]:
+            ids[row["control"]] = (*ids.get(row["control"], ()), row["id"])
+    return ids
+
+
+def _id(row: Mapping[str, Any], version: tuple[int, int]) -> str:
+    """Return the number of a control in the benchmark for that version; of an older one than all, the oldest number."""
+    ids = [id_ for first, id_ in row["ids"].items() if tuple(map(int, first.split("."))) <= version]
+    return str(ids[-1] if ids else next(iter(row["ids"].values())))
+
+
 def _flag(node: _CisEvidence, row: Mapping[str, Any]) -> Control:
     name, least = row["flag"], row["atLeast"]
     flag = next((one for one in reversed(node.manifest.flag_list) if one.name == name), None)
@@ -111,7 +128,9 @@ def _flag(node: _CisEvidence, row: Mapping[str, Any]) -> Control:
         status = Status.PASSED if met else Status.FAILED
         detail = f"{value} ({where})" + ("" if met else f", less than {least}")
     option = f"--{name.removeprefix('audit-')} {least or LOG_PATH}"
-    return Control(row["id"], row["title"], status, detail, (evidence,), node.table["scanners"][row["id"]], option)
+    scanners = node.table["scanners"][name]
+    id_ = _id(row, node.version)
+    return Control(id_, row["title"], status, detail, (evidence,), scanners, option, node.stig.get(name, ()))
 
 
 def _path(node: _CisEvidence, value: str, where: str) -> tuple[Status, str]:
@@ -125,26 +144,26 @@ def _path(node: _CisEvidence, value: str, where: str) -> tuple[Status, str]:
 
 def _policy(node: _CisEvidence) -> tuple[Policy | None, Control]:
     """3.2.1: a policy is set, there, legal, and records something."""
-    title = "a minimal audit policy is created"
-    scanners = node.table["scanners"]["3.2.1"]
+    title, scanners = "a minimal audit policy is created", node.table["scanners"]["3.2.1"]
+    failed = Control("3.2.1", title, Status.FAILED, "", (), scanners, stig=node.stig.get("3.2.1", ()))
     host = node_checks.host_of(node.plane.root, node.manifest, POLICY_FLAG)
     if host is None:
-        return None, Control("3.2.1", title, Status.FAILED, f"no --{POLICY_FLAG} is set", (), scanners)
+        return None, failed._replace(detail=f"no --{POLICY_FLAG} is set")
     raw = last_known_good.loaded(node.plane, node.manifest, node.process)
     source = "loaded by the running API server" if raw is not None else "on disk"
     try:
-        raw = files.read_following(host, "policy") if raw is None else raw
+        raw = files.read_regular(host, "policy") if raw is None else raw
     except RefusedError as error:
-        return None, Control("3.2.1", title, Status.FAILED, error.message, (), scanners)
+        return None, failed._replace(detail=error.message)
     loaded = load(raw, node.version)
     evidence = {"file": str(host), "sha256": files.sha256(raw), "source": source}
     if loaded.policy is None:
         detail = f"{host}: kube-apiserver {node.version[0]}.{node.version[1]} refuses it: {loaded.error}"
-        return None, Control("3.2.1", title, Status.FAILED, detail, (evidence,), scanners)
+        return None, failed._replace(detail=detail, evidence=(evidence,))
     recording = [rule for rule in loaded.policy.rules if rule.level is not Level.NONE]
     status = Status.PASSED if recording else Status.FAILED
     detail = f"{host} ({source}): {len(loaded.policy.rules)} rules, {len(recording)} of them record"
-    return loaded.policy, Control("3.2.1", title, status, detail, (evidence,), scanners)
+    return loaded.policy, failed._replace(status=status, detail=detail, evidence=(evidence,))
 
 
 def _concerns(node: _CisEvidence, policy: Policy | None) -> Control:
@@ -194,6 +213,7 @@ def _row(control: Control) -> dict[str, Any]:
         "detail": control.detail,
         "evidence": list(control.evidence),
         "otherScanners": control.scanners,
+        "stig": list(control.stig),
     }
 
 

@@ -1,4 +1,7 @@
-"""``disable``: from the manifest alone. Manifest first, wait, then files: the other order crashes at the next restart."""
+"""``disable``: take auditing out, from the manifest alone.
+
+Manifest first, wait, then files: a server that restarted in between would die of a missing policy file.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +28,10 @@ from auditctl.operations.change.engine import run_change
 from auditctl.operations.change.preflight import EditSubject
 from auditctl.operations.change.report import changed_flags
 from auditctl.operations.change_model import (
+    ChangeDecision,
     ChangeOptions,
     ChangeResult,
     Deadline,
-    Decision,
     PlannedChange,
     Proof,
     Restart,
@@ -40,7 +43,7 @@ from auditctl.report import Outcome, Report
 
 
 class Purge(NamedTuple):
-    """Which files go too. Logs are evidence: they go only with ``--purge-logs --yes``."""
+    """The files that are removed too. Logs are evidence: they go only with ``--purge-logs --yes``."""
 
     files: bool = False
     logs: bool = False
@@ -55,13 +58,13 @@ def disable(plane: ControlPlane, purge: Purge, options: ChangeOptions) -> Report
         RefusedError: nothing was changed.
     """
     if purge.logs and not purge.confirmed and not options.dry_run:
-        raise UsageError("--purge-logs removes the audit trail for good", check="confirmation", fix="say --yes as well")
+        raise UsageError("--purge-logs removes the audit trail for good", check="confirmation", fix="use --yes as well")
     if purge.logs and not options.wait:
         raise UsageError("--purge-logs needs a server that no longer writes them, so it does not go with --no-wait")
     return run_change(plane, options, "disable", lambda _: _decide(plane, purge, options))
 
 
-def _decide(plane: ControlPlane, purge: Purge, options: ChangeOptions) -> Decision:
+def _decide(plane: ControlPlane, purge: Purge, options: ChangeOptions) -> ChangeDecision:
     """Read the node and decide what goes: flags, mounts, files; nothing is touched.
 
     Raises:
@@ -95,13 +98,17 @@ def _decide(plane: ControlPlane, purge: Purge, options: ChangeOptions) -> Decisi
 
     nothing = not plan.changes and not planned.edits and not logs
     notes = tuple(f"would remove {path}" for path in logs)
-    return Decision(planned=planned, findings=found, nothing=nothing, finish=finish, notes=notes)
+    return ChangeDecision(planned=planned, findings=found, nothing=nothing, finish=finish, notes=notes)
 
 
 def _findings(plane: ControlPlane, planned: PlannedChange, options: ChangeOptions) -> Iterator[Finding]:
     """Yield what speaks against a change of the manifest."""
     if planned.plan.changes:
-        process = listener(planned.before.secure_port) if preflight.is_live(plane, planned.before, options) else None
+        process = (
+            listener(planned.before.secure_port, planned.before)
+            if preflight.is_live(plane, planned.before, options)
+            else None
+        )
         yield from planned.plan.findings
         yield from preflight.before_edit(plane, EditSubject.of(planned), process, options)
 
@@ -114,7 +121,7 @@ def _afterwards(purge: Purge, options: ChangeOptions) -> Iterator[str]:
 
 
 def _last_audited(plane: ControlPlane) -> Manifest | None:
-    """Where auditing is off already: the manifest that our own last `disable` took it out of names the files."""
+    """Return the manifest before our own last `disable`: it names the files where auditing is off."""
     for journal in reversed(plane.state.journals()):
         if journal.command == "disable" and journal.manifest.before != journal.manifest.after:
             with suppress(RefusedError):
@@ -123,8 +130,10 @@ def _last_audited(plane: ControlPlane) -> Manifest | None:
 
 
 def _removals(plane: ControlPlane, paths: HostPaths) -> Iterator[FileEdit]:
-    """Yield the removal of policy and webhook file that the manifest names, and of a webhook file that an earlier change
-    installed and that no manifest names any more."""
+    """Yield the removal of policy and webhook file.
+
+    A webhook file that an earlier change installed goes too where no manifest names it any more: it holds secrets.
+    """
     named = ((Role.POLICY, paths.policy), (Role.WEBHOOK, paths.webhook))
     installed = ((Role.WEBHOOK, path) for path in _installed_webhooks(plane) if path != paths.webhook)
     for role, host in (*named, *installed):
@@ -134,7 +143,7 @@ def _removals(plane: ControlPlane, paths: HostPaths) -> Iterator[FileEdit]:
 
 
 def _installed_webhooks(plane: ControlPlane) -> Iterator[Path]:
-    """Yield the webhook files that ``enable`` has installed and that nobody has changed or taken back since."""
+    """Yield the webhook files that ``enable`` has installed and nobody has changed since."""
     newest: dict[str, str | None] = {}
     for journal in standing_changes(plane.state.journals()):
         newest |= {record.path: record.after for record in journal.files if record.role is Role.WEBHOOK}
@@ -152,7 +161,7 @@ def _no_audit_flags(process: Process, patience: Deadline) -> Proof:  # noqa: ARG
 
 
 def _clear_away(plane: ControlPlane, logs: tuple[Path, ...], purge: Purge) -> tuple[Finding, ...]:
-    """Logs where asked, and directories that earlier changes of ours made and that are empty now; say what went."""
+    """Remove the logs, and empty directories that earlier changes of ours made; return what went."""
     found = []
     for path in logs:
         try:

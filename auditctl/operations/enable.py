@@ -1,11 +1,10 @@
-"""``enable``: bring the node to the requested audit settings; change nothing where it has them already."""
+"""``enable``: bring the node to the requested audit settings; change nothing where they are set."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 from auditctl.findings import Finding
 from auditctl.manifest.plan import Plan, plan_enable
@@ -22,10 +21,10 @@ from auditctl.operations.change.preflight import EditSubject
 from auditctl.operations.change.report import changed_flags
 from auditctl.operations.change.restart_strategy import reload
 from auditctl.operations.change_model import (
+    ChangeDecision,
     ChangeOptions,
     ChangeResult,
     Deadline,
-    Decision,
     PlannedChange,
     ProofFunction,
     Recovered,
@@ -50,14 +49,30 @@ from auditctl.settings import POLICY_ANNOTATION
 __all__ = ["EnableRequest", "decide", "enable"]
 
 
-class _Node(NamedTuple):
-    """The node, and all that its user asked for."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Node:
+    """The node, all that its user asked for, and what runs on it now (None: not known, or nothing)."""
 
     plane: ControlPlane
     request: EnableRequest
     options: ChangeOptions
-    process: Process | None
     deadline: Deadline
+    process: Process | None
+    running: Policy | None
+
+    @classmethod
+    def of(
+        cls,
+        plane: ControlPlane,
+        request: EnableRequest,
+        options: ChangeOptions,
+        manifest: Manifest,
+        deadline: Deadline,
+    ) -> _Node:
+        """Return it with the process that listens on the manifest's port, if the node is live."""
+        process = listener(manifest.secure_port, manifest) if preflight.is_live(plane, manifest, options) else None
+        running = receipt.loaded_policy(plane, manifest, process)
+        return cls(plane=plane, request=request, options=options, deadline=deadline, process=process, running=running)
 
 
 def enable(plane: ControlPlane, request: EnableRequest, options: ChangeOptions) -> Report:
@@ -72,7 +87,7 @@ def enable(plane: ControlPlane, request: EnableRequest, options: ChangeOptions) 
 
 def decide(
     plane: ControlPlane, request: EnableRequest, options: ChangeOptions, recovered: Recovered = Recovered()
-) -> Decision:
+) -> ChangeDecision:
     """Read the node and decide; nothing is touched.
 
     Raises:
@@ -82,14 +97,12 @@ def decide(
     plan = plan_enable(before, request.settings)
     installed = read_installed(plane, request, plan.target or before)
     chosen = choose(plane, request, before, installed, options)
-    process = listener(before.secure_port) if preflight.is_live(plane, before, options) else None
-    node = _Node(plane, request, options, process, recovered.deadline)
-    running = receipt.loaded_policy(plane, before, process)
+    node = _Node.of(plane, request, options, before, recovered.deadline)
     edits = tuple(edits_of(request, installed, chosen))
-    must_load = _must_load(edits, chosen, running, process)
+    must_load = _must_load(edits, chosen, node.running, node.process)
     plan, restart, reasons = _restart(node, before, plan, edits, sha256(chosen.raw), must_load=must_load)
     after, log = plan.target or before, installed.paths.log
-    probe_plan = receipt.plan(plane, after, chosen.policy, running if must_load else None, log=log)
+    probe_plan = receipt.plan(plane, after, chosen.policy, node.running if must_load else None, log=log)
     planned = PlannedChange(
         command="enable",
         summary=_summary(before, after, edits, chosen),
@@ -104,11 +117,18 @@ def decide(
         prove=_prover(node, after, probe_plan),
         afterwards=tuple(_afterwards(request, options)),
     )
-    nothing = not plan.changes and not edits and restart is Restart.NONE
-    found = _weighed(node, planned, chosen, probe_plan, installed, nothing=nothing)
-    findings, finish = (*chosen.findings, *found, *reasons), _granting(request, log)
-    policies = PolicyStep(running or in_force(plane, before, installed), chosen.policy)
-    return Decision(planned=planned, findings=findings, nothing=nothing, finish=finish, policies=policies)
+    return ChangeDecision(
+        planned=planned,
+        findings=(*chosen.findings, *_weighed(node, planned, chosen, probe_plan, installed), *reasons),
+        nothing=_is_nothing(planned),
+        finish=_granting(request, log),
+        policies=PolicyStep(node.running or in_force(plane, before, installed), chosen.policy),
+        examined=tuple(_kept_policy(installed, edits)),
+    )
+
+
+def _is_nothing(planned: PlannedChange) -> bool:
+    return not planned.plan.changes and not planned.edits and planned.restart is Restart.NONE
 
 
 def _weighed(
@@ -117,8 +137,6 @@ def _weighed(
     chosen: SelectedPolicy,
     probe_plan: receipt.ProbePlan,
     installed: InstalledFiles,
-    *,
-    nothing: bool,
 ) -> tuple[Finding, ...]:
     """Return every finding about the change; the trial start comes last, for it takes seconds.
 
@@ -127,10 +145,17 @@ def _weighed(
     """
     plane, options = node.plane, node.options
     found = weigh((*_findings(node, planned, chosen, probe_plan), *_webhook(node, planned, installed)), options)
-    if nothing or not preflight.is_live(plane, planned.before, options):
+    if _is_nothing(planned) or not preflight.is_live(plane, planned.before, options):
         return found
     tried = preflight.trial_start(plane, planned, chosen, node.process, node.deadline)
     return (*found, *weigh(tried, options))
+
+
+def _kept_policy(installed: InstalledFiles, edits: tuple[FileEdit, ...]) -> Iterator[tuple[Path, str]]:
+    """Yield the installed policy where it stays: it is the one that was examined and that the server will load."""
+    path, policy = installed.paths.policy, installed.policy
+    if path is not None and policy is not None and all(edit.path != path for edit in edits):
+        yield path, policy.sha256
 
 
 def _prover(node: _Node, after: Manifest, probe_plan: receipt.ProbePlan) -> ProofFunction:
@@ -176,12 +201,10 @@ def _findings(
 
 
 def _webhook(node: _Node, planned: PlannedChange, installed: InstalledFiles) -> Iterator[Finding]:
-    """Yield whether the receiver answers. One that is in use already is not tried: its faults are not of this change."""
+    """Yield whether a new receiver answers. One in use is not tried: its faults are not of this change."""
     is_written = any(edit.role is Role.WEBHOOK for edit in planned.edits)
     if installed.prepared is not None and is_written and preflight.is_live(node.plane, planned.before, node.options):
-        from auditctl.operations import webhook
-
-        yield from webhook.reachable(installed.prepared.config, planned.after)
+        yield from installed.prepared.trial(planned.after)
 
 
 def _restart(
@@ -205,7 +228,7 @@ def _restart(
 def _must_load(
     edits: tuple[FileEdit, ...], chosen: SelectedPolicy, running: Policy | None, process: Process | None
 ) -> bool:
-    """Does the server have to read the policy anew? Not if it runs one that decides the same.
+    """Return whether the server must load the policy: not if it runs one that decides the same.
 
     Where what it runs is not known (the file was touched since its start), it has to, if there is a server at all.
     """

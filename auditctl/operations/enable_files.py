@@ -1,4 +1,4 @@
-"""The files that ``enable`` installs: what is asked for, what is there, and which bytes come. Each is read once."""
+"""Find the files that ``enable`` installs; each is read once, tried and written with the same bytes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class EnableRequest(NamedTuple):
 
 
 class InstalledFiles(NamedTuple):
-    """What is read once: the files at the paths of the manifest to be, and the webhook file that is to be installed."""
+    """The installed files at the paths of the new manifest, and the webhook file to install."""
 
     paths: HostPaths
     policy: Snapshot | None
@@ -117,12 +117,12 @@ def overwrites(before: Manifest, edits: tuple[FileEdit, ...], request: EnableReq
                 "policy-replaced",
                 Severity.WARNING,
                 f"{edit.path} was there already and is replaced by the shipped policy {policy_source.DEFAULT_POLICY}",
-                f"to keep it, say --policy {edit.path}",
+                f"to keep it, use --policy {edit.path}",
             )
 
 
 def in_force(plane: ControlPlane, before: Manifest, installed: InstalledFiles) -> Policy | None:
-    """Return the policy that the manifest names before the change, where what the server has loaded is not known."""
+    """Return the policy that the manifest names before the change, None if it cannot be read."""
     host = node_checks.host_of(plane.root, before, POLICY_FLAG)
     there = installed.policy if host == installed.paths.policy else _read(host, "policy")
     return load(there.content).policy if host is not None and there is not None else None

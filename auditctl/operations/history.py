@@ -10,7 +10,7 @@ from auditctl.report import ManifestChange, Outcome, Report
 
 
 def history(plane: ControlPlane) -> Report:
-    """Every change, oldest first."""
+    """Return the report of every change, oldest first."""
     journals = plane.state.journals()
     undone = {change: journal.id for journal in journals if journal.step in EFFECTIVE for change in journal.undoes}
     lines = tuple(_line(journal, undone.get(journal.id)) for journal in journals)

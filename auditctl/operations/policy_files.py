@@ -16,7 +16,7 @@ from auditctl.policy.load import LoadResult, load
 from auditctl.policy.types import Policy
 
 Version = tuple[int, int]
-NEWEST: Version = (1, 36)
+NEWEST: Version = facts.NEWEST
 _STANDARD_INPUT = "-"
 _SHIPPED = lazily(r"[a-z][a-z0-9-]*")
 _VERSION = lazily(r"v?([0-9]{1,3})\.([0-9]{1,3})(?:\.[0-9]+)?(?:[-+][0-9A-Za-z.+-]*)?")
@@ -82,8 +82,11 @@ def server_version(plane: ControlPlane, asked: str | None) -> Version:
 
 
 def words(version: Version) -> str:
-    """``kube-apiserver 1.36``."""
-    return f"kube-apiserver {version[0]}.{version[1]}"
+    """Return ``kube-apiserver 1.36``; of a version behind the tables, that it is judged as the newest known."""
+    name = f"kube-apiserver {version[0]}.{version[1]}"
+    if version <= NEWEST:
+        return name
+    return f"{name} (a version that auditctl does not know, judged as {NEWEST[0]}.{NEWEST[1]})"
 
 
 class LoadedPolicyFile(NamedTuple):

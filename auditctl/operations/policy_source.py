@@ -19,7 +19,7 @@ from auditctl.policy.load import load
 from auditctl.policy.types import Policy
 
 DEFAULT_POLICY = "baseline"
-NEWEST = (1, 36)
+NEWEST = facts.NEWEST
 
 
 class SelectedPolicy(NamedTuple):

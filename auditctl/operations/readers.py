@@ -1,4 +1,4 @@
-"""``--readers GROUP``: a log shipper's group may read the log and its rotated files, in a directory of ours alone."""
+"""``--readers GROUP``: let the group of a log shipper read the log, in a directory of ours alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from auditctl.operations.controlplane import ControlPlane
 
 
 def before_edit(plane: ControlPlane, group: str | None, log: Path | None) -> tuple[Finding, ...]:
-    """What speaks against it: no such group (raised), no log file, a directory that was there before us.
+    """Return what speaks against it: no log file, or a directory that was there before us.
 
     Raises:
         RefusedError: there is no such group.
@@ -29,7 +29,7 @@ def before_edit(plane: ControlPlane, group: str | None, log: Path | None) -> tup
 
 
 def grant(group: str | None, log: Path | None) -> tuple[Finding, ...]:
-    """Do it, once the log is there; a file system without ACLs is a warning, not a failure of the change."""
+    """Set the ACL once the log is there; return what was done, or a warning where there are no ACLs."""
     if group is None or log is None:
         return ()
     try:

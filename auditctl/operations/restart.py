@@ -22,7 +22,7 @@ from auditctl.operations.change.engine import run_change
 from auditctl.operations.change.level_changes import PolicyStep
 from auditctl.operations.change.preflight import EditSubject
 from auditctl.operations.change.restart_strategy import reload
-from auditctl.operations.change_model import ChangeOptions, ChangeResult, Decision, PlannedChange, Recovered
+from auditctl.operations.change_model import ChangeDecision, ChangeOptions, ChangeResult, PlannedChange, Recovered
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import last_known_good, receipt
 from auditctl.operations.policy_source import weigh
@@ -32,7 +32,7 @@ from auditctl.settings import POLICY_FLAG
 
 
 def restart(plane: ControlPlane, options: ChangeOptions) -> Report:
-    """Validate the policy on disk, restart, prove; if the server dies of it, put the last known good one back.
+    """Validate the policy on disk, restart, prove; put the last known good one back if that fails.
 
     Raises:
         PolicyError: the server would refuse the policy on disk.
@@ -41,7 +41,7 @@ def restart(plane: ControlPlane, options: ChangeOptions) -> Report:
     return run_change(plane, options, "restart", lambda recovered: decide(plane, options, recovered))
 
 
-def decide(plane: ControlPlane, options: ChangeOptions, recovered: Recovered = Recovered()) -> Decision:
+def decide(plane: ControlPlane, options: ChangeOptions, recovered: Recovered = Recovered()) -> ChangeDecision:
     """Read the node and decide how its API server loads the policy on disk; nothing is touched.
 
     Raises:
@@ -54,7 +54,7 @@ def decide(plane: ControlPlane, options: ChangeOptions, recovered: Recovered = R
     live = preflight.is_live(plane, manifest, options)
     version = policy_source.version_of(plane, manifest, live=live)
     chosen = policy_source.judge(str(policy_path), on_disk.content, version, options)
-    process = listener(manifest.secure_port) if live else None
+    process = listener(manifest.secure_port, manifest) if live else None
     last_good = last_known_good.recall(plane, Role.POLICY)
     text = manifest.document.text
     plan, kind, reason = reload(plane, Plan(text, text), manifest, on_disk.sha256, process, options)
@@ -78,7 +78,8 @@ def decide(plane: ControlPlane, options: ChangeOptions, recovered: Recovered = R
     findings = (*chosen.findings, *weighed, *tried, reason)
     policies = PolicyStep(receipt.loaded_policy(plane, manifest, process) or before_policy, chosen.policy)
     finish = partial(_with_repair, plane)
-    return Decision(planned=planned, findings=findings, finish=finish, policies=policies)
+    examined = ((policy_path, on_disk.sha256),)
+    return ChangeDecision(planned=planned, findings=findings, finish=finish, policies=policies, examined=examined)
 
 
 def _installed_policy(plane: ControlPlane, paths: HostPaths) -> tuple[Path, Snapshot]:
@@ -108,7 +109,7 @@ def _no_way_back(last_good: bytes | None) -> tuple[Finding, ...]:
 
 
 def _with_repair(plane: ControlPlane, result: ChangeResult) -> ChangeResult:
-    """Return the result with its next steps: the edited files stay beside the installed ones, for their author to repair."""
+    """Return the result with its next steps: edited files stay beside the installed ones for repair."""
     if result.outcome not in (Outcome.ROLLED_BACK, Outcome.INTERRUPTED):
         return result
     journal = plane.state.journal(result.change.id) if result.change is not None else None

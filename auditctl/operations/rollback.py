@@ -1,4 +1,4 @@
-"""``rollback [ID]``: undo the last change, or ID and our later ones, byte for byte where the file is still ours."""
+"""``rollback [ID]``: undo the last change, or ID and our later ones, byte for byte where it can be."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from auditctl.operations.change.engine import run_change
 from auditctl.operations.change.level_changes import PolicyStep
 from auditctl.operations.change.preflight import EditSubject
 from auditctl.operations.change_model import (
+    ChangeDecision,
     ChangeOptions,
     Deadline,
-    Decision,
     PlannedChange,
     Proof,
     ProofFunction,
@@ -53,7 +53,7 @@ def rollback(plane: ControlPlane, change_id: str | None, options: ChangeOptions)
     return run_change(plane, options, "rollback", lambda _: _decide(plane, change_id, options))
 
 
-def _decide(plane: ControlPlane, change_id: str | None, options: ChangeOptions) -> Decision:
+def _decide(plane: ControlPlane, change_id: str | None, options: ChangeOptions) -> ChangeDecision:
     """Read the node and decide what goes back; nothing is touched.
 
     Raises:
@@ -66,7 +66,7 @@ def _decide(plane: ControlPlane, change_id: str | None, options: ChangeOptions) 
     after = plan.target or before
     paths = node_checks.host_paths(plane.root, after)
     edits, left = _files_before(plane, undone, paths)
-    process = listener(before.secure_port) if preflight.is_live(plane, before, options) else None
+    process = listener(before.secure_port, before) if preflight.is_live(plane, before, options) else None
     ids = tuple(journal.id for journal in undone)
     policy = _policy(plane, after, paths, edits, options)
     planned = PlannedChange(
@@ -83,7 +83,7 @@ def _decide(plane: ControlPlane, change_id: str | None, options: ChangeOptions) 
         prove=nothing_more if policy is None else _prover(plane, after, paths, policy),
     )
     checked = preflight.before_edit(plane, EditSubject.of(planned), process, options)
-    return Decision(
+    return ChangeDecision(
         planned=planned,
         findings=weigh((*left, *checked), options),
         conclude=lambda report: _naming(report, undone),
@@ -113,7 +113,7 @@ def _naming(report: Report, undone: list[Journal]) -> Report:
 
 
 def _chosen(plane: ControlPlane, change_id: str | None) -> list[Journal]:
-    """The changes to undo, newest first."""
+    """Return the changes to undo, newest first; raise RefusedError where there is none of that id."""
     stack = standing_changes(plane.state.journals())
     if not stack:
         raise RefusedError("no change of auditctl is left to undo on this node", check="no-change")
@@ -130,7 +130,7 @@ def _chosen(plane: ControlPlane, change_id: str | None) -> list[Journal]:
 
 
 def _manifest_before(plane: ControlPlane, undone: list[Journal], text: str, digest: str) -> str:
-    """The saved bytes where the file is still ours; else the text without our lines.
+    """Return the saved text where nobody else has edited the file; else the text without our lines.
 
     Raises:
         ManifestError: somebody else's edit touches our lines.
@@ -148,9 +148,9 @@ def _manifest_before(plane: ControlPlane, undone: list[Journal], text: str, dige
 
 
 class _Original(NamedTuple):
-    """A file beside the manifest: its newest record, and what stood there before the oldest undone change (None: nothing).
+    """A file beside the manifest: its newest record, and the file before the oldest undone change.
 
-    ``source`` is where its bytes are kept.
+    ``before`` None: there was none. ``source`` is where its bytes are kept.
     """
 
     newest: FileRecord
@@ -161,7 +161,7 @@ class _Original(NamedTuple):
 def _files_before(
     plane: ControlPlane, undone: list[Journal], target: HostPaths
 ) -> tuple[tuple[FileEdit, ...], tuple[Finding, ...]]:
-    """Return the edits that bring policy and webhook file back, and a warning for each that is left as it is.
+    """Return the edits that restore policy and webhook file, and a warning for each that is left.
 
     One that somebody else has changed since is left alone, and so is a webhook file that no manifest needs and of which
     no copy is kept. ``target`` are the audit files of the manifest that comes back.
@@ -197,7 +197,7 @@ def _edit(path: Path, there: Snapshot | None, original: _Original) -> FileEdit:
 
 
 def _touched(undone: list[Journal]) -> Iterator[tuple[FileRecord, Journal, FileRecord]]:
-    """Yield for each file beside the manifest its newest record, and its oldest with the change that it is of."""
+    """Yield for each file its newest record, and the change and the record that touched it first."""
     newest: dict[str, FileRecord] = {}
     oldest: dict[str, tuple[Journal, FileRecord]] = {}
     for journal in undone:
@@ -209,7 +209,7 @@ def _touched(undone: list[Journal]) -> Iterator[tuple[FileRecord, Journal, FileR
 
 
 def _original(plane: ControlPlane, journal: Journal, newest: FileRecord, oldest: FileRecord) -> _Original:
-    """Read what stood there before that change.
+    """Return the file as it was before that change.
 
     Raises:
         RefusedError: its bytes are gone, or are not those of the journal.
@@ -245,7 +245,7 @@ def _policy(
         return None
     raw = next((edit.after for edit in edits if edit.path == host), None)
     if raw is None and host.is_file():
-        raw = files.read_following(host, "policy")
+        raw = files.read_regular(host, "policy")
     if raw is None:
         return None
     version = policy_source.version_of(plane, after, live=False)

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from auditctl.compatibility import UTC
 from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.crash import recognise
 from auditctl.node.apiserver.metrics import Counters
-from auditctl.node.apiserver.process import Process, listener
+from auditctl.node.apiserver.process import Process, listener, untrusted_listener
 from auditctl.node.change import files
 from auditctl.node.change.journal import Step
 from auditctl.node.kubelet import pod_logs
 from auditctl.node.preflight import node_checks
+from auditctl.node.trusted_process import Untrusted
 from auditctl.operations import flags, policy_source
 from auditctl.operations.change.report import settled
-from auditctl.operations.change.watchdog_notice import told
+from auditctl.operations.change.watchdog_notice import notice
 from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import counters, last_known_good
@@ -38,6 +40,7 @@ class _StatusEvidence(NamedTuple):
     log: Path | None
     effective: dict[str, dict[str, str | bool]]
     counters: Counters | None = None
+    stranger: Untrusted | None = None
 
     @property
     def enabled(self) -> bool:
@@ -71,7 +74,7 @@ def status(plane: ControlPlane, memory: counters.Memory | None = None) -> Report
 
 
 def _look(plane: ControlPlane, manifest: Manifest) -> _StatusEvidence:
-    process = listener(manifest.secure_port)
+    process = listener(manifest.secure_port, manifest)
     loaded = last_known_good.loaded(plane, manifest, process)
     return _StatusEvidence(
         manifest,
@@ -81,11 +84,15 @@ def _look(plane: ControlPlane, manifest: Manifest) -> _StatusEvidence:
         node_checks.host_of(plane.root, manifest, LOG_FLAG),
         flags.effective(manifest, policy_source.version_of(plane, manifest, live=False)),
         counters.read(plane, manifest) if process is not None and process.runs(manifest.command) else None,
+        untrusted_listener(manifest.secure_port, manifest) if process is None else None,
     )
 
 
 def _findings(plane: ControlPlane, seen: _StatusEvidence) -> Iterator[Finding]:
-    if seen.process is None:
+    if seen.stranger is not None:
+        text, fix = seen.stranger.on(seen.manifest.secure_port), seen.stranger.fix
+        yield Finding("untrusted-listener", Severity.ERROR, text, fix)
+    elif seen.process is None:
         yield _warning(
             "apiserver-ready",
             f"no kube-apiserver that we can see listens on port {seen.manifest.secure_port}{_last_words(plane, seen)}",
@@ -130,7 +137,7 @@ def _change_findings(plane: ControlPlane) -> Iterator[Finding]:
         for journal in (journal for journal in journals if not journal.finished):
             text = f"change {journal.id} ({journal.command}) was interrupted at {journal.step.value}"
             yield _warning("interrupted-change", text, "auditctl recover")
-    yield from told(plane)
+    yield from notice(plane)
     for folder in plane.state.unreadable():
         yield _warning(
             "state-unreadable",
@@ -153,7 +160,7 @@ def _policy_findings(plane: ControlPlane, manifest: Manifest, policy: Path) -> I
     """What the next start of the API server would say of the policy on disk."""
     version = policy_source.version_of(plane, manifest, live=False)
     try:
-        policy_source.judge(str(policy), files.read_following(policy, "policy"), version, ChangeOptions())
+        policy_source.judge(str(policy), files.read_regular(policy, "policy"), version, ChangeOptions())
     except RefusedError as error:
         yield Finding("policy", Severity.ERROR, error.message, "repair it, then: auditctl restart", file=str(policy))
 

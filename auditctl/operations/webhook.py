@@ -1,4 +1,4 @@
-"""The webhook backend before the edit: its kubeconfig as the server would read it, its files, and whether anybody answers."""
+"""Read a webhook kubeconfig as the API server would, find its files, and try the receiver."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
@@ -23,15 +24,18 @@ _EGRESS_FLAG = "egress-selector-config-file"
 
 
 class PreparedWebhook(NamedTuple):
-    """What is installed, as bytes, and what the API server takes from it."""
+    """The bytes to install, and what the API server reads from them."""
 
     content: bytes
     config: WebhookConfig
-    findings: tuple[Finding, ...] = ()
+
+    def trial(self, after: Manifest) -> Iterator[Finding]:
+        """Yield whether the receiver answers, as the API server of the Pod ``after`` will reach it."""
+        yield from reachable(self.config, after)
 
 
 def prepare(plane: ControlPlane, source: Path, after: Manifest, *, embed: bool) -> PreparedWebhook:
-    """Read the kubeconfig ``source`` for a Pod as in ``after``; with ``embed`` its files become part of it.
+    """Return the kubeconfig ``source`` for the Pod of ``after``; ``embed`` makes its files part of it.
 
     Raises:
         RefusedError: the API server would not start with it, or a file that it names is not to be had; nothing secret
@@ -46,7 +50,7 @@ def prepare(plane: ControlPlane, source: Path, after: Manifest, *, embed: bool) 
 
 
 def reachable(config: WebhookConfig, after: Manifest) -> Iterator[Finding]:
-    """Try the receiver from the host's own network, as the API server will reach it."""
+    """Yield whether the receiver answers, tried from the host's own network as the API server does."""
     if after.flag(_EGRESS_FLAG):
         text = f"whether {_host(config)} answers is not known: the API server goes there through --{_EGRESS_FLAG}"
         yield Finding("webhook-reachable", Severity.INFO, text)
@@ -67,16 +71,18 @@ def reachable(config: WebhookConfig, after: Manifest) -> Iterator[Finding]:
 
 
 def _host(config: WebhookConfig) -> str:
-    """The server without its path and query, which may hold a secret."""
-    from urllib.parse import urlsplit
-
+    """Return the server's URL without path and query, which may hold a secret."""
     parts = urlsplit(config.server if "://" in config.server else f"http://{config.server}")
     port = f":{parts.port}" if parts.port else ""
     return f"{parts.scheme}://{parts.hostname}{port}"
 
 
 def in_container(plane: ControlPlane, after: Manifest, reference: FileReference) -> bytes:
-    """The file that the container would see under that path."""
+    """Return the bytes of the file that the container would find at that path.
+
+    Raises:
+        RefusedError: no mount covers the path, or the file cannot be read.
+    """
     place = after.host_path(reference.path)
     if place is None:
         raise RefusedError(
@@ -86,7 +92,7 @@ def in_container(plane: ControlPlane, after: Manifest, reference: FileReference)
         )
     host = plane.root.host(place.path)
     try:
-        return files.read_following(host, reference.field)
+        return files.read_regular(host, reference.field)
     except RefusedError as error:
         raise RefusedError(
             f"the webhook configuration names {reference.path} ({reference.field}), which is {host} on the host: {error.message}",
@@ -96,7 +102,7 @@ def in_container(plane: ControlPlane, after: Manifest, reference: FileReference)
 
 
 def _embedded(raw: bytes, source: Path) -> bytes:
-    """The kubeconfig with the contents of its files in their place; every other byte is kept.
+    """Return the kubeconfig with its files embedded; every other byte is kept.
 
     Raises:
         RefusedError: a file is not to be had, or its line cannot be replaced exactly.
@@ -109,7 +115,7 @@ def _embedded(raw: bytes, source: Path) -> bytes:
             part = mapping(document, path)
             for field, content_field in FILES.items():
                 if part.get(field):
-                    content = files.read_following(source.parent / str(part[field]), field)
+                    content = files.read_regular(source.parent / str(part[field]), field)
                     draft.drop_key((*path, field), "its content is embedded")
                     if not part.get(content_field):
                         text = _as_text(content_field, content)
@@ -124,7 +130,7 @@ def _as_text(field: str, content: bytes) -> str:
 
 
 def _surroundings(manifest: Manifest) -> ContainerEnvironment:
-    """What the Pod says of variables and names. A variable from a field or a ConfigMap has no value here."""
+    """Return the Pod's variables and host names; one from a field or a ConfigMap has no value here."""
     document = manifest.document
     container: Any = mapping(document, manifest.container_path)
     environment = {

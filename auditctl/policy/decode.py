@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum
-from typing import NamedTuple, assert_never
+from typing import NamedTuple
 
+from auditctl.compatibility import assert_never
 from auditctl.policy.goyaml.quoting import quote
 from auditctl.policy.goyaml.values import JsonKind, Value
 from auditctl.policy.schema import Anything, Boolean, Integer, ListOf, MapOf, Schema, Struct, TextType, Timestamp

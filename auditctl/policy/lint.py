@@ -14,7 +14,10 @@ from auditctl.policy.goyaml.json import read_json
 from auditctl.policy.goyaml.values import Value
 from auditctl.policy.lint_checks import CHECKS, NAMES, Known, Problem
 from auditctl.policy.lint_decisions import MOST_PROVEN, decision_problems, is_searchable
+from auditctl.policy.lint_discovery import unserved
 from auditctl.policy.lint_selectors import selector_problems
+from auditctl.policy.lint_urls import url_problems
+from auditctl.policy.lint_users import user_problems
 from auditctl.policy.load import LoadResult
 from auditctl.policy.shorthand import parse
 from auditctl.policy.types import Level, Policy
@@ -42,7 +45,12 @@ def problems(raw: bytes, policy: Policy, known: Known) -> Iterator[Problem]:
     if _documents(raw) > 1:
         yield Problem("more-documents", "", "the server reads only the first document", "make one list of rules")
     told: set[str] = set()
-    for problem in selector_problems(policy, known):
+    for problem in (
+        *selector_problems(policy, known),
+        *user_problems(policy),
+        *url_problems(policy),
+        *unserved(policy, known),
+    ):
         proven = _proven(policy, problem)
         if proven:
             told.add(proven.path.partition(".")[0])

@@ -36,14 +36,19 @@ class Problem(NamedTuple):
 
 
 class Resource(NamedTuple):
-    """A built-in resource; ``since`` is the first version (major, minor) whose stable API serves it."""
+    """A resource of the API; ``since`` is the first version (major, minor) whose stable API serves it.
+
+    ``preview`` are the releases that serve it in alpha or beta versions only; they are empty for a stable one.
+    """
 
     group: str
     name: str
     kind: str
-    short: str
+    short_names: tuple[str, ...]
     namespaced: bool
     since: tuple[int, int] = (1, 19)
+    singular: str = ""
+    preview: tuple[tuple[int, int], ...] = ()
 
 
 class Known(NamedTuple):
@@ -53,18 +58,21 @@ class Known(NamedTuple):
     by_word: Mapping[str, Resource]
     gone: frozenset[str]
     resources: tuple[Resource, ...] = ()
+    preview: tuple[Resource, ...] = ()
+    is_whole: bool = False
+    """Is this all that a cluster serves, its CRDs included? The built-in tables are not."""
 
     @classmethod
-    def of(cls, resources: tuple[Resource, ...], gone: frozenset[str]) -> Known:
-        """The tables, of all resources and the groups that no longer exist."""
+    def of(cls, resources: tuple[Resource, ...], gone: frozenset[str], preview: tuple[Resource, ...] = ()) -> Known:
+        """Return the tables of all stable resources, of previews and of groups that no longer exist."""
         by_name: dict[str, tuple[Resource, ...]] = {}
         by_word: dict[str, Resource] = {}
         for each in resources:
             by_name[each.name] = (*by_name.get(each.name, ()), each)
-            for word in (each.kind.lower(), each.short):
+            for word in (each.kind.lower(), each.singular, *each.short_names):
                 if word and word != each.name:
                     by_word.setdefault(word, each)
-        return cls(by_name, by_word, gone, resources)
+        return cls(by_name, by_word, gone, resources, preview)
 
     @property
     def cluster_scoped(self) -> frozenset[tuple[str, str]]:
@@ -132,6 +140,27 @@ CHECKS: tuple[LintCheck, ...] = (
         'write the group of `kubectl api-resources`, without a version; the core group is ""',
     ),
     LintCheck(
+        "wrong-user",
+        _W,
+        "a group stands in `users`, a user in `userGroups`, or a service account is not spelt in full",
+        "[{level: None, users: ['serviceaccount:kube-system:builder']}, {level: Metadata}]",
+        "users take system:serviceaccount:NAMESPACE:NAME, userGroups system:serviceaccounts[:NAMESPACE]",
+    ),
+    LintCheck(
+        "resource-url",
+        _W,
+        "a rule for nonResourceURLs is not asked about the URL of a resource",
+        "[{level: None, nonResourceURLs: [/api/v1/pods]}, {level: Metadata}]",
+        "select it by `resources`",
+    ),
+    LintCheck(
+        "unknown-resource",
+        _W,
+        "the cluster of --discovery serves no such resource or group",
+        "[{level: None, resources: [{group: example.com, resources: [widgets]}]}, {level: Metadata}]",
+        "correct the name, or install what serves it",
+    ),
+    LintCheck(
         "names-on-create",
         _W,
         "no name is known when an object is created or a collection deleted, so resourceNames never match",
@@ -174,11 +203,25 @@ CHECKS: tuple[LintCheck, ...] = (
         "omit RequestReceived at most",
     ),
     LintCheck(
+        "start-omitted",
+        _W,
+        "a shell or a tunnel is recorded only when it ends; Falco's rule for shells reads the stage ResponseStarted",
+        "[{level: Metadata, omitStages: [ResponseStarted]}]",
+        "omit RequestReceived at most in rules that decide exec, attach and portforward",
+    ),
+    LintCheck(
         "no-catch-all",
         _W,
         "a request that no rule names is not recorded",
         "[{level: Request, resources: [{group: ''}]}]",
         "end with `- level: Metadata`, or `- level: None` if that is meant",
+    ),
+    LintCheck(
+        "detection-blind",
+        _I,
+        "public detections can never fire under the policy; told for `--only detection-blind`, as most policies blind some",
+        "[{level: Metadata}]",
+        "see `auditctl policy coverage FILE`",
     ),
     LintCheck(
         "list-bodies",

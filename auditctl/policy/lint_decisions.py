@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from auditctl.policy.compare import differences, request_words
+from auditctl.policy.compare import differences, outcome, request_words
 from auditctl.policy.evaluate import evaluate
 from auditctl.policy.lint_checks import Known, Problem
 from auditctl.policy.request_classes import FRESH, regions
@@ -38,6 +38,7 @@ _OPENED = (
     "get nodes/proxy worker",
     "create nodes/proxy worker",
 )
+_SESSIONS = 6  # of these the first: exec, attach and portforward, by POST and by GET
 _BEATS = (
     "update leases.coordination.k8s.io worker in kube-node-lease by system:node:worker",
     "update leases.coordination.k8s.io kube-scheduler in kube-system by system:kube-scheduler",
@@ -156,10 +157,24 @@ def _stages(policy: Policy) -> Iterator[Problem]:
         elif top and started in omitted:
             message = "without ResponseStarted no failed authentication (401) is recorded: that is its only event"
         else:
+            if not top and started in omitted:
+                yield from _starts(policy, path, mended_policy)
             continue
         request = _witness(policy, mended_policy)
         if request:
             yield Problem("outcome-omitted", path, message, "omit RequestReceived at most", mended_policy, request)
+
+
+def _starts(policy: Policy, path: str, mended: Policy) -> Iterator[Problem]:
+    """A rule that omits the stage in which a session begins: the event comes when it is over, if it comes at all."""
+    for text in _OPENED[:_SESSIONS]:
+        asked = parse(text)
+        if f"rules[{evaluate(policy, asked).rule}].omitStages" == path and outcome(evaluate(policy, asked)) != outcome(
+            evaluate(mended, asked)
+        ):
+            message = "a shell or a tunnel is recorded only when it ends: ResponseStarted is the event of its start"
+            yield Problem("start-omitted", path, message, "make a rule of its own for them", mended, asked)
+            return
 
 
 def _url_levels(policy: Policy) -> Iterator[Problem]:

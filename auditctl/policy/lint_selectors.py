@@ -89,6 +89,11 @@ def _of_entry(entry: GroupResources, known: Known) -> Iterator[tuple[str, str, s
         message = f"there is no API group {entry.group!r}"
         yield "wrong-group", ".group", message, 'the core group is ""', entry._replace(group="")
         return
+    whole = _whole_group(entry.group, known)
+    if whole:
+        message = f"there is no API group {entry.group!r}"
+        yield "wrong-group", ".group", message, f"write {whole}", entry._replace(group=whole)
+        return
     for place, pattern in enumerate(entry.resources):
         meant = _meant(pattern, entry.group, known)
         if meant is None:
@@ -100,6 +105,16 @@ def _of_entry(entry: GroupResources, known: Known) -> Iterator[tuple[str, str, s
         )
         where = f"{resource!r}" if group == entry.group else f"{resource!r} in group {group!r}"
         yield check, path, message, f"write {where}", mended
+
+
+def _whole_group(group: str, known: Known) -> str:
+    """Return the built-in group that ``group`` is short for (``rbac``, ``rbac.k8s.io``); "" if it is none, or is one."""
+    groups = {each.group for each in (*known.resources, *known.preview)} | known.gone
+    first, _, rest = group.partition(".")
+    if not group or group in groups or rest not in {"", "k8s.io"}:
+        return ""
+    whole = [each for each in groups if each.startswith(f"{first}.")]
+    return whole[0] if len(whole) == 1 else ""
 
 
 def _meant(pattern: str, group: str, known: Known) -> tuple[str, str, str, str] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from auditctl import facts
 from auditctl.findings import Finding
 from auditctl.patterns import lazily
 from auditctl.policy import advice
@@ -45,7 +46,7 @@ class LoadResult(NamedTuple):
     findings: tuple[Finding, ...] = ()
 
 
-def load(raw: bytes, version: tuple[int, int] = (1, 36)) -> LoadResult:
+def load(raw: bytes, version: tuple[int, int] = facts.NEWEST) -> LoadResult:
     """What a server of that ``version`` makes of ``raw``. Never raises."""
     try:
         document = _read(raw)

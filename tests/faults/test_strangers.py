@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from faultnode import (
 )
 
 from auditctl.cli.app import run
+from auditctl.compatibility import UTC
 from auditctl.node.clock import Clock
 
 MANY = 50

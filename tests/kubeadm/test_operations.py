@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from auditctl import facts
 from auditctl.errors import UsageError
+from auditctl.manifest.document import load
 from auditctl.operations.cis import cis
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.kubeadm.config import check
@@ -94,6 +96,31 @@ def test_exec_that_becomes_a_get_is_told_once_the_upgrade_crosses_1_30(plane: Co
     assert checks(preflight_upgrade(plane, "1.32", None)) == set()
 
 
+def test_a_record_in_a_dialect_that_the_new_kubeadm_does_not_read_is_told(plane: ControlPlane) -> None:
+    """v1beta3 left kubeadm with 1.37; a kubeadm of 1.36 can still convert it."""
+    give(plane, "v1.36.2", facts.policy_text("baseline"))
+    source = plane.rootfs / "kubeadm.yaml"
+    own = 'apiServer:\n  extraArgs:\n    audit-log-maxage: "30"\n'
+    source.write_text(f"apiVersion: kubeadm.k8s.io/v1beta3\nkind: ClusterConfiguration\n{own}")
+    report = preflight_upgrade(plane, "1.37", source)
+    (told,) = (finding for finding in report.findings if finding.check == "kubeadm-dialect")
+    assert (report.exit_code, told.file) == (1, str(source))
+    assert "no longer reads from 1.37 on" in told.message
+    assert "kubeadm config migrate" in told.fix
+    assert "kubeadm-dialect" not in checks(preflight_upgrade(plane, "1.36", source))
+
+    source.write_text(HEAD + (GOLDEN / "v1.36.2/plain+log.clusterconfiguration.yaml").read_text())
+    assert "kubeadm-dialect" not in checks(preflight_upgrade(plane, "1.37", source))
+
+
+def test_a_version_that_the_tables_do_not_know_is_not_promised_anything(plane: ControlPlane) -> None:
+    give(plane, "v1.36.2", facts.policy_text("baseline"))
+    assert checks(preflight_upgrade(plane, "1.37", None)) == set()
+    report = preflight_upgrade(plane, "1.38", None)
+    assert (report.exit_code, checks(report)) == (1, {"version-unknown"})
+    assert "keep their meaning" not in report.summary
+
+
 def test_cis_answers_with_file_and_line_and_with_each_request(plane: ControlPlane) -> None:
     give(plane, "v1.36.2", facts.policy_text("cis"))
     report = cis(plane)
@@ -105,6 +132,28 @@ def test_cis_answers_with_file_and_line_and_with_each_request(plane: ControlPlan
     decided = rows["3.2.2"]["evidence"]
     assert all(row["met"] and row["line"] for row in decided)
     assert "get pods/exec web in prod by alice" in {row["request"] for row in decided}
+    assert rows["1.2.17"]["stig"] == ["V-242464"]
+    assert rows["3.2.1"]["stig"] == ["V-242401", "V-242461"]
+    assert rows["3.2.2"]["stig"] == []  # the STIG wants Secrets with their contents
+
+
+@pytest.mark.parametrize(
+    ("image", "first"),
+    [
+        ("v1.21.14", "1.2.21"),
+        ("v1.23.17", "1.2.19"),
+        ("v1.25.16", "1.2.18"),
+        ("v1.26.15", "1.2.17"),
+        ("v1.27.0", "1.2.16"),
+    ],
+)
+def test_a_control_has_the_number_of_the_benchmark_for_the_node_s_version(
+    plane: ControlPlane, image: str, first: str
+) -> None:
+    give(plane, "v1.31.14", facts.policy_text("cis"), **{"kube_apiserver:v1.31.14": f"kube-apiserver:{image}"})
+    ids = [row["id"] for row in cis(plane).details["controls"]]
+    number = int(first.rpartition(".")[2])
+    assert ids == [*(f"1.2.{each}" for each in range(number, number + 4)), "3.2.1", "3.2.2"]
 
 
 @pytest.mark.parametrize(
@@ -146,6 +195,25 @@ def test_rendering_without_a_manifest_gives_the_defaults_and_an_unknown_form_is_
     assert '"value": "--audit-policy-file=/etc/kubernetes/audit/policy.yaml"' in report.summary
     with pytest.raises(UsageError, match="not one of"):
         rendered(plane, "helm", None, {})
+
+
+def test_a_job_runs_enable_on_the_named_node_from_a_pinned_image(plane: ControlPlane) -> None:
+    """As root, on the node itself; a tag could be another program tomorrow."""
+    image = f"registry.example/auditctl@sha256:{'a' * 64}"
+    text = rendered(plane, "job", None, {"audit-log-maxage": "7"}, image=image, node="cp-1").summary
+    job: Any = load(text)
+    pod = job["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+
+    assert (job["kind"], pod["nodeName"], pod["hostPID"], pod["hostNetwork"]) == ("Job", "cp-1", True, True)
+    assert container["image"] == image
+    assert container["args"] == ["--on-host", "/host", "enable", "--set", "audit-log-maxage=7"]
+    assert pod["volumes"] == [{"name": "node", "hostPath": {"path": "/"}}]
+    with pytest.raises(UsageError, match="not pinned"):
+        rendered(plane, "job", None, {}, image="registry.example/auditctl:latest")
+    with pytest.raises(UsageError, match="are for --as job"):
+        rendered(plane, "kind", None, {}, image=image)
+    assert "REGISTRY/auditctl@sha256:DIGEST" in rendered(plane, "job", None, {}).summary
 
 
 def test_the_next_step_of_cis_meets_what_is_not_met_and_nothing_else(plane: ControlPlane) -> None:

@@ -34,7 +34,17 @@ def test_every_kind_that_the_docstring_shows_is_read_as_it_is_shown() -> None:
 
     assert len(wanted) == len(lines)
     assert {type(want).__name__ for want in wanted} == {
-        *("Serving", "Receipt", "Flag", "FlagAbsent", "Expect", "Stages", "SamePolicy", "LogHostPath", "Mounted"),
+        *(
+            "Serving",
+            "ReceiptRequirement",
+            "FlagRequirement",
+            "FlagAbsent",
+            "Expect",
+            "Stages",
+            "SamePolicy",
+            "LogHostPath",
+            "Mounted",
+        ),
         *("Unmounted", "NoStrays", "Persisted", "Recorded", "PolicyFile", "Predictions", "FileThere", "Webhook"),
     }
 

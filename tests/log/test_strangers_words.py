@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+from auditctl.compatibility import UTC
 from auditctl.errors import UsageError
 from auditctl.log import events_json, events_msgspec
 from auditctl.log.events import Reader

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from ruamel.yaml import YAML
 
 from auditctl import facts
 from auditctl.cli.app import run
+from auditctl.compatibility import UTC
 from auditctl.log.suggest import Suggestion
 from auditctl.operations.policy import suggest
 from auditctl.policy.load import load

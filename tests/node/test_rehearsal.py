@@ -6,13 +6,16 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from shutil import rmtree
 
 import pytest
 
 from auditctl.errors import InterruptionError
+from auditctl.node.apiserver import trial_key
+from auditctl.node.apiserver.trial_binary import Binary, opened
 from auditctl.node.apiserver.trial_start import TrialStartInput, TrialStartResult, TrialStartVerdict, rehearse
 
 BINARIES = os.environ.get("AUDITCTL_NODE_BIN") or ""
@@ -33,24 +36,37 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def script(tmp_path: Path, folders: Path) -> Callable[[str], Path]:
-    """A server written in shell."""
+def out() -> Iterator[Path]:
+    """A folder into which the user of a trial start may write."""
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))
+    folder.chmod(0o777)
+    yield folder
+    rmtree(folder)
 
-    def write(text: str) -> Path:
-        path = tmp_path / "kube-apiserver"
-        path.write_text(f"#!/bin/sh\n{text}\n")
-        path.chmod(0o755)
-        return path
 
-    return write
+@pytest.fixture
+def script(tmp_path: Path, folders: Path) -> Iterator[Callable[[str], Binary]]:
+    """A server written in shell, open."""
+    with ExitStack() as stack:
+
+        def write(text: str) -> Binary:
+            path = tmp_path / "kube-apiserver"
+            path.write_text(f"#!/bin/sh\n{text}\n")
+            path.chmod(0o755)
+            return stack.enter_context(opened(path))
+
+        yield write
 
 
 def is_gone(pid_file: Path) -> bool:
-    """Has the process ended that wrote its number there?"""
-    return not Path("/proc", pid_file.read_text().strip()).exists()
+    """Has the process ended that wrote its number there? A zombie waits for whoever has to collect it."""
+    try:
+        return "State:\tZ" in Path("/proc", pid_file.read_text().strip(), "status").read_text()
+    except FileNotFoundError:
+        return True
 
 
-def test_folders_of_killed_runs_are_swept_and_nothing_else(script: Callable[[str], Path], folders: Path) -> None:
+def test_folders_of_killed_runs_are_swept_and_nothing_else(script: Callable[[str], Binary], folders: Path) -> None:
     """Ours, old, and of a process that is gone; a link is not followed."""
     with subprocess.Popen(["true"]) as gone:
         pass
@@ -80,22 +96,22 @@ def test_folders_of_killed_runs_are_swept_and_nothing_else(script: Callable[[str
     assert (target / "apiserver.key").exists()
 
 
-def test_a_folder_bears_the_number_of_its_process(script: Callable[[str], Path], folders: Path, tmp_path: Path) -> None:
-    rehearse(TrialStartInput(script(f"pwd > {tmp_path}/folder; echo '{PASSED}' >&2; sleep 600"), ()))
-    folder = Path((tmp_path / "folder").read_text().strip())
-    assert (folder.parent, folder.name.split("-")[2]) == (folders, str(os.getpid()))
+def test_a_folder_bears_the_number_of_its_process(script: Callable[[str], Binary], folders: Path, out: Path) -> None:
+    rehearse(TrialStartInput(script(f"pwd > {out}/folder; echo '{PASSED}' >&2; sleep 600"), ()))
+    folder = Path((out / "folder").read_text().strip())
+    assert (folder.parent.parent, folder.parent.name.split("-")[2]) == (folders, str(os.getpid()))
 
 
 def test_a_server_that_has_built_its_backend_is_accepted_and_ended_at_once(
-    script: Callable[[str], Path], tmp_path: Path, folders: Path
+    script: Callable[[str], Binary], out: Path, folders: Path
 ) -> None:
-    binary = script(f"sleep 600 & echo $! > {tmp_path}/child\necho $$ > {tmp_path}/pid\necho '{PASSED}' >&2\nwait")
+    binary = script(f"sleep 600 & echo $! > {out}/child\necho $$ > {out}/pid\necho '{PASSED}' >&2\nwait")
     assert rehearse(TrialStartInput(binary, ())).verdict is TrialStartVerdict.ACCEPTED
-    assert is_gone(tmp_path / "pid")
+    assert is_gone(out / "pid")
     deadline = time.monotonic() + 5
-    while not is_gone(tmp_path / "child") and time.monotonic() < deadline:
+    while not is_gone(out / "child") and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert is_gone(tmp_path / "child")
+    assert is_gone(out / "child")
     assert not list(folders.iterdir())
 
 
@@ -112,74 +128,74 @@ def test_a_server_that_has_built_its_backend_is_accepted_and_ended_at_once(
     ],
 )  # fmt: skip
 def test_only_words_about_auditing_refuse(
-    script: Callable[[str], Path], words: str, verdict: str, crash: str, tmp_path: Path
+    script: Callable[[str], Binary], words: str, verdict: str, crash: str, out: Path
 ) -> None:
-    (tmp_path / "words").write_text(FAILED % words)
-    found = rehearse(TrialStartInput(script(f"cat {tmp_path}/words >&2; exit 1"), ()))
+    (out / "words").write_text(FAILED % words)
+    found = rehearse(TrialStartInput(script(f"cat {out}/words >&2; exit 1"), ()))
     assert (found.verdict.value, found.crash) == (verdict, crash)
     assert "from file" not in found.words
 
 
-def test_an_unknown_flag_refuses_if_it_is_one_of_auditings(script: Callable[[str], Path]) -> None:
+def test_an_unknown_flag_refuses_if_it_is_one_of_auditings(script: Callable[[str], Binary]) -> None:
     binary = script('echo "Error: unknown flag: $1" >&2; exit 1')
     assert rehearse(TrialStartInput(binary, ("--audit-log-max-size",))).verdict is TrialStartVerdict.REFUSED
     assert rehearse(TrialStartInput(binary, ("--frob",))).verdict is TrialStartVerdict.UNKNOWN
 
 
-def test_the_files_reach_it_without_a_name_on_disk(script: Callable[[str], Path], tmp_path: Path) -> None:
+def test_the_files_reach_it_without_a_name_on_disk(script: Callable[[str], Binary], out: Path) -> None:
     big = GOOD + b"#" * 3_000_000
     binary = script(
-        f'cat /dev/stdin > {tmp_path}/policy\nfor word; do case $word in --audit-webhook-config-file=*) cat "${{word#*=}}" > {tmp_path}/webhook;; esac; done'
-        f"\nls > {tmp_path}/listing\nstat -c %a . > {tmp_path}/mode\nnice > {tmp_path}/nice\necho '{PASSED}'; sleep 600"
+        f'cat /dev/stdin > {out}/policy\nfor word; do case $word in --audit-webhook-config-file=*) cat "${{word#*=}}" > {out}/webhook;; esac; done'
+        f"\nls > {out}/listing\nstat -c %a . > {out}/mode\nnice > {out}/nice\necho '{PASSED}'; sleep 600"
     )
     assert rehearse(TrialStartInput(binary, (), big, b"secret")).verdict is TrialStartVerdict.ACCEPTED
-    assert (tmp_path / "policy").read_bytes() == big
-    assert (tmp_path / "webhook").read_bytes() == b"secret"
-    assert (tmp_path / "listing").read_text() == ""
-    assert (tmp_path / "mode").read_text() == "700\n"
-    assert (tmp_path / "nice").read_text() == "19\n"
+    assert (out / "policy").read_bytes() == big
+    assert (out / "webhook").read_bytes() == b"secret"
+    assert (out / "listing").read_text() == ""
+    assert (out / "mode").read_text() == "700\n"
+    assert (out / "nice").read_text() == "19\n"
 
 
-def test_endless_words_are_bounded_and_a_silent_server_is_unknown(script: Callable[[str], Path], folders: Path) -> None:
+def test_endless_words_are_bounded_and_a_silent_server_is_unknown(
+    script: Callable[[str], Binary], folders: Path
+) -> None:
     assert rehearse(TrialStartInput(script("yes"), ()), patience_seconds=0.5).verdict is TrialStartVerdict.UNKNOWN
     found = rehearse(TrialStartInput(script("exec >&- 2>&-; sleep 600"), ()), patience_seconds=0.3)
     assert (found.verdict, found.words) == (TrialStartVerdict.UNKNOWN, "it did not get far enough in time")
     assert not list(folders.iterdir())
 
 
-def test_one_that_begins_and_stays_is_accepted_without_a_backend(script: Callable[[str], Path]) -> None:
+def test_one_that_begins_and_stays_is_accepted_without_a_backend(script: Callable[[str], Binary]) -> None:
     binary = script('echo "I1121 21:21:44.408260    6221 server.go:187] Version: v1.31.14"; sleep 600')
     found = rehearse(TrialStartInput(binary, ()))
     assert (found.verdict, found.version) == (TrialStartVerdict.ACCEPTED, (1, 31))
 
 
-def test_an_interruption_ends_it(script: Callable[[str], Path], tmp_path: Path, folders: Path) -> None:
-    binary = script(f"echo $$ > {tmp_path}/pid; exec sleep 600")
+def test_an_interruption_ends_it(script: Callable[[str], Binary], out: Path, folders: Path) -> None:
+    binary = script(f"echo $$ > {out}/pid; exec sleep 600")
     with pytest.raises(InterruptionError, match="nothing was changed"):
-        rehearse(
-            TrialStartInput(binary, ()), lambda: (tmp_path / "pid").exists() and bool((tmp_path / "pid").read_text())
-        )
-    assert is_gone(tmp_path / "pid")
+        rehearse(TrialStartInput(binary, ()), lambda: (out / "pid").exists() and bool((out / "pid").read_text()))
+    assert is_gone(out / "pid")
     assert not list(folders.iterdir())
 
 
 def test_what_cannot_be_run_is_unknown(tmp_path: Path, folders: Path) -> None:
-    found = rehearse(TrialStartInput(tmp_path / "none", ()))
-    assert (found.verdict, "no such file" in found.words) == (TrialStartVerdict.UNKNOWN, True)
+    path = tmp_path / "none"
+    path.write_bytes(b"\x7fELF and no more")
+    path.chmod(0o755)
+    with opened(path) as binary:
+        found = rehearse(TrialStartInput(binary, ()))
+    assert (found.verdict, "exec format error" in found.words) == (TrialStartVerdict.UNKNOWN, True)
     assert not list(folders.iterdir())
 
 
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
-    """The service-account flags without which the real one does not come to auditing."""
-    pem = pytest.importorskip("cryptography.hazmat.primitives.serialization")
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
-    key = tmp_path_factory.mktemp("keys") / "sa.key"
-    form = (pem.Encoding.PEM, pem.PrivateFormat.TraditionalOpenSSL, pem.NoEncryption())
-    key.write_bytes(rsa.generate_private_key(65537, 2048).private_bytes(*form))
-    issuer = "--service-account-issuer=https://kubernetes.default.svc.cluster.local"
-    return issuer, f"--service-account-key-file={key}", f"--service-account-signing-key-file={key}"
+KEY = "/throw-away.key"
+# the service-account flags without which the real one does not come to auditing
+KEYS = (
+    "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+    f"--service-account-key-file={KEY}",
+    f"--service-account-signing-key-file={KEY}",
+)
 
 
 @pytest.mark.node
@@ -196,10 +212,47 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
         (("--audit-webhook-config-file=/nonexistent/w.yaml",), GOOD, "stat /nonexistent/w.yaml: no such file"),
     ],
 )
-def test_the_real_server_says_its_own_words(
-    keys: tuple[str, ...], words: tuple[str, ...], policy: bytes, refusal: str
-) -> None:
-    play = TrialStartInput(Path(BINARIES) / "kube-apiserver", (*keys, "--audit-log-path=-", *words), policy)
-    found = rehearse(play)
+def test_the_real_server_says_its_own_words(words: tuple[str, ...], policy: bytes, refusal: str) -> None:
+    with opened(Path(BINARIES) / "kube-apiserver") as binary:
+        all_words = (*KEYS, "--advertise-address=192.0.2.1", "--audit-log-path=-", *words)
+        found = rehearse(TrialStartInput(binary, all_words, policy, contents={KEY: trial_key.pem()}))
     assert found.verdict is (TrialStartVerdict.REFUSED if refusal else TrialStartVerdict.ACCEPTED), found
     assert refusal in found.words
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to give up")
+def test_it_has_no_rights_at_all(script: Callable[[str], Binary], out: Path) -> None:
+    """Whatever the program does: its own user, no capability, no new ones, no network but loopback, nothing of root's."""
+    binary = script(
+        f"cat /proc/self/status > {out}/status; cat /proc/net/dev > {out}/network; ulimit -c > {out}/core\n"
+        f"cat /proc/1/environ > {out}/environ 2> {out}/refused\n"
+        f"setsid sleep 600 & echo $! > {out}/left\necho '{PASSED}' >&2\nsleep 600"
+    )
+    assert rehearse(TrialStartInput(binary, ())).verdict is TrialStartVerdict.ACCEPTED
+    status = dict(line.split(":\t", 1) for line in (out / "status").read_text().splitlines() if ":\t" in line)
+    [user] = set(status["Uid"].split())
+    assert int(user) >= 61184
+    assert (set(status["Gid"].split()), status["Groups"].strip(), status["NoNewPrivs"]) == ({user}, "", "1")
+    assert {status[f"Cap{kind}"] for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {"0" * 16}
+    assert [line.split(":")[0].strip() for line in (out / "network").read_text().splitlines()[2:]] == ["lo"]
+    assert (out / "core").read_text() == "0\n"
+    assert "Permission denied" in (out / "refused").read_text()
+    assert is_gone(out / "left"), "one that has left the session is ended too"
+
+
+def test_files_are_handed_over_in_memory_and_named_as_the_user_knows_them(
+    script: Callable[[str], Binary], out: Path
+) -> None:
+    webhook = b'{"users": [{"user": {"client-key": "/host/key"}}]}'
+    binary = script(
+        f'for word; do case $word in --k=*) cat "${{word#*=}}" > {out}/key; name=${{word#*=}};;'
+        f' --audit-webhook-config-file=*) cat "${{word#*=}}" > {out}/webhook;; esac; done\n'
+        'echo "E1121 21:21:44.408260 6221 run.go:72] \\"command failed\\" err=\\"initializing audit webhook: $name is bad\\"" >&2; exit 1'
+    )
+    play = TrialStartInput(
+        binary, ("--k=/host/key",), None, webhook, {"/host/key": "/etc/key"}, "w.yaml", {"/host/key": b"secret"}
+    )
+    found = rehearse(play)
+    assert (out / "key").read_bytes() == b"secret"
+    assert b'"client-key": "/dev/fd/' in (out / "webhook").read_bytes()
+    assert (found.verdict, "/etc/key is bad" in found.words) == (TrialStartVerdict.REFUSED, True), found

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from auditctl.node.apiserver import trial_key
+from auditctl.node.apiserver.trial_binary import opened
 from auditctl.node.apiserver.trial_start import TrialStartInput, TrialStartVerdict, rehearse
 
 BINARIES = Path(os.environ.get("AUDITCTL_NODE_BIN") or os.environ.get("KUBEBUILDER_ASSETS") or "/nowhere")
@@ -24,22 +25,22 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def account_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    key = tmp_path_factory.mktemp("keys") / "sa.key"
-    subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
-    return key
+KEY = "/throw-away.key"
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row["case"] for row in ROWS])
-def test_the_real_server_says_the_same(row: dict[str, Any], account_key: Path) -> None:
+def test_the_real_server_says_the_same(row: dict[str, Any]) -> None:
     words = (
-        f"--service-account-signing-key-file={account_key}",
-        f"--service-account-key-file={account_key}",
+        f"--service-account-signing-key-file={KEY}",
+        f"--service-account-key-file={KEY}",
         "--service-account-issuer=https://issuer.example",
         "--service-cluster-ip-range=10.0.0.0/24",
     )
-    seen = rehearse(TrialStartInput(SERVER, words, POLICY, row["text"].encode(), webhook_name=PATH))
+    with opened(SERVER) as binary:
+        contents = {KEY: trial_key.pem()}
+        seen = rehearse(
+            TrialStartInput(binary, words, POLICY, row["text"].encode(), webhook_name=PATH, contents=contents)
+        )
     if row["words"] is None:
         assert seen.verdict is TrialStartVerdict.ACCEPTED
     else:

@@ -45,3 +45,18 @@ def test_one_that_somebody_else_has_written_since_stays(folder_node: ControlPlan
     left_over.write_text(HOOK.format(2))
     disable(folder_node, Purge(files=True), NO_WAIT)
     assert left_over.read_text() == HOOK.format(2)
+
+
+@pytest.mark.parametrize(
+    "options", [ChangeOptions(dry_run=True), ChangeOptions(wait=False)], ids=["dry run", "for good"]
+)
+def test_who_else_writes_the_manifest_is_told(folder_node: ControlPlane, options: ChangeOptions) -> None:
+    """kubespray: its next run would switch auditing on again."""
+    enable(folder_node, EnableRequest(Settings()), ChangeOptions(wait=False))
+    for name in ("kubeadm-config.yaml", "kubelet.env"):
+        folder_node.root.host(f"/etc/kubernetes/{name}").write_text("")
+
+    report = disable(folder_node, Purge(), options)
+
+    assert report.exit_code == 0
+    assert "foreign-manager" in [finding.check for finding in report.findings]

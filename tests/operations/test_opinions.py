@@ -71,7 +71,10 @@ def test_nothing_is_to_be_said_of_a_shipped_policy(name: str) -> None:
     raw = facts.policy_text(name).encode()
     policy = load(raw).policy
     assert policy is not None
-    assert policy_source.opinions(policy_source.SelectedPolicy("mine.yaml", raw, policy), (1, 36)) == ()
+    found = [
+        each.check for each in policy_source.opinions(policy_source.SelectedPolicy("mine.yaml", raw, policy), (1, 36))
+    ]
+    assert found == (["secret-bodies"] if name == "detect" else [])  # a public detection reads ConfigMaps
 
 
 def test_a_refused_policy_is_told_as_an_editor_finds_it(folder_node: ControlPlane, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from auditctl.node.apiserver.trial_start import TrialStartResult, TrialStartVerd
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import trial_start
 from auditctl.operations.evidence.trial_start import DIFFERS, Subject, findings, told
+from auditctl.operations.evidence.trial_webhook import on_host
 from auditctl.settings import Settings
 
 PLANE = ControlPlane()
@@ -90,22 +92,28 @@ def test_another_program_and_another_root_are_not_run(after: Manifest, tmp_path:
     assert listed(findings(ControlPlane(rootfs=tmp_path), after, b"", None)) == []
 
 
-def test_only_auditing_and_what_it_needs_is_rehearsed(after: Manifest, tmp_path: Path) -> None:
+def test_only_auditing_and_what_it_needs_is_rehearsed_and_no_key_of_the_cluster(after: Manifest) -> None:
     process = Process(1, 0.0, ("kube-apiserver",))
-    words = set(trial_start._words(ControlPlane(rootfs=tmp_path), after, process))
+    words = set(trial_start._words(after, process))
     assert {"--audit-log-path=-", "--audit-log-maxage=30", "--audit-log-mode=blocking"} <= words
-    assert f"--service-account-key-file={tmp_path}/etc/kubernetes/pki/sa.pub" in words
+    assert {"--service-account-key-file=/throw-away.key", "--service-account-signing-key-file=/throw-away.key"} <= words
     names = {word.partition("=")[0] for word in words}
     assert not names & {"--audit-policy-file", "--audit-webhook-config-file", "--etcd-servers", "--secure-port"}
     assert not names & {"--enable-admission-plugins", "--authorization-mode", "--client-ca-file", "--tls-cert-file"}
 
 
-def test_references_of_the_webhooks_file_are_read_on_this_machine(after: Manifest, tmp_path: Path) -> None:
-    text = "clusters:\n- name: c\n  cluster: {certificate-authority: ca.crt}\nusers:\n- name: u\n  user: {client-key: /nope/k, token: t}\n"
-    changed, names = trial_start._on_host(ControlPlane(rootfs=tmp_path), after, text.encode())
-    where = f"{tmp_path}/etc/kubernetes/audit/ca.crt"
-    mounted = where if after.host_path("/etc/kubernetes/audit/ca.crt") else "/nonexistent/etc/kubernetes/audit/ca.crt"
-    assert names == {mounted: "/etc/kubernetes/audit/ca.crt", "/nonexistent/nope/k": "/nope/k"}
+def test_references_of_the_webhooks_file_are_read_here_and_handed_over(after: Manifest, tmp_path: Path) -> None:
+    text = "clusters:\n- name: c\n  cluster: {certificate-authority: /etc/kubernetes/pki/ca.crt}\nusers:\n- name: u\n  user: {client-key: /nope/k, token: t}\n"
+    ca = tmp_path / "etc/kubernetes/pki/ca.crt"
+    ca.parent.mkdir(parents=True)
+    ca.write_bytes(b"PEM")
+    changed, names, contents = on_host(ControlPlane(rootfs=tmp_path), after, text.encode())
+    assert names == {str(ca): "/etc/kubernetes/pki/ca.crt", "/nonexistent/nope/k": "/nope/k"}
+    assert contents == {str(ca): b"PEM"}
     assert all(name.encode() in changed for name in names)
+    ca.unlink()
+    os.mkfifo(ca)
+    changed, names, contents = on_host(ControlPlane(rootfs=tmp_path), after, text.encode())
+    assert (names["/nonexistent/etc/kubernetes/pki/ca.crt"], contents) == ("/etc/kubernetes/pki/ca.crt", {})
     broken = b"clusters: [\n"
-    assert trial_start._on_host(ControlPlane(rootfs=tmp_path), after, broken) == (broken, {})
+    assert on_host(ControlPlane(rootfs=tmp_path), after, broken) == (broken, {}, {})

@@ -69,10 +69,10 @@ def source_date() -> str:
 
 
 def pythons() -> dict[str, str]:
-    """Interpreters from 3.11 on, by version: of this machine's PATH and of pyenv; each one is asked."""
-    names = [f"python3.{minor}" for minor in range(11, 16)]
+    """Interpreters from 3.10 on, by version: of this machine's PATH and of pyenv; each one is asked."""
+    names = [f"python3.{minor}" for minor in range(10, 16)]
     found = [which for name in names if (which := shutil.which(name))]
-    found += [str(path) for path in sorted(Path.home().glob(".pyenv/versions/3.1[1-5]*/bin/python3"))]
+    found += [str(path) for path in sorted(Path.home().glob(".pyenv/versions/3.1[0-5]*/bin/python3"))]
     versions: dict[str, str] = {}
     for path in [sys.executable, *found]:
         code = "import sys, ssl; print('%d.%d' % sys.version_info[:2], sys.executable)"

@@ -27,12 +27,12 @@ def unpacked(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def has_python() -> bool:
-    """Debian's own must be 3.11 or newer, for the package is for that one."""
-    code = "import sys; sys.exit(sys.version_info < (3, 11))"
+    """Debian's own must be 3.10 or newer, for the package is for that one."""
+    code = "import sys; sys.exit(sys.version_info < (3, 10))"
     return Path("/usr/bin/python3").exists() and subprocess.run(["/usr/bin/python3", "-c", code]).returncode == 0
 
 
-needs_debians_python = pytest.mark.skipif(not has_python(), reason="/usr/bin/python3 is not there, or older than 3.11")
+needs_debians_python = pytest.mark.skipif(not has_python(), reason="/usr/bin/python3 is not there, or older than 3.10")
 
 
 @needs_mounts

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -44,10 +46,11 @@ def another_python() -> str:
 
 
 def test_each_file_is_there_once_and_its_digest_is_true(built: Built) -> None:
-    """Four packages."""
+    """Four packages, and what is in the two that bring others along."""
     names = {path.name for path in built.folder.iterdir()} - {"SHA256SUMS"}
+    parts = {f"{path.name}.cdx.json" for path in (built.single_file, built.deb)}
 
-    assert {built.wheel.name, built.sdist.name, built.single_file.name, built.deb.name} == names
+    assert {built.wheel.name, built.sdist.name, built.single_file.name, built.deb.name, *parts} == names
     assert built.digests() == {
         name: hashlib.sha256((built.folder / name).read_bytes()).hexdigest() for name in sorted(names)
     }
@@ -81,9 +84,25 @@ def test_every_package_carries_its_licence(built: Built) -> None:
     assert packages == licensed
 
 
+def test_what_is_inside_is_written_beside_it_and_in_the_wheel(built: Built) -> None:
+    """CycloneDX: each package of the single file with its version, as its own metadata says it; the wheel is auditctl alone."""
+    with zipfile.ZipFile(built.single_file) as archive:
+        folders = {name.split("/")[0] for name in archive.namelist() if name.endswith(".dist-info/METADATA")}
+    with zipfile.ZipFile(built.wheel) as archive:
+        (own,) = (json.loads(archive.read(name)) for name in archive.namelist() if "/sboms/" in name)
+    document = json.loads(built.single_file.with_name("auditctl.pyz.cdx.json").read_text())
+    named = {f"{re.sub('[-.]', '_', one['name'])}-{one['version']}.dist-info" for one in document["components"]}
+    ours = document["metadata"]["component"]
+
+    assert {folder for folder in folders if not folder.startswith("auditctl-")} == named
+    assert ours["hashes"][0]["content"] == built.digests()["auditctl.pyz"]
+    assert all(one["licenses"] and one["hashes"] for one in document["components"])
+    assert own["metadata"]["component"]["name"] == "auditctl"
+
+
 def test_the_building_code_is_typed_like_the_package() -> None:
     """mypy --strict; ruff reads it with everything else."""
-    words = ["--strict", "--python-version", "3.11", "--config-file", "pyproject.toml", "-p", "packages"]
+    words = ["--strict", "--python-version", "3.10", "--config-file", "pyproject.toml", "-p", "packages"]
     ran = subprocess.run(
         [sys.executable, "-m", "mypy", *words],
         cwd=TOP,

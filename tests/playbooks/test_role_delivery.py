@@ -60,9 +60,9 @@ def test_a_node_without_internet_gets_one_file_and_is_changed_with_it(one: Contr
 
 def test_a_file_that_does_not_run_there_stops_the_run_before_the_node_is_touched(one: ControlPlanes) -> None:
     package, place = one.folder / "auditctl.pyz", one.nodes["a"].root / "kube-auditctl"
-    package.write_text("#!/bin/sh\necho needs Python 3.11 >&2\nexit 1\n")
+    package.write_text("#!/bin/sh\necho needs Python 3.10 >&2\nexit 1\n")
     before, process = one.nodes["a"].manifest.read_bytes(), one.nodes["a"].process
     failed = one.play("enable-audit.yml", package=str(package), package_path=str(place))
     assert (failed.code, failed.touched) == (2, []), failed.text
-    assert "needs Python 3.11" in failed.text
+    assert "needs Python 3.10" in failed.text
     assert (one.nodes["a"].manifest.read_bytes(), one.nodes["a"].process) == (before, process)

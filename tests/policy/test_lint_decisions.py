@@ -31,7 +31,7 @@ def checks(body: str) -> list[str]:
     [
         ("omitStages: [ResponseStarted]\nrules: [{level: Metadata}]", ["outcome-omitted"]),
         ("omitStages: [RequestReceived]\nrules: [{level: Metadata}]", []),
-        ("rules: [{level: Metadata, omitStages: [ResponseStarted]}]", []),
+        ("rules: [{level: Metadata, omitStages: [ResponseStarted]}]", ["start-omitted"]),
         (f"rules: [{STAGED}]", ["outcome-omitted"]),
         ("rules: [{level: None, verbs: [list], omitStages: [ResponseComplete]}, {level: Metadata}]", []),
         ("rules: [{level: Metadata}, {level: Request, nonResourceURLs: [/x]}]", ["unreachable"]),

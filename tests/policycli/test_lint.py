@@ -23,6 +23,7 @@ CORPUS = sorted((ROOT.parent / "shared/corpus/policies").glob("*.yaml"))
 SHIPPED = sorted(path for path in (ROOT / "templates/policies").glob("*.yaml") if ".expect." not in path.name)
 HEAD = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: "
 WITHOUT_REQUEST = {"more-documents"}
+ELSEWHERE = {"dropped-fields", "duplicate-key", "unknown-resource", "detection-blind"}  # not found by the text alone
 Call = Callable[..., Any]
 
 
@@ -49,7 +50,7 @@ def prove(policy: Policy, problem: Problem) -> None:
         assert outcome(now) != outcome(meant), problem
 
 
-@pytest.mark.parametrize("check", [check for check in CHECKS if check.name not in ("dropped-fields", "duplicate-key")])
+@pytest.mark.parametrize("check", [check for check in CHECKS if check.name not in ELSEWHERE])
 def test_the_example_of_a_check_is_found_and_proved(check: LintCheck) -> None:
     policy, all_found = found(HEAD + check.example + "\n")
     own = [problem for problem in all_found if problem.check == check.name]
@@ -71,7 +72,8 @@ def test_each_finding_in_the_corpus_is_proved_by_a_request_and_two_decisions(pat
 def test_what_we_ship_is_free_of_warnings(path: Path) -> None:
     policy = load(path.read_bytes()).policy
     assert policy is not None
-    assert warnings(path.read_bytes(), policy, built_in()) == ()
+    found = [each.check for each in warnings(path.read_bytes(), policy, built_in())]
+    assert found == (["secret-bodies"] if path.stem == "detect" else [])  # a public detection reads ConfigMaps
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_in_a_pipe_letters_carry_the_meaning_and_a_legend_tells_them(
     assert (ran.code, ran.err) == (0, "")
     assert "\x1b" not in ran.out
     lines = ran.out.splitlines()
-    assert lines[0] == f"{file}: what kube-apiserver 1.36 records"
+    assert lines[0] == f"{file}: what kube-apiserver 1.37 records"
     assert "  RR  RequestResponse: and what was answered" in lines
     (secrets,) = [line for line in lines if re.match(r"secrets\b", line)]
     assert secrets.split()[1:3] == ["-/RR!(2)", "-/M!(1)"]

@@ -86,7 +86,7 @@ def test_a_good_policy_has_nothing_to_say(policy: Call, file: Call) -> None:
         0,
         {"files": [{"file": str(path), "accepted": True, "dropped": [], "findings": []}]},
     )
-    assert policy("validate", path).out == f"{path}: accepted by kube-apiserver 1.36\n"
+    assert policy("validate", path).out == f"{path}: accepted by kube-apiserver 1.37\n"
     assert policy("validate", path, "-q").out.strip() == ""
     assert '  -\n    file: "' in policy("validate", path, "-o", "yaml").out
 
@@ -97,7 +97,7 @@ def test_a_line_says_place_severity_path_and_check(policy: Call, file: Call) -> 
     assert ran.code == 1
     assert ran.out.splitlines()[0].startswith(f"{path}:6:10: error: rules[1].level: Unsupported value")
     assert ran.out.splitlines()[0].endswith("(did you mean `Metadata`?) [invalid]")
-    assert ran.out.splitlines()[1] == f"{path}: kube-apiserver 1.36 would refuse to start with it"
+    assert ran.out.splitlines()[1] == f"{path}: kube-apiserver 1.37 would refuse to start with it"
 
 
 def test_many_files_are_judged_each(policy: Call, file: Call) -> None:
@@ -105,7 +105,7 @@ def test_many_files_are_judged_each(policy: Call, file: Call) -> None:
     ran = policy("validate", good, bad, "-o", "json")
     assert (ran.code, [row["accepted"] for row in ran.json["files"]]) == (1, [True, False])
     assert "2 policies, 1 of them not as they should be" in policy("validate", good, bad).out
-    assert "2 policies, all accepted by kube-apiserver 1.36" in policy("validate", good, good).out
+    assert "2 policies, all accepted by kube-apiserver 1.37" in policy("validate", good, good).out
 
 
 @pytest.mark.parametrize("words", [[], ["--only", "x"], ["--allow", "x"], ["--kubernetes", "new"]])
@@ -268,3 +268,27 @@ def test_a_plain_validate_imports_no_typer(tmp_path: Path) -> None:
 
 def test_an_empty_name_is_no_file(policy: Call) -> None:
     assert policy("validate", "").code in (2, 3)
+
+
+def test_a_version_behind_the_tables_is_said_to_be_unknown(policy: Call, file: Call) -> None:
+    """Nothing is known of it: the verdict is that of the newest release in the tables, and says so."""
+    path = file(GOOD)
+    said = f"{path}: accepted by kube-apiserver 1.40 (a version that auditctl does not know, judged as 1.37)\n"
+    assert policy("validate", path, "--kubernetes", "1.40").out == said
+    assert policy("validate", path, "--kubernetes", "1.37").out == f"{path}: accepted by kube-apiserver 1.37\n"
+
+
+def test_the_discovery_of_a_cluster_tells_what_it_does_not_serve(policy: Call, file: Call, tmp_path: Path) -> None:
+    served = tmp_path / "served.txt"
+    served.write_text(
+        "NAME   SHORTNAMES   APIVERSION   NAMESPACED   KIND   VERBS\npods   po           v1           true         Pod    get\n"
+    )
+    head = "apiVersion: audit.k8s.io/v1\nkind: Policy\n"
+    path = file(f"{head}rules: [{{level: None, resources: [{{group: apps}}]}}, {{level: Metadata}}]\n")
+    assert "[unknown-resource]" not in policy("validate", path).out
+    ran = policy("validate", path, "--discovery", served)
+    assert (ran.code, "the cluster serves no API group 'apps'" in ran.out) == (0, True)
+    assert policy("validate", path, "--discovery", served, "--strict").code == 1
+    ran = policy("validate", path, "--discovery", path)
+    assert (ran.code, ran.out) == (3, "")
+    assert "the first line is not `NAME SHORTNAMES" in ran.err

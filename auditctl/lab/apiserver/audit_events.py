@@ -5,9 +5,10 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from auditctl.compatibility import UTC
 from auditctl.lab.apiserver.audit_backends import Backend, BackendCounters, Fields
 from auditctl.policy.evaluate import evaluate
 from auditctl.policy.types import Attributes, Decision, Level, Policy, Stage, User

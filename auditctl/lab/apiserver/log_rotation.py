@@ -14,9 +14,10 @@ import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from auditctl.compatibility import UTC
 from auditctl.errors import AuditctlError
 from auditctl.lab.apiserver.container_files import FileSystem
 

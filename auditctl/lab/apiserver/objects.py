@@ -6,9 +6,10 @@ import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from auditctl.compatibility import UTC
 from auditctl.lab.node.layout import NODE_NAME
 from auditctl.policy.types import Attributes
 

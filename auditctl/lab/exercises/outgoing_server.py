@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Self
 
 from auditctl.node.apiserver.process import listener
 from auditctl.node.kubelet.restart import OutgoingProcess
@@ -34,7 +33,7 @@ class OutgoingServer:
             self._old.release()
             self._old = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> OutgoingServer:  # noqa: PYI034 - typing.Self is of Python 3.11
         return self
 
     def __exit__(self, *_: object) -> None:

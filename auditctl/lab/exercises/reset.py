@@ -157,7 +157,7 @@ def ready(plane: ControlPlane) -> Process | None:
     """The server that runs as the manifest says and is ready."""
     with suppress(AuditctlError):
         manifest = plane.read_manifest()[1]
-        process = listener(manifest.secure_port)
+        process = listener(manifest.secure_port, manifest)
         if process is None or not process.runs(manifest.command):
             return None
         if plane.endpoint(manifest).readiness(plane.credentials()) is Readiness.READY:

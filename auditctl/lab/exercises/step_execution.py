@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple, assert_never
+from typing import NamedTuple
 
+from auditctl.compatibility import assert_never
 from auditctl.errors import InterruptionError, RefusedError, StrandedError
 from auditctl.lab.exercises import steps
 from auditctl.lab.exercises.catalogue import Exercise

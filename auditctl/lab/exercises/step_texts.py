@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import assert_never
-
+from auditctl.compatibility import assert_never
 from auditctl.lab.exercises import steps
 from auditctl.lab.exercises.step_execution import Places
 from auditctl.lab.exercises.steps import Step

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import assert_never
-
+from auditctl.compatibility import assert_never
 from auditctl.findings import Check, Status
 from auditctl.lab.grading.flags import NOT_RUNNING
 from auditctl.lab.grading.kinds import Expect, SamePolicy, Stages

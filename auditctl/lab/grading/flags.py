@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import assert_never
-
 from auditctl import facts
+from auditctl.compatibility import assert_never
 from auditctl.errors import RefusedError
 from auditctl.findings import Check, Status
 from auditctl.lab.grading.fields import place_of

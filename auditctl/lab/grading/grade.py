@@ -7,8 +7,8 @@ not met and what was seen; never how to meet it, for that is the exercise.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import assert_never
 
+from auditctl.compatibility import assert_never
 from auditctl.errors import ManifestError, RefusedError
 from auditctl.findings import Check, Status
 from auditctl.lab.grading import decisions, flags, kinds, log_events, pod_and_files, requirements

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import assert_never
-
+from auditctl.compatibility import assert_never
 from auditctl.errors import ManifestError, PolicyError, RefusedError
 from auditctl.findings import Check, Status
 from auditctl.lab.grading.flags import NOT_RUNNING

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from ipaddress import ip_address
 
 from cryptography import x509
@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
+from auditctl.compatibility import UTC
 from auditctl.lab.node.certificate_names import ADDRESSES, AUTHORITY, DAYS, DNS_NAMES, GROUP, USER, Bundle, KeyPair
 
 Extension = tuple[x509.ExtensionType, bool]

@@ -12,10 +12,11 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import IO
 
+from auditctl.compatibility import UTC
 from auditctl.lab.node.layout import Layout, Timing
 from auditctl.lab.node.process import ChildProcess, identify
 from auditctl.lab.node.static_pod import StaticPod

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum
+
+from auditctl.compatibility import UTC
 
 
 class KlogSeverity(Enum):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum
 
+from auditctl.compatibility import UTC
 from auditctl.lab.node import container, klog, pod_traces, volumes
 from auditctl.lab.node.backoff import Backoff, go_duration
 from auditctl.lab.node.container import Container

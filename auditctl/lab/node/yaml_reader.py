@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any, assert_never
+from typing import Any
 
+from auditctl.compatibility import assert_never
 from auditctl.errors import AuditctlError
 from auditctl.policy.goyaml.construct import read_yaml
 from auditctl.policy.goyaml.faults import SyntaxFault

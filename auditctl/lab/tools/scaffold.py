@@ -10,9 +10,8 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
-from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from auditctl import facts
 from auditctl.errors import RefusedError
@@ -20,6 +19,9 @@ from auditctl.findings import Finding, Severity
 from auditctl.lab.tools import singlefile
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import ManifestChange, Outcome, Report
+
+if TYPE_CHECKING:
+    from auditctl.compatibility import Traversable
 
 SCENARIO = "audit-logging"
 BINARY = f"{SCENARIO}/assets/{singlefile.NAME}"

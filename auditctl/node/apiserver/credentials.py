@@ -109,13 +109,17 @@ def _named(config: Mapping[str, Any], section: str, name: object, key: str) -> M
 def _bytes(entry: Mapping[str, Any], name: str, kubeconfig: Path) -> bytes:
     """``NAME-data`` (base64) before the file ``NAME`` (relative to the kubeconfig), as client-go does."""
     if name == "token":
-        return (kubeconfig.parent / entry["tokenFile"]).read_bytes().strip() if entry.get("tokenFile") else b""
+        return (
+            files.read_regular(kubeconfig.parent / str(entry["tokenFile"]), "tokenFile").strip()
+            if entry.get("tokenFile")
+            else b""
+        )
     if entry.get(f"{name}-data"):
         import base64
 
         return base64.b64decode(entry[f"{name}-data"])
     if entry.get(name):
-        return files.read_following(kubeconfig.parent / str(entry[name]), name)
+        return files.read_regular(kubeconfig.parent / str(entry[name]), name)
     return b""
 
 

@@ -23,7 +23,7 @@ def loaded_file(process: Process, root: Root, manifest: Manifest, container_path
     try:
         if place is None or _ctime_boot(place) > process.started:
             return None
-        return files.read_following(place, "policy")
+        return files.read_regular(place, "policy")
     except (OSError, RefusedError):
         return None
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from auditctl.node import trusted_process
+from auditctl.node.trusted_process import ROOT, Owner, Untrusted
+
+if TYPE_CHECKING:
+    from auditctl.manifest.pod import Manifest
 
 _PROC = Path("/proc")
 _LISTEN = "0A"  # include/net/tcp_states.h TCP_LISTEN
@@ -76,14 +84,31 @@ class Process(NamedTuple):
         return stat is not None and stat[0] != "Z" and abs(stat[1] - self.started) < 0.011
 
 
-def listener(port: int) -> Process | None:
-    """The kube-apiserver that owns a listening TCP socket on ``port`` in our network namespace, if we can see it."""
+def listener(port: int, manifest: Manifest | None = None) -> Process | None:
+    """Return the trusted kube-apiserver that owns a listening TCP socket on ``port``; None if there is none to be seen.
+
+    ``manifest`` says which user runs it, and which Pod it is; without one, root does. See `trusted_process`.
+    """
     inodes = listening_inodes(port)
     if not inodes:
         return None
-    for process in apiservers():
+    for process in apiservers(trusted_process.owner_of(manifest)):
         if owns(process.pid, inodes):
             return process
+    return None
+
+
+def untrusted_listener(port: int, manifest: Manifest | None = None) -> Untrusted | None:
+    """Return who listens on ``port`` where no trusted kube-apiserver does; None if nobody does, or if it may not be seen."""
+    inodes = listening_inodes(port, manifest.flag("bind-address") if manifest is not None else None)
+    if not inodes or listener(port, manifest) is not None:
+        return None
+    owner = trusted_process.owner_of(manifest)
+    for pid in sorted(_pids()):
+        if owns(pid, inodes):
+            reason = trusted_process.server_doubt(pid, owner) or "it is no kube-apiserver"
+            uids = trusted_process.uids_of(pid)
+            return Untrusted(pid, uids[0] if uids else None, trusted_process.program_of(pid), reason)
     return None
 
 
@@ -92,24 +117,45 @@ def port_is_taken(port: int) -> bool:
     return bool(listening_inodes(port))
 
 
-def apiservers() -> Iterator[Process]:
-    """Every process whose command names kube-apiserver, newest first."""
-    pids = (int(entry.name) for entry in _children(_PROC) if entry.name.isdecimal())
-    found = [process for pid in pids if (process := _read(pid)) is not None]
-    yield from sorted(found, key=lambda process: -process.started)
+def apiservers(owner: Owner = ROOT) -> Iterator[Process]:
+    """Return every trusted process whose command names kube-apiserver, newest first."""
+    found = [process for pid in _pids() if (process := _read(pid, owner)) is not None]
+    for process in sorted(found, key=lambda process: -process.started):
+        if not trusted_process.server_doubt(process.pid, owner) and process.alive():
+            yield process
 
 
-def listening_inodes(port: int) -> frozenset[str]:
-    """Socket inodes that listen on the port, IPv4 and IPv6 (/proc/net/tcp, tcp6)."""
+def _pids() -> list[int]:
+    return [int(entry.name) for entry in _children(_PROC) if entry.name.isdecimal()]
+
+
+def listening_inodes(port: int, bind_address: str | None = None) -> frozenset[str]:
+    """Return the sockets that listen on the port (/proc/net/tcp, tcp6); with an address those alone that are in its way.
+
+    A load balancer may listen on the same port of another address of this machine.
+    """
     wanted = f":{port:04X}"
     found = set()
     for name in ("tcp", "tcp6"):
         with suppress(OSError):
             for line in (_PROC / "net" / name).read_text().splitlines()[1:]:
                 fields = line.split()
-                if fields[3] == _LISTEN and fields[1].endswith(wanted):
+                if fields[3] == _LISTEN and fields[1].endswith(wanted) and _in_the_way(fields[1], bind_address):
                     found.add(fields[9])
     return frozenset(found)
+
+
+def _in_the_way(local: str, bind_address: str | None) -> bool:
+    """Would a server that binds ``bind_address`` meet this socket? ``local`` is HEX:PORT, words in the machine's order."""
+    raw = bytes.fromhex(local.partition(":")[0])
+    size = len(raw) // 4
+    theirs = ipaddress.ip_address(struct.pack(f">{size}I", *struct.unpack(f"={size}I", raw)))
+    try:
+        ours = ipaddress.ip_address(bind_address or "::")
+    except ValueError:
+        return True
+    mapped = getattr(theirs, "ipv4_mapped", None)
+    return ours.is_unspecified or theirs.is_unspecified or ours in (theirs, mapped)
 
 
 def owns(pid: int, inodes: frozenset[str]) -> bool:
@@ -122,7 +168,9 @@ def owns(pid: int, inodes: frozenset[str]) -> bool:
     return False
 
 
-def _read(pid: int) -> Process | None:
+def _read(pid: int, owner: Owner) -> Process | None:
+    if trusted_process.user_doubt(pid, owner):
+        return None  # before its command line is read, which can block
     try:
         raw = (_PROC / str(pid) / "cmdline").read_bytes()
     except OSError:

@@ -1,13 +1,14 @@
 """The dress rehearsal: the node's own server is started with the audit set-up to be, and ended before it does anything.
 
-It listens on loopback alone, its etcd is a dead address, and it has no client of the cluster. The kube-apiserver builds
+It has no rights, no network but loopback, and no secret of the cluster; its etcd is a dead address. The kube-apiserver builds
 its audit backend before it needs etcd (``pkg/controlplane/apiserver/config.go BuildGenericConfig``): what is wrong with
 it is said within a second, and where nothing is, the last line of ``apiserver/pkg/server/options/audit.go ApplyTo``
-says that too. The policy and the webhook's file, which may hold secrets, never touch a disk.
+says that too. The policy and the webhook's file, which may hold secrets, never touch a disk; its keys are made for it.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -15,10 +16,10 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from enum import Enum
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from select import POLLIN, poll
 from shutil import rmtree
 from types import MappingProxyType
@@ -26,9 +27,9 @@ from typing import NamedTuple
 
 from auditctl.errors import InterruptionError
 from auditctl.facts import CrashKind
-from auditctl.node.apiserver import trial_folders
+from auditctl.node.apiserver import trial_folders, trial_rights
 from auditctl.node.apiserver.crash import Line, recognise
-from auditctl.node.apiserver.process import Process
+from auditctl.node.apiserver.trial_binary import Binary
 
 PATIENCE_SECONDS = 15.0
 _SETTLED_SECONDS = 2.0  # still there so long after it had begun to configure itself: it has passed
@@ -44,8 +45,6 @@ _OF_AUDITING = re.compile(
     r"loading audit policy file: |initializing audit webhook: |\baudit[-_ ]\w|unexpected GroupVersion|invalid group version"
 )
 _OUR_STAND_INS = re.compile(r"\b(open|stat|read) /dev/(stdin|fd/\d+): ")
-_PROGRAMS = ("kube-apiserver", "hyperkube")
-_KILL_WITH_PARENT = 1  # PR_SET_PDEATHSIG, linux/prctl.h
 
 
 class TrialStartVerdict(Enum):
@@ -60,15 +59,17 @@ class TrialStartInput(NamedTuple):
     """What is rehearsed. ``words`` are the whole command line behind the program's name, but for what this room adds.
 
     ``policy`` and ``webhook`` are the contents of the two files, None where there is no such flag; ``names`` says how
-    the server's words about paths are to be read (stand-in: real name).
+    the server's words about paths are to be read (stand-in: real name). ``contents`` are other files: its user, who may
+    read none of the node's, gets what stands there in place of the path (the whole value of a flag or of a JSON string).
     """
 
-    binary: Path
+    binary: Binary
     words: tuple[str, ...]
     policy: bytes | None = None
     webhook: bytes | None = None
     names: Mapping[str, str] = MappingProxyType({})
     webhook_name: str = "the webhook's file"
+    contents: Mapping[str, bytes] = MappingProxyType({})
 
 
 class TrialStartResult(NamedTuple):
@@ -84,16 +85,6 @@ class TrialStartResult(NamedTuple):
     fix: str = ""
     seconds: float = 0.0
     version: tuple[int, int] | None = None
-
-
-def binary_of(process: Process) -> Path | None:
-    """The program that a process runs, as this machine can start it; None if it is no kube-apiserver."""
-    path = Path("/proc") / str(process.pid) / "exe"
-    try:
-        name = PurePosixPath(str(path.readlink()).removesuffix(" (deleted)")).name
-    except OSError:
-        return None
-    return path if name in _PROGRAMS and process.alive() else None
 
 
 def rehearse(
@@ -112,13 +103,14 @@ def rehearse(
             TrialStartVerdict.UNKNOWN, f"only {spare} MB of memory are free, and it takes about 120"
         )
     try:
-        with _on_stage(play) as process:
+        with ExitStack() as stack:
+            handed = _hand_over(stack, play)
+            process = _started(stack, handed)
             seen = _watched(process, began + patience_seconds, interrupted)
-    except OSError as error:
-        return TrialStartResult(
-            TrialStartVerdict.UNKNOWN, f"{play.binary} cannot be run here: {(error.strerror or str(error)).lower()}"
-        )
-    return judge(seen, play)._replace(seconds=time.monotonic() - began)
+    except (OSError, subprocess.SubprocessError) as error:
+        why = (getattr(error, "strerror", None) or str(error)).lower()
+        return TrialStartResult(TrialStartVerdict.UNKNOWN, f"{play.binary.name} cannot be run here: {why}")
+    return judge(seen, handed.play)._replace(seconds=time.monotonic() - began)
 
 
 class ProcessOutput(NamedTuple):
@@ -151,49 +143,75 @@ def judge(seen: ProcessOutput, play: TrialStartInput) -> TrialStartResult:
 
 def _renamed(words: str, play: TrialStartInput) -> str:
     words = words.removesuffix(": from file /dev/stdin")
-    words = re.sub(r"/dev/fd/\d+", lambda _: play.webhook_name, words)
     for stand_in, name in play.names.items():
-        words = words.replace(stand_in, name)
+        words = name.join(re.split(rf"{re.escape(stand_in)}(?!\d)", words))
     return words
 
 
-@contextmanager
-def _on_stage(play: TrialStartInput) -> Iterator[subprocess.Popen[bytes]]:
-    """The server, running; afterwards it and all that it started are gone, and its folder too."""
-    with ExitStack() as stack:
-        folder = tempfile.mkdtemp(
-            prefix=f"{trial_folders.PREFIX}{os.getpid()}-"
-        )  # 0700; it generates its own certificate there
-        stack.callback(rmtree, folder, ignore_errors=True)
-        words = [*play.words, *_own_words(folder)]
-        policy = _unwritten(stack, play.policy or b"")
-        if play.policy is not None:
-            words.append("--audit-policy-file=/dev/stdin")
-        handed: tuple[int, ...] = ()
-        if play.webhook is not None:
-            handed = (_unwritten(stack, play.webhook),)
-            words.append(f"--audit-webhook-config-file=/dev/fd/{handed[0]}")
-        process = subprocess.Popen(
-            [play.binary, *words],
-            stdin=policy,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=handed,
-            cwd=folder,
-            env={"PATH": os.defpath, "HOME": folder},
-            start_new_session=True,
-            preexec_fn=_humbly(),  # noqa: PLW1509 (between fork and exec only; no thread of ours runs by then)
-        )
-        stack.callback(_end, process)
-        yield process
+class _Handed(NamedTuple):
+    """A play whose files are open: its words and names are of descriptors. The policy is standard input."""
+
+    play: TrialStartInput
+    policy: int
+    descriptors: tuple[int, ...]
 
 
-def _own_words(folder: str) -> Iterator[str]:
+def _hand_over(stack: ExitStack, play: TrialStartInput) -> _Handed:
+    """Put every content into a file in memory, and its descriptor where its path stood."""
+    words, webhook, names, descriptors = list(play.words), play.webhook or b"", dict(play.names), list[int]()
+    for path, content in play.contents.items():
+        descriptors.append(_unwritten(stack, content))
+        stand_in = f"/dev/fd/{descriptors[-1]}"
+        words = [re.sub(rf"={re.escape(path)}$", f"={stand_in}", word) for word in words]
+        webhook = webhook.replace(json.dumps(path).encode(), json.dumps(stand_in).encode())
+        names[stand_in] = names.pop(path, path)
+    policy = _unwritten(stack, play.policy or b"")
+    if play.policy is not None:
+        words.append("--audit-policy-file=/dev/stdin")
+    if play.webhook is not None:
+        descriptors.append(_unwritten(stack, webhook))
+        names[f"/dev/fd/{descriptors[-1]}"] = play.webhook_name
+        words.append(f"--audit-webhook-config-file=/dev/fd/{descriptors[-1]}")
+    return _Handed(play._replace(words=tuple(words), names=names), policy, tuple(descriptors))
+
+
+def _started(stack: ExitStack, handed: _Handed) -> subprocess.Popen[bytes]:
+    """Start the server; when the stack ends it and all that it started are gone, and its folder too."""
+    binary, user = handed.play.binary, trial_rights.lesser_user()
+    # 0700 and ours; within it is the server's own folder, in which it starts, for the certificate that it generates
+    outer = tempfile.mkdtemp(prefix=f"{trial_folders.PREFIX}{os.getpid()}-")
+    stack.callback(rmtree, outer, ignore_errors=True)
+    folder = Path(outer, "own")
+    folder.mkdir(mode=0o700)
+    if user is not None:
+        os.chown(folder, user, user)
+    process = subprocess.Popen(
+        [binary.name, *handed.play.words, *_own_words(handed.play.words)],
+        executable=binary.path,
+        stdin=handed.policy,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        pass_fds=(binary.descriptor, *handed.descriptors),
+        cwd=folder,
+        env={"PATH": os.defpath, "HOME": "/nonexistent"},
+        start_new_session=True,
+        preexec_fn=trial_rights.give_up(user),  # noqa: PLW1509 (between fork and exec only; no thread of ours runs by then)
+    )
+    stack.callback(trial_rights.end_all_of, user)
+    stack.callback(_end, process)
+    return process
+
+
+def _own_words(words: Sequence[str]) -> Iterator[str]:
     yield f"--etcd-servers={_DEAD_ETCD}"
     yield "--bind-address=127.0.0.1"
     yield f"--secure-port={_free_port()}"
-    yield f"--cert-dir={folder}"
+    yield "--cert-dir=."  # its user may not walk through the folders above
     yield "--vmodule=audit=4"
+    if not any(word.startswith("--advertise-address=") for word in words):
+        # else it looks for a route, and in a network of its own there is none; the family must be the services'
+        is_v6 = any(re.match(r"--service-cluster-ip-range=[^,.]*:", word) for word in words)
+        yield f"--advertise-address={'2001:db8::1' if is_v6 else '192.0.2.1'}"
 
 
 def _unwritten(stack: ExitStack, content: bytes) -> int:
@@ -211,22 +229,6 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _humbly() -> Callable[[], None]:
-    """For the child: it gives way to all others, dies first where memory is short, and dies with us."""
-    import ctypes
-
-    die_with_us = getattr(ctypes.CDLL(None), "prctl", None)
-
-    def prepare() -> None:
-        os.nice(19)
-        with suppress(OSError):
-            Path("/proc/self/oom_score_adj").write_bytes(b"1000")
-        if die_with_us is not None:
-            die_with_us(_KILL_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
-
-    return prepare
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+from auditctl.compatibility import UTC
 from auditctl.node.clock import Clock
 
 _STAMP_LENGTH = len("20261121T220849123Z")

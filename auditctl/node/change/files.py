@@ -71,24 +71,59 @@ def read(path: Path, what: str) -> Snapshot:
         RefusedError: missing, a symlink, not a regular file, too large, or not readable; ``what`` names it.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = open_regular(path, os.O_NOFOLLOW)
     except OSError as error:
         raise _refusal(path, what, error) from error
     try:
         status = os.fstat(descriptor)
-        _check_kind(path, what, status)
-        content = b"".join(iter(lambda: os.read(descriptor, _CHUNK_BYTES), b""))
+        content = _content(descriptor, path, what)
         mode = stat.S_IMODE(status.st_mode)
         return Snapshot(content, mode, status.st_uid, status.st_gid, _xattrs(descriptor), status.st_dev, status.st_ino)
     finally:
         os.close(descriptor)
 
 
-def _check_kind(path: Path, what: str, status: os.stat_result) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        raise RefusedError(f"{path}: {what} is not a regular file", check=f"{what}-unreadable")
-    if status.st_size > _LARGEST_FILE_BYTES:
+def read_regular(path: Path, what: str) -> bytes:
+    """Return the bytes of a regular file that somebody else than our user named (a process, a manifest, a kubeconfig).
+
+    Links are followed. A pipe or a device in its place is refused: its reading may never end.
+
+    Raises:
+        RefusedError: missing, not a regular file, too large, or not readable; ``what`` names it.
+    """
+    try:
+        descriptor = open_regular(path)
+    except OSError as error:
+        raise _refusal(path, what, error) from error
+    try:
+        return _content(descriptor, path, what)
+    finally:
+        os.close(descriptor)
+
+
+def open_regular(path: Path, flags: int = 0) -> int:
+    """Return a descriptor that reads a regular file; opening it never waits for somebody else.
+
+    Raises:
+        OSError: it cannot be opened, or is not a regular file (EINVAL).
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | flags)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return descriptor
+
+
+def _content(descriptor: int, path: Path, what: str) -> bytes:
+    content = bytearray()
+    try:
+        while len(content) <= _LARGEST_FILE_BYTES and (chunk := os.read(descriptor, _CHUNK_BYTES)):
+            content += chunk
+    except OSError as error:
+        raise _refusal(path, what, error) from error
+    if len(content) > _LARGEST_FILE_BYTES:
         raise RefusedError(f"{path}: {what} is larger than 10 MiB", check=f"{what}-unreadable")
+    return bytes(content)
 
 
 def read_if_there(path: Path, what: str) -> Snapshot | None:
@@ -238,6 +273,8 @@ def _refusal(path: Path, what: str, error: OSError) -> RefusedError:
             else "name a file that is there"
         )
         return RefusedError(f"{path}: {what} not found", check=f"{what}-missing", fix=fix)
+    if error.errno == errno.EINVAL:
+        return RefusedError(f"{path}: {what} is not a regular file", check=check)
     reason = (error.strerror or str(error)).lower()
     fix = "run it as root (sudo)" if error.errno in (errno.EACCES, errno.EPERM) else ""
     return RefusedError(f"{path}: cannot read {what}: {reason}", check=check, fix=fix)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from enum import Enum
-from typing import Any, NamedTuple, assert_never
+from typing import Any, NamedTuple
 
+from auditctl.compatibility import assert_never
 from auditctl.errors import BugError
 
 

@@ -37,7 +37,7 @@ def deferred(say: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
     def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (the shape of a handler)
         asked.append(number)
         if len(asked) == 1:
-            say("stopping: putting the node back first; another signal changes nothing")
+            say("interrupted: restoring the old configuration first; another signal has no effect")
 
     handlers: dict[int, Handler] = {
         signal.SIGINT: note,

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from auditctl.node.apiserver.client import Readiness
 from auditctl.node.apiserver.crash import Crash
 from auditctl.node.apiserver.process import Process
+from auditctl.node.trusted_process import Untrusted
 
 _JUST_NOW_SECONDS = 60.0  # the usual time of a replaced Pod, with the kubelet's 30 s of grace (measured.md)
 
@@ -22,7 +23,7 @@ class ServerState(Enum):
     NEVER_STARTED = "never started: the kubelet makes no container of the manifest"
     CRASH_LOOPING = "crash looping: the container starts and ends again"
     NOT_READY = "started, but not ready"
-    WRONG_PROCESS = "another process serves than the manifest's"
+    WRONG_PROCESS = "another process listens than the manifest's"
     STARTING = "the change is young: the kubelet is at work"
     UNKNOWN = "not serving, for a reason that left no trace"
     UNSEEN = "not to be seen without root"
@@ -34,7 +35,7 @@ class Evidence(NamedTuple):
     ``process`` owns the listening socket of ``port`` (``is_older``: since before the manifest's last change); ``stray`` is the manifest beside ours whose command line it has;
     ``container`` is what the newest start since the manifest's last change said, ``kubelet`` what the kubelet said
     since; ``changed_seconds`` is how long ago the manifest was changed; ``live`` is False for a folder that no kubelet
-    was started from.
+    was started from. ``untrusted`` listens on the port in place of the API server.
     """
 
     port: int
@@ -52,6 +53,7 @@ class Evidence(NamedTuple):
     sees_all: bool = True
     live: bool = True
     changed_seconds: float = 1e9
+    untrusted: Untrusted | None = None
 
 
 class Diagnosis(NamedTuple):
@@ -130,6 +132,9 @@ def _of_another(seen: Evidence, process: Process) -> Diagnosis:
 def _of_no_server(seen: Evidence) -> Diagnosis:
     nobody = f"no kube-apiserver listens on port {seen.port}"
     container, refusal = seen.container, seen.kubelet
+    if seen.untrusted is not None:
+        text = seen.untrusted.on(seen.port)
+        return Diagnosis(ServerState.WRONG_PROCESS, "untrusted-listener", text, seen.untrusted.fix, crash=container)
     if container is not None and container.certain:
         return Diagnosis(ServerState.CRASH_LOOPING, container.name, _told(container), container.fix, crash=container)
     if refusal is not None and not refusal.heals:

@@ -14,7 +14,7 @@ from auditctl.manifest.pod import DEFAULT_SECURE_PORT, Manifest
 from auditctl.node.apiserver.client import Endpoint, Health, Readiness
 from auditctl.node.apiserver.crash import Crash, weightiest
 from auditctl.node.apiserver.credentials import Credentials
-from auditctl.node.apiserver.process import Process, listener, port_is_taken
+from auditctl.node.apiserver.process import Process, listener, port_is_taken, untrusted_listener
 from auditctl.node.change import files
 from auditctl.node.change.files import Root
 from auditctl.node.kubelet import kubelet_log, pod_logs
@@ -41,7 +41,7 @@ def collect(node: EvidenceSources) -> Evidence:
     """Look at everything once. Raises: nothing; what cannot be seen stays unknown."""
     manifest = node.manifest
     port = _port(manifest)
-    process = _ours(node, listener(port))
+    process = _ours(node, listener(port, manifest))
     changed = _changed(node.manifest_path)
     container, refusal, log = _words(node, changed)
     read = texts(node.root, node.manifest_path, manifest)
@@ -66,6 +66,7 @@ def collect(node: EvidenceSources) -> Evidence:
         os.geteuid() == 0 or not node.root.is_host,
         node.root.is_host or runs or process is not None,
         max(0.0, time.time() - changed),
+        untrusted_listener(port, manifest) if process is None and node.root.is_host else None,
     )
 
 
@@ -99,7 +100,7 @@ def read_stray(path: Path) -> Manifest:
     """Read a manifest beside ours. Raises RefusedError."""
     from auditctl.manifest.document import Document
 
-    return Manifest.of(Document.parse(files.read_following(path, "manifest"), str(path)))
+    return Manifest.of(Document.parse(files.read_regular(path, "manifest"), str(path)))
 
 
 def _changed(manifest_path: Path) -> float:
@@ -147,6 +148,6 @@ def _named_by(root: Root, manifest: Manifest | None, flag: str) -> SourceFile | 
 
 def _read(path: Path) -> bytes | None:
     try:
-        return files.read_following(path, "file")
+        return files.read_regular(path, "file")
     except (RefusedError, OSError):
         return None

@@ -22,7 +22,6 @@ from auditctl.policy.load import load
 
 _ELSE = "||"  # between patterns for a place: the first that is found counts
 _LINE = "line"
-_NEWEST = (1, 36)
 # what the messages of the apiserver say without an index, ours with one
 _INDEX_OF_ENTRY = re.compile(r"(\.resources)\[\d+\]")
 
@@ -65,7 +64,7 @@ def _in_policy(crash: Crash, texts: Texts) -> Crash:
     if texts.policy.raw is None:
         return crash._replace(place=Place(texts.policy.name))
     version = texts.manifest_read.version if texts.manifest_read else None
-    found = _finding(crash, load(texts.policy.raw, version[:2] if version else _NEWEST).findings)
+    found = _finding(crash, load(texts.policy.raw, version[:2] if version else facts.NEWEST).findings)
     if found is None:
         text = f"{crash.cause} (the file reads well now: it was changed since)"
         return crash._replace(cause=text, fix="auditctl restart", place=Place(texts.policy.name))

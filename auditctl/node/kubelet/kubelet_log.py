@@ -9,15 +9,17 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from auditctl.compatibility import UTC
+from auditctl.node import trusted_process
 from auditctl.node.apiserver.crash import KUBELET, Crash, Line, recognised
-from auditctl.node.change.files import Root
+from auditctl.node.change.files import Root, open_regular
 from auditctl.node.kubelet.pod_logs import PodName
 
 TAIL_BYTES = 512 * 1024
@@ -39,28 +41,30 @@ class RunningKubelet(NamedTuple):
 
 
 def find(root: Root) -> RunningKubelet | None:
-    """The kubelet of this node: on the host one that shares our root, under ``--rootfs`` one that was started from there.
+    """Return the kubelet of this node: on the host a trusted one, under ``--rootfs`` one that was started from there.
 
-    One of a container on this machine (kind) is another node's.
+    One of a container on this machine (kind) is another node's, and a name alone makes no kubelet.
     """
-    for entry in _PROC.iterdir():
-        if not entry.name.isdecimal():
-            continue
+    for entry in sorted(_PROC.glob("[0-9]*"), key=lambda entry: int(entry.name)):
+        if not _is_trusted(root, int(entry.name)):
+            continue  # before its command line is read, which can block
         with suppress(OSError):
             words = (entry / "cmdline").read_bytes().removesuffix(b"\0").split(b"\0")
             argv = tuple(word.decode(errors="surrogateescape") for word in words)
-            if _is_kubelet_of(root, entry, argv):
+            if _is_kubelet_of(root, argv):
                 return RunningKubelet(int(entry.name), argv, _log_behind(entry))
     return None
 
 
-def _is_kubelet_of(root: Root, entry: Path, argv: tuple[str, ...]) -> bool:
+def _is_trusted(root: Root, pid: int) -> bool:
+    """Is the process root's (under ``--rootfs``: ours, too), and on the host in no container?"""
+    doubt = trusted_process.user_doubt(pid, trusted_process.ROOT)
+    return not (doubt or (root.is_host and trusted_process.host_doubt(pid)))
+
+
+def _is_kubelet_of(root: Root, argv: tuple[str, ...]) -> bool:
     if root.is_host:
-        if PurePosixPath(argv[0]).name != _PROGRAM:
-            return False
-        with suppress(OSError):  # not root: no other user's process tells its root
-            return (entry / "root").samefile("/")
-        return True
+        return PurePosixPath(argv[0]).name == _PROGRAM
     inside = f"{root.path.resolve()}/"
     return any(PurePosixPath(word).name == _PROGRAM and word.startswith(inside) for word in argv[:2])
 
@@ -94,7 +98,7 @@ class Appended:
     def lines(self) -> list[str]:
         """What was appended since the last look; of very much the end alone."""
         try:
-            with self.path.open("rb") as file:
+            with os.fdopen(open_regular(self.path), "rb") as file:
                 status = os.fstat(file.fileno())
                 if (status.st_dev, status.st_ino) != self._identity or status.st_size < self._offset:
                     self._identity, self._offset, self._rest = (status.st_dev, status.st_ino), 0, b""
@@ -139,6 +143,7 @@ class KubeletLog:
     source: str = ""
     ignored_uid: str = ""
     _file: Appended | None = None
+    _is_believed: Callable[[], bool] = lambda: True
     _asked: float = field(default=0.0)
 
     @classmethod
@@ -150,6 +155,9 @@ class KubeletLog:
             path = root.host(_FALLBACK)
         log = cls(manifest, pod, since, _shown(path) if path else "journal" if _has_journal(root) else "")
         log._file = Appended(path, tail_bytes) if path is not None else None
+        if found is not None:
+            pid = found.pid  # its log is a link of this number's, which may become another process's
+            log._is_believed = lambda: _is_trusted(root, pid)
         return log
 
     def look(self, every_seconds: float = 0.0) -> list[Crash]:
@@ -158,7 +166,7 @@ class KubeletLog:
 
     def _new_lines(self, every_seconds: float) -> list[str]:
         if self._file is not None:
-            return self._file.lines()
+            return self._file.lines() if self._is_believed() else []
         now = time.monotonic()
         if self.source != "journal" or now - self._asked < every_seconds:
             return []

@@ -7,11 +7,12 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from auditctl.compatibility import datetime_of
 from auditctl.manifest.pod import PROGRAM, Manifest
+from auditctl.node.change import files
 from auditctl.node.change.files import Root
 from auditctl.patterns import lazily
 
@@ -106,16 +107,16 @@ def last_lines(path: Path) -> list[str]:
 def began(log: ContainerLog) -> float:
     """When the container said its first word, wall-clock seconds: the runtime's own time, else the file's."""
     try:
-        with log.path.open("rb") as file:
+        with os.fdopen(files.open_regular(log.path), "rb") as file:
             time, _, _, _ = _unwrapped(file.readline(_LONGEST_HEAD_BYTES).decode(errors="replace"))
-        return datetime.fromisoformat(re.sub(r"(\.\d{1,6})\d*", r"\1", time)).timestamp()
+        return datetime_of(re.sub(r"(\.\d{1,6})\d*", r"\1", time)).timestamp()
     except (OSError, ValueError):
         return log.modified
 
 
 def _end_of(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with os.fdopen(files.open_regular(path), "rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
             return file.read()
     except OSError:

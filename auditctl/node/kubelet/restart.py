@@ -19,13 +19,14 @@ from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.client import Endpoint, Readiness
 from auditctl.node.apiserver.crash import KUBELET, Crash
 from auditctl.node.apiserver.credentials import Credentials
-from auditctl.node.apiserver.process import Process, apiservers, listener, listening_inodes, owns
+from auditctl.node.apiserver.process import Process, apiservers, listener, listening_inodes, owns, untrusted_listener
 from auditctl.node.change.files import Root
 from auditctl.node.clock import Clock
 from auditctl.node.kubelet.diagnosis_attempts import Attempts
 from auditctl.node.kubelet.kubelet_log import KubeletLog
 from auditctl.node.kubelet.pod_logs import PodName
 from auditctl.node.preflight import other_manifests
+from auditctl.node.trusted_process import owner_of
 
 _POLL_SECONDS = 0.1
 _LISTENING_POLL_SECONDS = 0.03  # the new server listens: each look longer is outage that is told too late
@@ -139,7 +140,7 @@ class RestartWaiter:
     ) -> RestartWaiter:
         """Remember which container logs there are, and where the kubelet's ends: what comes later is of the change."""
         pod = PodName.of(manifest)
-        attempts = Attempts.from_now(root, pod, broken=listener(manifest.secure_port) is None)
+        attempts = Attempts.from_now(root, pod, broken=listener(manifest.secure_port, manifest) is None)
         path = root.node(Path(manifest.document.name))
         log = KubeletLog.begin(root, path, pod, since=clock.utc().timestamp())
         log.ignored_uid = attempts.ignored_uid
@@ -159,7 +160,7 @@ class RestartWaiter:
         while (passed := self.clock.monotonic() - self._since) < timeout:
             if self.interrupted():
                 raise InterruptionError("interrupted while waiting for the API server")
-            process = listener(expected.endpoint.port)
+            process = listener(expected.endpoint.port, self.manifest)
             serving = self._serves(process, expected, passed)
             self._count_outage(process, serving=serving)
             if serving and process is not None:
@@ -176,7 +177,10 @@ class RestartWaiter:
 
     def _too_late(self, expected: RestartTarget, text: str) -> Failed:
         """Who serves instead, or what the newest words are that may be the cause."""
-        process = listener(expected.endpoint.port)
+        process = listener(expected.endpoint.port, self.manifest)
+        stranger = untrusted_listener(expected.endpoint.port, self.manifest) if process is None else None
+        if stranger is not None:
+            return Failed(f"{text}: {stranger.on(expected.endpoint.port)}", None, self.outage())
         if process is None or not process.runs(expected.command):
             strays = other_manifests.strays(Path(self.manifest.document.name), self.manifest)
             why = f"{strays[0]} defines the same Pod, and of equal names the last wins" if strays else ""
@@ -261,10 +265,10 @@ def end_in_place(process: Process) -> None:
             os.close(descriptor)
 
 
-def any_other(command: Sequence[str], port: int) -> Process | None:
-    """A kube-apiserver that runs ``command`` but does not listen: the one that hangs after a failed change."""
+def any_other(manifest: Manifest, port: int) -> Process | None:
+    """Return the kube-apiserver that runs the manifest's command but does not listen: the one that hangs after a failed change."""
     inodes = listening_inodes(port)
-    for process in apiservers():
-        if process.runs(command) and not owns(process.pid, inodes):
+    for process in apiservers(owner_of(manifest)):
+        if process.runs(manifest.command) and not owns(process.pid, inodes):
             return process
     return None

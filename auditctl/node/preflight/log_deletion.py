@@ -1,4 +1,4 @@
-"""Which rotated log files the API server would delete after a change of its rotation, and did not delete before it.
+"""Find the rotated log files that the API server would delete because of a change.
 
 The rules are those of gopkg.in/natefinch/lumberjack.v2 v2.2.1 (oldLogFiles, millRunOnce), which the API server uses. It
 deletes at its first write after a start, with the limits that are in force then: first beyond the number of files, where

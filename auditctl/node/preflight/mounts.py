@@ -57,14 +57,13 @@ def user_of(manifest: Manifest) -> ContainerUser:
     """The user of the API server's container; the image's own, where the Pod names none, is root."""
     pod = mapping(manifest.document, ("spec", "securityContext"))
     own = mapping(manifest.document, (*manifest.container_path, "securityContext"))
-    uid = own.get("runAsUser", pod.get("runAsUser"))
     group = own.get("runAsGroup", pod.get("runAsGroup"))
     more = pod.get("supplementalGroups")
     groups = [group if group is not None else 0, pod.get("fsGroup"), *(more if isinstance(more, list) else ())]
     capabilities: Any = own.get("capabilities")
     dropped = capabilities.get("drop") if isinstance(capabilities, dict) else None
     keeps = not (isinstance(dropped, list) and _OVERRIDING & set(map(str, dropped)))
-    uid = uid if isinstance(uid, int) else 0
+    uid = manifest.run_as_user
     return ContainerUser(uid, frozenset(one for one in groups if isinstance(one, int)), uid == 0 and keeps)
 
 

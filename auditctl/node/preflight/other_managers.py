@@ -56,7 +56,8 @@ _OWNERS = (
         ("/etc/kubernetes/kubeadm-config.yaml", "/etc/kubernetes/kubelet.env"),
         Severity.WARNING,
         "its upgrade-cluster.yml writes the manifest anew",
-        "set kubernetes_audit: true and the audit_* variables in group_vars",
+        "set kubernetes_audit: true and the audit_* variables in group_vars, and run cluster.yml with "
+        "-e upgrade_cluster_setup=true: without it a running cluster is not changed",
     ),
     _Owner(
         "Cluster API",

@@ -21,7 +21,7 @@ def strays(manifest_path: Path, manifest: Manifest) -> list[Path]:
         if path.name == manifest_path.name or not path.is_file():
             continue
         with suppress(RefusedError):
-            raw = files.read_following(path, "manifest")
+            raw = files.read_regular(path, "manifest")
             if manifest.pod_name.encode() in raw and _same_pod(raw, path, manifest):
                 found.append(path)
     return found

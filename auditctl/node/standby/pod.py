@@ -7,9 +7,10 @@ later run knows it.
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
+from auditctl.compatibility import UTC
 from auditctl.errors import RefusedError
 from auditctl.manifest.standby import STANDBY_ANNOTATION, STANDBY_LOG_SUFFIX, STANDBY_NAME, rotated_name
 from auditctl.node.apiserver.process import Process, apiservers, port_is_taken

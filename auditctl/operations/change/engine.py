@@ -1,4 +1,4 @@
-"""The one way on which every changing command goes: decide, then report a dry run, or perform and report the change."""
+"""Run a changing command: decide, then report a dry run, or perform the change and report it."""
 
 from __future__ import annotations
 

@@ -1,12 +1,14 @@
-"""A change that failed, told to the user: in the words of his own files, and without what had failed before it."""
+"""Describe a failed change: places in the user's own files, without what had failed before the change."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from auditctl.errors import Place, RefusedError
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Check, Finding, Receipt, Severity
 from auditctl.node.apiserver.crash import Crash
+from auditctl.node.apiserver.process import Process
 from auditctl.node.change import files
 from auditctl.node.change.change import Change
 from auditctl.node.kubelet.restart import Failed, RestartWaiter
@@ -17,10 +19,24 @@ from auditctl.operations.controlplane import ControlPlane
 _OF_THE_LOG = frozenset(["disk-full", "events-lost", "log-write", "rotation-impossible"])
 
 
-def in_the_users_words(failed: Failed, planned: PlannedChange) -> Failed:
-    """A place in an installed copy is one in the file that it was made from: the copy goes with the undo.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitOutcome:
+    """The result of waiting and proving; ``failure`` is one sentence, empty on success."""
 
-    Not if somebody has changed the copy since: then the place is in that one alone.
+    failure: str = ""
+    crash: Crash | None = None
+    checks: tuple[Check, ...] = ()
+    receipt: Receipt | None = None
+    process: Process | None = None
+    seconds: float = 0.0
+
+
+def in_the_users_words(failed: Failed, planned: PlannedChange) -> Failed:
+    """Return the failure with the place moved from an installed copy to the user's own file.
+
+    The undo removes the copy.
+
+    Where somebody has changed the copy since, the place stays: it is right for the copy alone.
     """
     if failed.crash is None or failed.crash.place is None:
         return failed
@@ -35,7 +51,7 @@ def in_the_users_words(failed: Failed, planned: PlannedChange) -> Failed:
 
 
 def not_proved(failed: Sequence[str], watch: RestartWaiter) -> str:
-    """What the proof lacks, with the server's own words where it says why it records nothing; empty where nothing does."""
+    """Return why the proof failed, with the server's own words if it has any; empty if it did not fail."""
     said = watch.crash() if failed else None
     if said is None or said.name not in _OF_THE_LOG:
         return failed[0] if failed else ""
@@ -43,7 +59,7 @@ def not_proved(failed: Sequence[str], watch: RestartWaiter) -> str:
 
 
 def crash_findings(crash: Crash | None) -> Iterator[Finding]:
-    """The cause as a finding: its place is for programs to read."""
+    """Yield the cause as a finding, with its place for programs."""
     if crash is not None:
         place = crash.place or Place("")
         text = str(crash._replace(place=None))
@@ -51,9 +67,9 @@ def crash_findings(crash: Crash | None) -> Iterator[Finding]:
 
 
 def failing_before(plane: ControlPlane, planned: PlannedChange, options: ChangeOptions) -> frozenset[str]:
-    """The checks of ``/readyz`` that fail before the change: they are not ours.
+    """Return the checks of ``/readyz`` that fail before the change, so that it is not blamed for them.
 
-    Without ``--allow apiserver-ready`` none does, or the change had been refused.
+    Without ``--allow apiserver-ready`` there are none: the change would have been refused.
     """
     if not options.wait or "apiserver-ready" not in options.allow:
         return frozenset()
@@ -64,7 +80,7 @@ def failing_before(plane: ControlPlane, planned: PlannedChange, options: ChangeO
 
 
 def left_over(change: Change, failed: Sequence[str]) -> Iterator[Finding]:
-    """What a change that is done could not do: remove a file, or write its own last word."""
+    """Yield what a finished change could not do: remove a file, or write the last entry of its journal."""
     for text in failed:
         yield Finding("not-removed", Severity.WARNING, text, "remove it by hand")
     if not change.journal.finished:

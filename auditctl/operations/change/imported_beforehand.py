@@ -1,4 +1,4 @@
-"""All that a watchdog may need, imported before it is forked; importing this module is the whole of its use.
+"""Import all modules that a watchdog may need, before it is forked. Nothing in here is called.
 
 A watchdog goes on with a change whose run has died: maybe because the disk is full, or because the package was replaced
 meanwhile. Nothing that it needs may be read from a file then. Modules that others import only when they first need them

@@ -1,4 +1,4 @@
-"""``--persist``: after a change of the node that is proved, kubeadm's own record says the same."""
+"""Write the settings of a proved change to the ConfigMap kubeadm-config too (``--persist``)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from auditctl.report import Outcome, Report
 
 
 def recording(plane: ControlPlane, after: Manifest, options: ChangeOptions) -> Callable[[Report], Report]:
-    """Decide now, before the edit, what goes into the record for ``after``; the answer writes it behind the report.
+    """Plan the update of kubeadm-config before the edit; return what performs it behind the report.
 
-    Without ``--persist`` it hands the report through. Nothing is written unless the report says that the node is well.
+    Without ``--persist`` that returns the report as it is. Nothing is written unless the report says that the node is well.
 
     Raises:
         RefusedError: the record cannot be read or edited, or other control planes differ.
@@ -58,7 +58,7 @@ def _as_it_is(report: Report) -> Report:
 
 
 def _not_recorded(report: Report, error: RefusedError) -> Report:
-    """The node is well; its settings will not outlive the next upgrade, and that is no success."""
+    """Return the report of a node that is well, but whose settings the next upgrade would undo."""
     finding = Finding(error.check, Severity.ERROR, error.message, error.fix)
     return report._replace(
         outcome=Outcome.NEGATIVE,

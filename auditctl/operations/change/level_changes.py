@@ -1,4 +1,4 @@
-"""Which requests change level with a change of the policy: what its user has to know before the API server loads it."""
+"""Find the requests that change level with a policy, before the API server loads it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class PolicyStep(NamedTuple):
 
 
 class RequestChange(NamedTuple):
-    """One request of those that a pair of rules decides, with what becomes of its level."""
+    """One request that the two policies decide otherwise, with its level before and after."""
 
     request: str
     before: str
@@ -42,7 +42,10 @@ class RequestChange(NamedTuple):
 
 
 def request_changes(step: PolicyStep) -> tuple[RequestChange, ...]:
-    """Return an example of each kind of request that is decided otherwise, at most a hundred; a level's change first."""
+    """Return one example of each kind of request that is decided otherwise, changes of level first.
+
+    At most a hundred: they are for a person to read.
+    """
     if not step.is_comparable or step.before is None or step.after is None:
         return ()
     found = islice(differences(step.before, step.after), _MOST_KINDS)
@@ -55,7 +58,7 @@ def _change(difference: DecisionDifference) -> RequestChange:
 
 
 def lines(step: PolicyStep, changes: tuple[RequestChange, ...]) -> Iterator[str]:
-    """Yield the changes as a person reads them, and a sentence where there are none or they are not known."""
+    """Yield the changes as lines, or a sentence where there are none or they are not known."""
     if step.before is None or step.after is None:
         return
     if not step.is_comparable:

@@ -1,10 +1,11 @@
-"""A change of the node from the lock to the report: recover what was interrupted, decide, perform, report."""
+"""Change the node under its lock: recover an interrupted change, decide, ask, perform, report."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from auditctl.errors import InterruptionError
+from auditctl.errors import InterruptionError, RefusedError
+from auditctl.node.change import files
 from auditctl.node.change.signals import while_asking
 from auditctl.operations.change.kubeadm_record import recording
 from auditctl.operations.change.report import performed_report, plan_lines, unchanged_report
@@ -12,11 +13,11 @@ from auditctl.operations.change.run import perform
 from auditctl.operations.change.session import session
 from auditctl.operations.change.standby import settle_standby
 from auditctl.operations.change_model import (
+    ChangeDecision,
     ChangeOptions,
     ChangeResult,
     Deadline,
     Decide,
-    Decision,
     Recovered,
     Restart,
     Session,
@@ -50,7 +51,7 @@ def change_node(plane: ControlPlane, options: ChangeOptions, command: str, decid
         return record(decision.conclude(report))
 
 
-def _review(opened: Session, decision: Decision, options: ChangeOptions) -> None:
+def _review(opened: Session, decision: ChangeDecision, options: ChangeOptions) -> None:
     """Show the plan; before a restart of the machine's own API server, ask whether to go on.
 
     The lock is held meanwhile. What somebody edits in the time that the answer takes is respected all the same: the
@@ -58,6 +59,7 @@ def _review(opened: Session, decision: Decision, options: ChangeOptions) -> None
 
     Raises:
         InterruptionError: the answer is no; nothing was changed.
+        RefusedError: a file that was examined was changed meanwhile; nothing was changed by us.
     """
     plane = opened.plane
     is_asked = plane.root.is_host and not options.assume_yes and decision.planned.restart is not Restart.NONE
@@ -68,10 +70,14 @@ def _review(opened: Session, decision: Decision, options: ChangeOptions) -> None
         is_accepted = False
     if not is_accepted:
         raise InterruptionError("cancelled; nothing was changed", check="cancelled")
+    for path, digest in decision.examined:
+        if files.digest(path) != digest:
+            text = f"{path}: somebody else changed it a moment ago"
+            raise RefusedError(text, check="changed-meanwhile", fix="run the command again")
 
 
-def _perform(opened: Session, decision: Decision, options: ChangeOptions) -> tuple[Decision, ChangeResult]:
-    """Perform the change and each that follows it, until one does not go well; return the last with its result."""
+def _perform(opened: Session, decision: ChangeDecision, options: ChangeOptions) -> tuple[ChangeDecision, ChangeResult]:
+    """Perform the change and each that follows it, until one fails; return the last with its result."""
     is_last = decision.follow_up is None
     result = perform(opened, decision.planned, options if is_last else replace(options, wait=False))
     if decision.follow_up is None or result.outcome is not Outcome.CHANGED:
@@ -79,4 +85,4 @@ def _perform(opened: Session, decision: Decision, options: ChangeOptions) -> tup
     # One is done and was not waited for: an interruption between the two would leave a restart that nobody has proved.
     opened = opened._replace(deadline=Deadline())
     following = decision.follow_up(Recovered(opened.deadline, opened.recovered))
-    return _perform(opened, following, options) if isinstance(following, Decision) else (decision, result)
+    return _perform(opened, following, options) if isinstance(following, ChangeDecision) else (decision, result)

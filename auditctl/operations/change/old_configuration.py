@@ -20,7 +20,7 @@ def wait_for_old_configuration(run: GuardedRun, back_at: float) -> Restarted | F
         restart.end_in_place(now)
     timeout = max(run.options.timeout_seconds, _LEAST_UNDO_SECONDS)
     port = plane.endpoint(planned.after).port
-    hanging = OutgoingProcess.hold(restart.any_other(planned.after.command, port))
+    hanging = OutgoingProcess.hold(restart.any_other(planned.after, port))
     watch = RestartWaiter.begin(plane.root, planned.before, plane.clock, plane.progress.waiting)
     expected = RestartTarget(
         planned.before.command,

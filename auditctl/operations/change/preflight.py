@@ -1,4 +1,4 @@
-"""Everything about the node that can be decided before an edit: places, files, other manifests, a server that is ready."""
+"""Examine the node before an edit: places, files, other manifests, the API server itself."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.manifest import pod_validity
 from auditctl.manifest.pod import Manifest
-from auditctl.node.apiserver.process import Process, listener
+from auditctl.node.apiserver.process import Process, listener, untrusted_listener
 from auditctl.node.change import files
 from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.journal import Role
@@ -26,7 +26,7 @@ from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
 
 
 class EditSubject(NamedTuple):
-    """What is examined: the manifest before and after, its audit files, and by role the files that the change writes.
+    """The manifest before and after a change, its audit files, and the edits of other files by role.
 
     ``directories`` are created by the change.
     """
@@ -64,21 +64,21 @@ def check_places(plane: ControlPlane) -> None:
 
 
 def is_live(plane: ControlPlane, manifest: Manifest, options: ChangeOptions) -> bool:
-    """Is there a live node to ask? With --rootfs, a run that does not wait knows nothing of one.
+    """Return whether a running node can be asked. Under --rootfs a run that does not wait asks none.
 
     A dry run under --rootfs asks where a process runs with the command line of ``manifest``: such a folder is a node, any
     other one may be just files.
     """
     if plane.root.is_host or not options.wait or not options.dry_run:
         return plane.root.is_host or options.wait
-    process = listener(manifest.secure_port)
+    process = listener(manifest.secure_port, manifest)
     return process is not None and process.runs(manifest.command)
 
 
 def before_edit(
     plane: ControlPlane, subject: EditSubject, process: Process | None, options: ChangeOptions
 ) -> Iterator[Finding]:
-    """Yield everything that is decidable before the edit. What cannot be read is a warning and refuses nothing.
+    """Yield every finding about the node. What cannot be read is a warning and refuses nothing.
 
     ``process`` is the running API server, None where it is not known.
     """
@@ -115,7 +115,7 @@ def trial_start(
 
 
 def _of_files(plane: ControlPlane, subject: EditSubject, *, every_volume: bool) -> Iterator[Finding]:
-    """Yield what the Pod, its mounts, the disk and other writers of the manifest show: all of it lies in files."""
+    """Yield findings about the Pod, its mounts, the disk and other writers of the manifest."""
     after, paths = subject.after, subject.paths
     yield from pod_validity.findings(after.document, after.version)
     flags = {Role.POLICY: POLICY_FLAG, Role.WEBHOOK: WEBHOOK_FLAG}
@@ -141,7 +141,7 @@ def _of_rotated_files(plane: ControlPlane, subject: EditSubject) -> Iterator[Fin
 
 
 def _of_the_machine(plane: ControlPlane, subject: EditSubject) -> Iterator[Finding]:
-    """Yield what the kubelet, a kubeadm at work and SELinux show; a folder under --rootfs has none of them."""
+    """Yield findings about kubelet, kubeadm and SELinux; a folder under --rootfs has none of them."""
     yield from kubelet_config.static_pods(plane.manifest_path)
     yield from kubelet_config.kubeadm_at_work(plane.root, plane.clock.utc().timestamp())
     if subject.paths.log is not None:
@@ -150,6 +150,11 @@ def _of_the_machine(plane: ControlPlane, subject: EditSubject) -> Iterator[Findi
 
 def _of_the_server(plane: ControlPlane, manifest: Manifest, process: Process | None) -> Iterator[Finding]:
     """Yield what is wrong with the API server *before* the edit: it must not be taken for our fault."""
+    stranger = untrusted_listener(manifest.secure_port, manifest) if process is None else None
+    if stranger is not None:  # nothing that it answers is asked for
+        fix = f"{stranger.fix} (or use --allow untrusted-listener: the change then waits for the API server itself)"
+        yield Finding("untrusted-listener", Severity.ERROR, stranger.on(manifest.secure_port), fix)
+        return
     from auditctl.node.apiserver import client, other_control_planes
 
     endpoint, credentials = plane.endpoint(manifest), plane.credentials()
@@ -178,6 +183,6 @@ def _not_ready(reason: str) -> Finding:
     return Finding(
         "apiserver-ready",
         Severity.ERROR,
-        f"the API server does not serve now: {reason}",
-        "repair it first (its last words stand under /var/log/pods), or say --allow apiserver-ready",
+        f"the API server is not ready: {reason}",
+        "repair it first (see its last lines in /var/log/pods), or continue with --allow apiserver-ready",
     )

@@ -1,4 +1,4 @@
-"""From what was done to what is said: the Report of a changing command."""
+"""Build the Report of a changing command, and the plan that is shown before a change."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from auditctl.node.preflight.node_checks import HostPaths
 from auditctl.operations.change.level_changes import RequestChange, request_changes
 from auditctl.operations.change.level_changes import lines as lines_of_requests
 from auditctl.operations.change_model import (
+    ChangeDecision,
     ChangeOptions,
     ChangeResult,
     Deadline,
-    Decision,
     PlannedChange,
     Proof,
     Restart,
@@ -47,14 +47,14 @@ _OUTAGE = {
 _NO_OUTAGE = "expected outage: none for new connections: a standby server serves while the API server restarts"
 
 
-def dry_run_report(plane: ControlPlane, decision: Decision) -> Report:
+def dry_run_report(plane: ControlPlane, decision: ChangeDecision) -> Report:
     """Return the report of what would be done; nothing was touched."""
     planned, nothing = decision.planned, decision.nothing
     requests = request_changes(decision.policies)
     return Report(
         planned.command,
         Outcome.UNCHANGED,
-        "dry run: nothing to do" if nothing else f"dry run: would {planned.command}; nothing was touched",
+        "Dry run: no change needed" if nothing else "Dry run, nothing changed. Run again without --dry-run to apply",
         _manifest_change(plane, planned, nothing=nothing),
         findings=decision.findings,
         settings=_settled(plane, planned.after, planned.paths),
@@ -64,7 +64,7 @@ def dry_run_report(plane: ControlPlane, decision: Decision) -> Report:
     )
 
 
-def plan_lines(plane: ControlPlane, decision: Decision) -> tuple[str, ...]:
+def plan_lines(plane: ControlPlane, decision: ChangeDecision) -> tuple[str, ...]:
     """Return the plan of a change as a person reads it before it is performed."""
     plan = decision.planned.plan
     diff = plan.diff(str(plane.manifest_path)).splitlines() if plan.changes else ()
@@ -72,8 +72,8 @@ def plan_lines(plane: ControlPlane, decision: Decision) -> tuple[str, ...]:
     return (*diff, *warnings, *_effects(plane, decision, request_changes(decision.policies)))
 
 
-def _effects(plane: ControlPlane, decision: Decision, requests: tuple[RequestChange, ...]) -> Iterator[str]:
-    """Yield what becomes of the files beside the manifest, which requests change level, and the expected outage."""
+def _effects(plane: ControlPlane, decision: ChangeDecision, requests: tuple[RequestChange, ...]) -> Iterator[str]:
+    """Yield the effects beside the manifest: files, requests that change level, the expected outage."""
     planned = decision.planned
     for edit in planned.edits:
         if edit.role is Role.POLICY and edit.after is not None:
@@ -123,7 +123,7 @@ def unchanged_report(
     """
     proof = Proof()
     if options.wait and planned.prove is not nothing_more:
-        process = listener(planned.after.secure_port)
+        process = listener(planned.after.secure_port, planned.after)
         proof = Proof((Check("receipt", Status.UNKNOWN, "no API server to ask"),))
         if process is not None:
             patience = deadline._replace(deadline=plane.clock.monotonic() + options.timeout_seconds)
@@ -134,13 +134,10 @@ def unchanged_report(
         if Verification(proof.checks).holds:
             last_known_good.keep(plane, planned.after, process)
     verification = Verification(proof.checks)
-    text = {True: "and recorded", False: "but NOT recorded", None: "not proved"}[verification.holds]
     return Report(
         planned.command,
         Outcome.NEGATIVE if verification.holds is False else Outcome.UNCHANGED,
-        "auditing is off already: nothing was written"
-        if planned.command == "disable"
-        else f"already so, {text}: nothing was written",
+        f"No change needed: {_state_of_unchanged(planned, verification)}",
         _manifest_change(plane, planned, nothing=True),
         settings=_settled(plane, planned.after, planned.paths),
         findings=findings,
@@ -148,6 +145,18 @@ def unchanged_report(
         receipt=proof.receipt,
         next_steps=("auditctl status",) if verification.holds is False else (),
     )
+
+
+def _state_of_unchanged(planned: PlannedChange, verification: Verification) -> str:
+    if planned.command == "disable":
+        return "auditing is off already"
+    state = "auditing is already set up like this"
+    if verification.holds is None:
+        return f"{state} (not proved)"
+    if verification.holds:
+        return f"{state}, and a test request was recorded"
+    failed = "; ".join(check.detail for check in verification.checks if check.status is Status.FAILED)
+    return f"{state}. But the proof failed: {failed}"
 
 
 def _ready_check(result: Restarted, endpoint: Endpoint) -> Check:
@@ -158,7 +167,7 @@ def _ready_check(result: Restarted, endpoint: Endpoint) -> Check:
 
 
 def restart_checks(result: Restarted, endpoint: Endpoint) -> tuple[Check, ...]:
-    """What the wait has shown, once it ended well."""
+    """Return the checks that a successful wait has passed."""
     return (
         Check(
             "restarted",
@@ -170,7 +179,7 @@ def restart_checks(result: Restarted, endpoint: Endpoint) -> tuple[Check, ...]:
 
 
 def manifest_change(plane: ControlPlane, snapshot: Snapshot, plan: Plan) -> ManifestChange:
-    """The manifest's part of a report."""
+    """Return the manifest's part of a report."""
     after = plan.after.encode() if plan.changes else snapshot.content
     return ManifestChange(
         str(plane.manifest_path),
@@ -188,7 +197,7 @@ def _manifest_change(plane: ControlPlane, planned: PlannedChange, *, nothing: bo
 
 
 def changed_flags(before: Manifest, after: Manifest) -> tuple[str, ...]:
-    """The audit flags that differ, one word each, for the history."""
+    """Return the audit flags that differ, one word each, for the history."""
     old, new = before.audit_flags, after.audit_flags
     changed = [f"--{name}={value}" for name, value in sorted(new.items()) if old.get(name) != value]
     return (*changed, *(f"without --{name}" for name in sorted(old) if name not in new))
@@ -223,9 +232,8 @@ def _file_row(plane: ControlPlane, manifest: Manifest, paths: HostPaths, flag: s
 
 def _success(planned: PlannedChange, result: ChangeResult) -> str:
     receipt = result.receipt
-    verb = {"enable": "auditing is on", "disable": "auditing is off", "restart": "restarted"}.get(
-        planned.command, "done"
-    )
+    verbs = {"enable": "auditing is on", "disable": "auditing is off", "restart": "restarted"}
+    verb = verbs.get(planned.command, "done")
     if receipt is not None:
         same = "; this request does not tell the new policy from the old one" if receipt.distinguishes is False else ""
         by = f"rules[{receipt.rule}]" if receipt.rule >= 0 else "no rule"
@@ -256,7 +264,7 @@ _RESTARTS: Mapping[Restart, str | None] = {
 
 
 def plan_row(plane: ControlPlane, planned: PlannedChange, *, nothing: bool) -> dict[str, Any]:
-    """The report's ``manifest.plan``: ``changes``, ``restart`` (None: none is needed), and ``files`` beside the manifest.
+    """Return the report's ``manifest.plan``: ``changes``, ``restart`` (None: none is needed), ``files``.
 
     A row of ``files`` has ``path`` (a node path), ``role``, ``change`` (install, replace, remove) and ``diff``: a unified
     diff of a policy's text, None for any other file, for a webhook's holds secrets.
@@ -288,5 +296,5 @@ def _diff(edit: FileEdit, name: str) -> str:
 
 
 def _lines(raw: bytes) -> list[str]:
-    """Split as the manifest's own diff does: at line feeds only."""
+    """Split at line feeds only, as the diff of the manifest does."""
     return [line for line in re.split("(?<=\n)", raw.decode(errors="replace")) if line]

@@ -1,6 +1,6 @@
-"""How the API server comes to read a policy that changes alone: its container restarted in place, or its Pod replaced.
+"""Decide how the API server loads a policy that changes alone, and how long the old process may drain.
 
-In place is quicker (one restart, no second listing of the kubelet), but not when the kubelet's crash back-off adds to it
+A restart of the container in its Pod is quicker than a new Pod (one restart, no second listing of the kubelet), but not when the kubelet's crash back-off adds to it
 (pkg/kubelet/kuberuntime/kuberuntime_manager.go doBackOff: counted by Pod and container, forgotten after ten quiet minutes).
 """
 
@@ -23,7 +23,7 @@ _BACKOFF_SECONDS = 600.0  # client-go flowcontrol.Backoff forgets after twice it
 
 
 class ReloadDecision(NamedTuple):
-    """How the policy is loaded: a plan for the manifest (without changes: in place), and the finding that gives the reason."""
+    """How the policy is loaded: the plan (no changes: in place), and the reason as a finding."""
 
     plan: Plan
     restart: Restart
@@ -38,7 +38,7 @@ def reload(
     process: Process | None,
     options: ChangeOptions,
 ) -> ReloadDecision:
-    """Choose the way for a policy of this SHA-256; ``process`` is the running server, None where it is not known.
+    """Return how a policy of this SHA-256 is loaded; ``process`` is the running server, None if not known.
 
     ``unchanged`` is the plan that leaves the manifest as it is.
 
@@ -61,7 +61,7 @@ def _said(way_and_reason: str) -> Finding:
 
 
 def _against_in_place(plane: ControlPlane, manifest: Manifest, process: Process | None, options: ChangeOptions) -> str:
-    """Why the container is not to be restarted in its Pod; empty where it may be."""
+    """Return why the container must not be restarted in its Pod; empty if it may."""
     if POLICY_ANNOTATION in manifest.annotations:
         return "the annotation there names another policy"
     if process is None or not process.runs(manifest.command):
@@ -73,24 +73,24 @@ def _against_in_place(plane: ControlPlane, manifest: Manifest, process: Process 
     ended = pod_logs.last_ended(plane.root, manifest)
     passed = plane.clock.utc().timestamp() - ended if ended is not None else _BACKOFF_SECONDS
     if passed < _BACKOFF_SECONDS:
-        return f"a container of this Pod ended {passed / 60:.0f} min ago, so the kubelet's back-off would come on top"
+        return f"a container of this Pod ended {passed / 60:.0f} min ago, so the kubelet would delay a restart in place"
     return ""
 
 
 def serving(manifest: Manifest) -> Process | None:
-    """The process that serves with the manifest's command line.
+    """Return the process that listens with the manifest's command line, None if there is none.
 
     Another one on the same port is not this node's (a folder under --rootfs on a machine that is a control plane itself):
     it is neither waited for, drained nor ended.
     """
-    process = listener(manifest.secure_port)
+    process = listener(manifest.secure_port, manifest)
     return process if process is not None and process.runs(manifest.command) else None
 
 
 def drain_seconds(
     plane: ControlPlane, manifest: Manifest, options: ChangeOptions, before: Process | None
 ) -> tuple[float, tuple[Finding, ...]]:
-    """The default of 5 s, or 0 where ending the old process early could lose audit records or traffic; said so."""
+    """Return the drain, and a finding where the default is 0: ending the process early could lose records."""
     if options.drain_seconds is not None:
         return options.drain_seconds, ()
     if before is None:

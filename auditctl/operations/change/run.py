@@ -1,4 +1,4 @@
-"""Perform a change: install, wait, prove; and if any of it fails, put the node back and see it serve."""
+"""Perform a change: install, wait, prove. If any of it fails, undo it and confirm."""
 
 from __future__ import annotations
 
@@ -19,12 +19,19 @@ from auditctl.node.change.journal import Role, Step
 from auditctl.node.change.undo_journal import returned_at
 from auditctl.node.kubelet import restart
 from auditctl.node.kubelet.restart import Failed, OutgoingProcess, Restarted, RestartTarget, RestartWaiter
-from auditctl.operations.change.failure import crash_findings, failing_before, in_the_users_words, left_over, not_proved
+from auditctl.operations.change.failure import (
+    WaitOutcome,
+    crash_findings,
+    failing_before,
+    in_the_users_words,
+    left_over,
+    not_proved,
+)
 from auditctl.operations.change.old_configuration import wait_for_old_configuration
 from auditctl.operations.change.report import restart_checks
 from auditctl.operations.change.restart_strategy import drain_seconds, serving
 from auditctl.operations.change.standby import Standby
-from auditctl.operations.change.timings import WaitOutcome, change_timings
+from auditctl.operations.change.timings import change_timings
 from auditctl.operations.change.two_renames import TwoRenames
 from auditctl.operations.change.watchdog import guard
 from auditctl.operations.change.watchdog_notice import left_to_do
@@ -45,7 +52,7 @@ _LAST_RECEIPT_SECONDS = 2.0
 
 
 def perform(session: Session, planned: PlannedChange, options: ChangeOptions) -> ChangeResult:
-    """Do the work; the answer says how it ended, the journal says every step.
+    """Perform the planned change and return how it ended; every step is in the journal.
 
     Raises:
         RefusedError: before anything was changed.
@@ -56,7 +63,7 @@ def perform(session: Session, planned: PlannedChange, options: ChangeOptions) ->
 
 @dataclass(slots=True)
 class ChangeRun:
-    """One run of `perform`: what it holds, and the clocks."""
+    """One run of `perform`: its session, the processes before and after, and the clocks."""
 
     session: Session
     planned: PlannedChange
@@ -81,10 +88,9 @@ class ChangeRun:
         plane = session.plane
         began = plane.clock.monotonic()
         before = serving(planned.before) if options.wait else None
-        drain, findings = drain_seconds(plane, planned.before, options, before)
         standby = Standby.of(plane, planned) if options.no_downtime is not NoDowntime.OFF and options.wait else None
-        if standby is not None:  # nobody waits for the old process, so it may finish what it has begun
-            drain, findings = options.drain_seconds or standby.usual_drain, ()
+        usual = drain_seconds(plane, planned.before, options, before)
+        drain, findings = standby.drain(options) if standby is not None else usual
         failing = failing_before(plane, planned, options)
         manifest = FileEdit(Role.MANIFEST, plane.manifest_path, planned.snapshot, planned.new_text)
         intent = Intent(
@@ -140,17 +146,17 @@ class ChangeRun:
 
     def prove_or_undo(self, watch: RestartWaiter) -> ChangeResult:
         try:
-            seen = self._wait_and_prove(watch)
+            outcome = self._wait_and_prove(watch)
         except InterruptionError as interruption:
             self.dark_before = watch.outage()
             return self.undo(str(interruption), Outcome.INTERRUPTED)
         except Exception:
             self.undo("a bug of auditctl", Outcome.ROLLED_BACK)
             raise
-        if not seen.failure:
-            return self._finish(seen)
-        performed = self.undo(seen.failure, Outcome.ROLLED_BACK, seen.checks)
-        steps = (seen.crash.fix,) if seen.crash is not None and seen.crash.fix else ()
+        if not outcome.failure:
+            return self._finish(outcome)
+        performed = self.undo(outcome.failure, Outcome.ROLLED_BACK, outcome.checks)
+        steps = (outcome.crash.fix,) if outcome.crash is not None and outcome.crash.fix else ()
         return replace(performed, next_steps=performed.next_steps or steps)
 
     def _wait_and_prove(self, watch: RestartWaiter) -> WaitOutcome:
@@ -167,7 +173,7 @@ class ChangeRun:
             )
             alone = self.renamed_at if self.planned.may_be_left_alone else None
             expected = expected._replace(failing_before=self.failing_before, or_started_before=alone)
-            result = watch.wait(expected, timeout=self._patience(), drain=self.drain, old=self.old)
+            result = watch.wait(expected, timeout=self._patience(_LAST_LOOK_SECONDS), drain=self.drain, old=self.old)
             if isinstance(result, Failed):
                 self.dark_before = result.outage
                 result = in_the_users_words(result, self.planned)
@@ -176,21 +182,20 @@ class ChangeRun:
             self.restarted, process = result, result.process
             checks = restart_checks(result, self.endpoint)
         began = self.session.plane.clock.monotonic()
-        deadline = self.session.deadline._replace(deadline=began + self._receipt_seconds())
+        deadline = self.session.deadline._replace(deadline=began + self._patience(_LAST_RECEIPT_SECONDS))
         proof = self.planned.prove(process, deadline) if process is not None else Proof()
         checks = (*checks, *proof.checks)
         failed = [check.detail for check in checks if check.status is Status.FAILED]
         seconds = self.session.plane.clock.monotonic() - began
-        failure = not_proved(failed, watch)
-        return WaitOutcome(failure=failure, checks=checks, receipt=proof.receipt, process=process, seconds=seconds)
+        why = not_proved(failed, watch)
+        return WaitOutcome(failure=why, checks=checks, receipt=proof.receipt, process=process, seconds=seconds)
 
     def _end_old_pod(self, watch: RestartWaiter) -> str:
         """Go on after the first of two renames; return why the second one failed, empty where it is done or there is none."""
         if self.change.journal.step is not Step.ENDING:
             return ""
-        if self.two_renames is not None and self.old is not None:
-            port = self.planned.before.secure_port
-            self.two_renames.await_end(watch, self.old, self.drain, port, self.session.deadline)
+        if self.two_renames and self.old:
+            self.two_renames.await_end(watch, self.old, self.drain, self.session.deadline)
         try:
             self.renamed_at = changes.replace_manifest(self.change)
         except (OSError, RefusedError) as error:
@@ -198,27 +203,23 @@ class ChangeRun:
         return ""
 
     def seconds_left(self, renamed_at: float | None) -> float:
-        """Until the deadline of the change, which is counted from its rename."""
+        """Return the seconds to the deadline of the change, which is counted from its rename."""
         return self.options.timeout_seconds - (self.session.plane.clock.boot() - (renamed_at or 0.0))
 
-    def _patience(self) -> float:
-        """How long to wait: to the deadline; who takes over after it looks once more before it judges."""
-        return max(self.seconds_left(self.first_renamed_at), min(self.options.timeout_seconds, _LAST_LOOK_SECONDS))
-
-    def _receipt_seconds(self) -> float:
-        """What the restart has left of the time; a server that came up at the last moment is still asked."""
-        return max(self.seconds_left(self.first_renamed_at), min(self.options.timeout_seconds, _LAST_RECEIPT_SECONDS))
+    def _patience(self, least: float) -> float:
+        """Return how long to wait: to the deadline; who comes late, as a watchdog does, still looks for ``least``."""
+        return max(self.seconds_left(self.first_renamed_at), min(self.options.timeout_seconds, least))
 
     def _start_standby(self) -> None:
         if self.standby is not None:
             self.standby.start(self.change, self.session.deadline)
 
     def _end_standby(self) -> None:
-        if self.standby is not None and self.standby.use is None:
+        if self.standby is not None:
             self.standby.end()
 
     def _end(self, step: Step, note: str = "") -> None:
-        """Files that a purge names go last, when nothing mounts them any more."""
+        """Remove the files of a purge, which go last, when nothing mounts them any more; then end the journal."""
         failed: list[str] = []
         if any(edit.removed_last for edit in self.planned.edits):
             self.change.try_mark(Step.REMOVING)
@@ -226,22 +227,22 @@ class ChangeRun:
         self.change.try_mark(step, note)
         self.findings += tuple(left_over(self.change, failed))
 
-    def _finish(self, seen: WaitOutcome) -> ChangeResult:
+    def _finish(self, outcome: WaitOutcome) -> ChangeResult:
         self._end_standby()
         self._end(Step.DONE, left_to_do(self.planned.afterwards) if self.change.by else "")
         policy = next((edit.after for edit in self.planned.edits if edit.role is Role.POLICY), None)
         proved = policy if self.planned.restart is Restart.NONE else None  # it decides as the loaded one does
-        last_known_good.keep(self.session.plane, self.planned.after, seen.process, proved)
+        last_known_good.keep(self.session.plane, self.planned.after, outcome.process, proved)
         return self._performed(
             Outcome.CHANGED,
-            checks=seen.checks,
-            receipt=seen.receipt,
-            proved=all(check.status is Status.PASSED for check in seen.checks),
-            timings=change_timings(self, seen.seconds),
+            checks=outcome.checks,
+            receipt=outcome.receipt,
+            proved=all(check.status is Status.PASSED for check in outcome.checks),
+            timings=change_timings(self, outcome.seconds),
         )
 
     def undo(self, failure: str, outcome: Outcome, checks: tuple[Check, ...] = ()) -> ChangeResult:
-        """Put back, wait until the old configuration serves; exit 5 with the exact command where that fails."""
+        """Restore the old configuration and wait until it is ready; STRANDED if it does not get ready."""
         plane = self.session.plane
         if not self.options.rollback and outcome is not Outcome.INTERRUPTED:
             self._end_standby()

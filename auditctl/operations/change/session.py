@@ -1,4 +1,4 @@
-"""A session on the node: lock, deferred signals, and what an interrupted run left finished or undone first."""
+"""Open a session on the node: lock it, defer signals, recover an interrupted change first."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from auditctl.node.kubelet.restart import OutgoingProcess, Restarted, RestartTar
 from auditctl.operations.change.preflight import check_places
 from auditctl.operations.change.restart_strategy import drain_seconds, serving
 from auditctl.operations.change.standby_remains import end_left_standby
-from auditctl.operations.change.watchdog_notice import told
+from auditctl.operations.change.watchdog_notice import notice
 from auditctl.operations.change_model import ChangeOptions, Deadline, Restart, Session
 from auditctl.operations.controlplane import ControlPlane
 
@@ -31,7 +31,7 @@ _RECOVERY_SECONDS = 120.0
 
 @contextmanager
 def session(plane: ControlPlane, command: str) -> Iterator[Session]:
-    """Open one.
+    """Yield a session; an interrupted change is finished or undone before.
 
     Raises:
         RefusedError: not root, the lock is held, the state directory is misplaced or cannot be written.
@@ -44,7 +44,7 @@ def session(plane: ControlPlane, command: str) -> Iterator[Session]:
         trial_folders.sweep()
         _refuse_unreadable(plane)
         deadline = Deadline(interrupted=interrupted)
-        recovered = (*told(plane), *recover_all(plane, deadline), *end_left_standby(plane))
+        recovered = (*notice(plane), *recover_all(plane, deadline), *end_left_standby(plane))
         try:
             yield Session(plane, deadline, recovered)
         except AuditctlError as error:
@@ -55,7 +55,7 @@ def session(plane: ControlPlane, command: str) -> Iterator[Session]:
 
 
 def _refuse_unreadable(plane: ControlPlane) -> None:
-    """What an unknown record of a change means is not ours to guess."""
+    """Raise RefusedError for a record that this version cannot read: its change may be open."""
     for folder in plane.state.unreadable():
         raise RefusedError(
             f"{folder}: a record of a change that this version cannot read",
@@ -65,7 +65,7 @@ def _refuse_unreadable(plane: ControlPlane) -> None:
 
 
 def recover_all(plane: ControlPlane, deadline: Deadline) -> tuple[Finding, ...]:
-    """Finish or undo every interrupted change of this node, the newest first; say so loudly."""
+    """Finish or undo every interrupted change, the newest first; return a warning for each."""
     told = []
     for journal in reversed(plane.state.open_changes()):
         plane.progress.step(
@@ -105,7 +105,7 @@ def _recover(plane: ControlPlane, journal: Journal, deadline: Deadline) -> str:
 
 
 def _finish(plane: ControlPlane, change: Change, deadline: Deadline) -> str:
-    """The new manifest stands: keep it if it serves, else go back."""
+    """Keep the new manifest if an API server is ready with it, else undo the change; return the outcome."""
     failed: list[str] = []
     if _serves_with_it(plane, change.journal, deadline):
         if any(record.removed_last for record in change.journal.files):
@@ -121,7 +121,7 @@ def _finish(plane: ControlPlane, change: Change, deadline: Deadline) -> str:
 
 
 def _serves_with_it(plane: ControlPlane, journal: Journal, deadline: Deadline) -> bool:
-    """What was to be restarted in place may not have been told to end yet: that is done first, as the run would have."""
+    """Return whether the new configuration gets ready; begin a restart in place if the run had not."""
     if journal.restart == Restart.NONE.name:
         return True
     manifest, replaced_at = plane.read_manifest()[1], renamed_at(plane, journal)
@@ -131,7 +131,9 @@ def _serves_with_it(plane: ControlPlane, journal: Journal, deadline: Deadline) -
 
 
 def _confirm(plane: ControlPlane, change: Change, text: str, deadline: Deadline, returned: float | None = None) -> str:
-    """Law 11: the *serving* of the old configuration is confirmed before anyone says undone.
+    """Wait until the old configuration is ready, mark the change undone, and return the outcome.
+
+    Nobody says "undone" before it is confirmed.
 
     ``returned`` is since when its files stand again, where an earlier run had come so far (`returned_at`).
     """
@@ -153,7 +155,7 @@ def _confirm(plane: ControlPlane, change: Change, text: str, deadline: Deadline,
     since = plane.clock.boot() if returned is None else returned
     has_loaded_it = now is not None and replaced_at <= now.started < since
     first = first_renamed_at(plane, change.journal)
-    if serves(plane, manifest, since, deadline, old_until=first, ends=now if has_loaded_it else None):
+    if serves(plane, manifest, since, deadline, previous_until=first, ends=now if has_loaded_it else None):
         removal.clear_up(change)
         change.try_mark(Step.UNDONE, "by the next run")
         return f"{text}, and the old configuration serves"
@@ -177,10 +179,10 @@ def serves(
     started_since: float | None,
     deadline: Deadline,
     *,
-    old_until: float | None = None,
+    previous_until: float | None = None,
     ends: Process | None = None,
 ) -> bool:
-    """Does an API server with this manifest's command line serve, within a bounded wait?
+    """Return whether an API server with this manifest's command line gets ready within a bounded wait.
 
     ``ends`` is told to end first, so that the kubelet restarts its container in place.
 
@@ -194,7 +196,7 @@ def serves(
     except RefusedError:
         return False  # a folder whose server is elsewhere, if anywhere
     since = started_since if started_since is not None else plane.clock.boot()
-    expected = RestartTarget(manifest.command, since, endpoint, plane.credentials(), or_started_before=old_until)
+    expected = RestartTarget(manifest.command, since, endpoint, plane.credentials(), or_started_before=previous_until)
     watch = RestartWaiter.begin(plane.root, manifest, plane.clock, plane.progress.waiting, deadline.interrupted)
     # one that nobody starts is not waited for long: a lab folder, a node whose kubelet is stopped
     seconds = _RECOVERY_SECONDS if plane.root.is_host else _RECOVERY_SECONDS / 4
@@ -210,7 +212,7 @@ def serves(
 
 
 def _nobody_starts_it(plane: ControlPlane, manifest: Manifest) -> bool:
-    """On the host, with no kubelet and no server: at boot, before the kubelet, which must not be kept waiting.
+    """Return whether the host runs neither kubelet nor API server, as at boot before the kubelet starts.
 
     What was not proved before the machine went down is undone then: the old configuration is known to serve.
     """
@@ -218,7 +220,7 @@ def _nobody_starts_it(plane: ControlPlane, manifest: Manifest) -> bool:
 
 
 def renamed_at(plane: ControlPlane, journal: Journal) -> float | None:
-    """When the manifest was replaced, in seconds of this boot's clock; None if it never came to that.
+    """Return when the manifest was replaced, in seconds of this boot's clock; None if it was not.
 
     The wall clock may have been set since, so the journal has the boot and its clock; another boot is long ago. Of two
     renames it is the last one that was begun.

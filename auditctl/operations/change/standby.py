@@ -29,7 +29,7 @@ from auditctl.node.standby.preconditions import missing
 from auditctl.node.standby.redirect import Redirect, redirect, target_of
 from auditctl.operations.change.restart_strategy import serving
 from auditctl.operations.change.standby_remains import end_remains
-from auditctl.operations.change_model import ChangeOptions, Deadline, Decision, NoDowntime, PlannedChange, Restart
+from auditctl.operations.change_model import ChangeDecision, ChangeOptions, Deadline, NoDowntime, PlannedChange, Restart
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import receipt
 from auditctl.policy.load import load
@@ -93,10 +93,13 @@ class Standby:
         manifest = Manifest.of(Document.of_text(text.text, str(path)))
         return cls(plane, planned, text, manifest, redirect(plane.root, target_of(planned.after, port), plane.clock))
 
-    @property
-    def usual_drain(self) -> float:
-        """How long the old process may linger: the kubelet's grace period; in its place nobody else would end it."""
-        return _IN_PLACE_DRAIN_SECONDS if self.planned.restart is Restart.IN_PLACE else 0.0
+    def drain(self, options: ChangeOptions) -> tuple[float, tuple[Finding, ...]]:
+        """Return how long the old process may linger: nobody waits for it, so it may finish what it has begun.
+
+        That is the kubelet's grace period, but in its place nobody else would end it.
+        """
+        usual = _IN_PLACE_DRAIN_SECONDS if self.planned.restart is Restart.IN_PLACE else 0.0
+        return usual if options.drain_seconds is None else options.drain_seconds, ()
 
     @property
     def _log(self) -> Path | None:
@@ -170,7 +173,12 @@ class Standby:
             self._keeper = _Keeper.start(self.redirect.keep)
 
     def end(self) -> None:
-        """Redirect no more, let the kubelet end the standby, and give its log the name of a rotated one. Raises nothing."""
+        """Redirect no more, let the kubelet end the standby, and give its log the name of a rotated one. Raises nothing.
+
+        A second call does nothing.
+        """
+        if self.use is not None:
+            return
         plane = self.plane
         if self._keeper is not None:
             self._keeper.stop()
@@ -180,10 +188,12 @@ class Standby:
         process = self.process or listener(self.pod.port)
         log = end_remains(plane, self._log, process, self.pod.port)
         seconds = round(plane.clock.boot() - self.started_at, 3)
-        self.use = self.use or StandbyUse(self.pod.port, seconds, connections, str(log) if log else None)
+        self.use = StandbyUse(self.pod.port, seconds, connections, str(log) if log else None)
 
 
-def settle_standby(plane: ControlPlane, decision: Decision, options: ChangeOptions) -> tuple[Decision, ChangeOptions]:
+def settle_standby(
+    plane: ControlPlane, decision: ChangeDecision, options: ChangeOptions
+) -> tuple[ChangeDecision, ChangeOptions]:
     """Return decision and options with --no-downtime as it can be done on this node.
 
     Raises:

@@ -1,28 +1,13 @@
-"""What waiting for a restart came to, and how long the parts of a change took."""
+"""Tell how long the parts of a change took."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
-from auditctl.findings import Check, Receipt, Timings
-from auditctl.node.apiserver.crash import Crash
-from auditctl.node.apiserver.process import Process
+from auditctl.findings import Timings
 from auditctl.node.kubelet.restart import Restarted
 from auditctl.operations.change.standby import Standby
 from auditctl.operations.change_model import Session
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WaitOutcome:
-    """What waiting and proving came to. ``failure`` is one sentence, empty where it went well; ``crash`` is its reason."""
-
-    failure: str = ""
-    crash: Crash | None = None
-    checks: tuple[Check, ...] = ()
-    receipt: Receipt | None = None
-    process: Process | None = None
-    seconds: float = 0.0
 
 
 class TimedRun(Protocol):

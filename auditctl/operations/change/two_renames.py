@@ -26,10 +26,11 @@ _LONGEST_WAIT_SECONDS = 20.0
 
 
 class TwoRenames(NamedTuple):
-    """The text of the first rename, and what the host shows of the old Pod."""
+    """The text of the first rename, what the host shows of the old Pod, and its port."""
 
     text: bytes
     remains: PodRemains
+    port: int
 
     @classmethod
     def of(
@@ -51,11 +52,9 @@ class TwoRenames(NamedTuple):
             plan = plan_ending(planned.before, plane.clock.utc().strftime("%Y%m%dT%H%M%S.%fZ"))
         except ManifestError:
             return None
-        return cls(plan.after.encode(), remains) if plan.changes else None
+        return cls(plan.after.encode(), remains, planned.before.secure_port) if plan.changes else None
 
-    def await_end(
-        self, watch: RestartWaiter, old: OutgoingProcess, drain: float, port: int, deadline: Deadline
-    ) -> bool:
+    def await_end(self, watch: RestartWaiter, old: OutgoingProcess, drain: float, deadline: Deadline) -> bool:
         """Wait until the kubelet has finished with the old Pod; tell whether it has. Not longer than one rename would take.
 
         Raises:
@@ -65,8 +64,8 @@ class TwoRenames(NamedTuple):
         while (passed := clock.monotonic() - began) < _LONGEST_WAIT_SECONDS:
             if deadline.interrupted():
                 raise InterruptionError("interrupted while waiting for the old API server to end")
-            watch.count_listener(port)
-            old.drain(port, drain, clock.monotonic())
+            watch.count_listener(self.port)
+            old.drain(self.port, drain, clock.monotonic())
             if not old.process.alive() and self.remains.finished(clock.monotonic()):
                 return True
             watch.tell("waiting for the kubelet to end the old API server", passed)

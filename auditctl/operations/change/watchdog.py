@@ -1,7 +1,7 @@
-"""The dead man's switch: if the run dies, another process confirms its change if it serves, and undoes it if it does not.
+"""Finish or undo a change whose run has died, from a process that is forked beforehand.
 
-It is the run itself, forked before the first file is touched: the same wait, the same judge, the same way back, to the
-same deadline. It waits on the run's lock, which the kernel releases when the run dies, however it dies.
+The watchdog is a copy of the run: it waits for the same restart, takes the same proof and undoes in the same way, to the
+same deadline. It blocks on the run's lock, which the kernel releases when the run dies, however it dies.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ from auditctl.report import Outcome
 
 
 def guard(run: GuardedRun, watch: RestartWaiter) -> Watchdog | None:
-    """Set a watchdog out for this change; None where nobody waits, nothing is to be put back, or it cannot be forked."""
+    """Fork the watchdog of this change and return it.
+
+    None: the run does not wait, nothing would be undone, or the process cannot be forked (a finding says so then).
+    """
     if not (run.options.wait and run.options.rollback):
         return None
     plane, change = run.session.plane, run.change.journal
@@ -40,12 +43,14 @@ def guard(run: GuardedRun, watch: RestartWaiter) -> Watchdog | None:
         text = "no watchdog could be started (out of memory or processes): if this run is killed, the change stays open"
         run.findings += (Finding(CHECK, Severity.WARNING, text, "after a kill: auditctl recover"),)
         return None
-    plane.progress.step(f"watchdog {watchdog.pid} takes over if this run dies")
+    plane.progress.step(
+        f"watchdog {watchdog.pid} takes over if this command is killed: it finishes or undoes the change"
+    )
     return watchdog
 
 
 def _stand_guard(run: GuardedRun, watch: RestartWaiter) -> None:
-    """Wait until the run is gone; if its change is open still, take it over."""
+    """Block until the run has ended; go on with its change if that is still open."""
     plane = run.session.plane._replace(progress=Silence())
     run.session = run.session._replace(plane=plane, deadline=Deadline())
     watch.tell, watch.interrupted = plane.progress.waiting, run.session.deadline.interrupted
@@ -67,7 +72,7 @@ def _stand_guard(run: GuardedRun, watch: RestartWaiter) -> None:
 
 
 def _holder(run: GuardedRun, journal: Journal) -> str:
-    """What a run that finds the lock held is told: which change, who waits, until when."""
+    """Return the holder of the lock as another run prints it: the change, our pid, the deadline."""
     plane = run.session.plane
     rest = max(run.seconds_left(first_renamed_at(plane, journal)), 0.0)
     until = plane.clock.utc() + timedelta(seconds=rest)
@@ -76,7 +81,7 @@ def _holder(run: GuardedRun, journal: Journal) -> str:
 
 
 def _take_over(run: GuardedRun, watch: RestartWaiter, journal: Journal) -> None:
-    """Go on where the run stopped: the journal says how far it came, the manifest on disk has the last word."""
+    """Go on where the run stopped: the journal has its last step, and the manifest on disk decides."""
     change, plane = run.change, run.session.plane
     removal.sweep(change)
     replaced_at = renamed_at(plane, journal)

@@ -1,4 +1,4 @@
-"""What a watchdog did after a run had died, told by `status` and by every next command."""
+"""Report what a watchdog did after a run had died: `status` and every next command say it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _DID = {
 
 
 def left_to_do(commands: Sequence[str]) -> str:
-    """The journal's note on what the dead run would have done behind its change; empty where there was nothing."""
+    """Return the journal's note on what a dead run has not done behind its change; empty if nothing."""
     return f"{_LEFT}{'; '.join(commands)}" if commands else ""
 
 
-def told(plane: ControlPlane) -> tuple[Finding, ...]:
-    """What the watchdog did to the newest change; the next change makes it old news."""
+def notice(plane: ControlPlane) -> tuple[Finding, ...]:
+    """Return the finding about the newest change if a watchdog ended it; else nothing."""
     journals = plane.state.journals()
     if not journals or not journals[-1].ended_by_the_watchdog:
         return ()

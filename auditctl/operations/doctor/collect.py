@@ -37,7 +37,16 @@ from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
 
 # said here in better words, or by another look
 _SAID_ELSEWHERE = frozenset(
-    ["apiserver-ready", "drift", "stray-manifests", "policy", "policy-missing", "no-backend", "no-policy"]
+    [
+        "apiserver-ready",
+        "untrusted-listener",
+        "drift",
+        "stray-manifests",
+        "policy",
+        "policy-missing",
+        "no-backend",
+        "no-policy",
+    ]
 )
 _VOLUME = lazily(r"\bvolume [\w.-]+")
 _QUIET = frozenset([ServerState.SERVING])
@@ -176,7 +185,7 @@ def _preflight(
 def _recording(plane: ControlPlane, manifest: Manifest, evidence: Evidence) -> Recording:
     host = node_checks.host_of(plane.root, manifest, LOG_FLAG)
     policy_file = node_checks.host_of(plane.root, manifest, POLICY_FLAG)
-    raw = files.read_following(policy_file, "policy") if policy_file is not None and policy_file.is_file() else b""
+    raw = files.read_regular(policy_file, "policy") if policy_file is not None and policy_file.is_file() else b""
     policy = load(raw, policy_source.version_of(plane, manifest, live=False)).policy if raw else None
     serving = evidence.process if evidence.as_manifest else None
     return Recording(

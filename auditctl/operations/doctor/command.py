@@ -1,4 +1,4 @@
-"""``doctor``: name what is broken or will break, with its cause and the one next step; ``--fix`` for what has one safe repair."""
+"""``doctor``: name what is broken or will break, its cause and the next step; ``--fix`` repairs it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from auditctl.node.kubelet.diagnosis import ServerState
 from auditctl.operations import restart
 from auditctl.operations.change.engine import run_change
 from auditctl.operations.change.report import settled
-from auditctl.operations.change_model import ChangeOptions, ChangeResult, Decision, Recovered
+from auditctl.operations.change_model import ChangeDecision, ChangeOptions, ChangeResult, Recovered
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.doctor.collect import Observations, look
 from auditctl.operations.doctor.repair import Repair, repair
@@ -23,7 +23,7 @@ _GUESSED = "probably: "
 
 
 def doctor(plane: ControlPlane, options: ChangeOptions, *, fix: bool) -> Report:
-    """Examine everything; with ``fix``, repair the first thing that has one safe repair; return the report.
+    """Examine the node; with ``fix``, perform the first safe repair; return the report.
 
     Raises:
         RefusedError: ``fix`` cannot be done on this node; nothing was changed.
@@ -34,7 +34,7 @@ def doctor(plane: ControlPlane, options: ChangeOptions, *, fix: bool) -> Report:
     return run_change(plane, options, "doctor", lambda recovered: _decide(plane, options, recovered))
 
 
-def _decide(plane: ControlPlane, options: ChangeOptions, recovered: Recovered) -> Decision | Report:
+def _decide(plane: ControlPlane, options: ChangeOptions, recovered: Recovered) -> ChangeDecision | Report:
     """Decide the first repair, or return the report where there is none.
 
     Raises:
@@ -50,12 +50,12 @@ def _decide(plane: ControlPlane, options: ChangeOptions, recovered: Recovered) -
 
     def conclude(report: Report) -> Report:
         if options.dry_run:
-            return report._replace(command="doctor", summary=f"dry run: would {purpose}; nothing was touched")
+            return report._replace(command="doctor", summary=f"Dry run, nothing changed. The repair would {purpose}")
         return _repaired(plane, report._replace(command="doctor"), purpose, options)
 
     if found.planned is None:
         return replace(restart.decide(plane, options, recovered), conclude=conclude)
-    return Decision(
+    return ChangeDecision(
         planned=found.planned,
         findings=found.findings,
         finish=lambda result: _keep_rejected(found, result),
@@ -79,9 +79,9 @@ def _repaired(plane: ControlPlane, report: Report, purpose: str, options: Change
     )
 
 
-def _keep_rejected(found: Repair, result: ChangeResult) -> ChangeResult:
+def _keep_rejected(applied: Repair, result: ChangeResult) -> ChangeResult:
     """Keep the user's own policy beside the one that replaced it; return the result with the next step."""
-    edit = found.rejected
+    edit = applied.rejected
     if edit is None or edit.before is None or result.change is None or result.outcome is not Outcome.CHANGED:
         return result
     beside = edit.path.with_name(f"{edit.path.name}.rejected-{result.change.id}")
@@ -95,7 +95,7 @@ def _keep_rejected(found: Repair, result: ChangeResult) -> ChangeResult:
 def _nothing(
     plane: ControlPlane, looked: Observations, recovered: tuple[Finding, ...], options: ChangeOptions
 ) -> Report:
-    """No repair was needed, or none is safe."""
+    """Return the report where no repair is needed, or none is safe."""
     others = tuple(finding for finding in looked.findings if finding.check != "running-change")  # it is this very run
     looked = looked._replace(findings=others)
     report = _report(plane, looked, options)
@@ -106,7 +106,7 @@ def _nothing(
 
 
 def _report(plane: ControlPlane, looked: Observations, options: ChangeOptions) -> Report:
-    """Exit 0 where nothing is wrong, 1 where something is (a warning too under ``--strict``)."""
+    """Return the report: exit code 0 if nothing is wrong, else 1 (a warning counts under ``--strict``)."""
     bad = {Severity.ERROR, Severity.WARNING} if options.strict else {Severity.ERROR}
     wrong = [finding for finding in looked.findings if finding.severity in bad]
     digest = looked.snapshot.sha256 if looked.snapshot is not None else None
@@ -125,7 +125,7 @@ def _report(plane: ControlPlane, looked: Observations, options: ChangeOptions) -
 
 
 def _settled(plane: ControlPlane, looked: Observations) -> Settled | None:
-    """What the manifest sets; None where its mounts lead nowhere."""
+    """Return what the manifest sets; None where its mounts cannot be resolved."""
     with suppress(RefusedError):
         return settled(plane, looked.manifest) if looked.manifest is not None else None
     return None
@@ -151,16 +151,16 @@ def _summary(looked: Observations, wrong: list[Finding]) -> str:
 
 
 def _is_diagnosis(looked: Observations) -> bool:
-    """Does the first finding tell of the state that the node is in?"""
+    """Return whether the first finding is the diagnosis of the node's state."""
     return looked.diagnosis.certain and any(finding.check == looked.diagnosis.check for finding in looked.findings)
 
 
-def _count(findings: list[Finding], what: str) -> str:
-    return f"{len(findings)} {what}{'' if len(findings) == 1 else 's'}"
+def _count(findings: list[Finding], noun: str) -> str:
+    return f"{len(findings)} {noun}{'' if len(findings) == 1 else 's'}"
 
 
 def _details(looked: Observations) -> dict[str, Any]:
-    """For programs: where the way to a serving API server ends, how sure that is, and whose words say so."""
+    """Return the diagnosis for programs: state, certainty, cause, and the log that says so."""
     crash = looked.diagnosis.crash
     return {
         "state": looked.diagnosis.state.name.lower().replace("_", "-"),

@@ -115,7 +115,7 @@ def _is_apiserver(path: Path) -> bool:
     with suppress(RefusedError, OSError):
         if path.name.startswith(".") or not path.is_file():
             return False
-        raw = files.read_following(path, "manifest")
+        raw = files.read_regular(path, "manifest")
         return _COMMAND.search(raw) is not None and _POD.search(raw) is not None
     return False
 

@@ -1,4 +1,4 @@
-"""What has one safe repair: decided here, performed by the one change engine."""
+"""Decide the one safe repair of a fault; the change engine performs it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _BROKEN_ANYWAY = ("apiserver-ready", "drift")
 
 
 class Repair(NamedTuple):
-    """One repair: its purpose as a phrase, the planned change (None: that of ``restart``), and the findings about it.
+    """One repair: its purpose as a phrase, and the planned change (None: that of ``restart``).
 
     ``rejected`` is the text that a last known good file replaces: it is kept beside it for its author. ``more``: it is
     one of several of its kind, and nothing can be waited for before the last.
@@ -142,7 +142,7 @@ def _right_policy(node: _RepairTarget, host: Path, there: Snapshot | None) -> tu
 
 
 def _loading(node: _RepairTarget, edit: FileEdit, purpose: str, *, is_loaded: bool) -> PlannedChange:
-    """Return the change that installs the policy, and has it loaded where the server does not run with it already."""
+    """Return the change that installs the policy, and loads it where the server has another one."""
     assert edit.after is not None  # noqa: S101 - a repair never removes the policy
     plan, kind = _restarting(node, files.sha256(edit.after))
     if is_loaded:
@@ -167,13 +167,13 @@ def _loading(node: _RepairTarget, edit: FileEdit, purpose: str, *, is_loaded: bo
 
 
 def _restarting(node: _RepairTarget, sha256: str) -> tuple[Plan, Restart]:
-    """Return how to restart: a new Pod has no back-off; where our annotation says the same already, the container alone."""
+    """Return how to restart: by a new Pod, which has no back-off, where our annotation can change."""
     plan = plan_annotation(node.manifest, sha256)
     return plan, Restart.REPLACE_POD if plan.changes else Restart.IN_PLACE
 
 
 def _log_directory(node: _RepairTarget, policy: Snapshot | None) -> Repair | None:
-    """Repair a log directory that is gone: servers before 1.25, and mounts of type Directory, do not make it."""
+    """Repair a missing log directory: servers before 1.25 and mounts of type Directory do not make it."""
     missing = [folder for folder in node.paths.log_directories if not folder.exists()]
     if not missing or node.paths.policy is None:
         return None
@@ -181,7 +181,7 @@ def _log_directory(node: _RepairTarget, policy: Snapshot | None) -> Repair | Non
 
 
 def _dead_log(node: _RepairTarget, policy: Snapshot | None) -> Repair | None:
-    """Repair a server that holds a file that is no longer the log: only a restart makes it open the right one."""
+    """Repair a server that writes to a removed or renamed log: only a restart opens the right one."""
     if not node.is_serving or not any(finding.check == "dead-log" for finding in node.observations.findings):
         return None
     return _anew(node, policy, "restart the API server, so that it opens its log anew")

@@ -106,7 +106,7 @@ def _past_one_listing(plane: ControlPlane, manifest: Manifest, receipt: ProofFun
         while plane.clock.monotonic() < until:
             if patience.interrupted():
                 raise InterruptionError("interrupted while waiting for the kubelet's next listing")
-            now = listener(manifest.secure_port)
+            now = listener(manifest.secure_port, manifest)
             if now is None or now.identity != process.identity:
                 text = (
                     f"process {process.pid} did not outlive the kubelet's next listing of {plane.manifest_path.parent}"
@@ -123,7 +123,9 @@ def _past_one_listing(plane: ControlPlane, manifest: Manifest, receipt: ProofFun
 def listing_seconds(plane: ControlPlane) -> float:
     """``fileCheckFrequency`` of the kubelet's configuration, else its default."""
     with suppress(OSError, RefusedError, ValueError):
-        config = load_yaml(plane.root.host(_KUBELET_CONFIG).read_text(errors="replace"))
+        config = load_yaml(
+            files.read_regular(plane.root.host(_KUBELET_CONFIG), "kubelet configuration").decode(errors="replace")
+        )
         set_to = config.get("fileCheckFrequency") if isinstance(config, dict) else None
         return parse(str(set_to)) or _LISTING_SECONDS if set_to else _LISTING_SECONDS
     return _LISTING_SECONDS

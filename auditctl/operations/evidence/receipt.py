@@ -68,7 +68,7 @@ def findings(planned: ProbePlan) -> Iterator[Finding]:
         yield Finding(
             "receipt",
             Severity.INFO,
-            "no request that auditctl may send tells the new policy from the old one; the receipt does not tell them apart",
+            "the old and the new policy decide every test request alike, so the proof cannot show which of them is loaded",
         )
 
 

@@ -9,7 +9,7 @@ from auditctl.errors import RefusedError
 from auditctl.findings import Check, Status
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.loaded_policy import written_since
-from auditctl.node.apiserver.process import Process, listener
+from auditctl.node.apiserver.process import Process, listener, untrusted_listener
 from auditctl.node.change import files
 from auditctl.node.kubelet.diagnosis_recording import records_anything
 from auditctl.node.preflight import node_checks
@@ -48,7 +48,7 @@ class Running(NamedTuple):
     @classmethod
     def look(cls, plane: ControlPlane, manifest: Manifest) -> Running:
         """What serves now for this manifest."""
-        process = listener(manifest.secure_port)
+        process = listener(manifest.secure_port, manifest)
         return cls(plane, manifest, process, _loaded(plane, manifest, process))
 
     @property
@@ -66,7 +66,9 @@ class Running(NamedTuple):
             "the manifest sets a policy and a backend" if on else "the manifest does not switch auditing on",
         )
         if process is None:
+            stranger = untrusted_listener(manifest.secure_port, manifest)
             text = f"no kube-apiserver of this machine listens on port {manifest.secure_port}"
+            text = text if stranger is None else stranger.on(manifest.secure_port)
             yield Check("process", Status.FAILED, text)
         elif self.is_of_manifest:
             yield Check("process", Status.PASSED, f"process {process.pid} was started with the manifest's command line")
@@ -97,7 +99,7 @@ def _loaded(plane: ControlPlane, manifest: Manifest, process: Process | None) ->
     """What the process loaded where that is known, else what stands on disk."""
     host = node_checks.host_of(plane.root, manifest, POLICY_FLAG)
     try:
-        on_disk = files.read_following(host, "policy") if host is not None else None
+        on_disk = files.read_regular(host, "policy") if host is not None else None
     except RefusedError:
         on_disk = None
     known = last_known_good.loaded(plane, manifest, process)

@@ -5,31 +5,27 @@ Our own verdict is asked first, and refuses first. Where the two differ, that is
 
 from __future__ import annotations
 
-import json
-import posixpath
 import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from auditctl.errors import ManifestError, Place, RefusedError
 from auditctl.findings import Finding, Severity
-from auditctl.manifest.document import Document
 from auditctl.manifest.flags import Flag, Item
 from auditctl.manifest.pod import HYPERKUBE, Manifest
-from auditctl.node.apiserver.process import Process, listener
-from auditctl.node.apiserver.trial_start import (
-    TrialStartInput,
-    TrialStartResult,
-    TrialStartVerdict,
-    binary_of,
-    rehearse,
-)
+from auditctl.node.apiserver import trial_key
+from auditctl.node.apiserver.client import Readiness
+from auditctl.node.apiserver.process import Process, listener, untrusted_listener
+from auditctl.node.apiserver.trial_binary import Binary, of_process
+from auditctl.node.apiserver.trial_start import TrialStartInput, TrialStartResult, TrialStartVerdict, rehearse
 from auditctl.node.change import files
 from auditctl.node.change.journal import Role
 from auditctl.node.preflight import node_checks
+from auditctl.node.trusted_process import owner_of
 from auditctl.operations.change_model import Deadline, PlannedChange
 from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.evidence.trial_webhook import NOWHERE, on_host
 from auditctl.operations.policy_source import SelectedPolicy
 from auditctl.policy.load import LoadResult, load
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
@@ -37,15 +33,11 @@ from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FL
 CHECK = "rehearsal"
 DIFFERS = "rehearsal-differs"
 _PATH_FLAGS = frozenset({POLICY_FLAG, LOG_FLAG, WEBHOOK_FLAG})
-# without these it does not come as far as auditing; files are named by their place on the host
+# without these it does not come as far as auditing; the keys are made for it
 _KEY_FILES = frozenset({"service-account-key-file", "service-account-signing-key-file"})
 _NEEDED = _KEY_FILES | {"service-account-issuer", "api-audiences", "advertise-address", "service-cluster-ip-range"}
 _NEEDED_UP_TO_1_19 = "--insecure-port=0"  # its default is 8080, which the running server may hold
-_REFERENCES = {
-    ("clusters", "cluster"): ("certificate-authority",),
-    ("users", "user"): ("client-certificate", "client-key", "tokenFile"),
-}
-_NOWHERE = "/nonexistent"  # what no mount brings into the container must not be found on the host either
+_KEY = "/throw-away.key"  # the name of the key in its words; what stands there is handed over in memory
 _REPORT_IT = "please report it with the policy, the flags and the server's words"
 
 
@@ -66,28 +58,35 @@ def findings(
     *,
     webhook: bytes | None = None,
     policy_name: str = "",
+    manifest: Manifest | None = None,
     deadline: Deadline = Deadline(),
 ) -> Iterator[Finding]:
     """What the node's own server says of the flags of ``after`` with that policy and webhook file.
 
-    ``policy`` or ``webhook`` None: the installed one. ``process`` is the running server, whose program is started.
+    ``policy`` or ``webhook`` None: the installed one. ``process`` is the running server, whose program is started, and
+    ``manifest`` the one that it was started from (None: ``after``).
 
     Raises:
         InterruptionError: the user asked to stop; nothing was changed.
     """
-    why_not = _why_not(plane, process)
+    why_not = _why_not(plane, process, manifest or after)
     if why_not or process is None:
         if why_not:
             yield _unknown(why_not)
         return
     subject = Subject(after, policy, webhook, policy_name)
     try:
-        play, policy = _play(plane, subject, process)
+        with of_process(process, owner_of(manifest or after)) as binary:
+            if plane.endpoint(manifest or after).readiness(plane.credentials()) is Readiness.UNREACHABLE:
+                yield _unknown(f"process {process.pid} does not answer with a certificate of this cluster")
+                return
+            play, policy = _play(plane, subject, process, binary)
+            plane.progress.step("rehearsing with the node's own kube-apiserver")
+            result = rehearse(play, deadline.interrupted)
     except (ManifestError, RefusedError) as error:
         yield _unknown(error.message)
         return
-    plane.progress.step("rehearsing with the node's own kube-apiserver")
-    yield from told(rehearse(play, deadline.interrupted), plane, subject._replace(policy=policy))
+    yield from told(result, plane, subject._replace(policy=policy))
 
 
 def rehearsed(
@@ -106,6 +105,7 @@ def rehearsed(
         process,
         webhook=webhook,
         policy_name=chosen.source,
+        manifest=planned.before,
         deadline=deadline,
     )
 
@@ -125,17 +125,21 @@ def of_policy(plane: ControlPlane, raw: bytes, name: str) -> Iterator[Finding]:
     alone = (Flag(POLICY_FLAG, "/dev/stdin", item), Flag(LOG_FLAG, STANDARD_OUTPUT, item))
     others = (flag for flag in manifest.flag_list if not flag.is_audit)
     after = manifest._replace(flag_list=(*others, *alone))
-    yield from findings(plane, after, raw, listener(manifest.secure_port), policy_name=name)
+    yield from findings(
+        plane, after, raw, listener(manifest.secure_port, manifest), policy_name=name, manifest=manifest
+    )
 
 
-def _why_not(plane: ControlPlane, process: Process | None) -> str:
+def _why_not(plane: ControlPlane, process: Process | None, manifest: Manifest) -> str:
     """Why there is nothing to run; empty where there is, or where nobody expects it."""
     if process is None:
-        return "no kube-apiserver runs here" if plane.root.is_host else ""
+        if not plane.root.is_host:
+            return ""
+        stranger = untrusted_listener(manifest.secure_port, manifest)
+        return stranger.on(manifest.secure_port) if stranger is not None else "no kube-apiserver runs here"
     if not plane.root.is_host:
         return "the server of a node under --rootfs is not run here"
-    binary = binary_of(process)
-    return "" if binary is not None else f"process {process.pid} does not run a kube-apiserver that we could start"
+    return ""
 
 
 def _unknown(why: str) -> Finding:
@@ -211,29 +215,32 @@ def _place_in_policy(result: TrialStartResult, subject: Subject) -> tuple[Place,
     return Place(subject.policy_name, int(line[1]) if line else 0), named[1] if named else ""
 
 
-def _play(plane: ControlPlane, subject: Subject, process: Process) -> tuple[TrialStartInput, bytes | None]:
+def _play(
+    plane: ControlPlane, subject: Subject, process: Process, binary: Binary
+) -> tuple[TrialStartInput, bytes | None]:
     """The command line and the files, with every path where this machine has it; and the policy's text."""
     after = subject.after
-    binary = binary_of(process)
-    assert binary is not None  # noqa: S101 - asked before
-    words = list(_words(plane, after, process))
+    words = list(_words(after, process))
     policy, webhook = subject.policy, subject.webhook
     if after.flag(POLICY_FLAG) and policy is None:
         policy = _installed(plane, after, POLICY_FLAG)
     if after.flag(WEBHOOK_FLAG) and webhook is None:
         webhook = _installed(plane, after, WEBHOOK_FLAG)
-    names = {}
+    names, contents = dict[str, str](), {_KEY: trial_key.pem()}
     for flag, content in ((POLICY_FLAG, policy), (WEBHOOK_FLAG, webhook)):
         if after.flag(flag) and content is None:
-            words.append(f"--{flag}={_NOWHERE}{after.flag(flag)}")
-            names[_NOWHERE] = ""
+            words.append(f"--{flag}={NOWHERE}{after.flag(flag)}")
+            names[NOWHERE] = ""
     if not after.flag(WEBHOOK_FLAG):
         webhook = None
     elif webhook is not None:
-        webhook, replaced = _on_host(plane, after, webhook)
+        webhook, replaced, read = on_host(plane, after, webhook)
         names |= replaced
+        contents |= read
     policy = policy if after.flag(POLICY_FLAG) else None
-    return TrialStartInput(binary, tuple(words), policy, webhook, names, after.flag(WEBHOOK_FLAG) or ""), policy
+    return TrialStartInput(
+        binary, tuple(words), policy, webhook, names, after.flag(WEBHOOK_FLAG) or "", contents
+    ), policy
 
 
 def _installed(plane: ControlPlane, after: Manifest, flag: str) -> bytes | None:
@@ -242,7 +249,7 @@ def _installed(plane: ControlPlane, after: Manifest, flag: str) -> bytes | None:
     return there.content if there is not None else None
 
 
-def _words(plane: ControlPlane, after: Manifest, process: Process) -> Iterator[str]:
+def _words(after: Manifest, process: Process) -> Iterator[str]:
     """The flags that are rehearsed: all of auditing's, and those without which it does not come so far."""
     command = [PurePosixPath(word).name for word in process.argv[:2]]
     if HYPERKUBE in command[:1]:
@@ -253,53 +260,15 @@ def _words(plane: ControlPlane, after: Manifest, process: Process) -> Iterator[s
         if flag.name == LOG_FLAG and flag.value:
             yield f"--{LOG_FLAG}={STANDARD_OUTPUT}"
         elif (flag.is_audit and flag.name not in _PATH_FLAGS) or flag.name in _NEEDED:
-            yield _word(plane, after, flag, process)
+            yield _word(flag, process)
 
 
-def _word(plane: ControlPlane, after: Manifest, flag: Flag, process: Process) -> str:
+def _word(flag: Flag, process: Process) -> str:
     if flag.name in _KEY_FILES:
-        return f"--{flag.name}={_host(plane, after, flag.value) or flag.value}"
+        return f"--{flag.name}={_KEY}"
     if "$(" in flag.value:  # the kubelet has filled it in for the one that runs
         running = (word.partition("=") for word in process.flags)
         return next(
             (f"--{flag.name}={value}" for name, _, value in running if name == f"--{flag.name}"), flag.item.text
         )
     return f"--{flag.name}={flag.value}"
-
-
-def _host(plane: ControlPlane, after: Manifest, path: str) -> str | None:
-    """The path on this machine; None where no mount brings it into the container. Raises ManifestError."""
-    place = after.host_path(path)
-    return str(plane.root.host(place.path)) if place is not None else None
-
-
-def _on_host(plane: ControlPlane, after: Manifest, raw: bytes) -> tuple[bytes, dict[str, str]]:
-    """The webhook's file with its references as this machine has them, and how to read them back.
-
-    One that we cannot read is left as it is: the server has its own words for that.
-    """
-    value = _plain(raw)
-    base = posixpath.dirname(after.flag(WEBHOOK_FLAG) or "/")
-    names = {}
-    for (group, kind), keys in _REFERENCES.items():
-        for entry in _entries(value.get(group), kind):
-            for key in keys:
-                if isinstance(entry.get(key), str) and entry[key]:
-                    path = posixpath.join(base, entry[key])  # a relative one is relative to the file
-                    entry[key] = _host(plane, after, path) or f"{_NOWHERE}{path}"
-                    names[entry[key]] = path
-    return (json.dumps(value).encode(), names) if names else (raw, names)
-
-
-def _plain(raw: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(raw) if raw.lstrip().startswith(b"{") else Document.parse(raw, "the webhook's file").value
-    except (ValueError, ManifestError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _entries(listed: object, kind: str) -> Iterator[dict[str, Any]]:
-    for entry in listed if isinstance(listed, list) else ():
-        if isinstance(entry, dict) and isinstance(entry.get(kind), dict):
-            yield entry[kind]

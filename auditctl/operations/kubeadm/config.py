@@ -10,7 +10,7 @@ from typing import NamedTuple
 from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.kubeadm import configmap
-from auditctl.kubeadm.clusterconfiguration import ClusterConfiguration
+from auditctl.kubeadm.clusterconfiguration import REMOVED_IN, ClusterConfiguration
 from auditctl.kubeadm.configmap import Access, Stored
 from auditctl.kubeadm.persist import Fate, SettingDifference, differences, plan_persist
 from auditctl.manifest.plan import Plan
@@ -68,6 +68,30 @@ def differences_of(plane: ControlPlane, manifest: Manifest, source: Path | None)
     """A finding for each setting that an upgrade would change; errors as in `check`."""
     record = _record(plane, manifest, source)
     return tuple(_finding(one, record) for one in differences(record.configuration, manifest))
+
+
+def upgrade_findings(
+    plane: ControlPlane, manifest: Manifest, source: Path | None, then: tuple[int, int]
+) -> tuple[Finding, ...]:
+    """Return what `differences_of` does, and whether the kubeadm of ``then`` can read the record; errors as in `check`."""
+    record = _record(plane, manifest, source)
+    dialect = record.configuration.dialect
+    removed = REMOVED_IN.get(dialect)
+    findings = tuple(_finding(one, record) for one in differences(record.configuration, manifest))
+    if removed is None or then < removed:
+        return findings
+    where = str(record.path) if record.path else WHERE
+    last = f"{removed[0]}.{removed[1] - 1}"
+    return (
+        Finding(
+            "kubeadm-dialect",
+            Severity.ERROR,
+            f"{where} is kubeadm.k8s.io/{dialect}, which kubeadm no longer reads from {removed[0]}.{removed[1]} on",
+            f"convert it with a kubeadm of {last} or older: kubeadm config migrate --old-config FILE --new-config NEW",
+            file=where,
+        ),
+        *findings,
+    )
 
 
 def _record(plane: ControlPlane, manifest: Manifest, source: Path | None) -> KubeadmRecord:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 from auditctl.errors import RefusedError, UsageError
+from auditctl.kubeadm.job import job
 from auditctl.kubeadm.persist import Extras, extras_of
 from auditctl.kubeadm.render import RenderFormat, extras_for, render
 from auditctl.manifest.flag_targets import wanted_flags
@@ -15,20 +17,35 @@ from auditctl.report import ManifestChange, Outcome, Report
 from auditctl.settings import Settings
 
 
-def rendered(plane: ControlPlane, form: str, kubernetes: str | None, set_flags: Mapping[str, str]) -> Report:
+def rendered(
+    plane: ControlPlane,
+    form: str,
+    kubernetes: str | None,
+    set_flags: Mapping[str, str],
+    *,
+    image: str | None = None,
+    node: str | None = None,
+) -> Report:
     """Return a report whose summary is the text itself, so that it can be piped.
 
     Raises:
-        UsageError: no such form or version; RefusedError: the manifest, or a flag, cannot be what is asked.
+        UsageError: no such form or version, or ``image`` or ``node`` where none is wanted; RefusedError: the manifest, or a flag, cannot be what is asked.
     """
     try:
         wanted = RenderFormat(form)
     except ValueError:
         known = ", ".join(one.value for one in RenderFormat)
         raise UsageError(f"--as {form}: not one of {known}") from None
+    if wanted is not RenderFormat.JOB and (image or node):
+        raise UsageError(f"--as {form}: --image and --node are for --as job")
     manifest = _manifest(plane)
     version = server_version(plane, kubernetes)
-    text = render(wanted, _extras(manifest, set_flags, version), version)
+    extras = _extras(manifest, set_flags, version)
+    text = (
+        job(image, node or os.uname().nodename, set_flags)
+        if wanted is RenderFormat.JOB
+        else render(wanted, extras, version)
+    )
     return Report(
         "kubeadm render",
         Outcome.UNCHANGED,

@@ -13,7 +13,7 @@ from auditctl.manifest.pod import Manifest
 from auditctl.node.change import files
 from auditctl.node.preflight import node_checks
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.kubeadm.config import differences_of
+from auditctl.operations.kubeadm.config import upgrade_findings
 from auditctl.operations.policy_files import server_version, words
 from auditctl.policy.evaluate import evaluate
 from auditctl.policy.load import load
@@ -56,9 +56,13 @@ def preflight_upgrade(plane: ControlPlane, asked: str, source: Path | None) -> R
 def _findings(
     plane: ControlPlane, manifest: Manifest, now: Version, then: Version, source: Path | None
 ) -> Iterator[Finding]:
+    if then > facts.NEWEST:
+        newest = f"{facts.NEWEST[0]}.{facts.NEWEST[1]}"
+        text = f"{then[0]}.{then[1]} is newer than {newest}, the newest release that auditctl knows: what it changes is not known"
+        yield Finding("version-unknown", Severity.WARNING, text, "read its release notes, or use a newer auditctl")
     yield from _flags(manifest, now, then)
     yield from _policy(plane, manifest, now, then)
-    yield from _record(plane, manifest, source)
+    yield from _record(plane, manifest, source, then)
     if kubeadm_sorts((*now, 0)) and not kubeadm_sorts((*then, 0)):
         text = "the new kubeadm writes extra flags behind its own, in their own order: the manifest will look different and mean the same"
         yield Finding("flag-order", Severity.INFO, text)
@@ -105,7 +109,7 @@ def _policy(plane: ControlPlane, manifest: Manifest, now: Version, then: Version
     if host is None:
         return
     try:
-        raw = files.read_following(host, "policy")
+        raw = files.read_regular(host, "policy")
     except RefusedError as error:
         yield Finding("policy-missing", Severity.ERROR, error.message, error.fix)
         return
@@ -134,10 +138,10 @@ def _sessions(policy: Policy, file: str) -> Iterator[Finding]:
             yield Finding("exec-over-get", Severity.WARNING, text, "name no verbs in that rule", file=file)
 
 
-def _record(plane: ControlPlane, manifest: Manifest, source: Path | None) -> Iterator[Finding]:
+def _record(plane: ControlPlane, manifest: Manifest, source: Path | None, then: Version) -> Iterator[Finding]:
     """What kubeadm itself would take out; without an API server to ask that is said, and nothing more."""
     try:
-        yield from differences_of(plane, manifest, source)
+        yield from upgrade_findings(plane, manifest, source, then)
     except RefusedError as error:
         if source is not None:
             raise

@@ -8,12 +8,13 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from auditctl.compatibility import UTC, datetime_of
 from auditctl.errors import UsageError
 from auditctl.log import sources
 from auditctl.log.damage import Damage, ReadStatistics
@@ -117,7 +118,7 @@ def _read(
 def _seconds_of(block: WholeBlock) -> float:
     """The log's own clock."""
     with suppress(ValueError, IndexError):
-        return datetime.fromisoformat(block.events[-1].stage_timestamp or "").timestamp()
+        return datetime_of(block.events[-1].stage_timestamp or "").timestamp()
     return 0.0
 
 

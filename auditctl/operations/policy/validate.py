@@ -13,9 +13,14 @@ from auditctl.operations.builtin_api import built_in
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.policy_files import Version, located, read, server_version, words
 from auditctl.policy import lint
-from auditctl.policy.lint_checks import CHECKS, NAMES, LintCheck
+from auditctl.policy.coverage import State, coverage
+from auditctl.policy.discovery import known_of, read_discovery
+from auditctl.policy.lint_checks import CHECKS, NAMES, Known, LintCheck
 from auditctl.policy.load import load
+from auditctl.policy.types import Policy
 from auditctl.report import finding_line
+
+_BLIND = "detection-blind"
 
 
 class ValidateOptions(NamedTuple):
@@ -27,6 +32,7 @@ class ValidateOptions(NamedTuple):
     only: frozenset[str] = frozenset()
     allow: frozenset[str] = frozenset()
     rehearse: bool = False
+    discovery: str = ""
 
 
 class FileVerdict(NamedTuple):
@@ -83,8 +89,9 @@ def validate(plane: ControlPlane, asked: ValidateOptions) -> CommandResult:
     """
     _check_names(asked)
     version = server_version(plane, asked.kubernetes)
+    known = known_for(asked.discovery, version)
     texts = [read(name) for name in asked.files]
-    verdicts = [_judge(text.name, text.raw, version, asked) for text in texts]
+    verdicts = [_judge(text.name, text.raw, version, asked, known) for text in texts]
     if asked.rehearse:
         verdicts = [_rehearsed(plane, text.raw, verdict) for text, verdict in zip(texts, verdicts, strict=True)]
     bad = [verdict for verdict in verdicts if verdict.bad]
@@ -114,17 +121,41 @@ def _check_names(asked: ValidateOptions) -> None:
             raise UsageError(f"{option} {unknown[0]}: no such check", fix=f"choose of: {', '.join(known)}")
 
 
-def _judge(name: str, raw: bytes, version: Version, asked: ValidateOptions) -> FileVerdict:
+def _judge(name: str, raw: bytes, version: Version, asked: ValidateOptions, known: Known) -> FileVerdict:
     loaded = load(raw, version)
     told = lint.with_consequences(located(name, loaded), loaded)
-    warned = lint.warnings(raw, loaded.policy, built_in(version), asked.only) if loaded.policy else ()
+    warned = lint.warnings(raw, loaded.policy, known, asked.only) if loaded.policy else ()
     findings = (
         *(_weighed(finding, asked, accepted=loaded.policy is not None) for finding in told),
         *(finding._replace(file=name) for finding in warned if finding.check not in asked.allow),
+        *(_blind(name, loaded.policy) if loaded.policy and _BLIND in asked.only else ()),
     )
     severities = {finding.severity for finding in findings}
     bad = Severity.ERROR in severities or (asked.strict and Severity.WARNING in severities)
     return FileVerdict(name, loaded.policy is not None, loaded.dropped, findings, bad or loaded.policy is None)
+
+
+def _blind(name: str, policy: Policy) -> Iterator[Finding]:
+    """One line for all detections that can never fire: which, and why, `policy coverage` tells."""
+    from auditctl.operations.policy.coverage import chosen_detections
+
+    states = [each.state for each in coverage(policy, chosen_detections(()))]
+    if blind := states.count(State.BLIND):
+        message = f"{blind} of {len(states)} public detections can never fire"
+        fix = f"see auditctl policy coverage {name}"
+        yield Finding(_BLIND, Severity.INFO, message, fix, "rules", name, 1, 1)
+
+
+def known_for(discovery: str, version: Version) -> Known:
+    """Return what a cluster serves by its file of discovery, or what a server of that version has of its own.
+
+    Raises:
+        PolicyError: the file has another format; RefusedError: it cannot be read.
+    """
+    if not discovery:
+        return built_in(version)
+    text = read(discovery, "discovery")
+    return known_of(read_discovery(text.raw, text.name), built_in(version))
 
 
 def _weighed(finding: Finding, asked: ValidateOptions, *, accepted: bool) -> Finding:

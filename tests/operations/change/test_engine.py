@@ -104,6 +104,34 @@ def test_no_changes_nothing_and_ends_with_130(host: ControlPlane, request_of: En
         pass  # it is free
 
 
+class Editor:
+    """Somebody who edits a file while the question waits for an answer."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def accepts(self, plan: Sequence[str], question: str) -> bool:
+        self.path.write_text(OTHER_POLICY + "# in between\n")
+        return True
+
+
+@pytest.mark.parametrize("command", ["restart", "enable"])
+def test_a_policy_that_is_edited_while_somebody_thinks_is_not_loaded_unseen(
+    folder_node: ControlPlane, policy_file: Path, command: str
+) -> None:
+    enable(folder_node, EnableRequest(Settings(), str(policy_file)), ChangeOptions(wait=False))
+    before = folder_node.manifest_path.read_bytes()
+    plane = folder_node._replace(reviewer=Editor(folder_node.root.host("/etc/kubernetes/audit/policy.yaml")))
+    run = {
+        "restart": lambda: restart(plane, ChangeOptions(wait=False)),
+        "enable": lambda: enable(plane, EnableRequest(Settings(log_maxage_days=7)), ChangeOptions(wait=False)),
+    }[command]
+    with pytest.raises(RefusedError, match="somebody else changed it"):
+        run()
+    assert folder_node.manifest_path.read_bytes() == before
+    assert len(folder_node.state.journals()) == 1
+
+
 def test_nobody_is_asked_with_yes_under_rootfs_and_without_a_restart(
     host: ControlPlane, folder_node: ControlPlane, request_of: EnableRequest, policy_file: Path
 ) -> None:

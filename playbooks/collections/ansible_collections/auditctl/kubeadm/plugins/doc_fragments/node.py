@@ -46,7 +46,7 @@ options:
         usual places. The name V(auditctl) is not, for auditd has a program of that name.
     type: path
 requirements:
-  - auditctl on the node, as a Python package or as a command (Python 3.11 or newer; the module itself needs 3.8)
+  - auditctl on the node, as a Python package or as a command (Python 3.10 or newer; the module itself needs 3.8)
 attributes:
   platform:
     description: The systems that it runs on.
