@@ -1,4 +1,4 @@
-"""Time, injected: every wait takes a Clock, so that tests never sleep."""
+"""Give the time: every wait takes a Clock as an argument, so that tests never sleep."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ from pathlib import Path
 from auditctl.compatibility import UTC
 
 
+def boot_id() -> str:
+    """Return the kernel's id of this boot: pids and boot-clock times mean nothing in another one."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
 class Clock:
-    """The real one. ``monotonic`` and ``boot`` in seconds; ``boot`` is what /proc/PID/stat counts from."""
+    """The machine's clock, in seconds; ``boot`` has the zero of the times in /proc/PID/stat."""
 
     def monotonic(self) -> float:
         return time.monotonic()
@@ -19,8 +24,8 @@ class Clock:
         return time.clock_gettime(time.CLOCK_BOOTTIME)
 
     def boot_id(self) -> str:
-        """Which boot the boot clock counts in."""
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        """Return the id of the boot that the boot clock counts in."""
+        return boot_id()
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -21,11 +21,20 @@ class RotatedFile(NamedTuple):
     path: Path
 
 
+def log_names(log: Path) -> Callable[[str], bool]:
+    """Return the test for names of the log and its rotated files: STEM-TIMESTAMP.EXT, .gz where compressed.
+
+    (lumberjack v2.2.1, backupName, which the API server uses.)
+    """
+    pattern = _pattern(log)
+    return lambda name: name == log.name or pattern.fullmatch(name) is not None
+
+
 def log_files(log: Path) -> Iterator[Path]:
-    """Yield the log and its rotated files: STEM-TIMESTAMP.EXT, .gz where compressed (lumberjack v2.2.1, backupName)."""
+    """Yield the paths of the log and its rotated files; none where their directory is missing."""
     if log.parent.is_dir():
-        pattern = _pattern(log)
-        yield from (path for path in log.parent.iterdir() if path == log or pattern.fullmatch(path.name))
+        is_log = log_names(log)
+        yield from (path for path in log.parent.iterdir() if is_log(path.name))
 
 
 def rotated_files(log: Path) -> list[RotatedFile]:

@@ -24,8 +24,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from typing_extensions import Self
-
 from auditctl.errors import RefusedError
 
 _COMPONENT = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -162,7 +160,7 @@ class _Walk:
     made: list[Path] = field(default_factory=list)
     links: int = 0
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> _Walk:  # noqa: PYI034 - typing.Self is of Python 3.11
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from auditctl.findings import ChangeRecord, Check, Finding, Receipt, StandbyUse, Timings
-from auditctl.operations.change.level_changes import PolicyStep
-from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import Outcome, Report
 
 if TYPE_CHECKING:  # --help needs no YAML
@@ -23,6 +21,8 @@ if TYPE_CHECKING:  # --help needs no YAML
     from auditctl.node.change.files import Snapshot
     from auditctl.node.kubelet.restart import OutgoingProcess, RestartWaiter
     from auditctl.node.preflight.node_checks import HostPaths
+    from auditctl.operations.controlplane import ControlPlane
+    from auditctl.operations.level_changes import PolicyStep
 
 # Checks that `--allow` can turn from an error into a warning.
 ALLOWED_CHECKS = (
@@ -170,9 +170,9 @@ class ChangeDecision:
     ``nothing``: the node is so already; only the proof is taken. ``finish`` runs behind the change, under the lock; where
     there was nothing to do it gets the outcome UNCHANGED. ``conclude`` has the last word on the report, of a dry run too.
     ``follow_up`` decides a further change of the same run; the restart of this one is not waited for then. ``notes`` are
-    lines of the plan that the verb knows alone; ``policies`` are compared for its user. ``examined`` are files that the
-    change leaves as they are, with the SHA-256 for which it was decided. ``standby``: a standby server serves during
-    the restart.
+    lines of the plan that the verb knows alone; ``policies`` are compared for its user (None: nothing to compare).
+    ``examined`` are files that the change leaves as they are, with the SHA-256 for which it was decided. ``standby``: a
+    standby server serves during the restart.
     """
 
     planned: PlannedChange
@@ -183,7 +183,7 @@ class ChangeDecision:
     follow_up: Decide | None = None
     notes: tuple[str, ...] = ()
     examined: tuple[tuple[Path, str], ...] = ()
-    policies: PolicyStep = PolicyStep()
+    policies: PolicyStep | None = None
     standby: bool = False
 
 
@@ -199,11 +199,12 @@ Decide = Callable[[Recovered], "ChangeDecision | Report"]
 
 
 class Session(NamedTuple):
-    """The right to change this node; ``recovered`` are findings about an interrupted change."""
+    """The right to change this node: findings about an interrupted change, and descriptors of its locks."""
 
     plane: ControlPlane
     deadline: Deadline
     recovered: tuple[Finding, ...] = ()
+    locks: tuple[int, ...] = ()
 
 
 class StandbyServer(Protocol):
@@ -214,7 +215,7 @@ class StandbyServer(Protocol):
 
 
 class GuardedRun(Protocol):
-    """The run of a change, as far as its watchdog needs it to go on after the run has died."""
+    """The run of a change, as far as its watchdog needs it to go on after the run has died or hung."""
 
     session: Session
     planned: PlannedChange

@@ -12,7 +12,7 @@ from auditctl.findings import Check, Status, Verification
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.process import Process, listener
 from auditctl.node.change import files
-from auditctl.node.preflight import node_checks
+from auditctl.node.preflight import node_checks, strict_modes
 from auditctl.operations import policy_source
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import last_known_good
@@ -69,6 +69,7 @@ def cis(plane: ControlPlane) -> Report:
         verification=Verification(tuple(Check(one.id, one.status, f"{one.title}: {one.detail}") for one in controls)),
         next_steps=(_next_step(failed),) if failed else (),
         details={"controls": [_row(control) for control in controls]},
+        findings=tuple(strict_modes.audit_paths(plane.root, manifest)),
         lines=tuple(line for control in controls for line in _lines(control)),
     )
 

@@ -16,7 +16,6 @@ from auditctl.node.change.journal import Role
 from auditctl.operations import flags, policy_source, readers
 from auditctl.operations.change import preflight
 from auditctl.operations.change.engine import run_change
-from auditctl.operations.change.level_changes import PolicyStep
 from auditctl.operations.change.preflight import EditSubject
 from auditctl.operations.change.report import changed_flags
 from auditctl.operations.change.restart_strategy import reload
@@ -41,6 +40,7 @@ from auditctl.operations.enable_files import (
     read_installed,
 )
 from auditctl.operations.evidence import receipt
+from auditctl.operations.level_changes import PolicyStep
 from auditctl.operations.policy_source import SelectedPolicy, weigh
 from auditctl.policy.types import Policy
 from auditctl.report import Outcome, Report

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from auditctl.node.change.journal import BY_THE_WATCHDOG, EFFECTIVE, Journal, Role
+from auditctl.operations.change_records import damaged
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import ManifestChange, Outcome, Report
 
@@ -20,6 +21,7 @@ def history(plane: ControlPlane) -> Report:
         Outcome.UNCHANGED,
         summary,
         ManifestChange(str(plane.manifest_path)),
+        findings=tuple(damaged(plane)),
         lines=lines,
         details={"history": [_row(plane, journal, undone.get(journal.id)) for journal in journals]},
     )

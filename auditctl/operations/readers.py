@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from auditctl.findings import Finding, Severity
-from auditctl.node.logfiles import log_files
+from auditctl.node.logfiles import log_names
 from auditctl.node.preflight.acl import group_id, let_group_read
 from auditctl.operations.controlplane import ControlPlane
 
@@ -33,10 +33,13 @@ def grant(group: str | None, log: Path | None) -> tuple[Finding, ...]:
     if group is None or log is None:
         return ()
     try:
-        let_group_read(log.parent, log_files(log), group_id(group))
+        left = let_group_read(log.parent, log_names(log), group_id(group))
     except OSError as error:
         text = f"--readers {group}: {log.parent}: {(error.strerror or str(error)).lower()}"
         return (
             Finding("readers", Severity.WARNING, text, "mount the file system with ACLs, or copy the log elsewhere"),
         )
-    return (Finding("readers", Severity.INFO, f"group {group} may read {log.parent}"),)
+    return (
+        *(Finding("readers", Severity.WARNING, f"--readers {group}: {text}", "remove it") for text in left),
+        Finding("readers", Severity.INFO, f"group {group} may read {log.parent}"),
+    )

@@ -19,12 +19,12 @@ from auditctl.node.preflight.node_checks import HostPaths
 from auditctl.operations import policy_source
 from auditctl.operations.change import preflight
 from auditctl.operations.change.engine import run_change
-from auditctl.operations.change.level_changes import PolicyStep
 from auditctl.operations.change.preflight import EditSubject
 from auditctl.operations.change.restart_strategy import reload
 from auditctl.operations.change_model import ChangeDecision, ChangeOptions, ChangeResult, PlannedChange, Recovered
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import last_known_good, receipt
+from auditctl.operations.level_changes import PolicyStep
 from auditctl.operations.policy_source import weigh
 from auditctl.policy.load import load
 from auditctl.report import Outcome, Report

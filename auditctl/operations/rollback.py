@@ -22,7 +22,6 @@ from auditctl.node.preflight.node_checks import HostPaths
 from auditctl.operations import policy_source
 from auditctl.operations.change import preflight
 from auditctl.operations.change.engine import run_change
-from auditctl.operations.change.level_changes import PolicyStep
 from auditctl.operations.change.preflight import EditSubject
 from auditctl.operations.change_model import (
     ChangeDecision,
@@ -37,6 +36,7 @@ from auditctl.operations.change_model import (
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import receipt
 from auditctl.operations.history import person
+from auditctl.operations.level_changes import PolicyStep
 from auditctl.operations.policy_source import weigh
 from auditctl.policy.load import load
 from auditctl.policy.types import Policy

@@ -24,6 +24,7 @@ from auditctl.operations import flags, policy_source
 from auditctl.operations.change.report import settled
 from auditctl.operations.change.watchdog_notice import notice
 from auditctl.operations.change_model import ChangeOptions
+from auditctl.operations.change_records import damaged
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import counters, last_known_good
 from auditctl.report import ManifestChange, Outcome, Report
@@ -138,12 +139,7 @@ def _change_findings(plane: ControlPlane) -> Iterator[Finding]:
             text = f"change {journal.id} ({journal.command}) was interrupted at {journal.step.value}"
             yield _warning("interrupted-change", text, "auditctl recover")
     yield from notice(plane)
-    for folder in plane.state.unreadable():
-        yield _warning(
-            "state-unreadable",
-            f"{folder}: a record of a change that this version cannot read",
-            "use the version that wrote it",
-        )
+    yield from damaged(plane)
     if journals and journals[-1].step is Step.STRANDED:
         text = f"change {journals[-1].id} ({journals[-1].command}) failed and was not put back"
         yield _warning("stranded-change", text, f"auditctl rollback {journals[-1].id} --allow apiserver-ready")

@@ -15,6 +15,7 @@ from auditctl.node.apiserver.process import Process
 from auditctl.operations import policy_source
 from auditctl.operations.change.report import settled
 from auditctl.operations.change_model import ChangeOptions, Proof
+from auditctl.operations.change_records import damaged
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import last_known_good
 from auditctl.operations.evidence.running_server import STALE, ActivePolicy, Running
@@ -63,7 +64,7 @@ def verify(plane: ControlPlane, wanted: VerifyOptions) -> Report:
         summary,
         ManifestChange(str(plane.manifest_path), snapshot.sha256, snapshot.sha256),
         settings=settled(plane, manifest),
-        findings=_not_loaded(loaded, process),
+        findings=(*_not_loaded(loaded, process), *damaged(plane)),
         verification=verification,
         receipt=done.receipt,
         next_steps=("auditctl status",) if verification.holds is False else (),

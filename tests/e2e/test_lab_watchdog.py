@@ -41,14 +41,14 @@ main()
 """
 
 
-def until(is_so: Callable[[], Any], what: str) -> Any:
+def until(is_so: Callable[[], Any], what: str, seconds: float = DEADLINE_SECONDS) -> Any:
     """Poll with a deadline."""
-    end = time.monotonic() + DEADLINE_SECONDS
+    end = time.monotonic() + seconds
     while time.monotonic() < end:
         if found := is_so():
             return found
         time.sleep(0.005)
-    raise AssertionError(f"not within {DEADLINE_SECONDS:.0f} s: {what}")
+    raise AssertionError(f"not within {seconds:.0f} s: {what}")
 
 
 def last(node: Node) -> dict[str, Any]:
@@ -147,6 +147,26 @@ def test_killed_after_the_rename_of_a_manifest_that_cannot_start_the_node_comes_
     until(lambda: not watching(node), "the watchdog is gone")
     told = node.run("enable", "--log-maxage", "9")
     assert (told.code, told.report["findings"][0]["check"]) == (0, "watchdog")
+
+
+@pytest.mark.timeout(240)
+def test_a_run_that_is_stopped_is_taken_over_past_its_deadline(node: Node) -> None:
+    """SIGSTOP after the rename (a debugger, a frozen cgroup): it never lets go of its lock, and the server cannot start."""
+    assert node.enable(METADATA).code == 0
+    unable(node)
+    before = node.manifest.read_bytes()
+    process = node.start("enable", *NEVER_READY, "--drain", "0")
+    until(lambda: node.manifest.read_bytes() != before, "the rename")
+    os.kill(process.pid, signal.SIGSTOP)
+
+    end = until(lambda: step if (step := last(node))["step"] in ("done", "undone", "stranded") else None, "", 120)
+
+    assert (end["step"], node.manifest.read_bytes()) == ("undone", before)
+    assert end["note"].endswith("by the watchdog")
+    process.communicate(timeout=10)
+    assert process.returncode == -signal.SIGKILL
+    assert node.is_ready()
+    assert node.run("enable", "--log-maxage", "9").code == 0
 
 
 def test_a_policy_loaded_in_place_is_confirmed_too(node: Node) -> None:

@@ -1,6 +1,6 @@
 """Faults at the n-th call of ours that changes something, laid from inside the process: no strace, the same everywhere.
 
-Every such call of the package goes through ``os``, ``fcntl`` or ``signal``; ``test_every_changing_call_is_counted``
+Every such call of the package goes through ``os``, ``fcntl``, ``signal`` or `opening.rename_new`; ``test_every_changing_call_is_counted``
 compares this list with what strace sees.
 """
 
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import io
 import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+
+from auditctl.node import opening
 
 _NAMES = {
     os: (
@@ -22,7 +23,10 @@ _NAMES = {
     ),
     fcntl: ("flock",),
     signal: ("pidfd_send_signal",),
+    opening: ("rename_new",),
 }  # fmt: skip
+_RENAMES = ("rename", "replace", "rename_new")
+_AS = {"rename_new": "rename"}
 _CREATING = os.O_CREAT | os.O_TRUNC
 
 _kill, _write = os.kill, os.write  # the real ones, before anything is laid
@@ -36,7 +40,7 @@ def lay(fault: Fault) -> None:
 
     def through(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:
-            return fault(name, arguments, lambda: real(*arguments, **options))
+            return fault(name, whole(name, arguments, options), lambda: real(*arguments, **options))
 
         return call
 
@@ -45,19 +49,30 @@ def lay(fault: Fault) -> None:
             setattr(module, name, through(name, getattr(module, name)))
     real_open = os.open
 
-    def opening(path: Any, flags: int, *arguments: Any, **options: Any) -> int:
+    def opening_call(path: Any, flags: int, *arguments: Any, **options: Any) -> int:
         if not flags & _CREATING:
             return real_open(path, flags, *arguments, **options)
-        return int(fault("open", (path, flags), lambda: real_open(path, flags, *arguments, **options)))
+        named = whole("open", (path, flags), options)
+        return int(fault("open", named, lambda: real_open(path, flags, *arguments, **options)))
 
-    class Raw(io.FileIO):
-        """What stands under a file object: its writes are the kernel's."""
+    os.open = opening_call  # type: ignore[assignment]
 
-        def write(self, content: Any) -> int:
-            return int(fault("write", (self.fileno(), bytes(content)), lambda: super(Raw, self).write(content)))
 
-    os.open = opening  # type: ignore[assignment]
-    os.fdopen = lambda descriptor, mode: io.BufferedWriter(Raw(descriptor, mode))  # type: ignore[assignment]
+def whole(name: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, ...]:
+    """The arguments with whole paths, where they are relative to an open directory."""
+    if name == "rename_new":
+        held = os.readlink(f"/proc/self/fd/{arguments[2]}")
+        return f"{held}/{arguments[0]}", f"{held}/{arguments[1]}"
+    paths = list(arguments)
+    for place, key in ((0, "dir_fd"), (0, "src_dir_fd"), (1, "dst_dir_fd")):
+        if options.get(key) is not None:
+            paths[place] = f"{os.readlink(f'/proc/self/fd/{options[key]}')}/{arguments[place]}"
+    return tuple(paths)
+
+
+def whole_path(target: Any) -> str:
+    """The path of a descriptor, or the path itself."""
+    return os.readlink(f"/proc/self/fd/{target}") if isinstance(target, int) else os.fspath(target)
 
 
 class Counted:
@@ -80,9 +95,9 @@ def noted(into: int) -> Fault:
     """Nothing goes wrong; the name of each call and the path that it names are written to a descriptor."""
 
     def note(name: str, arguments: tuple[Any, ...], make: Callable[[], Any]) -> Any:
-        target = arguments[1] if name in ("rename", "replace") else arguments[0] if arguments else ""
-        path = os.readlink(f"/proc/self/fd/{target}") if isinstance(target, int) else os.fspath(target)
-        _write(into, f"{name} {path}\n".encode())
+        target = arguments[1] if name in _RENAMES else arguments[0] if arguments else ""
+        path = whole_path(target)
+        _write(into, f"{_AS.get(name, name)} {path}\n".encode())
         return make()
 
     return note
@@ -128,6 +143,15 @@ def full_in_the_middle(name: str, arguments: tuple[Any, ...], make: Callable[[],
     if name in ("write", "pwrite") and len(arguments[1]) > 1:
         return _write_half(*arguments[:2])
     return failing(errno.ENOSPC)(name, arguments, make)
+
+
+def lie(name: str, arguments: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+    """A write that says it took everything, and lost the first bytes: a disk or a driver that lies."""
+    if name not in ("write", "pwrite"):
+        return make()
+    descriptor, content = arguments[:2]
+    _write(descriptor, content[7:])
+    return len(content)
 
 
 def _write_half(descriptor: int, content: bytes) -> int:

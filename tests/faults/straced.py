@@ -22,6 +22,16 @@ CHANGING = (
 _SIGNALS = frozenset(["kill", "tgkill", "pidfd_send_signal"])
 _ROOT = "ROOT:"
 TOP = Path(__file__).parents[2]
+_PATHS = re.compile(_ROOT + r'([^">]*)>(?:, "([^"/]+)")?|"' + _ROOT + r'([^"]*)"')
+_KINDS = {
+    "openat": "open",
+    "pwrite64": "pwrite",
+    "renameat": "rename",
+    "renameat2": "rename",
+    "unlinkat": "unlink",
+    "mkdirat": "mkdir",
+    "linkat": "link",
+}
 _LINE = re.compile(r"(?:(?P<pid>\d+) +)?(?P<name>\w+)\((?P<rest>.*)$")
 _CHANGE_ID = re.compile(r"\d{8}T\d{9}Z-[0-9a-f]{4}")
 
@@ -37,12 +47,23 @@ class Call(NamedTuple):
     @property
     def place(self) -> str:
         """What it is and where, free of what differs from run to run."""
-        return _CHANGE_ID.sub("ID", " ".join([self.name, *self.paths]))
+        return _CHANGE_ID.sub("ID", " ".join([self.kind, *self.paths]))
+
+    @property
+    def kind(self) -> str:
+        """The call's name without what tells its arguments apart, as the tests from inside name it."""
+        if self.name == "unlinkat" and "AT_REMOVEDIR" in self.text:
+            return "rmdir"
+        return _KINDS.get(self.name, self.name)
 
     @property
     def paths(self) -> list[str]:
-        """The node paths that it names, by a descriptor or in words: two for a rename."""
-        return re.findall(_ROOT + r"([^\">]*)", self.text)[: 2 if self.name.startswith("rename") else 1]
+        """The node paths that it names, by a descriptor, relative to one, or in words: two for a rename."""
+        relative = self.name.endswith(("at", "at2"))  # else what follows the descriptor is what is written
+        found = [
+            f"{held}/{name}" if name and relative else held or word for held, name, word in _PATHS.findall(self.text)
+        ]
+        return found[: 2 if self.kind == "rename" else 1] or [""]  # a sentence on stderr that names the root
 
 
 def program(root: Path, words: Sequence[str]) -> list[str]:

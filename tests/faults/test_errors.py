@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from calls import Counted, Fault, failing, failing_late, full_in_the_middle, lay
+from calls import Counted, Fault, failing, failing_late, full_in_the_middle, lay, lie
 from faultnode import EVERYTHING, FIRST, PURGED, RECOVER, SECOND, TALLY, FaultNode, Journey, calls_of, sample
 
 FAULTS: dict[str, Fault] = {
@@ -115,6 +115,26 @@ def test_a_journal_entry_that_was_cut_short_stops_the_change(ground: Path) -> No
         assert ran.code == 3, ran
         assert node.tree() == before
     assert node.run(*RECOVER).code == 0
+
+
+def test_a_write_that_lies_is_met_before_its_file_counts(journey: Journey, ground: Path) -> None:
+    """At each write: what is installed was read back; no record, policy or manifest without its first bytes."""
+    old, new, command = journey
+    writes = [
+        nth
+        for nth, line in enumerate(calls_of(old, command), 1)
+        if line.startswith("write ") and not line.endswith("/lock")
+    ]
+    for index in sample(len(writes), about=3, salt=len(command)):
+        node = old.copy(ground / str(index))
+        nth = writes[index - 1]
+        ran = node.run(*command, inside=lambda: lay(Counted(nth, lie)))  # noqa: B023
+        TALLY["writes that lie"] += 1
+        told = f"call {nth}: {ran}"
+        assert_the_code_is_right(node, old, new, ran.code, ran.said, told)
+        assert node.run(*RECOVER).code == 0, told
+        assert node.files() in (old.files(), new.files()), told
+        node.gone()
 
 
 @contextmanager

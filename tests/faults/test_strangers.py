@@ -102,6 +102,23 @@ def test_a_strangers_policy_between_plan_and_rename_is_never_lost(ground: Path) 
         assert node.manifest.read_bytes() == old.manifest.read_bytes()
 
 
+def test_a_strangers_policy_where_none_stood_is_never_lost(ground: Path) -> None:
+    """At every call up to our own rename, of a first `enable`."""
+    old = FaultNode.new(ground / "old")
+    calls = calls_of(old, FIRST)
+    rename = next(nth for nth, line in enumerate(calls, 1) if line.startswith("rename ") and "/audit/policy" in line)
+    first = next(nth for nth, line in enumerate(calls, 1) if line.startswith("open ") and "/audit/.policy" in line)
+    assert rename - first >= 3
+    for nth in range(first, rename + 1):
+        node = old.copy(ground / str(nth))
+        act = stranger(node.policy, b"# theirs\n")
+        ran = node.run(*FIRST, inside=lambda: lay(Counted(nth, act)))  # noqa: B023
+        TALLY["strangers' edits"] += 1
+        assert ran.code == 3, (nth, ran)
+        assert node.policy.read_bytes() == b"# theirs\n", calls[nth - 1]
+        assert node.manifest.read_bytes() == old.manifest.read_bytes()
+
+
 @pytest.mark.parametrize("number", [2, MANY])
 def test_runs_at_once_win_or_say_that_another_holds_the_lock(number: int, ground: Path) -> None:
     """All wait at one gate; every winner is in the history, the last one is what stands, the others changed nothing."""

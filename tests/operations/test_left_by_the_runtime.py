@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from auditctl.node.change.change import Change, put_back
-from auditctl.node.change.removal import clear_up
+from auditctl.node.change.change import Change, clear_up, put_back
 from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.enable import EnableRequest, enable

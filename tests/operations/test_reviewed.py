@@ -71,7 +71,7 @@ def test_a_record_that_cannot_be_read_is_named_and_stops_changes(folder_node: Co
     folder.mkdir(parents=True)
     (folder / "journal.jsonl").write_text('{"id": "x"}\n')
 
-    with pytest.raises(RefusedError, match=r"ffff.* cannot read"):
+    with pytest.raises(RefusedError, match=r"ffff: this version cannot read"):
         enable(folder_node, EnableRequest(Settings(), str(policy_file)), NO_WAIT)
     assert "state-unreadable" in {finding.check for finding in status(folder_node).findings}
 
@@ -104,17 +104,34 @@ def test_another_policy_path_moves_what_is_installed(folder_node: ControlPlane, 
     assert "/etc/kubernetes/audit/policy.yaml" not in folder_node.manifest_path.read_text()
 
 
-def test_a_symbolic_link_out_of_the_root_folder_is_refused(
+def test_a_directory_link_is_followed_inside_the_root_folder(
     folder_node: ControlPlane, policy_file: Path, tmp_path: Path
 ) -> None:
-    """On the node it leads elsewhere; here it would lead into the machine."""
-    (tmp_path / "outside").mkdir()
-    folder_node.root.host("/etc/kubernetes/audit").symlink_to(tmp_path / "outside")
+    """On the node an absolute link begins at its own root; followed by this machine it would lead into the machine."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    folder_node.root.host("/etc/kubernetes/audit").symlink_to(outside)
+
+    enable(folder_node, EnableRequest(Settings(), str(policy_file)), NO_WAIT)
+
+    assert not list(outside.iterdir())
+    assert (folder_node.rootfs / str(outside).lstrip("/") / "policy.yaml").read_text() == POLICY
+
+
+def test_a_file_that_is_a_link_out_of_the_root_folder_is_refused(
+    folder_node: ControlPlane, policy_file: Path, tmp_path: Path
+) -> None:
+    """Neither read nor written."""
+    outside = tmp_path / "outside"
+    outside.write_text("theirs")
+    audit = folder_node.root.host("/etc/kubernetes/audit")
+    audit.mkdir()
+    (audit / "policy.yaml").symlink_to(outside)
 
     with pytest.raises(RefusedError, match="leads out of --rootfs"):
         enable(folder_node, EnableRequest(Settings(), str(policy_file)), NO_WAIT)
 
-    assert not list((tmp_path / "outside").iterdir())
+    assert outside.read_text() == "theirs"
 
 
 KUBECONFIG = "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {user: u, cluster: k}}]\nclusters: []\nusers: [{name: u, user: {%s}}]\n"

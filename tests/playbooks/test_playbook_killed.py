@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from controlplanes import ControlPlanes, Node, brought_up
 
-from auditctl.node.change.state import StateDirectory, lock
+from auditctl.node.change.lock import lock
+from auditctl.node.change.state import StateDirectory
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 FLAG = b"--audit-log-maxage=77"

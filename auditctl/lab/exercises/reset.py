@@ -19,7 +19,7 @@ from auditctl.lab.node.injected_faults import clear
 from auditctl.node.apiserver.client import Readiness
 from auditctl.node.apiserver.process import Process, listener
 from auditctl.node.change import files
-from auditctl.node.change.state import lock
+from auditctl.node.change.lock import lock
 from auditctl.node.kubelet.restart import end_in_place
 from auditctl.operations.controlplane import ControlPlane
 
@@ -75,7 +75,7 @@ def _settled(plane: ControlPlane, timeout_seconds: float) -> Iterator[None]:
     plane.state.prepare()
     while plane.state.is_locked() and plane.clock.monotonic() < until:
         plane.clock.sleep(_POLL_SECONDS)
-    with lock(plane.state, "lab reset"):
+    with lock(plane.state, "lab reset", plane.manifest_path.parent):
         yield
 
 

@@ -64,7 +64,7 @@ class NodeSnapshot:
     def extra(self) -> list[Path]:
         """What is there now and was not then, the deepest first."""
         known = {entry.path for entry in self.entries}
-        there = [path for place in self.places for path in walk(self.root.host(place))]
+        there = [path for place in self.places for path in walk(_by_name(self.root, place))]
         return [path for path in reversed(there) if self.root.node(path) not in known]
 
     def give_back(self, entry: SnapshotEntry) -> None:
@@ -83,7 +83,8 @@ class NodeSnapshot:
                 self._give_back_log(path, entry)
             else:
                 xattrs = {name: bytes.fromhex(value) for name, value in entry.xattrs.items()}
-                files.replace(path, self.content(entry), Snapshot(b"", entry.mode, entry.uid, entry.gid, xattrs))
+                like = Snapshot(content=b"", mode=entry.mode, uid=entry.uid, gid=entry.gid, xattrs=xattrs)
+                files.replace(path, self.content(entry), like)
 
     def take_away(self, path: Path) -> None:
         """Remove one of `extra`, if it is still there. Raises OSError."""
@@ -156,7 +157,7 @@ def take(root: Root, folder: Path, trees: Iterable[str], logs: Iterable[str]) ->
     places = _apart(root, trees)
     entries: dict[str, SnapshotEntry] = {}
     for place, is_log in (*((place, True) for place in log_places), *((place, False) for place in places)):
-        for walked in walk(root.host(place)):
+        for walked in walk(_by_name(root, place)):
             name = root.node(walked)
             if name not in entries:
                 with _reached(root, name) as path:
@@ -206,8 +207,13 @@ def _apart(root: Root, places: Iterable[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _by_name(root: Root, place: str) -> Path:
+    """Return the path on this machine without following a link, unlike `Root.host`: `beneath` refuses each of them."""
+    return root.path / place.lstrip("/")
+
+
 def _topmost(root: Root, place: str) -> str:
-    path = root.host(place)
+    path = _by_name(root, place)
     while not os.path.lexists(path) and not os.path.lexists(path.parent):
         path = path.parent
     return root.node(path)

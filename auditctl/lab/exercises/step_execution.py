@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -170,8 +171,8 @@ class _StepTarget(NamedTuple):
         path = self.host(file)
         files.make_directories(path.parent, 0o755)
         there = files.read_if_there(path, "file")
-        like = there or Snapshot(b"")
-        files.replace(path, content, like._replace(mode=mode) if mode is not None else like)
+        like = there or Snapshot(content=b"")
+        files.replace(path, content, replace(like, mode=mode) if mode is not None else like)
 
     def copy(self, source: str, target: str) -> None:
         snapshot = files.read(self.host(source), "file")

@@ -6,10 +6,10 @@ Names as kubeadm gives them (cmd/kubeadm/app/util/pkiutil/pki_helpers.go GetAPIS
 from __future__ import annotations
 
 import importlib.util
-import shutil
 
 from auditctl.errors import RefusedError
 from auditctl.lab.node.certificate_names import Bundle
+from auditctl.node.programs import program
 
 
 def issue() -> Bundle:
@@ -18,7 +18,7 @@ def issue() -> Bundle:
         from auditctl.lab.node import certificates_cryptography
 
         return certificates_cryptography.issue()
-    if shutil.which("openssl"):
+    if program("openssl"):
         from auditctl.lab.node import certificates_openssl
 
         return certificates_openssl.issue()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from auditctl.errors import RefusedError
 from auditctl.lab.node.certificate_names import ADDRESSES, AUTHORITY, DAYS, DNS_NAMES, GROUP, USER, Bundle, KeyPair
+from auditctl.node.programs import program
 
 _IDENTIFIERS = "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
 _NAMES = ",".join([*(f"DNS:{name}" for name in DNS_NAMES), *(f"IP:{address}" for address in ADDRESSES)])
@@ -75,6 +76,13 @@ def _pair(room: Path, name: str) -> KeyPair:
 
 def _openssl(room: Path, *arguments: str) -> None:
     words = [word for argument in arguments for word in argument.split(" ", 1)]
-    result = subprocess.run(["openssl", *words], cwd=room, capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run(
+        [program("openssl") or "/usr/bin/openssl", *words],
+        cwd=room,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     if result.returncode:
         raise RefusedError(f"openssl {arguments[0]} failed: {result.stderr.strip()[-300:]}", check="lab-certificates")

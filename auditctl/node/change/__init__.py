@@ -1,1 +1,1 @@
-"""The crash-safe change of the node's files: journal, backups, one rename a file, undo, watchdog."""
+"""Change the node's files so that a crash leaves the old or the new ones."""

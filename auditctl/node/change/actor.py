@@ -1,4 +1,4 @@
-"""Who is at the keyboard: for the journal and for syslog (authpriv)."""
+"""Tell who runs auditctl, for the journal and for syslog (facility authpriv)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _UNSET_LOGINUID = "4294967295"  # (uid_t) -1: no login session (a service, a con
 
 
 def who() -> dict[str, str | None]:
-    """The effective user, the login uid that survives sudo and su, and sudo's own word."""
+    """Return the effective user, the login user (which survives sudo and su) and SUDO_USER."""
     login = None
     with suppress(OSError):
         login = Path("/proc/self/loginuid").read_text().strip()
@@ -23,7 +23,7 @@ def who() -> dict[str, str | None]:
 
 
 def record(text: str) -> None:
-    """Write one line to syslog, facility authpriv; a node without a syslog socket loses nothing else."""
+    """Write one line to syslog, facility authpriv; do nothing where there is no syslog socket."""
     import syslog
 
     with suppress(OSError):

@@ -1,4 +1,4 @@
-"""How the old bytes of a change's files are kept: as a copy in the state directory, but for the webhook's file.
+"""Keep the old bytes of a change's files: copies in the state directory, but for the webhook's file.
 
 That holds secrets, so its bytes are copied nowhere: its old inode stays, by a second name beside it. ``.webhook.yaml.before-ID`` comes by link(2) before change ID replaces the file: nothing is written anew, and mode and
 owner stay. Putting back is one rename. It lasts as long as ``rollback ID`` may ask for it; ``disable --purge`` takes all.
@@ -7,8 +7,9 @@ owner stay. Putting back is one rename. It lasts as long as ``rollback ID`` may 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from auditctl.errors import RefusedError
@@ -20,7 +21,7 @@ from auditctl.node.change.state import StateDirectory
 
 
 def save(state: StateDirectory, journal: Journal, edit: FileEdit, record: FileRecord) -> None:
-    """Keep what a change of that file needs, before anything is touched.
+    """Save both states of a file, before anything is touched.
 
     Raises:
         RefusedError: the webhook's file cannot be kept, or was changed a moment ago. OSError: the state directory
@@ -35,19 +36,14 @@ def save(state: StateDirectory, journal: Journal, edit: FileEdit, record: FileRe
             path = state.saved(journal, edit.role, when)
             # attributes go with the backup, so that a human's `cp -p` puts back the whole file
             like = edit.before or edit.like
-            like = like._replace(xattrs={}) if like is not None else None
+            like = replace(like, xattrs={}) if like is not None else None
             files.replace(path, content, like)
             if files.digest(path) != files.sha256(content):
                 raise OSError(0, "the saved bytes read back differ")
 
 
-def unsaved(root: Root, edits: Iterable[FileEdit]) -> dict[str, bytes]:
-    """The new contents that are kept nowhere but in memory, by node path."""
-    return {root.node(edit.path): edit.after for edit in edits if edit.role is Role.WEBHOOK and edit.after}
-
-
 def saved_bytes(state: StateDirectory, journal: Journal, record: FileRecord, when: str) -> bytes:
-    """The saved bytes of one file (never the webhook's), compared with the journal's digest.
+    """Return the saved bytes of one file (never the webhook's), compared with the journal's digest.
 
     Raises:
         RefusedError: the backup is gone, or is not what was saved.
@@ -60,12 +56,12 @@ def saved_bytes(state: StateDirectory, journal: Journal, record: FileRecord, whe
 
 
 def kept_name(path: Path, change_id: str) -> Path:
-    """The second name of what stood at ``path`` before that change."""
+    """Return the second name of the file that was at ``path`` before that change."""
     return path.with_name(f".{path.name}.before-{change_id}")
 
 
 def is_kept(record: FileRecord) -> bool:
-    """Does its change need the old file again? One that goes last is there until nobody can go back."""
+    """Tell whether an undo needs a second name: a file that goes last is in place until no undo can come."""
     return record.role is Role.WEBHOOK and record.before is not None and not record.removed_last
 
 
@@ -94,7 +90,7 @@ def keep(path: Path, change_id: str, digest: str | None) -> None:
 
 
 def kept_bytes(path: Path, change_id: str, digest: str | None) -> bytes:
-    """The bytes that stood at ``path`` before that change.
+    """Return the bytes of the file that was at ``path`` before that change.
 
     Raises:
         RefusedError: they are gone (a purge), or are not those of the journal.
@@ -107,14 +103,14 @@ def kept_bytes(path: Path, change_id: str, digest: str | None) -> bytes:
             check="webhook-gone",
             fix="install it again: auditctl enable --webhook-config FILE",
         )
-    found = files.read(kept, "backup").content
-    if files.sha256(found) != digest:
+    content = files.read(kept, "backup").content
+    if files.sha256(content) != digest:
         raise RefusedError(f"{kept}: its bytes are not those of the journal", check="backup-damaged")
-    return found
+    return content
 
 
 def put_back(path: Path, change_id: str, record: FileRecord) -> None:
-    """Rename the old file over the new one, which must be ours still.
+    """Rename the old file over the new one, if nobody has changed the new one.
 
     Raises:
         RefusedError: the old one is gone or damaged, or somebody else has changed the new one. OSError as `os.rename`.
@@ -127,13 +123,13 @@ def put_back(path: Path, change_id: str, record: FileRecord) -> None:
 
 
 def discard(state: StateDirectory, root: Root, journal: Journal) -> None:
-    """Remove all trace of a change that touched nothing; what cannot be removed now is the next run's, by the record."""
+    """Remove the record of a change that touched nothing; the next run removes what is left."""
     if forget(root, journal):
         state.discard(journal)
 
 
 def forget(root: Root, journal: Journal) -> bool:
-    """Remove the second names that this change has made; are they gone?"""
+    """Remove the second names that this change has made; return whether all are gone."""
     gone = True
     for record in journal.files:
         if is_kept(record):
@@ -147,7 +143,7 @@ def forget(root: Root, journal: Journal) -> bool:
 
 
 def forget_removed(state: StateDirectory, root: Root, journal: Journal) -> None:
-    """Once a change removes its files: a purge takes every old webhook file, a rollback those that it has undone."""
+    """Remove old webhook files: after a purge all of them, after a rollback those of the undone changes."""
     ids: Collection[str] = (journal.id, *journal.undoes)
     for other in state.journals():
         if journal.command == "disable" or other.id in ids:
@@ -155,10 +151,10 @@ def forget_removed(state: StateDirectory, root: Root, journal: Journal) -> None:
 
 
 def settle(state: StateDirectory, root: Root) -> None:
-    """Under the lock, when nothing is open: keep what `rollback` may ask for, remove the rest."""
+    """Remove the old webhook files that no `rollback` can need; call it under the lock."""
     with suppress(RefusedError):
         journals = state.journals()
-        wanted = {journal.id for journal in standing_changes(journals)}
+        needed = {journal.id for journal in standing_changes(journals)}
         for journal in journals:
-            if journal.finished and journal.id not in wanted and journal.step is not Step.ABANDONED:
+            if journal.finished and journal.id not in needed and journal.step is not Step.ABANDONED:
                 forget(root, journal)

@@ -1,4 +1,4 @@
-"""One change of the node's files: begin (intent and backups), install, put back. Order is everything here.
+"""Perform one change of the node's files: begin (intent and backups), install, put back.
 
 policy and webhook file -> dot-named temporary manifest -> fsync -> one rename -> fsync of the directory. Going back:
 files that were there get their old bytes first (the old Pod needs them), then the manifest, then what we made goes.
@@ -6,9 +6,8 @@ files that were there get their old bytes first (the old Pod needs them), then t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,55 +15,18 @@ from auditctl.errors import InterruptionError, RefusedError, StrandedError
 from auditctl.node.change import backup, files, rejected_files
 from auditctl.node.change.change_id import new_id
 from auditctl.node.change.file_edit import FileEdit
-from auditctl.node.change.files import Root, Snapshot
-from auditctl.node.change.journal import TRANSITIONS, FileRecord, Journal, OnDisk, Role, Step, standing
+from auditctl.node.change.files import Root
+from auditctl.node.change.journal import FileRecord, Journal, OnDisk, Role, Step
+from auditctl.node.change.open_change import Change, timestamp
+from auditctl.node.change.placement import put
 from auditctl.node.change.state import StateDirectory, cannot_write
 from auditctl.node.clock import Clock
 
-
-@dataclass(slots=True)
-class Change:
-    """A change in progress. ``journal`` is replaced as entries are written; everything else is fixed.
-
-    ``by`` is who writes them, where it is not the run that began it; ``unsaved`` are new contents that hold secrets, by
-    node path: they are in memory until they are installed, which is never left to a later run. ``ending_text`` is the
-    manifest's text that only ends the old Pod; None where the new text does that.
-    """
-
-    state: StateDirectory
-    root: Root
-    clock: Clock
-    journal: Journal
-    by: str = ""
-    unsaved: Mapping[str, bytes] = field(default_factory=dict, repr=False)
-    ending_text: bytes | None = None
-
-    @property
-    def backup(self) -> Path:
-        """The saved manifest."""
-        return self.state.saved(self.journal, Role.MANIFEST, "before")
-
-    def mark(self, step: Step, note: str = "") -> None:
-        """Write one more journal entry, durably."""
-        note = ", ".join(part for part in (note, self.by) if part)
-        self.journal = self.state.append(self.journal, step, _now(self.clock), note)
-
-    def try_mark(self, step: Step, note: str = "") -> None:
-        """As `mark`, where going on matters more than the entry (after the rename, and on the way back).
-
-        On a disk too full for it the journal keeps its last word, and the next run looks at the files themselves.
-        """
-        if step in TRANSITIONS[self.journal.step]:
-            with suppress(OSError):
-                self.mark(step, note)
-
-    def standing(self, record: FileRecord) -> OnDisk:
-        """Which of its two texts stands on disk now."""
-        return standing(record, files.digest(self.root.host(record.path)))
+__all__ = ["Change", "Intent", "begin", "clear_up", "install", "put_back", "remove_last", "sweep"]
 
 
 class Intent(NamedTuple):
-    """What a change is for the journal. ``directories`` are to be there afterwards (the log's)."""
+    """What the journal says of a change. ``directories`` are made by it (the log's)."""
 
     command: str
     summary: str
@@ -82,18 +44,18 @@ def begin(
     intent: Intent,
     ending_text: bytes | None = None,
 ) -> Change:
-    """Write the intent and the backups; nothing of the node is touched yet. Directories that are missing are noted as ours.
+    """Write the intent and the backups, and return the change; nothing of the node is touched yet.
 
     Raises:
         RefusedError: the state directory cannot take it (full, read-only).
     """
     records = tuple(_record(root, edit, ending_text) for edit in edits)
-    wanted = [*intent.directories, *(edit.path.parent for edit in edits if edit.after is not None)]
-    missing = {parent for directory in wanted for parent in (directory, *directory.parents) if not parent.exists()}
+    needed = [*intent.directories, *(edit.path.parent for edit in edits if edit.after is not None)]
+    missing = {parent for directory in needed for parent in (directory, *directory.parents) if not parent.exists()}
     journal = Journal(
         id=new_id(clock, max((folder.name for folder in state.folders()), default="")),
         command=intent.command,
-        started=_now(clock),
+        started=timestamp(clock),
         who=intent.who,
         files=records,
         made_directories=tuple(root.node(path) for path in sorted(missing)),
@@ -105,8 +67,10 @@ def begin(
         state.write_header(journal)
         for edit, record in zip(edits, records, strict=True):
             backup.save(state, journal, edit, record)
-        journal = state.append(journal, Step.BACKED_UP, _now(clock))
-        return Change(state, root, clock, journal, unsaved=backup.unsaved(root, edits), ending_text=ending_text)
+        journal = state.append(journal, Step.BACKED_UP, timestamp(clock))
+        return Change(
+            state, root, clock, journal, memory={root.node(edit.path): edit for edit in edits}, ending_text=ending_text
+        )
     except (OSError, RefusedError) as error:
         backup.discard(state, root, journal)
         if isinstance(error, RefusedError):
@@ -124,9 +88,8 @@ def _record(root: Root, edit: FileEdit, ending_text: bytes | None) -> FileRecord
 def install(change: Change, before_manifest: Callable[[], None] = lambda: None) -> float:
     """Put the files in place, the manifest last; return the boot-clock time right before its rename.
 
-    ``before_manifest`` is called when the other files are in place: what it raises takes them back.
-
-    Of a change with an ``ending_text`` that text is put in place: the caller goes on with `replace_manifest`.
+    ``before_manifest`` is called when the other files are in place: what it raises takes them back. Of a change with an
+    ``ending_text`` that text is put in place: the caller goes on with `replace_manifest`.
 
     Raises:
         RefusedError: the file system or a stranger was in the way; everything was put back, nothing is changed.
@@ -137,15 +100,15 @@ def install(change: Change, before_manifest: Callable[[], None] = lambda: None) 
             files.make_directories(change.root.host(directory))
         for record in change.journal.files:
             if record.role is not Role.MANIFEST and not record.removed_last:
-                _put(change, record, "after")
+                put(change, record, "after")
         before_manifest()
         return replace_manifest(change) if change.ending_text is None else _end_pod(change, change.ending_text)
-    except InterruptionError:
-        _take_back(change)
+    except InterruptionError as error:
+        _take_back_or_strand(change, error)
         change.try_mark(Step.UNDONE, "interrupted before the manifest was replaced")
         raise
     except (OSError, RefusedError) as error:
-        _take_back(change)
+        _take_back_or_strand(change, error)
         change.try_mark(Step.UNDONE, "refused before the manifest was replaced")
         if isinstance(error, RefusedError):
             raise
@@ -170,7 +133,7 @@ def replace_manifest(change: Change) -> float:
     """
     renamed_at = change.clock.boot()
     change.mark(Step.REPLACING, f"{change.clock.boot_id()} {renamed_at:.3f}")
-    _put(change, change.journal.manifest, "after")
+    put(change, change.journal.manifest, "after")
     if any(record.role is Role.STRAY for record in change.journal.files):
         _announce(change)
     change.try_mark(Step.WAITING)
@@ -178,7 +141,7 @@ def replace_manifest(change: Change) -> float:
 
 
 def _announce(change: Change) -> None:
-    """Rename the manifest over itself: its event brings back the Pod that the kubelet removed with the other file.
+    """Rename the manifest over itself, so that the kubelet sees it again after the other file went.
 
     (pkg/kubelet/config/file_linux.go: both names led to one key of its store.)
     """
@@ -187,20 +150,35 @@ def _announce(change: Change) -> None:
     files.replace(path, standing_now.content, standing_now, expected=change.journal.manifest.after)
 
 
+def _take_back_or_strand(change: Change, reason: OSError | RefusedError | InterruptionError) -> None:
+    """Undo a failed install.
+
+    Raises:
+        StrandedError: that failed, too: "nothing was changed" would not be true.
+    """
+    try:
+        _take_back(change)
+    except (OSError, RefusedError) as error:
+        text = error.message if isinstance(error, RefusedError) else str(error)
+        first = str(reason) if isinstance(reason, OSError) else reason.message
+        change.try_mark(Step.STRANDED, text)
+        raise _stranded(change, f"{first}, and what had been installed could not be taken back: {text}") from error
+
+
 def _take_back(change: Change) -> None:
-    """After a failed install: the other files, and the manifest only if its rename had happened after all."""
+    """Put the other files back, and the manifest only if its rename had happened after all."""
     if change.standing(change.journal.manifest) is not OnDisk.OTHER:
         put_back(change)
         return
     change.try_mark(Step.UNDOING)
     for record in change.journal.files:
         if record.role is not Role.MANIFEST:
-            _put(change, record, "before")
-    remove_directories(change, change.journal.made_directories)
+            put(change, record, "before")
+    _remove_directories(change, change.journal.made_directories)
 
 
 def put_back(change: Change) -> None:
-    """Restore every file of the change that is still ours; the journal says UNDOING until the caller has proof.
+    """Restore every file that nobody else has changed; the caller writes the last journal entry.
 
     Raises:
         StrandedError: the manifest is neither of our two texts, or the file system refused; the message names the
@@ -216,61 +194,76 @@ def put_back(change: Change) -> None:
     try:
         for record in others:
             if record.before is not None:
-                _put(change, record, "before")
-        _put(change, manifest, "before")
+                put(change, record, "before")
+        put(change, manifest, "before")
         for record in others:
             if record.before is None:
-                _put(change, record, "before")
-        remove_directories(change, change.journal.made_directories)
+                put(change, record, "before")
+        _remove_directories(change, change.journal.made_directories)
     except (OSError, RefusedError) as error:
-        change.try_mark(Step.STRANDED, str(error))
-        raise _stranded(change, f"the old configuration could not be put back: {error}") from error
+        reason = error.message if isinstance(error, RefusedError) else str(error)  # its text says "nothing was changed"
+        change.try_mark(Step.STRANDED, reason)
+        raise _stranded(change, f"the old configuration could not be put back: {reason}") from error
 
 
-def _put(change: Change, record: FileRecord, when: str) -> None:
-    """Bring one file to its state ``when`` (before, after), if it is in the other one.
+def clear_up(change: Change) -> None:
+    """Remove the empty directories that the runtime made at our files' places; raise nothing.
 
-    Raises:
-        RefusedError: on the way there, somebody else has changed it; on the way back a stranger's file is left alone.
+    Where the kubelet starts the new Pod's container once more while its files go already, containerd makes an empty
+    directory for each mount without a source; the next change would find a directory for a policy.
     """
-    wanted, other = (record.before, record.after) if when == "before" else (record.after, record.before)
-    path = change.root.host(record.path)
-    found = files.digest(path)
-    if found == wanted:
-        return
-    if found is not None and found == record.ending:
-        other = found
-    if found != other:
-        if when == "before":
-            return
-        raise RefusedError(
-            f"{path}: somebody else changed it a moment ago", check="changed-meanwhile", fix="run the command again"
-        )
-    if wanted is None:
-        files.remove(path)
-        return
-    if record.role is Role.WEBHOOK and when == "before":
-        backup.put_back(path, change.journal.id, record)
-        return
-    content = change.unsaved.get(record.path) or backup.saved_bytes(change.state, change.journal, record, when)
-    like = files.read_if_there(path, record.role.value) or _saved_attributes(change, record)
-    files.replace(path, content, like, expected=other)
+    for record in change.journal.files:
+        if record.before is None:
+            with suppress(OSError):  # not there, not empty, or a file: not the runtime's
+                files.remove_directory(change.root.host(record.path))
+    _remove_directories(change, change.journal.made_directories)
 
 
-def _saved_attributes(change: Change, record: FileRecord) -> Snapshot | None:
-    """Return a saved copy with mode and owner that the file had; one that a rollback brings back has only the new copy."""
-    copies = (change.state.saved(change.journal, record.role, when) for when in ("before", "after"))
-    return next((copy for path in copies if (copy := files.read_if_there(path, "backup")) is not None), None)
+def sweep(change: Change) -> None:
+    """Remove the temporary files that a killed run may have left beside the change's files."""
+    for record in change.journal.files:
+        with suppress(OSError):
+            files.remove(files.temporary_of(change.root.host(record.path)))
 
 
-def remove_directories(change: Change, made: Collection[str]) -> None:
+def remove_last(change: Change) -> list[str]:
+    """Remove the files that a proved change no longer needs (``--purge``), and our empty directories.
+
+    Returns a sentence for each file that cannot be removed: the change itself is done.
+    """
+    failed = []
+    ours = change.standing(change.journal.manifest) in (OnDisk.AFTER, OnDisk.SAME)
+    for record in change.journal.files:
+        path = change.root.host(record.path)
+        if record.removed_last and change.standing(record) is OnDisk.BEFORE:
+            if not ours:  # theirs may name it, and the API server would die of its absence
+                failed.append(f"{path}: left in place, because somebody else has changed the manifest since")
+                continue
+            try:
+                files.remove(path)
+            except OSError as error:
+                if path.exists():
+                    failed.append(f"{path}: cannot be removed: {(error.strerror or str(error)).lower()}")
+    if ours:
+        backup.forget_removed(change.state, change.root, change.journal)
+    _remove_directories(change, {path for journal in change.state.journals() for path in journal.made_directories})
+    return failed
+
+
+def _remove_directories(change: Change, made: Collection[str]) -> None:
     for directory in sorted(made, key=len, reverse=True):
         with suppress(OSError):  # not empty (the log is kept), or gone
-            change.root.host(directory).rmdir()
+            files.remove_directory(change.root.host(directory))
 
 
 def _stranded(change: Change, why: str) -> StrandedError:
     manifest = change.root.host(change.journal.manifest.path)
+    if files.digest(change.backup) != change.journal.manifest.before:
+        return StrandedError(
+            f"{manifest}: {why}; the saved original {change.backup} is gone or damaged",
+            check="not-put-back",
+            fix="restore the manifest from a backup of your own, or take the audit flags out: auditctl disable",
+        )
     hidden = files.temporary_of(manifest)
     return StrandedError(
         f"{manifest}: {why}; the saved original is {change.backup}",
@@ -278,7 +271,3 @@ def _stranded(change: Change, why: str) -> StrandedError:
         # through a dot-named copy: a plain cp would let the kubelet read half a file
         fix=f"cp -p {change.backup} {hidden} && mv {hidden} {manifest}",
     )
-
-
-def _now(clock: Clock) -> str:
-    return clock.utc().isoformat(timespec="milliseconds").replace("+00:00", "Z")

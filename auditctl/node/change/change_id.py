@@ -1,4 +1,4 @@
-"""The ids of changes: they sort by time, to the millisecond, so that the order of the folders is that of the changes."""
+"""Make the ids of changes: they sort by time, so that the order of the folders is that of the changes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _STAMP_LENGTH = len("20261121T220849123Z")
 
 
 def new_id(clock: Clock, last: str) -> str:
-    """A new id that sorts behind ``last`` ("": the first), even where the clock was set back meanwhile."""
+    """Return a new id that sorts behind ``last`` ("": the first), even where the clock was set back."""
     stamp = _stamp(clock.utc())
     if stamp <= last[:_STAMP_LENGTH]:
         try:

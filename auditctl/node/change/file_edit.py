@@ -1,4 +1,4 @@
-"""What a change does to one file: a value, apart from the room that performs it, so that a plan needs no more."""
+"""What a change does to one file: a value, so that a plan need not import what performs it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from auditctl.node.change.journal import Role
 
 
 class FileEdit(NamedTuple):
-    """One file to be: its path on this machine, what stands there (None: nothing), what shall (None: nothing).
+    """One file: its path on this machine, its state before and its bytes after (None: absent).
 
     ``source`` is the file that it was made from (the user's own, or a backup), empty where it is the file itself.
     ``like`` has mode and owner of a file that is brought back, where nothing stands at ``path``.

@@ -1,4 +1,4 @@
-"""Files of the node: read with all that belongs to them, replaced by one rename. Nothing else here writes.
+"""Read files of the node with their attributes, and replace them by one rename.
 
 The kubelet reads every name in the manifest directory that does not begin with a dot, whatever its suffix
 (pkg/kubelet/config/file.go: glob ``[^.]*``), so temporary names begin with a dot and nothing is ever left behind.
@@ -7,150 +7,152 @@ The kubelet reads every name in the manifest directory that does not begin with 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from types import MappingProxyType
-from typing import NamedTuple
 
 from auditctl.errors import RefusedError
+from auditctl.node import opening
+from auditctl.node.change.file_refusals import KINDS_NOT_READ, unreadable
+from auditctl.node.change.snapshot import Snapshot, check_written, extended_attributes, sha256, write_new
+from auditctl.node.opening import Root
 
+__all__ = [  # Root, Snapshot and sha256 have this door, too
+    "ABSENT",
+    "TEMPORARY_PATTERN",
+    "Root",
+    "Snapshot",
+    "changed_meanwhile",
+    "check_written",
+    "digest",
+    "make_directories",
+    "open_regular",
+    "read",
+    "read_at",
+    "read_following",
+    "read_if_there",
+    "read_regular",
+    "remove",
+    "remove_directory",
+    "replace",
+    "sha256",
+    "sync_directory",
+    "temporary_of",
+    "writable_directory",
+]
+
+ABSENT = ""  # in place of a digest: nothing stands there
 _TEMPORARY_SUFFIX = ".auditctl-new"
 TEMPORARY_PATTERN = f".*{_TEMPORARY_SUFFIX}"
 _CHUNK_BYTES = 1 << 20
 _LARGEST_FILE_BYTES = 10 * 1024 * 1024  # the kubelet's own limit for a manifest (pkg/kubelet/config/file.go)
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # O_NONBLOCK: to open a pipe would wait for its writer
 
 
-class Root(NamedTuple):
-    """The node's root as ``--rootfs`` names it; every node path is inside it."""
-
-    path: Path
-
-    @property
-    def is_host(self) -> bool:
-        """Is this the machine's own root?"""
-        return self.path == Path("/")
-
-    def host(self, node_path: str | Path) -> Path:
-        """The path on this machine of an absolute path of the node."""
-        return self.path / str(node_path).lstrip("/")
-
-    def node(self, host_path: Path) -> str:
-        """The node's own name of a path on this machine."""
-        return "/" + str(host_path.relative_to(self.path)) if not self.is_host else str(host_path)
-
-
-class Snapshot(NamedTuple):
-    """A file as it was: its bytes and all that a replacement must keep."""
-
-    content: bytes
-    mode: int = 0o600
-    uid: int = -1
-    gid: int = -1
-    xattrs: Mapping[str, bytes] = MappingProxyType({})
-    device: int = 0
-    inode: int = 0
-
-    @property
-    def sha256(self) -> str:
-        return sha256(self.content)
-
-
-def sha256(content: bytes) -> str:
-    """The hexadecimal digest that journal, report and annotation use."""
-    return hashlib.sha256(content).hexdigest()
-
-
-def read(path: Path, what: str) -> Snapshot:
-    """Read a regular file, not through a symlink at its last element.
+def read(path: Path, subject: str) -> Snapshot:
+    """Return a regular file, not through a symlink at its last name.
 
     Raises:
-        RefusedError: missing, a symlink, not a regular file, too large, or not readable; ``what`` names it.
+        RefusedError: missing, a symlink, not a regular file, too large, or not readable; ``subject`` names it.
     """
     try:
-        descriptor = open_regular(path, os.O_NOFOLLOW)
+        with opening.parent(path) as directory:
+            return read_at(directory, path, subject)
     except OSError as error:
-        raise _refusal(path, what, error) from error
+        raise unreadable(path, subject, error) from error
+
+
+def read_at(directory: int, path: Path, subject: str) -> Snapshot:
+    """Return the file of that name in an open directory. Raises OSError as `open_regular`, RefusedError: too large."""
+    descriptor = open_regular(path, os.O_NOFOLLOW, directory)
     try:
         status = os.fstat(descriptor)
-        content = _content(descriptor, path, what)
-        mode = stat.S_IMODE(status.st_mode)
-        return Snapshot(content, mode, status.st_uid, status.st_gid, _xattrs(descriptor), status.st_dev, status.st_ino)
+        return Snapshot(
+            content=_content(descriptor, path, subject),
+            mode=stat.S_IMODE(status.st_mode),
+            uid=status.st_uid,
+            gid=status.st_gid,
+            xattrs=extended_attributes(descriptor),
+            device=status.st_dev,
+            inode=status.st_ino,
+        )
     finally:
         os.close(descriptor)
 
 
-def read_regular(path: Path, what: str) -> bytes:
+def read_if_there(path: Path, subject: str) -> Snapshot | None:
+    """Return the same as `read`, but None where nothing is at that path."""
+    if not os.path.lexists(path):
+        return None
+    return read(path, subject)
+
+
+def read_regular(path: Path, subject: str) -> bytes:
     """Return the bytes of a regular file that somebody else than our user named (a process, a manifest, a kubeconfig).
 
     Links are followed. A pipe or a device in its place is refused: its reading may never end.
 
     Raises:
-        RefusedError: missing, not a regular file, too large, or not readable; ``what`` names it.
+        RefusedError: missing, not a regular file, too large, or not readable; ``subject`` names it.
     """
+    return _read_opened(open_regular, path, subject)
+
+
+def read_following(path: Path, subject: str) -> bytes:
+    """Return the same for a file that our user names; it may also be what a shell hands over (/dev/stdin, /dev/fd/63)."""
+    is_handed_over = path.is_relative_to("/dev") or path.is_relative_to("/proc/self/fd")
+    return _read_opened(_open_any if is_handed_over else open_regular, path, subject)
+
+
+def _read_opened(opener: Callable[[Path], int], path: Path, subject: str) -> bytes:
     try:
-        descriptor = open_regular(path)
+        descriptor = opener(path)
+        try:
+            return _content(descriptor, path, subject)
+        finally:
+            os.close(descriptor)
     except OSError as error:
-        raise _refusal(path, what, error) from error
-    try:
-        return _content(descriptor, path, what)
-    finally:
-        os.close(descriptor)
+        raise unreadable(path, subject, error) from error
 
 
-def open_regular(path: Path, flags: int = 0) -> int:
+def open_regular(path: Path, flags: int = 0, directory: int | None = None) -> int:
     """Return a descriptor that reads a regular file; opening it never waits for somebody else.
 
+    With an open ``directory`` only the last name of ``path`` is opened, in there.
+
     Raises:
-        OSError: it cannot be opened, or is not a regular file (EINVAL).
+        OSError: it cannot be opened, or is no regular file (EISDIR, EINVAL).
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | flags)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    name = path if directory is None else path.name or "."
+    descriptor = os.open(name, _READ | os.O_NOCTTY | flags, dir_fd=directory)
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "not a regular file", str(path))
+        number = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+        raise OSError(number, KINDS_NOT_READ[number], str(path))
     return descriptor
 
 
-def _content(descriptor: int, path: Path, what: str) -> bytes:
+def _open_any(path: Path) -> int:
+    descriptor = os.open(path, _READ)  # not waiting for the writer of a pipe that has ended already
+    os.set_blocking(descriptor, True)
+    return descriptor
+
+
+def _content(descriptor: int, path: Path, subject: str) -> bytes:
+    """Return everything up to the limit: a file may grow while it is read, and a device has no end."""
     content = bytearray()
-    try:
-        while len(content) <= _LARGEST_FILE_BYTES and (chunk := os.read(descriptor, _CHUNK_BYTES)):
-            content += chunk
-    except OSError as error:
-        raise _refusal(path, what, error) from error
+    while len(content) <= _LARGEST_FILE_BYTES and (chunk := os.read(descriptor, _CHUNK_BYTES)):
+        content += chunk
     if len(content) > _LARGEST_FILE_BYTES:
-        raise RefusedError(f"{path}: {what} is larger than 10 MiB", check=f"{what}-unreadable")
+        raise RefusedError(f"{path}: {subject} is larger than 10 MiB", check=f"{subject}-unreadable")
     return bytes(content)
 
 
-def read_if_there(path: Path, what: str) -> Snapshot | None:
-    """As `read`, but None where nothing is at that path."""
-    if not os.path.lexists(path):
-        return None
-    return read(path, what)
-
-
-def read_following(path: Path, what: str) -> bytes:
-    """The bytes of a file that a user named: symlinks, pipes and /dev/stdin are fine.
-
-    Raises:
-        RefusedError: missing, a directory, or not readable.
-    """
-    try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST_FILE_BYTES + 1)
-    except OSError as error:
-        raise _refusal(path, what, error) from error
-    if len(content) > _LARGEST_FILE_BYTES:
-        raise RefusedError(f"{path}: {what} is larger than 10 MiB", check=f"{what}-unreadable")
-    return content
-
-
 def digest(path: Path) -> str | None:
-    """The SHA-256 of what stands there now; None if nothing, or nothing readable, does."""
+    """Return the SHA-256 of the file at ``path`` now; None if there is none, or it cannot be read."""
     try:
         return read(path, "file").sha256
     except RefusedError:
@@ -158,37 +160,58 @@ def digest(path: Path) -> str | None:
 
 
 def temporary_of(path: Path) -> Path:
-    """The dot-named sibling through which `replace` writes ``path``."""
+    """Return the dot-named sibling through which `replace` writes ``path``."""
     return path.with_name(f".{path.name}{_TEMPORARY_SUFFIX}")
 
 
 def replace(path: Path, content: bytes, like: Snapshot | None, *, expected: str | None = None) -> None:
-    """Put ``content`` at ``path`` by a dot-named temporary file, fsync, one rename, fsync of the directory.
+    """Put ``content`` at ``path``: dot-named temporary file, fsync, one rename, fsync of the directory.
 
     Mode, owner and extended attributes are those of ``like``, else 0600 and ours. With ``expected``, the SHA-256 of
-    what stands there is checked right before the rename: a stranger's edit is respected.
+    what stands there (`ABSENT`: nothing does) is checked right before the rename: a stranger's edit is respected.
 
     Raises:
         RefusedError: the digest differs (the target is untouched).
         OSError: the file system refused (the target is untouched, the temporary file is gone).
     """
     temporary = temporary_of(path)
+    with opening.parent(path) as directory:
+        try:
+            write_new(directory, temporary, content, like)
+            if expected == ABSENT:
+                _rename_where_nothing_is(directory, temporary, path)
+            else:
+                _check_unchanged(directory, path, expected)
+                os.rename(temporary.name, path.name, src_dir_fd=directory, dst_dir_fd=directory)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(temporary.name, dir_fd=directory)
+            raise
+        _sync(directory)
+
+
+def _rename_where_nothing_is(directory: int, temporary: Path, path: Path) -> None:
     try:
-        _write_new(temporary, content, like)
-        _check_unchanged(path, expected)
-        temporary.rename(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
-    sync_directory(path.parent)
+        opening.rename_new(temporary.name, path.name, directory)
+    except FileExistsError as error:
+        raise changed_meanwhile(path) from error
 
 
 def remove(path: Path) -> None:
-    """Remove a file of ours, if it is there, durably."""
-    with suppress(FileNotFoundError):
-        path.unlink()
-        sync_directory(path.parent)
+    """Remove a file, if it is there, and fsync its directory."""
+    with suppress(FileNotFoundError), opening.parent(path) as directory:
+        os.unlink(path.name, dir_fd=directory)
+        _sync(directory)
+
+
+def remove_directory(path: Path) -> None:
+    """Remove an empty directory.
+
+    Raises:
+        OSError: it is not empty, no directory, or not there.
+    """
+    with opening.parent(path) as directory:
+        os.rmdir(path.name, dir_fd=directory)
 
 
 def make_directories(path: Path, mode: int = 0o700) -> list[Path]:
@@ -198,15 +221,36 @@ def make_directories(path: Path, mode: int = 0o700) -> list[Path]:
     """
     missing = [parent for parent in (path, *path.parents) if not parent.exists()]
     for directory in reversed(missing):
-        directory.mkdir(mode=mode)
-        directory.chmod(mode)  # whatever the umask took away
-        sync_directory(directory.parent)
+        with opening.parent(directory) as holder:
+            os.mkdir(directory.name, mode, dir_fd=holder)
+            _restore_mode(holder, directory.name, mode)
+            _sync(holder)
     return missing[::-1]
+
+
+def _restore_mode(holder: int, name: str, mode: int) -> None:
+    """Set the mode bits that the umask took away, by descriptor, so that no link is changed instead."""
+    descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=holder)
+    try:
+        status = os.fstat(descriptor)
+        if stat.S_IMODE(status.st_mode) != mode and status.st_uid == os.geteuid():
+            os.fchmod(descriptor, mode)
+    finally:
+        os.close(descriptor)
 
 
 def sync_directory(path: Path) -> None:
     """fsync a directory, so that a rename or an unlink in it survives a power failure."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    directory = opening.directory(path)
+    try:
+        _sync(directory)
+    finally:
+        os.close(directory)
+
+
+def _sync(directory: int) -> None:
+    """fsync an open directory; an O_PATH descriptor cannot, so it is opened once more."""
+    descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
     try:
         os.fsync(descriptor)
     finally:
@@ -214,67 +258,23 @@ def sync_directory(path: Path) -> None:
 
 
 def writable_directory(path: Path) -> bool:
-    """May this process create names in the directory?"""
+    """Tell whether this process may create names in the directory."""
     return path.is_dir() and os.access(path, os.W_OK | os.X_OK)
 
 
-def _check_unchanged(path: Path, expected: str | None) -> None:
-    if expected is not None and digest(path) != expected:
-        raise RefusedError(
-            f"{path}: somebody else changed it a moment ago",
-            check="changed-meanwhile",
-            fix="run the command again",
-        )
+def changed_meanwhile(path: Path) -> RefusedError:
+    """Return the refusal for a file that is not as it was read."""
+    return RefusedError(
+        f"{path}: somebody else changed it a moment ago", check="changed-meanwhile", fix="run the command again"
+    )
 
 
-def _write_new(path: Path, content: bytes, like: Snapshot | None) -> None:
-    with suppress(FileNotFoundError):
-        path.unlink()  # a leftover of a run that was killed right here
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        if like is not None:
-            _copy_attributes(descriptor, like)
-        os.fsync(descriptor)
-
-
-def _copy_attributes(descriptor: int, like: Snapshot) -> None:
-    status = os.fstat(descriptor)
-    if (like.uid, like.gid) != (status.st_uid, status.st_gid) and like.uid >= 0:
-        os.fchown(descriptor, like.uid, like.gid)
-    os.fchmod(descriptor, like.mode)  # after chown, which clears set-id bits
-    for name, value in like.xattrs.items():
-        if _xattrs(descriptor).get(name) != value:
-            os.setxattr(descriptor, name, value)
-
-
-def _xattrs(descriptor: int) -> dict[str, bytes]:
+def _check_unchanged(directory: int, path: Path, expected: str | None) -> None:
+    if expected is None:
+        return
     try:
-        return {name: os.getxattr(descriptor, name) for name in os.listxattr(descriptor)}
-    except OSError as error:
-        if error.errno in (errno.ENOTSUP, errno.EPERM, errno.ENODATA):
-            return {}  # a file system without them has none to keep
-        raise
-
-
-def _refusal(path: Path, what: str, error: OSError) -> RefusedError:
-    check = f"{what}-unreadable"
-    if error.errno == errno.ELOOP:
-        return RefusedError(
-            f"{path}: {what} is a symbolic link, and a rename would replace the link",
-            check=f"{what}-symlink",
-            fix="name the file that it points to, or put a regular file there",
-        )
-    if error.errno == errno.ENOENT:
-        fix = (
-            "name it with --manifest, or the node's root with --rootfs"
-            if what == "manifest"
-            else "name a file that is there"
-        )
-        return RefusedError(f"{path}: {what} not found", check=f"{what}-missing", fix=fix)
-    if error.errno == errno.EINVAL:
-        return RefusedError(f"{path}: {what} is not a regular file", check=check)
-    reason = (error.strerror or str(error)).lower()
-    fix = "run it as root (sudo)" if error.errno in (errno.EACCES, errno.EPERM) else ""
-    return RefusedError(f"{path}: cannot read {what}: {reason}", check=check, fix=fix)
+        is_so = read_at(directory, path, "file").sha256 == expected
+    except (OSError, RefusedError):
+        is_so = False
+    if not is_so:
+        raise changed_meanwhile(path)

@@ -1,4 +1,4 @@
-"""The journal of a change: its states as a table, and its record as lines of JSON. Pure: no file is touched here.
+"""The journal of a change: its states as a table, its record as lines of JSON. Opens no file.
 
 Two laws. Everything that decides what a state may become stands in `TRANSITIONS`; everything that decides what to do
 about an interrupted change stands in `recovery`. An entry is written (and fsynced) *before* the act that it names, so
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -57,7 +58,7 @@ TRANSITIONS: dict[Step, frozenset[Step]] = {
 
 
 class Role(Enum):
-    """What a file is to a change."""
+    """Which file of the node it is."""
 
     MANIFEST = "manifest"
     POLICY = "policy"
@@ -80,8 +81,9 @@ class FileRecord(NamedTuple):
     ending: str | None = None
 
 
-class Journal(NamedTuple):
-    """The record of one change. ``restart`` names how the server was to read it, empty where that was not noted."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Journal:
+    """The record of one change. ``restart`` names how the server was to read it, empty if unknown."""
 
     id: str
     command: str
@@ -96,18 +98,18 @@ class Journal(NamedTuple):
     steps: tuple[tuple[str, str, str], ...] = ()
 
     def to(self, step: Step, at: str, note: str = "") -> Journal:
-        """The journal after one more entry.
+        """Return the journal after one more entry.
 
         Raises:
             BugError: the state table has no such transition.
         """
         if step not in TRANSITIONS[self.step]:
             raise BugError(f"journal {self.id}: no way from {self.step.value} to {step.value}")
-        return self._replace(step=step, steps=(*self.steps, (step.value, at, note)))
+        return replace(self, step=step, steps=(*self.steps, (step.value, at, note)))
 
     @property
     def manifest(self) -> FileRecord:
-        """The manifest's record; every change has one."""
+        """Return the manifest's record; every change has one."""
         return next(file for file in self.files if file.role is Role.MANIFEST)
 
     @property
@@ -116,12 +118,12 @@ class Journal(NamedTuple):
 
     @property
     def ended_by_the_watchdog(self) -> bool:
-        """Was it finished after its own run had died?"""
+        """Tell whether the watchdog finished it, because its own run had ended."""
         return self.finished and bool(self.steps) and self.steps[-1][2].endswith(BY_THE_WATCHDOG)
 
 
 class OnDisk(Enum):
-    """Which of a change's texts stands on disk now. ENDING has the settings of BEFORE, and ends its Pod."""
+    """Which of a change's texts is on disk now. ENDING has the settings of BEFORE, and ends its Pod."""
 
     BEFORE = "before"
     ENDING = "ending"
@@ -131,7 +133,7 @@ class OnDisk(Enum):
 
 
 def standing(record: FileRecord, digest: str | None) -> OnDisk:
-    """Compare what stands on disk (its SHA-256, None if absent) with a change's two states of that file."""
+    """Compare a file's SHA-256 (None if absent) with the change's two states of that file."""
     if record.before == record.after == digest:
         return OnDisk.SAME
     if digest == record.before:
@@ -142,7 +144,7 @@ def standing(record: FileRecord, digest: str | None) -> OnDisk:
 
 
 class Recovery(Enum):
-    """What to do about an interrupted change."""
+    """The next act for an interrupted change."""
 
     NOTHING = "nothing"
     PUT_BACK = "put back"
@@ -152,7 +154,7 @@ class Recovery(Enum):
 
 
 def recovery(journal: Journal, manifest: OnDisk) -> Recovery:
-    """Decide from the last entry and from what stands at the manifest's path; the disk has the last word."""
+    """Decide from the last entry and from the manifest on disk; the disk has the last word."""
     match journal.step:
         case Step.DONE | Step.UNPROVED | Step.UNDONE | Step.UNCONFIRMED | Step.STRANDED | Step.ABANDONED:
             return Recovery.NOTHING
@@ -172,7 +174,7 @@ EFFECTIVE = frozenset({Step.DONE, Step.UNPROVED, Step.STRANDED})
 
 
 def standing_changes(journals: Sequence[Journal]) -> list[Journal]:
-    """Those whose effect is on the node still, oldest first: finished, and not taken back by a later rollback."""
+    """Return the changes whose effect is on the node, oldest first: finished, and not rolled back later."""
     stack: list[Journal] = []
     for journal in journals:
         if journal.step not in EFFECTIVE:
@@ -185,26 +187,27 @@ def standing_changes(journals: Sequence[Journal]) -> list[Journal]:
 
 
 def encode_header(journal: Journal) -> str:
-    """The first line of a journal file: everything but the steps."""
-    fields = journal._asdict() | {"files": [file._asdict() | {"role": file.role.value} for file in journal.files]}
+    """Return the first line of a journal file: everything but the steps."""
+    fields = asdict(journal) | {"files": [file._asdict() | {"role": file.role.value} for file in journal.files]}
     del fields["step"], fields["steps"]
     return json.dumps(fields, sort_keys=True) + "\n"
 
 
 def encode_step(step: Step, at: str, note: str) -> str:
-    """One further line."""
+    """Return one further line."""
     return json.dumps({"step": step.value, "at": at, "note": note}, sort_keys=True) + "\n"
 
 
 def decode(text: str) -> Journal | None:
-    """Read a journal file; None where it cannot be read (damaged, or an unknown step of a newer version).
+    """Return the journal of a file's text; None where it is damaged, or has an unknown step.
 
     A torn last line (power failure in the middle of an append) is as if it had not been written; header keys of a newer
-    version are passed over.
+    version are passed over. A value of another type, or a path that does not lead straight down from the root, makes
+    the record unreadable: what it says is written to by root.
     """
     try:
         return _decoded(text)
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None
 
 
@@ -212,18 +215,61 @@ def _decoded(text: str) -> Journal | None:
     lines = [parsed for line in text.split("\n") if (parsed := _parse(line)) is not None]
     if not lines or "id" not in lines[0]:
         return None
-    header = {key: value for key, value in lines[0].items() if key in Journal._fields}
-    files = tuple(FileRecord(**{**file, "role": Role(file["role"])}) for file in header.pop("files"))
-    for name in ("made_directories", "undoes"):
-        header[name] = tuple(header.get(name, ()))
-    steps = tuple((line["step"], line["at"], line["note"]) for line in lines[1:])
-    step = Step(steps[-1][0]) if steps else Step.PLANNED
-    return Journal(**header, files=files, step=step, steps=steps)
+    header = lines[0]
+    steps = tuple((_text(line["step"]), _text(line["at"]), _text(line["note"])) for line in lines[1:])
+    journal = Journal(
+        id=_text(header["id"]),
+        command=_text(header["command"]),
+        started=_text(header["started"]),
+        who={_text(key): _text_or_none(value) for key, value in header["who"].items()},
+        files=tuple(_file_record(row) for row in _rows(header["files"])),
+        made_directories=tuple(_node_path(path) for path in _rows(header.get("made_directories", []))),
+        summary=_text(header.get("summary", "")),
+        undoes=tuple(_text(change) for change in _rows(header.get("undoes", []))),
+        restart=_text(header.get("restart", "")),
+        step=Step(steps[-1][0]) if steps else Step.PLANNED,
+        steps=steps,
+    )
+    if sum(file.role is Role.MANIFEST for file in journal.files) != 1:
+        raise ValueError("a change has one manifest")
+    return journal
+
+
+def _file_record(row: dict[str, Any]) -> FileRecord:
+    removed_last = row.get("removed_last", False)
+    if not isinstance(removed_last, bool):
+        raise TypeError("removed_last")
+    before, after = _text_or_none(row["before"]), _text_or_none(row["after"])
+    return FileRecord(Role(row["role"]), _node_path(row["path"]), before, after, removed_last)
+
+
+def _node_path(value: object) -> str:
+    """Return an absolute path of the node without ``..``: no record leads out of ``--rootfs``."""
+    path = _text(value)
+    if not path.startswith("/") or ".." in path.split("/") or "\0" in path:
+        raise ValueError(path)
+    return path
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _rows(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError("not a list")
+    return value
 
 
 def _parse(line: str) -> dict[str, Any] | None:
     try:
         parsed = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):  # deeper than the parser goes: nothing of ours
         return None
     return parsed if isinstance(parsed, dict) else None

@@ -1,4 +1,4 @@
-"""What was edited in place and could not be loaded stays beside the last known good file: ``policy.yaml.rejected-ID``.
+"""Keep an edited file that could not be loaded, as ``policy.yaml.rejected-ID``.
 
 Only ``restart`` loads what was edited in place; its author may have no other copy. The run itself, its watchdog and
 ``recover`` all go back through `change.put_back`, which keeps it first.
@@ -19,12 +19,12 @@ _LOADS_EDITS = "restart"
 
 
 def kept(root: Root, journal: Journal) -> dict[Role, Path]:
-    """Where they are, by role; empty where nothing was to be kept."""
+    """Return the paths of the kept files by role; empty where none was to be kept."""
     return {role: beside for role, _, beside, _ in _edited(root, journal) if beside.is_file()}
 
 
 def keep(root: Root, journal: Journal) -> None:
-    """Copy each beside itself, with its mode and owner. Where that cannot be, going back matters more."""
+    """Copy each edited file beside itself, with its mode and owner; ignore errors: the undo matters more."""
     for role, path, beside, edited in _edited(root, journal):
         with suppress(OSError, RefusedError):
             there = files.read(path, role.value)
@@ -33,7 +33,7 @@ def keep(root: Root, journal: Journal) -> None:
 
 
 def _edited(root: Root, journal: Journal) -> Iterator[tuple[Role, Path, Path, str]]:
-    """Role, path, path to be kept at, and SHA-256 of the edited text."""
+    """Yield role, path, path of the copy, and SHA-256 of the edited text."""
     if journal.command != _LOADS_EDITS:
         return
     for record in journal.files:

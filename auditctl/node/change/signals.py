@@ -1,4 +1,4 @@
-"""Signals during a change: finish or undo first. Losing the terminal never changes what happens to the node."""
+"""Defer signals during a change: it is finished or undone first, and a lost terminal changes nothing."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def while_asking() -> Iterator[None]:
 
 @contextmanager
 def deferred(say: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
-    """Note SIGINT and SIGTERM instead of dying of them, ignore a lost or stopping terminal; yield "was I asked to stop?".
+    """Note SIGINT and SIGTERM, ignore signals of the terminal; yield whether one of the two has come.
 
     Ctrl-Z would stop the run with the lock in its hand: nobody would put back what fails meanwhile.
     """
-    asked: list[int] = []
+    received: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (the shape of a handler)
-        asked.append(number)
-        if len(asked) == 1:
+        received.append(number)
+        if len(received) == 1:
             say("interrupted: restoring the old configuration first; another signal has no effect")
 
     handlers: dict[int, Handler] = {
@@ -49,7 +49,7 @@ def deferred(say: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
     }
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
-        yield lambda: bool(asked)
+        yield lambda: bool(received)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""When the old files of a change came back: a run may have died on its way back, long before anybody looks."""
+"""Find out when the old files of a change came back: a run may have ended during its undo."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from auditctl.node.clock import Clock
 
 
 def returned_at(root: Root, clock: Clock, journal: Journal) -> float | None:
-    """Since when every file of the change has its old text again; None where one has not, or none was to change.
+    """Return since when every file has its old text again; None where one has not, or none was changed.
 
     In seconds of the boot clock, below 0 for an earlier boot: a server that was started since runs with the old
     configuration. A rename changes a file's ctime; one that was absent before is needed by nobody.

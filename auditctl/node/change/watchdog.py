@@ -1,4 +1,4 @@
-"""A process that outlives its maker: detached from terminal, session, process group, and from the cgroup where systemd runs.
+"""Fork a process that outlives this one: no terminal, session, process group or cgroup in common.
 
 It is forked, not started anew: everything that it may need is in its memory already, so a file system that fills up, a
 package that is replaced meanwhile, or a full process table cannot take anything from it.
@@ -10,11 +10,15 @@ import fcntl
 import os
 import select
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
+from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
 
+from auditctl.node.programs import program
+
+_TICK_SECONDS = 1.0
 _READY_SECONDS = 10.0
 _GONE_SECONDS = 5.0
 _SYSTEMD_SECONDS = 3.0
@@ -23,37 +27,48 @@ _OOM_SCORE = "-900"  # after everything but the kubelet and its like, -997 to -9
 
 
 class Watchdog(NamedTuple):
-    """One that stands guard. ``descriptor`` is its pidfd: a pid cannot be mistaken."""
+    """A watchdog that runs. ``descriptor`` is its pidfd, which never comes to mean another process."""
 
     pid: int
     descriptor: int
 
     def dismiss(self) -> None:
-        """It is not needed any more: end it, and wait until it is gone, so that it never holds the lock behind us."""
+        """End it, and wait until it is gone, so that it does not hold the lock after us."""
         with suppress(OSError):
             signal.pidfd_send_signal(self.descriptor, signal.SIGKILL)
-        gone = select.poll()
-        gone.register(self.descriptor, select.POLLIN)
-        gone.poll(_GONE_SECONDS * 1000)
+        _has_ended(self.descriptor, _GONE_SECONDS)
         os.close(self.descriptor)
 
 
-def set_out(duty: Callable[[], None], lock: Path, unit: str) -> Watchdog | None:
-    """Fork a process that runs ``duty``; return when it stands detached. None: there is none (no memory, no process left).
+class StepLimit(NamedTuple):
+    """How long a run may stay at one step before it is taken for hanging."""
 
-    ``lock`` is the file whose lock this process holds: the child closes its inherited descriptor of it, for else the
-    kernel would not release the lock when this process dies. ``unit`` names its scope where systemd runs.
+    step: str
+    seconds: float
+
+
+def set_out(duty: Callable[[int], None], locks: Collection[int], unit: str) -> Watchdog | None:
+    """Fork a process that runs ``duty``; return once it is detached; None if it cannot be forked.
+
+    ``duty`` is given a pidfd of this process. ``locks`` are descriptors of the locks that this process holds: the child
+    closes its copies, for else the kernel would not release the locks when this process dies. ``unit`` names its scope
+    where systemd runs.
     """
-    reader, writer = os.pipe()
+    opened: list[int] = []
     try:
+        run = os.pidfd_open(os.getpid())
+        opened.append(run)
+        reader, writer = os.pipe()
+        opened += (reader, writer)
         child = os.fork()
     except OSError:
-        os.close(reader)
-        os.close(writer)
+        for descriptor in opened:
+            os.close(descriptor)
         return None
     if child == 0:
-        _become(duty, lock, writer)
+        _become(lambda: duty(run), locks, writer)
     os.close(writer)
+    os.close(run)
     try:
         os.waitpid(child, 0)  # the middle one: it ends at once, so that nobody has to reap the other
         return _met(reader, unit)
@@ -61,8 +76,44 @@ def set_out(duty: Callable[[], None], lock: Path, unit: str) -> Watchdog | None:
         os.close(reader)
 
 
+class RunEnd(Enum):
+    """How the run came to its end."""
+
+    BY_ITSELF = "by itself"
+    KILLED = "killed"
+    BLOCKED = "blocked"  # killed, and held by the kernel: it will never run its own code again, and keeps its locks
+
+
+def wait_for_end(run: int, limit: Callable[[], StepLimit], monotonic: Callable[[], float]) -> RunEnd:
+    """Wait until the run ends, or kill it with SIGKILL when it stays too long at one step.
+
+    A stopped, frozen or traced process dies of SIGKILL as well; one that is blocked in the kernel never returns to its
+    own code. Time is counted by our own ticks, each at most twice its length: while the whole machine was paused or
+    asleep, neither of us could work, and the run is not to blame.
+    """
+    step, waited = "", 0.0
+    while True:
+        before = monotonic()
+        if _has_ended(run, _TICK_SECONDS):
+            return RunEnd.BY_ITSELF
+        waited += min(monotonic() - before, 2 * _TICK_SECONDS)
+        allowed = limit()
+        if allowed.step != step:
+            step, waited = allowed.step, 0.0
+        if waited > allowed.seconds:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(run, signal.SIGKILL)
+            return RunEnd.KILLED if _has_ended(run, _GONE_SECONDS) else RunEnd.BLOCKED
+
+
+def _has_ended(run: int, seconds: float) -> bool:
+    gone = select.poll()
+    gone.register(run, select.POLLIN)
+    return bool(gone.poll(seconds * 1000))
+
+
 def _met(reader: int, unit: str) -> Watchdog | None:
-    """Wait for the word that it stands; hold it by pidfd, in a scope of its own."""
+    """Return the watchdog once it says that it is detached; move it into a scope of its own."""
     ready = select.poll()
     ready.register(reader, select.POLLIN)
     word = os.read(reader, 32) if ready.poll(_READY_SECONDS * 1000) else b""
@@ -76,12 +127,12 @@ def _met(reader: int, unit: str) -> Watchdog | None:
     return watchdog
 
 
-def _become(duty: Callable[[], None], lock: Path, writer: int) -> None:
-    """In the child: detach, fork once more, say so, do the duty, and never return into the caller's code."""
+def _become(duty: Callable[[], None], locks: Collection[int], writer: int) -> None:
+    """Detach in the child, fork once more, report, do the duty, and never return into the caller's code."""
     try:
         os.setsid()
         if os.fork() == 0:
-            _detach(lock)
+            _detach(locks)
             os.write(writer, b"%d" % os.getpid())
             os.close(writer)
             duty()
@@ -90,35 +141,32 @@ def _become(duty: Callable[[], None], lock: Path, writer: int) -> None:
     os._exit(0)
 
 
-def _detach(lock: Path) -> None:
-    """No signal of a terminal, no descriptor of the caller's: one that waits for the end of a pipe must not wait for us."""
+def _detach(locks: Collection[int]) -> None:
+    """Ignore the terminal's signals and close the caller's descriptors: nobody shall wait for our end."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the machine goes down: the journal stays open, `recover` finishes
     nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     for standard in range(3):
         os.dup2(nowhere, standard)
-    for descriptor in _inherited(lock):
-        os.close(descriptor)
+    for descriptor in (*locks, *_inherited()):
+        with suppress(OSError):
+            os.close(descriptor)
     for name, text in (("comm", _NAME), ("oom_score_adj", _OOM_SCORE)):
         with suppress(OSError):
             Path("/proc/self", name).write_text(text)
 
 
-def _inherited(lock: Path) -> Iterator[int]:
-    """Descriptors that the caller of auditctl left open (ours are all close-on-exec), and those of the lock."""
-    held = lock.stat()
+def _inherited() -> Iterator[int]:
+    """Yield the descriptors that the caller of auditctl left open; ours are all close-on-exec."""
     for descriptor in sorted(int(link.name) for link in Path("/proc/self/fd").iterdir()):
         with suppress(OSError):
-            status = os.fstat(descriptor)
-            is_lock = (status.st_dev, status.st_ino) == (held.st_dev, held.st_ino)
-            is_foreign = descriptor > 2 and not fcntl.fcntl(descriptor, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
-            if is_lock or is_foreign:
+            if descriptor > 2 and not fcntl.fcntl(descriptor, fcntl.F_GETFD) & fcntl.FD_CLOEXEC:
                 yield descriptor
 
 
 def give_scope(pid: int, unit: str) -> bool:
-    """Where systemd runs, move the process into a scope of its own: the end of a login session or of a unit spares it then.
+    """Move the process into a systemd scope of its own; return whether that was done.
 
     By systemd's own call (org.freedesktop.systemd1.Manager StartTransientUnit), as `systemd-run --scope` does it, but
     for a process that runs already.
@@ -127,9 +175,12 @@ def give_scope(pid: int, unit: str) -> bool:
         return False
     import subprocess
 
+    busctl = program("busctl")
+    if busctl is None:
+        return False
     systemd = ["org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"]
     properties = ["2", "PIDs", "au", "1", str(pid), "CollectMode", "s", "inactive-or-failed"]
-    command = ["busctl", "--system", "call", *systemd, "StartTransientUnit", "ssa(sv)a(sa(sv))", f"{unit}.scope"]
+    command = [busctl, "--system", "call", *systemd, "StartTransientUnit", "ssa(sv)a(sa(sv))", f"{unit}.scope"]
     with suppress(OSError, subprocess.SubprocessError):
         ran = subprocess.run(
             [*command, "fail", *properties, "0"], capture_output=True, timeout=_SYSTEMD_SECONDS, check=False
@@ -139,7 +190,7 @@ def give_scope(pid: int, unit: str) -> bool:
 
 
 def has_systemd() -> bool:
-    """Is systemd this machine's init, as sd_booted(3) asks, and do we see it (not from inside a container)?"""
+    """Tell whether systemd is this machine's init (sd_booted(3)), and we are not inside a container."""
     with suppress(OSError):
         return Path("/run/systemd/system").is_dir() and Path("/proc/1/comm").read_text().strip() == "systemd"
     return False

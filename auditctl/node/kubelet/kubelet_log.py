@@ -21,6 +21,7 @@ from auditctl.node import trusted_process
 from auditctl.node.apiserver.crash import KUBELET, Crash, Line, recognised
 from auditctl.node.change.files import Root, open_regular
 from auditctl.node.kubelet.pod_logs import PodName
+from auditctl.node.programs import program
 
 TAIL_BYTES = 512 * 1024
 _PROC = Path("/proc")
@@ -204,7 +205,10 @@ def _journal(since: float) -> Iterator[str]:
     """The kubelet's lines in the journal, within a time limit; nothing where there is no journal."""
     import subprocess
 
-    command = ["journalctl", "-u", _UNIT, "-o", "cat", "--no-pager", "-q"]
+    journalctl = program("journalctl")
+    if journalctl is None:
+        return
+    command = [journalctl, "-u", _UNIT, "-o", "cat", "--no-pager", "-q"]
     command += ["--since", f"@{since:.0f}", "-n", str(_JOURNAL_LINES)]
     with suppress(OSError, subprocess.SubprocessError):
         ran = subprocess.run(command, capture_output=True, timeout=_JOURNAL_SECONDS, check=False)

@@ -1,4 +1,4 @@
-"""Will the audit log fit? ``(maxbackup + 1) x maxsize`` against what its file system has to give."""
+"""Compare ``(maxbackup + 1) x maxsize`` of the audit log with what its file system has free."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ROTATION_IS_OFF_SINCE = (1, 36)  # --audit-log-maxsize=0
 
 
 def budget(root: Root, manifest: Manifest, log: Path, eviction: str | None = None) -> Iterator[Finding]:
-    """Warn where the log may outgrow its file system; ``eviction`` is the kubelet's ``nodefs.available``, if known."""
+    """Warn where the log may outgrow its file system; ``eviction`` is the kubelet's threshold, if known."""
     version = manifest.version
     values = {flag: _number(manifest, flag) for flag in (MAXSIZE_FLAG, MAXBACKUP_FLAG, MAXAGE_FLAG)}
     if values[MAXSIZE_FLAG] == 0 and version is not None and version < _ROTATION_IS_OFF_SINCE:
@@ -51,7 +51,7 @@ def budget(root: Root, manifest: Manifest, log: Path, eviction: str | None = Non
 
 
 def _kept(root: Root, there: Path, whole: int, eviction: str | None) -> tuple[int, list[str]]:
-    """Bytes that must stay free, and who else lives on the file system."""
+    """Return the bytes that must stay free, and who else uses the file system."""
     device = there.stat().st_dev
     kept, sharers = 0, []
     kubelet, etcd = root.host("/var/lib/kubelet"), root.host("/var/lib/etcd")
@@ -64,7 +64,7 @@ def _kept(root: Root, there: Path, whole: int, eviction: str | None) -> tuple[in
 
 
 def threshold(eviction: str | None, whole: int) -> int:
-    """Bytes of an eviction threshold (``10%``, ``1Gi``); the kubelet's default where it is not known."""
+    """Return the bytes of an eviction threshold (``10%``, ``1Gi``); the kubelet's default if unknown."""
     text = (eviction or "").strip()
     units = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40, "k": 10**3, "M": 10**6, "G": 10**9}
     try:
@@ -79,7 +79,7 @@ def threshold(eviction: str | None, whole: int) -> int:
 
 
 def _fitting(room: int, megabytes: int) -> str:
-    """The flags that fit, or that none do."""
+    """Return the flags that fit, or what to do where none do."""
     files = room // (megabytes * _MEGABYTE) if megabytes else 0
     if files >= 2:
         return f"--log-maxbackup {files - 1} fits"
@@ -110,7 +110,7 @@ def _number(manifest: Manifest, flag: str) -> int:
 
 
 def _own(log: Path) -> int:
-    """Bytes that the log takes already: they are in the budget."""
+    """Return the bytes that the log takes already: they are part of the budget."""
     if not log.parent.is_dir():
         return 0
     from auditctl.node.logfiles import log_files

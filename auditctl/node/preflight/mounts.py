@@ -1,4 +1,4 @@
-"""Each audit path through the Pod's mounts: reachable, of the right kind, and open to the user that the server runs as."""
+"""Check each audit path through the Pod's mounts: reachable, of the right kind, open to the server."""
 
 from __future__ import annotations
 
@@ -37,24 +37,24 @@ _KINDS = {  # pkg/volume/hostpath/host_path.go: the check of each type, symbolic
 
 
 class ContainerUser(NamedTuple):
-    """Whom the container runs as. ``overrides``: permissions do not bind it."""
+    """The user that the container runs as. ``overrides``: permissions do not apply to it."""
 
     uid: int = 0
     groups: frozenset[int] = frozenset([0])
     overrides: bool = True
 
-    def may(self, status: os.stat_result, bits: int) -> bool:
-        """Do owner, group and mode allow ``bits`` (4 read, 2 write, 1 search)?"""
-        return self.is_allowed(status.st_uid, status.st_gid, status.st_mode, bits)
+    def may(self, status: os.stat_result, rights: int) -> bool:
+        """Tell whether owner, group and mode allow ``rights`` (4 read, 2 write, 1 search)."""
+        return self.is_allowed(status.st_uid, status.st_gid, status.st_mode, rights)
 
-    def is_allowed(self, uid: int, gid: int, mode: int, bits: int) -> bool:
-        """As `may`, for a file that is not there yet."""
+    def is_allowed(self, uid: int, gid: int, mode: int, rights: int) -> bool:
+        """Tell the same of a file that is not there yet."""
         shift = 6 if uid == self.uid else 3 if gid in self.groups else 0
-        return self.overrides or (mode >> shift) & bits == bits
+        return self.overrides or (mode >> shift) & rights == rights
 
 
 def user_of(manifest: Manifest) -> ContainerUser:
-    """The user of the API server's container; the image's own, where the Pod names none, is root."""
+    """Return the user of the API server's container; where the Pod names none, the image's own is root."""
     pod = mapping(manifest.document, ("spec", "securityContext"))
     own = mapping(manifest.document, (*manifest.container_path, "securityContext"))
     group = own.get("runAsGroup", pod.get("runAsGroup"))
@@ -89,7 +89,7 @@ def audit_paths(root: Root, manifest: Manifest, written: Mapping[str, FileEdit])
 def volume_types(
     root: Root, manifest: Manifest, *, all_of_them: bool, to_be: Collection[Path] = ()
 ) -> Iterator[Finding]:
-    """Would the kubelet's type checks pass? Of the audit volumes, or of every volume of the Pod.
+    """Yield the volumes that would fail the kubelet's type checks: audit volumes, or all of the Pod's.
 
     ``to_be`` are paths that this run creates.
     """
@@ -116,7 +116,7 @@ def volume_types(
 
 
 def hidden(root: Root, manifest: Manifest, container_path: str) -> str:
-    """Why a path below a mount is not what it is on the host: a symbolic link is followed inside the container."""
+    """Return why a link makes a path differ inside the container from what it is on the host, or nothing."""
     path = container_path
     for _ in range(_MOST_LINKS):
         with suppress(ManifestError):
@@ -135,8 +135,10 @@ def hidden(root: Root, manifest: Manifest, container_path: str) -> str:
 
 
 def _first_link(root: Root, place: HostPath) -> tuple[str, str] | None:
-    """The first symbolic link below the mount: its container path, and what follows it. The mount itself is resolved
-    on the host."""
+    """Return the first symbolic link below the mount: its container path, and what follows it.
+
+    The mount itself is resolved on the host.
+    """
     below = place.container_path[len(place.mount_path.rstrip("/")) :]
     base = place.path[: len(place.path) - len(below)] if below else place.path
     walked = ""
@@ -199,11 +201,11 @@ def _log(root: Root, place: HostPath, user: ContainerUser) -> Iterator[Finding]:
 
 def _log_of_user(root: Root, place: HostPath, path: Path, user: ContainerUser) -> Iterator[Finding]:
     for directory in _directories(root, place):
-        wanted = 3 if directory == path.parent else 1
+        rights = 3 if directory == path.parent else 1
         if not directory.is_dir():
             yield _closed(LOG_FLAG, directory, user, "write", f"install -d -m 0700 -o {user.uid} {directory}")
             return
-        if not user.may(directory.stat(), wanted) and not _has_acl(directory):
+        if not user.may(directory.stat(), rights) and not _has_acl(directory):
             yield _closed(LOG_FLAG, directory, user, "write", f"chown {user.uid} {directory}")
             return
     if path.is_file() and not user.may(path.stat(), 2) and not _has_acl(path):
@@ -211,7 +213,7 @@ def _log_of_user(root: Root, place: HostPath, path: Path, user: ContainerUser) -
 
 
 def _open_to_others(path: Path) -> Iterator[Finding]:
-    """Others may read the events (a warning), or only see the files' names (for the record: the kubelet's own 0755)."""
+    """Yield a warning where others may read the events, an info where they only see the files' names."""
     if not path.parent.is_dir() or not path.parent.stat().st_mode & stat.S_IXOTH:
         return
     fix = f"chmod 0700 {path.parent}"
@@ -222,7 +224,7 @@ def _open_to_others(path: Path) -> Iterator[Finding]:
 
 
 def unchangeable(manifest_path: Path, policy: Path | None) -> Iterator[Finding]:
-    """``chattr +i``: a file that even root cannot replace; ``policy`` is the one that this run writes."""
+    """Yield the files that even root cannot replace (``chattr +i``); this run writes ``policy``."""
     for path in (manifest_path, manifest_path.parent, *((policy, policy.parent) if policy else ())):
         if attributes(path) & (_IMMUTABLE | _APPEND_ONLY):
             text = f"{path} is immutable or append-only (lsattr): somebody wants it to stay as it is"
@@ -230,7 +232,7 @@ def unchangeable(manifest_path: Path, policy: Path | None) -> Iterator[Finding]:
 
 
 def attributes(path: Path) -> int:
-    """The inode flags (chattr) of a file or directory; 0 where the file system has none, or it may not be opened."""
+    """Return the inode flags (chattr); 0 where the file system has none, or it may not be opened."""
     import fcntl
 
     try:
@@ -246,7 +248,7 @@ def attributes(path: Path) -> int:
 
 
 def _directories(root: Root, place: HostPath) -> list[Path]:
-    """The directories that the container passes on its way to the file, outermost first."""
+    """Return the directories that the container passes on its way to the file, outermost first."""
     if place.exact:
         return []
     below = place.container_path[len(place.mount_path.rstrip("/")) :]

@@ -134,12 +134,12 @@ def host_of(root: Root, manifest: Manifest, flag: str) -> Path | None:
 
 
 def inside(root: Root, path: Path) -> Path:
-    """The path itself, if no symbolic link on its way leads out of ``--rootfs``.
+    """Return the path itself, if no symbolic link leads out of ``--rootfs``: `Root.host` does not follow the last name.
 
     Raises:
         RefusedError: one does: on the node itself it leads elsewhere, and here into the machine.
     """
-    if not root.is_host and not path.parent.resolve().is_relative_to(root.path.resolve()):
+    if not root.is_host and not path.resolve().is_relative_to(root.path.resolve()):
         raise RefusedError(
             f"{path} leads out of --rootfs by a symbolic link", check="rootfs", fix="make the link relative"
         )

@@ -1,4 +1,4 @@
-"""Who else writes the manifest: installers and configuration management, and where each of them sets audit flags."""
+"""Find out who else writes the manifest, and where each such tool sets audit flags."""
 
 from __future__ import annotations
 
@@ -91,18 +91,18 @@ _CLAIMS = ("managed", "generated", "do not edit")
 
 
 def owners(root: Root, manifest: Manifest) -> Iterator[Finding]:
-    """One finding an owner, with its own knob."""
-    told: set[str] = set()
+    """Yield one finding for each, with the place where it sets audit flags."""
+    reported: set[str] = set()
     for owner in _OWNERS:
-        if owner.name not in told and all(root.host(mark).exists() for mark in owner.marks):
-            told.add(owner.name)
+        if owner.name not in reported and all(root.host(mark).exists() for mark in owner.marks):
+            reported.add(owner.name)
             text = f"{owner.name} manages this node: {owner.when}"
             yield Finding("foreign-manager", owner.severity, text, owner.knob)
     yield from _headers(manifest)
 
 
 def _headers(manifest: Manifest) -> Iterator[Finding]:
-    """A comment by which a tool claims the file."""
+    """Yield an error for a comment by which a tool claims the file."""
     text = manifest.document.text
     if "#" not in text:  # kubeadm writes none
         return

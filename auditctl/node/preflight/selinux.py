@@ -1,4 +1,4 @@
-"""Where SELinux enforces: may the API server's container write where its log is to be?"""
+"""Check, where SELinux enforces, whether the API server's container may write its log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CLOSED = frozenset(
 
 
 def log_label(root: Root, manifest: Manifest, log: Path) -> Iterator[Finding]:
-    """A warning for a label that is known to be closed, a word for one that is not known; nothing where it is not enforced."""
+    """Yield a warning for a label that a container may not write, an info for one that is not known."""
     if not is_enforcing(root) or _unconfined(manifest):
         return
     there = next(path for path in (log.parent, *log.parents) if path.is_dir())
@@ -31,7 +31,7 @@ def log_label(root: Root, manifest: Manifest, log: Path) -> Iterator[Finding]:
 
 
 def judged(directory: Path, label: str) -> Iterator[Finding]:
-    """What a label (``user:role:type:level``) means for a container that writes there."""
+    """Yield what a label (``user:role:type:level``) means for a container that writes there."""
     parts = label.split(":")
     kind = parts[2] if len(parts) > 2 else ""
     fix = f"semanage fcontext -a -t container_file_t '{directory}(/.*)?' && restorecon -R {directory}"
@@ -44,7 +44,7 @@ def judged(directory: Path, label: str) -> Iterator[Finding]:
 
 
 def is_enforcing(root: Root) -> bool:
-    """Does the kernel of this node enforce a policy?"""
+    """Tell whether the kernel of this node enforces a policy."""
     try:
         return root.host("/sys/fs/selinux/enforce").read_text().strip() == "1"
     except OSError:

@@ -16,7 +16,7 @@ from auditctl.node.change import files
 from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.journal import Role
 from auditctl.node.kubelet import config as kubelet_config
-from auditctl.node.preflight import disk, log_deletion, mounts, node_checks, other_managers, selinux
+from auditctl.node.preflight import disk, log_deletion, mounts, node_checks, other_managers, selinux, strict_modes
 from auditctl.node.preflight.log_deletion import LogSettings
 from auditctl.node.preflight.node_checks import HostPaths
 from auditctl.operations.change_model import ChangeOptions, Deadline, PlannedChange
@@ -57,7 +57,9 @@ def check_places(plane: ControlPlane) -> None:
     found = [
         *node_checks.misplaced_state(plane.root, plane.manifest_path, plane.state.path),
         *node_checks.unwritable(plane.manifest_path, plane.state.path),
+        *strict_modes.manifest_path(plane.manifest_path),
     ]
+    found = [finding for finding in found if finding.severity is Severity.ERROR]
     if found:
         first = found[0]
         raise RefusedError(f"{first.message}", check=first.check, fix=first.fix, findings=found)
@@ -123,6 +125,8 @@ def _of_files(plane: ControlPlane, subject: EditSubject, *, every_volume: bool) 
     yield from mounts.audit_paths(plane.root, after, new)
     to_be = [*(edit.path for edit in new.values()), *subject.directories]
     yield from mounts.volume_types(plane.root, after, all_of_them=every_volume, to_be=to_be)
+    yield from strict_modes.manifest_path(plane.manifest_path)
+    yield from strict_modes.audit_paths(plane.root, after)
     policy = new.get(POLICY_FLAG)
     yield from mounts.unchangeable(plane.manifest_path, policy.path if policy is not None else None)
     if paths.log is not None:

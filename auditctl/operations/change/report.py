@@ -18,8 +18,6 @@ from auditctl.node.change.files import Snapshot, sha256
 from auditctl.node.change.journal import Role
 from auditctl.node.preflight import node_checks
 from auditctl.node.preflight.node_checks import HostPaths
-from auditctl.operations.change.level_changes import RequestChange, request_changes
-from auditctl.operations.change.level_changes import lines as lines_of_requests
 from auditctl.operations.change_model import (
     ChangeDecision,
     ChangeOptions,
@@ -32,6 +30,8 @@ from auditctl.operations.change_model import (
 )
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import last_known_good
+from auditctl.operations.level_changes import RequestChange, request_changes
+from auditctl.operations.level_changes import lines as lines_of_requests
 from auditctl.report import ManifestChange, Outcome, Report, finding_line
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
 
@@ -60,7 +60,7 @@ def dry_run_report(plane: ControlPlane, decision: ChangeDecision) -> Report:
         settings=_settled(plane, planned.after, planned.paths),
         lines=tuple(_effects(plane, decision, requests)),
         show_diff=True,
-        details={"requests": [change._asdict() for change in requests]},
+        details={"requests": [change._asdict() for change in requests]} if requests else {},
     )
 
 

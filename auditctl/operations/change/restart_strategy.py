@@ -73,7 +73,7 @@ def _against_in_place(plane: ControlPlane, manifest: Manifest, process: Process 
     ended = pod_logs.last_ended(plane.root, manifest)
     passed = plane.clock.utc().timestamp() - ended if ended is not None else _BACKOFF_SECONDS
     if passed < _BACKOFF_SECONDS:
-        return f"a container of this Pod ended {passed / 60:.0f} min ago, so the kubelet would delay a restart in place"
+        return f"a container of this Pod ended {passed / 60:.0f} min ago, so the kubelet would delay a restart in place (crash back-off)"
     return ""
 
 

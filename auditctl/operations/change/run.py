@@ -11,7 +11,6 @@ from auditctl.node.apiserver.client import Endpoint
 from auditctl.node.apiserver.credentials import Credentials
 from auditctl.node.apiserver.process import Process
 from auditctl.node.change import change as changes
-from auditctl.node.change import removal
 from auditctl.node.change.actor import record, who
 from auditctl.node.change.change import Change, Intent
 from auditctl.node.change.file_edit import FileEdit
@@ -119,10 +118,11 @@ class ChangeRun:
             plane.root, self.planned.after, plane.clock, plane.progress.waiting, self.session.deadline.interrupted
         )
         watchdog = guard(self, watch)
+        performed = None  # the journal may not say that it ended: its directory may be gone or full
         try:
             performed = self._stopped_early() if self.session.deadline.interrupted() else self._install(watch)
         finally:
-            if watchdog is not None and self.change.journal.finished:
+            if watchdog is not None and (performed is not None or self.change.journal.finished):
                 watchdog.dismiss()
             self._end_standby()
             if self.old is not None:
@@ -223,7 +223,7 @@ class ChangeRun:
         failed: list[str] = []
         if any(edit.removed_last for edit in self.planned.edits):
             self.change.try_mark(Step.REMOVING)
-            failed = removal.remove_last(self.change)
+            failed = changes.remove_last(self.change)
         self.change.try_mark(step, note)
         self.findings += tuple(left_over(self.change, failed))
 
@@ -264,7 +264,7 @@ class ChangeRun:
             return self._performed(outcome, failure=f"{failure}; put back", checks=checks)
         result = wait_for_old_configuration(self, back_at)
         self._end_standby()
-        removal.clear_up(self.change)
+        changes.clear_up(self.change)
         if isinstance(result, Restarted):
             self.restarted = result
             self.change.try_mark(Step.UNDONE, failure)

@@ -10,12 +10,12 @@ from auditctl.findings import Finding, Severity
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver import trial_folders
 from auditctl.node.apiserver.process import Process, port_is_taken
-from auditctl.node.change import backup, files, rejected_files, removal
+from auditctl.node.change import backup, files, rejected_files
 from auditctl.node.change import change as changes
 from auditctl.node.change.change import Change
 from auditctl.node.change.journal import Journal, Recovery, Step, recovery, standing
+from auditctl.node.change.lock import lock
 from auditctl.node.change.signals import deferred
-from auditctl.node.change.state import lock
 from auditctl.node.change.undo_journal import returned_at
 from auditctl.node.kubelet import kubelet_log
 from auditctl.node.kubelet.restart import OutgoingProcess, Restarted, RestartTarget, RestartWaiter, end_in_place
@@ -24,6 +24,7 @@ from auditctl.operations.change.restart_strategy import drain_seconds, serving
 from auditctl.operations.change.standby_remains import end_left_standby
 from auditctl.operations.change.watchdog_notice import notice
 from auditctl.operations.change_model import ChangeOptions, Deadline, Restart, Session
+from auditctl.operations.change_records import damaged
 from auditctl.operations.controlplane import ControlPlane
 
 _RECOVERY_SECONDS = 120.0
@@ -39,14 +40,17 @@ def session(plane: ControlPlane, command: str) -> Iterator[Session]:
     """
     check_places(plane)
     plane.state.prepare()
-    with lock(plane.state, command), deferred(plane.progress.step) as interrupted:
+    with (
+        lock(plane.state, command, plane.manifest_path.parent) as locks,
+        deferred(plane.progress.step) as interrupted,
+    ):
         plane.state.sweep()
         trial_folders.sweep()
         _refuse_unreadable(plane)
         deadline = Deadline(interrupted=interrupted)
         recovered = (*notice(plane), *recover_all(plane, deadline), *end_left_standby(plane))
         try:
-            yield Session(plane, deadline, recovered)
+            yield Session(plane, deadline, recovered, locks)
         except AuditctlError as error:
             error.earlier = recovered  # "nothing was changed" must not hide what the recovery did
             raise
@@ -55,13 +59,9 @@ def session(plane: ControlPlane, command: str) -> Iterator[Session]:
 
 
 def _refuse_unreadable(plane: ControlPlane) -> None:
-    """Raise RefusedError for a record that this version cannot read: its change may be open."""
-    for folder in plane.state.unreadable():
-        raise RefusedError(
-            f"{folder}: a record of a change that this version cannot read",
-            check="state-unreadable",
-            fix="use the version that wrote it, or move the folder away if its change is settled",
-        )
+    """Raise RefusedError for a record that cannot be read: its change may be open."""
+    for finding in damaged(plane):
+        raise RefusedError(finding.message, check=finding.check, fix=finding.fix)
 
 
 def recover_all(plane: ControlPlane, deadline: Deadline) -> tuple[Finding, ...]:
@@ -84,13 +84,13 @@ def recover_all(plane: ControlPlane, deadline: Deadline) -> tuple[Finding, ...]:
 
 def _recover(plane: ControlPlane, journal: Journal, deadline: Deadline) -> str:
     change = Change(plane.state, plane.root, plane.clock, journal)
-    removal.sweep(change)
+    changes.sweep(change)
     stands = standing(journal.manifest, files.digest(plane.manifest_path))
     match recovery(journal, stands):
         case Recovery.NOTHING:
             return "nothing to do"
         case Recovery.REMOVE:
-            failed = removal.remove_last(change)
+            failed = changes.remove_last(change)
             change.try_mark(Step.DONE, "finished by the next run")
             return "; ".join(["its removals were finished", *failed])
         case Recovery.LEAVE:
@@ -110,7 +110,7 @@ def _finish(plane: ControlPlane, change: Change, deadline: Deadline) -> str:
     if _serves_with_it(plane, change.journal, deadline):
         if any(record.removed_last for record in change.journal.files):
             change.try_mark(Step.REMOVING)
-            failed = removal.remove_last(change)
+            failed = changes.remove_last(change)
             change.try_mark(Step.DONE, "finished by the next run")
         else:
             change.try_mark(Step.UNPROVED, "kept by the next run: the API server serves with it; no receipt was taken")
@@ -156,7 +156,7 @@ def _confirm(plane: ControlPlane, change: Change, text: str, deadline: Deadline,
     has_loaded_it = now is not None and replaced_at <= now.started < since
     first = first_renamed_at(plane, change.journal)
     if serves(plane, manifest, since, deadline, previous_until=first, ends=now if has_loaded_it else None):
-        removal.clear_up(change)
+        changes.clear_up(change)
         change.try_mark(Step.UNDONE, "by the next run")
         return f"{text}, and the old configuration serves"
     if not plane.root.is_host:

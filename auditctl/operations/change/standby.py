@@ -28,7 +28,7 @@ from auditctl.node.standby import pod
 from auditctl.node.standby.preconditions import missing
 from auditctl.node.standby.redirect import Redirect, redirect, target_of
 from auditctl.operations.change.restart_strategy import serving
-from auditctl.operations.change.standby_remains import end_remains
+from auditctl.operations.change.standby_remains import LONGEST_END_SECONDS, end_remains
 from auditctl.operations.change_model import ChangeDecision, ChangeOptions, Deadline, NoDowntime, PlannedChange, Restart
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import receipt
@@ -37,6 +37,7 @@ from auditctl.policy.load import load
 _READY_SECONDS = 60.0
 _RECEIPT_SECONDS = 15.0
 _KEEP_SECONDS = 2.0
+LONGEST_START_SECONDS = _READY_SECONDS + _RECEIPT_SECONDS + LONGEST_END_SECONDS
 _IN_PLACE_DRAIN_SECONDS = 5.0
 
 

@@ -15,7 +15,7 @@ from auditctl.node.standby import pod
 from auditctl.node.standby.redirect import remove_redirect
 from auditctl.operations.controlplane import ControlPlane
 
-_END_SECONDS = 60.0
+LONGEST_END_SECONDS = 60.0  # a grace period of 30 s, and the kubelet's own pace
 _DRAIN_SECONDS = 5.0
 _POLL_SECONDS = 0.1
 
@@ -27,7 +27,7 @@ def end_remains(plane: ControlPlane, log: Path | None, process: Process | None, 
     ending = OutgoingProcess.hold(process)
     if process is not None and ending is not None:
         drain = _drain(process)
-        deadline = plane.clock.monotonic() + _END_SECONDS
+        deadline = plane.clock.monotonic() + LONGEST_END_SECONDS
         while process.alive() and plane.clock.monotonic() < deadline:
             ending.drain(port, drain, plane.clock.monotonic())
             plane.clock.sleep(_POLL_SECONDS)

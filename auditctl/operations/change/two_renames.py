@@ -22,7 +22,7 @@ _POLL_SECONDS = 0.05
 # A Pod that waits is looked at again after 10 s at the earliest: were the old Pod terminated by then without the new text
 # in place, the Pod of the first text would start, and would have to be ended in its turn.
 _LONGEST_DRAIN_SECONDS = 6.0
-_LONGEST_WAIT_SECONDS = 20.0
+LONGEST_END_OF_POD_SECONDS = 20.0
 
 
 class TwoRenames(NamedTuple):
@@ -61,7 +61,7 @@ class TwoRenames(NamedTuple):
             InterruptionError: the user asked to stop; the first text is in place.
         """
         clock, began = watch.clock, watch.clock.monotonic()
-        while (passed := clock.monotonic() - began) < _LONGEST_WAIT_SECONDS:
+        while (passed := clock.monotonic() - began) < LONGEST_END_OF_POD_SECONDS:
             if deadline.interrupted():
                 raise InterruptionError("interrupted while waiting for the old API server to end")
             watch.count_listener(self.port)

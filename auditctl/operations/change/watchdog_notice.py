@@ -32,7 +32,7 @@ def notice(plane: ControlPlane) -> tuple[Finding, ...]:
     newest = journals[-1]
     why = newest.steps[-1][2].removesuffix(BY_THE_WATCHDOG).rstrip(", ")
     whose = f"the run of change {newest.id} ({newest.command}, {newest.started})"
-    text = f"{whose} died before its end: {_DID.get(newest.step, newest.step.value)}"
+    text = f"{whose} ended before its change did: {_DID.get(newest.step, newest.step.value)}"
     severity = Severity.INFO if newest.step in (Step.DONE, Step.UNDONE) else Severity.WARNING
     fix = why.removeprefix(_LEFT) if why.startswith(_LEFT) else "see `auditctl history`"
     return (Finding(CHECK, severity, f"{text} ({why})" if why else text, fix),)

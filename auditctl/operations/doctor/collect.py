@@ -24,6 +24,7 @@ from auditctl.node.preflight import node_checks
 from auditctl.operations import policy_source
 from auditctl.operations.change import preflight as change_preflight
 from auditctl.operations.change_model import ChangeOptions
+from auditctl.operations.change_records import damaged
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.doctor import manifest as doctor_manifest
 from auditctl.operations.doctor import stray
@@ -74,7 +75,7 @@ def look(plane: ControlPlane, how: ChangeOptions, *, proving: bool = True) -> Ob
     evidence = collect(_node(plane, manifest))
     judged = diagnosis.judge(evidence)
     told = () if unread and judged.crash is None else tuple(_diagnosed(judged))
-    found = [*unread, *_unseen(plane, evidence), *told]
+    found = [*unread, *damaged(plane), *_unseen(plane, evidence), *told]
     verification, receipt = Verification(), None
     if manifest is not None:
         # of a folder that nobody runs, the live checks know nothing

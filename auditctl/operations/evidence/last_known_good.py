@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,7 +75,7 @@ def recall(plane: ControlPlane, role: Role) -> bytes | None:
 def edits_made_by_hand(path: Path, on_disk: Snapshot, last_good: bytes | None) -> Iterator[FileEdit]:
     """Yield what somebody has edited in the policy since: from the last known good one to the one on disk."""
     if last_good is not None and last_good != on_disk.content:
-        yield FileEdit(Role.POLICY, path, on_disk._replace(content=last_good), on_disk.content)
+        yield FileEdit(Role.POLICY, path, replace(on_disk, content=last_good), on_disk.content)
 
 
 def webhook_edited_by_hand(plane: ControlPlane, path: Path | None) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from foldernode import HOOK, OTHER_POLICY, PLAIN, POLICY, FakeClock
 
 from auditctl.errors import InterruptionError, RefusedError
 from auditctl.node.change.journal import Role
-from auditctl.node.change.state import lock
+from auditctl.node.change.lock import lock
 from auditctl.node.kubelet import kubelet_log
 from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -33,7 +34,7 @@ def journal(step: Step = Step.PLANNED, **fields: object) -> Journal:
     base = Journal(
         id="1", command="enable", started="2026-11-21T00:00:00Z", who={"user": "root"}, files=(MANIFEST,), step=step
     )
-    return base._replace(**fields)  # type: ignore[arg-type]
+    return replace(base, **fields)  # type: ignore[arg-type]
 
 
 def test_a_good_change_passes_through_every_state() -> None:
@@ -163,4 +164,4 @@ def test_what_a_rollback_took_back_no_longer_stands() -> None:
 
     assert [change.id for change in standing_changes([one, two, failed])] == ["1", "2"]
     assert [change.id for change in standing_changes([one, two, back])] == ["1"]
-    assert [change.id for change in standing_changes([one, two, back._replace(step=Step.UNDONE)])] == ["1", "2"]
+    assert [change.id for change in standing_changes([one, two, replace(back, step=Step.UNDONE)])] == ["1", "2"]

@@ -41,12 +41,12 @@ class RequestChange(NamedTuple):
         return f"  {self.before} -> {self.after}  {self.request}"
 
 
-def request_changes(step: PolicyStep) -> tuple[RequestChange, ...]:
+def request_changes(step: PolicyStep | None) -> tuple[RequestChange, ...]:
     """Return one example of each kind of request that is decided otherwise, changes of level first.
 
     At most a hundred: they are for a person to read.
     """
-    if not step.is_comparable or step.before is None or step.after is None:
+    if step is None or not step.is_comparable or step.before is None or step.after is None:
         return ()
     found = islice(differences(step.before, step.after), _MOST_KINDS)
     return tuple(sorted(map(_change, found), key=lambda change: change.before == change.after))
@@ -57,9 +57,9 @@ def _change(difference: DecisionDifference) -> RequestChange:
     return RequestChange(request_words(difference.attributes), *levels)
 
 
-def lines(step: PolicyStep, changes: tuple[RequestChange, ...]) -> Iterator[str]:
+def lines(step: PolicyStep | None, changes: tuple[RequestChange, ...]) -> Iterator[str]:
     """Yield the changes as lines, or a sentence where there are none or they are not known."""
-    if step.before is None or step.after is None:
+    if step is None or step.before is None or step.after is None:
         return
     if not step.is_comparable:
         yield "requests that change level: not compared, the policies have too many rules (see `auditctl policy diff`)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from auditctl.operations.change.level_changes import PolicyStep, lines, request_changes
+from auditctl.operations.level_changes import PolicyStep, lines, request_changes
 from auditctl.policy.load import load
 from auditctl.policy.types import Policy
 

@@ -1,0 +1,1 @@
+"""Tests of the crash-safe change of files."""
