@@ -240,7 +240,8 @@ def _file_record(row: dict[str, Any]) -> FileRecord:
     if not isinstance(removed_last, bool):
         raise TypeError("removed_last")
     before, after = _text_or_none(row["before"]), _text_or_none(row["after"])
-    return FileRecord(Role(row["role"]), _node_path(row["path"]), before, after, removed_last)
+    ending = _text_or_none(row.get("ending"))
+    return FileRecord(Role(row["role"]), _node_path(row["path"]), before, after, removed_last, ending)
 
 
 def _node_path(value: object) -> str:

@@ -6,6 +6,7 @@ later run knows it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -18,10 +19,12 @@ from auditctl.node.change import files
 from auditctl.node.change.files import Root
 from auditctl.node.clock import Clock
 from auditctl.node.standby import redirect
+from auditctl.settings import LOG_FLAG
 
 STANDBY_FILE = f"{STANDBY_NAME}.yaml"
 _PORTS_TRIED = 100
 _POLL_SECONDS = 0.1
+_NO_ENDPOINTS = "--endpoint-reconciler-type=none"
 
 
 def path_of(manifest_path: Path) -> Path:
@@ -50,9 +53,24 @@ def is_ours(path: Path) -> bool:
     return False
 
 
-def processes() -> list[Process]:
-    """Return the running servers that are standbys: no other one keeps away from the endpoints and has such a log."""
-    return [process for process in apiservers() if "--endpoint-reconciler-type=none" in process.flags]
+def any_process() -> Process | None:
+    """Return the process of a standby, whichever port it has: no other server has a log of such a name."""
+    return next((process for process in apiservers() if _has_standby_log(process.flags)), None)
+
+
+def _has_standby_log(flags: Sequence[str]) -> bool:
+    return any(flag.startswith(f"--{LOG_FLAG}=") and flag.endswith(STANDBY_LOG_SUFFIX) for flag in flags)
+
+
+def process_of(port: int, clock: Clock, seconds: float = 0.0) -> Process | None:
+    """Return the standby's process, which need not listen yet; wait up to ``seconds`` for one that is being started."""
+    flags = {_NO_ENDPOINTS, f"--secure-port={port}"}
+    deadline = clock.monotonic() + seconds
+    while True:
+        process = next((process for process in apiservers() if flags <= set(process.flags)), None)
+        if process is not None or clock.monotonic() >= deadline:
+            return process
+        clock.sleep(_POLL_SECONDS)
 
 
 def remains(root: Root, manifest_path: Path) -> bool:
@@ -86,13 +104,3 @@ def settle_log(standby_log: Path, clock: Clock) -> Path | None:
 
 def _stamp(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H-%M-%S.%f")[:-3]
-
-
-def await_end(process: Process | None, clock: Clock, seconds: float) -> bool:
-    """Wait until the process is gone; tell whether it is."""
-    deadline = clock.monotonic() + seconds
-    while process is not None and process.alive():
-        if clock.monotonic() >= deadline:
-            return False
-        clock.sleep(_POLL_SECONDS)
-    return True

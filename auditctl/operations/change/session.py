@@ -137,12 +137,8 @@ def _confirm(plane: ControlPlane, change: Change, text: str, deadline: Deadline,
 
     ``returned`` is since when its files stand again, where an earlier run had come so far (`returned_at`).
     """
-    text = "; ".join(
-        [
-            text,
-            *(f"what had been edited is {path}" for path in rejected_files.kept(plane.root, change.journal).values()),
-        ]
-    )
+    kept = rejected_files.kept(plane.root, change.journal).values()
+    text = "; ".join([text, *(f"what had been edited is {path}" for path in kept)])
     replaced_at = renamed_at(plane, change.journal)
     if replaced_at is None:
         change.try_mark(Step.UNDONE, "by the next run")
@@ -154,8 +150,8 @@ def _confirm(plane: ControlPlane, change: Change, text: str, deadline: Deadline,
     now = serving(manifest) if change.journal.restart == Restart.IN_PLACE.name else None
     since = plane.clock.boot() if returned is None else returned
     has_loaded_it = now is not None and replaced_at <= now.started < since
-    first = first_renamed_at(plane, change.journal)
-    if serves(plane, manifest, since, deadline, previous_until=first, ends=now if has_loaded_it else None):
+    ends, first = now if has_loaded_it else None, first_renamed_at(plane, change.journal)
+    if serves(plane, manifest, since, deadline, previous_until=first, ends=ends):
         changes.clear_up(change)
         change.try_mark(Step.UNDONE, "by the next run")
         return f"{text}, and the old configuration serves"

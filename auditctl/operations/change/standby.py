@@ -186,7 +186,7 @@ class Standby:
         self._keeper = None
         connections = self.redirect.connections()
         self.redirect.stop()
-        process = self.process or listener(self.pod.port)
+        process = self.process or pod.process_of(self.pod.port, plane.clock)
         log = end_remains(plane, self._log, process, self.pod.port)
         seconds = round(plane.clock.boot() - self.started_at, 3)
         self.use = StandbyUse(self.pod.port, seconds, connections, str(log) if log else None)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from auditctl.errors import AuditctlError
 from auditctl.findings import Finding, Severity
-from auditctl.node.apiserver.process import Process, listener
+from auditctl.manifest.standby import standby_log
+from auditctl.node.apiserver.process import Process
 from auditctl.node.change import files
 from auditctl.node.kubelet.restart import OutgoingProcess
 from auditctl.node.preflight.node_checks import host_paths
@@ -18,12 +19,15 @@ from auditctl.operations.controlplane import ControlPlane
 LONGEST_END_SECONDS = 60.0  # a grace period of 30 s, and the kubelet's own pace
 _DRAIN_SECONDS = 5.0
 _POLL_SECONDS = 0.1
+_START_SECONDS = 4.0
 
 
 def end_remains(plane: ControlPlane, log: Path | None, process: Process | None, port: int) -> Path | None:
     """End a standby whose connections nobody redirects any more, and return its log under its new name; raises nothing."""
     plane.progress.step("ending the standby server")
     pod.remove(plane.manifest_path)
+    if process is None and port:  # the kubelet may be about to start it
+        process = pod.process_of(port, plane.clock, _START_SECONDS)
     ending = OutgoingProcess.hold(process)
     if process is not None and ending is not None:
         drain = _drain(process)
@@ -43,14 +47,29 @@ def _drain(process: Process) -> float:
 
 
 def end_left_standby(plane: ControlPlane) -> tuple[Finding, ...]:
-    """End a standby, and a redirect, that an interrupted run has left; say so."""
-    if not pod.remains(plane.root, plane.manifest_path):
+    """End a standby, and a redirect, that an interrupted run has left; return what was done as a finding."""
+    process = pod.any_process() if plane.root.is_host else None
+    log = _left_log(plane)
+    if log is None and process is None and not pod.remains(plane.root, plane.manifest_path):
         return ()
-    log, process, port = None, next(iter(pod.processes()), None) if plane.root.is_host else None, 0
+    port = _port_of(process) if process is not None else 0
     with suppress(AuditctlError, OSError):
         manifest = plane.parse(files.read(pod.path_of(plane.manifest_path), "manifest").content)
-        port, process = manifest.secure_port, listener(manifest.secure_port)
-        log = host_paths(plane.root, manifest).log
-    end_remains(plane, log, process, port)
+        port, log = manifest.secure_port, host_paths(plane.root, manifest).log
+    end_remains(plane, log or _left_log(plane), process, port)
     text = "a standby server that an interrupted run had left was ended, and its redirect was removed"
     return (Finding("standby", Severity.WARNING, text),)
+
+
+def _left_log(plane: ControlPlane) -> Path | None:
+    """Return the log of a standby beside the log that the manifest names; None where there is none."""
+    with suppress(AuditctlError, OSError):
+        log = host_paths(plane.root, plane.read_manifest()[1]).log
+        if log is not None and (path := log.with_name(standby_log(log.name))).is_file():
+            return path
+    return None
+
+
+def _port_of(process: Process) -> int:
+    values = [flag.partition("=")[2] for flag in process.flags if flag.startswith("--secure-port=")]
+    return int(values[-1]) if values and values[-1].isdecimal() else 0

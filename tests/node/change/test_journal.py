@@ -39,7 +39,16 @@ def journal(step: Step = Step.PLANNED, **fields: object) -> Journal:
 
 def test_a_good_change_passes_through_every_state() -> None:
     """The order of the enum is the order of a good change."""
-    path = [Step.BACKED_UP, Step.INSTALLING, Step.ENDING, Step.REPLACING, Step.WAITING, Step.REMOVING, Step.DONE]
+    path = [
+        Step.BACKED_UP,
+        Step.INSTALLING,
+        Step.STANDBY,
+        Step.ENDING,
+        Step.REPLACING,
+        Step.WAITING,
+        Step.REMOVING,
+        Step.DONE,
+    ]
 
     change = journal()
     for step in path:
@@ -65,7 +74,8 @@ def test_the_table_is_this_one() -> None:
     give_up = {Step.UNDOING, Step.ABANDONED}
     assert TRANSITIONS[Step.PLANNED] == give_up | {Step.BACKED_UP}
     assert TRANSITIONS[Step.BACKED_UP] == give_up | {Step.INSTALLING}
-    assert TRANSITIONS[Step.INSTALLING] == give_up | {Step.ENDING, Step.REPLACING}
+    assert TRANSITIONS[Step.INSTALLING] == give_up | {Step.STANDBY, Step.ENDING, Step.REPLACING}
+    assert TRANSITIONS[Step.STANDBY] == give_up | {Step.ENDING, Step.REPLACING}
     assert TRANSITIONS[Step.ENDING] == give_up | {Step.REPLACING}
     assert TRANSITIONS[Step.REPLACING] == give_up | {Step.WAITING, Step.REMOVING, Step.DONE, Step.UNPROVED}
     assert TRANSITIONS[Step.WAITING] == give_up | {Step.REMOVING, Step.DONE, Step.UNPROVED}
@@ -94,7 +104,7 @@ def test_a_file_that_does_not_change_is_the_same_either_way() -> None:
     assert standing(MANIFEST._replace(before=None), None) is OnDisk.BEFORE
 
 
-EARLY = (Step.PLANNED, Step.BACKED_UP, Step.INSTALLING, Step.UNDOING)
+EARLY = (Step.PLANNED, Step.BACKED_UP, Step.INSTALLING, Step.STANDBY, Step.UNDOING)
 LATE = (Step.ENDING, Step.REPLACING, Step.WAITING)
 DECISIONS = {
     **{(step, stands): Recovery.NOTHING for step in FINAL for stands in OnDisk},
