@@ -28,7 +28,9 @@ def missing(
         yield "no API server runs that a standby could stand in for"
         return
     try:
-        standby_pod(after, 1, "")
+        log = standby_pod(after, 1, "").log_path
+        if log is not None and after.host_path(log) is None:
+            yield "the directory of the audit log is not mounted, so that a log beside it would be lost"
     except ManifestError as error:
         yield error.message
     if after.image != before.image:

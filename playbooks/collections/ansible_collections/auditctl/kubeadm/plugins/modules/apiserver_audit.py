@@ -115,6 +115,13 @@ options:
       - How long the old process may linger once it has stopped listening, as Go writes durations; V(0) leaves it to the kubelet.
       - Without it, V(5s), and V(0) with a webhook, a batch mode or another control plane.
     type: str
+  no_downtime:
+    description:
+      - With V(true), a standby server serves while the API server restarts; the module fails where that cannot be done.
+      - With V(auto), the module goes on without one there.
+    type: str
+    choices: ["auto", "true", "false"]
+    default: "false"
   allow:
     description:
       - Checks that may fail; C(auditctl enable --help) lists them.
@@ -256,6 +263,7 @@ OF_BOTH = {"persist": {"type": "bool", "default": False}}
 OF_ALL = {
     "timeout": {"type": "str"},
     "drain": {"type": "str"},
+    "no_downtime": {"type": "str", "choices": ["auto", "true", "false"], "default": "false"},
     "allow": {"type": "list", "elements": "str", "default": []},
     "strict": {"type": "bool", "default": False},
     "no_wait": {"type": "bool", "default": False},
@@ -335,6 +343,7 @@ def _words(module):
         if params[name] is not None:
             words += ["--" + name.replace("_", "-"), str(params[name])]
     words += ["--" + name.replace("_", "-") for name in SWITCHES if params[name]]
+    words += ["--no-downtime=" + params["no_downtime"]] if params["no_downtime"] != "false" else []
     words += ["--no-" + name for name in ("log", "webhook") if params[name] is False]
     words += ["--yes"] if params["purge_logs"] else []
     for name, value in sorted(params["set"].items()):
