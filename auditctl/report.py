@@ -20,6 +20,7 @@ from auditctl.findings import (
     Timings,
     Verification,
 )
+from auditctl.redaction import redacted_urls, redacted_values
 
 
 class Outcome(Enum):
@@ -104,7 +105,7 @@ class Report(NamedTuple):
 
     def to_dict(self) -> dict[str, Any]:
         """The contract's object: keys are stable, unknown values are None."""
-        return {
+        document = {
             "apiVersion": "auditctl/v1",
             "kind": "Report",
             "command": self.command,
@@ -129,10 +130,11 @@ class Report(NamedTuple):
             "nextSteps": list(self.next_steps),
             **self.details,
         }
+        return {key: redacted_values(value) for key, value in document.items()}
 
     def to_text(self, *, colour: bool = False, quiet: bool = False) -> str:
         """What a person reads: findings, what changed and why, what was proved, the one sentence, the next steps."""
-        return "\n".join(self._text(_paint if colour else _plain, quiet=quiet))
+        return redacted_urls("\n".join(self._text(_paint if colour else _plain, quiet=quiet)))
 
     def _text(self, paint: Paint, *, quiet: bool) -> Iterator[str]:
         if not quiet:

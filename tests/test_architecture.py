@@ -16,8 +16,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # A room may import its own floor's own wing, and anything below. Wings on one floor do not import each other.
 FLOORS = (
-    ("compatibility", "errors", "facts", "findings", "settings", "durations", "patterns"),
-    ("manifest", "policy"),
+    ("compatibility", "errors", "facts", "findings", "settings", "durations", "patterns", "redaction"),
+    ("manifest", "policy", "transport"),
     ("report",),
     ("node", "log", "kubeadm"),
     ("operations",),
@@ -25,7 +25,7 @@ FLOORS = (
     ("cli",),
     ("__main__",),
 )
-PURE = ("manifest", "policy", "report", "settings", "findings", "errors", "durations", "patterns")
+PURE = ("manifest", "policy", "report", "settings", "findings", "errors", "durations", "patterns", "redaction")
 WORLDLY = frozenset(
     [
         "os",

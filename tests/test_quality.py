@@ -11,7 +11,7 @@ import pytest
 TOP = Path(__file__).parents[1]
 ALLOWED_AT_THE_TOP = {
     "pyproject.toml", "auditctl", "templates", "tests", "playbooks", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md",
-    "LICENSE", ".ci", ".gitignore", ".github",
+    "LICENSE", ".ci", ".gitignore", ".github", "docs",
 }  # fmt: skip
 
 

@@ -11,7 +11,18 @@ import typer
 from auditctl.cli.context import finish, look
 from auditctl.cli.doctor_command import doctor
 from auditctl.cli.enable_options import EnableOptions, enabling
-from auditctl.cli.options import Allow, Drain, DryRun, NoDowntime, NoRollback, NoWait, Strict, Timeout, Yes
+from auditctl.cli.options import (
+    Allow,
+    Drain,
+    DryRun,
+    NoDowntime,
+    NoRollback,
+    NoWait,
+    Strict,
+    Timeout,
+    UnknownResources,
+    Yes,
+)
 from auditctl.cli.values import how_of, persisting
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import Report
@@ -203,6 +214,7 @@ def verify(
     expect: Annotated[
         list[str] | None, typer.Option("--expect", metavar="'REQUEST -> LEVEL'", help="The loaded policy decides so.")
     ] = None,
+    unknown_resources: UnknownResources = False,
     watch: Annotated[bool, typer.Option("--watch", help="Again every two seconds, until Ctrl-C.")] = False,
 ) -> None:
     """Prove now that a request is recorded; exit 1 if not."""
@@ -211,7 +223,8 @@ def verify(
         from auditctl.operations.verify import VerifyOptions
         from auditctl.operations.verify import verify as run
 
-        return run(plane, VerifyOptions.parse(tuple(policy or ()), tuple(flag or ()), tuple(expect or ())))
+        texts = (tuple(each or ()) for each in (policy, flag, expect))
+        return run(plane, VerifyOptions.parse(*texts, takes_unknown=unknown_resources))
 
     _once_or_watch(context, "verify", operation, watch=watch)
 

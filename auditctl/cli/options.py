@@ -6,6 +6,9 @@ import typer
 
 from auditctl.operations.change_model import ALLOWED_CHECKS
 
+UnknownResources = Annotated[
+    bool, typer.Option("--unknown-resources", help="Let resources through that the API has not of its own (CRDs).")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print diff, plan and expected outage; touch nothing.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Write and return; nothing is proved.")]
 Timeout = Annotated[

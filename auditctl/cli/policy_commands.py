@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from auditctl.cli.context import Globals
+from auditctl.cli.options import UnknownResources
 from auditctl.cli.output import write
 from auditctl.cli.policy_answer import answered, failed
 from auditctl.operations.answer import CommandResult
@@ -109,7 +110,10 @@ def explain(
     ] = None,
     verb: Annotated[str | None, typer.Option(metavar="VERB", help="get, list, watch, create, ...")] = None,
     resource: Annotated[str | None, typer.Option(metavar="RESOURCE[/SUB]")] = None,
-    group: Annotated[str | None, typer.Option(metavar="GROUP", help="API group; default: core.")] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(metavar="GROUP", help="API group; '' is the core group; default: the one that serves it."),
+    ] = None,
     namespace: Annotated[str | None, typer.Option("-n", "--namespace", metavar="NAMESPACE")] = None,
     name: Annotated[str | None, typer.Option(metavar="NAME")] = None,
     method: Annotated[str | None, typer.Option(metavar="METHOD", help="With --url; default: GET.")] = None,
@@ -121,6 +125,7 @@ def explain(
         list[str] | None, typer.Option(metavar="GROUP", help="Default: what the server gives to such a user.")
     ] = None,
     kubernetes: Kubernetes = None,
+    unknown_resources: UnknownResources = False,
 ) -> None:
     """Which rule decides a request, at which line, what is recorded, and why the rules before it do not apply."""
     from auditctl.operations.policy.explain import ExplainRequest
@@ -133,14 +138,16 @@ def explain(
     if requests is not None:
         _stream(context, file, requests, kubernetes)
     else:
-        _explain_one(context, file, asked, kubernetes)
+        _explain_one(context, file, asked, kubernetes, takes_unknown=unknown_resources)
 
 
-def _explain_one(context: typer.Context, file: str, asked: ExplainRequest, kubernetes: str | None) -> None:
+def _explain_one(
+    context: typer.Context, file: str, asked: ExplainRequest, kubernetes: str | None, *, takes_unknown: bool
+) -> None:
     def operation(plane: ControlPlane) -> CommandResult:
         from auditctl.operations.policy import explain as policy_explain
 
-        return policy_explain.explain_one(plane, file, asked, kubernetes)
+        return policy_explain.explain_one(plane, file, asked, kubernetes, takes_unknown=takes_unknown)
 
     _answer(context, "policy explain", operation)
 
@@ -169,13 +176,14 @@ def expect_decisions(
         ),
     ],
     kubernetes: Kubernetes = None,
+    unknown_resources: UnknownResources = False,
 ) -> None:
     """Does the policy decide as expected? Exit 1 with a table of what differs."""
 
     def operation(plane: ControlPlane) -> CommandResult:
         from auditctl.operations.policy import compare
 
-        return compare.test(plane, file, expect, kubernetes)
+        return compare.test(plane, file, expect, kubernetes, takes_unknown=unknown_resources)
 
     _answer(context, "policy test", operation)
 

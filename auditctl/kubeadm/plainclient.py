@@ -5,15 +5,16 @@ Three calls, named and shaped as the client's own, so that nobody need know whic
 
 from __future__ import annotations
 
-import http.client
 import json
-import socket
 import ssl
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from auditctl.transport import ExchangeDeadline, connect, exchange, secured
+
 _PATCH = "application/json-patch+json"
+_LIMIT_BYTES = 64 << 20  # a list of all Pods of kube-system is several megabytes in a large cluster
 
 
 class AnswerError(Exception):
@@ -39,7 +40,7 @@ class PlainClient:
             self._context.load_cert_chain(*pair)
 
     def read_namespaced_config_map(self, name: str, namespace: str, *, _request_timeout: tuple[float, float]) -> Any:
-        """``data`` and ``metadata.resource_version``; raises AnswerError, OSError, http.client.HTTPException."""
+        """``data`` and ``metadata.resource_version``; raises AnswerError, OSError."""
         found = self._exchange("GET", f"/api/v1/namespaces/{namespace}/configmaps/{name}", _request_timeout)
         metadata = SimpleNamespace(resource_version=found["metadata"]["resourceVersion"])
         return SimpleNamespace(data=found.get("data"), metadata=metadata)
@@ -60,18 +61,25 @@ class PlainClient:
         headers = {"Accept": "application/json", "Connection": "close"}
         headers |= {"Authorization": f"Bearer {self._token}"} if self._token else {}
         headers |= {"Content-Type": _PATCH} if body is not None else {}
-        with socket.create_connection(address, timeout[0]) as plain:
-            plain.settimeout(timeout[1])
-            with self._context.wrap_socket(plain, server_hostname=self._name) as secure:
-                connection = http.client.HTTPConnection(*address)
-                connection.sock = secure
-                connection.request(method, path, None if body is None else json.dumps(body), headers)
-                answer = connection.getresponse()
-                raw = answer.read()
+        deadline = ExchangeDeadline.within(sum(timeout))
+        content = None if body is None else json.dumps(body).encode()
+        with (
+            connect(*address, deadline) as plain,
+            secured(plain, self._context, self._name, deadline) as stream,
+        ):
+            answer = exchange(
+                stream,
+                (method, path),
+                headers,
+                deadline,
+                host=self._server.netloc,
+                body=content,
+                limit_bytes=_LIMIT_BYTES,
+            )
         if answer.status // 100 != 2:
             raise AnswerError(answer.status, answer.reason)
         try:
-            read: dict[str, Any] = json.loads(raw)
+            read: dict[str, Any] = json.loads(answer.body)
         except ValueError as error:
             raise AnswerError(answer.status, "but no JSON") from error
         return read

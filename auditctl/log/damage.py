@@ -17,10 +17,15 @@ from auditctl.patterns import lazily
 _BOM = b"\xef\xbb\xbf"
 _START = b'{"kind":"Event'
 _NULS = lazily(rb"\x00+")
+_NEXT = lazily(rb'\{"kind":"Event|\x00')
 _SPACE = lazily(rb"[ \t\r\n]+")
 _CONTAINER_PREFIX = lazily(rb"\d{4}-\d\d-\d\dT\S+ (?:(?:stdout|stderr) [FP] )?")
 _READ = json.JSONDecoder().raw_decode
 _MOST_PLACES = 50
+_FIRST_WINDOW = 4096  # an error of `json` costs as much as the text before it, for it counts the lines there
+_LONGEST_LITERAL = 16
+_MOST_FAILED_READINGS = 32
+"""How many times the length of a line may be read in vain; nested torn events would cost the square of it."""
 
 # formats that hold audit events in another shape: a key of theirs, and their name
 _WRAPPINGS = (
@@ -58,6 +63,8 @@ class ReadStatistics:
         self.events = 0
         self.bytes = 0
         self.lists = 0
+        self.nothing_matches = False
+        """Filters were given, and no event is of their kind."""
         self.damaged: dict[str, tuple[int, int]] = {}
         self._places: dict[str, list[tuple[str, Damage]]] = {}
         self._last: tuple[str, Damage] | None = None
@@ -110,7 +117,9 @@ class ReadStatistics:
         }
 
     def sentences(self) -> Iterator[str]:
-        """For a person: one a kind, with the first places."""
+        """Yield for a person: whether nothing matched, then one sentence for each kind of damage with its first places."""
+        if self.nothing_matches:
+            yield f"no event matches; {self.events} event{'' if self.events == 1 else 's'} looked at"
         for kind, (count, length) in sorted(self.damaged.items()):
             where = [f"{file} byte {each.offset}" for file, each in self.places if each.kind == kind][:3]
             more = ", ..." if count > len(where) else ""
@@ -125,6 +134,7 @@ def recover(line: bytes, offset: int, reader: Reader) -> Iterator[RecoveredEvent
     """The intact events in a line that is not just one event, and the damage around them, in their order."""
     at = 0
     end = len(line)
+    values = _ValueReader(line)
     while at < end:
         if line.startswith(_BOM, at):
             at += len(_BOM)
@@ -136,7 +146,7 @@ def recover(line: bytes, offset: int, reader: Reader) -> Iterator[RecoveredEvent
         elif (prefix := _CONTAINER_PREFIX.match(line, at)) and line.startswith(_START, prefix.end()):
             at = prefix.end()
         else:
-            length = _value_length(line, at) if line[at : at + 1] == b"{" else 0
+            length = values.length_at(at) if line[at : at + 1] == b"{" else 0
             if length:
                 yield from _judge(line[at : at + length], offset + at, reader)
             else:
@@ -145,22 +155,43 @@ def recover(line: bytes, offset: int, reader: Reader) -> Iterator[RecoveredEvent
             at += length
 
 
-def _value_length(line: bytes, at: int) -> int:
-    """Bytes of the JSON value that begins here, 0 if none does."""
-    text = line[at:].decode("utf-8", "surrogateescape")
-    try:
-        _, end = _READ(text)
-    except (ValueError, RecursionError):
-        return 0
-    return len(text[:end].encode("utf-8", "surrogateescape"))
+class _ValueReader:
+    """Finds where JSON values of one line end. The line is decoded once, and not for each value in it.
+
+    Each byte becomes one character, so that places in the text are places in the line; what stands inside of strings
+    does not matter here.
+    """
+
+    def __init__(self, line: bytes) -> None:
+        self._line = line
+        self._text = ""
+        self._budget = _MOST_FAILED_READINGS * len(line)
+
+    def length_at(self, at: int) -> int:
+        """Return the bytes of the JSON value that begins at ``at``; 0 if none does."""
+        if self._budget <= 0:
+            return 0
+        self._text = self._text or self._line.decode("latin-1")
+        size = _FIRST_WINDOW
+        while True:
+            window = self._text[at : at + size]
+            try:
+                return _READ(window)[1]
+            except json.JSONDecodeError as error:
+                self._budget -= error.pos + 1
+                is_cut = error.msg.startswith("Unterminated") or error.pos >= len(window) - _LONGEST_LITERAL
+                if not is_cut or at + size >= len(self._text):
+                    return 0
+            except (ValueError, RecursionError):
+                self._budget -= len(window)
+                return 0
+            size *= 16
 
 
 def _next_start(line: bytes, at: int) -> int:
-    """Where the next event or run of NUL bytes may begin."""
-    found = [line.find(_START, at + 1)]
-    nuls = _NULS.search(line, at + 1)
-    found.append(nuls.start() if nuls else -1)
-    return min((place for place in found if place >= 0), default=len(line))
+    """Return where the next event or run of NUL bytes may begin."""
+    following = _NEXT.search(line, at + 1)
+    return following.start() if following else len(line)
 
 
 def _judge(value: bytes, offset: int, reader: Reader) -> Iterator[RecoveredEvent | Damage]:

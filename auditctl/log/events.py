@@ -63,10 +63,12 @@ class _Recorded(Protocol):
 
 
 class CompactEvent(_Recorded, Protocol):
-    """What counting and replaying need. ``user`` and the bodies are JSON text, empty where the event has none."""
+    """What counting and replaying need. The users and the bodies are JSON text, empty where the event has none."""
 
     @property
     def user(self) -> bytes: ...
+    @property
+    def impersonated_user(self) -> bytes: ...
     @property
     def request_object(self) -> bytes: ...
     @property

@@ -36,6 +36,7 @@ class _JsonCompactEvent(NamedTuple):
     request_uri: str
     verb: str
     user: bytes
+    impersonated_user: bytes
     object_ref: _JsonReference | None
     request_object: bytes
     response_object: bytes
@@ -186,6 +187,7 @@ def _one(line: bytes) -> CompactEvent:
         _known(members, "requestURI"),
         _known(members, "verb"),
         _raw(members, "user"),
+        _raw(members, "impersonatedUser"),
         _reference(members),
         _raw(members, "requestObject"),
         _raw(members, "responseObject"),

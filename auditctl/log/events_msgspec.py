@@ -22,12 +22,13 @@ class _PackedReference(msgspec.Struct, gc=False, rename="camel"):
 
 
 class _PackedCompactEvent(msgspec.Struct, gc=False, rename={"request_uri": "requestURI", "object_ref": "objectRef",
-    "request_object": "requestObject", "response_object": "responseObject", "stage_timestamp": "stageTimestamp"}):  # fmt: skip
+    "impersonated_user": "impersonatedUser", "request_object": "requestObject", "response_object": "responseObject", "stage_timestamp": "stageTimestamp"}):  # fmt: skip
     level: str
     stage: str
     request_uri: str
     verb: str
     user: msgspec.Raw
+    impersonated_user: msgspec.Raw = _NOTHING
     object_ref: _PackedReference | None = None
     request_object: msgspec.Raw = _NOTHING
     response_object: msgspec.Raw = _NOTHING

@@ -5,25 +5,30 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from ipaddress import ip_address, ip_network
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from auditctl import durations
 from auditctl.compatibility import UTC, datetime_of
 from auditctl.errors import UsageError
-from auditctl.log.events import FullEvent
+from auditctl.log.events import FullEvent, Identity
+from auditctl.policy.lint_checks import Known
+from auditctl.policy.lint_selectors import SENT_AS
+from auditctl.policy.request_context import METHODS, VERBS
+from auditctl.policy.resource_names import resolve
 from auditctl.policy.types import Level, Stage
 
 _AGO = re.compile(r"(?:(\d+(?:\.\d+)?)w)?(?:(\d+(?:\.\d+)?)d)?(.*)")
 _CODES = re.compile(r"(?:([1-5])xx|(\d{3})(?:-(\d{3}))?)")
 _PLAIN = re.compile(r"[A-Za-z0-9:._@/-]+")
+_VERBS = frozenset({*VERBS, *(method.lower() for method in METHODS), "proxy", ""})
 _LISTED = frozenset({"verb", "resource", "subresource", "namespace", "level", "stage", "code"})
-_KNOWN: Mapping[str, tuple[str, ...]] = {
-    "level": tuple(level.value for level in Level),
-    "stage": tuple(stage.value for stage in Stage),
-}
+_LEVELS, _STAGES = (tuple(member.value for member in words) for words in (Level, Stage))
+_KNOWN: Mapping[str, tuple[str, ...]] = {"level": _LEVELS, "stage": _STAGES}
 Test = Callable[[FullEvent], bool]
+T = TypeVar("T")
 
 
 class LogFilters(NamedTuple):
@@ -66,9 +71,41 @@ class LogFilters(NamedTuple):
 def _spelled(field: str, value: str) -> str:
     """Verbs, levels and stages as the server writes them, however they were typed."""
     if field == "verb":
-        return value.lower()
+        return ",".join(_verb(part) for part in value.lower().split(","))
     known = _KNOWN.get(field)
     return value if known is None else ",".join(_one_of(field, known, part) for part in value.split(","))
+
+
+def _verb(part: str) -> str:
+    bare = part.lstrip("!")
+    if bare in _VERBS or not _PLAIN.fullmatch(bare):  # a pattern
+        return part
+    meant = SENT_AS.get(bare) or next(iter(get_close_matches(bare, VERBS, 1)), "")
+    fix = f"write --verb {meant}" if meant else f"verbs are {', '.join(VERBS)}"
+    raise UsageError(f"--verb {part}: no request has this verb", fix=fix)
+
+
+def with_resources(filters: LogFilters, known: Known, version: tuple[int, int]) -> LogFilters:
+    """Return the filters with resources as the log has them (plurals), however kubectl's users write them.
+
+    What the API does not know may be a custom resource, and stays as it is.
+    """
+    resolved = tuple(
+        ",".join(_resource(part, known, version) for part in value.split(",")) for value in filters.resource
+    )
+    return filters._replace(resource=resolved)
+
+
+def _resource(part: str, known: Known, version: tuple[int, int]) -> str:
+    bare = part.lstrip("!")
+    name, slash, subresource = bare.partition("/")
+    meant = resolve(name, known, version) if _PLAIN.fullmatch(name) else ()
+    plurals = {each.name for each in meant}
+    if len(plurals) != 1:
+        return part
+    (plural,) = plurals
+    group = f".{meant[0].group}" if "." in name and meant[0].group else ""
+    return f"{part[: len(part) - len(bare)]}{plural}{slash}{subresource}{group}"
 
 
 def _one_of(field: str, known: Sequence[str], part: str) -> str:
@@ -128,8 +165,6 @@ def compiled(wanted: LogFilters, now: datetime) -> Test:
     """
     tests: list[Test] = []
     values: dict[str, Callable[[FullEvent], Iterable[str]]] = {
-        "user": lambda event: (event.user.username,),
-        "user_group": lambda event: event.user.groups,
         "verb": lambda event: (event.verb,),
         "resource": _resources,
         "subresource": lambda event: (event.object_ref.subresource if event.object_ref else "",),
@@ -139,6 +174,8 @@ def compiled(wanted: LogFilters, now: datetime) -> Test:
         "stage": lambda event: (event.stage,),
         "agent": lambda event: (event.user_agent,),
     }
+    tests += _identities("user", wanted.user, lambda identity: (identity.username,))
+    tests += _identities("user_group", wanted.user_group, lambda identity: identity.groups)
     for field, of in values.items():
         tests += _texts(field, getattr(wanted, field), of)
     tests += _codes(wanted.code)
@@ -154,6 +191,23 @@ def compiled(wanted: LogFilters, now: datetime) -> Test:
     if len(tests) == 1:
         return tests[0]
     return lambda event: all(test(event) for test in tests)
+
+
+def _identities(field: str, given: Sequence[str], of: Callable[[Identity], Iterable[str]]) -> Iterable[Test]:
+    """Yield tests of who made a request: the authenticated user, and the one whom it impersonates.
+
+    An unwanted value hides an event only if all who stand behind it are unwanted: without `system:*` the person whom
+    a service account impersonates is still shown.
+    """
+    yes, no = _apart(field, given)
+    if yes:
+        yield _any_identity(_value_test(yes, of, expected=True))
+    if no:
+        yield _any_identity(_value_test(no, of, expected=False))
+
+
+def _any_identity(test: Callable[[Identity], bool]) -> Test:
+    return lambda event: test(event.user) or (event.impersonated_user is not None and test(event.impersonated_user))
 
 
 def _resources(event: FullEvent) -> Iterable[str]:
@@ -181,16 +235,16 @@ def _texts(field: str, given: Sequence[str], of: Callable[[FullEvent], Iterable[
     yes, no = _apart(field, given)
     for patterns, expected in ((yes, True), (no, False)):
         if patterns:
-            yield _text_test(patterns, of, expected=expected)
+            yield _value_test(patterns, of, expected=expected)
 
 
-def _text_test(patterns: list[str], of: Callable[[FullEvent], Iterable[str]], *, expected: bool) -> Test:
+def _value_test(patterns: list[str], of: Callable[[T], Iterable[str]], *, expected: bool) -> Callable[[T], bool]:
     exact = frozenset(each for each in patterns if not set(each) & set("*?["))
     globs = [each for each in patterns if each not in exact]
     if not globs:
         return lambda event: exact.isdisjoint(of(event)) is not expected
 
-    def test(event: FullEvent) -> bool:
+    def test(event: T) -> bool:
         found = any(value in exact or any(fnmatchcase(value, each) for each in globs) for value in of(event))
         return found is expected
 

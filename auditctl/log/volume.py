@@ -51,7 +51,11 @@ class VolumeCounts:
         for event, line in zip(block.events, block.lines, strict=True):
             size = len(line) + 1
             raw = bytes(event.user)
-            add(users, self._names.get(raw) or self._name(raw), 1, size)
+            name = self._names.get(raw) or self._name(raw)
+            if event.impersonated_user:
+                other = bytes(event.impersonated_user)
+                name = f"{name} as {self._names.get(other) or self._name(other)}"
+            add(users, name, 1, size)
             add(verbs, event.verb, 1, size)
             add(levels, event.level, 1, size)
             reference = event.object_ref

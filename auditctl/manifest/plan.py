@@ -23,6 +23,7 @@ from auditctl.manifest.mount_edits import edit_mounts
 from auditctl.manifest.mount_plan import MountPlan, audit_paths, plan_mounts
 from auditctl.manifest.pod import Manifest
 from auditctl.manifest.yaml_scalars import spelled
+from auditctl.redaction import redacted
 from auditctl.settings import ENDING_ANNOTATION, LOG_FLAG, POLICY_ANNOTATION, Settings
 
 __all__ = ["Edit", "Plan", "plan_annotation", "plan_disable", "plan_enable", "plan_ending", "prove"]
@@ -54,10 +55,15 @@ class Plan(NamedTuple):
         return [edit.operation for edit in self.edits]
 
     def diff(self, name: str) -> str:
-        """Return the unified diff of the text, with ``name`` in both headers; empty where nothing changes."""
+        """Return the unified diff of the text, with ``name`` in both headers; empty where nothing changes.
+
+        It is for people: secrets that stand beside a change are hidden.
+        """
         old, new = (re.split("(?<=\n)", text) for text in (self.before, self.after))
         lines = unified_diff(_without_empty(old), _without_empty(new), f"a/{name.lstrip('/')}", f"b/{name.lstrip('/')}")
-        return "".join(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in lines)
+        return redacted(
+            "".join(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in lines)
+        )
 
 
 def _without_empty(lines: list[str]) -> list[str]:

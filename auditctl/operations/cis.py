@@ -18,8 +18,9 @@ from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import last_known_good
 from auditctl.policy.evaluate import evaluate
 from auditctl.policy.load import load
+from auditctl.policy.people import named_people
 from auditctl.policy.shorthand import parse
-from auditctl.policy.types import Level, Policy, Stage
+from auditctl.policy.types import Level, Policy, Stage, User
 from auditctl.report import ManifestChange, Outcome, Report
 from auditctl.settings import LOG_FLAG, LOG_PATH, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
 
@@ -173,10 +174,12 @@ def _concerns(node: _CisEvidence, policy: Policy | None) -> Control:
     scanners = node.table["scanners"]["3.2.2"]
     if policy is None:
         return Control("3.2.2", title, Status.FAILED, "there is no policy to ask", (), scanners)
+    people = (None, *named_people(policy.rules))
     rows = [
-        _decided(policy, row["concern"], request, Level(row["atLeast"]), Level(row["atMost"]))
+        _decided(policy, row["concern"], request, person, Level(row["atLeast"]), Level(row["atMost"]))
         for row in node.table["concerns"]
         for request in row["requests"]
+        for person in (people if _is_of_a_person(request) else (None,))
     ]
     failed = [row for row in rows if not row["met"]]
     first = f"; first: {failed[0]['request']}: {failed[0]['why']}" if failed else ""
@@ -184,8 +187,20 @@ def _concerns(node: _CisEvidence, policy: Policy | None) -> Control:
     return Control("3.2.2", title, Status.FAILED if failed else Status.PASSED, detail, tuple(rows), scanners)
 
 
-def _decided(policy: Policy, concern: str, request: str, least: Level, most: Level) -> dict[str, Any]:
-    decision = evaluate(policy, parse(request))
+def _is_of_a_person(request: str) -> bool:
+    user = parse(request).user
+    return user is not None and not user.name.startswith("system:")
+
+
+def _decided(
+    policy: Policy, concern: str, request: str, person: User | None, least: Level, most: Level
+) -> dict[str, Any]:
+    """Return the row of one request; ``person`` makes it instead of the user that it names."""
+    attributes = parse(request)
+    if person is not None:
+        attributes = attributes._replace(user=person)
+        request = f"{request.partition(' by ')[0]} by {person.name} of {' '.join(person.groups)}"
+    decision = evaluate(policy, attributes)
     silent = set(decision.omit_stages) >= {Stage.RESPONSE_STARTED, Stage.RESPONSE_COMPLETE}
     why = ""
     if decision.level < least:

@@ -112,4 +112,4 @@ class ControlPlane(NamedTuple):
         """
         from auditctl.node.apiserver import client
 
-        return client.endpoint(manifest, (self.root.host("/etc/kubernetes/pki/ca.crt"),))
+        return client.endpoint(manifest, (self.root.followed("/etc/kubernetes/pki/ca.crt"),))

@@ -15,7 +15,7 @@ from auditctl.manifest.pod import Manifest
 from auditctl.node.change import files
 from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.policy.load import load
+from auditctl.policy.load import Places, load
 from auditctl.policy.types import Policy
 
 DEFAULT_POLICY = "baseline"
@@ -29,6 +29,7 @@ class SelectedPolicy(NamedTuple):
     raw: bytes
     policy: Policy
     findings: tuple[Finding, ...] = ()
+    places: Places | None = None
 
 
 def version_of(plane: ControlPlane, manifest: Manifest, *, live: bool) -> tuple[int, int]:
@@ -78,7 +79,7 @@ def judge(source: str, raw: bytes, version: tuple[int, int], how: ChangeOptions)
             fix=(len(findings) == 1 and findings[0].fix) or "correct it, then run the command again",
             findings=findings,
         )
-    return SelectedPolicy(source, raw, loaded.policy, weigh(findings, how, source))
+    return SelectedPolicy(source, raw, loaded.policy, weigh(findings, how, source), loaded.places)
 
 
 def _place(finding: Finding) -> str:
@@ -93,7 +94,7 @@ def opinions(chosen: SelectedPolicy, version: tuple[int, int]) -> tuple[Finding,
     from auditctl.operations.builtin_api import built_in
     from auditctl.policy import lint
 
-    found = lint.warnings(chosen.raw, chosen.policy, built_in(version))
+    found = lint.warnings(chosen.raw, chosen.policy, built_in(version), places=chosen.places)
     return tuple(finding._replace(file=chosen.source) for finding in found)
 
 

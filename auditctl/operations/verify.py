@@ -19,10 +19,11 @@ from auditctl.operations.change_records import damaged
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import last_known_good
 from auditctl.operations.evidence.running_server import STALE, ActivePolicy, Running
+from auditctl.operations.policy.request_context import request_context
 from auditctl.policy.compare import first_difference
 from auditctl.policy.evaluate import evaluate
 from auditctl.policy.shorthand import parse
-from auditctl.policy.types import Level
+from auditctl.policy.types import Attributes, Level
 from auditctl.report import ManifestChange, Outcome, Report
 
 
@@ -32,15 +33,28 @@ class VerifyOptions(NamedTuple):
     policies: tuple[str, ...] = ()
     flags: tuple[tuple[str, str], ...] = ()
     expectations: tuple[tuple[str, Level], ...] = ()
+    takes_unknown: bool = False
 
     @classmethod
-    def parse(cls, files_: tuple[str, ...], flags: tuple[str, ...], expectations: tuple[str, ...]) -> VerifyOptions:
+    def parse(
+        cls,
+        files_: tuple[str, ...],
+        flags: tuple[str, ...],
+        expectations: tuple[str, ...],
+        *,
+        takes_unknown: bool = False,
+    ) -> VerifyOptions:
         """Read the options' texts: ``NAME=VALUE`` and ``REQUEST -> LEVEL``.
 
         Raises:
             UsageError: one of them is not of that form.
         """
-        return cls(files_, tuple(_pair(text) for text in flags), tuple(_expectation(text) for text in expectations))
+        return cls(
+            files_,
+            tuple(_pair(text) for text in flags),
+            tuple(_expectation(text) for text in expectations),
+            takes_unknown,
+        )
 
 
 def verify(plane: ControlPlane, wanted: VerifyOptions) -> Report:
@@ -50,11 +64,12 @@ def verify(plane: ControlPlane, wanted: VerifyOptions) -> Report:
         RefusedError: the manifest cannot be read, or a named file cannot.
     """
     snapshot, manifest = plane.read_manifest()
+    expected = tuple(_resolved(plane, manifest, wanted))
     running = Running.look(plane, manifest)
     process, loaded = running.process, running.loaded
     state = tuple(running.state())
     done = running.prove() if all(check.status is not Status.FAILED for check in state) else Proof()
-    verification = Verification((*state, *done.checks, *_graded(running, wanted)))
+    verification = Verification((*state, *done.checks, *_graded(running, wanted, expected)))
     if verification.holds or (verification.holds is None and done.receipt is not None):
         last_known_good.keep(plane, manifest, process)
     summary = _summary(verification, recorded=done.receipt is not None)
@@ -91,14 +106,26 @@ def _not_loaded(loaded: ActivePolicy, process: Process | None) -> tuple[Finding,
     return (Finding("policy-not-loaded", Severity.WARNING, text, "auditctl restart"),)
 
 
-def _graded(running: Running, wanted: VerifyOptions) -> Iterator[Check]:
+Expected = tuple[str, Attributes, Level]
+
+
+def _resolved(plane: ControlPlane, manifest: Manifest, wanted: VerifyOptions) -> Iterator[Expected]:
+    """Yield each expected request with its attributes. Raises UsageError for one that no client can send."""
+    if wanted.expectations:
+        version = policy_source.version_of(plane, manifest, live=False)
+        context = request_context(plane, None, takes_unknown=wanted.takes_unknown, version=version)
+        for text, level in wanted.expectations:
+            yield text, parse(text, context), level
+
+
+def _graded(running: Running, wanted: VerifyOptions, expected: tuple[Expected, ...]) -> Iterator[Check]:
     loaded = running.loaded
     for path in wanted.policies:
         yield _same_policy(path, policy_source.version_of(running.plane, running.manifest, live=False), loaded)
     for name, value in wanted.flags:
         yield _flag(name, value, running.manifest, running.process)
-    for request, level in wanted.expectations:
-        yield _decision(request, level, loaded)
+    for each in expected:
+        yield _decision(each, loaded)
 
 
 def _same_policy(path: str, version: tuple[int, int], loaded: ActivePolicy) -> Check:
@@ -134,12 +161,13 @@ def _flag(name: str, value: str, manifest: Manifest, process: Process | None) ->
     )
 
 
-def _decision(request: str, level: Level, loaded: ActivePolicy) -> Check:
+def _decision(expected: Expected, loaded: ActivePolicy) -> Check:
+    request, attributes, level = expected
     if loaded.policy is None:
         return Check(f"expect {request}", Status.FAILED, "no policy is loaded")
     if loaded.stale:
         return Check(f"expect {request}", Status.FAILED, STALE)
-    decision = evaluate(loaded.policy, parse(request))
+    decision = evaluate(loaded.policy, attributes)
     by = f"rule {decision.rule}" if decision.rule >= 0 else "no rule"
     if decision.level is not level:
         return Check(f"expect {request}", Status.FAILED, f"{decision.level.value} ({by}), not {level.value}")

@@ -107,7 +107,7 @@ def _embedded(raw: bytes, source: Path) -> bytes:
     Raises:
         RefusedError: a file is not to be had, or its line cannot be replaced exactly.
     """
-    document = Document.parse(raw, str(source))
+    document = _document(raw, source)
     draft = PlanDraft(document)
     for list_name, key in (("clusters", "cluster"), ("users", "user")):
         for index in range(len(sequence(document, (list_name,)))):
@@ -121,6 +121,19 @@ def _embedded(raw: bytes, source: Path) -> bytes:
                         text = _as_text(content_field, content)
                         draft.add_key((*path, content_field), text, [f"{content_field}: {text}"], "embedded")
     return draft.text().encode()
+
+
+def _document(raw: bytes, source: Path) -> Document:
+    """Return the kubeconfig for an exact edit. What does not parse may be a secret, so it is not quoted."""
+    parse(raw, str(source))  # what the API server would refuse is refused in its words
+    try:
+        return Document.parse(raw, str(source))
+    except RefusedError as error:
+        raise RefusedError(
+            f"{source}: its YAML cannot be edited exactly, so its files cannot be embedded",
+            check="webhook-config",
+            fix="write certificate-authority-data, client-certificate-data and client-key-data yourself",
+        ) from error
 
 
 def _as_text(field: str, content: bytes) -> str:

@@ -15,6 +15,7 @@ from auditctl.policy.goyaml.construct import read_yaml
 from auditctl.policy.goyaml.faults import SyntaxFault
 from auditctl.policy.goyaml.values import JsonKind, Value
 from auditctl.policy.request import attributes
+from auditctl.policy.request_context import RequestContext, UnsendableRequestError
 from auditctl.policy.shorthand import DEFAULT_USER, parse, usual_groups
 from auditctl.policy.types import Attributes, Decision, Level, Policy, Stage, User
 
@@ -34,27 +35,31 @@ class Expectation(NamedTuple):
     line: int = 0
 
 
-def read_expectations(raw: bytes, file: str = "") -> tuple[Expectation, ...]:
-    """The expectations in a text; ``file`` is its name in errors. Raises PolicyError for a text that is not such a list."""
+def read_expectations(raw: bytes, file: str = "", context: RequestContext | None = None) -> tuple[Expectation, ...]:
+    """Return the expectations in a text; ``file`` is its name in errors.
+
+    Raises:
+        PolicyError: the text is not such a list; UnsendableRequestError: no client can send one of the requests.
+    """
     try:
         value = read_yaml(raw).value
     except SyntaxFault as fault:
         raise PolicyError(fault.text, place=Place(file, fault.line, fault.column)) from fault
     if value.kind is not JsonKind.ARRAY:
         raise _error(value, file, "a list of `REQUEST -> LEVEL` is needed")
-    return tuple(_expectation(item, file) for item in value.items)
+    return tuple(_expectation(item, file, context) for item in value.items)
 
 
 def _error(value: Value, file: str, message: str) -> PolicyError:
     return PolicyError(message, place=Place(file, value.line, value.column))
 
 
-def _expectation(item: Value, file: str) -> Expectation:
+def _expectation(item: Value, file: str, context: RequestContext | None) -> Expectation:
     if item.kind is JsonKind.STRING:
         request, arrow, level = (part.strip() for part in item.text.rpartition("->"))
         if not arrow:
             raise _error(item, file, f"{item.text!r} has no `-> LEVEL`")
-        return Expectation(request, _request(item, file, request), _level(item, file, level), line=item.line)
+        return Expectation(request, _request(item, file, request, context), _level(item, file, level), line=item.line)
     fields = {pair.key: pair.value for pair in item.pairs}
     asked = fields.keys() - _OUTCOME
     if (
@@ -69,7 +74,9 @@ def _expectation(item: Value, file: str) -> Expectation:
     request = fields["request"].text if "request" in fields else _words(fields)
     return Expectation(
         request,
-        _request(fields["request"], file, request) if "request" in fields else _full_request(fields, file),
+        _request(fields["request"], file, request, context)
+        if "request" in fields
+        else _full_request(fields, file, context),
         _level(fields["level"], file, fields["level"].text),
         rule=None if rule is None else int(rule.text),
         stages=_stages(fields["stages"], file) if "stages" in fields else None,
@@ -83,13 +90,14 @@ def _words(fields: dict[str, Value]) -> str:
     return f"{method.text if method else 'GET'} {fields['url'].text}{by}"
 
 
-def _full_request(fields: dict[str, Value], file: str) -> Attributes:
+def _full_request(fields: dict[str, Value], file: str, context: RequestContext | None) -> Attributes:
     """Method, URL, user and groups; what is left out is as in the shorthand."""
+    admin = DEFAULT_USER if context is None else context.administrator
     method, name, groups = fields.get("method"), fields.get("user"), fields.get("groups")
     if name is None:
-        user: User | None = DEFAULT_USER
+        user: User | None = admin
     else:
-        user = None if name.kind is JsonKind.NULL else User(name.text, usual_groups(name.text))
+        user = None if name.kind is JsonKind.NULL else User(name.text, usual_groups(name.text, admin))
     if user and groups is not None:
         user = user._replace(groups=tuple(group.text for group in groups.items))
     try:
@@ -98,9 +106,12 @@ def _full_request(fields: dict[str, Value], file: str) -> Attributes:
         raise _error(fields["url"], file, error.message) from error
 
 
-def _request(value: Value, file: str, text: str) -> Attributes:
+def _request(value: Value, file: str, text: str, context: RequestContext | None) -> Attributes:
     try:
-        return parse(text)
+        return parse(text, context)
+    except UnsendableRequestError as error:
+        place = f"{file}:{value.line}:{value.column}: " if file else ""
+        raise UnsendableRequestError(f"{place}{error.message}", fix=error.fix) from error
     except AuditctlError as error:
         raise _error(value, file, error.message) from error
 

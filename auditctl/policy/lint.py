@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 from auditctl.findings import Finding
 from auditctl.patterns import lazily
 from auditctl.policy.compare import differences, request_words
 from auditctl.policy.evaluate import evaluate
-from auditctl.policy.goyaml.construct import read_yaml
-from auditctl.policy.goyaml.faults import SyntaxFault
-from auditctl.policy.goyaml.json import read_json
-from auditctl.policy.goyaml.values import Value
 from auditctl.policy.lint_checks import CHECKS, NAMES, Known, Problem
 from auditctl.policy.lint_decisions import MOST_PROVEN, decision_problems, is_searchable
 from auditctl.policy.lint_discovery import unserved
 from auditctl.policy.lint_selectors import selector_problems
 from auditctl.policy.lint_urls import url_problems
 from auditctl.policy.lint_users import user_problems
-from auditctl.policy.load import LoadResult
+from auditctl.policy.load import LoadResult, Places, load
 from auditctl.policy.shorthand import parse
 from auditctl.policy.types import Level, Policy
 
 _SEVERITIES = {check.name: check.severity for check in CHECKS}
 _MOST_PROBLEMS = 50
-_DEEPEST = len(("rules", "[0]", "resources", "[0]", "resourceNames", "[0]"))
 _RULE = lazily(r"rules\[([0-9]+)\]")
 _DOCUMENT_MARK = lazily(rb"(?m)^---(?=[ \t\r\n]|\Z)")
 _CONTENT = lazily(rb"(?m)^[ \t]*[^#\s]")
@@ -45,13 +41,11 @@ def problems(raw: bytes, policy: Policy, known: Known) -> Iterator[Problem]:
     if _documents(raw) > 1:
         yield Problem("more-documents", "", "the server reads only the first document", "make one list of rules")
     told: set[str] = set()
-    for problem in (
-        *selector_problems(policy, known),
-        *user_problems(policy),
-        *url_problems(policy),
-        *unserved(policy, known),
+    searchable = is_searchable(policy, MOST_PROVEN)
+    for problem in chain(
+        selector_problems(policy, known), user_problems(policy), url_problems(policy), unserved(policy, known)
     ):
-        proven = _proven(policy, problem)
+        proven = _proven(policy, problem) if searchable else problem
         if proven:
             told.add(proven.path.partition(".")[0])
             yield proven
@@ -62,9 +56,9 @@ def problems(raw: bytes, policy: Policy, known: Known) -> Iterator[Problem]:
 
 def _proven(policy: Policy, problem: Problem) -> Problem | None:
     """The problem with a request that its mending changes; None if it changes none."""
-    if not is_searchable(policy, MOST_PROVEN) or problem.mended is None:
+    if problem.mending is None:
         return problem
-    difference = next(differences(policy, problem.mended), None)
+    difference = next(differences(policy, problem.mending.apply(policy)), None)
     return problem._replace(request=difference.attributes) if difference else None
 
 
@@ -74,45 +68,32 @@ def _documents(raw: bytes) -> int:
     return sum(1 for part in parts if _CONTENT.search(part))
 
 
-def warnings(raw: bytes, policy: Policy, known: Known, only: frozenset[str] = frozenset()) -> tuple[Finding, ...]:
-    """What of a policy that the server loads is surely not meant, with places in ``raw``."""
+def warnings(
+    raw: bytes, policy: Policy, known: Known, only: frozenset[str] = frozenset(), places: Places | None = None
+) -> tuple[Finding, ...]:
+    """Return what of a policy that the server loads is surely not meant, with lines and columns of ``raw``.
+
+    ``places`` are those of its ``LoadResult``; without them the text is read once more.
+    """
     found: list[Problem] = []
     for problem in problems(raw, policy, known):
         if not only or problem.check in only:
             found.append(problem)
         if len(found) >= _MOST_PROBLEMS:
             break
-    places = _places(raw) if found else {}
-    findings = (_finding(problem, places) for problem in found)
+    if found and places is None:
+        places = load(raw).places
+    findings = (_finding(problem, places or {}) for problem in found)
     return tuple(sorted(findings, key=lambda finding: (finding.line, finding.column, NAMES.index(finding.check))))
 
 
-def _finding(problem: Problem, places: dict[str, tuple[int, int]]) -> Finding:
+def _finding(problem: Problem, places: Places) -> Finding:
     path = problem.path
     while path and path not in places:
         path = path.rpartition("[" if path.endswith("]") else ".")[0]
     line, column = places.get(path, (1, 1))
     severity = _SEVERITIES[problem.check]
     return Finding(problem.check, severity, problem.message, problem.fix, problem.path, "", line, column)
-
-
-def _places(raw: bytes) -> dict[str, tuple[int, int]]:
-    """Where each field stands."""
-    try:
-        value = read_json(raw) if raw.lstrip().startswith(b"{") else read_yaml(raw).value
-    except SyntaxFault:  # pragma: no cover - it has been loaded
-        return {}
-    return dict(_walk(value, "", _DEEPEST))
-
-
-def _walk(value: Value, path: str, depth: int) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Paths and places, no deeper than a policy's own fields are: an unknown one may go down thousands of times."""
-    yield path, (value.line, value.column)
-    if depth:
-        for index, item in enumerate(value.items):
-            yield from _walk(item, f"{path}[{index}]", depth - 1)
-        for pair in value.pairs:
-            yield from _walk(pair.value, f"{path}.{pair.key}" if path else pair.key, depth - 1)
 
 
 def with_consequences(findings: tuple[Finding, ...], loaded: LoadResult) -> tuple[Finding, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from auditctl.findings import Severity
-from auditctl.policy.types import Attributes, Policy
+from auditctl.policy.types import Attributes, Policy, PolicyRule, Stage
 
 _E, _W, _I = Severity.ERROR, Severity.WARNING, Severity.INFO
 
@@ -21,8 +21,40 @@ class LintCheck(NamedTuple):
     fix: str
 
 
+class RuleReplacement(NamedTuple):
+    """A change to the list of rules: ``rules`` instead of those from ``start`` to before ``stop``.
+
+    A problem keeps this instead of the mended policy: a copy of all rules for each problem grows with the square.
+    """
+
+    start: int
+    stop: int
+    rules: tuple[PolicyRule, ...]
+
+    def apply(self, policy: Policy) -> Policy:
+        """Return ``policy`` with the replacement made."""
+        return policy._replace(rules=(*policy.rules[: self.start], *self.rules, *policy.rules[self.stop :]))
+
+
+class PolicyMending(NamedTuple):
+    """How a problem is mended: a change to the rules, or to what the policy omits of all of them."""
+
+    replacement: RuleReplacement | None = None
+    omit_stages: tuple[Stage, ...] | None = None
+
+    @classmethod
+    def of_rule(cls, index: int, *rules: PolicyRule) -> PolicyMending:
+        """Return the mending that puts ``rules`` in the place of the rule at ``index``."""
+        return cls(RuleReplacement(index, index + 1, rules))
+
+    def apply(self, policy: Policy) -> Policy:
+        """Return ``policy`` as it is meant."""
+        mended = policy if self.omit_stages is None else policy._replace(omit_stages=self.omit_stages)
+        return mended if self.replacement is None else self.replacement.apply(mended)
+
+
 class Problem(NamedTuple):
-    """One complaint about a policy, with its proof: ``policy`` and ``mended`` decide ``request`` otherwise.
+    """One complaint about a policy, with its proof: the policy and the mended one decide ``request`` otherwise.
 
     ``path`` is a field path. Without a ``request`` the text itself is the proof.
     """
@@ -31,7 +63,7 @@ class Problem(NamedTuple):
     path: str
     message: str
     fix: str
-    mended: Policy | None = None
+    mending: PolicyMending | None = None
     request: Attributes | None = None
 
 

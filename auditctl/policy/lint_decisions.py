@@ -7,10 +7,12 @@ from typing import NamedTuple
 
 from auditctl.policy.compare import differences, outcome, request_words
 from auditctl.policy.evaluate import evaluate
-from auditctl.policy.lint_checks import Known, Problem
+from auditctl.policy.first_match import RuleIndex
+from auditctl.policy.lint_checks import Known, PolicyMending, Problem, RuleReplacement
+from auditctl.policy.people import named_people
 from auditctl.policy.request_classes import FRESH, regions
 from auditctl.policy.shorthand import parse
-from auditctl.policy.types import Attributes, Decision, GroupResources, Level, Policy, PolicyRule, Stage
+from auditctl.policy.types import Attributes, Decision, GroupResources, Level, Policy, PolicyRule, Stage, User
 
 MOST_RULES = 100
 """More than that and the exact search for rules in vain is left out: a check may take a second at most."""
@@ -38,6 +40,7 @@ _OPENED = (
     "get nodes/proxy worker",
     "create nodes/proxy worker",
 )
+_TUNNELS_UNSEEN = "tunnels-unseen"
 _SESSIONS = 6  # of these the first: exec, attach and portforward, by POST and by GET
 _BEATS = (
     "update leases.coordination.k8s.io worker in kube-node-lease by system:node:worker",
@@ -76,7 +79,7 @@ _WATCHES = (
         "put a rule of level Metadata for secrets, configmaps, serviceaccounts/token and tokenreviews before it",
     ),
     _Watch(
-        "tunnels-unseen",
+        _TUNNELS_UNSEEN,
         _OPENED,
         lambda decision: decision.level is Level.NONE,
         PolicyRule(Level.METADATA, resources=(_TUNNELS,)),
@@ -110,31 +113,41 @@ def is_searchable(policy: Policy, most_rules: int) -> bool:
 
 def decision_problems(policy: Policy, known: Known) -> Iterator[Problem]:
     """What the decisions on well-known requests say against the policy, and its stages, levels and order."""
+    hidden = named_people(rule for rule in policy.rules if rule.level is Level.NONE)
+    index = RuleIndex(policy)
     for watch in _WATCHES:
-        yield from _watched(policy, watch)
+        yield from _watched(index, watch, hidden if watch.check == _TUNNELS_UNSEEN else ())
     for text in _ANYTHING:
         asked = parse(text)
         if evaluate(policy, asked).rule < 0:
-            mended = policy._replace(rules=(*policy.rules, PolicyRule(Level.METADATA)))
+            mended = _inserted(len(policy.rules), PolicyRule(Level.METADATA))
             message = f"no rule decides what none names ({request_words(asked)}), so it is not recorded"
             yield Problem("no-catch-all", "rules", message, "end with `- level: Metadata`", mended, asked)
             break
-    yield from _stages(policy)
-    yield from _url_levels(policy)
+    searchable = is_searchable(policy, MOST_PROVEN)
+    yield from _stages(policy, searchable=searchable)
+    if searchable:
+        yield from _url_levels(policy)
     if is_searchable(policy, MOST_RULES):
         yield from _in_vain(policy, known)
 
 
-def _watched(policy: Policy, watch: _Watch) -> Iterator[Problem]:
+def _watched(index: RuleIndex, watch: _Watch, people: Sequence[User]) -> Iterator[Problem]:
     """One problem for each rule that decides badly; -1, no rule at all, is said of the list."""
     found: dict[int, list[Attributes]] = {}
     for who in _WHO if " by " not in watch.requests[0] else ("",):
         for text in watch.requests:
             asked = parse(text + who)
-            decision = evaluate(policy, asked)
+            decision = index.decide(asked)
             if watch.bad(decision):
                 found.setdefault(decision.rule, []).append(asked)
-    mended = policy._replace(rules=(watch.mending, *policy.rules))
+    for user in people:
+        for text in watch.requests:
+            asked = parse(text)._replace(user=user)
+            decision = index.decide(asked)
+            if watch.bad(decision):
+                found.setdefault(decision.rule, []).append(asked)
+    mended = _inserted(0, watch.mending)
     for rule, requests in found.items():
         path = f"rules[{rule}]" if rule >= 0 else "rules"
         words = dict.fromkeys(
@@ -144,13 +157,15 @@ def _watched(policy: Policy, watch: _Watch) -> Iterator[Problem]:
         yield Problem(watch.check, path, f"{watch.message}: {named}", watch.fix, mended, requests[0])
 
 
-def _stages(policy: Policy) -> Iterator[Problem]:
+def _stages(policy: Policy, *, searchable: bool) -> Iterator[Problem]:
     complete, started = Stage.RESPONSE_COMPLETE, Stage.RESPONSE_STARTED
-    places = [("omitStages", policy.omit_stages, policy._replace(omit_stages=()))]
+    places = [("omitStages", policy.omit_stages, PolicyMending(omit_stages=()))]
     for index, rule in enumerate(policy.rules):
-        mended = (*policy.rules[:index], rule._replace(omit_stages=()), *policy.rules[index + 1 :])
-        places.append((f"rules[{index}].omitStages", rule.omit_stages, policy._replace(rules=mended)))
-    for path, omitted, mended_policy in places:
+        if rule.omit_stages:
+            mending = PolicyMending.of_rule(index, rule._replace(omit_stages=()))
+            places.append((f"rules[{index}].omitStages", rule.omit_stages, mending))
+    sessions = [(f"rules[{evaluate(policy, each).rule}].omitStages", each) for each in map(parse, _OPENED[:_SESSIONS])]
+    for path, omitted, mending in places:
         top = path == "omitStages"
         if complete in omitted:
             message = "without ResponseComplete no event has a body or tells how the request ended"
@@ -158,22 +173,22 @@ def _stages(policy: Policy) -> Iterator[Problem]:
             message = "without ResponseStarted no failed authentication (401) is recorded: that is its only event"
         else:
             if not top and started in omitted:
-                yield from _starts(policy, path, mended_policy)
+                yield from _starts(policy, path, mending, [each for place, each in sessions if place == path])
             continue
-        request = _witness(policy, mended_policy)
+        request = _witness(policy, mending) if searchable else None
         if request:
-            yield Problem("outcome-omitted", path, message, "omit RequestReceived at most", mended_policy, request)
+            yield Problem("outcome-omitted", path, message, "omit RequestReceived at most", mending, request)
 
 
-def _starts(policy: Policy, path: str, mended: Policy) -> Iterator[Problem]:
-    """A rule that omits the stage in which a session begins: the event comes when it is over, if it comes at all."""
-    for text in _OPENED[:_SESSIONS]:
-        asked = parse(text)
-        if f"rules[{evaluate(policy, asked).rule}].omitStages" == path and outcome(evaluate(policy, asked)) != outcome(
-            evaluate(mended, asked)
-        ):
+def _starts(policy: Policy, path: str, mending: PolicyMending, sessions: Sequence[Attributes]) -> Iterator[Problem]:
+    """Yield a problem where the rule that decides ``sessions`` omits the stage in which they begin.
+
+    The event of such a session comes when it is over, if it comes at all.
+    """
+    for session in sessions:
+        if outcome(evaluate(policy, session)) != outcome(evaluate(mending.apply(policy), session)):
             message = "a shell or a tunnel is recorded only when it ends: ResponseStarted is the event of its start"
-            yield Problem("start-omitted", path, message, "make a rule of its own for them", mended, asked)
+            yield Problem("start-omitted", path, message, "make a rule of its own for them", mending, session)
             return
 
 
@@ -181,21 +196,22 @@ def _url_levels(policy: Policy) -> Iterator[Problem]:
     for index, rule in enumerate(policy.rules):
         if not rule.non_resource_urls or rule.level <= Level.METADATA:
             continue
-        mended = (*policy.rules[:index], rule._replace(level=Level.METADATA), *policy.rules[index + 1 :])
-        request = _witness(policy, policy._replace(rules=mended))
+        mending = PolicyMending.of_rule(index, rule._replace(level=Level.METADATA))
+        request = _witness(policy, mending)
         if request:
             message = f"level {rule.level.value} records no more of such a URL than Metadata does"
             if rule.level is Level.REQUEST_RESPONSE:
                 message += ", but the whole answers of API discovery"
-            changed = policy._replace(rules=mended)
-            yield Problem("url-level", f"rules[{index}].level", message, "write level: Metadata", changed, request)
+            yield Problem("url-level", f"rules[{index}].level", message, "write level: Metadata", mending, request)
 
 
-def _witness(one: Policy, other: Policy) -> Attributes | None:
-    """A request that the two decide otherwise."""
-    if not is_searchable(one, MOST_PROVEN):
-        return None
-    return next((each.attributes for each in differences(one, other)), None)
+def _inserted(index: int, rule: PolicyRule) -> PolicyMending:
+    return PolicyMending(RuleReplacement(index, index, (rule,)))
+
+
+def _witness(policy: Policy, mending: PolicyMending) -> Attributes | None:
+    """Return a request that the policy and the mended one decide otherwise."""
+    return next((each.attributes for each in differences(policy, mending.apply(policy))), None)
 
 
 def _in_vain(policy: Policy, known: Known) -> Iterator[Problem]:
@@ -212,9 +228,10 @@ def _in_vain(policy: Policy, known: Known) -> Iterator[Problem]:
             continue
         message = f"never decides: {_takers(policy.rules, takers)} decides every request that it is for"
         first = takers[0]
-        rules = (*policy.rules[:first], rule, *policy.rules[first:index], *policy.rules[index + 1 :])
+        moved = RuleReplacement(first, index + 1, (rule, *policy.rules[first:index]))
         fix = f"move it above rules[{first}], or remove it"
-        yield Problem("unreachable", f"rules[{index}]", message, fix, policy._replace(rules=rules), inside[0].witness)
+        mending = PolicyMending(moved)
+        yield Problem("unreachable", f"rules[{index}]", message, fix, mending, inside[0].witness)
 
 
 def _takers(rules: Sequence[PolicyRule], takers: list[int]) -> str:

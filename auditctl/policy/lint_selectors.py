@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from auditctl.policy.lint_checks import Known, Problem
+from auditctl.policy.lint_checks import Known, PolicyMending, Problem
 from auditctl.policy.types import GroupResources, Policy, PolicyRule
 
 _VERBS = frozenset({"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "proxy", ""})
 _METHODS = frozenset({"get", "head", "post", "put", "patch", "delete", "options", "connect", "trace"})
 _NAMELESS = frozenset({"create", "deletecollection"})
-_SENT_AS = {
+SENT_AS = {
     "apply": "patch",
     "edit": "patch",
     "label": "patch",
@@ -36,8 +36,7 @@ def selector_problems(policy: Policy, known: Known) -> Iterator[Problem]:
     """Every value that no request has, with the policy mended in that place."""
     for index, rule in enumerate(policy.rules):
         for check, path, message, fix, mended in _of_rule(rule, known):
-            rules = (*policy.rules[:index], mended, *policy.rules[index + 1 :])
-            yield Problem(check, f"rules[{index}]{path}", message, fix, policy._replace(rules=rules))
+            yield Problem(check, f"rules[{index}]{path}", message, fix, PolicyMending.of_rule(index, mended))
 
 
 Complaint = tuple[str, str, str, str, PolicyRule]
@@ -72,7 +71,7 @@ def _verbs(rule: PolicyRule) -> Iterator[Complaint]:
     for place, verb in enumerate(rule.verbs):
         if verb in sent:
             continue
-        meant = verb.lower() if verb.lower() in sent else _SENT_AS.get(verb.lower(), "")
+        meant = verb.lower() if verb.lower() in sent else SENT_AS.get(verb.lower(), "")
         verbs: tuple[str, ...]
         if verb == "*":
             message, fix, verbs = "'*' is no pattern here", "leave `verbs` out for all", ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from auditctl.policy.lint_checks import Problem
+from auditctl.policy.lint_checks import PolicyMending, Problem
 from auditctl.policy.types import GroupResources, Policy, PolicyRule
 
 _WILDCARD = "*"
@@ -38,7 +38,7 @@ def url_problems(policy: Policy) -> Iterator[Problem]:
                 f"rules[{index}].nonResourceURLs[{place}]",
                 f"{url!r} is the URL of a resource, so the entry never matches",
                 f"make a rule of its own for it, with {_words(meant)} instead of nonResourceURLs",
-                policy._replace(rules=(*policy.rules[:index], meant, *policy.rules[index:])),
+                PolicyMending.of_rule(index, meant, rule),
             )
 
 

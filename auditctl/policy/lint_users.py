@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from auditctl.patterns import lazily
-from auditctl.policy.lint_checks import Problem
+from auditctl.policy.lint_checks import PolicyMending, Problem
 from auditctl.policy.types import Policy, PolicyRule
 
 _ACCOUNT = "system:serviceaccount"
@@ -42,9 +42,8 @@ def user_problems(policy: Policy) -> Iterator[Problem]:
     for index, rule in enumerate(policy.rules):
         for path, meant in _of_rule(rule):
             selected = rule._replace(users=meant.users, user_groups=meant.user_groups)
-            rules = (*policy.rules[:index], selected, *policy.rules[index:])
-            message, fix = meant.message, meant.fix
-            yield Problem("wrong-user", f"rules[{index}].{path}", message, fix, policy._replace(rules=rules))
+            mending = PolicyMending.of_rule(index, selected, rule)
+            yield Problem("wrong-user", f"rules[{index}].{path}", meant.message, meant.fix, mending)
 
 
 def _of_rule(rule: PolicyRule) -> Iterator[tuple[str, _Meant]]:

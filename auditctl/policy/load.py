@@ -6,6 +6,8 @@ is, decode it strictly (a strict complaint is only a warning to the server), che
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from auditctl import facts
@@ -31,7 +33,12 @@ _JSON_START = lazily(
 _PROTOBUF_PREFIX = b"k8s\0"
 
 
-class LoadResult(NamedTuple):
+Places = Mapping[str, tuple[int, int]]
+"""Line and column of each known field by its path (``rules[0].verbs[1]``)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadResult:
     """What the server makes of a text.
 
     ``policy`` is None if it is refused, and ``error`` then the server's words without the ``loading audit policy
@@ -39,11 +46,12 @@ class LoadResult(NamedTuple):
     decoding does not. ``dropped`` are the paths of the fields it ignores, ``findings`` all of this at once, with lines.
     """
 
-    policy: Policy | None
+    policy: Policy | None = None
     error: str = ""
     warning: str = ""
     dropped: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    places: Places = field(default_factory=dict)
 
 
 def load(raw: bytes, version: tuple[int, int] = facts.NEWEST) -> LoadResult:
@@ -63,7 +71,7 @@ def load(raw: bytes, version: tuple[int, int] = facts.NEWEST) -> LoadResult:
 
 
 def _refused(error: str, finding: Finding) -> LoadResult:
-    return LoadResult(None, error=f"failed decoding: {error}", findings=(finding,))
+    return LoadResult(error=f"failed decoding: {error}", findings=(finding,))
 
 
 def _read(raw: bytes) -> DecodedDocument:
@@ -100,7 +108,7 @@ def _judge(read: _Read) -> LoadResult:
         *(advice.complaint(told, decoded.places) for told in complaints if told.path not in faulty),
     )
     if decoded.faults:
-        return LoadResult(None, error=f"failed decoding: {decoded.faults[0].text}", findings=findings)
+        return LoadResult(error=f"failed decoding: {decoded.faults[0].text}", findings=findings)
     error = _error(read, complaints, empty=not draft.rules)
     if error and not complaints:
         findings = (*findings, advice.verdict(error, read.document.value))
@@ -110,6 +118,7 @@ def _judge(read: _Read) -> LoadResult:
         warning=_warning(read),
         dropped=tuple(stray.path for stray in decoded.strays if stray.strictness is Strictness.UNKNOWN),
         findings=findings,
+        places=decoded.places,
     )
 
 

@@ -8,10 +8,20 @@ and groups of the user behind ``of``.
 from __future__ import annotations
 
 from auditctl.errors import UsageError
+from auditctl.facts import NEWEST
 from auditctl.policy.request import attributes
+from auditctl.policy.request_context import (
+    RequestContext,
+    ResourceTarget,
+    administrator,
+    check_method,
+    check_verb,
+    resolve_target,
+)
 from auditctl.policy.types import Attributes, User
 
-DEFAULT_USER = User("kubernetes-admin", ("system:masters", "system:authenticated"))
+DEFAULT_USER = administrator(NEWEST)
+_SUPER_ADMIN = "kubernetes-super-admin"  # of super-admin.conf, since 1.29
 _AUTHENTICATED = "system:authenticated"
 _GRAMMAR = "VERB RESOURCE[/SUB][.GROUP] [NAME] [in NAMESPACE] [by USER] [of GROUP...], or METHOD /url [by USER]"
 
@@ -20,23 +30,33 @@ class ShorthandError(UsageError):
     """A request that does not follow the grammar; the message says where it departs from it."""
 
 
-def parse(text: str) -> Attributes:
-    """The attributes of a request in shorthand. Raises ShorthandError, and RequestError for a URL that does not parse.
+def parse(text: str, context: RequestContext | None = None) -> Attributes:
+    """Return the attributes of a request in shorthand.
 
-    Without ``by`` the user is ``kubernetes-admin`` of ``system:masters`` and ``system:authenticated``; a user without
-    ``of`` is in the groups that the server would give to one of that name.
+    Without ``by`` the user is the administrator that kubeadm makes; a user without ``of`` is in the groups that the
+    server would give to one of that name. With a ``context`` resources are resolved as kubectl resolves them, and what
+    no client can send is refused; without one the words are taken as they stand.
+
+    Raises:
+        ShorthandError: the text does not follow the grammar; UnsendableRequestError: no client can send it;
+        RequestError: the URL does not parse.
     """
     words = text.split()
     if len(words) < 2:
         raise _error(text, "a verb and a resource, or a method and a URL, are needed")
     first, target, *rest = words
     clauses = _clauses(text, rest)
-    user = _user(clauses)
+    user = _user(clauses, DEFAULT_USER if context is None else context.administrator)
+    if context is not None and (target.startswith("/") or "://" in target):
+        check_method(text, first, target)
     if target.startswith("/"):
         if clauses.keys() & {"", "in"}:
             raise _error(text, "a URL says name and namespace itself")
         return attributes(first.upper(), target, user)
-    return _resource_request(first, target, clauses, user)
+    if context is None:
+        return _resource_request(first, _literal(target), clauses, user)
+    check_verb(text, first, words[1:])
+    return _resource_request(first, resolve_target(text, target, context, is_named="" in clauses), clauses, user)
 
 
 def _error(text: str, reason: str) -> ShorthandError:
@@ -63,17 +83,19 @@ def _clauses(text: str, words: list[str]) -> dict[str, list[str]]:
     return clauses
 
 
-def _user(clauses: dict[str, list[str]]) -> User:
+def _user(clauses: dict[str, list[str]], admin: User) -> User:
     if not clauses.keys() & {"by", "of"}:
-        return DEFAULT_USER
-    name = clauses.get("by", [DEFAULT_USER.name])[0]
-    return User(name, tuple(clauses["of"]) if "of" in clauses else usual_groups(name))
+        return admin
+    name = clauses.get("by", [admin.name])[0]
+    return User(name, tuple(clauses["of"]) if "of" in clauses else usual_groups(name, admin))
 
 
-def usual_groups(name: str) -> tuple[str, ...]:
-    """The groups that the server gives to a user of that name: service accounts, nodes and the anonymous have theirs."""
-    if name == DEFAULT_USER.name:
-        return DEFAULT_USER.groups
+def usual_groups(name: str, admin: User = DEFAULT_USER) -> tuple[str, ...]:
+    """Return the groups of a user of that name: service accounts, nodes, the anonymous and administrators have theirs."""
+    if name == admin.name:
+        return admin.groups
+    if name == _SUPER_ADMIN:
+        return ("system:masters", _AUTHENTICATED)
     if name == "system:anonymous":
         return ("system:unauthenticated",)
     match name.split(":"):
@@ -85,12 +107,17 @@ def usual_groups(name: str) -> tuple[str, ...]:
             return (_AUTHENTICATED,)
 
 
-def _resource_request(verb: str, target: str, clauses: dict[str, list[str]], user: User) -> Attributes:
-    # both `deployments/scale.apps` and kubectl's `deployments.apps/scale`
+def _literal(target: str) -> ResourceTarget:
+    """Take a target apart: both `deployments/scale.apps` and kubectl's `deployments.apps/scale`."""
     resource, _, subresource = target.partition("/")
     resource, _, group = resource.partition(".")
     if not group:
         subresource, _, group = subresource.partition(".")
+    return ResourceTarget(group, resource, subresource)
+
+
+def _resource_request(verb: str, target: ResourceTarget, clauses: dict[str, list[str]], user: User) -> Attributes:
+    group, resource, subresource = target
     name = clauses.get("", [""])[0]
     # a namespace is in itself, as in the URL `/api/v1/namespaces/x`
     namespace = clauses.get("in", [name if (resource, group) == ("namespaces", "") else ""])[0]

@@ -16,9 +16,10 @@ import pytest
 from labroom import QUICK, Node
 
 from auditctl.errors import RefusedError, StrandedError
-from auditctl.lab import down, own_folder, status, up
+from auditctl.lab import down, status, up
 from auditctl.lab.exercises import commands, target_node
 from auditctl.lab.exercises.target_node import PracticeNode
+from auditctl.lab.node import own_folder
 from auditctl.lab.node.layout import MARKER, STAND_IN
 from auditctl.lab.node.process import identify
 from auditctl.node.path_trust import UntrustedPathError

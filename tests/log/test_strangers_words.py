@@ -22,7 +22,7 @@ from auditctl.log.filters import moment
 ESCAPE = "\x1b]0;owned\x07"
 ORPHAN = """
 import os, signal
-from auditctl.log import across
+from auditctl.log.parallel import across
 
 def for_ever(pipe):
     while True:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from auditctl.node.apiserver import probe as probe_module
+from auditctl.node.apiserver import probe_candidates
 from auditctl.node.apiserver.credentials import ANONYMOUS
 from auditctl.node.apiserver.probe import Callers, Probe, choose
 from auditctl.policy.load import load
-from auditctl.policy.types import Level, Policy, User
+from auditctl.policy.types import Level, Policy, PolicyRule, User
 
 ADMIN = User("kubernetes-admin", ("kubeadm:cluster-admins", "system:authenticated"))
 EVERYONE = Callers(ANONYMOUS, ADMIN)
@@ -115,8 +115,8 @@ def test_where_anonymous_requests_are_turned_away_the_decision_is_that_of_a_401(
     assert choose(policy("- level: Metadata\n", "omitStages: [ResponseStarted]\n"), None, callers, "n") is None
 
 
-def candidates(rules: str, callers: Callers = EVERYONE) -> list[tuple[str, str, bool]]:
-    return list(probe_module._candidates((policy(rules), None), callers, "n0nce"))
+def candidates(rules: str, callers: Callers = EVERYONE) -> list[probe_candidates.CandidateRequest]:
+    return list(probe_candidates.candidates((policy(rules), None), "n0nce", has_credentials=callers.named is not None))
 
 
 RICH = (
@@ -196,3 +196,61 @@ def test_levels_that_record_nothing_are_alike_whatever_their_stages() -> None:
     new = policy("- level: None\n  nonResourceURLs: ['/version']\n  omitStages: [RequestReceived]\n- level: Metadata\n")
 
     assert chosen(new, old).distinguishes is False
+
+
+PROXIES = [
+    "/api/v1/namespaces/default/services/http:victim:80/proxy/admin/delete?confirm=yes",
+    "/api/v1/namespaces/default/services/http:victim:80/proxy/*",
+    "/api/v1/namespaces/default/services/x/%70roxy/*",
+    "/api/v1/nodes/worker:10250/proxy/run/*",
+    "/api/v1/proxy/nodes/worker/*",
+    "/logs/../api/v1/nodes/worker/proxy/*",
+]
+
+
+@pytest.mark.parametrize("url", PROXIES)
+def test_a_policy_cannot_make_us_ask_a_proxy(url: str) -> None:
+    """Whatever it says: as a URL, as a resource, a name or a namespace; with credentials or without."""
+    parts = (
+        f"[{{group: '', resources: ['{url[1:]}', 'services/proxy', 'pods/a/../proxy'], resourceNames: ['{url[1:]}']}}]"
+    )
+    rules = (
+        f"- level: Metadata\n  nonResourceURLs: ['{url}']\n"
+        f"- level: Metadata\n  resources: {parts}\n  namespaces: ['', 'a/services/b/proxy', prod]\n"
+        "- level: Metadata\n  verbs: [proxy, get]\n  resources: [{group: '', resources: ['nodes/proxy', '*/proxy']}]\n"
+    )
+
+    assert [each for each in candidates(rules) if "proxy" in each.url.lower()] == []
+    assert not [each for each in candidates(rules) if ".." in each.url and each.with_credentials]
+
+
+def test_credentials_go_only_to_fixed_urls_and_to_names_with_our_nonce() -> None:
+    """A policy's own URL is asked anonymously; ours behind its prefix may be asked as the administrator."""
+    rules = (
+        "- level: Metadata\n  nonResourceURLs: ['/logs/secret', '/logs*', '/logs/*', '/a?b=*', '/api/v1/pods/*']\n"
+        + RICH
+    )
+    sent = {each.url for each in candidates(rules) if each.with_credentials}
+
+    assert {"/logs/n0nce", "/logsn0nce", "/version"} <= sent
+    assert all("n0nce" in url or url in probe_candidates.FIXED_URLS for url in sent)
+    assert not [url for url in sent if "?" in url or url == "/logs/secret"]
+    assert not [url for url in sent if "/exec" in url or "/attach" in url or "/portforward" in url]
+
+
+def test_a_read_is_preferred_to_a_dry_run_of_a_write() -> None:
+    """An anonymous DELETE is an alarm in somebody's monitoring; a read of the same rule proves as much."""
+    rules = "- level: Metadata\n  verbs: [delete, create, get]\n  namespaces: [prod]\n"
+
+    assert chosen(policy(rules)).method == "GET"
+    assert chosen(policy("- level: Metadata\n  verbs: [delete, create]\n  namespaces: [prod]\n")).method == "POST"
+
+
+def test_the_choice_for_thousands_of_rules_looks_at_a_bounded_number_of_requests() -> None:
+    """20,000 rules, the one that differs at the end: it is found, for rules of one policy alone come first."""
+    rules = [PolicyRule(Level.METADATA, namespaces=(f"n{number}",)) for number in range(20_000)]
+    old = Policy(tuple(rules))
+    new = Policy((*rules, PolicyRule(Level.REQUEST, namespaces=("last",), verbs=("get",))))
+
+    assert len(list(probe_candidates.candidates((new, old), "n0nce", has_credentials=False))) <= 12_000
+    assert "/namespaces/last/" in chosen(new, old).url

@@ -13,13 +13,13 @@ import pytest
 
 from auditctl.errors import InterruptionError
 from auditctl.findings import Status
-from auditctl.node.apiserver.client import HttpAnswer
 from auditctl.node.apiserver.credentials import ANONYMOUS, NOBODY
 from auditctl.node.apiserver.probe import Callers, choose
 from auditctl.node.apiserver.process import Process
 from auditctl.node.apiserver.receipt import ReceiptQuery, ReceiptResult, obtain
 from auditctl.node.clock import Clock
 from auditctl.policy.load import load
+from auditctl.transport import HttpAnswer
 
 NONCE = "auditctl-5f2c"
 HEAD = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n"

@@ -23,15 +23,16 @@ def found(rules: str, check: str, before: str = "") -> list[Problem]:
     told = [each for each in problems(raw, policy, built_in()) if each.check == check]
     for each in told:
         assert each.request is not None
-        assert each.mended is not None
-        assert outcome(evaluate(policy, each.request)) != outcome(evaluate(each.mended, each.request))
+        assert each.mending is not None
+        assert outcome(evaluate(policy, each.request)) != outcome(evaluate(each.mending.apply(policy), each.request))
     return told
 
 
 def meant(problem: Problem) -> PolicyRule:
     """The rule as it was meant; it stands in the place of the wrong one."""
-    assert problem.mended is not None
-    return problem.mended.rules[0]._replace(line=0)
+    assert problem.mending is not None
+    assert problem.mending.replacement is not None
+    return problem.mending.replacement.rules[0]._replace(line=0)
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,9 @@ def found(rule: str) -> list[Problem]:
 def meant(rule: str) -> PolicyRule:
     """The rule as it is mended."""
     (problem,) = found(rule)
-    assert problem.mended is not None
-    return problem.mended.rules[0]
+    assert problem.mending is not None
+    assert problem.mending.replacement is not None
+    return problem.mending.replacement.rules[0]
 
 
 @pytest.mark.parametrize(

@@ -38,14 +38,15 @@ def prove(policy: Policy, problem: Problem) -> None:
     if problem.request is None:
         assert problem.check in WITHOUT_REQUEST or "no request passes" in problem.message, problem
         return
-    assert problem.mended is not None
-    now, meant = evaluate(policy, problem.request), evaluate(problem.mended, problem.request)
+    assert problem.mending is not None
+    mended = problem.mending.apply(policy)
+    now, meant = evaluate(policy, problem.request), evaluate(mended, problem.request)
     if problem.check == "unreachable":
         index = int(problem.path.removeprefix("rules[").removesuffix("]"))
         rule = policy.rules[index]
         assert matches(rule, problem.request)
         assert now.rule < index
-        assert problem.mended.rules[meant.rule] == rule
+        assert mended.rules[meant.rule] == rule
     else:
         assert outcome(now) != outcome(meant), problem
 

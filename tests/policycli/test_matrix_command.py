@@ -141,7 +141,7 @@ def test_the_object_has_every_cell(policy: Call, file: Path) -> None:
     assert told["rules"][2] == {"rule": 2, "level": "RequestResponse", "lines": [8, 14]}
     (table,) = told["tables"]
     assert table["users"] == [
-        {"label": "admin", "user": "kubernetes-admin", "groups": ["system:masters", "system:authenticated"]},
+        {"label": "admin", "user": "kubernetes-admin", "groups": ["kubeadm:cluster-admins", "system:authenticated"]},
         {"label": "nobody", "user": None, "groups": []},
     ]
     (secrets,) = [row for row in table["resources"] if row["resource"] == "secrets"]

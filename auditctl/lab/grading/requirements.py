@@ -32,6 +32,7 @@ from difflib import get_close_matches
 
 from auditctl import facts
 from auditctl.errors import AuditctlError, ManifestError
+from auditctl.facts import NEWEST
 from auditctl.lab.grading.fields import Fields, RequirementError, place_of
 from auditctl.lab.grading.kinds import (
     Expect,
@@ -56,7 +57,9 @@ from auditctl.lab.grading.kinds import (
 )
 from auditctl.manifest.document import load as load_yaml
 from auditctl.manifest.flags import normalised
+from auditctl.operations.builtin_api import built_in
 from auditctl.policy.load import load
+from auditctl.policy.request_context import RequestContext, administrator
 from auditctl.policy.shorthand import parse
 from auditctl.policy.types import Level, Stage
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
@@ -141,7 +144,7 @@ def _decided(given: Fields, text: str) -> tuple[RequestSpec, Level]:
 
 def _asked(given: Fields, words: str) -> RequestSpec:
     try:
-        return RequestSpec(words, parse(words))
+        return RequestSpec(words, parse(words, RequestContext(built_in(), NEWEST, administrator(NEWEST))))
     except AuditctlError as error:
         raise given.error(error.message, error.fix) from error
 

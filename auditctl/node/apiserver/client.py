@@ -1,11 +1,10 @@
 """The API server of this node over HTTPS: ready or not, and one request with an Audit-ID. Standard library only.
 
-The address is this node's own, never a load balancer's: another instance would answer for this one (reference 10.46).
+The address is this node's own, never a load balancer's: another instance would answer for this one.
 """
 
 from __future__ import annotations
 
-import http.client
 import ipaddress
 import json
 import re
@@ -20,6 +19,7 @@ from auditctl import __version__
 from auditctl.errors import RefusedError
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.credentials import NOBODY, Credentials
+from auditctl.transport import ExchangeDeadline, HttpAnswer, connect, exchange, secured
 
 USER_AGENT = f"auditctl/{__version__}"
 # in every serving certificate that kubeadm makes (util/pkiutil/pki_helpers.go GetAPIServerAltNames); 127.0.0.1 is not
@@ -46,14 +46,6 @@ class Health(NamedTuple):
     failing: tuple[str, ...] = ()
 
 
-class HttpAnswer(NamedTuple):
-    """One HTTP answer; ``status`` 0: no connection, and ``reason`` says why."""
-
-    status: int
-    reason: str = ""
-    body: bytes = b""
-
-
 class Endpoint(NamedTuple):
     """Where this node's API server serves, and what its certificate must be signed by."""
 
@@ -74,16 +66,20 @@ class Endpoint(NamedTuple):
         timeout: float = 5.0,
         limit_bytes: int = 1 << 20,
     ) -> HttpAnswer:
-        """Send one request, never retried, never redirected. Failures to connect are an Answer with status 0.
+        """Send one request and return its answer; one that cannot be had is an answer with status 0.
 
-        ``timeout`` is in seconds; a longer body than ``limit_bytes`` is cut there.
+        ``timeout`` is in seconds and for all of it, from connecting to the last byte; a longer body than
+        ``limit_bytes`` is cut there.
         """
+        deadline = ExchangeDeadline.within(timeout)
         try:
-            with _connected(self.address, self.port, timeout) as plain:
+            with connect(self.address, self.port, deadline, mark=PAST_REDIRECT_MARK) as plain:
                 context = self._context(credentials)
-                with context.wrap_socket(plain, server_hostname=_SERVER_NAME) as secure:
-                    return _exchange(secure, self, method, path, _headers(credentials, headers), limit_bytes)
-        except (OSError, http.client.HTTPException) as error:
+                with secured(plain, context, _SERVER_NAME, deadline) as stream:
+                    of_caller = _headers(credentials, headers)
+                    host = str(self).removeprefix("https://")
+                    return exchange(stream, (method, path), of_caller, deadline, host=host, limit_bytes=limit_bytes)
+        except OSError as error:
             return HttpAnswer(0, str(error) or type(error).__name__)
         except ValueError:  # its text would quote a header, and with it a token
             return HttpAnswer(0, "the request cannot be written as HTTP")
@@ -126,24 +122,6 @@ class Endpoint(NamedTuple):
         return context
 
 
-def _connected(address: str, port: int, timeout: float) -> socket.socket:
-    """Return a connection that no redirect of ours leads elsewhere; only root may mark one."""
-    try:
-        family = socket.AF_INET6 if ipaddress.ip_address(address).version == 6 else socket.AF_INET
-    except ValueError:
-        return socket.create_connection((address, port), timeout)
-    plain = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        plain.settimeout(timeout)
-        with suppress(OSError):
-            plain.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, PAST_REDIRECT_MARK)
-        plain.connect((address, port))
-    except BaseException:
-        plain.close()
-        raise
-    return plain
-
-
 def endpoint(manifest: Manifest, authorities: tuple[Path, ...]) -> Endpoint:
     """This node's own address: the liveness probe's host, else a specific ``--bind-address``, else
     ``--advertise-address``, else loopback.
@@ -180,16 +158,6 @@ def _headers(credentials: Credentials, extra: dict[str, str] | None) -> dict[str
     if credentials.token:
         headers["Authorization"] = f"Bearer {credentials.token}"
     return headers
-
-
-def _exchange(
-    stream: ssl.SSLSocket, where: Endpoint, method: str, path: str, headers: dict[str, str], limit_bytes: int
-) -> HttpAnswer:
-    connection = http.client.HTTPConnection(where.address, where.port)
-    connection.sock = stream
-    connection.request(method, path, headers=headers)
-    answer = connection.getresponse()
-    return HttpAnswer(answer.status, answer.reason, answer.read(limit_bytes))
 
 
 def failing_checks(body: bytes) -> tuple[str, ...]:

@@ -62,7 +62,7 @@ def find(root: files.Root, named: Path | None) -> Credentials:
         return read(named)
     for path in _DEFAULTS:
         try:
-            return read(root.host(path))
+            return read(root.followed(path))
         except RefusedError:
             continue
     return NOBODY
@@ -109,18 +109,26 @@ def _named(config: Mapping[str, Any], section: str, name: object, key: str) -> M
 def _bytes(entry: Mapping[str, Any], name: str, kubeconfig: Path) -> bytes:
     """``NAME-data`` (base64) before the file ``NAME`` (relative to the kubeconfig), as client-go does."""
     if name == "token":
-        return (
-            files.read_regular(kubeconfig.parent / str(entry["tokenFile"]), "tokenFile").strip()
-            if entry.get("tokenFile")
-            else b""
-        )
+        return _file(kubeconfig, entry["tokenFile"], "tokenFile").strip() if entry.get("tokenFile") else b""
     if entry.get(f"{name}-data"):
         import base64
 
         return base64.b64decode(entry[f"{name}-data"])
     if entry.get(name):
-        return files.read_regular(kubeconfig.parent / str(entry[name]), name)
+        return _file(kubeconfig, entry[name], name)
     return b""
+
+
+def _file(kubeconfig: Path, name: object, field: str) -> bytes:
+    """Return what a file holds that a kubeconfig names: a regular one of a few megabytes at most, links are followed.
+
+    A device, or a pipe that nobody writes to, would be read for ever. Raises RefusedError.
+    """
+    try:
+        place = (kubeconfig.parent / str(name)).resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise RefusedError(f"{kubeconfig}: {field} names no file that can be read", check="kubeconfig") from error
+    return files.read(place, field).content
 
 
 def _user(pem: bytes) -> User | None:

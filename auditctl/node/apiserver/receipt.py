@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 
 from auditctl.errors import InterruptionError
 from auditctl.findings import Check, Receipt, Status
-from auditctl.node.apiserver.client import Endpoint, HttpAnswer
+from auditctl.node.apiserver.client import Endpoint
 from auditctl.node.apiserver.credentials import NOBODY, Credentials
 from auditctl.node.apiserver.log_tail import Tail
 from auditctl.node.apiserver.probe import Probe, predict
 from auditctl.node.apiserver.process import Process
 from auditctl.node.clock import Clock
 from auditctl.policy.types import Decision, Policy, Stage
+from auditctl.transport import HttpAnswer
 
 _POLL_SECONDS = 0.02
 _FURTHER_STAGES_SECONDS = 1.0  # the last event of a request is written right after its answer (mode blocking)

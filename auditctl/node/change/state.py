@@ -9,15 +9,15 @@ import errno
 import fcntl
 import json
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from auditctl.errors import RefusedError
-from auditctl.node import opening, path_trust
+from auditctl.node import opening
 from auditctl.node.change import files
 from auditctl.node.change.journal import Journal, Role, Step, decode, encode_header, encode_step
-from auditctl.node.clock import boot_id
 
 _HOLDER_LENGTH = 300
 _OURS = frozenset([errno.EMFILE, errno.ENFILE, errno.ENOMEM])  # the record is not to blame
@@ -60,7 +60,7 @@ class StateDirectory(NamedTuple):
         """Check that nobody else may write a record: root installs what the records say.
 
         Raises:
-            RefusedError: another user owns the directory or one above it, or may write there.
+            RefusedError: another user owns the directory, or may write there.
         """
         fix = f"choose a --state-dir below a directory that only root writes, or: chmod go-w {self.path}"
         for path in (self.path, self.changes):
@@ -68,11 +68,6 @@ class StateDirectory(NamedTuple):
             if status.st_uid != os.geteuid() or status.st_mode & 0o022:
                 text = f"{path}: others may write it (owner uid {status.st_uid}, mode {status.st_mode & 0o7777:04o})"
                 raise RefusedError(f"{text}, so its records are not used", check="path-untrusted", fix=fix)
-        if os.geteuid() != 0:
-            return  # a folder of the user's own: who else may write there is the user's choice
-        unsafe = path_trust.first_unsafe(self.changes / "journal")
-        if unsafe is not None:
-            raise RefusedError(f"{self.path} is not used: {unsafe}", check="path-untrusted", fix=fix)
 
     def journals(self) -> list[Journal]:
         """Return every change on this node that can be read, oldest first.
@@ -198,21 +193,18 @@ class StateDirectory(NamedTuple):
         if files.digest(path) != files.sha256(content):
             files.replace(path, content, None)
 
-    def keep_last_process(self, pid: int, started: float) -> None:
-        """Keep which process was verified: while it lives, the last good policy is the one that it loaded."""
+    def keep_last_process(self, record: Mapping[str, object]) -> None:
+        """Remember which process was verified: while it lives, the last good policy is the one that it loaded."""
         files.make_directories(self.last_good)
-        known = {"pid": pid, "started": started, "boot": boot_id()}
-        files.replace(self.last_good / "process.json", json.dumps(known).encode(), None)
+        files.replace(self.last_good / "process.json", json.dumps(record).encode(), None)
 
-    def last_process(self) -> tuple[int, float] | None:
-        """Return (pid, start in seconds of the boot clock) of the last verified process of this boot."""
+    def last_process(self) -> Mapping[str, object]:
+        """Return the record of the last verified process; an empty one where there is none that can be read."""
         try:
-            known = json.loads(files.read(self.last_good / "process.json", "record").content)
-            pid, started, boot = known["pid"], known["started"], known["boot"]
-        except (RefusedError, ValueError, KeyError, TypeError, RecursionError):
-            return None
-        is_number = isinstance(pid, int) and isinstance(started, int | float)
-        return (pid, started) if is_number and boot == boot_id() else None
+            record = json.loads(files.read(self.last_good / "process.json", "record").content)
+        except (RefusedError, ValueError, RecursionError):
+            return {}
+        return record if isinstance(record, dict) else {}
 
 
 def _is_record(folder: Path) -> bool:

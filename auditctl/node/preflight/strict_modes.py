@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.pod import Manifest
 from auditctl.node import path_trust
 from auditctl.node.opening import Root
+from auditctl.node.path_trust import UnsafeComponent
 from auditctl.node.preflight import node_checks
 from auditctl.node.preflight.mounts import user_of
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
@@ -24,26 +26,54 @@ _CHECK = "path-writable"
 _GROUP_WRITABLE = frozenset([Path("/var/log")])
 
 
-def manifest_path(path: Path) -> Iterator[Finding]:
+def manifest_path(root: Root, path: Path) -> Iterator[Finding]:
     """Yield an error where others may change the manifest, a warning where another user owns it.
 
     Only root is held to it: a folder of a user's own is that user's matter.
     """
-    if os.geteuid() != 0:
-        return
-    try:
-        unsafe = path_trust.first_unsafe(path)
-        real = path.parent.resolve() / path.name
-    except OSError:
-        return  # its absence is reported by whoever reads it
+    unsafe = _first_unsafe(root, path)
     if unsafe is None:
         return
-    if unsafe.path == real and not unsafe.mode & 0o022:
+    if unsafe.path == path.parent.resolve() / path.name and not unsafe.mode & 0o022:
         text = f"{path} belongs to another user (uid {unsafe.uid}), who may change what root runs"
         yield Finding(_CHECK, Severity.WARNING, text, f"chown root {path}")
         return
     text = f"the manifest {path} is not edited: {unsafe}; whoever may write it decides what root runs"
     yield Finding("path-untrusted", Severity.ERROR, text, f"chown root {unsafe.path} && chmod go-w {unsafe.path}")
+
+
+def state_directory(root: Root, path: Path) -> Iterator[Finding]:
+    """Yield an error where others may exchange the state directory: root installs what its records say."""
+    unsafe = _first_unsafe(root, path / "changes" / "record")
+    if unsafe is not None:
+        fix = "choose a --state-dir below a directory that only root writes"
+        yield Finding("path-untrusted", Severity.ERROR, f"the state directory {path} is not used: {unsafe}", fix)
+
+
+def _first_unsafe(root: Root, path: Path) -> UnsafeComponent | None:
+    """Return the first component that somebody other than root may change.
+
+    What lies above the folder of ``--rootfs`` is the choice of whoever named it, and no path leads out of it.
+    """
+    if os.geteuid() != 0:
+        return None
+    with suppress(OSError):  # its absence is reported by whoever reads it
+        unsafe = path_trust.first_unsafe(path)
+        if unsafe is None or root.is_host or root.path.resolve() in unsafe.path.parents:
+            return unsafe
+        places = [place for place in (*reversed(path.parents), path) if root.path in place.parents]
+        return next((unsafe for place in places if (unsafe := _judged(place, is_last=place == path))), None)
+    return None
+
+
+def _judged(place: Path, *, is_last: bool) -> UnsafeComponent | None:
+    status = place.stat()
+    mode = stat.S_IMODE(status.st_mode)
+    if status.st_uid != 0:
+        return UnsafeComponent(place, "belongs to somebody else", status.st_uid, mode)
+    if mode & 0o022 and (is_last or not mode & stat.S_ISVTX):
+        return UnsafeComponent(place, "may be written by others", status.st_uid, mode)
+    return None
 
 
 def audit_paths(root: Root, manifest: Manifest) -> Iterator[Finding]:

@@ -11,14 +11,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from auditctl.node.apiserver.credentials import in_memory
 from auditctl.node.apiserver.kubeconfig_rules import without_secrets
 from auditctl.node.preflight.webhook_config import WebhookConfig
+from auditctl.node.preflight.webhook_proxy import proxy_for
+from auditctl.transport import ExchangeDeadline, HttpAnswer, TimedStream, connect, exchange, secured
 
-_SECONDS = 10.0  # for each of: connect, shake hands, answer
-_LONGEST_LINE = 1 << 16
+_SECONDS = 10.0  # for all of it: connect, shake hands, answer
+_LONGEST_HEAD = 1 << 16
+_MOST_OF_BODY = 1 << 10
+_OTHER_PROXIES = frozenset({"https", "socks5", "socks5h"})  # client-go speaks TLS or SOCKS to them
 _EMPTY_LIST = json.dumps({"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "metadata": {}, "items": []}).encode()
 _SUCCESS = range(200, 207)  # client-go rest/request.go transformResponse
 _PORTS = {"http": 80, "https": 443}
@@ -63,15 +67,13 @@ def attempt(config: WebhookConfig, surroundings: ContainerEnvironment) -> Tried:
         return Tried(
             WebhookTrialVerdict.FAILED, f"{without_secrets(config.server)} is neither http nor https, or names no port"
         )
-    proxy = config.proxy or _proxy(parts.scheme, host, surroundings.environment)
+    proxy = config.proxy or proxy_for(parts.scheme, host, port, surroundings.environment)
+    if proxy.partition("://")[0] in _OTHER_PROXIES and "://" in proxy:
+        where = without_secrets(proxy)
+        return Tried(WebhookTrialVerdict.UNKNOWN, f"the way goes through {where}, a proxy that is not tried from here")
     began = time.monotonic()
     try:
-        with _connected(config, parts.scheme, (host, port), proxy, surroundings) as stream:
-            # a proxy wants the whole URL
-            through = f"http://{parts.netloc}" if proxy and parts.scheme == "http" else ""
-            head = f"POST {through}{parts.path or '/'}?timeout=30s HTTP/1.1"
-            _send(stream, head, {"Host": parts.netloc.rpartition("@")[2], **_headers(config, parts.scheme)})
-            status, reason = _status(stream, began + _SECONDS)
+        answer = _posted(config, parts, port, proxy, surroundings)
     except socket.gaierror:
         return Tried(WebhookTrialVerdict.FAILED, _unresolved(host))
     except ssl.SSLCertVerificationError as error:
@@ -83,74 +85,81 @@ def attempt(config: WebhookConfig, surroundings: ContainerEnvironment) -> Tried:
             WebhookTrialVerdict.FAILED, "the request cannot be written as HTTP (a line break in a credential?)"
         )
     seconds = time.monotonic() - began
+    status = answer.status
     if status in _SUCCESS:
         return Tried(WebhookTrialVerdict.REACHED, f"{status} in {seconds * 1000:.0f} ms", seconds)
-    return Tried(WebhookTrialVerdict.FAILED, f"it answers an empty list of events with {status} {reason}", seconds)
+    words = f"it answers an empty list of events with {status} {answer.reason}"
+    return Tried(WebhookTrialVerdict.FAILED, words, seconds)
+
+
+def _posted(
+    config: WebhookConfig, parts: SplitResult, port: int, proxy: str, surroundings: ContainerEnvironment
+) -> HttpAnswer:
+    """Return the answer to an empty list of events. Raises OSError and ValueError."""
+    deadline = ExchangeDeadline.within(_SECONDS)
+    way = urlsplit(proxy if "://" in proxy else f"http://{proxy}") if proxy else None
+    host = parts.netloc.rpartition("@")[2]
+    headers = {**_headers(config, parts.scheme), "Host": host, "Connection": "close"}
+    target = f"{parts.path or '/'}?timeout=30s"
+    if way is not None and parts.scheme == "http":
+        target = f"http://{host}{target}"  # a proxy wants the whole URL
+        headers |= _proxy_headers(way)
+    with _connected(config, (parts.scheme, parts.hostname or "", port), way, surroundings, deadline) as stream:
+        return exchange(
+            stream, ("POST", target), headers, deadline, host=host, body=_EMPTY_LIST, limit_bytes=_MOST_OF_BODY
+        )
 
 
 @contextmanager
 def _connected(
-    config: WebhookConfig, scheme: str, target: tuple[str, int], proxy: str, surroundings: ContainerEnvironment
+    config: WebhookConfig,
+    receiver: tuple[str, str, int],
+    way: SplitResult | None,
+    surroundings: ContainerEnvironment,
+    deadline: ExchangeDeadline,
 ) -> Iterator[socket.socket]:
-    """A stream to the receiver: resolved as the Pod resolves, through a proxy where one is set, secured for https."""
-    way = urlsplit(proxy if "://" in proxy else f"http://{proxy}") if proxy else None
-    first = (way.hostname or "", way.port or _PORTS.get(way.scheme, 80)) if way else target
-    address = surroundings.aliases.get(first[0], first[0])
-    with socket.create_connection((address, first[1]), _SECONDS) as plain:
-        if way is not None and scheme == "https":
-            _tunnel(plain, *target)
+    """Connect to the receiver (scheme, host, port): resolved as the Pod resolves, through a proxy where one is set."""
+    scheme = receiver[0]
+    host, port = (way.hostname or "", way.port or _PORTS["http"]) if way else (receiver[1], receiver[2])
+    with connect(surroundings.aliases.get(host, host), port, deadline) as plain:
         if scheme != "https":
             yield plain
             return
-        with _secured(plain, config, target[0]) as secured:
-            yield secured
+        if way is not None:
+            _open_tunnel(plain, f"{receiver[1]}:{receiver[2]}", _proxy_headers(way), deadline)
+        name = config.server_name or receiver[1]
+        with secured(plain, _tls_context(config), name, deadline) as stream:
+            yield stream
 
 
-def _send(stream: socket.socket, head: str, headers: Mapping[str, str]) -> None:
-    """Write the request. Raises ValueError for a header that would break its line."""
-    headers = {**headers, "Content-Length": str(len(_EMPTY_LIST)), "Connection": "close"}
-    if not all(value.isprintable() for value in (head, *headers.values())):
+def _open_tunnel(plain: socket.socket, target: str, headers: Mapping[str, str], deadline: ExchangeDeadline) -> None:
+    """Have the proxy connect ``plain`` to ``target``. Raises OSError where it does not."""
+    lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}", *(f"{name}: {text}" for name, text in headers.items())]
+    if not all(line.isprintable() for line in lines):
         raise ValueError("a line break in a header")
-    lines = [head, *(f"{name}: {value}" for name, value in headers.items()), "", ""]
-    stream.sendall("\r\n".join(lines).encode() + _EMPTY_LIST)
-
-
-def _status(stream: socket.socket, deadline: float) -> tuple[int, str]:
-    """The status line, which is all that counts; one that comes drop by drop does not outlast the deadline."""
+    stream = TimedStream(plain, deadline)
+    stream.sendall("\r\n".join((*lines, "", "")).encode())
     answer = b""
-    while b"\n" not in answer and len(answer) < _LONGEST_LINE:
-        stream.settimeout(max(deadline - time.monotonic(), 0.001))
-        try:
-            chunk = stream.recv(4096)
-        except TimeoutError:
-            raise TimeoutError(f"no whole answer within {_SECONDS:.0f} s") from None
-        if not chunk:
+    while b"\r\n\r\n" not in answer and len(answer) < _LONGEST_HEAD:
+        octet = stream.read(1)  # not a byte of what comes behind
+        if not octet:
             break
-        answer += chunk
-    words = answer.split(b"\n", 1)[0].decode(errors="replace").strip().split(" ", 2)
-    if len(words) < 2 or not words[0].startswith("HTTP/") or not words[1].isdecimal():
-        raise OSError("what answers does not speak HTTP")
-    reason = words[2] if len(words) > 2 else ""
-    return int(words[1]), reason if reason.isprintable() else ""
-
-
-def _tunnel(plain: socket.socket, host: str, port: int) -> None:
-    plain.sendall(f"CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
-    deadline = time.monotonic() + _SECONDS
-    answer = b""
-    while b"\r\n\r\n" not in answer and len(answer) < _LONGEST_LINE:
-        plain.settimeout(max(deadline - time.monotonic(), 0.001))
-        chunk = plain.recv(1)  # not a byte of what comes behind
-        if not chunk:
-            break
-        answer += chunk
-    plain.settimeout(_SECONDS)
+        answer += octet
     words = answer.split(b"\r\n", 1)[0].decode(errors="replace").split(" ", 2)
     if len(words) < 2 or words[1] != "200":
-        raise OSError(f"the proxy says {' '.join(words[1:]) or 'nothing'}")
+        said = " ".join(words[1:]) or "nothing"
+        raise OSError(f"the proxy says {said if said.isprintable() else 'what cannot be printed'}")
 
 
-def _secured(plain: socket.socket, config: WebhookConfig, host: str) -> ssl.SSLSocket:
+def _proxy_headers(way: SplitResult) -> dict[str, str]:
+    """Return the credentials that the proxy's own URL holds, as Go sends them to it."""
+    if way.username is None:
+        return {}
+    pair = f"{unquote(way.username)}:{unquote(way.password or '')}"
+    return {"Proxy-Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
+
+
+def _tls_context(config: WebhookConfig) -> ssl.SSLContext:
     context = ssl.create_default_context()
     if config.authority:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -161,7 +170,7 @@ def _secured(plain: socket.socket, config: WebhookConfig, host: str) -> ssl.SSLS
     if config.certificate:
         with in_memory(config.certificate) as certificate, in_memory(config.key) as key:
             context.load_cert_chain(certificate, key)
-    return context.wrap_socket(plain, server_hostname=config.server_name or host)
+    return context
 
 
 def _headers(config: WebhookConfig, scheme: str) -> dict[str, str]:
@@ -173,19 +182,6 @@ def _headers(config: WebhookConfig, scheme: str) -> dict[str, str]:
     elif config.user:
         headers["Authorization"] = "Basic " + base64.b64encode(f"{config.user}:{config.password}".encode()).decode()
     return headers
-
-
-def _proxy(scheme: str, host: str, environment: Mapping[str, str]) -> str:
-    """The proxy that Go would take from the container's variables (``net/http`` ProxyFromEnvironment)."""
-    found = {name.lower(): value for name, value in environment.items()}
-    proxy = found.get(f"{scheme}_proxy", "")
-    if not proxy or host == "localhost" or host.startswith("127.") or host == "::1":
-        return ""
-    for pattern in (word.strip().lower() for word in found.get("no_proxy", "").split(",")):
-        name = pattern.partition(":")[0].removeprefix("*").lstrip(".")
-        if pattern == "*" or (name and (host == name or host.endswith("." + name))):
-            return ""
-    return proxy
 
 
 def _unresolved(host: str) -> str:

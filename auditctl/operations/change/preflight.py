@@ -57,7 +57,8 @@ def check_places(plane: ControlPlane) -> None:
     found = [
         *node_checks.misplaced_state(plane.root, plane.manifest_path, plane.state.path),
         *node_checks.unwritable(plane.manifest_path, plane.state.path),
-        *strict_modes.manifest_path(plane.manifest_path),
+        *strict_modes.manifest_path(plane.root, plane.manifest_path),
+        *strict_modes.state_directory(plane.root, plane.state.path),
     ]
     found = [finding for finding in found if finding.severity is Severity.ERROR]
     if found:
@@ -125,7 +126,7 @@ def _of_files(plane: ControlPlane, subject: EditSubject, *, every_volume: bool) 
     yield from mounts.audit_paths(plane.root, after, new)
     to_be = [*(edit.path for edit in new.values()), *subject.directories]
     yield from mounts.volume_types(plane.root, after, all_of_them=every_volume, to_be=to_be)
-    yield from strict_modes.manifest_path(plane.manifest_path)
+    yield from strict_modes.manifest_path(plane.root, plane.manifest_path)
     yield from strict_modes.audit_paths(plane.root, after)
     policy = new.get(POLICY_FLAG)
     yield from mounts.unchangeable(plane.manifest_path, policy.path if policy is not None else None)

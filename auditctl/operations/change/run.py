@@ -231,8 +231,8 @@ class ChangeRun:
         self._end_standby()
         self._end(Step.DONE, left_to_do(self.planned.afterwards) if self.change.by else "")
         policy = next((edit.after for edit in self.planned.edits if edit.role is Role.POLICY), None)
-        proved = policy if self.planned.restart is Restart.NONE else None  # it decides as the loaded one does
-        last_known_good.keep(self.session.plane, self.planned.after, outcome.process, proved)
+        # the server was started with it, or it decides as the loaded one does
+        last_known_good.keep(self.session.plane, self.planned.after, outcome.process, policy)
         return self._performed(
             Outcome.CHANGED,
             checks=outcome.checks,

@@ -123,9 +123,8 @@ def _past_one_listing(plane: ControlPlane, manifest: Manifest, receipt: ProofFun
 def listing_seconds(plane: ControlPlane) -> float:
     """``fileCheckFrequency`` of the kubelet's configuration, else its default."""
     with suppress(OSError, RefusedError, ValueError):
-        config = load_yaml(
-            files.read_regular(plane.root.host(_KUBELET_CONFIG), "kubelet configuration").decode(errors="replace")
-        )
+        path = plane.root.followed(_KUBELET_CONFIG)
+        config = load_yaml(files.read_regular(path, "kubelet configuration").decode(errors="replace"))
         set_to = config.get("fileCheckFrequency") if isinstance(config, dict) else None
         return parse(str(set_to)) or _LISTING_SECONDS if set_to else _LISTING_SECONDS
     return _LISTING_SECONDS

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
-from auditctl.node.apiserver.loaded_policy import loaded_file
+from auditctl.node.apiserver.loaded_policy import LoadedPolicyRecord, file_of_process, loaded_file
 from auditctl.node.change import files
 from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.files import Snapshot
@@ -25,43 +25,58 @@ if TYPE_CHECKING:
     from auditctl.manifest.pod import Manifest
     from auditctl.node.apiserver.process import Process
 
-_FLAGS = ((Role.POLICY, POLICY_FLAG), (Role.WEBHOOK, WEBHOOK_FLAG))
-
 
 def keep(plane: ControlPlane, manifest: Manifest, process: Process | None, proved: bytes | None = None) -> None:
-    """Keep what the server has just been proved to serve with.
+    """Keep what the server has just been proved to run with.
 
-    ``proved`` is a policy that is known to decide as the loaded one does. Else a file counts only if nobody has touched
-    it since the process started: one that was edited in place meanwhile is not what the server runs with. A state
+    ``proved`` is the policy that this run has made it load, or one that decides as the loaded one does. Without it the
+    policy has to be known by `loaded`: a file that was edited in place since is not what the server runs with. A state
     directory that cannot be written loses nothing but this.
     """
     if process is None:
         return
     with suppress(OSError, RefusedError):
-        for role, flag in _FLAGS:
-            path = manifest.flag(flag)
-            content = proved if role is Role.POLICY and proved is not None else None
-            if content is None and path:
-                content = loaded_file(process, plane.root, manifest, path)
-            if content is not None:
-                kept = content if role is Role.POLICY else files.sha256(content).encode()
-                plane.state.keep_last_good(role, kept)
-                if role is Role.POLICY:
-                    plane.state.keep_last_process(process.pid, process.started)
+        policy = proved if proved is not None else loaded(plane, manifest, process)
+        if policy is not None:
+            plane.state.keep_last_good(Role.POLICY, policy)
+            _record(plane, manifest, process, policy)
+        path = manifest.flag(WEBHOOK_FLAG)
+        webhook = loaded_file(process, plane.root, manifest, path) if path else None
+        if webhook is not None:
+            plane.state.keep_last_good(Role.WEBHOOK, files.sha256(webhook).encode())
+
+
+def _record(plane: ControlPlane, manifest: Manifest, process: Process, policy: bytes) -> None:
+    """Write down which process runs with ``policy``, and from which file. Raises OSError."""
+    path = file_of_process(process, plane.root, manifest, manifest.flag(POLICY_FLAG) or "")
+    if path is not None:
+        record = LoadedPolicyRecord.of(process, path, policy, plane.clock)
+        plane.state.keep_last_process(record.as_json())
 
 
 def loaded(plane: ControlPlane, manifest: Manifest, process: Process | None) -> bytes | None:
-    """The policy that the running process has loaded, as text; None where that cannot be known.
+    """Return the policy that the running process has loaded, as text; None where that is not known.
 
-    Its file, if that is older than the process; else the last known good one, if it was proved with this very process.
+    A process that was proved by a run of ours has what was recorded then. A later one has the recorded file, as long as
+    inode, ctime and digest are still the same. For any other the file has to be older than the process, which only
+    counts while the clock was not set in between.
     """
     path = manifest.flag(POLICY_FLAG)
     if process is None or not path:
         return None
-    raw = loaded_file(process, plane.root, manifest, path)
-    if raw is None and plane.state.last_process() == process.identity:
-        return recall(plane, Role.POLICY)
-    return raw
+    record = LoadedPolicyRecord.read(plane.state.last_process())
+    if record is None:
+        return loaded_file(process, plane.root, manifest, path)
+    boot = plane.clock.boot_id()
+    recorded = recall(plane, Role.POLICY)
+    if recorded is not None and files.sha256(recorded) != record.sha256:
+        recorded = None
+    if record.is_of(process, boot):
+        return recorded
+    place = file_of_process(process, plane.root, manifest, path)
+    if place is not None and record.was_followed_by(process, boot) and record.describes(place):
+        return recorded
+    return None if record.clock_was_set(boot) else loaded_file(process, plane.root, manifest, path)
 
 
 def recall(plane: ControlPlane, role: Role) -> bytes | None:

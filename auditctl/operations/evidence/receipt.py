@@ -70,6 +70,17 @@ def findings(planned: ProbePlan) -> Iterator[Finding]:
             Severity.INFO,
             "the old and the new policy decide every test request alike, so the proof cannot show which of them is loaded",
         )
+    if planned.probe is not None and not planned.probe.is_fixed and planned.log is not None:
+        yield Finding("receipt", Severity.INFO, _disclosure(planned.probe))
+
+
+def _disclosure(probe: Probe) -> str:
+    """Return what a test request is that the policy has chosen in part: security monitoring may report it."""
+    who = "with the credentials of the kubeconfig" if probe.with_credentials else "as the anonymous user"
+    text = f"the test request will be {probe}, sent {who}"
+    if probe.method == "GET":
+        return text
+    return f"{text}; it changes nothing (a dry run that is refused), but security monitoring may report it"
 
 
 def prover(

@@ -7,9 +7,7 @@ nothing of the file reaches a foreign receiver from here.
 
 from __future__ import annotations
 
-import http.client
 import json
-import socket
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
@@ -25,6 +23,7 @@ from auditctl.operations.change_model import Deadline
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence.batching import batch_seconds, held
 from auditctl.settings import LOG_FLAG, RECEIVER, WEBHOOK_FLAG
+from auditctl.transport import ExchangeDeadline, HttpAnswer, connect, exchange, secured
 
 if TYPE_CHECKING:
     from auditctl.node.apiserver.process import Process
@@ -101,7 +100,7 @@ def _asked(
         found = _awaited(config, awaited, plane.clock, seconds, patience)
     except NotOursError:
         return Check(NAME, Status.UNKNOWN, foreign(manifest))
-    except (OSError, http.client.HTTPException) as error:
+    except OSError as error:
         reason = str(getattr(error, "verify_message", "") or getattr(error, "strerror", "") or error).lower()
         return Check(NAME, silent, f"the webhook's receiver {_place(config)} does not answer: {reason}")
     if not found.events:
@@ -203,14 +202,8 @@ def ask(config: WebhookConfig, audit_id: str) -> Mapping[str, Any]:
         raise NotOursError("its answer is not a receiver's") from error
 
 
-class _Answer(NamedTuple):
-    status: int
-    server: str  # its ``Server`` header
-    body: bytes
-
-
-def _get(config: WebhookConfig, audit_id: str, headers: Mapping[str, str]) -> _Answer:
-    """Raises NotOursError for an authority that is none, OSError, HTTPException."""
+def _get(config: WebhookConfig, audit_id: str, headers: Mapping[str, str]) -> HttpAnswer:
+    """Return the receiver's answer. Raises NotOursError for an authority that is none, and OSError."""
     import ssl
 
     parts = urlsplit(config.server)
@@ -220,14 +213,17 @@ def _get(config: WebhookConfig, audit_id: str, headers: Mapping[str, str]) -> _A
         context.load_verify_locations(cadata=config.authority.decode(errors="replace"))
     except ssl.SSLError as error:
         raise NotOursError("its authority is no certificate") from error
+    deadline = ExchangeDeadline.within(_ASKED_SECONDS)
+    path = f"{parts.path or '/'}?auditID={quote(audit_id)}"
     with (
-        socket.create_connection((host, port), _ASKED_SECONDS) as plain,
-        context.wrap_socket(plain, server_hostname=config.server_name or host) as secure,
+        connect(host, port, deadline) as plain,
+        secured(plain, context, config.server_name or host, deadline) as stream,
     ):
-        connection = http.client.HTTPConnection(host, port)
-        connection.sock = secure
-        path = f"{parts.path or '/'}?auditID={quote(audit_id)}"
-        connection.request("GET", path, headers={**headers, "Connection": "close"})
-        answer = connection.getresponse()
-        body = answer.read(_BODY_LIMIT_BYTES)
-    return _Answer(answer.status, answer.headers.get("Server") or "", body)
+        return exchange(
+            stream,
+            ("GET", path),
+            {**headers, "Connection": "close"},
+            deadline,
+            host=parts.netloc.rpartition("@")[2],
+            limit_bytes=_BODY_LIMIT_BYTES,
+        )

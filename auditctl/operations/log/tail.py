@@ -19,15 +19,17 @@ from auditctl.errors import UsageError
 from auditctl.log import sources
 from auditctl.log.damage import Damage, ReadStatistics
 from auditctl.log.events import FullEvent, Reader
-from auditctl.log.filters import LogFilters, Test, compiled, moment, needle
+from auditctl.log.filters import LogFilters, Test, compiled, moment, needle, with_resources
 from auditctl.log.follow import Follower
 from auditctl.log.lines import Fold, line
 from auditctl.log.parallel import in_order
 from auditctl.log.readers import reader
 from auditctl.log.reading import STANDARD_INPUT, LogSegment, WholeBlock, whole_block, whole_blocks
 from auditctl.node.logfiles import log_files
+from auditctl.operations.builtin_api import built_in
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.log_sources import node_log, opened
+from auditctl.operations.policy_files import server_version
 
 _POLL_SECONDS = 0.02
 _HELD_SECONDS = 0.05
@@ -73,11 +75,24 @@ def log_tail(plane: ControlPlane, asked: TailOptions) -> Tailed:
         UsageError: a filter is not of its form; RefusedError: a log cannot be read.
     """
     now = datetime.now(UTC)
+    if asked.wanted.resource:
+        version = server_version(plane, None)
+        asked = asked._replace(wanted=with_resources(asked.wanted, built_in(version), version))
     test = compiled(asked.wanted, now) if asked.wanted.given else None
     account = ReadStatistics()
     if asked.follow:
         return _followed(_log_of(plane, asked), asked, test, account)
-    return Tailed(_read(opened(plane, asked.logs), asked, test, account), account)
+    pieces = _read(opened(plane, asked.logs), asked, test, account)
+    return Tailed(pieces if test is None else _counted(pieces, account), account)
+
+
+def _counted(pieces: Iterator[bytes], account: ReadStatistics) -> Iterator[bytes]:
+    """Yield the pieces; where there is nothing in them, the account says so: silence reads as "nobody did it"."""
+    is_empty = True
+    for piece in pieces:
+        is_empty = is_empty and not piece
+        yield piece
+    account.nothing_matches = is_empty
 
 
 def _log_of(plane: ControlPlane, asked: TailOptions) -> Path:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.policy.explain import attributes_row, decision_row, notes
+from auditctl.operations.policy.request_context import request_context
 from auditctl.operations.policy_files import read, read_policy, server_version
 from auditctl.policy.compare import DecisionDifference, differences, request_words
 from auditctl.policy.convert import convert as to_v1
@@ -40,7 +41,7 @@ class Tested(NamedTuple):
         }
 
 
-def test(plane: ControlPlane, file: str, expect: str, kubernetes: str | None) -> CommandResult:
+def test(plane: ControlPlane, file: str, expect: str, kubernetes: str | None, *, takes_unknown: bool) -> CommandResult:
     """Does the policy decide as expected? Exit code 1 with what differs if not.
 
     Raises:
@@ -48,7 +49,8 @@ def test(plane: ControlPlane, file: str, expect: str, kubernetes: str | None) ->
     """
     named = read_policy(file, server_version(plane, kubernetes))
     text = read(expect, "expectations")
-    results = [Tested(each, *unmet(named.policy, each)) for each in read_expectations(text.raw, text.name)]
+    context = request_context(plane, kubernetes, takes_unknown=takes_unknown)
+    results = [Tested(each, *unmet(named.policy, each)) for each in read_expectations(text.raw, text.name, context)]
     failed = [each for each in results if each.differs]
     summary = f"{named.name}: {len(results) - len(failed)} of {len(results)} requests are decided as expected"
     document = {

@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 from auditctl.errors import UsageError
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.policy.request_context import request_context
 from auditctl.operations.policy_files import LoadedPolicyFile, read_policy, server_version
 from auditctl.policy.compare import request_words
 from auditctl.policy.explain import Explanation, Failure, Miss, explain
 from auditctl.policy.request import attributes
-from auditctl.policy.shorthand import DEFAULT_USER, parse, usual_groups
+from auditctl.policy.request_context import RequestContext
+from auditctl.policy.shorthand import parse, usual_groups
 from auditctl.policy.types import Attributes, Decision, Level, Stage, User
 from auditctl.report import finding_line
 
@@ -40,7 +42,7 @@ class ExplainRequest(NamedTuple):
         """Was any request described?"""
         return self != ExplainRequest()
 
-    def attributes(self) -> Attributes:
+    def attributes(self, context: RequestContext) -> Attributes:
         """What rules match against.
 
         Raises:
@@ -49,34 +51,37 @@ class ExplainRequest(NamedTuple):
         if self.words:
             if self._replace(words="").given:
                 raise UsageError("the request is given twice, in words and by options", fix="leave one of them out")
-            return parse(self.words)
-        user = self._user()
+            return parse(self.words, context)
+        user = self._user(context.administrator)
         if self.url is not None:
             if any((self.verb, self.resource, self.group, self.namespace, self.name)):
                 raise UsageError("--url says verb, resource, namespace and name itself", fix="leave the others out")
             return attributes((self.method or "GET").upper(), self.url, user)
         if self.method is not None or not self.verb or not self.resource:
             raise UsageError("a request is --verb and --resource, or --method and --url")
-        target = self.resource + (f".{self.group}" if self.group else "")
+        # a version behind the name is how the core group is written, which has no name
+        target = self.resource + ("" if self.group is None else f".{self.group or 'v1'}")
         words = [self.verb, target, *filter(None, (self.name,)), *(("in", self.namespace) if self.namespace else ())]
         if any(len(word.split()) != 1 for word in words):
             raise UsageError("verb, resource, group, namespace and name hold no blanks")
-        return parse(" ".join(words))._replace(user=user)
+        return parse(" ".join(words), context)._replace(user=user)
 
-    def _user(self) -> User | None:
+    def _user(self, admin: User) -> User | None:
         if self.user == "":
             return None
-        name = DEFAULT_USER.name if self.user is None else self.user
-        return User(name, self.user_groups or usual_groups(name))
+        name = admin.name if self.user is None else self.user
+        return User(name, self.user_groups or usual_groups(name, admin))
 
 
-def explain_one(plane: ControlPlane, file: str, request: ExplainRequest, kubernetes: str | None) -> CommandResult:
+def explain_one(
+    plane: ControlPlane, file: str, request: ExplainRequest, kubernetes: str | None, *, takes_unknown: bool = False
+) -> CommandResult:
     """The decision about one request, with its reasons.
 
     Raises:
         PolicyError: the server would refuse the policy; UsageError, RequestError: the request is none.
     """
-    asked = request.attributes()
+    asked = request.attributes(request_context(plane, kubernetes, takes_unknown=takes_unknown))
     named = read_policy(file, server_version(plane, kubernetes))
     told = explain(named.policy, asked)
     row = {**decision_row(told.decision), "attributes": attributes_row(asked)}

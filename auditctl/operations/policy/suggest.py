@@ -122,7 +122,7 @@ def _complaints(text: str, version: Version) -> set[str]:
     loaded = load(raw, version)
     if loaded.policy is None:
         return {loaded.error or "refused"}
-    warned = lint.warnings(raw, loaded.policy, built_in(version))
+    warned = lint.warnings(raw, loaded.policy, built_in(version), places=loaded.places)
     return {finding.check for finding in (*loaded.findings, *warned)}
 
 

@@ -124,7 +124,7 @@ def _check_names(asked: ValidateOptions) -> None:
 def _judge(name: str, raw: bytes, version: Version, asked: ValidateOptions, known: Known) -> FileVerdict:
     loaded = load(raw, version)
     told = lint.with_consequences(located(name, loaded), loaded)
-    warned = lint.warnings(raw, loaded.policy, known, asked.only) if loaded.policy else ()
+    warned = lint.warnings(raw, loaded.policy, known, asked.only, loaded.places) if loaded.policy else ()
     findings = (
         *(_weighed(finding, asked, accepted=loaded.policy is not None) for finding in told),
         *(finding._replace(file=name) for finding in warned if finding.check not in asked.allow),

@@ -37,7 +37,7 @@ def test_a_usual_node_has_nothing_to_say(folder_node: ControlPlane, policy_file:
 
     assert "path-writable" not in {finding.check for finding in report.findings}
     assert not on_policy(folder_node)
-    assert list(strict_modes.manifest_path(folder_node.manifest_path)) == []
+    assert list(strict_modes.manifest_path(folder_node.root, folder_node.manifest_path)) == []
     assert Path("/var/log") in strict_modes._GROUP_WRITABLE
 
 
@@ -125,3 +125,31 @@ def test_links_of_root_are_fine(folder_node: ControlPlane, policy_file: Path) ->
     enable(folder_node, EnableRequest(Settings(), str(policy_file)), NO_WAIT)
 
     assert (etc / "audit/policy.yaml").read_text() == POLICY
+
+
+@pytest.mark.parametrize("place", ["/var/lib", "/var"])
+def test_a_state_directory_that_others_may_exchange_is_refused(
+    folder_node: ControlPlane, policy_file: Path, place: str
+) -> None:
+    """Its parents belong to root alone, too."""
+    path = folder_node.root.host(place)
+    path.mkdir(parents=True)
+    os.chown(path, MALLORY, MALLORY)
+
+    with pytest.raises(RefusedError, match=r"state directory .* is not used") as caught:
+        enable(folder_node, EnableRequest(Settings(), str(policy_file)), NO_WAIT)
+
+    assert caught.value.check == "path-untrusted"
+    assert not folder_node.state.path.exists()
+
+
+def test_who_owns_what_is_above_the_root_folder_does_not_matter(folder_node: ControlPlane, policy_file: Path) -> None:
+    """A container runs as root in a workspace of another user; inside the folder everything is held to it."""
+    folder_node.rootfs.chmod(0o777)
+    os.chown(folder_node.rootfs, MALLORY, MALLORY)
+    os.chown(folder_node.rootfs.parent, MALLORY, MALLORY)
+
+    enable(folder_node, EnableRequest(Settings(), str(policy_file)), NO_WAIT)
+    folder_node.manifest_path.parent.chmod(0o777)
+    with pytest.raises(RefusedError, match="may be written by others"):
+        enable(folder_node, EnableRequest(Settings(log_maxage_days=7)), NO_WAIT)

@@ -1,0 +1,52 @@
+"""The people that a policy names are asked about: what is hidden of one administrator is no secret of the checks."""
+
+from __future__ import annotations
+
+import pytest
+
+from auditctl.operations.builtin_api import built_in
+from auditctl.policy.lint import warnings
+from auditctl.policy.load import load
+from auditctl.policy.people import MOST_PEOPLE, named_people
+from auditctl.policy.types import Level, PolicyRule, User
+
+HEAD = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n"
+
+
+@pytest.mark.parametrize(
+    "who",
+    [
+        "userGroups: [system:masters]",
+        "userGroups: [kubeadm:cluster-admins]",
+        "users: [kubernetes-admin]",
+        "users: [kubernetes-super-admin]",
+        "users: [alice]",
+        "userGroups: [dev]",
+    ],
+)
+def test_a_rule_that_hides_all_that_somebody_does_is_told(who: str) -> None:
+    raw = f"{HEAD}- {{level: None, {who}}}\n- {{level: Metadata}}\n".encode()
+    policy = load(raw).policy
+    assert policy is not None
+
+    assert [(each.check, each.path) for each in warnings(raw, policy, built_in())] == [("tunnels-unseen", "rules[0]")]
+
+
+@pytest.mark.parametrize("who", ["userGroups: [system:nodes]", "users: [system:kube-proxy]"])
+def test_components_of_the_cluster_are_nobody(who: str) -> None:
+    raw = f"{HEAD}- {{level: None, {who}}}\n- {{level: Metadata}}\n".encode()
+    policy = load(raw).policy
+    assert policy is not None
+
+    assert warnings(raw, policy, built_in()) == ()
+
+
+def test_each_person_is_named_once_and_their_number_has_a_limit() -> None:
+    rules = [PolicyRule(Level.NONE, users=("alice", "alice"), user_groups=("dev", "system:authenticated"))]
+    assert named_people(rules) == (
+        User("alice", ("system:authenticated",)),
+        User("auditctl-member", ("dev", "system:authenticated")),
+        User("auditctl-member", ("system:authenticated",)),
+    )
+    many = [PolicyRule(Level.NONE, users=(f"user-{number}",)) for number in range(1000)]
+    assert len(named_people(many)) == MOST_PEOPLE
