@@ -19,6 +19,7 @@ from auditctl.node.change import files
 from auditctl.node.change.journal import Step
 from auditctl.node.kubelet import pod_logs
 from auditctl.node.preflight import node_checks
+from auditctl.node.standby import pod as standby_pod
 from auditctl.node.trusted_process import Untrusted
 from auditctl.operations import flags, policy_source
 from auditctl.operations.change.report import settled
@@ -138,6 +139,10 @@ def _change_findings(plane: ControlPlane) -> Iterator[Finding]:
         for journal in (journal for journal in journals if not journal.finished):
             text = f"change {journal.id} ({journal.command}) was interrupted at {journal.step.value}"
             yield _warning("interrupted-change", text, "auditctl recover")
+        if standby_pod.remains(plane.root, plane.manifest_path):
+            yield _warning(
+                "standby", "an interrupted run has left a standby server or its redirect", "auditctl recover"
+            )
     yield from notice(plane)
     yield from damaged(plane)
     if journals and journals[-1].step is Step.STRANDED:

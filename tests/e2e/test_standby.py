@@ -171,6 +171,9 @@ def test_killed_while_the_standby_serves(killed: str, served: Served) -> None:
     if killed == "the-run":
         assert until(lambda: served.steps()[-1] in ("done", "undone"))
         assert until(lambda: not served.standbys())
+    else:
+        status = served.run("status").report
+        assert "standby" in [finding["check"] for finding in status["findings"]]
     recovered = served.run("recover")
     assert recovered.code == 0, recovered
     assert not served.standbys()
