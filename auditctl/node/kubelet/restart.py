@@ -198,7 +198,7 @@ class RestartWaiter:
 
     def count_listener(self, port: int) -> None:
         """Count a moment without a server as outage; for who waits for something else before `wait`."""
-        self._count_outage(listener(port), serving=False)
+        self._count_outage(listener(port, self.manifest), serving=False)
 
     def crash(self) -> Crash | None:
         """What the newest container, or the kubelet that makes none, has said since this watch began."""

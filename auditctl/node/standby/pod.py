@@ -13,12 +13,14 @@ from pathlib import Path
 
 from auditctl.compatibility import UTC
 from auditctl.errors import RefusedError
+from auditctl.manifest.pod import Manifest
 from auditctl.manifest.standby import STANDBY_ANNOTATION, STANDBY_LOG_SUFFIX, STANDBY_NAME, rotated_name
 from auditctl.node.apiserver.process import Process, apiservers, port_is_taken
 from auditctl.node.change import files
 from auditctl.node.change.files import Root
 from auditctl.node.clock import Clock
 from auditctl.node.standby import redirect
+from auditctl.node.trusted_process import owner_of
 from auditctl.settings import LOG_FLAG
 
 STANDBY_FILE = f"{STANDBY_NAME}.yaml"
@@ -62,12 +64,12 @@ def _has_standby_log(flags: Sequence[str]) -> bool:
     return any(flag.startswith(f"--{LOG_FLAG}=") and flag.endswith(STANDBY_LOG_SUFFIX) for flag in flags)
 
 
-def process_of(port: int, clock: Clock, seconds: float = 0.0) -> Process | None:
-    """Return the standby's process, which need not listen yet; wait up to ``seconds`` for one that is being started."""
-    flags = {_NO_ENDPOINTS, f"--secure-port={port}"}
+def process_of(manifest: Manifest, clock: Clock, seconds: float = 0.0) -> Process | None:
+    """Return the process of a standby's manifest, which need not listen yet; wait up to ``seconds`` for one that is being started."""
+    flags, owner = {_NO_ENDPOINTS, f"--secure-port={manifest.secure_port}"}, owner_of(manifest)
     deadline = clock.monotonic() + seconds
     while True:
-        process = next((process for process in apiservers() if flags <= set(process.flags)), None)
+        process = next((process for process in apiservers(owner) if flags <= set(process.flags)), None)
         if process is not None or clock.monotonic() >= deadline:
             return process
         clock.sleep(_POLL_SECONDS)

@@ -167,7 +167,7 @@ class Standby:
 
     def resume(self) -> None:
         """Go on in another process, which has taken the change over: keep the redirect up, if it was."""
-        self.process = listener(self.pod.port)
+        self.process = listener(self.pod.port, self.manifest)
         if self.process is not None and self._keeper is None:
             with suppress(OSError):
                 self.redirect.keep()
@@ -186,8 +186,8 @@ class Standby:
         self._keeper = None
         connections = self.redirect.connections()
         self.redirect.stop()
-        process = self.process or pod.process_of(self.pod.port, plane.clock)
-        log = end_remains(plane, self._log, process, self.pod.port)
+        process = self.process or pod.process_of(self.manifest, plane.clock)
+        log = end_remains(plane, self._log, process, self.manifest)
         seconds = round(plane.clock.boot() - self.started_at, 3)
         self.use = StandbyUse(self.pod.port, seconds, connections, str(log) if log else None)
 

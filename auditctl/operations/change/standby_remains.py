@@ -7,6 +7,7 @@ from pathlib import Path
 
 from auditctl.errors import AuditctlError
 from auditctl.findings import Finding, Severity
+from auditctl.manifest.pod import Manifest
 from auditctl.manifest.standby import standby_log
 from auditctl.node.apiserver.process import Process
 from auditctl.node.change import files
@@ -22,15 +23,20 @@ _POLL_SECONDS = 0.1
 _START_SECONDS = 4.0
 
 
-def end_remains(plane: ControlPlane, log: Path | None, process: Process | None, port: int) -> Path | None:
-    """End a standby whose connections nobody redirects any more, and return its log under its new name; raises nothing."""
+def end_remains(
+    plane: ControlPlane, log: Path | None, process: Process | None, manifest: Manifest | None
+) -> Path | None:
+    """End a standby whose connections nobody redirects any more, and return its log under its new name; raises nothing.
+
+    ``manifest`` is the standby's own, None where it is gone already.
+    """
     plane.progress.step("ending the standby server")
     pod.remove(plane.manifest_path)
-    if process is None and port:  # the kubelet may be about to start it
-        process = pod.process_of(port, plane.clock, _START_SECONDS)
+    if process is None and manifest is not None:  # the kubelet may be about to start it
+        process = pod.process_of(manifest, plane.clock, _START_SECONDS)
     ending = OutgoingProcess.hold(process)
     if process is not None and ending is not None:
-        drain = _drain(process)
+        port, drain = _port_of(process), _drain(process)
         deadline = plane.clock.monotonic() + LONGEST_END_SECONDS
         while process.alive() and plane.clock.monotonic() < deadline:
             ending.drain(port, drain, plane.clock.monotonic())
@@ -49,14 +55,14 @@ def _drain(process: Process) -> float:
 def end_left_standby(plane: ControlPlane) -> tuple[Finding, ...]:
     """End a standby, and a redirect, that an interrupted run has left; return what was done as a finding."""
     process = pod.any_process() if plane.root.is_host else None
-    log = _left_log(plane)
+    log, manifest = _left_log(plane), None
     if log is None and process is None and not pod.remains(plane.root, plane.manifest_path):
         return ()
-    port = _port_of(process) if process is not None else 0
     with suppress(AuditctlError, OSError):
         manifest = plane.parse(files.read(pod.path_of(plane.manifest_path), "manifest").content)
-        port, log = manifest.secure_port, host_paths(plane.root, manifest).log
-    end_remains(plane, log or _left_log(plane), process, port)
+        process = process or pod.process_of(manifest, plane.clock)
+        log = host_paths(plane.root, manifest).log
+    end_remains(plane, log or _left_log(plane), process, manifest)
     text = "a standby server that an interrupted run had left was ended, and its redirect was removed"
     return (Finding("standby", Severity.WARNING, text),)
 
