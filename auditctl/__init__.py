@@ -5,9 +5,9 @@ The map of the house (imports go downward only; ``tests/test_architecture.py`` h
     errors, facts, findings, settings        values and words, no I/O (facts reads package data; durations, patterns, printable,
                                              compatibility: newer names of the standard library)
     redaction                                secrets and userinfo of URLs out of every text that leaves
+    transport                                one HTTP request over one connection, within one deadline
     hints                                    commands in messages, as they can be pasted
     manifest/   policy/                      PURE: lossless YAML, the Pod, the plan / the audit policy
-    transport                                one HTTP request over one connection, within one deadline
     report                                   all that a run has to say: text, JSON, exit code
     node/                                    the WORLD: files, journal, processes, kubelet, API server, receipt
     kubeadm/   log/                          kubeadm's own record of the cluster / the audit log: events, following, figures

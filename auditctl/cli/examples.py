@@ -112,7 +112,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     ),
     "log shipper": (
         ("log shipper --as vector --to https://logs.example.org:9200", ""),
-        ("log shipper --as rsyslog > /etc/rsyslog.d/30-kubernetes-audit.conf", ""),
+        ("log shipper --as rsyslog --to tcp://logs.example.org:6514 --cluster prod", ""),
     ),
     "flags": (("flags", ""), ("flags audit-log-maxage --kubernetes 1.31", "one flag of one version")),
     "kubeadm check": (("kubeadm check", ""),),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -52,11 +53,16 @@ def up(
 
     def operation(plane: ControlPlane) -> Report:
         from auditctl.lab.node import updown
-        from auditctl.lab.node.layout import REAL_TIMES
+        from auditctl.lab.node.layout import REAL_TIMES, Layout
 
         pace = REAL_TIMES if real_times else None
         lab = updown.up(_folder(plane, directory), kubernetes=kubernetes, pace=pace)
-        steps = (f"auditctl --rootfs {lab.root} enable", f"auditctl lab down {lab.root}")
+        kubeconfig = quote(str(Layout(lab.root).admin_conf))
+        steps = (
+            f"export KUBECONFIG={kubeconfig}",
+            f"auditctl --rootfs {lab.root} enable",
+            f"auditctl lab down {lab.root}",
+        )
         text = f"the stand-in kube-apiserver {lab.kubernetes} serves at {lab.url}; the node is {lab.root}"
         return _report(
             "lab up", lab.root, Outcome.CHANGED if lab.made else Outcome.UNCHANGED, text, steps, {"lab": _row(lab)}

@@ -29,12 +29,12 @@ _SHOWN_OF_SECRET = lazily(r"(kind|apiVersion|type|immutable|reason|code|status|m
 _OPERATION_WORD = lazily(r"\[\d+\]\.(op|path|from)")
 _SECRET_KEY = lazily(
     r"(?i)(^|[._\-/\[])(token|tokens|password|passwd|pwd|secret|secrets|apikey|api[_-]key|private[_-]?key|access[_-]?key|"
-    r"secret[_-]?key|client[_-]?secret|credentials?|authorization|bearer|cookie)\]?$|(password|token|secret|apikey|privatekey)$"
+    r"secret[_-]?key|client[_-]?secret|credentials?|authorization|bearer|cookie)\]?$|(password|token|secret|apikey|privatekey|key-data)$"
 )
 _NO_SECRET = lazily(r"(?i)(secretName|secretRef|secretKeyRef|imagePullSecrets|tokenExpirationSeconds)")
 _ITEM_NUMBER = lazily(r"(\[\d+\])+$")
 _ENVIRONMENT = lazily(r"(?i)env\[(?P<name>[^\]]*)\]\.value$")
-_SECRET_NAME = lazily(r"(?i)pass|token|secret|key|cred|auth|pwd|dsn|^\d+$")
+_SECRET_NAME = lazily(r"(?i)pass|token|secret|key|cred|auth|pwd|dsn|proxy|^\d+$")
 _IN_TEXT = (
     lazily(r"()eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"),
     lazily(r"(?i)(bearer\s+)[^\s\"']+"),
@@ -42,7 +42,8 @@ _IN_TEXT = (
         r"(?i)((?:password|passwd|token|secret|api[_-]?key|access[_-]?key|private[_-]?key)[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;]+"
     ),
     lazily(r"(?i)(--?(?:password|passwd|token|secret|api-?key)\s+)[^\s-][^\s]*"),
-    lazily(r"([a-z][a-z0-9+.-]*://[^/\s:@]*:)[^/\s@]+(?=@)"),
+    lazily(r"(://)[^\s\"'<>]+(?=@)"),  # up to the last @, as `net/url` splits the authority
+    lazily(r"(\s-u\s*[^\s:]+:)\S+"),
     lazily(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(?=-----END|\Z)", re.DOTALL),
 )
 

@@ -10,7 +10,7 @@ from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.log.ends import utc_time
 from auditctl.node.change.journal import EFFECTIVE, Role, Step
-from auditctl.node.standby import pod
+from auditctl.node.standby import pod as standby_pod
 from auditctl.operations.change.watchdog_notice import notice
 from auditctl.operations.change_records import damaged
 from auditctl.operations.controlplane import ControlPlane
@@ -37,7 +37,7 @@ def change_findings(plane: ControlPlane) -> Iterator[Finding]:
         for journal in (journal for journal in journals if not journal.finished):
             text = f"change {journal.id} ({journal.command}) was interrupted at {journal.step.value}"
             yield Finding("interrupted-change", Severity.WARNING, text, "auditctl recover")
-        if pod.remains(plane.root, plane.manifest_path):
+        if standby_pod.remains(plane.root, plane.manifest_path):
             text = "an interrupted run has left a standby server or its redirect"
             yield Finding("standby", Severity.WARNING, text, "auditctl recover")
     yield from notice(plane)

@@ -33,7 +33,7 @@ _PLUGINS = ("log", "webhook", "buffered", "truncate")
 _ESCAPES = {"\\": r"\\", '"': r"\"", "\n": r"\n"}
 
 
-class Sample(NamedTuple):
+class MetricSample(NamedTuple):
     """A value of a metric; ``labels`` are pairs."""
 
     value: float
@@ -46,7 +46,7 @@ class Metric(NamedTuple):
     name: str
     text: str
     kind: str
-    samples: tuple[Sample, ...]
+    samples: tuple[MetricSample, ...]
 
 
 def status_metrics(plane: ControlPlane) -> CommandResult:
@@ -118,19 +118,19 @@ def _counters(row: Mapping[str, Any] | None) -> Iterator[Metric]:
     if row is None:
         return
     errors = {**dict.fromkeys(_PLUGINS, 0), **row["errorTotal"]}
-    lost = tuple(Sample(number, (("plugin", plugin),)) for plugin, number in sorted(errors.items()))
+    lost = tuple(MetricSample(number, (("plugin", plugin),)) for plugin, number in sorted(errors.items()))
     yield Metric(
         "auditctl_events_total",
         "Audit events handed to the backends since the API server started.",
         "counter",
-        (Sample(row["eventTotal"]),),
+        (MetricSample(row["eventTotal"]),),
     )
     yield Metric("auditctl_events_lost_total", "Audit events that a backend has lost.", "counter", lost)
     yield Metric(
         "auditctl_requests_rejected_total",
         "Requests answered 500 because their event could not be recorded.",
         "counter",
-        (Sample(row["requestsRejectedTotal"]),),
+        (MetricSample(row["requestsRejectedTotal"]),),
     )
 
 
@@ -174,14 +174,14 @@ def _findings(report: Report) -> Metric:
     """One sample a kind of finding, so that an alert can name it (``drift``, ``dead-log``, ``policy-not-loaded``)."""
     counts = Counter((each.check, each.severity.value) for each in report.findings)
     samples = tuple(
-        Sample(number, (("check", check), ("severity", severity)))
+        MetricSample(number, (("check", check), ("severity", severity)))
         for (check, severity), number in sorted(counts.items())
     )
     return Metric("auditctl_findings", "What the status command complains of.", "gauge", samples)
 
 
 def _gauge(name: str, text: str, value: float | None) -> Metric:
-    return Metric(name, text, "gauge", () if value is None else (Sample(float(value)),))
+    return Metric(name, text, "gauge", () if value is None else (MetricSample(float(value)),))
 
 
 def _metric_lines(metric: Metric) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from auditctl.findings import Check
 from auditctl.lab.grading import grade, requirements
-from auditctl.lab.grading.kinds import ReceiptRequirement, Serving
+from auditctl.lab.grading.server_and_log import ReceiptRequirement, Serving
 from auditctl.manifest.document import load as load_yaml
 from auditctl.manifest.flag_values import complaints
 from auditctl.node.apiserver.process import Process

@@ -194,8 +194,8 @@ def test_an_audit_id_that_the_learner_wrote_down_is_looked_for_in_the_log(
     [
         ("- get pods in test -> Metadata\n- list deployments.apps in test -> Request\n", ""),
         ("- {url: /apis/apps/v1/namespaces/test/deployments, level: Request}\n- {request: get pods in test, level: Metadata}\n", ""),
-        ("- get pods in test -> Metadata\n", "nothing is told of `list deployments.apps in test`"),
-        ("- get pods in test -> Metadata\n- list deployments.apps in test -> Metadata\n", "told wrongly"),
+        ("- get pods in test -> Metadata\n", "no level is given for `list deployments.apps in test`"),
+        ("- get pods in test -> Metadata\n- list deployments.apps in test -> Metadata\n", "is wrong"),
         ("- get pods in test Metadata\n", "/root/told.yaml:1:3"),
         (None, "not found"),
     ],
@@ -225,11 +225,20 @@ def test_a_file_of_requirements_makes_a_report_with_the_first_that_is_not_met(gr
     wants.write_text(json.dumps([MET[0], UNMET[0]]))
     negative = grade_file(plane_of(graded), wants)
     wants.write_text(json.dumps([MET[0], {"persisted": True}]))
+    lost = grade_file(plane_of(graded), wants)
+    record = graded.layout.kubeadm_record
+    content = record.read_bytes()
+    record.unlink()
     untold = grade_file(plane_of(graded), wants)
+    record.write_bytes(content)
 
     assert (solved.exit_code, solved.summary) == (0, "solved: all 3 requirements are met")
     assert negative.exit_code == 1
     assert negative.summary.startswith("not yet, 1 of 2 are met: flag audit-log-maxage: ")
+    assert (lost.exit_code, lost.summary) == (
+        1,
+        "not yet, 1 of 2 are met: persisted: kubeadm's own record has other audit settings",
+    )
     assert (untold.exit_code, untold.summary.split(":")[0]) == (3, "cannot tell")
 
 
@@ -327,5 +336,5 @@ def test_a_mount_that_leads_nowhere_fails_while_the_server_from_before_still_ser
     checks = grading_grade.judged(running, requirements.read([{"receipt": True}]))
 
     assert [(check.status, check.detail.partition(" (")[0]) for check in checks] == [
-        (Status.FAILED, "the manifest cannot be graded as it stands")
+        (Status.FAILED, "the manifest cannot be read as a Pod of the API server")
     ]

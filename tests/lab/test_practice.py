@@ -18,7 +18,8 @@ from played import tree
 
 from auditctl.lab import down, status, up
 from auditctl.lab.exercises import catalogue, target_node
-from auditctl.lab.exercises import step_execution as acts
+from auditctl.lab.exercises.step_kind import Places
+from auditctl.lab.exercises.steps import kept_places
 from auditctl.lab.exercises.target_node import find
 from auditctl.lab.node.layout import MARKER
 from auditctl.lab.node.process import until
@@ -314,9 +315,10 @@ def test_of_a_directory_that_is_anybodys_only_the_log_and_its_rotated_files_are_
     folder = person.root / "var/log"
     for name in ("kube-audit.log", "kube-audit-2026-11-28T10-00-00.000.log", "syslog"):
         (folder / name).write_text("")
-    places = acts.Places(plane.manifest, log="/var/log/kube-audit.log")
+    places = Places(plane.manifest, log="/var/log/kube-audit.log")
 
-    _, logs = acts.kept_places(plane, places, catalogue.load("down-after-sizes"))
+    exercise = catalogue.load("down-after-sizes")
+    _, logs = kept_places(plane, places, exercise.steps, exercise.touches)
 
     assert [path for path in logs if not path.startswith("/var/log/kubernetes")] == [
         "/var/log/kube-audit.log",

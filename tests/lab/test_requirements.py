@@ -8,8 +8,10 @@ import pytest
 
 from auditctl.errors import AuditctlError
 from auditctl.lab.grading import requirements
-from auditctl.lab.grading.kinds import FlagAbsent, FlagRequirement, Mounted, Serving
+from auditctl.lab.grading.flags import FlagAbsent, FlagRequirement
+from auditctl.lab.grading.pod_and_files import Mounted
 from auditctl.lab.grading.requirements import read, read_text
+from auditctl.lab.grading.server_and_log import Serving
 
 POLICY = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: Metadata\n"
 

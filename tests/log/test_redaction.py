@@ -63,6 +63,9 @@ def test_of_a_secret_only_names_are_shown(body: Any) -> None:
         {"script": "export PASSWORD=HIDDEN; run"},
         {"key": "-----BEGIN RSA PRIVATE KEY-----\nHIDDEN\nHIDDEN\n-----END RSA PRIVATE KEY-----"},
         {"spec": {"tokens": ["HIDDEN"]}},
+        {"command": ["curl", "https://HIDDEN@host/x", "curl -u me:HIDDEN y", "ftp://me:HIDDEN/with@slash@host"]},
+        {"env": [{"name": "HTTPS_PROXY", "value": "me:HIDDEN@proxy:3128"}]},
+        {"users": [{"name": "a", "user": {"client-key-data": "HIDDEN"}}]},
     ],
 )
 def test_passwords_and_tokens_of_other_objects_are_hidden(body: Any) -> None:

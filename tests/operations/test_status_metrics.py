@@ -20,7 +20,7 @@ from auditctl.operations.status import status
 from auditctl.operations.status_metrics import (
     FILES,
     Metric,
-    Sample,
+    MetricSample,
     exposition,
     metrics_of,
     status_metrics,
@@ -41,7 +41,7 @@ def samples(text: str) -> dict[str, float]:
 
 def test_the_format_is_the_collectors_own() -> None:
     metrics = [
-        Metric("m_total", "Help.", "counter", (Sample(1, (("check", 'a"b\\c\nd'),)), Sample(2.5))),
+        Metric("m_total", "Help.", "counter", (MetricSample(1, (("check", 'a"b\\c\nd'),)), MetricSample(2.5))),
         Metric("empty", "Not known.", "gauge", ()),
     ]
 

@@ -17,7 +17,7 @@ import pytest
 from learner import SCENARIO, WRONG, ways
 
 from auditctl.lab.grading import requirements
-from auditctl.lab.grading.kinds import Predictions
+from auditctl.lab.grading.pod_and_files import Predictions
 from auditctl.policy.load import load
 
 REPOSITORY = Path(__file__).parents[2]

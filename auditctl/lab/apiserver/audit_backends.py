@@ -1,4 +1,4 @@
-"""Where events go: the log, a webhook, in the modes that kube-apiserver has for both (reference 1.4, 4, 5, 6).
+"""Where events go: the log, a webhook, in the modes that kube-apiserver has for both (apiserver/plugin/pkg/audit).
 
 Sources: staging/src/k8s.io/apiserver/pkg/audit/metrics.go HandlePluginError, format.go EventString, union.go;
 plugin/pkg/audit/{log,buffered}. The throttle of a batch mode is not played.

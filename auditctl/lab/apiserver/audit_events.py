@@ -1,4 +1,4 @@
-"""Audit events: a request's stages, one JSON line each (pkg/apis/audit/v1/types.go; reference 3.6-3.10)."""
+"""Audit events: a request's stages, one JSON line each (pkg/apis/audit/v1/types.go)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ USER_AGENT_LIMIT = 1024
 _BODY_VERBS = ("create", "update", "patch", "delete", "deletecollection")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditedRequest:
     """What an event says of a request before there is an answer."""
 
@@ -31,7 +31,7 @@ class AuditedRequest:
     received: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
     """How it was answered; ``status`` is a Status object for failures, ``shown`` the object a handler negotiated."""
 

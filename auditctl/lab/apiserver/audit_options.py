@@ -1,6 +1,6 @@
 """The audit options of kube-apiserver: their defaults, and what its own validation says of them.
 
-Source: staging/src/k8s.io/apiserver/pkg/server/options/audit.go (reference 1.1, 1.2).
+Source: staging/src/k8s.io/apiserver/pkg/server/options/audit.go.
 """
 
 from __future__ import annotations

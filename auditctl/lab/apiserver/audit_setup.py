@@ -1,4 +1,4 @@
-"""A server's audit options made into what records: policy, log, webhook, in the real server's order (reference 1.3)."""
+"""A server's audit options made into what records: policy, log, webhook, in the real server's order (apiserver/pkg/server/options/audit.go)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Who asks, and may they: client certificates and anonymous, and the bootstrap roles of RBAC in a few lines.
 
 Sources: pkg/controlplane authentication (x509 CommonName and Organization),
-plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go (reference 3.5, 6).
+plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go.
 """
 
 from __future__ import annotations
@@ -47,33 +47,33 @@ def of_certificate(subject: object, encoded: bytes, version: Version) -> Caller 
     return Caller(User(name, (*groups, "system:authenticated")), extra if version >= CREDENTIAL_ID_SINCE else {})
 
 
-def authorize(user: User, wanted: Attributes) -> AuthenticationVerdict:
+def authorize(user: User, request: Attributes) -> AuthenticationVerdict:
     """What kubeadm's RBAC says of the two users there are."""
     if "system:masters" in user.groups:
         return AuthenticationVerdict(allowed=True)
     if "kubeadm:cluster-admins" in user.groups:
         return _by("kubeadm:cluster-admins", "cluster-admin", "kubeadm:cluster-admins")
-    if wanted.is_resource_request or wanted.verb != "get":
+    if request.is_resource_request or request.verb != "get":
         return AuthenticationVerdict(allowed=False)
     known = "system:authenticated" in user.groups
     group = "system:authenticated" if known else "system:unauthenticated"
-    if wanted.path in _PUBLIC:
+    if request.path in _PUBLIC:
         return _by("system:public-info-viewer", "system:public-info-viewer", group)
-    if known and any(wanted.path == path or wanted.path.startswith(f"{path}/") for path in _DISCOVERY[:3]):
+    if known and any(request.path == path or request.path.startswith(f"{path}/") for path in _DISCOVERY[:3]):
         return _by("system:discovery", "system:discovery", group)
     return AuthenticationVerdict(allowed=False)
 
 
-def forbidden(user: User, wanted: Attributes) -> str:
+def forbidden(user: User, request: Attributes) -> str:
     """The message of a 403 (pkg/endpoints/handlers/responsewriters/errors.go forbiddenMessage)."""
-    if not wanted.is_resource_request:
-        return f'forbidden: User "{user.name}" cannot {wanted.verb} path "{wanted.path}"'
-    resource = f"{wanted.resource}/{wanted.subresource}" if wanted.subresource else wanted.resource
-    named = f'{wanted.resource} "{wanted.name}"' if wanted.name else wanted.resource
-    group = f"{wanted.resource}.{wanted.api_group}" if wanted.api_group else wanted.resource
-    named = named.replace(wanted.resource, group, 1)
-    where = f'in the namespace "{wanted.namespace}"' if wanted.namespace else "at the cluster scope"
-    action = f'cannot {wanted.verb} resource "{resource}" in API group "{wanted.api_group}" {where}'
+    if not request.is_resource_request:
+        return f'forbidden: User "{user.name}" cannot {request.verb} path "{request.path}"'
+    resource = f"{request.resource}/{request.subresource}" if request.subresource else request.resource
+    named = f'{request.resource} "{request.name}"' if request.name else request.resource
+    group = f"{request.resource}.{request.api_group}" if request.api_group else request.resource
+    named = named.replace(request.resource, group, 1)
+    where = f'in the namespace "{request.namespace}"' if request.namespace else "at the cluster scope"
+    action = f'cannot {request.verb} resource "{resource}" in API group "{request.api_group}" {where}'
     return f'{named} is forbidden: User "{user.name}" {action}'
 
 

@@ -1,4 +1,4 @@
-"""The command line of kube-apiserver as pflag reads it, with pflag's words (reference 1.1, 1.2, 1.4).
+"""The command line of kube-apiserver as pflag reads it, with pflag's words (spf13/pflag flag.go).
 
 The `--audit-*` flags are known by name and type, as `facts` lists them for the version. Any other flag is tolerated:
 a real server would refuse a name it does not know.

@@ -40,7 +40,7 @@ class StandInHealth:
 
     @classmethod
     def begin(cls, layout: Layout, arguments: Sequence[str], start_seconds: float) -> StandInHealth:
-        """Of a server that was just started with these arguments and takes that long."""
+        """Return the health of a server started now, ready after ``start_seconds``."""
         now, faults = time.monotonic(), _faults(layout, arguments)
         lives = float("inf") if faults.dies_after_seconds is None else faults.dies_after_seconds
         return cls(layout, arguments, now + start_seconds + faults.start_seconds, now + lives)

@@ -1,4 +1,4 @@
-"""The audit log's file, as the server opens it and lumberjack rotates it (reference 4).
+"""The audit log's file, as the server opens it and lumberjack rotates it (natefinch/lumberjack lumberjack.go).
 
 Sources: pkg/server/options/audit.go ensureLogFile, getWriter; gopkg.in/natefinch/lumberjack.v2 v2.2.1.
 """

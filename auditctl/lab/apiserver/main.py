@@ -1,6 +1,6 @@
 """A stand-in for kube-apiserver: the same flags, the same refusals in the same words, the same audit events.
 
-Start-up order as in the real one (reference 1.3): flags, service-account keys, validation, the port, then the audit
+Start-up order as in cmd/kube-apiserver/app/server.go: flags, service-account keys, validation, the port, then the audit
 options: policy, log, webhook. What a container runtime would arrange comes through the environment (`lab.container`).
 """
 
@@ -24,6 +24,7 @@ from auditctl.lab.apiserver.audit_setup import StartError
 from auditctl.lab.apiserver.container_files import FileSystem
 from auditctl.lab.apiserver.flags import FlagError, parse
 from auditctl.lab.apiserver.health import StandInHealth
+from auditctl.lab.apiserver.objects import Objects
 from auditctl.lab.apiserver.responses import Answers
 from auditctl.lab.apiserver.server import Connection, Server, StandInApi
 from auditctl.lab.node import container, klog
@@ -37,21 +38,24 @@ FLUSHES = 0.75  # times the grace period: a batch is handed on late, and is lost
 
 @dataclass(frozen=True, slots=True)
 class PodEnvironment:
-    """What the container runtime arranged."""
+    """What the container runtime arranged, and the ``arguments`` of the process."""
 
     files: FileSystem
     kubernetes: str
     folder: Path
     pace: Timing
+    arguments: Sequence[str]
 
     @classmethod
-    def read(cls) -> PodEnvironment:
+    def read(cls, arguments: Sequence[str]) -> PodEnvironment:
+        """Return the environment of this process."""
         binds = [Bind(**bind) for bind in json.loads(os.environ[container.MOUNTS])]
         return cls(
             FileSystem(binds, Path(os.environ[container.FILE_SYSTEM])),
             os.environ[container.VERSION],
             Path(os.environ[container.FOLDER]),
             Timing(**json.loads(os.environ[container.PACE])),
+            arguments,
         )
 
     @property
@@ -66,7 +70,7 @@ class PodEnvironment:
 
 def main(arguments: Sequence[str]) -> int:
     """The entry point of DIR/usr/local/bin/kube-apiserver. Returns the exit code."""
-    around = PodEnvironment.read()
+    around = PodEnvironment.read(arguments)
     try:
         options = Options(parse(arguments, around.version), around.version)
         _start(options, around, StandInHealth.begin(around.layout, arguments, around.pace.start))
@@ -134,13 +138,14 @@ def _tls(options: Options, files: FileSystem) -> ssl.SSLContext:
 
 def _api(options: Options, around: PodEnvironment, health: StandInHealth) -> StandInApi:
     recorder = audit_setup.recorder(options, around.files, health.disk_full)
-    answers = Answers(around.kubernetes, recorder.counters, health.failing)
+    objects = Objects(around.layout.kubeadm_record, around.arguments)
+    answers = Answers(around.kubernetes, recorder.counters, health.failing, objects)
     anonymous = options.values.get("anonymous-auth", "true") != "false"
     return StandInApi(around.version, answers, recorder, anonymous=anonymous)
 
 
 def _serve(server: Server, around: PodEnvironment, health: StandInHealth) -> NoReturn:
-    """Until SIGTERM or until the folder is gone; then no more listening, a while of lingering, and the end."""
+    """Serve until SIGTERM or until the node's folder is gone; then close the socket, wait the grace period, exit."""
     stopping = server.api.stopping
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stopping.set())

@@ -38,24 +38,26 @@ def text(counters: BackendCounters) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def request_labels(wanted: Attributes, code: int, *, dry_run: bool) -> Labels:
+def request_labels(request: Attributes, code: int, *, dry_run: bool) -> Labels:
     """How `apiserver_request_total` tells a request; a path outside the API stands as the subresource."""
-    resource = wanted.is_resource_request
+    resource = request.is_resource_request
     verb = (
-        wanted.verb.upper() if wanted.verb in ("list", "watch", "deletecollection") else _METHODS.get(wanted.verb, "")
+        request.verb.upper()
+        if request.verb in ("list", "watch", "deletecollection")
+        else _METHODS.get(request.verb, "")
     )
-    scope = ("resource" if wanted.name else "namespace" if wanted.namespace else "cluster") if resource else ""
+    scope = ("resource" if request.name else "namespace" if request.namespace else "cluster") if resource else ""
     return (
         ("code", str(code)),
         ("component", "apiserver" if resource else ""),
         ("dry_run", "All" if dry_run else ""),
-        ("group", wanted.api_group if resource else ""),
-        ("resource", wanted.resource if resource else ""),
+        ("group", request.api_group if resource else ""),
+        ("resource", request.resource if resource else ""),
         ("scope", scope),
-        ("subresource", wanted.subresource if resource else wanted.path),
+        ("subresource", request.subresource if resource else request.path),
         ("system_client", ""),
-        ("verb", verb or wanted.verb.upper()),
-        ("version", wanted.api_version if resource else ""),
+        ("verb", verb or request.verb.upper()),
+        ("version", request.api_version if resource else ""),
     )
 
 

@@ -1,4 +1,4 @@
-"""What the stand-in answers: health, version, discovery, metrics, and a few objects (reference 6)."""
+"""What the stand-in answers: health, version, discovery, metrics, and a few objects."""
 
 from __future__ import annotations
 
@@ -13,11 +13,23 @@ from auditctl.lab.apiserver.audit_backends import BackendCounters
 from auditctl.lab.apiserver.authentication import AuthenticationVerdict, Caller, authorize, forbidden
 from auditctl.lab.apiserver.health import CHECKS
 from auditctl.lab.apiserver.objects import KINDS, Objects, StatusError
+from auditctl.lab.apiserver.request_body import MediaTypeError
 from auditctl.lab.node import klog
 from auditctl.lab.node.klog import KlogSeverity
 from auditctl.lab.node.layout import STAND_IN
 from auditctl.policy.types import Attributes
 
+_SHORT_NAMES: Mapping[str, str] = {
+    "configmaps": "cm",
+    "daemonsets": "ds",
+    "deployments": "deploy",
+    "events": "ev",
+    "namespaces": "ns",
+    "nodes": "no",
+    "pods": "po",
+    "serviceaccounts": "sa",
+    "services": "svc",
+}
 TEXT, JSON = "text/plain; charset=utf-8", "application/json"
 
 
@@ -48,26 +60,27 @@ class Answers:
     failing: Callable[[], Collection[str]]
     objects: Objects = field(default_factory=Objects)
 
-    def answer(self, caller: Caller, wanted: Attributes, query: str, body: Any) -> StandInResponse:
-        """Authorization first, then the handler."""
-        verdict = authorize(caller.user, wanted)
+    def answer(self, caller: Caller, request: Attributes, query: str, body: Any) -> StandInResponse:
+        """Return the answer: authorization first, then the handler. ``body`` may be the error of one that cannot be read."""
+        verdict = authorize(caller.user, request)
         if not verdict.allowed:
-            details = {"name": wanted.name, "group": wanted.api_group, "kind": wanted.resource}
-            return failure(403, "Forbidden", forbidden(caller.user, wanted), details, verdict)
+            details = {"name": request.name, "group": request.api_group, "kind": request.resource}
+            return failure(403, "Forbidden", forbidden(caller.user, request), details, verdict)
         try:
-            if wanted.is_resource_request:
-                return self._resource(wanted, query, body, verdict)
-            return self._path(wanted, query, verdict)
+            if request.is_resource_request:
+                return self._resource(request, query, body, verdict)
+            return self._path(request, query, verdict)
         except StatusError as error:
             return failure(error.code, error.reason, error.message, error.details, verdict)
 
-    def _resource(self, wanted: Attributes, query: str, body: Any, verdict: AuthenticationVerdict) -> StandInResponse:
-        dry_run = parse_qs(query).get("dryRun") == ["All"]
-        code, made = self.objects.perform(wanted, body, dry_run=dry_run)
+    def _resource(self, request: Attributes, query: str, body: Any, verdict: AuthenticationVerdict) -> StandInResponse:
+        if isinstance(body, MediaTypeError):
+            raise StatusError(415, "UnsupportedMediaType", str(body))
+        code, made = self.objects.perform(request, body, query)
         return shown(code, made, verdict)
 
-    def _path(self, wanted: Attributes, query: str, verdict: AuthenticationVerdict) -> StandInResponse:
-        path = wanted.path.rstrip("/") or "/"
+    def _path(self, request: Attributes, query: str, verdict: AuthenticationVerdict) -> StandInResponse:
+        path = request.path.rstrip("/") or "/"
         if path.split("/")[1] in ("livez", "readyz", "healthz"):
             return self._health(path, "verbose" in parse_qs(query, keep_blank_values=True), verdict)
         match path.strip("/").split("/"):
@@ -148,7 +161,14 @@ def _groups() -> list[dict[str, Any]]:
 def _resources(group: str, group_version: str) -> dict[str, Any]:
     verbs = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
     found = [
-        {"name": name, "singularName": kind.lower(), "namespaced": namespaced, "kind": kind, "verbs": verbs}
+        {
+            "name": name,
+            "singularName": kind.lower(),
+            "namespaced": namespaced,
+            "kind": kind,
+            "verbs": verbs,
+            **({"shortNames": [_SHORT_NAMES[name]]} if name in _SHORT_NAMES else {}),
+        }
         for (owner, name), (kind, namespaced) in KINDS.items()
         if owner == group
     ]

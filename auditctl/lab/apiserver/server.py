@@ -1,4 +1,4 @@
-"""HTTPS, HTTP/1.1: one request through the filters of kube-apiserver, in its order (reference 3.5, 3.6).
+"""HTTPS, HTTP/1.1: one request through the filters of kube-apiserver, in the order of pkg/server/config.go.
 
 Audit-ID, request attributes, authentication, audit (RequestReceived), impersonation, authorization, handler, audit
 (ResponseStarted, ResponseComplete). A 401 is one ResponseStarted event with no user.
@@ -6,7 +6,6 @@ Audit-ID, request attributes, authentication, audit (RequestReceived), impersona
 
 from __future__ import annotations
 
-import json
 import ssl
 import threading
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from auditctl.lab.apiserver.audit_events import AuditedRequest, Recorder, Respon
 from auditctl.lab.apiserver.authentication import ANONYMOUS, Caller, of_certificate
 from auditctl.lab.apiserver.https import HttpsConnection, HttpsServer
 from auditctl.lab.apiserver.metrics import request_labels
+from auditctl.lab.apiserver.request_body import MediaTypeError, decode
 from auditctl.lab.apiserver.responses import Answers, StandInResponse, failure
 from auditctl.lab.node import klog
 from auditctl.lab.node.klog import KlogSeverity
@@ -74,7 +74,12 @@ class Connection(HttpsConnection):
             return
         agent = self.headers.get("User-Agent", "")
         request = AuditedRequest(
-            wanted, self.path, self.client_address[0], agent, audit_id, caller.extra if caller else {}
+            attributes=wanted,
+            uri=self.path,
+            source=self.client_address[0],
+            user_agent=agent,
+            audit_id=audit_id,
+            extra=caller.extra if caller else {},
         )
         if caller is None:
             self._refuse(request)
@@ -84,7 +89,7 @@ class Connection(HttpsConnection):
     def _refuse(self, request: AuditedRequest) -> None:
         """authn_audit.go: evaluated without a user, one event, before the answer is out."""
         answer = failure(401, "Unauthorized", "Unauthorized")
-        response = Response(401, answer.status, answer.shown)
+        response = Response(code=401, status=answer.status, shown=answer.shown)
         self.api.recorder.record(self.api.recorder.decide(request), request, Stage.RESPONSE_STARTED, response)
         self._send(answer, request.audit_id)
 
@@ -97,10 +102,10 @@ class Connection(HttpsConnection):
             self._send(StandInResponse(500, text.encode()), request.audit_id)
             return
         request, caller = self._impersonated(request, caller)
-        written = _parsed(body)
+        written = self._decoded(body)
         wanted = request.attributes._replace(user=caller.user)
         answer = self.api.answers.answer(caller, wanted, self.path.partition("?")[2], written)
-        response = _response(answer, written)
+        response = _response(answer, None if isinstance(written, MediaTypeError) else written)
         if is_long_running(request.attributes):
             response = replace(response, shown=None if answer.code == 200 else response.shown)
             self._stream(request, decision, answer, response)
@@ -142,6 +147,13 @@ class Connection(HttpsConnection):
         user = User(name, (*groups, "system:authenticated"))
         return replace(request, impersonated=user), Caller(user)
 
+    def _decoded(self, body: bytes) -> Any:
+        """Return the value of a body, or the error that the answer repeats."""
+        try:
+            return decode(body, self.headers.get("Content-Type", ""))
+        except MediaTypeError as error:
+            return error
+
     def _body(self) -> bytes:
         length = self.headers.get("Content-Length", "0")
         if not length.isdecimal() or int(length) > BODY_LIMIT_BYTES or "Transfer-Encoding" in self.headers:
@@ -174,10 +186,3 @@ def _response(answer: StandInResponse, written: Any) -> Response:
         allowed=verdict.reason if verdict else None,
         forbidden=verdict is not None and not verdict.allowed,
     )
-
-
-def _parsed(body: bytes) -> Any:
-    try:
-        return json.loads(body) if body else None
-    except ValueError:
-        return None

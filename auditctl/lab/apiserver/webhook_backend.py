@@ -1,4 +1,4 @@
-"""Events on their way to a webhook: one POST a batch, tried five times (reference 5).
+"""Events on their way to a webhook: one POST a batch, tried five times (apiserver/plugin/pkg/audit/webhook).
 
 Sources: plugin/pkg/audit/webhook/webhook.go, pkg/util/webhook/webhook.go WithExponentialBackoff. Not played: client
 certificates, basic authentication, proxies, the egress selector.

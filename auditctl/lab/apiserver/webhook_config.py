@@ -1,4 +1,4 @@
-"""What kube-apiserver says at its start about `--audit-webhook-config-file` (reference 5), and where it leads."""
+"""What kube-apiserver says at its start about `--audit-webhook-config-file`, and where it leads."""
 
 from __future__ import annotations
 

@@ -27,6 +27,7 @@ The steps are in `exercise_steps`. Names of faults and tasks are one namespace.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from enum import Enum
 from functools import cache
@@ -34,7 +35,8 @@ from typing import NamedTuple
 
 from auditctl import facts
 from auditctl.errors import AuditctlError, RefusedError
-from auditctl.lab.exercises.steps import Step, read_steps
+from auditctl.lab.exercises.step_kind import ExerciseStep
+from auditctl.lab.exercises.steps import read_steps
 from auditctl.lab.grading import requirements
 from auditctl.lab.grading.fields import Fields, RequirementError
 from auditctl.manifest.document import load as load_yaml
@@ -61,8 +63,9 @@ class DoctorVerdict(NamedTuple):
     fix: bool
 
 
-class Exercise(NamedTuple):
-    """One of them. ``symptom`` and ``doctor`` are None for a task."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exercise:
+    """An exercise: a fault to repair, or a task to solve (without ``symptom`` and ``doctor``)."""
 
     name: str
     kind: ExerciseKind
@@ -73,12 +76,17 @@ class Exercise(NamedTuple):
     ids: tuple[str, ...] = ()
     touches: tuple[str, ...] = ()
     only_lab: bool = False
-    needs: tuple[Step, ...] = ()
-    start: tuple[Step, ...] = ()
+    needs: tuple[ExerciseStep, ...] = ()
+    start: tuple[ExerciseStep, ...] = ()
     symptom: ServerState | None = None
     hints: tuple[str, ...] = ()
     doctor: DoctorVerdict | None = None
-    solution: tuple[Step, ...] = ()
+    solution: tuple[ExerciseStep, ...] = ()
+
+    @property
+    def steps(self) -> tuple[ExerciseStep, ...]:
+        """Return every step, in the order in which an exercise may come to it."""
+        return (*self.needs, *self.start, *self.solution)
 
 
 @cache
@@ -135,12 +143,12 @@ def _of_both(name: str, kind: ExerciseKind, given: Fields, wants: tuple[Mapping[
     if difficulty not in {str(number) for number in range(1, _HARDEST + 1)}:
         raise given.error(f"'difficulty' is 1 to {_HARDEST}, not {difficulty!r}")
     return Exercise(
-        name,
-        kind,
-        given.text("title"),
-        int(difficulty),
-        given.text("story" if kind is ExerciseKind.FAULT else "task"),
-        wants,
+        name=name,
+        kind=kind,
+        title=given.text("title"),
+        difficulty=int(difficulty),
+        text=given.text("story" if kind is ExerciseKind.FAULT else "task"),
+        wants=wants,
         ids=given.texts("ids") if given.has("ids") else (),
         touches=given.texts("touches") if given.has("touches") else (),
         only_lab=given.has("where") and given.text("where") == "lab",
@@ -163,7 +171,7 @@ def _as_fault(exercise: Exercise, given: Fields) -> Exercise:
     if symptom not in states:
         raise given.error(f"{symptom!r} is no state of a node", f"one of {', '.join(states)}")
     named = DoctorVerdict(doctor.text("check"), bool(doctor.maybe_truth("fix")))
-    return exercise._replace(symptom=states[symptom], doctor=named)
+    return replace(exercise, symptom=states[symptom], doctor=named)
 
 
 def _names_of(kind: ExerciseKind) -> Iterator[str]:

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 from auditctl.errors import AuditctlError, InterruptionError, RefusedError, StrandedError, UsageError
 from auditctl.lab.exercises import catalogue
-from auditctl.lab.exercises import step_execution as acts
 from auditctl.lab.exercises import verdict as watch
 from auditctl.lab.exercises.catalogue import Exercise, ExerciseKind
 from auditctl.lab.exercises.outgoing_server import OutgoingServer
 from auditctl.lab.exercises.reset import ResetResult, give_back
-from auditctl.lab.exercises.step_texts import words
+from auditctl.lab.exercises.step_kind import Places, StepTarget
+from auditctl.lab.exercises.steps import kept_places, perform, starts_server
 from auditctl.lab.exercises.store import ExercisePhase, ExerciseRecord, ExerciseStore, alone
 from auditctl.lab.exercises.target_node import PracticeNode, permit
 from auditctl.node.change.signals import deferred
@@ -27,7 +27,7 @@ from auditctl.report import ManifestChange, Outcome, Report
 
 
 class BreakOptions(NamedTuple):
-    """What `lab break` was asked: a name, or a fault drawn by ``seed`` (None: any)."""
+    """What `lab break` was given: a name, or a fault drawn by ``seed`` (None: any)."""
 
     name: str | None
     seed: int | None
@@ -35,14 +35,14 @@ class BreakOptions(NamedTuple):
     timeout_seconds: float
 
 
-def begin(ground: PracticeNode, asked: BreakOptions) -> Report:
+def begin(ground: PracticeNode, choice: BreakOptions) -> Report:
     """Bring the node to where an exercise begins, and tell its story; never its cause.
 
     Raises:
         RefusedError: no such exercise, one is open, or not on this node; nothing was changed.
     """
-    permit(ground, confirmed=asked.confirmed)
-    exercise, seed = _chosen(ground, asked)
+    permit(ground, confirmed=choice.confirmed)
+    exercise, seed = _chosen(ground, choice)
     if exercise.only_lab and ground.layout is None:
         text = f"the exercise {exercise.name!r} is for the embedded node alone"
         raise RefusedError(text, check="lab-node", fix="auditctl lab up")
@@ -51,36 +51,41 @@ def begin(ground: PracticeNode, asked: BreakOptions) -> Report:
         if (open_one := desk.record()) is not None:
             text = f"an exercise is open on this node ({open_one.spoken})"
             raise RefusedError(text, check="lab-open", fix=f"{ground.words} lab reset")
-        return _begun(ground, exercise, seed, asked)
+        return _begun(ground, exercise, seed, choice)
 
 
-def _chosen(ground: PracticeNode, asked: BreakOptions) -> tuple[Exercise, int | None]:
+def _chosen(ground: PracticeNode, choice: BreakOptions) -> tuple[Exercise, int | None]:
     """The one that was named; else one drawn, with the seed that draws it again."""
-    if asked.name is not None:
-        if asked.seed is not None:
+    if choice.name is not None:
+        if choice.seed is not None:
             raise UsageError("--seed draws an exercise, so no name goes with it")
-        return catalogue.load(asked.name), None
-    seed = secrets.randbelow(10_000) if asked.seed is None else asked.seed
+        return catalogue.load(choice.name), None
+    seed = secrets.randbelow(10_000) if choice.seed is None else choice.seed
     faults = [one for one in catalogue.everything() if one.kind is ExerciseKind.FAULT]
     fitting = [one for one in faults if ground.layout is not None or not one.only_lab]
     return random.Random(seed).choice(fitting), seed  # noqa: S311 (a draw of lots, not a secret)
 
 
-def _begun(ground: PracticeNode, exercise: Exercise, seed: int | None, asked: BreakOptions) -> Report:
+def _begun(ground: PracticeNode, exercise: Exercise, seed: int | None, choice: BreakOptions) -> Report:
     plane, desk = ground.plane, ground.desk
     if plane.state.is_locked():
         text = f"{plane.state.lock}: {plane.state.holder()} is changing this node now"
         raise RefusedError(text, check="lock-held", fix="wait until it has finished, then run the command again")
     server = watch.serving(plane)
-    places = acts.Places.of(plane)
+    places = Places.of(plane)
     record = ExerciseRecord(
-        exercise.name, ExercisePhase.BEGINNING, seed, server=server.identity, port=_port(plane), places=places._asdict()
+        name=exercise.name,
+        phase=ExercisePhase.BEGINNING,
+        seed=seed,
+        server=server.identity,
+        port=_port(plane),
+        places=places._asdict(),
     )
     with deferred(plane.progress.step) as interrupted:
-        desk.begin(record, *acts.kept_places(plane, places, exercise))
+        desk.begin(record, *kept_places(plane, places, exercise.steps, exercise.touches))
         try:
             if not interrupted():
-                places = _prepare(ground, exercise, asked)
+                places = _prepare(ground, exercise, choice)
             stopped = interrupted()
             reason = "interrupted" if stopped else ""
             if not reason:
@@ -89,39 +94,39 @@ def _begun(ground: PracticeNode, exercise: Exercise, seed: int | None, asked: Br
             reason = error.message
             stopped = interrupted() or isinstance(error, InterruptionError)
         if not reason:
-            return _told(ground, exercise, record)
-        return _undone(ground, record, reason, asked, interrupted=stopped)
+            return _begun_report(ground, exercise, record)
+        return _undone(ground, record, reason, choice, interrupted=stopped)
 
 
 def _port(plane: ControlPlane) -> int:
     return plane.read_manifest()[1].secure_port
 
 
-def _prepare(ground: PracticeNode, exercise: Exercise, asked: BreakOptions) -> acts.Places:
+def _prepare(ground: PracticeNode, exercise: Exercise, choice: BreakOptions) -> Places:
     """The files that the manifest named when the fault was still to come."""
-    how = ChangeOptions(timeout_seconds=asked.timeout_seconds)
+    options = ChangeOptions(timeout_seconds=choice.timeout_seconds)
     quiet = ground._replace(plane=ground.plane._replace(progress=Silence()))
     ground.plane.progress.step("preparing the node")
     for step in exercise.needs:
-        acts.perform(quiet, acts.Places.of(ground.plane), step, how)
-    places, before = acts.Places.of(ground.plane), watch.serving(ground.plane)
+        perform(step, StepTarget(quiet, Places.of(ground.plane), options))
+    places, before = Places.of(ground.plane), watch.serving(ground.plane)
     endpoint = ground.plane.endpoint(ground.plane.read_manifest()[1])
     if not exercise.start:
         return places
     with OutgoingServer(endpoint.port) as leaving:
         for step in exercise.start:
-            acts.perform(quiet, places, step, how)
-        anew = before if acts.starts_anew(exercise.start) else None
+            perform(step, StepTarget(quiet, places, options))
+        anew = before if starts_server(exercise.start) else None
         awaited = watch.AwaitedState(exercise.symptom or ServerState.SERVING, anew, endpoint)
-        watch.wait(ground.plane, awaited, leaving, asked.timeout_seconds)
+        watch.wait(ground.plane, awaited, leaving, choice.timeout_seconds)
     return places
 
 
 def _undone(
-    ground: PracticeNode, record: ExerciseRecord, reason: str, asked: BreakOptions, *, interrupted: bool
+    ground: PracticeNode, record: ExerciseRecord, reason: str, choice: BreakOptions, *, interrupted: bool
 ) -> Report:
     try:
-        back = _back(ground, record, asked.timeout_seconds)
+        back = _back(ground, record, choice.timeout_seconds)
     except RefusedError as error:
         text = f"the exercise could not begin: {reason}; and what it had done is not taken back: {error.message}"
         raise StrandedError(text, check=error.check, fix=f"{ground.words} lab reset") from error
@@ -130,7 +135,7 @@ def _undone(
     return _report(ground, "lab break", outcome, text)
 
 
-def _told(ground: PracticeNode, exercise: Exercise, record: ExerciseRecord) -> Report:
+def _begun_report(ground: PracticeNode, exercise: Exercise, record: ExerciseRecord) -> Report:
     what = "a task" if exercise.kind is ExerciseKind.TASK else "something is wrong on this node"
     drawn = f" (drawn with --seed {record.seed})" if record.seed is not None else ""
     steps = tuple(f"{ground.words} lab {command}" for command in ("check", "hint", "reset"))
@@ -149,12 +154,12 @@ def hint(ground: PracticeNode, number: int | None) -> Report:
         if not hints:
             return _report(ground, "lab hint", Outcome.UNCHANGED, "this exercise has no hints", exercise, record)
         reach = min(record.hints + 1, len(hints))
-        wanted = reach if number is None else number
-        if not 1 <= wanted <= reach:
-            text = f"hint {wanted} is not to be had: of {len(hints)}, {record.hints} were given"
+        shown = reach if number is None else number
+        if not 1 <= shown <= reach:
+            text = f"there is no hint {number} yet: {len(hints)} hints exist, you have seen {record.hints}"
             raise RefusedError(text, check="lab-hint", fix=f"{ground.words} lab hint")
-        written = desk.write(replace(record, hints=max(record.hints, wanted)))
-        text = f"hint {wanted} of {len(hints)}: {hints[wanted - 1]}"
+        written = desk.write(replace(record, hints=max(record.hints, shown)))
+        text = f"hint {shown} of {len(hints)}: {hints[shown - 1]}"
         steps = () if written.hints < len(hints) else (f"{ground.words} lab solve",)
         return _report(ground, "lab hint", Outcome.UNCHANGED, text, exercise, written)._replace(next_steps=steps)
 
@@ -183,18 +188,18 @@ def solve(ground: PracticeNode, timeout_seconds: float) -> Report:
             text = "no solution of this exercise is kept: there is more than one"
             raise RefusedError(text, check="lab-solution", fix=f"{ground.words} lab hint")
         named = desk.write(replace(record, seed=None))  # its name is no secret any more
-        places = acts.Places(**record.places)
+        target = StepTarget(ground, Places(**record.places), ChangeOptions(timeout_seconds=timeout_seconds))
         lines: list[str] = []
         with OutgoingServer(record.port) as leaving:
             for step in exercise.solution:
                 try:
-                    acts.perform(ground, places, step, ChangeOptions(timeout_seconds=timeout_seconds))
+                    perform(step, target)
                 except RefusedError as error:
                     if not lines:
                         raise
                     return _half_solved(ground, exercise, named, lines, error)
-                lines.append(f"  {words(step, places)}")
-            anew = acts.starts_anew(exercise.solution)
+                lines.append(f"  {step.text(target.places)}")
+            anew = starts_server(exercise.solution)
             found = watch.until_solved(ground.plane, exercise, leaving, timeout_seconds, anew=anew)
         outcome = Outcome.CHANGED if found.outcome is Outcome.UNCHANGED else Outcome.NEGATIVE
         report = _report(ground, "lab solve", outcome, f"{exercise.name}: {found.summary}", exercise, named)
@@ -223,7 +228,7 @@ def reset(ground: PracticeNode, timeout_seconds: float) -> Report:
         if (record := desk.record()) is None:
             return _report(ground, "lab reset", Outcome.UNCHANGED, "no exercise is open on this node")
         back = _back(ground, record, timeout_seconds)
-    text = f"the exercise {record.name!r} is over: {back.paths} paths were given back{_served(back)}"
+    text = f"exercise {record.name!r} closed: {back.paths} files restored{_served(back)}"
     outcome = Outcome.CHANGED if back.serves else Outcome.STRANDED
     steps = () if back.serves else (f"{ground.words} doctor",)
     return _report(ground, "lab reset", outcome, text)._replace(changed=True, next_steps=steps)
@@ -265,7 +270,7 @@ def _opened(ground: PracticeNode) -> tuple[ExerciseRecord, Exercise]:
 
 
 def _served(back: ResetResult) -> str:
-    return ", and the API server serves" if back.serves else ", but the API server does not serve yet"
+    return ", the API server is up" if back.serves else ", but the API server does not serve yet"
 
 
 def _details(exercise: Exercise, record: ExerciseRecord) -> dict[str, Any]:

@@ -11,27 +11,27 @@ _SECONDS = 2.0
 
 
 class OutgoingServer:
-    """Whoever listens on the port when this is made. ``look`` is called often, while one waits for its successor."""
+    """The process that listens on the port at construction. Call `look` often while waiting for its successor."""
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._old = OutgoingProcess.hold(listener(port))
+        self._process = OutgoingProcess.hold(listener(port))
 
     def look(self) -> None:
-        """End it, if it has not listened for so long."""
-        if self._old is not None:
-            self._old.drain(self._port, _SECONDS, time.monotonic())
+        """End the process if it has stopped listening some seconds ago and still runs."""
+        if self._process is not None:
+            self._process.drain(self._port, _SECONDS, time.monotonic())
 
     def listens(self) -> bool:
-        """Does it serve still?"""
+        """Return whether the process still listens on the port."""
         process = listener(self._port)
-        return self._old is not None and process is not None and process.identity == self._old.process.identity
+        return self._process is not None and process is not None and process.identity == self._process.process.identity
 
     def release(self) -> None:
-        """Let it be."""
-        if self._old is not None:
-            self._old.release()
-            self._old = None
+        """Close the handle of the process; it is not ended any more."""
+        if self._process is not None:
+            self._process.release()
+            self._process = None
 
     def __enter__(self) -> OutgoingServer:  # noqa: PYI034 - typing.Self is of Python 3.11
         return self

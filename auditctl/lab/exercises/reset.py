@@ -98,8 +98,8 @@ def _given_back(
     return ResetResult(count, serves)
 
 
-def _files(kept: NodeSnapshot, wanted: Callable[[str], bool]) -> int:
-    changed = [entry for entry in kept.changed() if wanted(entry.path)]
+def _files(kept: NodeSnapshot, selected: Callable[[str], bool]) -> int:
+    changed = [entry for entry in kept.changed() if selected(entry.path)]
     for entry in changed:
         kept.give_back(entry)
     return len(changed)

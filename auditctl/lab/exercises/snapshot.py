@@ -32,7 +32,7 @@ _SET_ID = stat.S_ISUID | stat.S_ISGID
 _CAPABILITIES = "security.capability"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotEntry:
     """One path of the node as it was. ``kind`` is a type as in `stat.S_IFMT`; ``kept`` the name of the kept bytes."""
 
@@ -257,7 +257,15 @@ def _entry(name: str, path: Path) -> SnapshotEntry:
         names = os.listxattr(path, follow_symlinks=False)
         xattrs = {name: os.getxattr(path, name, follow_symlinks=False).hex() for name in names}
     target = str(path.readlink()) if is_link else ""
-    return SnapshotEntry(*(name, kind, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid), xattrs, target)
+    return SnapshotEntry(
+        path=name,
+        kind=kind,
+        mode=stat.S_IMODE(status.st_mode),
+        uid=status.st_uid,
+        gid=status.st_gid,
+        xattrs=xattrs,
+        target=target,
+    )
 
 
 def _keep(entry: SnapshotEntry, path: Path, folder: Path, number: int, *, is_log: bool) -> SnapshotEntry:

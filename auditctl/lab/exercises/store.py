@@ -39,7 +39,7 @@ class ExercisePhase(Enum):
     RESETTING = "resetting"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExerciseRecord:
     """``seed`` is set where nobody knows the name; ``server`` is (pid, start) of the API server from before."""
 
@@ -53,7 +53,7 @@ class ExerciseRecord:
 
     @property
     def spoken(self) -> str:
-        """Its name, where that gives nothing away."""
+        """Return the name of the exercise, or the seed of the draw where the name would reveal the fault."""
         return repr(self.name) if self.seed is None else f"drawn with --seed {self.seed}"
 
 

@@ -58,10 +58,10 @@ def serving(plane: ControlPlane) -> Process:
 
 
 def wait(plane: ControlPlane, awaited: AwaitedState, leaving: OutgoingServer, timeout_seconds: float) -> None:
-    """Until the fault shows.
+    """Block until the injected fault is observable.
 
     Raises:
-        RefusedError: it does not, in that time.
+        RefusedError: it is not, within ``timeout_seconds``.
     """
     since = told = plane.clock.monotonic()
     while (now := plane.clock.monotonic()) - since < timeout_seconds:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from auditctl.errors import RefusedError
 from auditctl.manifest.mounts import normalised_path
@@ -18,10 +17,11 @@ class RequirementError(RefusedError):
 
 
 class Fields(NamedTuple):
-    """What stands behind a kind; ``where`` names it in errors. Every method raises RequirementError."""
+    """The value of one ``kind``; ``where`` names it in errors. Every method raises RequirementError."""
 
     where: str
     value: object
+    kind: str = ""
 
     def error(self, text: str, fix: str = "") -> RequirementError:
         """An error of this requirement, to be raised."""
@@ -60,28 +60,28 @@ class Fields(NamedTuple):
         return self._absolute(self.whole_text())
 
     def text(self, name: str) -> str:
-        found = self._field(name)
-        if not isinstance(found, str) or not found:
+        value = self._field(name)
+        if not isinstance(value, str) or not value:
             raise self.error(f"{name!r} is to be a text")
-        return found
+        return value
 
     def path(self, name: str) -> str:
         return self._absolute(self.text(name))
 
     def scalar(self, name: str) -> str:
         """A text, a number or a bool, as a flag has it."""
-        found = self._field(name)
-        if isinstance(found, bool):
-            return "true" if found else "false"
-        if not isinstance(found, str | int | float):
+        value = self._field(name)
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if not isinstance(value, str | int | float):
             raise self.error(f"{name!r} is to be one value")
-        return str(found)
+        return str(value)
 
     def truth(self, name: str) -> bool:
-        found = self._field(name)
-        if not isinstance(found, bool):
+        value = self._field(name)
+        if not isinstance(value, bool):
             raise self.error(f"{name!r} is to be true or false")
-        return found
+        return value
 
     def maybe_truth(self, name: str) -> bool | None:
         return self.truth(name) if self.has(name) else None
@@ -98,21 +98,14 @@ class Fields(NamedTuple):
         if self.value is not word and self.value != word:
             raise self.error(f"is written with {str(word).lower()!r}, not {self.value!r}")
 
-    def _texts(self, found: object, name: str) -> tuple[str, ...]:
-        if isinstance(found, str) or not isinstance(found, Sequence) or not found:
+    def _texts(self, value: object, name: str) -> tuple[str, ...]:
+        if isinstance(value, str) or not isinstance(value, Sequence) or not value:
             raise self.error(f"{name!r} is to be a list of texts")
-        if not all(isinstance(one, str) for one in found):
+        if not all(isinstance(one, str) for one in value):
             raise self.error(f"{name!r} is to be a list of texts")
-        return tuple(found)
+        return tuple(value)
 
     def _absolute(self, text: str) -> str:
         if not text.startswith("/"):
             raise self.error(f"{text!r} is no absolute path of the node")
         return normalised_path(text)
-
-
-def place_of(url: str) -> tuple[str, str | None, int | None, str]:
-    """What of a URL says where events go: the server drops the query. Raises ValueError."""
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
-    return parts.scheme, parts.hostname, port, parts.path.rstrip("/")

@@ -1,23 +1,17 @@
-"""Grading of the Pod's mounts and volumes, of files of the node, and of kubeadm's own record."""
+"""Requirements on the Pod's mounts and volumes, on files of the node, and on kubeadm's own record."""
 
 from __future__ import annotations
 
-from auditctl.compatibility import assert_never
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TypeAlias
+
 from auditctl.errors import ManifestError, PolicyError, RefusedError
-from auditctl.findings import Check, Status
-from auditctl.lab.grading.flags import NOT_RUNNING
-from auditctl.lab.grading.kinds import (
-    FileThere,
-    LogHostPath,
-    Mounted,
-    NoStrays,
-    Persisted,
-    PolicyFile,
-    Predictions,
-    Unmounted,
-)
+from auditctl.findings import Check
+from auditctl.lab.grading.fields import Fields
+from auditctl.lab.grading.requirement_kind import RequestSpec, Requirement, ServerRequirement, request_of
+from auditctl.manifest.flags import normalised
 from auditctl.manifest.mounts import normalised_path, within
-from auditctl.manifest.pod import Manifest
 from auditctl.node.change import files
 from auditctl.node.preflight import other_manifests
 from auditctl.operations import policy_source
@@ -26,125 +20,212 @@ from auditctl.operations.evidence.running_server import Running
 from auditctl.policy.evaluate import evaluate
 from auditctl.policy.expectations import read_expectations
 from auditctl.policy.load import load
-from auditctl.settings import LOG_FLAG, STANDARD_OUTPUT
+from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
+
+ServerVersion: TypeAlias = "tuple[int, int]"
 
 
-def of_pod(running: Running, name: str, want: LogHostPath | Mounted | Unmounted | NoStrays | Persisted) -> Check:
-    """What the Pod that runs is made of."""
-    if isinstance(want, NoStrays):
-        return _strays(running, name)
-    if not running.is_of_manifest:
-        return Check(name, Status.FAILED, NOT_RUNNING)
-    match want:
-        case LogHostPath(path):
-            return _mounted(running, name, Mounted(LOG_FLAG, host=path))
-        case Mounted():
-            return _mounted(running, name, want)
-        case Unmounted(path):
-            return _unmounted(running.manifest, name, path)
-        case Persisted():
-            return _persisted(running, name)
-        case _:
-            assert_never(want)
+@dataclass(frozen=True, slots=True)
+class Mounted(ServerRequirement):
+    """The mount of a flag's file; a field that is None is not compared."""
+
+    kinds = ("mount",)
+    subject = "flag"
+    fields = ("flag", "host", "read-only", "types", "directory")
+    flag: str
+    host: str | None = None
+    read_only: bool | None = None
+    types: tuple[str, ...] | None = None
+    directory: bool | None = None
+
+    @classmethod
+    def parse(cls, given: Fields) -> Mounted:
+        flag = normalised(given.text("flag"))
+        if flag not in (POLICY_FLAG, LOG_FLAG, WEBHOOK_FLAG):
+            raise given.error(f"{flag!r} names no file", f"one of {POLICY_FLAG}, {LOG_FLAG}, {WEBHOOK_FLAG}")
+        types = given.texts("types") if given.has("types") else None
+        host = given.path("host") if given.has("host") else None
+        return cls(flag, host, given.maybe_truth("read-only"), types, given.maybe_truth("directory"))
+
+    def judge_running(self, running: Running) -> Check:
+        value = running.manifest.flag(self.flag)
+        if not value or value == STANDARD_OUTPUT:
+            return self.failed(f"--{self.flag} names no file")
+        try:
+            place = running.manifest.host_path(value)
+        except ManifestError:
+            return self.failed(f"--{self.flag}={value} lies on no plain hostPath volume")
+        if place is None:
+            return self.failed(f"--{self.flag}={value} is on no mount, so it is only in the container")
+        if self.host is not None and place.path != self.host:
+            return self.failed(f"on the host it is {place.path}, which is not the wanted path")
+        if self.read_only is not None and place.read_only is not self.read_only:
+            mode = "read-only" if place.read_only else "read-write"
+            return self.failed(f"the mount {place.mount_path} is {mode}, which is not the wanted mode")
+        if self.directory is not None and place.exact is self.directory:
+            mounted = "the file alone is" if place.exact else "its directory is"
+            return self.failed(f"{mounted} mounted, which is not the wanted mount")
+        if self.types is not None and place.type not in self.types:
+            return self.failed(f"the volume's type {place.type or '(none)'} is not a wanted type")
+        return self.passed(f"{place.container_path} in the container is {place.path} on the host")
 
 
-def _mounted(running: Running, name: str, want: Mounted) -> Check:
-    value = running.manifest.flag(want.flag)
-    if not value or value == STANDARD_OUTPUT:
-        return Check(name, Status.FAILED, f"--{want.flag} names no file")
-    try:
-        place = running.manifest.host_path(value)
-    except ManifestError:
-        return Check(name, Status.FAILED, f"--{want.flag}={value} lies on no plain hostPath volume")
-    if place is None:
-        return Check(name, Status.FAILED, f"--{want.flag}={value} is on no mount, so it is only in the container")
-    if want.host is not None and place.path != want.host:
-        return Check(name, Status.FAILED, f"on the host it is {place.path}, which is not what is asked for")
-    if want.read_only is not None and place.read_only is not want.read_only:
-        text = f"the mount {place.mount_path} is {'read-only' if place.read_only else 'read-write'}"
-        return Check(name, Status.FAILED, f"{text}, which is not what is asked for")
-    if want.directory is not None and place.exact is want.directory:
-        what = "the file alone is" if place.exact else "its directory is"
-        return Check(name, Status.FAILED, f"{what} mounted, which is not what is asked for")
-    if want.types is not None and place.type not in want.types:
-        return Check(name, Status.FAILED, f"the volume's type {place.type or '(none)'} is not what is asked for")
-    return Check(name, Status.PASSED, f"{place.container_path} in the container is {place.path} on the host")
+@dataclass(frozen=True, slots=True)
+class LogHostPath(ServerRequirement):
+    """The path of the log on the host."""
+
+    kinds = ("log-host-path",)
+    path: str
+
+    @classmethod
+    def parse(cls, given: Fields) -> LogHostPath:
+        return cls(given.whole_path())
+
+    def judge_running(self, running: Running) -> Check:
+        return Mounted(LOG_FLAG, host=self.path).judge_running(running)._replace(name=self.name)
 
 
-def _unmounted(manifest: Manifest, name: str, path: str) -> Check:
-    left = [volume for volume in manifest.volumes if volume.host_path and _leads(volume.host_path, path)]
-    if left:
-        return Check(name, Status.FAILED, f"the volume {left[0].name} still leads to {left[0].host_path}")
-    return Check(name, Status.PASSED, f"no volume of the Pod leads to {path}")
+@dataclass(frozen=True, slots=True)
+class Unmounted(ServerRequirement):
+    """A path of the host that no volume of the Pod contains or lies below."""
+
+    kinds = ("unmounted",)
+    subject = "path"
+    path: str
+
+    @classmethod
+    def parse(cls, given: Fields) -> Unmounted:
+        return cls(given.whole_path())
+
+    def judge_running(self, running: Running) -> Check:
+        for volume in running.manifest.volumes:
+            place = normalised_path(volume.host_path) if volume.host_path else None
+            if place is not None and (within(self.path, place) or within(place, self.path)):
+                return self.failed(f"the volume {volume.name} still leads to {volume.host_path}")
+        return self.passed(f"no volume of the Pod leads to {self.path}")
 
 
-def _leads(volume: str, path: str) -> bool:
-    return within(path, normalised_path(volume)) or within(normalised_path(volume), path)
+@dataclass(frozen=True, slots=True)
+class NoStrays(Requirement):
+    """A manifest directory in which no other file defines the same Pod."""
+
+    kinds = ("manifest-strays",)
+    written = "none"
+
+    def judge(self, running: Running) -> Check:
+        if other_manifests.strays(running.plane.manifest_path, running.manifest):
+            return self.failed("another file in the manifest directory defines the same Pod")
+        return self.passed("one file defines the Pod")
 
 
-def _strays(running: Running, name: str) -> Check:
-    found = other_manifests.strays(running.plane.manifest_path, running.manifest)
-    if found:
-        text = "another file in the manifest directory defines the same Pod"
-        return Check(name, Status.FAILED, text)
-    return Check(name, Status.PASSED, "one file defines the Pod")
+@dataclass(frozen=True, slots=True)
+class Persisted(ServerRequirement):
+    """Kubeadm's own record with the same audit settings as the manifest."""
+
+    kinds = ("persisted",)
+
+    def judge_running(self, running: Running) -> Check:
+        from auditctl.operations.kubeadm.config import differences_of
+
+        try:
+            differences = differences_of(running.plane, running.manifest, None)
+        except RefusedError as error:
+            return self.unknown(error.message)
+        if differences:
+            return self.failed("kubeadm's own record has other audit settings")
+        return self.passed("kubeadm's own record has the same audit settings")
 
 
-def _persisted(running: Running, name: str) -> Check:
-    from auditctl.operations.kubeadm.config import differences_of
+@dataclass(frozen=True, slots=True)
+class FileRequirement(Requirement):
+    """A requirement that needs no API server; the version of the manifest says whose reader judges a policy."""
 
-    try:
-        found = differences_of(running.plane, running.manifest, None)
-    except RefusedError as error:
-        return Check(name, Status.UNKNOWN, error.message)
-    if found:
-        return Check(name, Status.FAILED, "kubeadm's own record has other audit settings")
-    return Check(name, Status.PASSED, "kubeadm's own record has the same audit settings")
+    def judge(self, running: Running) -> Check:
+        return self.judge_node(running.plane, policy_source.version_of(running.plane, running.manifest, live=False))
 
+    def judge_files(self, plane: ControlPlane) -> Check | None:
+        return self.judge_node(plane, policy_source.NEWEST)
 
-def of_files(plane: ControlPlane, manifest: Manifest | None, want: FileThere | Predictions | PolicyFile) -> Check:
-    """What needs no API server. ``manifest`` gives the version whose reader judges; None: the newest."""
-    version = policy_source.version_of(plane, manifest, live=False) if manifest else policy_source.NEWEST
-    match want:
-        case FileThere(path, there):
-            seen = plane.root.host(path).exists()
-            text = f"{path} is {'there' if seen else 'not there'}"
-            return Check(f"file {path}", Status.PASSED if seen is there else Status.FAILED, text)
-        case PolicyFile():
-            return _policy_file(plane, version, want)
-        case Predictions():
-            return _predictions(plane, version, want)
-        case _:
-            assert_never(want)
+    @abstractmethod
+    def judge_node(self, plane: ControlPlane, version: ServerVersion) -> Check:
+        """Return the verdict on files of the node for a server of that version."""
 
 
-def _policy_file(plane: ControlPlane, version: tuple[int, int], want: PolicyFile) -> Check:
-    name = f"policy-{'accepts' if want.accepted else 'rejects'} {want.path}"
-    try:
-        loaded = load(files.read_following(plane.root.host(want.path), "policy"), version)
-    except RefusedError as error:
-        return Check(name, Status.FAILED, error.message)
-    taken = loaded.policy is not None
-    text = f"the API server would {'load' if taken else 'refuse'} {want.path}"
-    return Check(name, Status.PASSED if taken is want.accepted else Status.FAILED, text)
+@dataclass(frozen=True, slots=True)
+class FileThere(FileRequirement):
+    """A file or directory of the node that exists, or does not."""
+
+    kinds = ("file",)
+    subject = "path"
+    fields = ("path", "there")
+    path: str
+    there: bool
+
+    @classmethod
+    def parse(cls, given: Fields) -> FileThere:
+        return cls(given.path("path"), given.truth("there"))
+
+    def judge_node(self, plane: ControlPlane, version: ServerVersion) -> Check:  # noqa: ARG002 (no policy is read)
+        exists = plane.root.host(self.path).exists()
+        text = f"{self.path} {'exists' if exists else 'does not exist'}"
+        return self.passed(text) if exists is self.there else self.failed(text)
 
 
-def _predictions(plane: ControlPlane, version: tuple[int, int], want: Predictions) -> Check:
-    """Every request that is asked about is in the file, in whatever words, with the level that the policy gives it."""
-    name = f"predictions {want.file}"
-    try:
-        told = read_expectations(files.read_following(plane.root.host(want.file), "predictions"), want.file)
-        policy = load(files.read_following(plane.root.host(want.policy), "policy"), version).policy
-    except PolicyError as error:
-        return Check(name, Status.FAILED, str(error).removesuffix("; nothing was changed"))
-    except RefusedError as error:
-        return Check(name, Status.FAILED, error.message)
-    if policy is None:
-        return Check(name, Status.FAILED, f"the API server would refuse {want.policy}")
-    levels = {expectation.attributes: expectation.level for expectation in told}
-    for asked in want.requests:
-        if asked.attributes not in levels:
-            return Check(name, Status.FAILED, f"nothing is told of `{asked.words}`")
-        if levels[asked.attributes] is not evaluate(policy, asked.attributes).level:
-            return Check(name, Status.FAILED, f"`{asked.words}` is told wrongly")
-    return Check(name, Status.PASSED, f"all {len(want.requests)} are told rightly")
+@dataclass(frozen=True, slots=True)
+class PolicyFile(FileRequirement):
+    """A policy file that a server of this version would load, or would refuse."""
+
+    kinds = ("policy-accepts", "policy-rejects")
+    path: str
+    accepted: bool
+
+    @classmethod
+    def parse(cls, given: Fields) -> PolicyFile:
+        return cls(given.whole_path(), accepted=given.kind == "policy-accepts")
+
+    @property
+    def name(self) -> str:
+        return f"policy-{'accepts' if self.accepted else 'rejects'} {self.path}"
+
+    def judge_node(self, plane: ControlPlane, version: ServerVersion) -> Check:
+        try:
+            loads = load(files.read_following(plane.root.host(self.path), "policy"), version).policy is not None
+        except RefusedError as error:
+            return self.failed(error.message)
+        text = f"the API server would {'load' if loads else 'refuse'} {self.path}"
+        return self.passed(text) if loads is self.accepted else self.failed(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions(FileRequirement):
+    """A file that names the levels of these requests under a policy file."""
+
+    kinds = ("predictions",)
+    subject = "file"
+    fields = ("requests", "file", "policy")
+    file: str
+    policy: str
+    requests: tuple[RequestSpec, ...]
+
+    @classmethod
+    def parse(cls, given: Fields) -> Predictions:
+        requests = tuple(request_of(given, words) for words in given.texts("requests"))
+        return cls(given.path("file"), given.path("policy"), requests)
+
+    def judge_node(self, plane: ControlPlane, version: ServerVersion) -> Check:
+        try:
+            raw = files.read_following(plane.root.host(self.file), "predictions")
+            levels = {each.attributes: each.level for each in read_expectations(raw, self.file)}
+            policy = load(files.read_following(plane.root.host(self.policy), "policy"), version).policy
+        except PolicyError as error:
+            return self.failed(str(error).removesuffix("; nothing was changed"))
+        except RefusedError as error:
+            return self.failed(error.message)
+        if policy is None:
+            return self.failed(f"the API server would refuse {self.policy}")
+        for request in self.requests:
+            if request.attributes not in levels:
+                return self.failed(f"no level is given for `{request.words}`")
+            if levels[request.attributes] is not evaluate(policy, request.attributes).level:
+                return self.failed(f"the level given for `{request.words}` is wrong")
+        return self.passed(f"all {len(self.requests)} levels are right")

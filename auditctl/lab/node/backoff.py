@@ -1,4 +1,4 @@
-"""How long the kubelet waits before it starts a container again (reference 7.5).
+"""How long the kubelet waits before it starts a container again (client-go/util/flowcontrol/backoff.go).
 
 Sources: pkg/kubelet/kuberuntime/kuberuntime_manager.go doBackOff, client-go util/flowcontrol/backoff.go. Seen on a real
 1.36.3: the first restart at once, then 10, 20, 40 s after the exit; a Pod that is restored byte for byte has its old UID

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import shutil
 import stat
@@ -46,6 +47,8 @@ def build(layout: Layout, marker: Marker) -> None:
     _write(layout.kubelet_config, kubeadm_manifest.KUBELET_CONFIG.format(listing=marker.pace.listing).encode(), 0o644)
     _program(layout.apiserver_program, "auditctl.lab.apiserver.main", "sys.argv[1:]")
     _write(layout.manifest, kubeadm_manifest.manifest(marker.kubernetes, ADDRESS, marker.port).encode(), 0o600)
+    configuration = {"data": {"ClusterConfiguration": kubeadm_manifest.cluster_configuration(marker.kubernetes)}}
+    _write(layout.kubeadm_record, json.dumps(configuration, indent=2).encode(), 0o600)
     _program(layout.kubelet_program, "auditctl.lab.node.kubelet", "Path(__file__).parents[2]")
 
 

@@ -16,7 +16,7 @@ from auditctl.lab.node.layout import Layout
 from auditctl.node.change.files import replace
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
     """Every time is in seconds as it passes, not scaled. All but ``kubelet_idle`` and ``held_port_seconds`` concern only
     servers with an argument that begins with ``only_with`` (`--audit-`, say: so that the way back leads to health).

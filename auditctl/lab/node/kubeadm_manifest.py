@@ -1,7 +1,7 @@
 """The text of kube-apiserver.yaml as kubeadm writes it with no extra arguments (held to `golden/kubeadm` by a test).
 
-Source: cmd/kubeadm/app/phases/controlplane/manifests.go GetStaticPodSpecs; differences by version are two
-(reference 8.1): `creationTimestamp: null` up to 1.33, a named probe port from 1.34 on.
+Source: cmd/kubeadm/app/phases/controlplane/manifests.go GetStaticPodSpecs; differences by version are two:
+`creationTimestamp: null` up to 1.33, a named probe port from 1.34 on.
 """
 
 from __future__ import annotations
@@ -129,6 +129,30 @@ staticPodPath: /etc/kubernetes/manifests
 """
 
 
+_CLUSTER_CONFIGURATION = """\
+apiServer: {{}}
+apiVersion: kubeadm.k8s.io/v1beta4
+caCertificateValidityPeriod: 87600h0m0s
+certificateValidityPeriod: 8760h0m0s
+certificatesDir: /etc/kubernetes/pki
+clusterName: kubernetes
+controllerManager: {{}}
+dns: {{}}
+encryptionAlgorithm: RSA-2048
+etcd:
+  local:
+    dataDir: /var/lib/etcd
+imageRepository: registry.k8s.io
+kind: ClusterConfiguration
+kubernetesVersion: v{kubernetes}
+networking:
+  dnsDomain: cluster.local
+  serviceSubnet: 10.96.0.0/12
+proxy: {{}}
+scheduler: {{}}
+"""
+
+
 def minor(kubernetes: str) -> tuple[int, int]:
     """(1, 36) of "1.36.2"."""
     major, second, *_ = kubernetes.removeprefix("v").split(".")
@@ -147,3 +171,8 @@ def manifest(kubernetes: str, address: str, port: int) -> str:
         ports=_PORTS.format(port=port) if named else "",
     )
     return head + _TAIL
+
+
+def cluster_configuration(kubernetes: str) -> str:
+    """Return the ClusterConfiguration that `kubeadm init` uploads with no configuration file (v1beta4, from 1.31 on)."""
+    return _CLUSTER_CONFIGURATION.format(kubernetes=kubernetes)

@@ -13,7 +13,7 @@ ADDRESS = "127.0.0.1"
 TREES = ("etc", "run", "sys", "usr", "var")  # the only names that `down` ever removes, beside the marker
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
     """How fast the lab's kubelet is, in seconds; the real one's values are beside each."""
 
@@ -114,6 +114,11 @@ class Layout:
     def processes(self) -> Path:
         """What the lab's processes are, one JSON file each: for `down` after the kubelet died."""
         return self.root / "var/lib/auditctl-lab/processes"
+
+    @property
+    def kubeadm_record(self) -> Path:
+        """Return the file behind the ConfigMap kubeadm-config, which the stand-in reads and writes."""
+        return self.root / "var/lib/auditctl-lab/kubeadm-config.json"
 
     @property
     def containers(self) -> Path:

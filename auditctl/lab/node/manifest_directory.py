@@ -1,4 +1,4 @@
-"""The manifest directory as the kubelet watches it (pkg/kubelet/config/{file,file_linux}.go; reference 7.1, 7.2).
+"""The manifest directory as the kubelet watches it (pkg/kubelet/config/{file,file_linux}.go).
 
 A listing every so often decides for good; between listings, events do. Events are found by comparing what stat says
 (a fast poll stands in for inotify).
@@ -45,7 +45,7 @@ class ManifestSource:
                     pods[pod.key] = pod
             except InvalidPodError as error:
                 self._error("file.go:187", "Could not process manifest file", error.message, self._path(name))
-        # an empty update goes round the store, which a later event may bring back (reference 7.2)
+        # an empty update goes round the store, which a later event may bring back (pkg/kubelet/config/config.go)
         self.desired = dict(pods)
         self._store = dict(pods) or self._store
 

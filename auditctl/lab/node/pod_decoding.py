@@ -1,6 +1,6 @@
 """A manifest's tree as the API's types take it: unknown fields dropped, wrong types refused in Go's words.
 
-The kubelet decodes leniently (pkg/kubelet/config/common.go tryDecodeSinglePod; reference 7.1).
+The kubelet decodes leniently (pkg/kubelet/config/common.go tryDecodeSinglePod).
 """
 
 from __future__ import annotations

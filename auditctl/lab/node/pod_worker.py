@@ -1,4 +1,4 @@
-"""The life of one Pod: mounts, container, back-off, end (pkg/kubelet/pod_workers.go; reference 7.4, 7.5)."""
+"""The life of one Pod: mounts, container, back-off, end (pkg/kubelet/pod_workers.go)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One manifest file as the kubelet decodes, checks and names it (pkg/kubelet/config/{file,common}.go; reference 7).
+"""One manifest file as the kubelet decodes, checks and names it (pkg/kubelet/config/{file,common}.go).
 
 Unknown fields vanish, as in the kubelet's lenient decoder; what is left is hashed into the Pod's UID.
 """
@@ -35,7 +35,7 @@ class ContainerMount:
     read_only: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StaticPod:
     """A Pod as the kubelet would run it. ``grace_seconds`` is None where the manifest does not say."""
 

@@ -29,11 +29,11 @@ from auditctl.node.path_trust import UntrustedPathError, private_directory
 
 UP_SECONDS = 20.0
 DOWN_SECONDS = 3.0
-MINORS = range(31, 38)  # whose manifests `golden/kubeadm` and reference 8.1 describe
+MINORS = range(31, 38)  # the minors whose kubeadm manifests are known
 EPHEMERAL_FROM = 32768  # the kernel's own choices begin here: a port below stays ours between two servers
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lab:
     """A lab as it stands. ``root`` is what `--rootfs` takes; ``made`` is False if it was there already."""
 
@@ -133,7 +133,14 @@ def serves(layout: Layout, port: int) -> bool:
 def _describe(layout: Layout, marker: Marker, *, made: bool) -> Lab:
     kubelet = ChildProcess.load(layout.processes / "kubelet.json")
     pid = kubelet.pid if kubelet and kubelet.runs(layout.kubelet_program) else None
-    return Lab(layout.root, marker.kubernetes, marker.port, pid, serves(layout, marker.port), made)
+    return Lab(
+        root=layout.root,
+        kubernetes=marker.kubernetes,
+        port=marker.port,
+        kubelet_pid=pid,
+        serving=serves(layout, marker.port),
+        made=made,
+    )
 
 
 def _version(text: str) -> str:

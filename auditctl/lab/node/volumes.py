@@ -1,4 +1,4 @@
-"""hostPath volumes as the kubelet sets them up (pkg/volume/hostpath/host_path.go; reference 7.6)."""
+"""hostPath volumes as the kubelet sets them up (pkg/volume/hostpath/host_path.go)."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def receive(folder: Path, port: int, behaviour: Behaviour, say: Callable[[str], 
     receiver = open_receiver(folder.absolute(), port, behaviour)
     receiver.say = say
     receiver.start()
-    say(f"listens at {receiver.url}; $ auditctl enable --webhook-config {receiver.config}")
+    say(f"receiver listens at {receiver.url}. To use it: auditctl enable --webhook-config {receiver.config}")
     while not ended.wait(0.5):  # an endless wait would not let Python see the signal
         pass
     receiver.stop()

@@ -87,7 +87,7 @@ def _missing(target: Path) -> Finding:
 
 
 def _claim(target: Path) -> None:
-    """Refuse what is not ours to fill."""
+    """Raise RefusedError unless the folder is new or empty."""
     if not os.path.lexists(target):
         return
     if not target.is_dir() or target.is_symlink():
