@@ -69,7 +69,8 @@ class Served(Node):
             for path in Path("/proc").glob("[0-9]*/cmdline")
             if (words := _read(path)) and str(self.root).encode() in words and b"reconciler-type=none" in words
         ]
-        names = [str(path) for path in self.root.rglob("*standby*") if path.is_file()]
+        places = [self.root / name for name in ("etc/kubernetes", "var/log/kubernetes", "run")]
+        names = [str(path) for place in places for path in place.rglob("*standby*") if path.is_file()]
         return processes + names
 
 
@@ -121,17 +122,17 @@ def test_a_change_with_a_standby_fails_no_new_connection(served: Served) -> None
     assert not served.standbys()
 
 
-def test_a_standby_that_does_not_get_ready_changes_nothing(served: Served) -> None:
+def test_a_standby_that_records_nothing_changes_nothing(served: Served) -> None:
     """Exit 3: the manifest was never touched, and the policy is away again."""
     before = served.manifest.read_bytes()
-    Faults(only_with="--endpoint-reconciler-type", dies_after_seconds=0.0).save(Layout(served.root))
+    Faults(only_with="--endpoint-reconciler-type", disk_full=True).save(Layout(served.root))
     clients = Clients(served.relay.port)
 
     ran = served.enable(METADATA, "--no-downtime")
 
     assert set(clients.stop()) == {"200"}
     assert ran.code == 3, ran
-    assert "the standby server" in ran.report["summary"]
+    assert "the standby server records nothing" in ran.report["summary"]
     assert served.manifest.read_bytes() == before
     assert not served.policy.exists()
     assert served.steps()[-1] == "undone"

@@ -10,7 +10,7 @@ MARKER = ".auditctl-lab.json"
 STAND_IN = "auditctl-lab stand-in"  # said in the Server header, /version, the kubelet's log and the marker
 NODE_NAME = "controlplane"
 ADDRESS = "127.0.0.1"
-TREES = ("etc", "sys", "usr", "var")  # the only names that `down` ever removes, beside the marker
+TREES = ("etc", "run", "sys", "usr", "var")  # the only names that `down` ever removes, beside the marker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

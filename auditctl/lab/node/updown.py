@@ -84,7 +84,7 @@ def down(directory: Path) -> bool:
 
     Raises RefusedError for a folder that somebody else may change: nothing in it is believed.
 
-    Removed: the node's own trees (etc, sys, usr, var) with all that the node and its tools wrote there, the marker, and the
+    Removed: the node's own trees (etc, run, sys, usr, var) with all that the node and its tools wrote there, the marker, and the
     folder itself if `up` made it and nothing else is left in it.
     """
     layout = _layout(directory)

@@ -130,6 +130,7 @@ class Standby:
             self._await_ready(watch)
             self._prove(deadline)
             self.redirect.keep()
+            self._refuse_ended()
         except OSError as error:
             self.end()
             raise RefusedError(f"the standby server could not be set up: {error}", check="no-downtime") from error
@@ -170,6 +171,10 @@ class Standby:
         failed = [check.detail for check in proof.checks if check.status is Status.FAILED]
         if failed:
             raise RefusedError(f"the standby server records nothing: {failed[0]}", check="no-downtime")
+
+    def _refuse_ended(self) -> None:
+        if self.process is not None and not self.process.alive():
+            raise RefusedError("the standby server has ended again", check="no-downtime")
 
     def resume(self) -> None:
         """Go on in another process, which has taken the change over: keep the redirect up, if it was."""

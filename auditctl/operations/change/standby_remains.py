@@ -20,7 +20,7 @@ from auditctl.operations.controlplane import ControlPlane
 READY_SECONDS = 60.0
 RECEIPT_SECONDS = 15.0
 LONGEST_START_SECONDS = READY_SECONDS + RECEIPT_SECONDS
-LONGEST_END_SECONDS = 60.0
+LONGEST_END_SECONDS = 60.0  # a grace period of 30 s, and the kubelet's own pace
 _DRAIN_SECONDS = 5.0
 _POLL_SECONDS = 0.1
 _START_SECONDS = 4.0

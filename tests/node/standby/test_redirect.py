@@ -19,8 +19,9 @@ from auditctl.node.standby.redirect import RedirectTarget, redirect, target_of
 # Two servers that say who they are, and a client; prints one JSON object.
 _IN_A_NAMESPACE = """
 import json, socket, subprocess, sys, threading
-from auditctl.node.apiserver.client import _connected
+from auditctl.node.apiserver.client import PAST_REDIRECT_MARK
 from auditctl.node.standby.redirect import NftRedirect, RedirectTarget, tables_left
+from auditctl.transport import ExchangeDeadline, connect
 
 subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 subprocess.run(["ip", "address", "add", "192.0.2.7/32", "dev", "lo"], check=True)
@@ -51,7 +52,7 @@ seen["loopback"] = asked("127.0.0.1")
 seen["own address"] = asked("192.0.2.7")
 seen["the Service"] = asked("198.51.100.1", 443)
 seen["the server's own loopback"] = asked("::1")
-seen["our probe"] = asked("192.0.2.7", connect=lambda address, port: _connected(address, port, 3))
+seen["our probe"] = asked("192.0.2.7", connect=lambda address, port: connect(address, port, ExchangeDeadline.within(3), mark=PAST_REDIRECT_MARK))
 seen["connections"] = rule.connections()
 rule.stop()
 seen["stopped"] = asked("192.0.2.7")
