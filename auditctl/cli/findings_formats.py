@@ -42,7 +42,7 @@ def in_format(options: Globals, command: str, operation: PolicyOperation) -> Pol
         except AuditctlError as error:
             findings = from_error(command, "", error).findings
             result = CommandResult(document={}, findings=findings, exit_code=error.exit_code, notes=(error.message,))
-        return dataclasses.replace(result, lines=(), summary=writer(command, result))
+        return dataclasses.replace(result, lines=(), summary=writer(command, result), verbatim=True)
 
     return written
 

@@ -38,7 +38,7 @@ def test_yaml_says_what_json_says(root: Path, capsys: pytest.CaptureFixture[str]
     assert as_yaml == as_json
     assert list(as_json) == [
         "apiVersion", "kind", "command", "outcome", "changed", "exitCode", "summary", "manifest", "settings", "findings", "verification",
-        "receipt", "timings", "change", "nextSteps",
+        "receipt", "timings", "standby", "change", "nextSteps",
     ]  # fmt: skip
     assert as_json["settings"]["policy"]["containerPath"] == "/etc/kubernetes/audit/policy.yaml"
     assert as_json["receipt"] is None

@@ -227,12 +227,10 @@ def test_a_restart_in_place_without_waiting_is_done_all_the_same(node: Node) -> 
 def test_a_signal_before_anything_was_changed_changes_nothing(node: Node) -> None:
     """While the policy is still being read from a pipe."""
     before = node.manifest.read_bytes()
-    os.mkfifo(node.root / "pipe")
-    process = node.start("enable", "--policy", node.root / "pipe")
-    with (node.root / "pipe").open("w") as pipe:
-        process.send_signal(signal.SIGINT)
-        pipe.write(METADATA)
-    _, stderr = process.communicate(timeout=60)
+    process = node.start("enable", "--policy", "/dev/stdin", stdin=subprocess.PIPE)
+    assert until((node.root / "var/lib/auditctl/lock").exists, 30)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(METADATA, timeout=60)
 
     assert process.returncode == 130
     assert "nothing was changed" in stderr

@@ -46,9 +46,11 @@ def log(tmp_path: Path) -> Path:
 
 def shown(log: Path, **filters: tuple[str, ...]) -> tuple[list[int], list[str]]:
     wanted = LogFilters.of([filters.get(name, ()) for name in LogFilters._fields[:-2]], None, None)
-    tailed = log_tail(ControlPlane(rootfs=log.parent), TailOptions((str(log),), wanted, form=TailFormat.JSON))
-    lines = b"".join(tailed.pieces).splitlines()
-    return [int(json.loads(each)["auditID"][3:]) for each in lines], list(tailed.account.sentences())
+    tailed = log_tail(
+        ControlPlane(rootfs=log.parent), TailOptions(logs=(str(log),), wanted=wanted, form=TailFormat.JSON)
+    )
+    lines = b"".join(tailed.pieces or ()).splitlines()
+    return [int(json.loads(each)["auditID"][3:]) for each in lines], list(tailed.closing_notes())
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,7 @@ def test_either_identity_is_found_and_an_unwanted_one_hides_no_other(
 
 
 def test_an_empty_answer_says_how_many_events_were_looked_at(log: Path) -> None:
-    assert shown(log, user=("nobody-here",)) == ([], ["no event matches; 3 events looked at"])
+    assert shown(log, user=("nobody-here",)) == ([], ["No event matches the filters; 3 events were read."])
     assert shown(log, user=("bob",))[1] == []
 
 
@@ -87,7 +89,7 @@ def test_a_verb_that_no_request_has_is_refused_with_the_one_that_was_meant(log: 
 
 
 def test_top_tells_the_person_beside_the_proxy(log: Path) -> None:
-    answer = log_top(ControlPlane(rootfs=log.parent), TopOptions((str(log),), by=("user",), processes=1))
+    answer = log_top(ControlPlane(rootfs=log.parent), TopOptions(logs=(str(log),), by=("user",), processes=1))
 
     users = {row["value"]: row["events"] for row in answer.document["top"]["user"]}
     assert users == {PROXY: 1, f"{PROXY} as user-x": 1, "bob": 1}

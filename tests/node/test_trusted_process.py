@@ -15,7 +15,8 @@ from foldernode import PLAIN
 from auditctl.errors import RefusedError
 from auditctl.manifest.document import Document
 from auditctl.manifest.pod import Manifest
-from auditctl.node.apiserver import process, trial_binary, trusted_process
+from auditctl.node import trusted_process
+from auditctl.node.apiserver import process, trial_binary
 from auditctl.node.apiserver.process import Process
 from auditctl.node.trusted_process import ROOT, Owner, Untrusted
 

@@ -52,7 +52,7 @@ def test_what_is_not_recorded_at_all_does_not_differ_in_its_stages() -> None:
 def test_a_selector_of_a_large_policy_is_told_without_a_proof(rules: int, proven: bool) -> None:
     filling = ", ".join(f"{{level: None, users: [u{index}]}}" for index in range(rules - 2))
     text = f"{HEAD}rules: [{filling}, {{level: Request, verbs: [GET]}}, {{level: Metadata}}]"
-    (told,) = problems(text.encode(), policy(text), built_in())
+    (told,) = (one for one in problems(text.encode(), policy(text), built_in()) if one.check == "verb-never-sent")
     assert told.check == "verb-never-sent"
     assert (told.request is not None) is proven
 
