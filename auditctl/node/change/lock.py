@@ -49,7 +49,7 @@ def lock(state: StateDirectory, command: str, manifest_directory: Path | None = 
     try:
         held.append(_acquire(lambda: _state_lock(state, create=True), state.lock, state.holder))
         state.sign(f"auditctl {command} (pid {os.getpid()})")
-        if manifest_directory is not None:
+        if manifest_directory is not None and manifest_directory.exists():  # without it nobody changes a manifest in it
             directory = manifest_directory
             held.append(_acquire(lambda: _manifest_lock(directory), directory, lambda: _OTHER))
         yield tuple(held)
