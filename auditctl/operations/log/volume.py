@@ -69,6 +69,7 @@ def log_top(plane: ControlPlane, asked: TopOptions) -> CommandResult:
         lines=tuple(_tables(shares, events, total)),
         summary=_summary(events, total, account, asked.filters),
         notes=tuple(account.sentences()),
+        exit_code=int(account.is_no_log),
     )
 
 
@@ -157,6 +158,7 @@ def log_stats(
         lines=lines,
         summary=_summary(rates.events, rates.bytes, account, filters),
         notes=tuple(account.sentences()),
+        exit_code=int(account.is_no_log),
     )
 
 
