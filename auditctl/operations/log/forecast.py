@@ -14,10 +14,10 @@ from auditctl.errors import RefusedError, UsageError
 from auditctl.log.forecast import Kept, Load, Proposal, RotationFlags, batching, days_until_full, kept, propose
 from auditctl.node.logfiles import log_files
 from auditctl.operations.answer import CommandResult
+from auditctl.operations.answer_tables import amount
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.log.volume import measured
 from auditctl.operations.log_sources import node_log
-from auditctl.operations.policy.replay import amount
 from auditctl.settings import MAXAGE_FLAG, MAXBACKUP_FLAG, MAXSIZE_FLAG
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)B?")
