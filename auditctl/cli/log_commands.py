@@ -12,6 +12,7 @@ from auditctl.cli import log_people_commands
 from auditctl.cli.context import FORMATS, run_and_exit
 from auditctl.cli.help_command import CommandWithExamples, GroupWithPanels
 from auditctl.cli.log_filter import filter_events
+from auditctl.cli.log_tally import tally
 from auditctl.cli.output import coloured
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
@@ -189,6 +190,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "stats": stats,
     "forecast": forecast,
     "filter": filter_events,
+    "tally": tally,
     **log_people_commands.COMMANDS,
 }
 

@@ -17,11 +17,11 @@ from auditctl.node.change import files
 from auditctl.node.kubelet.diagnosis import ServerState
 from auditctl.node.preflight import node_checks, webhook_config
 from auditctl.operations import flags, policy_source
+from auditctl.operations.answer_tables import amount
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import auditing, counters
 from auditctl.operations.evidence.auditing import AuditingState
 from auditctl.operations.installed_policy import shipped_name
-from auditctl.operations.policy.replay import amount
 from auditctl.operations.status_evidence import StatusEvidence
 from auditctl.policy.load import load
 from auditctl.settings import LOG_FLAG, MAXAGE_FLAG, MAXBACKUP_FLAG, MAXSIZE_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG

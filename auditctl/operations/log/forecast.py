@@ -24,10 +24,10 @@ from auditctl.log.forecast import (
 )
 from auditctl.node.logfiles import log_files
 from auditctl.operations.answer import CommandResult
+from auditctl.operations.answer_tables import amount
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.log.volume import measured
 from auditctl.operations.log_sources import node_log
-from auditctl.operations.policy.replay import amount
 from auditctl.settings import MAXAGE_FLAG, MAXBACKUP_FLAG, MAXSIZE_FLAG, WEBHOOK_FLAG
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)B?")
