@@ -87,7 +87,7 @@ def _installed_policy(plane: ControlPlane, paths: HostPaths) -> tuple[Path, Snap
         raise RefusedError(
             f"{plane.manifest_path}: no --{POLICY_FLAG} is set, so there is no policy to load",
             check="auditing-off",
-            fix="auditctl enable --policy FILE",
+            fix="auditctl enable --policy baseline",
         )
     return paths.policy, files.read(paths.policy, "policy")
 

@@ -103,7 +103,7 @@ def _all_findings(plane: ControlPlane, evidence: StatusEvidence) -> Iterator[Fin
     if evidence.counters is not None and manifest is not None:
         yield from counters.findings(evidence.counters, enabled=auditing.is_on(manifest))
     if evidence.kept is False:
-        text = f"{evidence.kept_text} of this node differ from the ConfigMap kubeadm-config: kubeadm upgrade would change them back"
+        text = f"{evidence.kept_text} from the ConfigMap kubeadm-config: kubeadm upgrade would change them back"
         yield Finding("kubeadm-config", Severity.WARNING, text, "auditctl kubeadm persist")
 
 
@@ -117,7 +117,7 @@ def _audit_files(plane: ControlPlane, manifest: Manifest, evidence: StatusEviden
     if policy is not None and not policy.is_file():
         state = "a directory" if policy.is_dir() else "not there"
         text = f"{policy}, for --{POLICY_FLAG}, is {state}: the API server would not start again"
-        yield Finding("policy-missing", Severity.ERROR, text, "auditctl enable --policy FILE", file=str(policy))
+        yield Finding("policy-missing", Severity.ERROR, text, "auditctl enable --policy baseline", file=str(policy))
     elif policy is not None:
         yield from auditing.weighty(tuple(policy_findings(plane, policy)))
         if running is not None:

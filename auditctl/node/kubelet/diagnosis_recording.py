@@ -11,7 +11,7 @@ from auditctl.findings import Finding, Severity
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.crash import Crash
 from auditctl.policy.types import Level, Policy, PolicyRule, Stage
-from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
+from auditctl.settings import LOG_FLAG, LOG_PATH, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
 
 _DELETED = " (deleted)"
 _NO_ROOM_BYTES = 1 << 20
@@ -47,7 +47,7 @@ def judge(recording: Recording) -> Iterator[Finding]:
         yield _error("no-backend", text, "auditctl enable")
     if recording.policy is not None and not records_anything(recording.policy):
         text = "the policy records nothing: every rule that a request can match has level None, or omits every stage"
-        yield _error("policy-records-nothing", text, "auditctl enable --policy FILE")
+        yield _error("policy-records-nothing", text, "auditctl enable --policy baseline")
     if log == STANDARD_OUTPUT:
         yield _standard_output(recording)
     elif log:
@@ -65,9 +65,9 @@ def _standard_output(recording: Recording) -> Finding:
         "removes them with those at rotation (containerLogMaxSize, 10 MiB by default)"
     )
     if not recording.older_log:
-        return Finding("log-standard-output", Severity.INFO, text, "auditctl enable --log-path PATH")
+        return Finding("log-standard-output", Severity.INFO, text, f"auditctl enable --log-path {LOG_PATH}")
     text += f"; {recording.older_log} is there, and is not written any more"
-    return Finding("log-standard-output", Severity.WARNING, text, "auditctl enable --log-path PATH")
+    return Finding("log-standard-output", Severity.WARNING, text, f"auditctl enable --log-path {LOG_PATH}")
 
 
 def _without_policy(log: str | None, webhook: str | None) -> Iterator[Finding]:

@@ -204,7 +204,9 @@ def _lines(verdict: FileVerdict, version: Version) -> Iterator[str]:
     elif verdict.dropped:
         yield f"{verdict.file}: {words(version)} would load it without {', '.join(verdict.dropped)}"
     else:
-        yield f"{verdict.file}: accepted by {words(version)}"
+        warnings = sum(finding.severity is Severity.WARNING for finding in verdict.findings)
+        counted = f", {warnings} warning{'s' if warnings > 1 else ''}" if warnings else ""
+        yield f"{verdict.file}: accepted by {words(version)}{counted}"
 
 
 def _summary(verdicts: list[FileVerdict], bad: list[FileVerdict], version: Version) -> str:
