@@ -6,8 +6,9 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from auditctl import facts
 from auditctl.errors import RefusedError, UsageError
@@ -25,7 +26,8 @@ _MOST_RATE, _MOST_BYTES, _MOST_DAYS = 1e7, 1e15, 36_500.0
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
-class ForecastOptions(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForecastOptions:
     """The options of ``log forecast``. ``requests`` a second times ``stages`` are events a second."""
 
     logs: tuple[str, ...] = ()
