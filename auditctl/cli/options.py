@@ -46,7 +46,7 @@ Persist = Annotated[
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeArguments:
     """The options of every changing command, texts as they were typed."""
 

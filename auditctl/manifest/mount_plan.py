@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from auditctl.errors import ManifestError, RefusedError
 from auditctl.findings import Finding, Severity
@@ -25,7 +25,8 @@ from auditctl.settings import (
 VOLUME_NAMES = {LOG_FLAG: LOG_VOLUME, POLICY_FLAG: POLICY_VOLUME, WEBHOOK_FLAG: WEBHOOK_VOLUME}
 
 
-class NewMount(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewMount:
     """A volume and its mount that are to be added; ``type`` is hostPath's."""
 
     name: str
@@ -201,7 +202,16 @@ class _Making:
         """Add a finding of severity error that points at the flag of the log."""
         flag = next((flag for flag in self.manifest.flag_list if flag.name == LOG_FLAG), None)
         place = self.manifest.document.place(flag.item.path if flag else self.manifest.container_path)
-        found = Finding(check, Severity.ERROR, message, fix, LOG_FLAG, place.file, place.line, place.column)
+        found = Finding(
+            check=check,
+            severity=Severity.ERROR,
+            message=message,
+            fix=fix,
+            path=LOG_FLAG,
+            file=place.file,
+            line=place.line,
+            column=place.column,
+        )
         self.plan.findings.append(found)
 
     def add(self, flag: str, path: str, on_host: str, kind: str, *, read_only: bool) -> None:
@@ -213,7 +223,9 @@ class _Making:
             name, number = f"{base}-{number}", number + 1
         name = self._idle_volume(on_host, kind) or name
         reason = f"volume {name}: --{flag} needs {path} in the container"
-        self.plan.added.append(NewMount(name, path, on_host, kind, read_only, reason))
+        self.plan.added.append(
+            NewMount(name=name, path=path, host_path=on_host, type=kind, read_only=read_only, reason=reason)
+        )
 
     def _idle_volume(self, on_host: str, kind: str) -> str:
         """Return the name of a volume of that path and type that nothing mounts; empty where there is none.

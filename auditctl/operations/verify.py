@@ -26,7 +26,7 @@ from auditctl.policy.compare import first_difference
 from auditctl.policy.evaluate import evaluate
 from auditctl.policy.shorthand import parse
 from auditctl.policy.types import Attributes, Level
-from auditctl.report import ManifestChange, Outcome, Report
+from auditctl.report import ManifestChange, Outcome, Report, error_finding
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT
 
 
@@ -79,10 +79,10 @@ def verify(plane: ControlPlane, options: VerifyOptions) -> Report:
     is_no = verification.holds is False or (options.require_proof and done.receipt is None)
     summary = _summary(verification, done, is_no=is_no)
     return Report(
-        "verify",
-        Outcome.NEGATIVE if is_no else Outcome.UNCHANGED,
-        summary,
-        ManifestChange(str(plane.manifest_path), snapshot.sha256, snapshot.sha256),
+        command="verify",
+        outcome=Outcome.NEGATIVE if is_no else Outcome.UNCHANGED,
+        summary=summary,
+        manifest=ManifestChange(path=str(plane.manifest_path), before=snapshot.sha256, after=snapshot.sha256),
         settings=settled(plane, manifest),
         findings=(*_not_loaded(loaded, process), *damaged(plane)),
         verification=verification,
@@ -96,13 +96,12 @@ def _unreadable(plane: ControlPlane, error: RefusedError) -> Report:
     if not plane.rootfs.is_dir():
         raise RefusedError(f"{plane.rootfs} is not a directory", check="rootfs", fix="correct --rootfs") from error
     place = f"{error.place}: " if error.place else ""
-    where = (error.place.file, error.place.line, error.place.column) if error.place else ("", 0, 0)
     return Report(
-        "verify",
-        Outcome.NEGATIVE,
-        f"no: nothing can be proved: {place}{error.message}",
-        ManifestChange(str(plane.manifest_path)),
-        findings=(Finding(error.check, Severity.ERROR, error.message, error.fix, "", *where),),
+        command="verify",
+        outcome=Outcome.NEGATIVE,
+        summary=f"no: nothing can be proved: {place}{error.message}",
+        manifest=ManifestChange(path=str(plane.manifest_path)),
+        findings=(error_finding(error),),
         verification=Verification((Check("manifest", Status.FAILED, error.message),)),
         next_steps=("auditctl doctor",),
     )
@@ -153,7 +152,7 @@ def _not_loaded(loaded: ActivePolicy, process: Process | None) -> tuple[Finding,
     text = "the policy on disk was edited after the API server had started, and is not loaded"
     if not loaded.known:
         text = "the policy file was touched after the API server had started; what it loaded is judged by the receipt alone"
-    return (Finding("policy-not-loaded", Severity.WARNING, text, "auditctl restart"),)
+    return (Finding(check="policy-not-loaded", severity=Severity.WARNING, message=text, fix="auditctl restart"),)
 
 
 Expected = tuple[str, Attributes, Level]

@@ -251,4 +251,14 @@ def _group_version(request: Attributes) -> str:
 
 
 def _attributes(resource: str, namespace: str, name: str) -> Attributes:
-    return Attributes(None, True, "get", "", "v1", namespace, resource, "", name)  # noqa: FBT003 - positional for brevity
+    return Attributes(
+        user=None,
+        is_resource_request=True,
+        verb="get",
+        api_group="",
+        api_version="v1",
+        namespace=namespace,
+        resource=resource,
+        subresource="",
+        name=name,
+    )

@@ -39,10 +39,10 @@ def judged(nodes: list[dict[str, Any]], serving: int) -> Iterator[Finding]:
         text = f"only {serving} API servers of {len(nodes)} control planes serve"
     else:
         text = f"{len(others)} other control planes serve meanwhile: {', '.join(names)}"
-        yield Finding("other-control-planes", Severity.INFO, text)
+        yield Finding(check="other-control-planes", severity=Severity.INFO, message=text)
         return
     fix = "bring the others back first, or say --allow other-control-planes"
-    yield Finding("other-control-planes", Severity.ERROR, text, fix)
+    yield Finding(check="other-control-planes", severity=Severity.ERROR, message=text, fix=fix)
 
 
 def _addresses(node: dict[str, Any]) -> list[str]:

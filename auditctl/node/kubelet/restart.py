@@ -37,7 +37,8 @@ _LEFT_ALONE_SECONDS = 6.0
 _CLOCK_TICK_SECONDS = 0.02  # /proc/PID/stat counts in ticks of 10 ms
 
 
-class RestartTarget(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartTarget:
     """Whom we wait for: a process started after ``renamed_at`` (seconds of the boot clock) that is not ``before``.
 
     After an undo also one that was never stopped: started before ``or_started_before``, and still listening a while
@@ -112,7 +113,7 @@ class OutgoingProcess:
         os.close(self.descriptor)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class RestartWaiter:
     """One wait: the clocks, the tellers, and what was seen so far."""
 
@@ -144,7 +145,9 @@ class RestartWaiter:
         path = root.node(Path(manifest.document.name))
         log = KubeletLog.begin(root, path, pod, since=clock.utc().timestamp())
         log.ignored_uid = attempts.ignored_uid
-        return cls(root, manifest, clock, tell, interrupted, attempts, log)
+        return cls(
+            root=root, manifest=manifest, clock=clock, tell=tell, interrupted=interrupted, attempts=attempts, log=log
+        )
 
     def wait(
         self, expected: RestartTarget, *, timeout: float, drain: float, old: OutgoingProcess | None

@@ -101,7 +101,7 @@ def before_edit(
             yield from _of_the_machine(plane, subject)
     except OSError as error:
         text = f"{error.filename}: cannot be examined: {(error.strerror or str(error)).lower()}"
-        yield Finding("unreadable", Severity.WARNING, text, "run it as root (sudo)")
+        yield Finding(check="unreadable", severity=Severity.WARNING, message=text, fix="run it as root (sudo)")
     if live:
         yield from _of_the_server(plane, subject.before, process)
 
@@ -160,7 +160,9 @@ def _of_the_server(plane: ControlPlane, manifest: Manifest, process: Process | N
     stranger = untrusted_listener(manifest.secure_port, manifest) if process is None else None
     if stranger is not None:  # nothing that it answers is asked for
         fix = f"{stranger.fix} (or use --allow untrusted-listener: the change then waits for the API server itself)"
-        yield Finding("untrusted-listener", Severity.ERROR, stranger.on(manifest.secure_port), fix)
+        yield Finding(
+            check="untrusted-listener", severity=Severity.ERROR, message=stranger.on(manifest.secure_port), fix=fix
+        )
         return
     from auditctl.node.apiserver import client, other_control_planes
 
@@ -168,7 +170,7 @@ def _of_the_server(plane: ControlPlane, manifest: Manifest, process: Process | N
     readiness = endpoint.readiness(credentials)
     if plane.kubeconfig is None and credentials.source.endswith("super-admin.conf"):
         text = f"{credentials.source} is used, because there is no admin.conf"
-        yield Finding("kubeconfig", Severity.INFO, text)
+        yield Finding(check="kubeconfig", severity=Severity.INFO, message=text)
     if readiness is client.Readiness.UNKNOWN:
         yield _not_ready(f"{endpoint}/readyz answers neither us nor the kubelet's anonymous probe (401 or 403)")
     elif readiness is not client.Readiness.READY:
@@ -177,10 +179,10 @@ def _of_the_server(plane: ControlPlane, manifest: Manifest, process: Process | N
         yield _not_ready(f"no kube-apiserver process of this machine owns port {manifest.secure_port}")
     elif not process.runs(manifest.command):
         yield Finding(
-            "drift",
-            Severity.WARNING,
-            f"process {process.pid} was not started with the manifest's command line",
-            "auditctl doctor",
+            check="drift",
+            severity=Severity.WARNING,
+            message=f"process {process.pid} was not started with the manifest's command line",
+            fix="auditctl doctor",
         )
     if readiness is client.Readiness.READY:
         yield from other_control_planes.findings(endpoint, credentials)
@@ -188,8 +190,8 @@ def _of_the_server(plane: ControlPlane, manifest: Manifest, process: Process | N
 
 def _not_ready(reason: str) -> Finding:
     return Finding(
-        "apiserver-ready",
-        Severity.ERROR,
-        f"the API server is not ready: {reason}",
-        "auditctl doctor names the cause; or continue with --allow apiserver-ready",
+        check="apiserver-ready",
+        severity=Severity.ERROR,
+        message=f"the API server is not ready: {reason}",
+        fix="auditctl doctor names the cause; or continue with --allow apiserver-ready",
     )

@@ -6,8 +6,9 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from auditctl import durations, facts
 from auditctl.errors import RefusedError, UsageError
@@ -36,7 +37,8 @@ _USUAL_SLOWEST_SECONDS = 10.0
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
-class ForecastOptions(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForecastOptions:
     """The options of ``log forecast``. ``requests`` a second times ``stages`` are events a second."""
 
     logs: tuple[str, ...] = ()

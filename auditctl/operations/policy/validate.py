@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from auditctl import facts
@@ -25,7 +26,8 @@ from auditctl.report import finding_line
 _BLIND = "detection-blind"
 
 
-class ValidateOptions(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidateOptions:
     """The options of ``policy validate``."""
 
     files: tuple[str, ...]
@@ -177,7 +179,9 @@ def _blind(name: str, policy: Policy) -> Iterator[Finding]:
     if blind := states.count(State.BLIND):
         message = f"{blind} of {len(states)} public detections can never fire"
         fix = f"see auditctl policy coverage {name}"
-        yield Finding(_BLIND, Severity.INFO, message, fix, "rules", name, 1, 1)
+        yield Finding(
+            check=_BLIND, severity=Severity.INFO, message=message, fix=fix, path="rules", file=name, line=1, column=1
+        )
 
 
 def known_for(discovery: str, version: Version) -> Known:
@@ -194,7 +198,7 @@ def known_for(discovery: str, version: Version) -> Known:
 
 def _weighed(finding: Finding, asked: ValidateOptions, *, accepted: bool) -> Finding:
     """Return what is allowed is a warning at most; nothing that the server refuses is."""
-    return finding._replace(severity=Severity.WARNING) if accepted and finding.check in asked.allow else finding
+    return replace(finding, severity=Severity.WARNING) if accepted and finding.check in asked.allow else finding
 
 
 def _lines(verdict: FileVerdict, version: Version) -> Iterator[str]:
