@@ -26,7 +26,7 @@ def test_a_server_started_after_the_way_back_is_the_old_configuration(node: Node
     snapshot, manifest = plane.read_manifest()
     new = snapshot.content.replace(b"--audit-log-maxage=30", b"--audit-log-maxage=7")
     edit = FileEdit(Role.MANIFEST, plane.manifest_path, snapshot, new)
-    intent = Intent("enable", "x", {}, restart=Restart.REPLACE_POD.name)
+    intent = Intent(command="enable", summary="x", who={}, restart=Restart.REPLACE_POD.name)
     change = changes.begin(plane.state, plane.root, plane.clock, (edit,), intent)
 
     def runs(flag: str) -> bool:

@@ -33,7 +33,7 @@ def died(plane: ControlPlane, policy_file: Path, command: str, restart: Restart)
         FileEdit(Role.MANIFEST, plane.manifest_path, snapshot, snapshot.content),
     )
     assert len(edits) == 2
-    intent = Intent(command, "x", {}, restart=restart.name)
+    intent = Intent(command=command, summary="x", who={}, restart=restart.name)
     changes.install(changes.begin(plane.state, plane.root, plane.clock, edits, intent))
     return policy
 

@@ -31,7 +31,9 @@ def between(plane: ControlPlane) -> tuple[Change, bytes, bytes]:
         FileEdit(Role.MANIFEST, plane.manifest_path, snapshot, new),
     )
     text = plan_ending(manifest, "20261130T213000Z").after.encode()
-    change = changes.begin(plane.state, plane.root, plane.clock, edits, Intent("enable", "a test", {}), text)
+    change = changes.begin(
+        plane.state, plane.root, plane.clock, edits, Intent(command="enable", summary="a test", who={}), text
+    )
     changes.install(change)
     return change, snapshot.content, new
 

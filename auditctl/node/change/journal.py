@@ -83,7 +83,10 @@ class FileRecord(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Journal:
-    """The record of one change. ``restart`` names how the server was to read it, empty if unknown."""
+    """The record of one change. ``restart`` names how the server was to read it, empty if unknown.
+
+    ``turn`` is the holder of the cluster's Lease that the change has, empty if it has none.
+    """
 
     id: str
     command: str
@@ -94,6 +97,7 @@ class Journal:
     summary: str = ""
     undoes: tuple[str, ...] = ()
     restart: str = ""
+    turn: str = ""
     step: Step = Step.PLANNED
     steps: tuple[tuple[str, str, str], ...] = ()
 
@@ -227,6 +231,7 @@ def _decoded(text: str) -> Journal | None:
         summary=_text(header.get("summary", "")),
         undoes=tuple(_text(change) for change in _rows(header.get("undoes", []))),
         restart=_text(header.get("restart", "")),
+        turn=_text(header.get("turn", "")),
         step=Step(steps[-1][0]) if steps else Step.PLANNED,
         steps=steps,
     )

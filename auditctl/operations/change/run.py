@@ -12,8 +12,8 @@ from auditctl.node.apiserver.credentials import Credentials
 from auditctl.node.apiserver.process import Process
 from auditctl.node.change import change as changes
 from auditctl.node.change import removal
-from auditctl.node.change.actor import record, who
-from auditctl.node.change.change import Change, Intent
+from auditctl.node.change.actor import record
+from auditctl.node.change.change import Change
 from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.journal import Role, Step
 from auditctl.node.change.undo_journal import returned_at
@@ -27,6 +27,7 @@ from auditctl.operations.change.failure import (
     left_over,
     not_proved,
 )
+from auditctl.operations.change.intent import intent_of, keep_turn_for_undo
 from auditctl.operations.change.old_configuration import wait_for_old_configuration
 from auditctl.operations.change.report import restart_checks
 from auditctl.operations.change.restart_strategy import drain_seconds, serving
@@ -94,11 +95,9 @@ class ChangeRun:
             drain, findings = options.drain_seconds or standby.usual_drain, ()
         failing = failing_before(plane, planned, options)
         manifest = FileEdit(Role.MANIFEST, plane.manifest_path, planned.snapshot, planned.new_text)
-        intent = Intent(
-            planned.command, planned.summary, who(), planned.directories, planned.undoes, planned.restart.name
-        )
         renames = TwoRenames.of(plane, planned, options, before, drain)
         edits, text = (*planned.edits, manifest), renames.text if renames else None
+        intent = intent_of(planned, session.turn)
         change = changes.begin(plane.state, plane.root, plane.clock, edits, intent, text)
         old = OutgoingProcess.hold(before)
         run = cls(session, planned, options, change, before, old, drain, findings, began, renames, standby)
@@ -249,6 +248,7 @@ class ChangeRun:
                 next_steps=(f"auditctl rollback {self.change.journal.id} --allow apiserver-ready",),
             )
         plane.progress.step(f"{failure}; putting the node back")
+        keep_turn_for_undo(self)
         returned = returned_at(plane.root, plane.clock, self.change.journal)
         changes.put_back(self.change)
         back_at = plane.clock.boot() if returned is None else returned

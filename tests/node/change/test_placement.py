@@ -33,7 +33,9 @@ def installed(folder_node: ControlPlane) -> Change:
     before = files.read(folder_node.manifest_path, "manifest")
     edits.append(FileEdit(Role.MANIFEST, folder_node.manifest_path, before, before.content + b"# after\n"))
     folder_node.state.prepare()
-    change = changes.begin(folder_node.state, folder_node.root, folder_node.clock, edits, Intent("enable", "x", {}))
+    change = changes.begin(
+        folder_node.state, folder_node.root, folder_node.clock, edits, Intent(command="enable", summary="x", who={})
+    )
     changes.install(change)
     assert folder_node.manifest_path.read_bytes().endswith(b"# after\n")
     return change

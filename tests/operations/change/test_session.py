@@ -53,7 +53,9 @@ def interrupted(plane: ControlPlane, tmp_path: Path) -> bytes:
     ).planned
     plane.state.prepare()
     edit = FileEdit(Role.MANIFEST, plane.manifest_path, work.snapshot, work.new_text)
-    change = changes.begin(plane.state, plane.root, plane.clock, (*work.edits, edit), Intent("enable", "x", {}))
+    change = changes.begin(
+        plane.state, plane.root, plane.clock, (*work.edits, edit), Intent(command="enable", summary="x", who={})
+    )
     changes.install(change)
     assert change.journal.step is Step.WAITING
     assert plane.manifest_path.read_bytes() != work.snapshot.content
