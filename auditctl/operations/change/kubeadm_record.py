@@ -23,11 +23,12 @@ def recording(plane: ControlPlane, after: Manifest, options: ChangeOptions) -> C
     if not options.persist:
         return _as_it_is
     from auditctl.operations.kubeadm import config as kubeadm_config
+    from auditctl.operations.kubeadm.join import of_a_join
 
     prepared = kubeadm_config.prepare(plane, after, options)
 
     def record(report: Report) -> Report:
-        report = report._replace(findings=(*report.findings, *prepared.findings))
+        report = report._replace(findings=(*report.findings, *prepared.findings, *of_a_join(plane, after)))
         row = {"source": kubeadm_config.WHERE, "changes": prepared.plan.changes, "written": False}
         if options.dry_run:
             diff = prepared.plan.diff("kubeadm-config/ClusterConfiguration") if prepared.plan.changes else ""
@@ -41,7 +42,7 @@ def recording(plane: ControlPlane, after: Manifest, options: ChangeOptions) -> C
         except RefusedError as error:
             return _not_recorded(report, error)._replace(details={**report.details, "kubeadmConfig": row})
         row["written"] = written
-        said = "also in kubeadm-config" if written else "kubeadm-config says so already"
+        said = "kubeadm-config was written" if written else "kubeadm-config has these settings already"
         return report._replace(
             changed=report.changed or written,
             outcome=Outcome.CHANGED if written else report.outcome,

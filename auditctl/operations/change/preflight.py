@@ -19,6 +19,7 @@ from auditctl.node.kubelet import running_kubelet
 from auditctl.node.preflight import disk, log_deletion, mounts, node_checks, other_managers, selinux, strict_modes
 from auditctl.node.preflight.log_deletion import LogSettings
 from auditctl.node.preflight.node_checks import HostPaths
+from auditctl.operations.change import missing_files
 from auditctl.operations.change_model import ChangeOptions, Deadline, PlannedChange, Restart
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.policy_source import SelectedPolicy
@@ -186,6 +187,8 @@ def _of_the_server(
         yield Finding("kubeconfig", Severity.INFO, text)
     if readiness is client.Readiness.UNKNOWN:
         yield _not_ready(f"{endpoint}/readyz answers neither us nor the kubelet's anonymous probe (401 or 403)")
+    elif process is None and (text := _brought(plane, subject)):
+        yield Finding("apiserver-ready", Severity.INFO, text)
     elif readiness is not client.Readiness.READY:
         yield _not_ready(f"{endpoint}/readyz: {readiness.value}")
     elif process is None:
@@ -198,6 +201,11 @@ def _of_the_server(
             yield _not_ready(f"{endpoint}: {text}")
         elif subject.restarts:
             yield from Cluster.of(plane, manifest).findings(options, plane.clock.utc())
+
+
+def _brought(plane: ControlPlane, subject: EditSubject) -> str:
+    """Return what the change installs where that is all that keeps the API server from starting; else empty."""
+    return missing_files.brought(plane.root, subject.before, [edit.path for edit in subject.written.values()])
 
 
 def _not_ready(reason: str) -> Finding:

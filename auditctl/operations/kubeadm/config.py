@@ -20,6 +20,7 @@ from auditctl.node.change import files
 from auditctl.node.change.files import sha256
 from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.kubeadm.join import of_a_join
 from auditctl.operations.policy_source import version_of, weigh
 from auditctl.report import ManifestChange, Outcome, Report
 
@@ -159,12 +160,14 @@ def persist(plane: ControlPlane, options: ChangeOptions) -> Report:
         "kubeadm persist", Outcome.UNCHANGED, "", change, findings=prepared.findings, show_diff=options.dry_run
     )
     if not plan.changes:
-        return report._replace(summary=f"already so: nothing was written to the {WHERE}")
+        findings = (*report.findings, *of_a_join(plane, manifest))
+        return report._replace(summary=f"already so: nothing was written to the {WHERE}", findings=findings)
     if options.dry_run:
         return report._replace(summary=f"this would be written to the {WHERE}; nothing was touched")
     configmap_write(plane, manifest, prepared)
     summary = f"the {WHERE} has the audit settings of this node: kubeadm upgrade and join keep them"
-    return report._replace(outcome=Outcome.CHANGED, changed=True, summary=summary)
+    findings = (*report.findings, *of_a_join(plane, manifest))
+    return report._replace(outcome=Outcome.CHANGED, changed=True, summary=summary, findings=findings)
 
 
 class PreparedRecord(NamedTuple):
