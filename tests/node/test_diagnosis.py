@@ -431,6 +431,8 @@ SEEN = Evidence(port=6443, kubelet_runs=True, kubelet_log="journal")
         (replace(SEEN, kubelet_runs=False), ServerState.UNKNOWN, True),
         (replace(SEEN, taken=True), ServerState.NOT_READY, True),
         (replace(SEEN, taken=True, sees_all=False), ServerState.UNSEEN, False),
+        (replace(SEEN, changed_seconds=5, has_manifest=False), ServerState.NO_MANIFEST, True),
+        (replace(SEEN, process=SERVER, changed_seconds=5, has_manifest=False), ServerState.NO_MANIFEST, True),
         (replace(SEEN, changed_seconds=5), ServerState.STARTING, False),
         (SEEN, ServerState.UNKNOWN, False),
         (replace(SEEN, live=False, kubelet_runs=False), ServerState.UNSEEN, False),
