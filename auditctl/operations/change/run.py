@@ -24,7 +24,7 @@ from auditctl.operations.change.failure import (
     left_over,
     not_proved,
 )
-from auditctl.operations.change.journal_entry import edits_of, intent_of
+from auditctl.operations.change.intent import edits_of, intent_of, keep_turn_for_undo
 from auditctl.operations.change.old_configuration import wait_for_old_configuration
 from auditctl.operations.change.report import restart_checks
 from auditctl.operations.change.restart_strategy import drain_seconds, serving
@@ -93,7 +93,8 @@ class ChangeRun:
         failing = failing_before(plane, planned, options)
         renames = TwoRenames.of(plane, planned, options, before, drain)
         edits, text = edits_of(planned, plane.manifest_path), renames.text if renames else None
-        change = changes.begin(plane.state, plane.root, plane.clock, edits, intent_of(planned), text)
+        intent = intent_of(planned, session.turn)
+        change = changes.begin(plane.state, plane.root, plane.clock, edits, intent, text)
         old = OutgoingProcess.hold(before)
         return cls(
             session=session,
@@ -252,6 +253,7 @@ class ChangeRun:
                 next_steps=(f"auditctl rollback {self.change.journal.id} --allow apiserver-ready",),
             )
         plane.progress.step(f"{failure}; putting the node back")
+        keep_turn_for_undo(self)
         returned = returned_at(plane.root, plane.clock, self.change.journal)
         changes.put_back(self.change)
         back_at = plane.clock.boot() if returned is None else returned

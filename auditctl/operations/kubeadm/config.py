@@ -21,6 +21,7 @@ from auditctl.node.change import files
 from auditctl.node.change.files import sha256
 from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.kubeadm.join import of_a_join
 from auditctl.operations.policy_source import version_of, weigh
 from auditctl.report import ManifestChange, Outcome, Report
 
@@ -167,12 +168,14 @@ def persist(plane: ControlPlane, options: ChangeOptions) -> Report:
         show_diff=options.dry_run,
     )
     if not plan.changes:
-        return replace(report, summary=f"already so: nothing was written to the {WHERE}")
+        findings = (*report.findings, *of_a_join(plane, manifest))
+        return replace(report, summary=f"already so: nothing was written to the {WHERE}", findings=findings)
     if options.dry_run:
         return replace(report, summary=f"this would be written to the {WHERE}; nothing was touched")
     configmap_write(plane, manifest, prepared)
     summary = f"the {WHERE} has the audit settings of this node: kubeadm upgrade and join keep them"
-    return replace(report, outcome=Outcome.CHANGED, changed=True, summary=summary)
+    findings = (*report.findings, *of_a_join(plane, manifest))
+    return replace(report, outcome=Outcome.CHANGED, changed=True, summary=summary, findings=findings)
 
 
 class PreparedRecord(NamedTuple):
