@@ -174,7 +174,7 @@ class ChangeRun:
             )
             alone = self.renamed_at if self.planned.may_be_left_alone else None
             expected = expected._replace(failing_before=self.failing_before, or_started_before=alone)
-            result = watch.wait(expected, timeout=self._patience(), drain=self.drain, old=self.old)
+            result = watch.wait(expected, timeout=self.patience(), drain=self.drain, old=self.old)
             if isinstance(result, Failed):
                 self.dark_before = result.outage
                 result = in_the_users_words(result, self.planned)
@@ -196,7 +196,7 @@ class ChangeRun:
         """Return the seconds to the deadline of the change, which is counted from its rename."""
         return self.options.timeout_seconds - (self.session.plane.clock.boot() - (renamed_at or 0.0))
 
-    def _patience(self) -> float:
+    def patience(self) -> float:
         """Return how long to wait: to the deadline; a watchdog that takes over after it looks once more."""
         return max(self.seconds_left(self.first_renamed_at), min(self.options.timeout_seconds, _LAST_LOOK_SECONDS))
 
