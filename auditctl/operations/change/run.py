@@ -48,6 +48,7 @@ from auditctl.operations.evidence import last_known_good
 from auditctl.report import Outcome
 
 _LAST_LOOK_SECONDS = 5.0
+_SHORTEST_WAIT_SECONDS = 1.0
 _LAST_RECEIPT_SECONDS = 2.0
 
 
@@ -198,7 +199,8 @@ class ChangeRun:
 
     def patience(self) -> float:
         """Return how long to wait: to the deadline; a watchdog that takes over after it looks once more."""
-        return max(self.seconds_left(self.first_renamed_at), min(self.options.timeout_seconds, _LAST_LOOK_SECONDS))
+        last_look = _LAST_LOOK_SECONDS if self.change.by else _SHORTEST_WAIT_SECONDS
+        return max(self.seconds_left(self.first_renamed_at), min(self.options.timeout_seconds, last_look))
 
     def _receipt_seconds(self) -> float:
         """Return the time left for the proof; a server that came up at the last moment is still asked."""

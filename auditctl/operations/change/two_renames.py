@@ -80,9 +80,8 @@ def bring_new_text(run: GuardedRun, renames: TwoRenames | None, watch: RestartWa
     """Go on after the first of two renames; return why the second failed, empty if it is done or there is none."""
     if run.change.journal.step is not Step.ENDING:
         return ""
-    if renames is not None and run.old is not None:
-        if reason := _await_end(run, run.old, renames, watch):
-            return reason
+    if renames is not None and run.old is not None and (reason := _await_end(run, run.old, renames, watch)):
+        return reason
     try:
         run.renamed_at = replace_manifest(run.change)
     except (OSError, RefusedError) as error:
