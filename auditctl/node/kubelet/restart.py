@@ -117,7 +117,10 @@ class OutgoingProcess:
 
 @dataclass(slots=True, kw_only=True)
 class RestartWaiter:
-    """One wait: the clocks, the tellers, and what was seen so far."""
+    """One wait: the clocks, the tellers, and what was seen so far.
+
+    ``waited_before`` are seconds of the same wait that were spent before `wait`.
+    """
 
     root: Root
     manifest: Manifest
@@ -127,6 +130,7 @@ class RestartWaiter:
     attempts: Attempts | None = None
     log: KubeletLog | None = None
     refusal: Crash | None = None
+    waited_before: float = 0.0
     _failing: tuple[str, ...] = ()
     _dark_since: float | None = None
     _dark_seconds: float = 0.0
@@ -182,7 +186,7 @@ class RestartWaiter:
             self.tell(self._what_for(process, expected, crash), passed)
             listens = process is not None and process.started >= expected.renamed_at
             self.clock.sleep(_LISTENING_POLL_SECONDS if listens else _POLL_SECONDS)
-        return self._too_late(expected, f"the API server did not serve within {timeout:.0f} s")
+        return self._too_late(expected, f"the API server did not serve within {timeout + self.waited_before:.0f} s")
 
     def _too_late(self, expected: RestartTarget, text: str) -> Failed:
         """Who serves instead, or what the newest words are that may be the cause."""

@@ -46,6 +46,7 @@ from auditctl.operations.evidence import last_known_good
 from auditctl.report import Outcome
 
 _LAST_LOOK_SECONDS = 5.0
+_SHORTEST_WAIT_SECONDS = 1.0
 _LAST_RECEIPT_SECONDS = 2.0
 
 
@@ -167,7 +168,7 @@ class ChangeRun:
         if still is not None and still == self.before:  # a watchdog may come after it was ended
             restart.end_in_place(still)
         if self.planned.restart is not Restart.NONE:
-            result = watch.wait(self._restart_target(), timeout=self._patience(), drain=self.drain, old=self.old)
+            result = watch.wait(self._restart_target(), timeout=self.patience(), drain=self.drain, old=self.old)
             if isinstance(result, Failed):
                 self.dark_before = result.outage
                 result = in_the_users_words(result, self.planned)
@@ -200,9 +201,10 @@ class ChangeRun:
         """Return the seconds to the deadline of the change, which is counted from its rename."""
         return self.options.timeout_seconds - (self.session.plane.clock.boot() - (renamed_at or 0.0))
 
-    def _patience(self) -> float:
+    def patience(self) -> float:
         """Return how long to wait: to the deadline; a watchdog that takes over after it looks once more."""
-        return max(self.seconds_left(self.first_renamed_at), min(self.options.timeout_seconds, _LAST_LOOK_SECONDS))
+        last_look = _LAST_LOOK_SECONDS if self.change.by else _SHORTEST_WAIT_SECONDS
+        return max(self.seconds_left(self.first_renamed_at), min(self.options.timeout_seconds, last_look))
 
     def _receipt_seconds(self) -> float:
         """Return the time left for the proof; a server that came up at the last moment is still asked."""
