@@ -10,6 +10,7 @@ from contextlib import closing, suppress
 from typing import IO, NamedTuple, cast
 
 from auditctl.log.damage import Damage, ReadStatistics, RecoveredEvent, recover
+from auditctl.log.descriptors import same_file
 from auditctl.log.events import CompactEvent, FullEvent, Reader
 
 CHUNK_BYTES = 1 << 17
@@ -194,7 +195,7 @@ def opened(piece: LogSegment) -> IO[bytes]:
     """Return the piece's whole file, decompressed, from its beginning."""
     if piece.streams:
         return cast("IO[bytes]", _Stream(piece.descriptor))
-    path = f"/proc/self/fd/{piece.descriptor}"  # a position of its own, whoever else reads
+    path = same_file(piece.descriptor, piece.name)  # a position of its own, whoever else reads
     if piece.compressed:
         return cast("IO[bytes]", gzip.open(path, "rb"))
     return open(path, "rb", buffering=0)  # noqa: PTH123 (unbuffered, as it is read)
