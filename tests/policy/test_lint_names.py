@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from auditctl.operations.policy.validate import built_in
+from auditctl.operations.builtin_api import built_in
 from auditctl.policy.compare import outcome
 from auditctl.policy.evaluate import evaluate
 from auditctl.policy.lint import problems
