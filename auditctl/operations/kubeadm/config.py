@@ -24,6 +24,7 @@ from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.kubeadm.join import of_a_join
 from auditctl.operations.policy_source import version_of, weigh
 from auditctl.report import ManifestChange, Outcome, Report
+from auditctl.system import require_linux
 
 WHERE = f"ConfigMap {configmap.NAMESPACE}/{configmap.NAME}"
 
@@ -139,7 +140,10 @@ def upgrade_findings(
 
 
 def _record(plane: ControlPlane, manifest: Manifest, source: Path | None, *, plainly: bool = False) -> KubeadmRecord:
-    return _from_file(source) if source else _from_api(plane, manifest, plainly=plainly)
+    if source:
+        return _from_file(source)
+    require_linux("reading the ConfigMap (--from FILE reads a file)")
+    return _from_api(plane, manifest, plainly=plainly)
 
 
 def persist(plane: ControlPlane, options: ChangeOptions) -> Report:
