@@ -186,6 +186,18 @@ def test_with_its_turn_a_run_asks_the_others_once_more_and_leaves_no_lease_when_
     assert (node(cluster, "cp1").manifest.read_bytes(), held(cluster)) == (before, False)
 
 
+def test_a_dry_run_plans_what_the_run_does(cluster: LabCluster, tmp_path: Path) -> None:
+    """The text of the manifest, the way of the restart and the files: what runs is known to both."""
+    policy = tmp_path / "p.yaml"
+    policy.write_text("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: Request\n")
+    cp1 = node(cluster, "cp1")
+    dry = cp1.run("enable", "--policy", policy, "--dry-run")
+    ran = cp1.run("enable", "--policy", policy)
+    assert (dry.code, ran.code) == (0, 0), ran.stderr
+    assert dry.report["manifest"]["after"] == ran.report["manifest"]["after"]
+    assert dry.report["manifest"]["plan"] == ran.report["manifest"]["plan"]
+
+
 def test_a_change_that_restarts_nothing_asks_for_no_turn(cluster: LabCluster) -> None:
     age = "49"
     assert node(cluster, "cp1").run(*ON, age).code == 0
