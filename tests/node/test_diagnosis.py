@@ -387,7 +387,9 @@ SERVER = Process(7, 100.0, ("kube-apiserver", "--x=1"))
 
 
 def crashed(kind: CrashKind, says: str = "apiserver", name: str = "n") -> Crash:
-    return Crash(name, "own words", kind is not CrashKind.FINAL, "cause", "fix", kind, says)
+    return Crash(
+        name=name, words="own words", heals=kind is not CrashKind.FINAL, cause="cause", fix="fix", kind=kind, says=says
+    )
 
 
 FINAL, TRANSIENT = crashed(CrashKind.FINAL), crashed(CrashKind.TRANSIENT)
@@ -555,7 +557,9 @@ def watch_with(folder: Path, line: str | None) -> tuple[Failed | Restarted, floa
             attempt(folder, "new", 0, line)
 
     watch = RestartWaiter.begin(Root(folder), manifest, clock, tell)
-    expected = RestartTarget(manifest.command, clock.boot(), Endpoint("127.0.0.1", PORT), NOBODY)
+    expected = RestartTarget(
+        command=manifest.command, renamed_at=clock.boot(), endpoint=Endpoint("127.0.0.1", PORT), credentials=NOBODY
+    )
     return watch.wait(expected, timeout=60, drain=0, old=None), clock.passed
 
 
