@@ -8,7 +8,8 @@ import time
 import pytest
 from standin_cluster import TOKEN, Cluster
 
-from auditctl.cluster.connection import KubeconfigChoice, ServerAddress, connection_to
+from auditctl.cluster.client_choice import connection_to
+from auditctl.cluster.connection import KubeconfigChoice, ServerAddress
 from auditctl.cluster.official_client import OfficialClient
 from auditctl.errors import RefusedError
 

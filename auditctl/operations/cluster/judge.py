@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from enum import Enum
 from typing import NamedTuple
 
@@ -181,15 +182,16 @@ def findings(found: ClusterEvidence) -> Iterator[Finding]:
     """Yield all that is wrong or not known: servers that are down first, then what differs, then the rest."""
     for node in found.lone_nodes:
         text = f"{node} is a control plane, but the API shows no Pod of kube-apiserver on it"
-        yield Finding("apiserver-ready", Severity.ERROR, text, _doctor(node))
+        yield Finding(check="apiserver-ready", severity=Severity.ERROR, message=text, fix=_doctor(node))
     for one in found.servers:
         yield from _server_findings(one)
     for difference in flag_differences(found):
-        yield Finding("flags-differ", Severity.ERROR, difference.sentence(), _same_everywhere(difference))
+        text, fix = difference.sentence(), _same_everywhere(difference)
+        yield Finding(check="flags-differ", severity=Severity.ERROR, message=text, fix=fix)
     policy = policy_difference(found) or level_difference(found)
     if policy is not None:
         text = f"the policies differ: {policy.sentence()}"
-        yield Finding("policies-differ", Severity.ERROR, text, _same_everywhere(policy))
+        yield Finding(check="policies-differ", severity=Severity.ERROR, message=text, fix=_same_everywhere(policy))
     for one in found.servers:
         yield from _recording_findings(one)
     yield from _kept_findings(found)
@@ -200,50 +202,65 @@ def findings(found: ClusterEvidence) -> Iterator[Finding]:
             "(requests of ours are audited alike)"
         )
         fix = "run auditctl's `verify --policy FILE` on each of them, or the playbook verify_audit"
-        yield Finding("policies-unknown", Severity.INFO, text, fix)
+        yield Finding(check="policies-unknown", severity=Severity.INFO, message=text, fix=fix)
     if found.nodes_reason:
         text = f"control planes without an API server would not be noticed: {found.nodes_reason}"
-        yield Finding("nodes-unknown", Severity.INFO, text, "auditctl status --template rbac")
+        yield Finding(
+            check="nodes-unknown", severity=Severity.INFO, message=text, fix="auditctl status --template rbac"
+        )
     if found.record is None and any(map(is_enabled, found.servers)):
         text = f"whether kubeadm upgrade keeps the settings is not known: {found.record_reason}"
-        yield Finding("kubeadm-config", Severity.INFO, text, "auditctl status --template rbac")
+        yield Finding(
+            check="kubeadm-config", severity=Severity.INFO, message=text, fix="auditctl status --template rbac"
+        )
 
 
 def _server_findings(one: ServerEvidence) -> Iterator[Finding]:
     node, reason = one.server.node, one.health_reason
     if one.health.readiness is Readiness.UNREACHABLE and one.server.is_ready and one.is_endpoint is not False:
         text = f"{node} cannot be reached from here, though its kubelet says that it is ready: {reason}"
-        yield Finding("unreachable", Severity.WARNING, text, "run the command where the control planes can be reached")
+        yield Finding(
+            check="unreachable",
+            severity=Severity.WARNING,
+            message=text,
+            fix="run the command where the control planes can be reached",
+        )
     elif one.health.readiness is not Readiness.READY:
         state = "is down" if one.health.readiness is Readiness.UNREACHABLE else "is not ready"
         state = "may be ready or not" if one.health.readiness is Readiness.UNKNOWN else state
-        yield Finding("apiserver-ready", Severity.ERROR, f"{node} {state}: {reason}", _doctor(node))
+        yield Finding(
+            check="apiserver-ready", severity=Severity.ERROR, message=f"{node} {state}: {reason}", fix=_doctor(node)
+        )
     elif one.has_storage is False:
         text = f"{node} answers /readyz, but does not read its storage: {one.storage_reason}"
-        yield Finding("storage", Severity.ERROR, text, f"look at etcd on {node}")
+        yield Finding(check="storage", severity=Severity.ERROR, message=text, fix=f"look at etcd on {node}")
     elif one.is_endpoint is False:
         text = f"{node} is ready, but {one.server.address.host} is not among the endpoints of the Service kubernetes"
-        yield Finding("endpoints", Severity.WARNING, text, f"look at etcd on {node}")
+        yield Finding(check="endpoints", severity=Severity.WARNING, message=text, fix=f"look at etcd on {node}")
     for drift in drifts(one):
         manifest, process = drift.values.values()
         text = (
             f"{node}: {drift.setting} is {manifest} in the manifest and {process} in the process (the API shows a new "
             "manifest only some seconds after the change)"
         )
-        yield Finding("drift", Severity.WARNING, text, f"look again; if it stays so, {_doctor(node)}")
+        yield Finding(
+            check="drift", severity=Severity.WARNING, message=text, fix=f"look again; if it stays so, {_doctor(node)}"
+        )
 
 
 def _recording_findings(one: ServerEvidence) -> Iterator[Finding]:
     node, verdict = one.server.node, recording(one)
     if verdict.state is RecordingState.NOT_RECORDING:
         text = f"{node} does not record: {verdict.reason}"
-        yield Finding("not-recording", Severity.ERROR, text, _doctor(node))
+        yield Finding(check="not-recording", severity=Severity.ERROR, message=text, fix=_doctor(node))
     elif verdict.state is RecordingState.UNKNOWN and one.health.readiness is Readiness.READY and one.has_storage:
         text = f"whether {node} records is not known: {verdict.reason}"
-        yield Finding("recording-unknown", Severity.WARNING, text, "auditctl status --template rbac")
+        yield Finding(
+            check="recording-unknown", severity=Severity.WARNING, message=text, fix="auditctl status --template rbac"
+        )
     elif one.after is not None:
         for finding in counters.findings(one.after, enabled=False):
-            yield finding._replace(message=f"{node}: {finding.message}", fix=_doctor(node))
+            yield replace(finding, message=f"{node}: {finding.message}", fix=_doctor(node))
 
 
 def _kept_findings(found: ClusterEvidence) -> Iterator[Finding]:
@@ -255,7 +272,12 @@ def _kept_findings(found: ClusterEvidence) -> Iterator[Finding]:
             nodes.setdefault(tuple(difference.setting for difference in changed), []).append(one.server.node)
     for settings, names in nodes.items():
         text = f"kubeadm upgrade would change the audit settings of {', '.join(names)}: {', '.join(settings)}"
-        yield Finding("kubeadm-config", Severity.WARNING, text, f"run auditctl's `kubeadm persist` on {names[0]}")
+        yield Finding(
+            check="kubeadm-config",
+            severity=Severity.WARNING,
+            message=text,
+            fix=f"run auditctl's `kubeadm persist` on {names[0]}",
+        )
 
 
 def _same_everywhere(difference: ClusterDifference) -> str:

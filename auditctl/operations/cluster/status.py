@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from auditctl.cluster.connection import connection_to, kubeconfig_of
+from auditctl.cluster.client_choice import connection_to, kubeconfig_of
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.cluster import judge, rows
 from auditctl.operations.cluster.collect import ClusterEvidence, collect_cluster
@@ -40,10 +40,10 @@ def report_of(found: ClusterEvidence, plane: ControlPlane) -> Report:
     findings = tuple(judge.findings(found))
     bad = judge.errors_of(findings)
     return Report(
-        _COMMAND,
-        Outcome.NEGATIVE if bad else Outcome.UNCHANGED,
-        rows.headline(found, bad),
-        ManifestChange(""),
+        command=_COMMAND,
+        outcome=Outcome.NEGATIVE if bad else Outcome.UNCHANGED,
+        summary=rows.headline(found, bad),
+        manifest=ManifestChange(path=""),
         findings=findings,
         lines=tuple(rows.lines(found, plane.clock.utc())),
         next_steps=tuple(finding.fix for finding in bad[:1] if finding.fix),

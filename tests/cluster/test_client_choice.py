@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from auditctl.cluster.connection import ServerAddress, kubeconfig_of
+from auditctl.cluster.client_choice import kubeconfig_of
+from auditctl.cluster.connection import ServerAddress
 from auditctl.errors import RefusedError
 
 
