@@ -23,6 +23,7 @@ from auditctl.operations.change.failure import (
     in_the_users_words,
     left_over,
     not_proved,
+    said_once,
 )
 from auditctl.operations.change.intent import edits_of, intent_of, keep_turn_for_undo
 from auditctl.operations.change.old_configuration import wait_for_old_configuration
@@ -272,7 +273,7 @@ class ChangeRun:
             text = f"{failure}; put back, and the old configuration serves again"
             return self._performed(outcome, failure=text, checks=checks)
         self.change.try_mark(Step.UNCONFIRMED, str(result))
-        text = f"{failure}; the old manifest is back, but the API server does not serve with it: {result}"
+        text = f"{failure}; the old manifest is back, but the API server does not serve with it: {said_once(failure, result)}"
         return self._performed(
             Outcome.STRANDED,
             failure=f"{text}; the saved manifest is {self.change.backup}",
