@@ -15,7 +15,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from auditctl.log.damage import Damage
-from auditctl.log.reading import CHUNK_BYTES, LineAssembler, texts
+from auditctl.log.line_assembly import CHUNK_BYTES, LineAssembler, texts
 from auditctl.log.segments import GZIP, LogSegment, opened
 from auditctl.log.sources import LogError, unreadable
 

@@ -20,6 +20,10 @@ _MOST_SECONDS = 10_000
 _REFUSED = re.compile(rb'"code":\s*40[13]\b')
 
 
+def _of_resource(reference: ObjectReference) -> tuple[str, str, str, str]:
+    return reference.api_group, reference.resource, reference.subresource, reference.namespace
+
+
 class _ObjectUrl(NamedTuple):
     """Whether a URL names a namespace, and the object that it names; None: not known."""
 
@@ -59,8 +63,7 @@ class TallyCounting:
             elif verb in BODY_FILLED:
                 target = self._filled(event, reference)
             elif names is not None and reference.name not in names:
-                group, resource, subresource = reference.api_group, reference.resource, reference.subresource
-                target = (resource, reference.namespace, group, subresource, not reference.name)
+                target = (*_of_resource(reference), not reference.name)
             key = (level, event.stage, verb, bytes(event.user), bytes(event.impersonated_user), target)
             known = get(key)
             if known is None:
@@ -95,7 +98,7 @@ class TallyCounting:
         url = self._urls.get(path) or self._url(path, event.verb)
         of_body = bool(reference.namespace) and not url.has_namespace
         name = kept_name(reference.name, self.tally.names) if url.name in {None, reference.name} else ""
-        return (reference.api_group, reference.resource, reference.subresource, reference.namespace, of_body, name)
+        return (*_of_resource(reference), of_body, name)
 
     def _url(self, path: str, verb: str) -> _ObjectUrl:
         """Return what the path of a URL names. What no server takes apart is not known: the reference is believed."""
@@ -153,8 +156,8 @@ class TallyCounting:
         if event.verb in BODY_FILLED:
             group, resource, subresource, namespace, of_body, name = self._filled(event, reference)
         else:
-            group, resource, subresource = reference.api_group, reference.resource, reference.subresource
-            namespace, of_body, name = reference.namespace, False, kept_name(reference.name, self.tally.names)
+            group, resource, subresource, namespace = _of_resource(reference)
+            of_body, name = False, kept_name(reference.name, self.tally.names)
         return TallyKey(
             user=user,
             verb=event.verb,
