@@ -6,7 +6,7 @@ import dataclasses
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -21,12 +21,13 @@ from auditctl.cli.output import (
     write,
     write_pieces,
 )
-from auditctl.errors import AuditctlError, RefusedError, UsageError
+from auditctl.errors import NOTHING_CHANGED, AuditctlError, RefusedError, UsageError
 from auditctl.hints import Invocation
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import MANIFEST, STATE, ControlPlane, Progress, Silence
 from auditctl.printable import printable
 from auditctl.report import ManifestChange, Outcome, Report, finding_line, from_error
+from auditctl.system import require_linux
 
 if TYPE_CHECKING:
     import typer
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 Operation = Callable[[ControlPlane], Report | CommandResult]
 
 _NEED_NO_NODE = ("policy", "log", "flags", "completion", "help", "version")
+_RUN_ANYWHERE = (*_NEED_NO_NODE, "kubeadm render", "kubeadm check", "kubeadm preflight-upgrade")
+_NEED_A_NODE = ("policy edit", "log shipper")  # what else begins so runs on every system
 _INTERRUPTED = 130
 FORMATS = ("text", "json", "yaml")
 
@@ -55,7 +58,12 @@ class Globals:
         chosen = progress if progress is not None else self.progress()
         reviewer = PlanReviewer(chosen, invocation(self), quiet=self.quiet)
         return ControlPlane(
-            self.rootfs, self.manifest, self.state_dir, self.kubeconfig, progress=chosen, reviewer=reviewer
+            rootfs=self.rootfs,
+            manifest=self.manifest,
+            state_dir=self.state_dir,
+            kubeconfig=self.kubeconfig,
+            progress=chosen,
+            reviewer=reviewer,
         )
 
     def progress(self) -> Progress:
@@ -116,6 +124,8 @@ def run_once(
     """
     plane = options.plane(Silence() if heading is not None else None)
     try:
+        if command in _NEED_A_NODE or not command.startswith(_RUN_ANYWHERE):
+            require_linux(command)
         with sign_of_life(command) if speaks and not options.quiet and heading is None else nullcontext():
             answer = operation(plane)
         typed = invocation(options)
@@ -169,6 +179,8 @@ def _write_notes(notes: tuple[str, ...]) -> None:
 
 def _failure(options: Globals, command: str, error: BaseException, *, changes: bool) -> CommandResult:
     """Return the result of a command that ended in an error: a report; one sentence where the node has no part in it."""
+    if isinstance(error, RefusedError) and error.check == "manifest-missing":
+        error = _why_missing(options, command, error)
     report = _error_report(options, command, error, changes=changes)
     result = report_result(report, options)
     is_sentence = isinstance(error, UsageError) or command.split(maxsplit=1)[0] in _NEED_NO_NODE
@@ -182,13 +194,30 @@ def _failure(options: Globals, command: str, error: BaseException, *, changes: b
     return dataclasses.replace(result, summary="\n".join(map(printable, lines)))
 
 
+def _why_missing(options: Globals, command: str, error: RefusedError) -> RefusedError:
+    """Return the refusal with what this machine probably is, and the next step of that command."""
+    from auditctl.operations.doctor.manifest import why_missing
+
+    cause = why_missing(options.plane(), error)
+    if command.startswith("log "):
+        cause.fix = f"name the log's file: auditctl {command} FILE; or {cause.fix}"
+    return cause
+
+
 def _error_report(options: Globals, command: str, error: BaseException, *, changes: bool) -> Report:
     path = str(options.plane().manifest_path)
     match error:
         case AuditctlError():
-            return from_error(command, path, error)
+            report = from_error(command, path, error)
+            # a command that only reads changes nothing, so that to say it would only make people doubt
+            return report if changes else replace(report, summary=str(error).removesuffix(NOTHING_CHANGED))
         case KeyboardInterrupt():
-            return Report(command, Outcome.INTERRUPTED, "interrupted; nothing was changed", ManifestChange(path))
+            return Report(
+                command=command,
+                outcome=Outcome.INTERRUPTED,
+                summary="interrupted; nothing was changed",
+                manifest=ManifestChange(path=path),
+            )
         case OSError() if not changes:  # of a command that changes the node every error of the file system is expected
             where, reason = error.filename or path, (error.strerror or str(error)).lower()
             fix = "run it as root (sudo)" if isinstance(error, PermissionError) else ""
@@ -206,7 +235,14 @@ def _bug(command: str, path: str, error: BaseException, *, verbose: bool) -> Rep
     last = traceback.extract_tb(error.__traceback__)[-1]
     text = f"a bug of auditctl: {type(error).__name__} at {Path(last.filename).name}:{last.lineno}; see what state the node is in"
     steps = ("auditctl status", "report it with the output of the same command and -v")
-    return Report(command, Outcome.REFUSED, text, ManifestChange(path), code=70, next_steps=steps)
+    return Report(
+        command=command,
+        outcome=Outcome.REFUSED,
+        summary=text,
+        manifest=ManifestChange(path=path),
+        code=70,
+        next_steps=steps,
+    )
 
 
 def _printable(report: Report) -> Report:
@@ -217,7 +253,8 @@ def _printable(report: Report) -> Report:
 
     change = report.manifest
     findings = (
-        each._replace(
+        replace(
+            each,
             message=printable(each.message),
             fix=printable(each.fix),
             path=printable(each.path),
@@ -227,11 +264,12 @@ def _printable(report: Report) -> Report:
     )
     checks = (each._replace(detail=printable(each.detail)) for each in report.verification.checks)
     patch = tuple({**operation, "path": printable(str(operation.get("path", "")))} for operation in change.patch)
-    return report._replace(
+    return replace(
+        report,
         summary=printable(report.summary),
         findings=tuple(findings),
         verification=report.verification._replace(checks=tuple(checks)),
         next_steps=tuple(map(printable, report.next_steps)),
         lines=tuple(map(lines, report.lines)),
-        manifest=change._replace(diff=lines(change.diff), patch=patch, reasons=tuple(map(printable, change.reasons))),
+        manifest=replace(change, diff=lines(change.diff), patch=patch, reasons=tuple(map(printable, change.reasons))),
     )

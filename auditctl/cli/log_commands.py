@@ -165,7 +165,10 @@ def forecast(
     ] = None,
     days: Annotated[float | None, typer.Option(metavar="DAYS", help="To be kept; default: 30.")] = None,
     disk: Annotated[str | None, typer.Option(metavar="SIZE", help="That the logs may take (20G).")] = None,
-    slowest: Annotated[str, typer.Option(metavar="DURATION", help="The backend's slowest answer.")] = "10s",
+    slowest: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="A webhook's slowest answer; default: 10s where the node has a webhook."),
+    ] = None,
 ) -> None:
     """Days kept with the flags as they are, days until the disk is full, and the values for what is wanted."""
 
@@ -174,8 +177,17 @@ def forecast(
         from auditctl.operations.log import forecast as log_forecast
 
         names = (*(logs or ()), *(log or ()))
-        seconds = duration("--slowest", slowest)
-        options = log_forecast.ForecastOptions(names, rate, requests, stages, event_size, days, disk, seconds)
+        seconds = duration("--slowest", slowest) if slowest is not None else None
+        options = log_forecast.ForecastOptions(
+            logs=names,
+            rate=rate,
+            requests=requests,
+            stages=stages,
+            event_size=event_size,
+            days=days,
+            disk=disk,
+            slowest_seconds=seconds,
+        )
         return log_forecast.log_forecast(plane, options)
 
     run_and_exit(context, "log forecast", operation)

@@ -34,7 +34,7 @@ def enable(context: typer.Context, options: EnableOptions) -> None:
     run_and_exit(context, "enable", options.enable, changes=options.changes_node)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DisableOptions(ChangeArguments):
     """The options of ``disable``."""
 
@@ -159,9 +159,13 @@ def history(context: typer.Context) -> None:
     """The changes on this node, newest last: ID, age, who, how it ended and why."""
     if context.invoked_subcommand is not None:
         return
-    from auditctl.operations.history import history as run
 
-    run_and_exit(context, "history", run)
+    def operation(plane: ControlPlane) -> Report:
+        from auditctl.operations.history import history as run
+
+        return run(plane)
+
+    run_and_exit(context, "history", operation)
 
 
 def show_change(

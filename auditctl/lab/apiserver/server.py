@@ -103,8 +103,10 @@ class Connection(HttpsConnection):
             return
         request, caller = self._impersonated(request, caller)
         written = self._decoded(body)
-        wanted = request.attributes._replace(user=caller.user)
-        answer = self.api.answers.answer(caller, wanted, self.path.partition("?")[2], written)
+        wanted = replace(request.attributes, user=caller.user)
+        answer = self.api.answers.answer(
+            caller, wanted, self.path.partition("?")[2], written, accept=self.headers.get("Accept", "")
+        )
         response = _response(answer, None if isinstance(written, MediaTypeError) else written)
         if is_long_running(request.attributes):
             response = replace(response, shown=None if answer.code == 200 else response.shown)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from auditctl.node.change import files
 from auditctl.node.change.journal import Role
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.patterns import lazily
+from auditctl.report import error_finding
 
 
 class _Distribution(NamedTuple):
@@ -59,12 +61,11 @@ def findings(plane: ControlPlane, error: AuditctlError) -> Iterator[Finding]:
             text += "; the kubelet stops the API server within 20 s of such an edit, or does not start it"
         if place is not None:
             fix = "; ".join(filter(None, (fix, _ours(plane))))
-        where = (place.file, place.line, place.column) if place else ("", 0, 0)
-        yield Finding(error.check, Severity.ERROR, text, fix, "", *where)
+        yield replace(error_finding(error), message=text, fix=fix)
     with suppress(RefusedError):
         for journal in plane.state.open_changes():
             text = f"change {journal.id} ({journal.command}) was interrupted at {journal.step.value}"
-            yield Finding("interrupted-change", Severity.WARNING, text, "auditctl recover")
+            yield Finding(check="interrupted-change", severity=Severity.WARNING, message=text, fix="auditctl recover")
 
 
 def _ours(plane: ControlPlane) -> str:
@@ -96,8 +97,17 @@ def _missing(plane: ControlPlane) -> Iterator[Finding]:
         text = f"{path} is not there, and no copy of it was found; probably this is a worker node"
         yield _error("manifest-missing", text, "run auditctl on a control-plane node")
     else:
-        text = f"{path} is not there, nor anything else of a kubeadm node"
+        text = f"{path} is not there, nor anything else of a kubeadm node: this is no kubeadm control plane"
         yield _error("manifest-missing", text, "name the node's root with --rootfs, or the manifest with --manifest")
+
+
+def why_missing(plane: ControlPlane, error: RefusedError) -> RefusedError:
+    """Return the refusal of a command that found no manifest, in doctor's words: what this machine probably is."""
+    if not plane.rootfs.is_dir():
+        fix = "name the directory of a node's root with --rootfs"
+        return RefusedError(f"{plane.rootfs}: there is no such directory", check=error.check, fix=fix)
+    cause = next(_missing(plane))
+    return RefusedError(cause.message, check=cause.check, fix=cause.fix, place=error.place)
 
 
 def _candidates(plane: ControlPlane) -> Iterator[Path]:
@@ -125,4 +135,4 @@ def _distribution(plane: ControlPlane) -> _Distribution | None:
 
 
 def _error(check: str, message: str, fix: str) -> Finding:
-    return Finding(check, Severity.ERROR, message, fix)
+    return Finding(check=check, severity=Severity.ERROR, message=message, fix=fix)

@@ -72,6 +72,7 @@ def log_top(plane: ControlPlane, asked: TopOptions) -> CommandResult:
         lines=tuple(_tables(shares, events, total)),
         summary=_summary(events, total, account, asked.filters),
         notes=tuple(account.sentences()),
+        exit_code=int(account.is_no_log),
     )
 
 
@@ -167,6 +168,7 @@ def log_stats(
         lines=lines,
         summary=_summary(rates.events, rates.bytes, account, filters),
         notes=tuple(account.sentences()),
+        exit_code=int(account.is_no_log),
     )
 
 

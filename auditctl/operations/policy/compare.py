@@ -51,7 +51,15 @@ class Tested(NamedTuple):
         }
 
 
-def test(plane: ControlPlane, file: str, expect: str, kubernetes: str | None, *, takes_unknown: bool) -> CommandResult:
+def test(
+    plane: ControlPlane,
+    file: str,
+    expect: str,
+    kubernetes: str | None,
+    *,
+    takes_unknown: bool,
+    discovery: str,
+) -> CommandResult:
     """Compare the policy's decisions with the expected ones; exit code 1 with what differs if any does.
 
     Raises:
@@ -59,7 +67,7 @@ def test(plane: ControlPlane, file: str, expect: str, kubernetes: str | None, *,
     """
     named = read_policy(file, server_version(plane, kubernetes))
     text = read(expect, "expectations")
-    context = request_context(plane, kubernetes, takes_unknown=takes_unknown)
+    context = request_context(plane, kubernetes, takes_unknown=takes_unknown, discovery=discovery)
     results = [Tested(each, *unmet(named.policy, each)) for each in read_expectations(text.raw, text.name, context)]
     failed = [each for each in results if each.differs]
     summary = f"{named.name}: {len(results) - len(failed)} of {len(results)} requests are decided as expected"
@@ -85,7 +93,9 @@ def test(plane: ControlPlane, file: str, expect: str, kubernetes: str | None, *,
 
 def _unmet_finding(expect: str, each: Tested) -> Finding:
     message = f"{each.expectation.request}: {each.differs}"
-    return Finding("expectation", Severity.ERROR, message, file=expect, line=each.expectation.line, column=1)
+    return Finding(
+        check="expectation", severity=Severity.ERROR, message=message, file=expect, line=each.expectation.line, column=1
+    )
 
 
 def _table(expect: str, failed: list[Tested]) -> tuple[str, ...]:
@@ -163,7 +173,7 @@ def _change_finding(new: LoadedPolicyFile, rule: int, found: list[DecisionDiffer
     line = new.policy.rules[rule].line if rule >= 0 else 1
     path = f"rules[{rule}]" if rule >= 0 else "rules"
     message = f"{'; '.join(changes)}: {examples}{more}"
-    return Finding(check, severity, message, path=path, file=new.name, line=line, column=1)
+    return Finding(check=check, severity=severity, message=message, path=path, file=new.name, line=line, column=1)
 
 
 def _side(name: str, rules: tuple[Any, ...], rule: int) -> str:
