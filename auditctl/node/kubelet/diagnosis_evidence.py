@@ -59,7 +59,7 @@ def collect(node: EvidenceSources) -> Evidence:
         process=process,
         as_manifest=as_manifest,
         is_older=process is not None and _started(process) < changed,
-        stray="" if as_manifest or process is None else stray_of(node.manifest_path, manifest, process),
+        stray="" if as_manifest or process is None else stray_of(node, manifest, process),
         readiness=health.readiness if process is not None else None,
         failing=health.failing,
         container=placed(container, read) if container is not None else None,
@@ -92,11 +92,11 @@ def _ours(node: EvidenceSources, process: Process | None) -> Process | None:
     return process if as_manifest or any(word.startswith(inside) for word in process.argv) else None
 
 
-def stray_of(manifest_path: Path, manifest: Manifest | None, process: Process) -> str:
+def stray_of(node: EvidenceSources, manifest: Manifest | None, process: Process) -> str:
     """The manifest beside ours that the process was started from; empty where there is none."""
     if manifest is None:
         return ""
-    for path in other_manifests.strays(manifest_path, manifest):
+    for path in other_manifests.strays(node.root, node.manifest_path, manifest):
         with suppress(RefusedError):
             if process.runs(read_stray(path).command):
                 return str(path)
@@ -139,7 +139,7 @@ def _older(logs: Sequence[pod_logs.ContainerLog], changed: float) -> frozenset[t
 def texts(root: Root, manifest_path: Path, manifest: Manifest | None) -> Texts:
     """The user's files as they lie on this machine."""
     return Texts(
-        SourceFile(str(manifest_path), _read(manifest_path)),
+        SourceFile(str(manifest_path), _read(manifest_path) if root.holds(manifest_path) else None),
         _named_by(root, manifest, POLICY_FLAG),
         _named_by(root, manifest, WEBHOOK_FLAG),
         manifest,
