@@ -89,6 +89,8 @@ def _opened(plane: ControlPlane, logs: Sequence[str]) -> list[LogSource]:
     if logs:
         return open_sources(logs)
     log = node_log(plane)
+    if log.exists() and not log.is_file():
+        raise RefusedError(f"{log}: the log is no regular file", check="log-missing", fix=f"ls -l {log}")
     try:
         found = sorted(log_files(log))
     except OSError as error:

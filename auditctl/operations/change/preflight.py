@@ -104,7 +104,7 @@ def before_edit(
         policy_is_written=Role.POLICY in subject.written,
         webhook_is_written=Role.WEBHOOK in subject.written,
     )
-    yield from node_checks.stray_manifests(plane.manifest_path, subject.before, process)
+    yield from node_checks.stray_manifests(plane.root, plane.manifest_path, subject.before, process)
     try:
         yield from _of_files(plane, subject, every_volume=live)
         if plane.root.is_host:

@@ -108,7 +108,7 @@ def _bringing(plane: ControlPlane, manifest: Manifest | None, said: tuple[Findin
     for finding in said:
         option = next((one for path, one in absent.items() if plane.root.node(path) in finding.message), "")
         fix = f"auditctl enable {option} FILE  # with the file of another control plane of this cluster"
-        yield finding._replace(fix=fix) if option and finding.check == "volume-type" else finding
+        yield replace(finding, fix=fix) if option and finding.check == "volume-type" else finding
 
 
 def _unseen(plane: ControlPlane, evidence: Evidence) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -114,3 +115,25 @@ def test_a_watchdog_whose_state_directory_is_gone_goes_on(state: StateDirectory,
 
     with lock_left_behind(state, manifests):
         pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has lock files in /run")
+def test_the_lock_file_of_a_killed_run_is_removed_by_the_next(
+    state: StateDirectory, manifests: Path, tmp_path: Path
+) -> None:
+    """One that is held stays, and so does what is no lock of ours."""
+    runtime = Path("/run/auditctl")
+    runtime.mkdir(mode=0o700, exist_ok=True)
+    left, held, other = (runtime / name for name in ("manifests-fe-1.lock", "manifests-fe-2.lock", "manifests-note"))
+    for path in (left, held, other):
+        path.touch()
+    try:
+        with held.open() as holder:
+            fcntl.flock(holder, fcntl.LOCK_EX)
+            with lock(state, "enable", manifests):
+                assert not left.exists()
+                assert held.exists()
+                assert other.exists()
+    finally:
+        held.unlink()
+        other.unlink()
