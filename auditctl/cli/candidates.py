@@ -56,7 +56,7 @@ def change_ids(options: Mapping[str, Any]) -> Iterable[Candidate]:
     """Return the changes of the node that the global options name, newest first."""
     from auditctl.operations.controlplane import ControlPlane
 
-    plane = ControlPlane(Path(options["rootfs"]), options["manifest"], options["state_dir"])
+    plane = ControlPlane(rootfs=Path(options["rootfs"]), manifest=options["manifest"], state_dir=options["state_dir"])
     return [Candidate(each.id, f"{each.command}: {each.summary}") for each in reversed(plane.state.journals())]
 
 

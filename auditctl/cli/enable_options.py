@@ -21,7 +21,7 @@ SetFlags = Annotated[
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnableOptions(ChangeArguments):
     """The options of ``enable``, texts as they were typed. This is their only declaration.
 

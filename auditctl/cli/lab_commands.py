@@ -186,9 +186,15 @@ def _folder(plane: ControlPlane, directory: Path | None) -> Path:
 def _report(
     command: str, folder: Path, outcome: Outcome, summary: str, steps: tuple[str, ...], details: dict[str, object]
 ) -> Report:
-    manifest = ManifestChange(str(folder / "etc/kubernetes/manifests/kube-apiserver.yaml"))
+    manifest = ManifestChange(path=str(folder / "etc/kubernetes/manifests/kube-apiserver.yaml"))
     return Report(
-        command, outcome, summary, manifest, changed=outcome is Outcome.CHANGED, next_steps=steps, details=details
+        command=command,
+        outcome=outcome,
+        summary=summary,
+        manifest=manifest,
+        changed=outcome is Outcome.CHANGED,
+        next_steps=steps,
+        details=details,
     )
 
 

@@ -12,6 +12,7 @@ from auditctl.cli import log_people_commands
 from auditctl.cli.context import FORMATS, run_and_exit
 from auditctl.cli.help_command import CommandWithExamples, GroupWithPanels
 from auditctl.cli.log_filter import filter_events
+from auditctl.cli.log_tally import tally
 from auditctl.cli.output import coloured
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
@@ -177,7 +178,16 @@ def forecast(
 
         names = (*(logs or ()), *(log or ()))
         seconds = duration("--slowest", slowest) if slowest is not None else None
-        options = log_forecast.ForecastOptions(names, rate, requests, stages, event_size, days, disk, seconds)
+        options = log_forecast.ForecastOptions(
+            logs=names,
+            rate=rate,
+            requests=requests,
+            stages=stages,
+            event_size=event_size,
+            days=days,
+            disk=disk,
+            slowest_seconds=seconds,
+        )
         return log_forecast.log_forecast(plane, options)
 
     run_and_exit(context, "log forecast", operation)
@@ -189,6 +199,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "stats": stats,
     "forecast": forecast,
     "filter": filter_events,
+    "tally": tally,
     **log_people_commands.COMMANDS,
 }
 

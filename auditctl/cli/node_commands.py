@@ -34,7 +34,7 @@ def enable(context: typer.Context, options: EnableOptions) -> None:
     run_and_exit(context, "enable", options.enable, changes=options.changes_node)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DisableOptions(ChangeArguments):
     """The options of ``disable``."""
 

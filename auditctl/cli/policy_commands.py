@@ -94,7 +94,13 @@ def validate(
         if listing:
             return policy_validate.checks()
         options = policy_validate.ValidateOptions(
-            tuple(files or ()), kubernetes, strict, frozenset(only or ()), frozenset(allow or ()), rehearse, discovery
+            files=tuple(files or ()),
+            kubernetes=kubernetes,
+            strict=strict,
+            only=frozenset(only or ()),
+            allow=frozenset(allow or ()),
+            rehearse=rehearse,
+            discovery=discovery,
         )
         return policy_validate.validate(plane, options)
 
@@ -142,7 +148,16 @@ def explain(
     from auditctl.operations.policy.explain import ExplainRequest
 
     explained = ExplainRequest(
-        " ".join(request or ()), verb, resource, group, namespace, name, method, url, user, tuple(user_group or ())
+        words=" ".join(request or ()),
+        verb=verb,
+        resource=resource,
+        group=group,
+        namespace=namespace,
+        name=name,
+        method=method,
+        url=url,
+        user=user,
+        user_groups=tuple(user_group or ()),
     )
     if explained.given == (requests is not None):
         raise typer.BadParameter("name one request, in words or by options, or a file of them with --requests")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from auditctl.errors import ManifestError, Place
@@ -52,7 +53,8 @@ class ExtraVolume(NamedTuple):
     path_type: str = ""
 
 
-class ClusterConfiguration(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterConfiguration:
     """The document, its dialect (``v1beta4``), and what it adds to the API server, in the order of the text.
 
     ``before`` and ``behind`` are the texts of a file around this document (an InitConfiguration, say).
@@ -83,7 +85,14 @@ class ClusterConfiguration(NamedTuple):
         )
         dialect = dialect.removeprefix(API_GROUP)
         arguments = _mapped(document) if dialect in MAP_DIALECTS else _listed(document)
-        return cls(document, dialect, arguments, _volumes(document), before, behind)
+        return cls(
+            document=document,
+            dialect=dialect,
+            arguments=arguments,
+            volumes=_volumes(document),
+            before=before,
+            behind=behind,
+        )
 
     @property
     def kubernetes_version(self) -> str | None:

@@ -8,7 +8,7 @@ from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import TypeVar
 
-from auditctl.log.reading import LogSegment
+from auditctl.log.segments import LogSegment
 
 __all__ = ["BrokenExecutor", "scans"]
 

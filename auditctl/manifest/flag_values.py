@@ -224,8 +224,8 @@ def _text(version: Version) -> str:
 
 
 def _error(check: str, name: str, text: str, fix: str) -> Finding:
-    return Finding(check, Severity.ERROR, f"--{name}: {text}", fix, path=f"--{name}")
+    return Finding(check=check, severity=Severity.ERROR, message=f"--{name}: {text}", fix=fix, path=f"--{name}")
 
 
 def _warning(check: str, name: str, text: str, fix: str) -> Finding:
-    return Finding(check, Severity.WARNING, f"--{name}: {text}", fix, path=f"--{name}")
+    return Finding(check=check, severity=Severity.WARNING, message=f"--{name}: {text}", fix=fix, path=f"--{name}")

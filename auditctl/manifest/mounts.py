@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from auditctl.errors import ManifestError, Place
@@ -43,7 +44,8 @@ class Mount(NamedTuple):
     sub_path: str = ""
 
 
-class HostPath(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostPath:
     """Where a container path is on the host. ``exact``: the mount is that very path (a file mounted alone)."""
 
     path: str

@@ -91,7 +91,9 @@ def _too_old(manifest: Manifest) -> list[Finding]:
     if version is None or version >= FIRST_WITH_POLICIES:
         return []
     message = f"kube-apiserver {'.'.join(map(str, version))} knows no audit policy: it came with 1.7"
-    return [Finding("too-old-server", Severity.WARNING, message, "upgrade the cluster first")]
+    return [
+        Finding(check="too-old-server", severity=Severity.WARNING, message=message, fix="upgrade the cluster first")
+    ]
 
 
 def plan_disable(manifest: Manifest) -> Plan:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from auditctl.errors import ManifestError, Place
 from auditctl.manifest import fields
@@ -21,7 +21,8 @@ DEFAULT_SECURE_PORT = 6443
 TAG = lazily(r":v?(\d+)\.(\d+)(?:\.(\d+))?(?![\d.])[^/]*$")
 
 
-class Manifest(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
     """The Pod of the API server. Field names are the Pod's; ``flag_list`` has every flag in the order of the process.
 
     ``container_path`` is where the container stands in the document. Values of probes are the liveness probe's.

@@ -73,11 +73,11 @@ def findings(document: Document, version: tuple[int, ...] | None) -> Iterator[Fi
     """Everything that the kubelet of ``version`` (None: not known, the newest) would refuse or silently ignore."""
     value = document.value
     for path, severity, message in _pod(value, version) if isinstance(value, dict) else ():
-        place = document.place(path)
         check, fix = ("pod-field", "correct its spelling, or take it out")
         if severity is Severity.ERROR:
             check, fix = ("pod-invalid", "correct that place of the manifest")
-        yield Finding(check, severity, message, fix, written(path), place.file, place.line, place.column)
+        place = document.place(path)._asdict()
+        yield Finding(check=check, severity=severity, message=message, fix=fix, path=written(path), **place)
 
 
 def _pod(pod: Fields, version: tuple[int, ...] | None) -> Iterator[Found]:

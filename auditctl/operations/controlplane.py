@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from auditctl.node.change import files
 from auditctl.node.change.files import Root, Snapshot
@@ -55,7 +56,8 @@ class AcceptAll:
         return True
 
 
-class ControlPlane(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlPlane:
     """Where everything is. ``manifest`` and ``state`` are paths of the node, inside ``rootfs``."""
 
     rootfs: Path = Path("/")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from auditctl.errors import Place, PolicyError
@@ -33,7 +34,7 @@ def convert(raw: bytes, file: str = "") -> Converted:
     """
     loaded = load(raw, _READS_ALL)
     if loaded.policy is None:
-        findings = tuple(finding._replace(file=file) for finding in loaded.findings)
+        findings = tuple(replace(finding, file=file) for finding in loaded.findings)
         raise PolicyError(
             f"{file}: this is no policy of any version: {loaded.error}", check="policy", findings=findings
         )

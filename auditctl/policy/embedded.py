@@ -9,6 +9,7 @@ line numbers that loading and linting name are then those of the outer file.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -51,8 +52,8 @@ class EmbeddedPolicy(NamedTuple):
         """Return a finding of ``raw`` with its place in the outer file."""
         path = f"{self.path}: {finding.path}" if finding.path else self.path
         if self.indent is None or not finding.line:
-            return finding._replace(path=path, line=self.line, column=self.column)
-        return finding._replace(path=path, column=finding.column + self.indent if finding.column else 0)
+            return replace(finding, path=path, line=self.line, column=self.column)
+        return replace(finding, path=path, column=finding.column + self.indent if finding.column else 0)
 
 
 def embedded_policies(raw: bytes) -> tuple[EmbeddedPolicy, ...]:

@@ -6,6 +6,7 @@ The tests are those of ``evaluate`` in the order of `checker.go`; here every tes
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
@@ -62,7 +63,8 @@ class Miss(NamedTuple):
         return self.failures[0]
 
 
-class Explanation(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
     """A decision and its reasons.
 
     ``line`` is that of the deciding rule (0: none, or unknown), ``stages`` those that will be written. ``misses`` are

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 
 from auditctl.findings import Finding
@@ -39,7 +40,12 @@ _SENSITIVE = (
 def problems(raw: bytes, policy: Policy, known: Known) -> Iterator[Problem]:
     """Yield everything that the checks find, each with its proof. What changes no decision is not said."""
     if _documents(raw) > 1:
-        yield Problem("more-documents", "", "the server reads only the first document", "make one list of rules")
+        yield Problem(
+            check="more-documents",
+            path="",
+            message="the server reads only the first document",
+            fix="make one list of rules",
+        )
     told: set[str] = set()
     searchable = is_searchable(policy, MOST_PROVEN)
     for problem in chain(
@@ -59,7 +65,7 @@ def _proven(policy: Policy, problem: Problem) -> Problem | None:
     if problem.mending is None:
         return problem
     difference = next(differences(policy, problem.mending.apply(policy)), None)
-    return problem._replace(request=difference.attributes) if difference else None
+    return replace(problem, request=difference.attributes) if difference else None
 
 
 def _documents(raw: bytes) -> int:
@@ -93,7 +99,16 @@ def _finding(problem: Problem, places: Places) -> Finding:
         path = path.rpartition("[" if path.endswith("]") else ".")[0]
     line, column = places.get(path, (1, 1))
     severity = _SEVERITIES[problem.check]
-    return Finding(problem.check, severity, problem.message, problem.fix, problem.path, "", line, column)
+    return Finding(
+        check=problem.check,
+        severity=severity,
+        message=problem.message,
+        fix=problem.fix,
+        path=problem.path,
+        file="",
+        line=line,
+        column=column,
+    )
 
 
 def with_consequences(findings: tuple[Finding, ...], loaded: LoadResult) -> tuple[Finding, ...]:
@@ -114,5 +129,5 @@ def _with_consequence(finding: Finding, policy: Policy) -> Finding:
         return finding
     level = policy.rules[index].level
     does = "then drops" if level is Level.NONE else f"then decides (level {level.value})"
-    named = ", ".join(request_words(asked._replace(user=None)).removesuffix(" without a user") for asked in decided)
-    return finding._replace(message=f"{finding.message}; rules[{index}] {does} {named}")
+    named = ", ".join(request_words(replace(asked, user=None)).removesuffix(" without a user") for asked in decided)
+    return replace(finding, message=f"{finding.message}; rules[{index}] {does} {named}")

@@ -10,8 +10,9 @@ import hashlib
 import json
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from html import escape
-from typing import Any, NamedTuple
+from typing import Any
 
 from auditctl.patterns import lazily
 from auditctl.policy.matrix import Cell, Cells, Matrix, Person, Table
@@ -29,7 +30,8 @@ _UNSEEN = lazily(
 )
 
 
-class Page(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
     """What a page tells: the policy's name and text, the server that it is for, the picture, and the rules' lines."""
 
     name: str

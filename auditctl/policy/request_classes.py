@@ -11,6 +11,7 @@ user in other groups, a service account outside of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import combinations, product
 from typing import NamedTuple, TypeVar
 
@@ -66,7 +67,7 @@ def regions(
 def _cross(found: dict[int, Attributes], passing: int, asked: Attributes, users: dict[int, User | None]) -> None:
     for bits, user in users.items():
         if passing & bits not in found:
-            found[passing & bits] = asked._replace(user=user)
+            found[passing & bits] = replace(asked, user=user)
 
 
 def _distinct(pairs: Iterable[tuple[int, T]]) -> dict[int, T]:
@@ -119,7 +120,7 @@ def _resources(
         for passing, verb in verbs[2 * named + (named and connects)].items():
             if bits & passing not in found:
                 found[bits & passing] = Attributes(
-                    None,
+                    user=None,
                     is_resource_request=True,
                     verb=verb,
                     api_group=group,
@@ -214,6 +215,6 @@ def _paths(compiled: Compiled, rules: Sequence[PolicyRule]) -> dict[int, Attribu
     paths = _distinct((compiled.by_path(url), url) for url in urls)
     verbs = _distinct((compiled.by_verb(verb), verb) for verb in _URL_VERBS)
     return _distinct(
-        (bits & passing, Attributes(None, is_resource_request=False, verb=verb, path=path))
+        (bits & passing, Attributes(user=None, is_resource_request=False, verb=verb, path=path))
         for (bits, path), (passing, verb) in product(paths.items(), verbs.items())
     )

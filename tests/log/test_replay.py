@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def rewritten(event: dict[str, Any], found: Policy) -> str | None:
     who = User(user["username"], tuple(user.get("groups", ()))) if user.get("username") else None
     asked = attributes(METHODS.get(event["verb"], "GET"), event["requestURI"], who)
     if not asked.is_resource_request:
-        asked = asked._replace(verb=event["verb"])
+        asked = replace(asked, verb=event["verb"])
     assert asked.verb == event["verb"]
     decision = evaluate(found, asked)
     if decision.level is Level.NONE or event["stage"] in {stage.value for stage in decision.omit_stages}:
@@ -184,9 +185,9 @@ def test_bytes_above_the_recorded_level_are_an_estimate_from_bodies_that_the_log
 
 
 def test_a_rule_that_any_sensitive_request_matches_is_not_harmless() -> None:
-    assert is_harmless(PolicyRule(Level.NONE, verbs=("get",), resources=(GroupResources("", ("pods",)),)))
-    assert not is_harmless(PolicyRule(Level.NONE, resources=(GroupResources("", ("pods/*",)),)))
-    assert not is_harmless(PolicyRule(Level.NONE, users=("system:kube-scheduler",)))
+    assert is_harmless(PolicyRule(level=Level.NONE, verbs=("get",), resources=(GroupResources("", ("pods",)),)))
+    assert not is_harmless(PolicyRule(level=Level.NONE, resources=(GroupResources("", ("pods/*",)),)))
+    assert not is_harmless(PolicyRule(level=Level.NONE, users=("system:kube-scheduler",)))
     assert rule(Level.NONE).resources
 
 

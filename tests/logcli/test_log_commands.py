@@ -550,7 +550,9 @@ def test_a_request_without_an_answer_yet_is_of_no_code_and_not_of_another(log: P
 
 def test_a_rule_that_validation_has_something_to_say_about_is_not_suggested() -> None:
     good, bad = (
-        Suggestion(PolicyRule(Level.NONE, verbs=("get",), resources=(GroupResources("", (name,)),)), "x", 1, 1, 0, "")
+        Suggestion(
+            PolicyRule(level=Level.NONE, verbs=("get",), resources=(GroupResources("", (name,)),)), "x", 1, 1, 0, ""
+        )
         for name in ("pods", "pod")
     )
     base = facts.policy_text("metadata")

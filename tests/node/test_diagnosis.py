@@ -387,7 +387,9 @@ SERVER = Process(7, 100.0, ("kube-apiserver", "--x=1"))
 
 
 def crashed(kind: CrashKind, says: str = "apiserver", name: str = "n") -> Crash:
-    return Crash(name, "own words", kind is not CrashKind.FINAL, "cause", "fix", kind, says)
+    return Crash(
+        name=name, words="own words", heals=kind is not CrashKind.FINAL, cause="cause", fix="fix", kind=kind, says=says
+    )
 
 
 FINAL, TRANSIENT = crashed(CrashKind.FINAL), crashed(CrashKind.TRANSIENT)
@@ -431,6 +433,8 @@ SEEN = Evidence(port=6443, kubelet_runs=True, kubelet_log="journal")
         (replace(SEEN, kubelet_runs=False), ServerState.UNKNOWN, True),
         (replace(SEEN, taken=True), ServerState.NOT_READY, True),
         (replace(SEEN, taken=True, sees_all=False), ServerState.UNSEEN, False),
+        (replace(SEEN, changed_seconds=5, has_manifest=False), ServerState.NO_MANIFEST, True),
+        (replace(SEEN, process=SERVER, changed_seconds=5, has_manifest=False), ServerState.NO_MANIFEST, True),
         (replace(SEEN, changed_seconds=5), ServerState.STARTING, False),
         (SEEN, ServerState.UNKNOWN, False),
         (replace(SEEN, live=False, kubelet_runs=False), ServerState.UNSEEN, False),
@@ -553,7 +557,9 @@ def watch_with(folder: Path, line: str | None) -> tuple[Failed | Restarted, floa
             attempt(folder, "new", 0, line)
 
     watch = RestartWaiter.begin(Root(folder), manifest, clock, tell)
-    expected = RestartTarget(manifest.command, clock.boot(), Endpoint("127.0.0.1", PORT), NOBODY)
+    expected = RestartTarget(
+        command=manifest.command, renamed_at=clock.boot(), endpoint=Endpoint("127.0.0.1", PORT), credentials=NOBODY
+    )
     return watch.wait(expected, timeout=60, drain=0, old=None), clock.passed
 
 

@@ -42,13 +42,13 @@ def test_components_of_the_cluster_are_nobody(who: str) -> None:
 
 
 def test_each_person_is_named_once_and_their_number_has_a_limit() -> None:
-    rules = [PolicyRule(Level.NONE, users=("alice", "alice"), user_groups=("dev", "system:authenticated"))]
+    rules = [PolicyRule(level=Level.NONE, users=("alice", "alice"), user_groups=("dev", "system:authenticated"))]
     assert named_people(rules) == (
         User("alice", ("system:authenticated",)),
         User("auditctl-member", ("dev", "system:authenticated")),
         User("auditctl-member", ("system:authenticated",)),
     )
-    many = [PolicyRule(Level.NONE, users=(f"user-{number}",)) for number in range(1000)]
+    many = [PolicyRule(level=Level.NONE, users=(f"user-{number}",)) for number in range(1000)]
     assert len(named_people(many)) == MOST_PEOPLE
 
 

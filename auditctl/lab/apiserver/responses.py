@@ -60,12 +60,16 @@ class Answers:
     counters: BackendCounters
     failing: Callable[[], Collection[str]]
     objects: Objects = field(default_factory=Objects)
+    forbidden: Callable[[], Collection[str]] = tuple
+    storage_hangs: Callable[[], bool] = bool
 
     def answer(
         self, caller: Caller, request: Attributes, query: str, body: Any, *, accept: str = ""
     ) -> StandInResponse:
         """Return the answer: authorization first, then the handler. ``body`` may be the error of one that cannot be read."""
         verdict = authorize(caller.user, request)
+        if request.is_resource_request and request.resource in self.forbidden():
+            verdict = AuthenticationVerdict(allowed=False)
         if not verdict.allowed:
             details = {"name": request.name, "group": request.api_group, "kind": request.resource}
             return failure(403, "Forbidden", forbidden(caller.user, request), details, verdict)
@@ -81,6 +85,9 @@ class Answers:
     def _resource(self, request: Attributes, query: str, body: Any, verdict: AuthenticationVerdict) -> StandInResponse:
         if isinstance(body, MediaTypeError):
             raise StatusError(415, "UnsupportedMediaType", str(body))
+        if self.storage_hangs():
+            words = "the server was unable to return a response in the time allotted, but may still be processing the request"
+            raise StatusError(504, "Timeout", words)
         code, made = self.objects.perform(request, body, query)
         return shown(code, made, verdict)
 

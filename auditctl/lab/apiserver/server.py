@@ -103,7 +103,7 @@ class Connection(HttpsConnection):
             return
         request, caller = self._impersonated(request, caller)
         written = self._decoded(body)
-        wanted = request.attributes._replace(user=caller.user)
+        wanted = replace(request.attributes, user=caller.user)
         answer = self.api.answers.answer(
             caller, wanted, self.path.partition("?")[2], written, accept=self.headers.get("Accept", "")
         )

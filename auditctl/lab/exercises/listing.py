@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from auditctl.lab.exercises import catalogue
 from auditctl.lab.exercises.catalogue import ExerciseKind
@@ -19,7 +20,7 @@ def listed(ground: PracticeNode, kinds: Sequence[ExerciseKind]) -> Report:
     width = max(len(one.name) for one in found)
     lines = tuple(f"{one.kind.value:6}{one.name:{width}}  {'*' * one.difficulty:4}{one.title}" for one in found)
     counts = [f"{sum(one.kind is kind for one in found)} {kind.value}s" for kind in kinds]
-    manifest = ManifestChange(str(ground.plane.manifest_path))
-    report = Report("lab list", Outcome.UNCHANGED, " and ".join(counts), manifest)
+    manifest = ManifestChange(path=str(ground.plane.manifest_path))
+    report = Report(command="lab list", outcome=Outcome.UNCHANGED, summary=" and ".join(counts), manifest=manifest)
     steps = (f"{ground.words} lab break NAME, or without a name: one fault, drawn",)
-    return report._replace(lines=lines, next_steps=steps, details={"exercises": rows})
+    return replace(report, lines=lines, next_steps=steps, details={"exercises": rows})

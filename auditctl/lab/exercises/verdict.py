@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import NamedTuple
 
 from auditctl.errors import AuditctlError, RefusedError
@@ -112,7 +113,7 @@ def verdict(plane: ControlPlane, exercise: Exercise) -> Report:
     if report.outcome is not Outcome.NEGATIVE:
         return report
     text = f"not yet: {others[0].detail}" if others else report.summary
-    return report._replace(summary=text)
+    return replace(report, summary=text)
 
 
 def _guarded(check: Check) -> Check:

@@ -19,7 +19,7 @@ from auditctl.lab.node.static_pod import StaticPod, decode
 Signature = tuple[int, ...]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class ManifestSource:
     """``desired`` is the Pods that should run, by namespace/name; ``node_path`` the directory's path on the node."""
 

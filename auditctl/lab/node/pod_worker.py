@@ -30,7 +30,7 @@ class PodPhase(Enum):
     GONE = "gone"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class PodWorker:
     """One Pod with one UID. ``tick`` is called often, with the monotonic time in seconds."""
 

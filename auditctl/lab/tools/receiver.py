@@ -81,7 +81,7 @@ class ReceivedCounts:
     refused: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Receiver:
     """Made by `open_receiver`; serves from `start` to `stop`."""
 
@@ -224,7 +224,9 @@ def open_receiver(folder: Path, port: int = 0, behaviour: Behaviour | None = Non
         bundle = certificates.issue()
         server.tls = _tls(bundle)
         token = secrets.token_urlsafe(32)
-        receiver = server.receiver = Receiver(folder, directory, behaviour or Behaviour(), server, token)
+        receiver = server.receiver = Receiver(
+            folder=folder, directory=directory, behaviour=behaviour or Behaviour(), server=server, token=token
+        )
         authority = base64.b64encode(bundle.authority.certificate).decode()
         text = _KUBECONFIG.format(authority=authority, url=receiver.url, token=token)
         _replace(directory, CONFIG, text.encode())

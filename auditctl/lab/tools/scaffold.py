@@ -60,10 +60,11 @@ def scaffold(plane: ControlPlane, directory: Path, binary: Path | None) -> Repor
     where = f"{target} ({len(made.files)} files)"
     steps = (f"git init {target}, push it, and name the repository at killercoda.com/creator",)
     return Report(
-        "lab scaffold",
-        Outcome.CHANGED,
-        f"a killercoda scenario is in {where}" + ("" if made.binary else f"; {singlefile.NAME} is still missing in it"),
-        ManifestChange(str(plane.manifest_path)),
+        command="lab scaffold",
+        outcome=Outcome.CHANGED,
+        summary=f"a killercoda scenario is in {where}"
+        + ("" if made.binary else f"; {singlefile.NAME} is still missing in it"),
+        manifest=ManifestChange(path=str(plane.manifest_path)),
         findings=() if made.binary else (_missing(target),),
         changed=True,
         next_steps=steps,
@@ -79,10 +80,10 @@ def scaffold(plane: ControlPlane, directory: Path, binary: Path | None) -> Repor
 
 def _missing(target: Path) -> Finding:
     return Finding(
-        "single-file",
-        Severity.WARNING,
-        f"the single-file build is not known here, so the scenario cannot install auditctl yet: {target / BINARY}",
-        f"name it with --binary, or put it there (`.ci/build` in a clone makes dist/{singlefile.NAME})",
+        check="single-file",
+        severity=Severity.WARNING,
+        message=f"the single-file build is not known here, so the scenario cannot install auditctl yet: {target / BINARY}",
+        fix=f"name it with --binary, or put it there (`.ci/build` in a clone makes dist/{singlefile.NAME})",
     )
 
 

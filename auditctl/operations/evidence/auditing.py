@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from enum import Enum
 from typing import NamedTuple
 
@@ -75,7 +76,10 @@ def look(plane: ControlPlane, state: NodeState, ends: LogEnds | None, counted: C
     """Judge whether requests are recorded now; one request that changes nothing (GET) may be sent to see it."""
     manifest = state.manifest
     if manifest is None:
-        return Auditing(AuditingState.UNKNOWN, "the manifest cannot be read exactly")
+        missing = state.unread is not None and state.unread.check == "manifest-missing"
+        return Auditing(
+            AuditingState.UNKNOWN, f"the manifest {'is not there' if missing else 'cannot be read exactly'}"
+        )
     if not manifest.audit_flags:
         return _off(state)
     try:
@@ -137,7 +141,7 @@ def _of_a_ready_server(
 def _receipt(plane: ControlPlane, manifest: Manifest) -> tuple[Check | None, Receipt | None]:
     """Return the first check that did not pass (None: all did), and the receipt."""
     try:
-        proof = Running.look(plane._replace(progress=Silence()), manifest).observe(_RECEIPT_SECONDS)
+        proof = Running.look(replace(plane, progress=Silence()), manifest).observe(_RECEIPT_SECONDS)
     except RefusedError as error:
         return Check("receipt", Status.UNKNOWN, error.message), None
     order = {Status.FAILED: 0, Status.UNKNOWN: 1}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from auditctl.node.change import files
 from auditctl.node.change.files import sha256
 from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.kubeadm.join import of_a_join
 from auditctl.operations.policy_source import version_of, weigh
 from auditctl.report import ManifestChange, Outcome, Report
 from auditctl.system import require_linux
@@ -54,10 +56,10 @@ def check(plane: ControlPlane, source: Path | None) -> Report:
     elif not manifest.audit_flags:
         summary = f"auditing is off on this node and in {where}"
     return Report(
-        "kubeadm check",
-        Outcome.NEGATIVE if found else Outcome.UNCHANGED,
-        summary,
-        ManifestChange(str(plane.manifest_path), snapshot.sha256, snapshot.sha256),
+        command="kubeadm check",
+        outcome=Outcome.NEGATIVE if found else Outcome.UNCHANGED,
+        summary=summary,
+        manifest=ManifestChange(path=str(plane.manifest_path), before=snapshot.sha256, after=snapshot.sha256),
         findings=found,
         next_steps=("auditctl kubeadm persist",) if found and not source else (),
         details={
@@ -92,10 +94,12 @@ def _deadly(plane: ControlPlane, manifest: Manifest, record: KubeadmRecord) -> I
         place = problem.place
         fix = f"take it out of {record.path}" if record.path else "auditctl kubeadm persist"
         yield Finding(
-            "kubeadm-config",
-            Severity.ERROR,
-            problem.message if "not start" in problem.message else f"{problem.message}: the API server would not start",
-            f"{problem.fix}; or {fix}" if problem.fix else fix,
+            check="kubeadm-config",
+            severity=Severity.ERROR,
+            message=problem.message
+            if "not start" in problem.message
+            else f"{problem.message}: the API server would not start",
+            fix=f"{problem.fix}; or {fix}" if problem.fix else fix,
             path=problem.name,
             file=place.file,
             line=place.line,
@@ -125,10 +129,10 @@ def upgrade_findings(
     last = f"{removed[0]}.{removed[1] - 1}"
     return (
         Finding(
-            "kubeadm-dialect",
-            Severity.ERROR,
-            f"{where} is kubeadm.k8s.io/{dialect}, which kubeadm no longer reads from {removed[0]}.{removed[1]} on",
-            f"convert it with a kubeadm of {last} or older: kubeadm config migrate --old-config FILE --new-config NEW",
+            check="kubeadm-dialect",
+            severity=Severity.ERROR,
+            message=f"{where} is kubeadm.k8s.io/{dialect}, which kubeadm no longer reads from {removed[0]}.{removed[1]} on",
+            fix=f"convert it with a kubeadm of {last} or older: kubeadm config migrate --old-config FILE --new-config NEW",
             file=where,
         ),
         *findings,
@@ -152,23 +156,30 @@ def persist(plane: ControlPlane, options: ChangeOptions) -> Report:
     prepared = prepare(plane, manifest, options)
     plan = prepared.plan
     change = ManifestChange(
-        WHERE,
-        sha256(plan.before.encode()),
-        sha256(plan.after.encode()),
-        plan.diff(f"{configmap.NAME}/{configmap.KEY}") if plan.changes else "",
-        tuple(plan.patch),
-        tuple(edit.reason for edit in plan.edits),
+        path=WHERE,
+        before=sha256(plan.before.encode()),
+        after=sha256(plan.after.encode()),
+        diff=plan.diff(f"{configmap.NAME}/{configmap.KEY}") if plan.changes else "",
+        patch=tuple(plan.patch),
+        reasons=tuple(edit.reason for edit in plan.edits),
     )
     report = Report(
-        "kubeadm persist", Outcome.UNCHANGED, "", change, findings=prepared.findings, show_diff=options.dry_run
+        command="kubeadm persist",
+        outcome=Outcome.UNCHANGED,
+        summary="",
+        manifest=change,
+        findings=prepared.findings,
+        show_diff=options.dry_run,
     )
     if not plan.changes:
-        return report._replace(summary=f"already so: nothing was written to the {WHERE}")
+        findings = (*report.findings, *of_a_join(plane, manifest))
+        return replace(report, summary=f"already so: nothing was written to the {WHERE}", findings=findings)
     if options.dry_run:
-        return report._replace(summary=f"this would be written to the {WHERE}; nothing was touched")
+        return replace(report, summary=f"this would be written to the {WHERE}; nothing was touched")
     configmap_write(plane, manifest, prepared)
     summary = f"the {WHERE} has the audit settings of this node: kubeadm upgrade and join keep them"
-    return report._replace(outcome=Outcome.CHANGED, changed=True, summary=summary)
+    findings = (*report.findings, *of_a_join(plane, manifest))
+    return replace(report, outcome=Outcome.CHANGED, changed=True, summary=summary, findings=findings)
 
 
 class PreparedRecord(NamedTuple):
@@ -260,10 +271,10 @@ def _others(plane: ControlPlane, after: Manifest) -> Iterator[Finding]:
     for pod in pods:
         if pod.audit_flags != flags and not _is_own(pod, own, pods):
             yield Finding(
-                "other-control-planes",
-                Severity.ERROR,
-                f"the kube-apiserver of node {pod.node} does not run with the same audit flags, and kubeadm upgrade would give it these",
-                "run the same enable there first, or say --allow other-control-planes",
+                check="other-control-planes",
+                severity=Severity.ERROR,
+                message=f"the kube-apiserver of node {pod.node} does not run with the same audit flags, and kubeadm upgrade would give it these",
+                fix="run the same enable there first, or say --allow other-control-planes",
             )
 
 
@@ -281,7 +292,7 @@ def _finding(one: SettingDifference, record: KubeadmRecord) -> Finding:
     }[one.fate]
     verb = "take it out of" if one.fate is Fate.BACK else "write it into"
     fix = f"{verb} {record.path}" if record.path else "auditctl kubeadm persist"
-    return Finding("kubeadm-config", Severity.ERROR, text, fix, path=one.setting)
+    return Finding(check="kubeadm-config", severity=Severity.ERROR, message=text, fix=fix, path=one.setting)
 
 
 def _row(one: SettingDifference) -> dict[str, str | None]:

@@ -56,10 +56,10 @@ def rendered(
     else:
         text = render(RenderFormat(form), extras, version)
     return Report(
-        "kubeadm render",
-        Outcome.UNCHANGED,
-        text.rstrip("\n"),
-        ManifestChange(str(plane.manifest_path)),
+        command="kubeadm render",
+        outcome=Outcome.UNCHANGED,
+        summary=text.rstrip("\n"),
+        manifest=ManifestChange(path=str(plane.manifest_path)),
         details={"form": form, "text": text},
     )
 

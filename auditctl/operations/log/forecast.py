@@ -6,8 +6,9 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from auditctl import durations, facts
 from auditctl.errors import RefusedError, UsageError
@@ -24,10 +25,10 @@ from auditctl.log.forecast import (
 )
 from auditctl.node.logfiles import log_files
 from auditctl.operations.answer import CommandResult
+from auditctl.operations.answer_tables import amount
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.log.volume import measured
 from auditctl.operations.log_sources import node_log
-from auditctl.operations.policy.replay import amount
 from auditctl.settings import MAXAGE_FLAG, MAXBACKUP_FLAG, MAXSIZE_FLAG, WEBHOOK_FLAG
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)B?")
@@ -36,7 +37,8 @@ _USUAL_SLOWEST_SECONDS = 10.0
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
-class ForecastOptions(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForecastOptions:
     """The options of ``log forecast``. ``requests`` a second times ``stages`` are events a second."""
 
     logs: tuple[str, ...] = ()

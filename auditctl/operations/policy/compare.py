@@ -93,7 +93,9 @@ def test(
 
 def _unmet_finding(expect: str, each: Tested) -> Finding:
     message = f"{each.expectation.request}: {each.differs}"
-    return Finding("expectation", Severity.ERROR, message, file=expect, line=each.expectation.line, column=1)
+    return Finding(
+        check="expectation", severity=Severity.ERROR, message=message, file=expect, line=each.expectation.line, column=1
+    )
 
 
 def _table(expect: str, failed: list[Tested]) -> tuple[str, ...]:
@@ -171,7 +173,7 @@ def _change_finding(new: LoadedPolicyFile, rule: int, found: list[DecisionDiffer
     line = new.policy.rules[rule].line if rule >= 0 else 1
     path = f"rules[{rule}]" if rule >= 0 else "rules"
     message = f"{'; '.join(changes)}: {examples}{more}"
-    return Finding(check, severity, message, path=path, file=new.name, line=line, column=1)
+    return Finding(check=check, severity=severity, message=message, path=path, file=new.name, line=line, column=1)
 
 
 def _side(name: str, rules: tuple[Any, ...], rule: int) -> str:

@@ -125,7 +125,16 @@ def html(drawn: Drawn) -> str:
     shell, script = (facts.template(f"matrix.{kind}").read_text(encoding="utf-8") for kind in ("html", "js"))
     server = f"kube-apiserver {drawn.version[0]}.{drawn.version[1]}"
     return page(
-        Page(drawn.named.name, server, drawn.text.raw, drawn.named.policy, drawn.matrix, drawn.lines), shell, script
+        Page(
+            name=drawn.named.name,
+            server=server,
+            raw=drawn.text.raw,
+            policy=drawn.named.policy,
+            matrix=drawn.matrix,
+            lines=drawn.lines,
+        ),
+        shell,
+        script,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from auditctl import facts
@@ -24,7 +25,8 @@ from auditctl.report import finding_line
 _BLIND = "detection-blind"
 
 
-class ValidateOptions(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidateOptions:
     """The options of ``policy validate``."""
 
     files: tuple[str, ...]
@@ -176,12 +178,14 @@ def _blind(name: str, policy: Policy) -> Iterator[Finding]:
     if blind := states.count(State.BLIND):
         message = f"{blind} of {len(states)} public detections can never fire"
         fix = f"see auditctl policy coverage {name}"
-        yield Finding(_BLIND, Severity.INFO, message, fix, "rules", name, 1, 1)
+        yield Finding(
+            check=_BLIND, severity=Severity.INFO, message=message, fix=fix, path="rules", file=name, line=1, column=1
+        )
 
 
 def _weighed(finding: Finding, asked: ValidateOptions, *, accepted: bool) -> Finding:
     """Return what is allowed is a warning at most; nothing that the server refuses is."""
-    return finding._replace(severity=Severity.WARNING) if accepted and finding.check in asked.allow else finding
+    return replace(finding, severity=Severity.WARNING) if accepted and finding.check in asked.allow else finding
 
 
 def _lines(verdict: FileVerdict, version: Version) -> Iterator[str]:
@@ -191,7 +195,9 @@ def _lines(verdict: FileVerdict, version: Version) -> Iterator[str]:
     elif verdict.dropped:
         yield f"{verdict.file}: {words(version)} would load it without {', '.join(verdict.dropped)}"
     else:
-        yield f"{verdict.file}: accepted by {words(version)}"
+        warnings = sum(finding.severity is Severity.WARNING for finding in verdict.findings)
+        counted = f", {warnings} warning{'s' if warnings > 1 else ''}" if warnings else ""
+        yield f"{verdict.file}: accepted by {words(version)}{counted}"
 
 
 def _summary(verdicts: list[FileVerdict], bad: list[FileVerdict], version: Version) -> str:

@@ -50,3 +50,17 @@ def test_a_log_command_names_the_file_that_it_lacks(tmp_path: Path, capfd: pytes
 def test_a_rootfs_that_is_not_there_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["auditctl", "--rootfs", str(tmp_path / "nope"), "enable"]) == 3
     assert "there is no such directory" in capfd.readouterr().err
+
+
+def test_the_headline_of_a_moved_manifest_is_that_nothing_is_recorded(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "etc/kubernetes/manifests").mkdir(parents=True)
+    moved = tmp_path / "etc/kubernetes/kube-apiserver.yaml"
+    moved.write_text(
+        "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - command:\n    - kube-apiserver\n    - --secure-port=23499\n"
+    )
+    assert run(["auditctl", "--rootfs", str(tmp_path), "status", "-o", "json"]) == 1
+    report = json.loads(capfd.readouterr().out)
+    assert "is not there" in report["summary"]
+    assert report["nextSteps"] == [f"look at it, then: mv {moved} {moved.parent}/manifests/kube-apiserver.yaml"]
