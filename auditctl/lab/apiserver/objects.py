@@ -51,7 +51,7 @@ class StatusError(Exception):
         self.code, self.reason, self.message, self.details = code, reason, message, details
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Objects:
     """Objects by (group, resource, namespace, name).
 

@@ -52,7 +52,7 @@ class StandInResponse:
         return {name: self.shown[name] for name in ("status", "message", "reason", "details") if name in self.shown}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Answers:
     """The whole API of the stand-in. ``failing`` says which checks of /readyz do not pass."""
 
