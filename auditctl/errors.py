@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from auditctl.findings import Finding
 
 
+NOTHING_CHANGED = "; nothing was changed"
+
+
 class Place(NamedTuple):
     """Where in a text an error stands: file name as shown to the user, line and column from 1 (0: unknown)."""
 
@@ -63,7 +66,7 @@ class RefusedError(AuditctlError):
     outcome = "Refused"
 
     def __str__(self) -> str:
-        return f"{super().__str__()}; nothing was changed"
+        return super().__str__() + NOTHING_CHANGED
 
 
 class ManifestError(RefusedError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import Any
 
@@ -16,6 +17,7 @@ from auditctl.cli.invocation import program, set_program
 from auditctl.cli.output import Delivery, not_written, write
 
 _CLICK_ERROR: Any = typer.BadParameter.__mro__[2]  # ClickException; typer 0.26 and later brings its own copy of click
+_NO_NUMBER = re.compile(r"'(.*)' is not a valid int(?:eger)?(?: range)?\.?")  # click's words for it
 _INTERRUPTED = 130
 _USAGE = 2
 
@@ -36,6 +38,7 @@ def run(argv: list[str]) -> int:
     except typer.Exit as ended:
         return ended.exit_code
     except _CLICK_ERROR as error:
+        error.message = _NO_NUMBER.sub(r"'\1' is not a whole number (write 7, not 7d or 7.5)", str(error.message))
         error.show()
         return int(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):

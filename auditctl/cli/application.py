@@ -123,7 +123,9 @@ def _add_groups(app: typer.Typer, words: Sequence[str], named: str | None) -> No
         from auditctl.cli import kubeadm_commands
 
         app.command("cis", cls=CommandWithExamples, rich_help_panel=_LOOK)(kubeadm_commands.cis)
-        app.command("flags", cls=CommandWithExamples, rich_help_panel=_POLICY)(kubeadm_commands.flags)
+        pasted = {"ignore_unknown_options": True}  # people paste a flag with its dashes
+        flags = app.command("flags", cls=CommandWithExamples, rich_help_panel=_POLICY, context_settings=pasted)
+        flags(kubeadm_commands.flags)
         app.add_typer(kubeadm_commands.app, name="kubeadm", rich_help_panel=_CLUSTER)
     if named in (None, "policy"):
         from auditctl.cli import policy_commands

@@ -21,7 +21,7 @@ from auditctl.cli.output import (
     write,
     write_pieces,
 )
-from auditctl.errors import AuditctlError, RefusedError, UsageError
+from auditctl.errors import NOTHING_CHANGED, AuditctlError, RefusedError, UsageError
 from auditctl.hints import Invocation
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import MANIFEST, STATE, ControlPlane, Progress, Silence
@@ -174,6 +174,8 @@ def _write_notes(notes: tuple[str, ...]) -> None:
 
 def _failure(options: Globals, command: str, error: BaseException, *, changes: bool) -> CommandResult:
     """Return the result of a command that ended in an error: a report; one sentence where the node has no part in it."""
+    if isinstance(error, RefusedError) and error.check == "manifest-missing":
+        error = _why_missing(options, command, error)
     report = _error_report(options, command, error, changes=changes)
     result = report_result(report, options)
     is_sentence = isinstance(error, UsageError) or command.split(maxsplit=1)[0] in _NEED_NO_NODE
@@ -187,11 +189,23 @@ def _failure(options: Globals, command: str, error: BaseException, *, changes: b
     return dataclasses.replace(result, summary="\n".join(map(printable, lines)))
 
 
+def _why_missing(options: Globals, command: str, error: RefusedError) -> RefusedError:
+    """Return the refusal with what this machine probably is, and the next step of that command."""
+    from auditctl.operations.doctor.manifest import why_missing
+
+    cause = why_missing(options.plane(), error)
+    if command.startswith("log "):
+        cause.fix = f"name the log's file: auditctl {command} FILE; or {cause.fix}"
+    return cause
+
+
 def _error_report(options: Globals, command: str, error: BaseException, *, changes: bool) -> Report:
     path = str(options.plane().manifest_path)
     match error:
         case AuditctlError():
-            return from_error(command, path, error)
+            report = from_error(command, path, error)
+            # a command that only reads changes nothing, so that to say it would only make people doubt
+            return report if changes else replace(report, summary=str(error).removesuffix(NOTHING_CHANGED))
         case KeyboardInterrupt():
             return Report(
                 command=command,

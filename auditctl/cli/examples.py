@@ -90,6 +90,10 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("log filter --policy metadata audit.log", "without any body"),
         ("log filter --policy p.yaml -f", "a second log by a policy of its own"),
     ),
+    "log tally": (
+        ("log tally --to cp1.tally", "this node's log as counts, which may leave the node"),
+        ("policy replay p.yaml --log cp1.tally --log cp2.tally", "a policy on the traffic of two nodes"),
+    ),
     "log forecast": (
         ("log forecast", "days kept with the flags as they are"),
         ("log forecast --days 90 --disk 20G", ""),

@@ -12,6 +12,7 @@ from auditctl.cli import log_people_commands
 from auditctl.cli.context import FORMATS, run_and_exit
 from auditctl.cli.help_command import CommandWithExamples, GroupWithPanels
 from auditctl.cli.log_filter import filter_events
+from auditctl.cli.log_tally import tally
 from auditctl.cli.output import coloured
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
@@ -164,7 +165,10 @@ def forecast(
     ] = None,
     days: Annotated[float | None, typer.Option(metavar="DAYS", help="To be kept; default: 30.")] = None,
     disk: Annotated[str | None, typer.Option(metavar="SIZE", help="That the logs may take (20G).")] = None,
-    slowest: Annotated[str, typer.Option(metavar="DURATION", help="The backend's slowest answer.")] = "10s",
+    slowest: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="A webhook's slowest answer; default: 10s where the node has a webhook."),
+    ] = None,
 ) -> None:
     """Days kept with the flags as they are, days until the disk is full, and the values for what is wanted."""
 
@@ -173,7 +177,7 @@ def forecast(
         from auditctl.operations.log import forecast as log_forecast
 
         names = (*(logs or ()), *(log or ()))
-        seconds = duration("--slowest", slowest)
+        seconds = duration("--slowest", slowest) if slowest is not None else None
         options = log_forecast.ForecastOptions(
             logs=names,
             rate=rate,
@@ -195,6 +199,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "stats": stats,
     "forecast": forecast,
     "filter": filter_events,
+    "tally": tally,
     **log_people_commands.COMMANDS,
 }
 

@@ -12,7 +12,8 @@ from typing import NamedTuple
 from auditctl.errors import RefusedError
 from auditctl.log.damage import ReadStatistics
 from auditctl.log.events import CompactEvent, Reader
-from auditctl.log.reading import EventBlock, LogSegment, blocks
+from auditctl.log.reading import EventBlock, blocks
+from auditctl.log.segments import LogSegment
 from auditctl.log.sizes import EventVolume
 from auditctl.policy.compiled import Compiled
 from auditctl.policy.request import attributes
@@ -21,7 +22,8 @@ from auditctl.policy.types import Decision, Policy, PolicyRule, User
 _MOST_USERS_KEPT = 20_000
 _MOST_CELLS = 50_000
 _MOST_NAMED = 3
-_METHODS = {"create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE", "deletecollection": "DELETE"}
+_MOST_NAMES_HELD = 1_000
+METHODS = {"create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE", "deletecollection": "DELETE"}
 
 
 class CellKey(NamedTuple):
@@ -69,7 +71,7 @@ class CellCounts:
     def volumes(self) -> Iterator[tuple[CellKey, EventVolume, tuple[str, ...]]]:
         """Yield each cell: what its events share, their sums, and up to three who made them."""
         for key, sums in self.cells.items():
-            yield CellKey(*key), EventVolume(*sums), tuple(sorted(self.who[key]))  # type: ignore[arg-type] # built by `Counting`
+            yield CellKey(*key), EventVolume(*sums), tuple(sorted(self.who[key])[:_MOST_NAMED])  # type: ignore[arg-type] # built by `Counting`
 
 
 class PolicyMatcher:
@@ -144,8 +146,9 @@ class Counting:
                 sums[5] += len(event.response_object)
                 if managed:
                     sums[7] += self._managed(event.response_object)
-            if sums[0] <= _MOST_NAMED:
-                who[key].add(username)
+            names = who[key]
+            if username not in names:
+                add_name(names, username)
 
     def key_of(self, event: CompactEvent) -> tuple[tuple[object, ...], str]:
         """Return the fields of the event's ``CellKey``, and the user's name."""
@@ -159,10 +162,10 @@ class Counting:
         else:
             namespace = reference.namespace if reference.namespace in judge.namespaces else ""
             name = reference.name if reference.name in judge.names else ""
-            if (name or namespace) and verb in _FILLED:
+            if (name or namespace) and verb in BODY_FILLED:
                 namespace, name = _of_url(event, namespace, name)
             elif not namespace and reference.namespace:
-                namespace = _UNNAMED
+                namespace = UNNAMED
             key = (*head, reference.api_group, reference.resource, reference.subresource, namespace, name, "")
         return ((*key, username) if judge.by_user else key), username
 
@@ -181,9 +184,9 @@ class Counting:
         return entry
 
 
-_UNNAMED = "-"
+UNNAMED = "-"
 """Some namespace that no rule names; "" is none at all."""
-_FILLED = frozenset({"create", "update", "patch", "deletecollection"})
+BODY_FILLED = frozenset({"create", "update", "patch", "deletecollection"})
 """Verbs whose objectRef the server fills from the body where the URL names nothing (`audit/request.go LogRequestObject`)."""
 
 
@@ -201,9 +204,19 @@ def path_of(event: CompactEvent) -> str:
 def _of_url(event: CompactEvent, namespace: str, name: str) -> tuple[str, str]:
     """Return, of namespace and name, what the URL has: the decision is taken before the body is read."""
     try:
-        asked = attributes(_METHODS[event.verb], event.request_uri, None)
+        asked = attributes(METHODS[event.verb], event.request_uri, None)
     except RefusedError:
         return namespace, name
-    if not namespace and asked.namespace:
-        namespace = _UNNAMED
-    return (namespace if asked.namespace or not namespace else ""), (name if asked.name == name else "")
+    if not namespace:
+        reference = event.object_ref
+        namespace = UNNAMED if asked.namespace or (reference is not None and reference.namespace) else ""
+    elif not asked.namespace:
+        namespace = ""
+    return namespace, (name if asked.name == name else "")
+
+
+def add_name(names: set[str], name: str) -> None:
+    """Add one of those who made the events of a cell. The first ones of the alphabet stay, in whatever order they come."""
+    names.add(name)
+    if len(names) > _MOST_NAMES_HELD:
+        names.intersection_update(sorted(names)[:_MOST_NAMED])

@@ -114,8 +114,15 @@ class ReadStatistics:
             ],
         }
 
+    @property
+    def is_no_log(self) -> bool:
+        """Tell whether bytes were read and not one of them belongs to an audit event: another file was named."""
+        return bool(self.damaged) and not self.events
+
     def sentences(self) -> Iterator[str]:
         """Yield one sentence for each kind of damage, with its first places."""
+        if self.is_no_log:
+            yield f"This is no audit log: {self.bytes} bytes were read, and no audit event is among them."
         for kind, (count, length) in sorted(self.damaged.items()):
             where = [f"{file} byte {each.offset}" for file, each in self.places if each.kind == kind][:3]
             more = ", ..." if count > len(where) else ""

@@ -63,7 +63,7 @@ class _Recorded(Protocol):
 
 
 class CompactEvent(_Recorded, Protocol):
-    """What counting and replaying need. The users and the bodies are JSON text, empty where the event has none."""
+    """What counting and replaying need. The users, the status and the bodies are JSON text, empty where the event has none."""
 
     @property
     def user(self) -> bytes: ...
@@ -73,6 +73,8 @@ class CompactEvent(_Recorded, Protocol):
     def request_object(self) -> bytes: ...
     @property
     def response_object(self) -> bytes: ...
+    @property
+    def response_status(self) -> bytes: ...
 
 
 class FullEvent(_Recorded, Protocol):

@@ -41,6 +41,7 @@ class _JsonCompactEvent(NamedTuple):
     request_object: bytes
     response_object: bytes
     stage_timestamp: str | None
+    response_status: bytes
 
 
 class _JsonIdentity(NamedTuple):
@@ -192,6 +193,7 @@ def _one(line: bytes) -> CompactEvent:
         _raw(members, "requestObject"),
         _raw(members, "responseObject"),
         _time(members, "stageTimestamp"),
+        _raw(members, "responseStatus"),
     )
 
 

@@ -22,7 +22,7 @@ class _PackedReference(msgspec.Struct, gc=False, rename="camel"):
 
 
 class _PackedCompactEvent(msgspec.Struct, gc=False, rename={"request_uri": "requestURI", "object_ref": "objectRef",
-    "impersonated_user": "impersonatedUser", "request_object": "requestObject", "response_object": "responseObject", "stage_timestamp": "stageTimestamp"}):  # fmt: skip
+    "impersonated_user": "impersonatedUser", "request_object": "requestObject", "response_object": "responseObject", "response_status": "responseStatus", "stage_timestamp": "stageTimestamp"}):  # fmt: skip
     level: str
     stage: str
     request_uri: str
@@ -33,6 +33,7 @@ class _PackedCompactEvent(msgspec.Struct, gc=False, rename={"request_uri": "requ
     request_object: msgspec.Raw = _NOTHING
     response_object: msgspec.Raw = _NOTHING
     stage_timestamp: str | None = None
+    response_status: msgspec.Raw = _NOTHING
 
 
 class _PackedIdentity(msgspec.Struct, gc=False):

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from auditctl.log.damage import ReadStatistics
 from auditctl.log.events import FullEvent, Reader
 from auditctl.log.filters import Selection
-from auditctl.log.reading import LogSegment, whole_blocks
+from auditctl.log.reading import whole_blocks
+from auditctl.log.segments import LogSegment
 
 
 def _resource(event: FullEvent) -> str:

@@ -15,7 +15,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from auditctl.log.damage import Damage
-from auditctl.log.reading import CHUNK_BYTES, GZIP, LineAssembler, LogSegment, opened, texts
+from auditctl.log.reading import CHUNK_BYTES, LineAssembler, texts
+from auditctl.log.segments import GZIP, LogSegment, opened
 from auditctl.log.sources import LogError, unreadable
 
 Text = tuple[bytes, int] | Damage

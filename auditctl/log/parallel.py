@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from auditctl.errors import RefusedError
 from auditctl.log.damage import ReadStatistics
-from auditctl.log.reading import LogSegment
+from auditctl.log.segments import LogSegment
 
 
 class Mergeable(Protocol):

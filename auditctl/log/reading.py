@@ -3,38 +3,20 @@
 from __future__ import annotations
 
 import gzip
-import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
-from typing import IO, NamedTuple, cast
+from typing import IO, NamedTuple
 
 from auditctl.log.damage import Damage, ReadStatistics, RecoveredEvent, recover
 from auditctl.log.events import CompactEvent, FullEvent, Reader
+from auditctl.log.segments import LogSegment, opened
 
 CHUNK_BYTES = 1 << 17
 """What fits a core's cache, and what malloc does not map anew each time."""
 _MOST_LINE_BYTES = 100 << 20
 """The server refuses to write a longer event: its own default size of a file (lumberjack v2.2.1, Write)."""
-STANDARD_INPUT = "-"
-GZIP = b"\x1f\x8b"
-"""How a compressed file begins."""
 _CANONICAL = b'{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"'
-
-
-class LogSegment(NamedTuple):
-    """A part of a log: the lines that begin in it. ``end`` None is the end of the file.
-
-    ``descriptor`` is held open, so that a rotation does not take the file away; ``name`` is for people.
-    ``streams``: it can be read once, from beginning to end, and shows only then whether it is compressed.
-    """
-
-    name: str
-    descriptor: int
-    start: int = 0
-    end: int | None = None
-    compressed: bool = False
-    streams: bool = False
 
 
 class EventBlock(NamedTuple):
@@ -188,31 +170,6 @@ def _noted(piece: LogSegment, account: ReadStatistics) -> Iterator[tuple[bytes, 
                     yield each
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             account.note(piece.name, Damage(f"compressed file cut short or damaged ({type(error).__name__})", 0, 0))
-
-
-def opened(piece: LogSegment) -> IO[bytes]:
-    """Return the piece's whole file, decompressed, from its beginning."""
-    if piece.streams:
-        return cast("IO[bytes]", _Stream(piece.descriptor))
-    path = f"/proc/self/fd/{piece.descriptor}"  # a position of its own, whoever else reads
-    if piece.compressed:
-        return cast("IO[bytes]", gzip.open(path, "rb"))
-    return open(path, "rb", buffering=0)  # noqa: PTH123 (unbuffered, as it is read)
-
-
-class _Stream:
-    """A pipe: read as it comes, compressed or not."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._plain = os.fdopen(os.dup(descriptor), "rb")
-        self._file = gzip.GzipFile(fileobj=self._plain) if self._plain.peek(2).startswith(GZIP) else self._plain
-
-    def read(self, most: int) -> bytes:
-        return self._file.read1(most)
-
-    def close(self) -> None:
-        self._file.close()
-        self._plain.close()
 
 
 def texts(file: IO[bytes], start: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int] | Damage]:

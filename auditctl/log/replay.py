@@ -194,7 +194,7 @@ class _Counting:
 
     def result(self) -> Replay:
         groups = [(seen, moved.group(kind, verb, target)) for (seen, kind, verb, target), moved in self._moved.items()]
-        ranked = sorted(groups, key=lambda pair: (not pair[1].sensitive, -pair[1].requests, pair[1].target))
+        ranked = sorted(groups, key=_rank)
         return Replay(
             self._recorded,
             self._baseline,
@@ -208,6 +208,12 @@ class _Counting:
             self._unrecorded,
             self._dropped,
         )
+
+
+def _rank(pair: tuple[bool, Group]) -> tuple[object, ...]:
+    """Return the place in the list: sensitive ones and frequent ones first, and never by the order of the log."""
+    group = pair[1]
+    return (not group.sensitive, -group.requests, group.target, group.verb, group.sensitive)
 
 
 class _Moved:

@@ -11,11 +11,12 @@ import sys
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from auditctl.errors import RefusedError
-from auditctl.log.reading import GZIP, STANDARD_INPUT, LogSegment
+from auditctl.log.segments import GZIP, STANDARD_INPUT, LogSegment
+from auditctl.log.tally_file import is_tally
 
 _PIECE_BYTES = 4 << 20
 _PEEK_BYTES = 1 << 16
@@ -27,18 +28,20 @@ class LogError(RefusedError):
     """A log that cannot be read."""
 
 
-class LogSource(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSource:
     """An open log. ``begins`` is the time of its first event (RFC 3339, UTC), "" where it is not known.
 
-    ``streams``: it can be read once, from beginning to end (standard input, a pipe).
+    ``streams``: it can be read once, from beginning to end (standard input, a pipe). ``is_tally``: it holds counts, no events.
     """
 
     name: str
     descriptor: int
-    size_bytes: int
-    compressed: bool
-    begins: str
+    size_bytes: int = 0
+    compressed: bool = False
+    begins: str = ""
     streams: bool = False
+    is_tally: bool = False
 
 
 def open_sources(names: Iterable[str]) -> list[LogSource]:
@@ -95,7 +98,7 @@ def unreadable(name: str, error: OSError, fix: str = "name the log with --log") 
 def _open(name: str) -> LogSource:
     try:
         if name == STANDARD_INPUT:
-            return LogSource(name, _standard_input(), 0, compressed=False, begins="", streams=True)
+            return LogSource(name=name, descriptor=_standard_input(), streams=True)
         descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise unreadable(name, error) from error
@@ -103,14 +106,21 @@ def _open(name: str) -> LogSource:
         head = os.pread(descriptor, _PEEK_BYTES, 0)
     except OSError as error:
         if error.errno == errno.ESPIPE:
-            return LogSource(name, descriptor, 0, compressed=False, begins="", streams=True)
+            return LogSource(name=name, descriptor=descriptor, streams=True)
         os.close(descriptor)
         raise unreadable(name, error) from error
     compressed = head.startswith(GZIP)
     if compressed:
         with suppress(OSError, EOFError, zlib.error), gzip.open(f"/proc/self/fd/{descriptor}") as file:
             head = file.read(_PEEK_BYTES)
-    return LogSource(name, descriptor, os.fstat(descriptor).st_size, compressed, _begins(name, head))
+    return LogSource(
+        name=name,
+        descriptor=descriptor,
+        size_bytes=os.fstat(descriptor).st_size,
+        compressed=compressed,
+        begins=_begins(name, head),
+        is_tally=is_tally(head),
+    )
 
 
 def _standard_input() -> int:

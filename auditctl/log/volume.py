@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from auditctl.compatibility import UTC, datetime_of
+from auditctl.log.aggregate import path_of
 from auditctl.log.damage import ReadStatistics
 from auditctl.log.events import Reader
 from auditctl.log.filters import ALL_EVENTS, Selection
-from auditctl.log.reading import EventBlock, LogSegment, selected_blocks
+from auditctl.log.reading import EventBlock, selected_blocks
+from auditctl.log.segments import LogSegment
 
 BY = ("user", "verb", "resource", "namespace", "level", "rule")
 _MOST_KEPT = 10_000
@@ -65,11 +67,10 @@ class VolumeCounts:
             add(verbs, event.verb, 1, size)
             add(levels, event.level, 1, size)
             reference = event.object_ref
-            if reference is None:
-                add(resources, event.request_uri.partition("?")[0], 1, size)
+            if reference is None or not reference.resource:
+                add(resources, path_of(event), 1, size)
                 continue
-            what = f"{reference.resource}/{reference.subresource}" if reference.subresource else reference.resource
-            add(resources, f"{what}.{reference.api_group}" if reference.api_group else what, 1, size)
+            add(resources, resource_label(reference.api_group, reference.resource, reference.subresource), 1, size)
             if reference.namespace:
                 add(namespaces, reference.namespace, 1, size)
 
@@ -92,6 +93,12 @@ class VolumeCounts:
         """Return the biggest values of a dimension, by bytes."""
         ranked = sorted(self.by[name].items(), key=lambda pair: (-pair[1][1], pair[0]))
         return [Share(value, events, size) for value, (events, size) in ranked[:most]]
+
+
+def resource_label(group: str, resource: str, subresource: str) -> str:
+    """Return a resource as tables and filters have it: ``pods``, ``pods/log``, ``deployments.apps``."""
+    label = f"{resource}/{subresource}" if subresource else resource
+    return f"{label}.{group}" if group else label
 
 
 def add(values: dict[str, list[int]], value: str, events: int, size: int) -> None:
@@ -143,13 +150,22 @@ class Rates:
                     found[1] += len(line) + 1
                     self.requests += event.stage not in _EARLY
                 if len(seconds) > _MOST_KEPT:
-                    self._take(seconds)
+                    self.count(seconds)
                     seconds.clear()
-        self._take(seconds)
+        self.count(seconds)
         self._reader = None
         return self
 
-    def _take(self, seconds: dict[str, list[int]]) -> None:
+    @classmethod
+    def of(cls, part_seconds: int, parts: dict[int, list[int]], first: int | None, last: int, busiest: int) -> Rates:
+        """Return rates that were counted before: parts of so many seconds, and what they do not tell any more."""
+        rates = cls()
+        rates.part_seconds, rates.parts = part_seconds, parts
+        rates._first, rates._last, rates._busiest = first, last, busiest
+        return rates
+
+    def count(self, seconds: dict[str, list[int]]) -> None:
+        """Count events and bytes by the second (RFC 3339 without a zone, UTC); what is no time is left out."""
         for stamp, (events, size) in seconds.items():
             try:
                 second = int(datetime_of(stamp).replace(tzinfo=UTC).timestamp())
@@ -203,6 +219,16 @@ class Rates:
         if self.part_seconds > 1:
             return self._busiest
         return max((events for events, _ in self.parts.values()), default=0)
+
+    @property
+    def first(self) -> int | None:
+        """Return the second of the first event, since 1970."""
+        return self._first
+
+    @property
+    def last(self) -> int:
+        """Return the second of the last event, since 1970; 0 where there is none."""
+        return self._last
 
     @property
     def span_seconds(self) -> int:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from auditctl.errors import RefusedError
-from auditctl.log.sources import LogSource, open_sources, unreadable
+from auditctl.log.segments import LogSegment, opened_file
+from auditctl.log.sources import LogSource, close, open_sources, pieces, unreadable, whole_pieces
+from auditctl.log.tally import Tally
+from auditctl.log.tally_file import read_tally
 from auditctl.node.logfiles import log_files
 from auditctl.node.preflight import node_checks
 from auditctl.operations.controlplane import ControlPlane
@@ -30,12 +35,57 @@ def node_log(plane: ControlPlane) -> Path:
     return found
 
 
-def opened(plane: ControlPlane, logs: Sequence[str]) -> list[LogSource]:
-    """The logs in time order, open. None named: the node's own and its rotated files.
+class LoadedTally(NamedTuple):
+    """A tally under the name of its file."""
+
+    name: str
+    tally: Tally
+
+
+class LogInput(NamedTuple):
+    """What a command that counts reads: the pieces of the logs, and the tallies."""
+
+    pieces: list[LogSegment]
+    tallies: tuple[LoadedTally, ...]
+
+
+@contextmanager
+def log_input(plane: ControlPlane, logs: Sequence[str]) -> Iterator[LogInput]:
+    """Yield the logs, open, and the tallies among them. None named: the node's own log and its rotated files.
 
     Raises:
         RefusedError: one is missing or cannot be read.
     """
+    sources = _opened(plane, logs)
+    try:
+        tallies = [source for source in sources if source.is_tally]
+        yield LogInput(pieces([source for source in sources if not source.is_tally]), tuple(map(_loaded, tallies)))
+    finally:
+        close(sources)
+
+
+def _loaded(source: LogSource) -> LoadedTally:
+    with opened_file(whole_pieces([source])[0]) as file:
+        return LoadedTally(source.name, read_tally(source.name, file))
+
+
+def opened(plane: ControlPlane, logs: Sequence[str]) -> list[LogSource]:
+    """The logs in time order, open. None named: the node's own and its rotated files.
+
+    Raises:
+        RefusedError: one is missing or cannot be read, or is a tally.
+    """
+    sources = _opened(plane, logs)
+    tally = next((source.name for source in sources if source.is_tally), None)
+    if tally is not None:
+        close(sources)
+        raise RefusedError(
+            f"{tally}: it is a tally: it has counts, and no events", check="log-tally", fix="name the log itself"
+        )
+    return sources
+
+
+def _opened(plane: ControlPlane, logs: Sequence[str]) -> list[LogSource]:
     if logs:
         return open_sources(logs)
     log = node_log(plane)

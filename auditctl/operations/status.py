@@ -121,7 +121,8 @@ def _audit_files(plane: ControlPlane, manifest: Manifest, evidence: StatusEviden
             yield replace(finding, file=str(plane.manifest_path) if finding.line else "")
     policy, running = evidence.policy, evidence.node.evidence.process
     if policy is not None and not policy.is_file():
-        text = f"{policy}, for --{POLICY_FLAG}, is not there: the API server would not start again"
+        state = "a directory" if policy.is_dir() else "not there"
+        text = f"{policy}, for --{POLICY_FLAG}, is {state}: the API server would not start again"
         yield Finding(
             check="policy-missing",
             severity=Severity.ERROR,

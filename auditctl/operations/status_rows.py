@@ -17,11 +17,11 @@ from auditctl.node.change import files
 from auditctl.node.kubelet.diagnosis import ServerState
 from auditctl.node.preflight import node_checks, webhook_config
 from auditctl.operations import flags, policy_source
+from auditctl.operations.answer_tables import amount
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import auditing, counters
 from auditctl.operations.evidence.auditing import AuditingState
 from auditctl.operations.installed_policy import shipped_name
-from auditctl.operations.policy.replay import amount
 from auditctl.operations.status_evidence import StatusEvidence
 from auditctl.policy.load import load
 from auditctl.settings import LOG_FLAG, MAXAGE_FLAG, MAXBACKUP_FLAG, MAXSIZE_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
@@ -33,11 +33,13 @@ def headline(evidence: StatusEvidence, bad: Sequence[Finding]) -> str:
     """Return the one sentence: what is known of the API server and of auditing, then how much is wrong."""
     judged, state = evidence.node.diagnosis, evidence.auditing.state
     more = f"; {len(bad)} finding{'' if len(bad) == 1 else 's'}: {_first(bad)}" if bad else ""
-    if evidence.manifest is None:
+    has_server = evidence.node.evidence.process is not None or judged.state is ServerState.UNSEEN
+    if evidence.manifest is None and has_server:
         return f"Whether requests are recorded is not known: {_first(bad) or judged.message}"
     if judged.state not in (ServerState.SERVING, ServerState.UNSEEN):
         texts = {AuditingState.OFF: "auditing is off", AuditingState.UNKNOWN: "auditing is unknown"}
-        text = texts.get(state, "nothing is recorded")
+        is_known_off = has_server or state is AuditingState.OFF
+        text = texts.get(state, "nothing is recorded") if is_known_off else "nothing is recorded"
         return f"The API server is {_server_words(judged.state)}; {text}: {_first(bad) or judged.message}"
     if state is AuditingState.RECORDING:
         return f"Auditing is on and recording{more}"
@@ -63,7 +65,7 @@ def _server_words(state: ServerState) -> str:
     """Return the state as it follows ``The API server is``."""
     if state is ServerState.NOT_READY:
         return "not ready"
-    if state in (ServerState.CRASH_LOOPING, ServerState.NEVER_STARTED, ServerState.UNKNOWN):
+    if state in (ServerState.CRASH_LOOPING, ServerState.NEVER_STARTED, ServerState.NO_MANIFEST, ServerState.UNKNOWN):
         return f"down ({state.value})"
     return str(state.value)
 
@@ -115,7 +117,7 @@ def _policy(plane: ControlPlane, evidence: StatusEvidence) -> str:
     if path is None:
         return "none is set"
     if evidence.policy_digest is None:
-        return f"{path} is not there"
+        return f"{path} is {'a directory, not a policy' if path.is_dir() else 'not there'}"
     name = shipped_name(evidence.policy_digest)
     rules = _rules(plane, evidence)
     state = "loaded" if evidence.loaded_digest == evidence.policy_digest else "NOT loaded"

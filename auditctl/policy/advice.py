@@ -15,7 +15,7 @@ from auditctl.policy.decode import Fault, Strictness, UnknownField
 from auditctl.policy.goyaml.construct import Duplicate
 from auditctl.policy.goyaml.faults import SyntaxFault
 from auditctl.policy.goyaml.quoting import quote
-from auditctl.policy.goyaml.values import Value
+from auditctl.policy.goyaml.values import JsonKind, Value
 from auditctl.policy.type_meta import GROUP, OLD_VERSIONS
 from auditctl.policy.types import Level, Stage
 from auditctl.policy.validate import Complaint
@@ -45,18 +45,30 @@ _MISNOMERS = {
 }
 
 
-def syntax(fault: SyntaxFault) -> Finding:
+def syntax(fault: SyntaxFault, raw: bytes) -> Finding:
     """Return the finding for a text that is neither the YAML nor the JSON that the server reads."""
-    fix = ""
-    if "cannot start any token" in fault.text or "tab" in fault.text:
+    fix, line, column = "", fault.line, fault.column
+    if "UTF-8" in fault.text and "escaped" not in fault.text and line <= 1:
+        # go-yaml decodes 512 bytes at a time and gives no place
+        line, column = _first_bad_byte(raw)
+        fix = "save the file as UTF-8; this byte belongs to another encoding (Latin-1?)"
+    elif "cannot start any token" in fault.text or "tab" in fault.text:
         fix = "indent with spaces, not tabs; quote what begins with @, ` or %"
     elif "invalid map key" in fault.text:
         fix = "a template is left in the text, or `{...}` has to be quoted"
     elif "did not find expected key" in fault.text:
         fix = "look at the indentation of this line and the one before"
-    return Finding(
-        check="syntax", severity=Severity.ERROR, message=fault.text, fix=fix, line=fault.line, column=fault.column
-    )
+    return Finding(check="syntax", severity=Severity.ERROR, message=fault.text, fix=fix, line=line, column=column)
+
+
+def _first_bad_byte(raw: bytes) -> tuple[int, int]:
+    """Return line and column, from 1, of the first byte that is no UTF-8."""
+    try:
+        raw.decode()
+    except UnicodeDecodeError as error:
+        before = raw[: error.start].decode()
+        return before.count("\n") + 1, len(before) - before.rfind("\n")
+    return 1, 1
 
 
 def kind(error: str, value: Value, versions: tuple[str, ...]) -> Finding:
@@ -91,6 +103,8 @@ def verdict(error: str, value: Value) -> Finding:
             column=1,
         )
     fix = "write `apiVersion: audit.k8s.io/v1`"
+    if value.kind is JsonKind.NULL:
+        fix = "the file has no content but blanks and comments: write a policy into it"
     place = _place_of(value, ("apiVersion",))
     return Finding(
         check="kind",

@@ -78,7 +78,7 @@ def _loaded(raw: bytes, version: tuple[int, int]) -> LoadResult:
     try:
         document = _read(raw)
     except SyntaxFault as fault:
-        return _refused(fault.text, advice.syntax(fault))
+        return _refused(fault.text, advice.syntax(fault, raw))
     try:
         name = type_name(document.value, raw)
         check_known(name, version)

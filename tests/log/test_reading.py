@@ -18,7 +18,8 @@ from auditctl.log import events_json, events_msgspec, sources
 from auditctl.log import reading as blocks_module
 from auditctl.log.damage import ReadStatistics
 from auditctl.log.events import Reader
-from auditctl.log.reading import LogSegment, blocks, whole_blocks
+from auditctl.log.reading import blocks, whole_blocks
+from auditctl.log.segments import LogSegment
 
 GOLDEN = Path(__file__).parents[3] / "shared/golden/logs"
 READERS = pytest.mark.parametrize("reader", [events_msgspec.READER, events_json.READER], ids=["msgspec", "json"])

@@ -463,7 +463,7 @@ def test_forecast_reckons_as_the_manual_does_and_its_options_are_those_of_enable
     assert told["batching"]["audit-webhook-batch-throttle-qps"] == "3.8"  # 1000 / 400, and a half
     assert told["batching"]["audit-webhook-batch-buffer-size"] == "15000"  # 10 s x 1000, and a half
     text = call(*words)[1]
-    assert " enable --set audit-log-maxsize=100 --set audit-log-maxbackup=844 --set audit-log-maxage=1" in text
+    assert " enable --log-maxsize 100 --log-maxbackup 844 --log-maxage 1" in text
 
 
 @pytest.mark.parametrize(
@@ -490,14 +490,19 @@ def test_the_options_that_forecast_prints_are_taken_by_enable(
 ) -> None:
     webhook = tmp_path / "webhook.yaml"
     webhook.write_text(WEBHOOK)
-    told = call("log", "forecast", "--rate", "20", "--event-size", "1200", "--days", "7", "--disk", "500MB")[1]
+    told = call(
+        "log", "forecast", "--rate", "20", "--event-size", "1200", "--days", "7", "--disk", "500MB", "--slowest", "10s"
+    )[1]
     rotation, batch = (each.partition(" enable ")[2].split() for each in told.splitlines() if " enable " in each)
     shared = ("--policy", str(policy_file), "--rootfs", str(folder_node.rootfs), "--no-wait", "--dry-run", "-o", "json")
     for options in (rotation, [*batch, "--webhook-config", str(webhook)]):
         assert run(["auditctl", "enable", *options, *shared]) == 0
         report = json.loads(capfd.readouterr().out)
-        wanted = dict(pair.split("=") for pair in options if "=" in pair)
-        assert wanted.items() <= report["settings"]["flags"].items()
+        pairs = dict(pair.split("=") for pair in options if "=" in pair)
+        names = (each for each in options if each.startswith("--log-"))
+        pairs |= {f"audit-{name[2:]}": options[options.index(name) + 1] for name in names}
+        assert len(pairs) >= 3
+        assert pairs.items() <= report["settings"]["flags"].items()
 
 
 def test_forecast_tells_what_the_nodes_own_flags_keep(
@@ -556,3 +561,32 @@ def test_a_rule_that_validation_has_something_to_say_about_is_not_suggested() ->
     text, kept = suggest._text(base, loaded, [bad, good], suggest._PolicyVolume(2, 0), (1, 36))
     assert kept == [good]
     assert "- pods" in text
+
+
+def test_a_forecast_says_how_much_of_the_log_it_saw_and_no_webhook_that_is_not_there(
+    call: Call, tmp_path: Path
+) -> None:
+    log = tmp_path / "audit.log"
+    event = (
+        '{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"%d","stage":"ResponseComplete",'
+    )
+    event += (
+        '"requestURI":"/version","verb":"get","user":{"username":"a"},"stageTimestamp":"2026-01-01T00:00:%02d.000000Z",'
+    )
+    event += '"requestReceivedTimestamp":"2026-01-01T00:00:%02d.000000Z"}'
+    log.write_text("".join(event % (second, second, second) + "\n" for second in range(40)))
+    text = call("log", "forecast", str(log))[1]
+    assert "(measured over 40 s of the log; less than a day tells little of the others)" in text
+    assert "webhook" not in text
+    assert "webhook" in call("log", "forecast", str(log), "--slowest", "3s")[1]
+    assert "measured" not in call("log", "forecast", "--rate", "1", "--event-size", "1000")[1]
+
+
+@pytest.mark.parametrize("command", ["top", "stats"])
+def test_a_file_that_is_no_audit_log_is_named_so(
+    command: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "p.yaml"
+    other.write_text("kind: Policy\n")
+    assert run(["auditctl", "log", command, str(other)]) == 1
+    assert "This is no audit log: 13 bytes were read" in capfd.readouterr().err

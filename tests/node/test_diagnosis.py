@@ -324,6 +324,7 @@ def test_a_pod_that_was_dying_before_the_change_is_not_listened_to(tmp_path: Pat
 # -- the kubelet's log
 
 MANIFEST = "/etc/kubernetes/manifests/kube-apiserver.yaml"
+CHANGED = time.time() - 60  # before the parameters below are made, however long the tests before these take
 
 
 def refusal(path: str = MANIFEST, at: float | None = None) -> str:
@@ -351,7 +352,7 @@ def test_the_time_zone_of_our_shell_is_not_the_kubelets(zone: str, monkeypatch: 
         ("??? " + refusal(), True),
         (refusal(MANIFEST + ".bak"), False),
         (refusal("/etc/kubernetes/manifests/etcd.yaml"), False),
-        (refusal(at=time.time() - 3600), False),
+        (refusal(at=CHANGED - 3600), False),
         (refusal().replace("E", "I", 1), False),
     ],
     ids=["ours", "with-a-prefix", "a-copy", "another-pod", "before-the-change", "news"],
@@ -362,7 +363,7 @@ def test_only_what_the_kubelet_says_of_our_manifest_since_the_change_counts(
     log = tmp_path / "var/log/kubelet.log"
     log.parent.mkdir(parents=True)
     log.write_text(refusal())
-    reader = KubeletLog.begin(Root(tmp_path), MANIFEST, PodName(), since=time.time() - 60)
+    reader = KubeletLog.begin(Root(tmp_path), MANIFEST, PodName(), since=CHANGED)
     assert reader.source == str(log)
 
     with log.open("a") as file:
@@ -433,6 +434,8 @@ SEEN = Evidence(port=6443, kubelet_runs=True, kubelet_log="journal")
         (replace(SEEN, kubelet_runs=False), ServerState.UNKNOWN, True),
         (replace(SEEN, taken=True), ServerState.NOT_READY, True),
         (replace(SEEN, taken=True, sees_all=False), ServerState.UNSEEN, False),
+        (replace(SEEN, changed_seconds=5, has_manifest=False), ServerState.NO_MANIFEST, True),
+        (replace(SEEN, process=SERVER, changed_seconds=5, has_manifest=False), ServerState.NO_MANIFEST, True),
         (replace(SEEN, changed_seconds=5), ServerState.STARTING, False),
         (SEEN, ServerState.UNKNOWN, False),
         (replace(SEEN, live=False, kubelet_runs=False), ServerState.UNSEEN, False),

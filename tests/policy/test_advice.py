@@ -182,3 +182,14 @@ def test_a_field_at_another_level_is_to_be_moved_and_not_removed(rule: str, word
     loaded = load(f"apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: None\n{rule}".encode())
 
     assert [words in finding.fix for finding in loaded.findings] == [True]
+
+
+def test_a_file_in_another_encoding_is_told_where_and_how_to_save_it() -> None:
+    (finding,) = load(b"apiVersion: audit.k8s.io/v1\nkind: Policy\n# caf\xe9\nrules: []\n", (1, 36)).findings
+    assert (finding.line, finding.column) == (3, 6)
+    assert "save the file as UTF-8" in finding.fix
+
+
+@pytest.mark.parametrize("text", ["", "\n", "# only words\n", "---\n"])
+def test_an_empty_file_is_called_empty(text: str) -> None:
+    assert "no content" in only(text).fix

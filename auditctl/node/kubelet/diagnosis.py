@@ -16,6 +16,7 @@ from auditctl.node.trusted_process import Untrusted
 _JUST_NOW_SECONDS = (
     60.0  # a replaced Pod usually takes less, the kubelet's 30 s of grace (TerminationGracePeriod) included
 )
+_START_KUBELET = "start the kubelet (see: systemctl status kubelet)"
 
 
 class ServerState(Enum):
@@ -28,6 +29,7 @@ class ServerState(Enum):
     WRONG_PROCESS = "running with other flags than the manifest's"
     UNTRUSTED = "not running: another process listens on its port"
     STARTING = "starting: the manifest was changed less than a minute ago"
+    NO_MANIFEST = "its manifest is not there"
     UNKNOWN = "not running, for a reason that left no trace"
     UNSEEN = "not visible from here"
 
@@ -39,7 +41,8 @@ class Evidence:
     ``process`` owns the listening socket of ``port`` (``is_older``: since before the manifest's last change); ``stray`` is the manifest beside ours whose command line it has;
     ``container`` is what the newest start since the manifest's last change said, ``kubelet`` what the kubelet said
     since; ``changed_seconds`` is how long ago the manifest was changed; ``live`` is False for a folder that no kubelet
-    was started from. ``untrusted`` listens on the port in place of the API server.
+    was started from. ``has_manifest`` is False where no file of its name is there. ``untrusted`` listens on the port in
+    place of the API server.
     """
 
     port: int
@@ -57,6 +60,7 @@ class Evidence:
     sees_all: bool = True
     live: bool = True
     changed_seconds: float = 1e9
+    has_manifest: bool = True
     untrusted: Untrusted | None = None
 
 
@@ -135,6 +139,9 @@ def _readyz_fix(failing: tuple[str, ...]) -> str:
 
 def _of_another(evidence: Evidence, process: Process) -> Diagnosis:
     """Judge a server that is ready, but runs with another command line than the manifest's."""
+    if not evidence.has_manifest:
+        text = f"process {process.pid} still runs; its manifest is not there, so the kubelet ends it within 20 s"
+        return Diagnosis(state=ServerState.NO_MANIFEST, check="manifest-missing", message=text, fix="auditctl doctor")
     if evidence.stray:
         text = f"process {process.pid} was started from {evidence.stray}, not from the manifest: of several manifests of one Pod the last name in byte order wins"
         return Diagnosis(
@@ -143,12 +150,7 @@ def _of_another(evidence: Evidence, process: Process) -> Diagnosis:
     other = f"process {process.pid} was not started with the manifest's command line"
     if evidence.kubelet_runs is False:
         text = f"{other}, and no kubelet runs on this node to act on the manifest"
-        return Diagnosis(
-            state=ServerState.WRONG_PROCESS,
-            check="kubelet-not-running",
-            message=text,
-            fix="start the kubelet (see: systemctl status kubelet)",
-        )
+        return Diagnosis(state=ServerState.WRONG_PROCESS, check="kubelet-not-running", message=text, fix=_START_KUBELET)
     if evidence.changed_seconds < _JUST_NOW_SECONDS:
         text = f"{other}: the kubelet has not replaced it yet"
         return Diagnosis(
@@ -176,6 +178,9 @@ def _of_no_server(evidence: Evidence) -> Diagnosis:
             fix=evidence.untrusted.fix,
             crash=container,
         )
+    if not evidence.has_manifest and evidence.live:
+        text = f"{nobody}: the manifest is not there, so the kubelet runs none"
+        return Diagnosis(state=ServerState.NO_MANIFEST, check="manifest-missing", message=text, fix="auditctl doctor")
     if container is not None and container.certain:
         return _by_crash(ServerState.CRASH_LOOPING, container)
     if refusal is not None and not refusal.heals:
@@ -199,11 +204,7 @@ def _without_words(evidence: Evidence, nobody: str) -> Diagnosis:
     if evidence.kubelet_runs is False:
         text = f"{nobody}, and no kubelet runs on this node to start it"
         return Diagnosis(
-            state=ServerState.UNKNOWN,
-            check="kubelet-not-running",
-            message=text,
-            fix="start the kubelet (see: systemctl status kubelet)",
-            crash=container,
+            state=ServerState.UNKNOWN, check="kubelet-not-running", message=text, fix=_START_KUBELET, crash=container
         )
     if evidence.taken and evidence.sees_all:
         text = f"another process than a kube-apiserver of this node listens on port {evidence.port}"

@@ -69,6 +69,7 @@ def collect(node: EvidenceSources) -> Evidence:
         sees_all=os.geteuid() == 0 or not node.root.is_host,
         live=node.root.is_host or runs or process is not None,
         changed_seconds=max(0.0, time.time() - changed),
+        has_manifest=os.path.lexists(node.manifest_path),
         untrusted=untrusted_listener(port, manifest) if process is None and node.root.is_host else None,
     )
 

@@ -97,8 +97,17 @@ def _missing(plane: ControlPlane) -> Iterator[Finding]:
         text = f"{path} is not there, and no copy of it was found; probably this is a worker node"
         yield _error("manifest-missing", text, "run auditctl on a control-plane node")
     else:
-        text = f"{path} is not there, nor anything else of a kubeadm node"
+        text = f"{path} is not there, nor anything else of a kubeadm node: this is no kubeadm control plane"
         yield _error("manifest-missing", text, "name the node's root with --rootfs, or the manifest with --manifest")
+
+
+def why_missing(plane: ControlPlane, error: RefusedError) -> RefusedError:
+    """Return the refusal of a command that found no manifest, in doctor's words: what this machine probably is."""
+    if not plane.rootfs.is_dir():
+        fix = "name the directory of a node's root with --rootfs"
+        return RefusedError(f"{plane.rootfs}: there is no such directory", check=error.check, fix=fix)
+    cause = next(_missing(plane))
+    return RefusedError(cause.message, check=cause.check, fix=cause.fix, place=error.place)
 
 
 def _candidates(plane: ControlPlane) -> Iterator[Path]:

@@ -76,7 +76,10 @@ def look(plane: ControlPlane, state: NodeState, ends: LogEnds | None, counted: C
     """Judge whether requests are recorded now; one request that changes nothing (GET) may be sent to see it."""
     manifest = state.manifest
     if manifest is None:
-        return Auditing(AuditingState.UNKNOWN, "the manifest cannot be read exactly")
+        missing = state.unread is not None and state.unread.check == "manifest-missing"
+        return Auditing(
+            AuditingState.UNKNOWN, f"the manifest {'is not there' if missing else 'cannot be read exactly'}"
+        )
     if not manifest.audit_flags:
         return _off(state)
     try:

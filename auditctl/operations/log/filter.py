@@ -15,7 +15,8 @@ from auditctl.log.damage import Damage, ReadStatistics
 from auditctl.log.follow import Follower
 from auditctl.log.policy_filter import PolicyFilter
 from auditctl.log.readers import reader
-from auditctl.log.reading import STANDARD_INPUT, EventBlock, blocks, event_block
+from auditctl.log.reading import EventBlock, blocks, event_block
+from auditctl.log.segments import STANDARD_INPUT
 from auditctl.node.logfiles import log_files
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane

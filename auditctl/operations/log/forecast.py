@@ -10,19 +10,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from auditctl import facts
+from auditctl import durations, facts
 from auditctl.errors import RefusedError, UsageError
-from auditctl.log.forecast import Kept, Load, Proposal, RotationFlags, batching, days_until_full, kept, propose
+from auditctl.log.forecast import (
+    DAY_SECONDS,
+    Kept,
+    Load,
+    Proposal,
+    RotationFlags,
+    batching,
+    days_until_full,
+    kept,
+    propose,
+)
 from auditctl.node.logfiles import log_files
 from auditctl.operations.answer import CommandResult
+from auditctl.operations.answer_tables import amount
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.log.volume import measured
 from auditctl.operations.log_sources import node_log
-from auditctl.operations.policy.replay import amount
-from auditctl.settings import MAXAGE_FLAG, MAXBACKUP_FLAG, MAXSIZE_FLAG
+from auditctl.settings import MAXAGE_FLAG, MAXBACKUP_FLAG, MAXSIZE_FLAG, WEBHOOK_FLAG
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)B?")
 _MOST_RATE, _MOST_BYTES, _MOST_DAYS = 1e7, 1e15, 36_500.0
+_USUAL_SLOWEST_SECONDS = 10.0
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
@@ -37,7 +48,7 @@ class ForecastOptions:
     event_size: str | None = None
     days: float | None = None
     disk: str | None = None
-    slowest_seconds: float = 10.0
+    slowest_seconds: float | None = None
 
 
 def size_of(option: str, text: str) -> float:
@@ -61,7 +72,7 @@ def log_forecast(plane: ControlPlane, asked: ForecastOptions) -> CommandResult:
     Raises:
         UsageError: an option is not of its form; RefusedError: no load is given and no log can be read.
     """
-    load = _load(plane, asked)
+    load, basis = _load(plane, asked)
     disk = size_of("--disk", asked.disk) if asked.disk is not None else None
     _check("--days", asked.days, _MOST_DAYS)
     _check("--disk", disk, _MOST_BYTES)
@@ -69,7 +80,8 @@ def log_forecast(plane: ControlPlane, asked: ForecastOptions) -> CommandResult:
     now = kept(load, rotation) if rotation is not None else None
     full = _until_full(load, rotation, log) if rotation is not None and log is not None else None
     proposed = propose(load, asked.days if asked.days is not None else 30.0, disk)
-    sets, batch = _rotation_flags(proposed), _batch_flags(load, asked.slowest_seconds)
+    slowest = _USUAL_SLOWEST_SECONDS if asked.slowest_seconds is None else asked.slowest_seconds
+    sets, batch = _rotation_flags(proposed), _batch_flags(load, slowest)
     document: dict[str, Any] = {
         "load": {
             "eventsPerSecond": round(load.events_per_second, 3),
@@ -82,12 +94,14 @@ def log_forecast(plane: ControlPlane, asked: ForecastOptions) -> CommandResult:
         "batching": batch,
     }
     size = f"{amount(load.bytes_per_event)}: {amount(load.bytes_per_day)} a day"
-    lines = [f"load: {load.events_per_second:.1f} events a second of {size}", *_now_lines(rotation, now, full, log)]
+    lines = [f"load: {load.events_per_second:.1f} events a second of {size}{basis}"]
+    lines += _now_lines(rotation, now, full, log)
     lines += [f"for {proposed.days:.1f} days, {amount(proposed.bytes)} of disk:", "  auditctl enable " + _options(sets)]
     if asked.days is not None and proposed.days < asked.days * 0.999:
         lines.append(f"  {asked.days:g} days do not fit: they take {amount(load.bytes_per_day * asked.days)}")
-    lines.append(f"for a webhook whose slowest answer takes {asked.slowest_seconds:g} s:")
-    lines.append("  auditctl enable " + _options(batch))
+    if asked.slowest_seconds is not None or _has_webhook(plane):
+        lines.append(f"for a webhook whose slowest answer takes {slowest:g} s:")
+        lines.append("  auditctl enable " + _options(batch))
     return CommandResult(document=document, lines=tuple(lines))
 
 
@@ -117,10 +131,20 @@ def _batch_flags(load: Load, slowest_seconds: float) -> dict[str, str]:
 
 
 def _options(flags: dict[str, str]) -> str:
-    return " ".join(f"--set {name}={value}" for name, value in flags.items())
+    """Return the flags as options of ``enable``: by their own name where they have one, by ``--set`` else."""
+    named = {MAXSIZE_FLAG: "--log-maxsize ", MAXBACKUP_FLAG: "--log-maxbackup ", MAXAGE_FLAG: "--log-maxage "}
+    return " ".join(f"{named.get(name, f'--set {name}=')}{value}" for name, value in flags.items())
 
 
-def _load(plane: ControlPlane, asked: ForecastOptions) -> Load:
+def _has_webhook(plane: ControlPlane) -> bool:
+    try:
+        return plane.read_manifest()[1].flag(WEBHOOK_FLAG) is not None
+    except RefusedError:
+        return False
+
+
+def _load(plane: ControlPlane, asked: ForecastOptions) -> tuple[Load, str]:
+    """Return the load, and in words what it was measured on (empty where all of it was given)."""
     if asked.rate is not None and asked.requests is not None:
         raise UsageError("--rate and --requests exclude each other")
     rate = asked.rate if asked.requests is None else asked.requests * asked.stages
@@ -131,13 +155,15 @@ def _load(plane: ControlPlane, asked: ForecastOptions) -> Load:
     ):
         _check(option, value, most)
     if rate is not None and size is not None:
-        return Load(rate, size)
+        return Load(rate, size), ""
     rates = measured(plane, asked.logs)
     events, span = rates.events, rates.span_seconds
     if not events or not span:
         raise RefusedError("the log has no event with a time", check="log-empty", fix="give --rate and --event-size")
     size_here = rates.bytes / events
-    return Load(rate if rate is not None else events / span, size if size is not None else size_here)
+    load = Load(rate if rate is not None else events / span, size if size is not None else size_here)
+    doubt = "; less than a day tells little of the others" if rate is None and span < DAY_SECONDS else ""
+    return load, f" (measured over {durations.age(span)} of the log{doubt})"
 
 
 def _flags(plane: ControlPlane) -> tuple[RotationFlags | None, Path | None]:

@@ -21,8 +21,9 @@ from auditctl.log.lines import printable
 from auditctl.log.object_history import HistoryEntry, ObjectName, with_changes
 from auditctl.log.parallel import in_order, tallied
 from auditctl.log.readers import reader
-from auditctl.log.reading import LogSegment, whole_blocks
+from auditctl.log.reading import whole_blocks
 from auditctl.log.requests import RecordedRequest, recorded, whole_requests
+from auditctl.log.segments import LogSegment
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.builtin_api import built_in
 from auditctl.operations.controlplane import ControlPlane

@@ -25,8 +25,9 @@ from auditctl.log.follow import Follower
 from auditctl.log.lines import Fold, header, line
 from auditctl.log.parallel import in_order
 from auditctl.log.readers import reader
-from auditctl.log.reading import STANDARD_INPUT, LogSegment, WholeBlock, whole_block, whole_blocks
+from auditctl.log.reading import WholeBlock, whole_block, whole_blocks
 from auditctl.log.resource_filters import with_resources
+from auditctl.log.segments import STANDARD_INPUT, LogSegment
 from auditctl.node.logfiles import log_files
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.builtin_api import built_in

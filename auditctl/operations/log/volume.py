@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from auditctl.compatibility import UTC
-from auditctl.log import sources
+from auditctl.errors import UsageError
 from auditctl.log.aggregate import CellCounts, Counting, PolicyMatcher
 from auditctl.log.damage import ReadStatistics
 from auditctl.log.events import Reader
@@ -16,12 +16,15 @@ from auditctl.log.filters import NO_FILTERS, LogFilters, Selection
 from auditctl.log.forecast import DAY_SECONDS
 from auditctl.log.parallel import tallied
 from auditctl.log.readers import reader
-from auditctl.log.reading import LogSegment
+from auditctl.log.segments import LogSegment
+from auditctl.log.tally import Tally
+from auditctl.log.tally_views import cell_counts, user_test, volume_counts
 from auditctl.log.volume import BY, Rates, Share, VolumeCounts, add, sparkline
 from auditctl.operations.answer import CommandResult
+from auditctl.operations.answer_tables import amount, share, table
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.log_sources import opened
-from auditctl.operations.policy.replay import amount, share, table
+from auditctl.operations.log_sources import LoadedTally, log_input
+from auditctl.operations.policy.tally_shortfalls import require_enough
 from auditctl.operations.policy_files import LoadedPolicyFile, read_policy, server_version
 from auditctl.policy.types import Policy
 
@@ -49,13 +52,13 @@ def log_top(plane: ControlPlane, asked: TopOptions) -> CommandResult:
     """
     named = read_policy(asked.policy, server_version(plane, asked.kubernetes)) if asked.policy else None
     reading, selection = reader(), Selection.of(asked.filters, datetime.now(UTC))
-    found = opened(plane, asked.logs)
-    try:
-        parts = sources.pieces(found)
-        judge = PolicyMatcher((named.policy,)) if named is not None else None
-        both = tallied(parts, lambda pieces: _Both(pieces, reading, judge, selection), asked.processes)
-    finally:
-        sources.close(found)
+    judge = PolicyMatcher((named.policy,)) if named is not None else None
+    with log_input(plane, asked.logs) as logs:
+        _refuse_times(asked.filters, logs.tallies)
+        require_enough([named] if named is not None else [], logs.tallies)
+        both = tallied(logs.pieces, lambda pieces: _Both(pieces, reading, judge, selection), asked.processes)
+    for each in logs.tallies:
+        both.take_tally(each.tally, judge, asked.filters)
     counts, account = both.counts, both.counts.account
     if named is not None and judge is not None:
         for key, volume, _ in both.cells.volumes():
@@ -69,6 +72,7 @@ def log_top(plane: ControlPlane, asked: TopOptions) -> CommandResult:
         lines=tuple(_tables(shares, events, total)),
         summary=_summary(events, total, account, asked.filters),
         notes=tuple(account.sentences()),
+        exit_code=int(account.is_no_log),
     )
 
 
@@ -91,6 +95,13 @@ class _Both:
         take = counting.take if counting is not None else None
         self.counts = VolumeCounts(reading).scan(pieces, take, selection)
         self.cells = counting.tally if counting is not None else CellCounts()
+
+    def take_tally(self, tally: Tally, judge: PolicyMatcher | None, filters: LogFilters) -> None:
+        """Add a tally: the cells of the users that the filters let pass."""
+        passes = user_test(filters.user)
+        self.counts.absorb(volume_counts(tally, passes))
+        if judge is not None:
+            self.cells.absorb(cell_counts(judge, [tally], passes))
 
     def absorb(self, other: _Both) -> None:
         """Take in what another process gathered."""
@@ -157,6 +168,7 @@ def log_stats(
         lines=lines,
         summary=_summary(rates.events, rates.bytes, account, filters),
         notes=tuple(account.sentences()),
+        exit_code=int(account.is_no_log),
     )
 
 
@@ -169,8 +181,23 @@ def measured(
         RefusedError: a log cannot be read; UsageError: a filter is not of its form.
     """
     reading, selection = reader(), Selection.of(filters, datetime.now(UTC))
-    found = opened(plane, logs)
-    try:
-        return tallied(sources.pieces(found), lambda pieces: Rates(reading).scan(pieces, selection), processes)
-    finally:
-        sources.close(found)
+    with log_input(plane, logs) as found:
+        _refuse_times(filters, found.tallies)
+        if filters.user and found.tallies:
+            raise UsageError(
+                f"--user: {found.tallies[0].name} is a tally, and has no times by user", fix="name the log"
+            )
+        rates = tallied(found.pieces, lambda pieces: Rates(reading).scan(pieces, selection), processes)
+    for each in found.tallies:
+        rates.account.absorb(each.tally.account)
+        rates.absorb(each.tally.rates)
+    return rates
+
+
+def _refuse_times(filters: LogFilters, tallies: Sequence[LoadedTally]) -> None:
+    """Raise UsageError for a time: the cells of a tally have no times of single events."""
+    if tallies and (filters.since is not None or filters.until is not None):
+        option = "--since" if filters.since is not None else "--until"
+        raise UsageError(
+            f"{option}: {tallies[0].name} is a tally, and has no times of single events", fix="name the log"
+        )

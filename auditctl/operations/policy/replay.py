@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from auditctl.log import sources
 from auditctl.log.aggregate import CellCounts
-from auditctl.log.lines import printable
 from auditctl.log.parallel import tallied
 from auditctl.log.readers import reader
 from auditctl.log.replay import Group, Replay, Sum, judge_of, replay
+from auditctl.log.tally_views import cell_counts
 from auditctl.operations.answer import CommandResult
+from auditctl.operations.answer_tables import amount, share, table
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.log_sources import opened
+from auditctl.operations.log_sources import log_input
 from auditctl.operations.policy.explain import notes
+from auditctl.operations.policy.replay_nodes import nodes_document, nodes_table, replay_by_node
+from auditctl.operations.policy.tally_shortfalls import require_enough
 from auditctl.operations.policy_files import LoadedPolicyFile, read_policy, server_version
 from auditctl.policy.types import Level
 
@@ -40,45 +42,19 @@ def policy_replay(plane: ControlPlane, asked: ReplayOptions) -> CommandResult:
     version = server_version(plane, asked.kubernetes)
     policies = [read_policy(name, version) for name in filter(None, (asked.file, asked.against))]
     judge, reading = judge_of(tuple(each.policy for each in policies)), reader()
-    found = opened(plane, asked.logs)
-    try:
-        tally = tallied(sources.pieces(found), lambda pieces: judge.scan(pieces, reading), asked.processes)
-    finally:
-        sources.close(found)
+    with log_input(plane, asked.logs) as logs:
+        require_enough(policies, logs.tallies)
+        tally = tallied(logs.pieces, lambda pieces: judge.scan(pieces, reading), asked.processes)
+    tally.absorb(cell_counts(judge, (each.tally for each in logs.tallies)))
     told = replay(judge, tally)
+    nodes = replay_by_node(judge, logs.tallies)
     told_notes = (*tally.account.sentences(), *(note for each in policies for note in notes(each)))
     return CommandResult(
-        document=_document(told, policies, tally),
-        lines=tuple(_lines(told, policies)),
+        document={**_document(told, policies, tally), **nodes_document(nodes)},
+        lines=(*_lines(told, policies), *(("", *table(nodes_table(nodes))) if nodes else ())),
         summary=_summary(told),
         notes=told_notes,
     )
-
-
-def share(part: float, whole: float) -> str:
-    """Return the share as ``12.3 %``."""
-    return f"{100 * part / whole:.1f} %" if whole else "-"
-
-
-def amount(count: float) -> str:
-    """Return bytes as people read them: ``1.2 MB``."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if abs(count) < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
-
-
-def table(rows: Sequence[Sequence[object]]) -> Iterator[str]:
-    """Columns; those of numbers to the right. What a log says is escaped where a terminal would obey it."""
-    texts = [[printable(str(cell)) for cell in row] for row in rows]
-    widths = [max(len(row[column]) for row in texts) for column in range(len(texts[0]))] if texts else []
-    for row in texts:
-        cells = (
-            cell.rjust(width) if cell[:1].isdigit() or cell == "-" else cell.ljust(width)
-            for cell, width in zip(row, widths, strict=True)
-        )
-        yield "  ".join(cells).rstrip()
 
 
 def _summary(told: Replay) -> str:

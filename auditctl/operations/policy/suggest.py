@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from auditctl.log import sources
 from auditctl.log.aggregate import CellCounts, PolicyMatcher
 from auditctl.log.parallel import tallied
 from auditctl.log.readers import reader
 from auditctl.log.replay import decided, writes
 from auditctl.log.sensitive import kind_of
 from auditctl.log.suggest import Suggestion, suggestions, yaml_of
+from auditctl.log.tally_views import cell_counts
 from auditctl.operations.answer import CommandResult
+from auditctl.operations.answer_tables import amount, share
 from auditctl.operations.builtin_api import built_in
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.log_sources import opened
-from auditctl.operations.policy.replay import amount, share
+from auditctl.operations.log_sources import log_input
+from auditctl.operations.policy.tally_shortfalls import require_enough
 from auditctl.operations.policy_files import Version, read, read_policy, server_version
 from auditctl.policy import lint
 from auditctl.policy.load import load
@@ -50,11 +51,10 @@ def policy_suggest(plane: ControlPlane, asked: SuggestOptions) -> CommandResult:
     version = server_version(plane, asked.kubernetes)
     named = read_policy(asked.policy, version)
     judge, reading = PolicyMatcher((named.policy,), by_user=True), reader()
-    found = opened(plane, asked.logs)
-    try:
-        tally = tallied(sources.pieces(found), lambda pieces: judge.scan(pieces, reading), asked.processes)
-    finally:
-        sources.close(found)
+    with log_input(plane, asked.logs) as logs:
+        require_enough((named,), logs.tallies)
+        tally = tallied(logs.pieces, lambda pieces: judge.scan(pieces, reading), asked.processes)
+    tally.absorb(cell_counts(judge, (each.tally for each in logs.tallies)))
     seen = _seen(judge, tally)
     chosen = [each for each in suggestions(judge, tally, asked.most) if each.events >= seen.events * _LEAST_SHARE]
     text, kept = _text(read(asked.policy).raw.decode(), named.policy, chosen, seen, version)
