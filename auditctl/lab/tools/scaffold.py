@@ -49,7 +49,7 @@ def scaffold(plane: ControlPlane, directory: Path, binary: Path | None) -> Repor
     Raises:
         RefusedError: the folder is not empty or cannot be written, or ``binary`` is no single-file build.
     """
-    chosen = singlefile.checked(binary) if binary is not None else singlefile.found()
+    chosen = singlefile.checked(binary) if binary is not None else singlefile.find()
     target = directory.absolute()
     _claim(target)
     try:
