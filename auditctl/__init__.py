@@ -3,7 +3,8 @@
 The map of the house (imports go downward only; ``tests/test_architecture.py`` holds it)::
 
     errors, facts, findings, settings        values and words, no I/O (facts reads package data; durations, patterns, printable,
-                                             compatibility: newer names of the standard library)
+                                             compatibility: newer names of the standard library;
+                                             system: what the operating system offers)
     redaction                                secrets and userinfo of URLs out of every text that leaves
     transport                                one HTTP request over one connection, within one deadline
     hints                                    commands in messages, as they can be pasted

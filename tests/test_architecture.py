@@ -27,6 +27,7 @@ FLOORS = (
         "patterns",
         "printable",
         "redaction",
+        "system",
     ),
     ("manifest", "policy", "transport"),
     ("report",),

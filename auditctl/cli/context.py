@@ -27,6 +27,7 @@ from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import MANIFEST, STATE, ControlPlane, Progress, Silence
 from auditctl.printable import printable
 from auditctl.report import ManifestChange, Outcome, Report, finding_line, from_error
+from auditctl.system import require_linux
 
 if TYPE_CHECKING:
     import typer
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 Operation = Callable[[ControlPlane], Report | CommandResult]
 
 _NEED_NO_NODE = ("policy", "log", "flags", "completion", "help", "version")
+_RUN_ANYWHERE = (*_NEED_NO_NODE, "kubeadm render", "kubeadm check", "kubeadm preflight-upgrade")
+_NEED_A_NODE = ("policy edit", "log shipper")  # what else begins so runs on every system
 _INTERRUPTED = 130
 FORMATS = ("text", "json", "yaml")
 
@@ -121,6 +124,8 @@ def run_once(
     """
     plane = options.plane(Silence() if heading is not None else None)
     try:
+        if command in _NEED_A_NODE or not command.startswith(_RUN_ANYWHERE):
+            require_linux(command)
         with sign_of_life(command) if speaks and not options.quiet and heading is None else nullcontext():
             answer = operation(plane)
         typed = invocation(options)

@@ -159,9 +159,13 @@ def history(context: typer.Context) -> None:
     """The changes on this node, newest last: ID, age, who, how it ended and why."""
     if context.invoked_subcommand is not None:
         return
-    from auditctl.operations.history import history as run
 
-    run_and_exit(context, "history", run)
+    def operation(plane: ControlPlane) -> Report:
+        from auditctl.operations.history import history as run
+
+        return run(plane)
+
+    run_and_exit(context, "history", operation)
 
 
 def show_change(

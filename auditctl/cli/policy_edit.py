@@ -94,7 +94,9 @@ def _node_policy(plane: ControlPlane) -> EditedText:
     host = host_of(plane.root, manifest, POLICY_FLAG)
     if host is None:
         raise RefusedError(
-            "Auditing is off: the node has no policy to edit", check="auditing-off", fix="auditctl enable --policy FILE"
+            "Auditing is off: the node has no policy to edit",
+            check="auditing-off",
+            fix="auditctl enable --policy baseline",
         )
     return EditedText(host, _read(host))
 

@@ -8,7 +8,7 @@ import typer
 
 from auditctl.cli.context import FORMATS, run_and_exit
 from auditctl.cli.findings_formats import FINDINGS_FORMATS, in_format
-from auditctl.cli.options import UnknownResources
+from auditctl.cli.options import Discovery, UnknownResources
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
 
@@ -32,13 +32,14 @@ def expect_decisions(
     ],
     kubernetes: Kubernetes = None,
     unknown_resources: UnknownResources = False,
+    discovery: Discovery = "",
 ) -> None:
     """Does the policy decide as expected? Exit 1 with a table of what differs; -o junit, sarif, github for pipelines."""
 
     def operation(plane: ControlPlane) -> CommandResult:
         from auditctl.operations.policy import compare
 
-        return compare.test(plane, file, expect, kubernetes, takes_unknown=unknown_resources)
+        return compare.test(plane, file, expect, kubernetes, takes_unknown=unknown_resources, discovery=discovery)
 
     command = "policy test"
     run_and_exit(context, command, in_format(context.obj, command, operation), formats=(*FORMATS, *FINDINGS_FORMATS))

@@ -27,7 +27,8 @@ def edit_mounts(draft: PlanDraft, manifest: Manifest, plan: MountPlan) -> None:
     }
     step = entry_step(draft.document, VOLUMES)
     names = [volume.name for volume in manifest.volumes]
-    _edit(draft, VOLUMES, names, gone, [_volume(one, step) for one in new])
+    kept = {name for name in names if name not in freed}
+    _edit(draft, VOLUMES, names, gone, [_volume(one, step) for one in new if one.name not in kept])
 
 
 def _mount(new: NewMount) -> NewEntry:

@@ -106,7 +106,11 @@ class _Making:
         added = self.plan.added
         kept = [mount for mount in self.manifest.mounts if mount.position not in self.plan.removed]
         mounts = (*kept, *(Mount(one.name, -1, one.path, one.read_only) for one in added))
-        volumes = (*self._volumes(), *(Volume(one.name, -1, one.host_path, one.type) for one in added))
+        names = {one.name for one in added}
+        volumes = (
+            *(volume for volume in self._volumes() if volume.name not in names),
+            *(Volume(one.name, -1, one.host_path, one.type) for one in added),
+        )
         return host_path(mounts, volumes, path, self.manifest.mounts_place)
 
     def _volumes(self) -> list[Volume]:
@@ -213,16 +217,28 @@ class _Making:
         self.plan.findings.append(finding)
 
     def add(self, flag: str, path: str, on_host: str, kind: str, *, read_only: bool) -> None:
-        """Add a volume and its mount under a free name."""
+        """Add a mount, and its volume under a free name where no volume of that very file is left without a mount."""
         taken = {volume.name for volume in self._volumes()} | {one.name for one in self.plan.added}
         name = base = VOLUME_NAMES[flag]
         number = 2
         while name in taken:
             name, number = f"{base}-{number}", number + 1
+        name = self._idle_volume(on_host, kind) or name
         reason = f"volume {name}: --{flag} needs {path} in the container"
         self.plan.added.append(
             NewMount(name=name, path=path, host_path=on_host, type=kind, read_only=read_only, reason=reason)
         )
+
+    def _idle_volume(self, on_host: str, kind: str) -> str:
+        """Return the name of a volume of that path and type that nothing mounts; empty where there is none.
+
+        Somebody removed its mount alone. A second volume of the same file would then be a second record in
+        kubeadm-config too.
+        """
+        mounted = {mount.name for mount in self.manifest.mounts} | set(_mounted_elsewhere(self.manifest))
+        mounted |= {one.name for one in self.plan.added}
+        idle = (volume for volume in self.manifest.volumes if volume.name not in mounted)
+        return next((each.name for each in idle if (each.host_path, each.type) == (on_host, kind)), "")
 
 
 def _strings(value: object) -> Iterator[str]:

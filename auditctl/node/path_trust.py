@@ -25,8 +25,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from auditctl.errors import RefusedError
+from auditctl.system import open_flag
 
-_COMPONENT = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_COMPONENT = open_flag("O_PATH") | open_flag("O_NOFOLLOW") | open_flag("O_CLOEXEC")
 _LINK = "is a symbolic link"
 _LINKS_AT_MOST = 40  # the kernel's own limit (MAXSYMLINKS)
 _WRITTEN_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH

@@ -88,7 +88,7 @@ def choose(
         raise RefusedError(
             f"{host or before.flag(POLICY_FLAG)}: the policy that the manifest names is not there",
             check="policy-missing",
-            fix="name one with --policy",
+            fix="specify the policy of the other control planes with --policy FILE, or bring it there",
         )
     return policy_source.judge(str(host), there.content, version, options)
 

@@ -109,7 +109,7 @@ def _all_findings(plane: ControlPlane, evidence: StatusEvidence) -> Iterator[Fin
     if evidence.counters is not None and manifest is not None:
         yield from counters.findings(evidence.counters, enabled=auditing.is_on(manifest))
     if evidence.kept is False:
-        text = f"{evidence.kept_text} of this node differ from the ConfigMap kubeadm-config: kubeadm upgrade would change them back"
+        text = f"{evidence.kept_text} from the ConfigMap kubeadm-config: kubeadm upgrade would change them back"
         yield Finding(check="kubeadm-config", severity=Severity.WARNING, message=text, fix="auditctl kubeadm persist")
 
 
@@ -127,7 +127,7 @@ def _audit_files(plane: ControlPlane, manifest: Manifest, evidence: StatusEviden
             check="policy-missing",
             severity=Severity.ERROR,
             message=text,
-            fix="auditctl enable --policy FILE",
+            fix="auditctl enable --policy baseline",
             file=str(policy),
         )
     elif policy is not None:

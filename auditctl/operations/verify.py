@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ from auditctl.policy.evaluate import evaluate
 from auditctl.policy.shorthand import parse
 from auditctl.policy.types import Attributes, Level
 from auditctl.report import ManifestChange, Outcome, Report, error_finding
-from auditctl.settings import LOG_FLAG, STANDARD_OUTPUT
+from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT
 
 
 class VerifyOptions(NamedTuple):
@@ -86,7 +87,7 @@ def verify(plane: ControlPlane, options: VerifyOptions) -> Report:
         findings=(*_not_loaded(loaded, process), *damaged(plane)),
         verification=verification,
         receipt=done.receipt,
-        next_steps=_next_steps(manifest, is_no=is_no),
+        next_steps=_next_steps(running, verification, options) if is_no else (),
     )
 
 
@@ -113,10 +114,23 @@ def _log_place(plane: ControlPlane, manifest: Manifest) -> Iterator[Check]:
         yield Check("receipt", Status.FAILED, f"{value} is inside the container: no volume mounts it")
 
 
-def _next_steps(manifest: Manifest, *, is_no: bool) -> tuple[str, ...]:
-    if not is_no:
-        return ()
-    return ("auditctl doctor",) if manifest.audit_flags else ("auditctl enable",)
+def _next_steps(running: Running, verification: Verification, options: VerifyOptions) -> tuple[str, ...]:
+    """Return the step after a no: `doctor` knows of the node, but not of what the options of this run expected."""
+    if not running.manifest.audit_flags:
+        return ("auditctl enable",)
+    failed = next((check for check in verification.checks if check.status is Status.FAILED), None)
+    kind, _, subject = failed.name.partition(" ") if failed is not None else ("", "", "")
+    if failed is not None and kind in ("expect", "policy") and (failed.detail == STALE or running.loaded.edited):
+        return ("auditctl restart",)
+    if kind == "expect" and running.loaded.policy is not None:
+        host = node_checks.host_of(running.plane.root, running.manifest, POLICY_FLAG)
+        return (f"auditctl policy explain {host} {shlex.quote(subject)}",)
+    if kind == "policy" and running.loaded.policy is not None:
+        return (f"auditctl enable --policy {shlex.quote(options.policies[0])} --dry-run",)
+    if kind == "flag" and running.process is not None:
+        value = next(value for name, value in options.flags if name == subject)
+        return (f"auditctl enable --set {subject}={shlex.quote(value)} --dry-run",)
+    return ("auditctl doctor",)
 
 
 def _summary(verification: Verification, done: Proof, *, is_no: bool) -> str:
@@ -203,7 +217,7 @@ def _decision(expected: Expected, loaded: ActivePolicy) -> Check:
     if loaded.stale:
         return Check(f"expect {request}", Status.FAILED, STALE)
     decision = evaluate(loaded.policy, attributes)
-    by = f"rule {decision.rule}" if decision.rule >= 0 else "no rule"
+    by = f"rules[{decision.rule}]" if decision.rule >= 0 else "no rule"
     if decision.level is not level:
         return Check(f"expect {request}", Status.FAILED, f"{decision.level.value} ({by}), not {level.value}")
     return Check(

@@ -141,8 +141,9 @@ def decision_problems(policy: Policy, known: Known) -> Iterator[Problem]:
 
 
 def _watched(index: RuleIndex, watch: _Watch, people: Sequence[User]) -> Iterator[Problem]:
-    """Yield one problem for each rule that decides badly; -1, no rule at all, is said of the list."""
+    """Yield one problem for each rule that decides badly, one for all that name people; -1, no rule, is said of the list."""
     by_rule: dict[int, list[Attributes]] = {}
+    personal: dict[int, list[Attributes]] = {}
     for who in _WHO if " by " not in watch.requests[0] else ("",):
         for text in watch.requests:
             request = parse(text + who)
@@ -153,23 +154,31 @@ def _watched(index: RuleIndex, watch: _Watch, people: Sequence[User]) -> Iterato
         for text in watch.requests:
             request = replace(parse(text), user=user)
             decision = index.decide(request)
-            if watch.bad(decision):
-                by_rule.setdefault(decision.rule, []).append(request)
+            if watch.bad(decision) and decision.rule not in by_rule:
+                personal.setdefault(decision.rule, []).append(request)
     mended = _inserted(0, watch.mending)
-    for rule, requests in by_rule.items():
-        path = f"rules[{rule}]" if rule >= 0 else "rules"
+    for rules, requests in (*(((rule,), request) for rule, request in by_rule.items()), *_folded(personal)):
+        path = f"rules[{rules[0]}]" if rules[0] >= 0 else "rules"
         words = dict.fromkeys(
             request_words(replace(request, user=None)).removesuffix(" without a user") for request in requests
         )
         named = ", ".join(list(words)[:_MOST_NAMED]) + (", ..." if len(words) > _MOST_NAMED else "")
+        others = f" (and {len(rules) - 1} more rules for other users)" if len(rules) > 1 else ""
         yield Problem(
             check=watch.check,
             path=path,
-            message=f"{watch.message}: {named}",
+            message=f"{watch.message}: {named}{others}",
             fix=watch.fix,
             mending=mended,
             request=requests[0],
         )
+
+
+def _folded(personal: dict[int, list[Attributes]]) -> Iterator[tuple[tuple[int, ...], list[Attributes]]]:
+    """Yield all rules that hide the requests of the people whom they name as one: it is one gap, with one fix."""
+    if personal:
+        rules = tuple(sorted(personal))
+        yield rules, personal[rules[0]]
 
 
 def _stages(policy: Policy, *, searchable: bool) -> Iterator[Problem]:

@@ -104,7 +104,9 @@ class Connection(HttpsConnection):
         request, caller = self._impersonated(request, caller)
         written = self._decoded(body)
         attributed = replace(request.attributes, user=caller.user)
-        answer = self.api.answers.answer(caller, attributed, self.path.partition("?")[2], written)
+        answer = self.api.answers.answer(
+            caller, attributed, self.path.partition("?")[2], written, accept=self.headers.get("Accept", "")
+        )
         response = _response(answer, None if isinstance(written, MediaTypeError) else written)
         if is_long_running(request.attributes):
             response = replace(response, shown=None if answer.code == 200 else response.shown)

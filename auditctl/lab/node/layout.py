@@ -124,6 +124,11 @@ class Layout:
         return self.root / "var/lib/auditctl-lab/kubeadm-config.json"
 
     @property
+    def shared_objects(self) -> Path:
+        """Return the file of objects that outlive a server; in a cluster of labs a link to the file that they share."""
+        return self.root / "var/lib/auditctl-lab/shared-objects.json"
+
+    @property
     def containers(self) -> Path:
         """The containers' own file systems: what no mount covers."""
         return self.root / "var/lib/auditctl-lab/containers"

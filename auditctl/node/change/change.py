@@ -27,7 +27,11 @@ __all__ = ["Change", "Intent", "begin", "install", "put_back", "remove_directori
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """What the journal says of a change. ``directories`` are made by it (the log's)."""
+    """What the journal says of a change. ``directories`` are made by it (the log's).
+
+    ``turn`` is the holder of the cluster's Lease that it has, ``change_id`` the id that this Lease names; both empty
+    where there is none.
+    """
 
     command: str
     summary: str
@@ -35,6 +39,8 @@ class Intent:
     directories: Sequence[Path] = ()
     undoes: tuple[str, ...] = ()
     restart: str = ""
+    turn: str = ""
+    change_id: str = ""
 
 
 def begin(
@@ -52,22 +58,22 @@ def begin(
     Raises:
         RefusedError: the state directory cannot take it (full, read-only).
     """
-    records = tuple(_record(root, edit, ending_text) for edit in edits)
     missing = _missing_directories(edits, intent)
     journal = Journal(
-        id=new_id(clock, max((folder.name for folder in state.folders()), default="")),
+        id=_id(state, clock, intent),
         command=intent.command,
         started=timestamp(clock),
         who=intent.who,
-        files=records,
+        files=tuple(_record(root, edit, ending_text) for edit in edits),
         made_directories=tuple(root.node(path) for path in sorted(missing)),
         summary=intent.summary,
         undoes=intent.undoes,
         restart=intent.restart,
+        turn=intent.turn,
     )
     try:
         state.write_header(journal)
-        for edit, record in zip(edits, records, strict=True):
+        for edit, record in zip(edits, journal.files, strict=True):
             backup.save(state, journal, edit, record)
         journal = state.append(journal, Step.BACKED_UP, timestamp(clock))
         memory = {root.node(edit.path): edit for edit in edits}
@@ -77,6 +83,12 @@ def begin(
         if isinstance(error, RefusedError):
             raise
         raise cannot_write(state.path, "the backup", error) from error
+
+
+def _id(state: StateDirectory, clock: Clock, intent: Intent) -> str:
+    """Return the id that the Lease of the cluster names, else a new one; each sorts behind the changes that are there."""
+    last = max((folder.name for folder in state.folders()), default="")
+    return intent.change_id if intent.change_id > last else new_id(clock, last)
 
 
 def _missing_directories(edits: Sequence[FileEdit], intent: Intent) -> set[Path]:

@@ -84,7 +84,10 @@ class FileRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Journal:
-    """The record of one change. ``restart`` names how the server was to read it, empty if unknown."""
+    """The record of one change. ``restart`` names how the server was to read it, empty if unknown.
+
+    ``turn`` is the holder of the cluster's Lease that the change has, empty if it has none.
+    """
 
     id: str
     command: str
@@ -95,6 +98,7 @@ class Journal:
     summary: str = ""
     undoes: tuple[str, ...] = ()
     restart: str = ""
+    turn: str = ""
     step: Step = Step.PLANNED
     steps: tuple[tuple[str, str, str], ...] = ()
 
@@ -228,6 +232,7 @@ def _decoded(text: str) -> Journal | None:
         summary=_text(header.get("summary", "")),
         undoes=tuple(_text(change) for change in _rows(header.get("undoes", []))),
         restart=_text(header.get("restart", "")),
+        turn=_text(header.get("turn", "")),
         step=Step(steps[-1][0]) if steps else Step.PLANNED,
         steps=steps,
     )

@@ -20,6 +20,8 @@ _CHANGING = frozenset(["init", "join", "upgrade", "reset", "certs"])
 _READING = frozenset(["check-expiration", "plan", "diff", "certificate-key", "--dry-run"])
 _FRESH_SECONDS = 600.0
 _STATIC_PODS = "staticPodPath"
+_RUNTIME = "containerRuntimeEndpoint"
+_USUAL_RUNTIME = "unix:///run/containerd/containerd.sock"  # pkg/kubelet/apis/config/v1beta1/defaults.go
 
 
 class Program(NamedTuple):
@@ -52,6 +54,7 @@ class KubeletSettings(NamedTuple):
     static_pods: str
     source: str
     eviction: str | None = None
+    runtime: str = _USUAL_RUNTIME
 
 
 def running(name: str) -> Iterator[Program]:
@@ -92,7 +95,9 @@ def settings(kubelet: Program) -> KubeletSettings:
         merged[_STATIC_PODS], source = flagged, f"--pod-manifest-path of process {kubelet.pid}"
     hard = merged.get("evictionHard")
     eviction = hard.get("nodefs.available") if isinstance(hard, dict) else None
-    return KubeletSettings(str(merged.get(_STATIC_PODS) or ""), source, str(eviction) if eviction else None)
+    # a flag wins over the file, as everywhere in the kubelet (cmd/kubelet/app/server.go)
+    runtime = str(kubelet.flag("container-runtime-endpoint") or merged.get(_RUNTIME) or _USUAL_RUNTIME)
+    return KubeletSettings(str(merged.get(_STATIC_PODS) or ""), source, str(eviction) if eviction else None, runtime)
 
 
 def eviction_threshold() -> str | None:

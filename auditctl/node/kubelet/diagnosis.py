@@ -150,7 +150,12 @@ def _of_another(evidence: Evidence, process: Process) -> Diagnosis:
     other = f"process {process.pid} was not started with the manifest's command line"
     if evidence.kubelet_runs is False:
         text = f"{other}, and no kubelet runs on this node to act on the manifest"
-        return Diagnosis(state=ServerState.WRONG_PROCESS, check="kubelet-not-running", message=text, fix=_START_KUBELET)
+        return Diagnosis(
+            state=ServerState.WRONG_PROCESS,
+            check="kubelet-not-running",
+            message=text,
+            fix=_START_KUBELET,
+        )
     if evidence.changed_seconds < _JUST_NOW_SECONDS:
         text = f"{other}: the kubelet has not replaced it yet"
         return Diagnosis(
@@ -204,7 +209,11 @@ def _without_words(evidence: Evidence, nobody: str) -> Diagnosis:
     if evidence.kubelet_runs is False:
         text = f"{nobody}, and no kubelet runs on this node to start it"
         return Diagnosis(
-            state=ServerState.UNKNOWN, check="kubelet-not-running", message=text, fix=_START_KUBELET, crash=container
+            state=ServerState.UNKNOWN,
+            check="kubelet-not-running",
+            message=text,
+            fix=_START_KUBELET,
+            crash=container,
         )
     if evidence.taken and evidence.sees_all:
         text = f"another process than a kube-apiserver of this node listens on port {evidence.port}"

@@ -11,7 +11,7 @@ from auditctl.findings import Finding, Severity
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.crash import Crash
 from auditctl.policy.types import Level, Policy, PolicyRule, Stage
-from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
+from auditctl.settings import LOG_FLAG, LOG_PATH, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
 
 _DELETED = " (deleted)"
 _NO_ROOM_BYTES = 1 << 20
@@ -47,7 +47,7 @@ def judge(recording: Recording) -> Iterator[Finding]:
         yield _error("no-backend", text, "auditctl enable")
     if recording.policy is not None and not records_anything(recording.policy):
         text = "the policy records nothing: every rule that a request can match has level None, or omits every stage"
-        yield _error("policy-records-nothing", text, "auditctl enable --policy FILE")
+        yield _error("policy-records-nothing", text, "auditctl enable --policy baseline")
     if log == STANDARD_OUTPUT:
         yield _standard_output(recording)
     elif log:
@@ -66,11 +66,17 @@ def _standard_output(recording: Recording) -> Finding:
     )
     if not recording.older_log:
         return Finding(
-            check="log-standard-output", severity=Severity.INFO, message=text, fix="auditctl enable --log-path PATH"
+            check="log-standard-output",
+            severity=Severity.INFO,
+            message=text,
+            fix=f"auditctl enable --log-path {LOG_PATH}",
         )
     text += f"; {recording.older_log} is there, and is not written any more"
     return Finding(
-        check="log-standard-output", severity=Severity.WARNING, message=text, fix="auditctl enable --log-path PATH"
+        check="log-standard-output",
+        severity=Severity.WARNING,
+        message=text,
+        fix=f"auditctl enable --log-path {LOG_PATH}",
     )
 
 

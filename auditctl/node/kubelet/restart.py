@@ -22,6 +22,7 @@ from auditctl.node.apiserver.credentials import Credentials
 from auditctl.node.apiserver.process import Process, apiservers, listener, listening_inodes, owns, untrusted_listener
 from auditctl.node.change.files import Root
 from auditctl.node.clock import Clock
+from auditctl.node.kubelet import kubelet_log
 from auditctl.node.kubelet.diagnosis_attempts import Attempts
 from auditctl.node.kubelet.kubelet_log import KubeletLog
 from auditctl.node.kubelet.pod_logs import PodName
@@ -34,6 +35,7 @@ _JOURNAL_EVERY_SECONDS = 1.0  # each look starts a program
 # After an undo the process of the old configuration may never have been stopped. The kubelet acts on an event within
 # two seconds (pod worker and housekeeping); one that still listens after this long was left alone.
 _LEFT_ALONE_SECONDS = 6.0
+_EARLIER_SECONDS = 600.0  # the kubelet says again within two minutes that it cannot mount a volume
 _CLOCK_TICK_SECONDS = 0.02  # /proc/PID/stat counts in ticks of 10 ms
 
 
@@ -115,7 +117,10 @@ class OutgoingProcess:
 
 @dataclass(slots=True, kw_only=True)
 class RestartWaiter:
-    """One wait: the clocks, the tellers, and what was seen so far."""
+    """One wait: the clocks, the tellers, and what was seen so far.
+
+    ``waited_before`` are seconds of the same wait that were spent before `wait`.
+    """
 
     root: Root
     manifest: Manifest
@@ -125,6 +130,7 @@ class RestartWaiter:
     attempts: Attempts | None = None
     log: KubeletLog | None = None
     refusal: Crash | None = None
+    waited_before: float = 0.0
     _failing: tuple[str, ...] = ()
     _dark_since: float | None = None
     _dark_seconds: float = 0.0
@@ -141,10 +147,14 @@ class RestartWaiter:
     ) -> RestartWaiter:
         """Remember which container logs there are, and where the kubelet's ends: what comes later is of the change."""
         pod = PodName.of(manifest)
-        attempts = Attempts.from_now(root, pod, broken=listener(manifest.secure_port, manifest) is None)
+        is_broken = listener(manifest.secure_port, manifest) is None
+        attempts = Attempts.from_now(root, pod, broken=is_broken)
         path = root.node(Path(manifest.document.name))
-        log = KubeletLog.begin(root, path, pod, since=clock.utc().timestamp())
-        log.ignored_uid = attempts.ignored_uid
+        now = clock.utc().timestamp()
+        log = KubeletLog.begin(root, path, pod, since=now)
+        if is_broken:
+            earlier = kubelet_log.uids(root, path, pod, now - _EARLIER_SECONDS)
+            log.ignored_uids = earlier | ({attempts.ignored_uid} - {""})
         return cls(
             root=root, manifest=manifest, clock=clock, tell=tell, interrupted=interrupted, attempts=attempts, log=log
         )
@@ -176,7 +186,7 @@ class RestartWaiter:
             self.tell(self._what_for(process, expected, crash), passed)
             listens = process is not None and process.started >= expected.renamed_at
             self.clock.sleep(_LISTENING_POLL_SECONDS if listens else _POLL_SECONDS)
-        return self._too_late(expected, f"the API server did not serve within {timeout:.0f} s")
+        return self._too_late(expected, f"the API server did not serve within {timeout + self.waited_before:.0f} s")
 
     def _too_late(self, expected: RestartTarget, text: str) -> Failed:
         """Who serves instead, or what the newest words are that may be the cause."""

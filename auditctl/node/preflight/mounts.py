@@ -22,7 +22,7 @@ from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.files import Root
 from auditctl.node.logfiles import log_files
 from auditctl.node.preflight.ownership import ELSEWHERE, open_to_others, owned_by
-from auditctl.settings import LOG_FLAG, POLICY_FLAG, POLICY_PATH, STANDARD_OUTPUT, WEBHOOK_FLAG
+from auditctl.settings import LOG_FLAG, LOG_PATH, POLICY_FLAG, POLICY_PATH, STANDARD_OUTPUT, WEBHOOK_FLAG
 
 _MOST_LINKS = 40  # as the kernel follows
 _OVERRIDING = frozenset(["ALL", "DAC_OVERRIDE", "CAP_DAC_OVERRIDE"])
@@ -159,7 +159,7 @@ def _readable(root: Root, flag: str, place: HostPath, user: ContainerUser, edit:
     for directory in _directories(root, place):
         if directory.is_dir() and not user.may(directory.stat(), 1) and not _has_acl(directory):
             files = (path,)
-            fix = f"auditctl enable --policy FILE --policy-path {POLICY_PATH}" if flag == POLICY_FLAG else ""
+            fix = f"auditctl enable --policy baseline --policy-path {POLICY_PATH}" if flag == POLICY_FLAG else ""
             yield _closed(flag, directory, user, "enter", owned_by(root, directory, user.uid, files, fix))
             return
     if not path.exists():
@@ -178,7 +178,7 @@ def _log(root: Root, place: HostPath, user: ContainerUser) -> Iterator[Finding]:
         text = (
             f"the log {place.path} is mounted as a single file: it cannot be rotated (EBUSY), then every event is lost"
         )
-        fix = "auditctl enable --log-path PATH  # in a directory of its own, which is mounted whole"
+        fix = f"auditctl enable --log-path {LOG_PATH}  # its directory is mounted whole"
         yield Finding(check="single-file-log", severity=Severity.WARNING, message=text, fix=fix)
     if place.read_only:
         text = (

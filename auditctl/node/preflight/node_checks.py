@@ -18,7 +18,7 @@ from auditctl.node.preflight import other_manifests
 from auditctl.settings import LOG_FLAG, LOG_PATH, POLICY_FLAG, POLICY_PATH, STANDARD_OUTPUT, WEBHOOK_FLAG
 
 _MOVES = {
-    POLICY_FLAG: f"auditctl enable --policy FILE --policy-path {POLICY_PATH}",
+    POLICY_FLAG: f"auditctl enable --policy baseline --policy-path {POLICY_PATH}",
     LOG_FLAG: f"auditctl enable --log-path {LOG_PATH}",
 }
 
@@ -96,7 +96,7 @@ def kinds(root: Root, paths: HostPaths, *, policy_is_written: bool, webhook_is_w
             yield _error(
                 "audit-path",
                 f"{host}, for --{flag}, is not there; the Pod would not start",
-                "auditctl enable --policy FILE"
+                "auditctl enable --policy baseline"
                 if flag == POLICY_FLAG
                 else "put the file there, or: auditctl enable --no-webhook",
             )

@@ -24,11 +24,13 @@ def recording(plane: ControlPlane, after: Manifest, options: ChangeOptions) -> C
     if not options.persist:
         return _as_it_is
     from auditctl.operations.kubeadm import config as kubeadm_config
+    from auditctl.operations.kubeadm.join import of_a_join
 
     prepared = kubeadm_config.prepare(plane, after, options)
 
     def record(report: Report) -> Report:
-        report = replace(report, findings=(*report.findings, *prepared.findings))
+        findings = (*report.findings, *prepared.findings, *of_a_join(plane, after))
+        report = replace(report, findings=findings)
         row = {"source": kubeadm_config.WHERE, "changes": prepared.plan.changes, "written": False}
         if options.dry_run:
             diff = prepared.plan.diff("kubeadm-config/ClusterConfiguration") if prepared.plan.changes else ""
@@ -41,18 +43,23 @@ def recording(plane: ControlPlane, after: Manifest, options: ChangeOptions) -> C
             written = kubeadm_config.write_anew(plane, after)
         except RefusedError as error:
             return replace(_not_recorded(report, error), details={**report.details, "kubeadmConfig": row})
-        row["written"] = written
-        said = "also in kubeadm-config" if written else "kubeadm-config says so already"
         return replace(
-            report,
-            changed=report.changed or written,
-            outcome=Outcome.CHANGED if written else report.outcome,
-            summary=f"{report.summary}; {said}",
-            next_steps=tuple(step for step in report.next_steps if "kubeadm-config" not in step),
-            details={**report.details, "kubeadmConfig": row},
+            _recorded(report, written=written), details={**report.details, "kubeadmConfig": {**row, "written": written}}
         )
 
     return record
+
+
+def _recorded(report: Report, *, written: bool) -> Report:
+    """Return the report of a node whose settings are in kubeadm-config; ``written``: by this run."""
+    state = "kubeadm-config was written" if written else "kubeadm-config has these settings already"
+    return replace(
+        report,
+        changed=report.changed or written,
+        outcome=Outcome.CHANGED if written else report.outcome,
+        summary=f"{report.summary}; {state}",
+        next_steps=tuple(step for step in report.next_steps if "kubeadm-config" not in step),
+    )
 
 
 def _as_it_is(report: Report) -> Report:

@@ -24,7 +24,7 @@ from auditctl.operations.change.failure import (
     left_over,
     not_proved,
 )
-from auditctl.operations.change.journal_entry import edits_of, intent_of
+from auditctl.operations.change.intent import edits_of, intent_of, keep_turn_for_undo
 from auditctl.operations.change.old_configuration import wait_for_old_configuration
 from auditctl.operations.change.report import restart_checks
 from auditctl.operations.change.restart_strategy import drain_seconds, serving
@@ -46,6 +46,7 @@ from auditctl.operations.evidence import last_known_good
 from auditctl.report import Outcome
 
 _LAST_LOOK_SECONDS = 5.0
+_SHORTEST_WAIT_SECONDS = 1.0
 _LAST_RECEIPT_SECONDS = 2.0
 
 
@@ -93,15 +94,15 @@ class ChangeRun:
         failing = failing_before(plane, planned, options)
         renames = TwoRenames.of(plane, planned, options, before, drain)
         edits, text = edits_of(planned, plane.manifest_path), renames.text if renames else None
-        change = changes.begin(plane.state, plane.root, plane.clock, edits, intent_of(planned), text)
-        old = OutgoingProcess.hold(before)
+        intent = intent_of(planned, session.turn)
+        change = changes.begin(plane.state, plane.root, plane.clock, edits, intent, text)
         return cls(
             session=session,
             planned=planned,
             options=options,
             change=change,
             before=before,
-            old=old,
+            old=OutgoingProcess.hold(before),
             drain=drain,
             findings=findings,
             began=began,
@@ -166,7 +167,7 @@ class ChangeRun:
         if still is not None and still == self.before:  # a watchdog may come after it was ended
             restart.end_in_place(still)
         if self.planned.restart is not Restart.NONE:
-            result = watch.wait(self._restart_target(), timeout=self._patience(), drain=self.drain, old=self.old)
+            result = watch.wait(self._restart_target(), timeout=self.patience(), drain=self.drain, old=self.old)
             if isinstance(result, Failed):
                 self.dark_before = result.outage
                 result = in_the_users_words(result, self.planned)
@@ -199,9 +200,10 @@ class ChangeRun:
         """Return the seconds to the deadline of the change, which is counted from its rename."""
         return self.options.timeout_seconds - (self.session.plane.clock.boot() - (renamed_at or 0.0))
 
-    def _patience(self) -> float:
+    def patience(self) -> float:
         """Return how long to wait: to the deadline; a watchdog that takes over after it looks once more."""
-        return max(self.seconds_left(self.first_renamed_at), min(self.options.timeout_seconds, _LAST_LOOK_SECONDS))
+        last_look = _LAST_LOOK_SECONDS if self.change.by else _SHORTEST_WAIT_SECONDS
+        return max(self.seconds_left(self.first_renamed_at), min(self.options.timeout_seconds, last_look))
 
     def _receipt_seconds(self) -> float:
         """Return the time left for the proof; a server that came up at the last moment is still asked."""
@@ -252,6 +254,7 @@ class ChangeRun:
                 next_steps=(f"auditctl rollback {self.change.journal.id} --allow apiserver-ready",),
             )
         plane.progress.step(f"{failure}; putting the node back")
+        keep_turn_for_undo(self)
         returned = returned_at(plane.root, plane.clock, self.change.journal)
         changes.put_back(self.change)
         back_at = plane.clock.boot() if returned is None else returned

@@ -23,6 +23,7 @@ from auditctl.node.kubelet.restart import OutgoingProcess, Restarted, RestartTar
 from auditctl.operations.change.preflight import check_places
 from auditctl.operations.change.restart_strategy import drain_seconds, serving
 from auditctl.operations.change.standby_remains import end_left_standby
+from auditctl.operations.change.turn import give_back_left
 from auditctl.operations.change.watchdog_notice import notice
 from auditctl.operations.change_model import ChangeOptions, Deadline, Restart, Session
 from auditctl.operations.change_records import damaged
@@ -73,6 +74,7 @@ def recover_all(plane: ControlPlane, deadline: Deadline) -> tuple[Finding, ...]:
             f"change {journal.id} ({journal.command}) was interrupted at {journal.step.value}: recovering"
         )
         outcome = _recover(plane, journal, deadline)
+        give_back_left(plane, journal)
         told.append(
             Finding(
                 check="interrupted-change",

@@ -72,15 +72,15 @@ def _stand_guard(run: GuardedRun, watch: RestartWaiter, process: int) -> None:
     locked = lock_left_behind(plane.state, plane.manifest_path.parent)
     with locked if end is not RunEnd.BLOCKED else nullcontext():
         journal = plane.state.journal(run.change.journal.id)
-        if journal is not None and journal.finished:
-            end_left_standby(plane)
-            return
-        if run.standby is not None:
-            run.standby.resume()
         try:
-            _go_on(run, watch, journal, "died" if end is RunEnd.BY_ITSELF else "hung and was stopped")
+            if journal is None or not journal.finished:
+                if run.standby is not None:
+                    run.standby.resume()
+                _go_on(run, watch, journal, "died" if end is RunEnd.BY_ITSELF else "hung and was stopped")
         finally:
             end_left_standby(plane)
+            if run.session.turn is not None:
+                run.session.turn.give_back()
 
 
 def _go_on(run: GuardedRun, watch: RestartWaiter, journal: Journal | None, fate: str) -> None:
@@ -89,6 +89,8 @@ def _go_on(run: GuardedRun, watch: RestartWaiter, journal: Journal | None, fate:
         _go_back_from_memory(run)
         return
     plane = run.session.plane
+    if run.session.turn is not None:
+        run.session.turn.renew(max(run.seconds_left(first_renamed_at(plane, journal)), 0.0) + run.drain)
     plane.state.sign(_holder(run, journal, fate))
     run.change.journal, run.change.by = journal, BY_THE_WATCHDOG
     _take_over(run, watch, journal, fate)

@@ -44,6 +44,7 @@ _SAID_ELSEWHERE = frozenset(
         "policy-missing",
         "no-backend",
         "no-policy",
+        "turn-held",  # a change of another node is no fault of this one
     ]
 )
 # what to do about a proof that failed where nothing else shows why: the next look is this very command
@@ -166,7 +167,8 @@ def _counted(plane: ControlPlane, manifest: Manifest, evidence: Evidence) -> Ite
 def _preflight(
     plane: ControlPlane, manifest: Manifest, process: Process | None, options: ChangeOptions
 ) -> Iterator[Finding]:
-    subject = change_preflight.EditSubject(manifest, manifest, node_checks.host_paths(plane.root, manifest))
+    paths = node_checks.host_paths(plane.root, manifest)
+    subject = change_preflight.EditSubject(before=manifest, after=manifest, paths=paths)
     for finding in change_preflight.before_edit(plane, subject, process, options):
         if finding.check not in _SAID_ELSEWHERE:
             yield finding

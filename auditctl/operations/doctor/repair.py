@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -238,7 +238,7 @@ def _weighed(node: _RepairTarget, planned: PlannedChange, mended: tuple[str, ...
     Raises:
         RefusedError: something else is in the way.
     """
-    subject = EditSubject.of(planned)._replace(before=planned.after)
+    subject = replace(EditSubject.of(planned), before=planned.after)
     found = preflight.before_edit(node.plane, subject, node.process, node.options)
     passed = (*_BROKEN_ANYWAY, *mended)
     weighed = weigh((finding for finding in found if finding.check not in passed), node.options)

@@ -21,8 +21,10 @@ from auditctl.node.change import files
 from auditctl.node.change.files import sha256
 from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.kubeadm.join import of_a_join
 from auditctl.operations.policy_source import version_of, weigh
 from auditctl.report import ManifestChange, Outcome, Report
+from auditctl.system import require_linux
 
 WHERE = f"ConfigMap {configmap.NAMESPACE}/{configmap.NAME}"
 
@@ -91,12 +93,11 @@ def _deadly(plane: ControlPlane, manifest: Manifest, record: KubeadmRecord) -> I
     for problem in faults(record.configuration, version):
         place = problem.place
         fix = f"take it out of {record.path}" if record.path else "auditctl kubeadm persist"
+        consequence = "" if "not start" in problem.message else ": the API server would not start"
         yield Finding(
             check="kubeadm-config",
             severity=Severity.ERROR,
-            message=problem.message
-            if "not start" in problem.message
-            else f"{problem.message}: the API server would not start",
+            message=f"{problem.message}{consequence}",
             fix=f"{problem.fix}; or {fix}" if problem.fix else fix,
             path=problem.name,
             file=place.file,
@@ -138,7 +139,10 @@ def upgrade_findings(
 
 
 def _record(plane: ControlPlane, manifest: Manifest, source: Path | None, *, plainly: bool = False) -> KubeadmRecord:
-    return _from_file(source) if source else _from_api(plane, manifest, plainly=plainly)
+    if source:
+        return _from_file(source)
+    require_linux("reading the ConfigMap (--from FILE reads a file)")
+    return _from_api(plane, manifest, plainly=plainly)
 
 
 def persist(plane: ControlPlane, options: ChangeOptions) -> Report:
@@ -167,12 +171,14 @@ def persist(plane: ControlPlane, options: ChangeOptions) -> Report:
         show_diff=options.dry_run,
     )
     if not plan.changes:
-        return replace(report, summary=f"already so: nothing was written to the {WHERE}")
+        findings = (*report.findings, *of_a_join(plane, manifest))
+        return replace(report, summary=f"already so: nothing was written to the {WHERE}", findings=findings)
     if options.dry_run:
         return replace(report, summary=f"this would be written to the {WHERE}; nothing was touched")
     configmap_write(plane, manifest, prepared)
     summary = f"the {WHERE} has the audit settings of this node: kubeadm upgrade and join keep them"
-    return replace(report, outcome=Outcome.CHANGED, changed=True, summary=summary)
+    findings = (*report.findings, *of_a_join(plane, manifest))
+    return replace(report, outcome=Outcome.CHANGED, changed=True, summary=summary, findings=findings)
 
 
 class PreparedRecord(NamedTuple):
@@ -259,21 +265,16 @@ def _others(plane: ControlPlane, after: Manifest) -> Iterator[Finding]:
     """A join or an upgrade of another node would start an API server with these flags, and perhaps without the files."""
     with access(plane, after) as reached:
         pods = configmap.apiservers(reached)
-    flags = after.audit_flags
     own = plane.endpoint(after).address
     for pod in pods:
-        if pod.audit_flags != flags and not _is_own(pod, own, pods):
+        # our own mirror Pod may still show what it ran before
+        if pod.audit_flags != after.audit_flags and len(pods) > 1 and pod.address != own:
             yield Finding(
                 check="other-control-planes",
                 severity=Severity.ERROR,
                 message=f"the kube-apiserver of node {pod.node} does not run with the same audit flags, and kubeadm upgrade would give it these",
                 fix="run the same enable there first, or say --allow other-control-planes",
             )
-
-
-def _is_own(pod: configmap.MirrorPod, address: str, pods: tuple[configmap.MirrorPod, ...]) -> bool:
-    """Our own mirror Pod may still show what it ran before."""
-    return len(pods) == 1 or pod.address == address
 
 
 def _finding(one: SettingDifference, record: KubeadmRecord) -> Finding:

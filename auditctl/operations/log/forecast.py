@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -182,9 +182,9 @@ def _flags(plane: ControlPlane) -> tuple[RotationFlags | None, Path | None]:
 
 def _until_full(load: Load, rotation: RotationFlags, log: Path) -> float | None:
     with suppress(OSError):
-        disk = os.statvfs(log.parent)
+        free_bytes = shutil.disk_usage(log.parent).free
         used = sum(path.stat().st_size for path in log_files(log))
-        return days_until_full(load, rotation, used, disk.f_bavail * disk.f_frsize)
+        return days_until_full(load, rotation, used, free_bytes)
     return None
 
 

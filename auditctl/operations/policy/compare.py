@@ -51,7 +51,15 @@ class Tested(NamedTuple):
         }
 
 
-def test(plane: ControlPlane, file: str, expect: str, kubernetes: str | None, *, takes_unknown: bool) -> CommandResult:
+def test(
+    plane: ControlPlane,
+    file: str,
+    expect: str,
+    kubernetes: str | None,
+    *,
+    takes_unknown: bool,
+    discovery: str,
+) -> CommandResult:
     """Compare the policy's decisions with the expected ones; exit code 1 with what differs if any does.
 
     Raises:
@@ -59,7 +67,7 @@ def test(plane: ControlPlane, file: str, expect: str, kubernetes: str | None, *,
     """
     named = read_policy(file, server_version(plane, kubernetes))
     text = read(expect, "expectations")
-    context = request_context(plane, kubernetes, takes_unknown=takes_unknown)
+    context = request_context(plane, kubernetes, takes_unknown=takes_unknown, discovery=discovery)
     results = [Tested(each, *unmet(named.policy, each)) for each in read_expectations(text.raw, text.name, context)]
     failed = [each for each in results if each.differs]
     summary = f"{named.name}: {len(results) - len(failed)} of {len(results)} requests are decided as expected"

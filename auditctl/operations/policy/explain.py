@@ -76,14 +76,20 @@ class ExplainRequest:
 
 
 def explain_one(
-    plane: ControlPlane, file: str, request: ExplainRequest, kubernetes: str | None, *, takes_unknown: bool = False
+    plane: ControlPlane,
+    file: str,
+    request: ExplainRequest,
+    kubernetes: str | None,
+    *,
+    takes_unknown: bool = False,
+    discovery: str = "",
 ) -> CommandResult:
     """Return the decision about one request, with its reasons.
 
     Raises:
         PolicyError: the server would refuse the policy; UsageError, RequestError: the request is none.
     """
-    asked = request.attributes(request_context(plane, kubernetes, takes_unknown=takes_unknown))
+    asked = request.attributes(request_context(plane, kubernetes, takes_unknown=takes_unknown, discovery=discovery))
     named = read_policy(file, server_version(plane, kubernetes))
     told = explain(named.policy, asked)
     row = {**decision_row(told.decision), "attributes": attributes_row(asked)}

@@ -27,6 +27,7 @@ from auditctl.policy.matrix_rows import METHODS, VERBS, BuiltInApi, Row, Sensiti
 from auditctl.policy.people import MEMBER, named_people
 from auditctl.policy.shorthand import DEFAULT_USER, usual_groups
 from auditctl.policy.types import Policy, User
+from auditctl.system import IS_LINUX
 
 _STANDARD_OUTPUT = "-"
 _ACCOUNT = "system:serviceaccount:default:default"
@@ -246,6 +247,11 @@ def write(out: str, text: str) -> None:
 
 def _replace(path: Path, content: bytes) -> None:
     """By one rename; what is there keeps its mode and owner, a new file has the usual mode."""
+    if not IS_LINUX:
+        temporary = files.temporary_of(path)
+        temporary.write_bytes(content)
+        temporary.replace(path)
+        return
     like = files.read_if_there(path, "page")
     files.replace(path, content, like)
     if like is None:

@@ -10,13 +10,12 @@ from auditctl import facts
 from auditctl.errors import UsageError
 from auditctl.findings import Finding, Severity
 from auditctl.operations.answer import CommandResult, ReviewCase, finding_rows
-from auditctl.operations.builtin_api import built_in
 from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.policy.discovered import known_for
 from auditctl.operations.policy.sources import PolicySource, policy_sources
-from auditctl.operations.policy_files import Version, located, read, server_version, unknown_version, words
+from auditctl.operations.policy_files import Version, located, server_version, unknown_version, words
 from auditctl.policy import lint
 from auditctl.policy.coverage import State, coverage
-from auditctl.policy.discovery import known_of, read_discovery
 from auditctl.policy.json_schema import MODELINE
 from auditctl.policy.lint_checks import CHECKS, NAMES, Known, LintCheck
 from auditctl.policy.load import load
@@ -101,7 +100,7 @@ def validate(plane: ControlPlane, asked: ValidateOptions) -> CommandResult:
     """
     _check_names(asked)
     version = server_version(plane, asked.kubernetes)
-    known = known_for(asked.discovery, version)
+    known = known_for(plane, asked.discovery, version)
     found = policy_sources(asked.files)
     verdicts = [_judge(source, version, asked, known) for source in found]
     if asked.rehearse:
@@ -184,18 +183,6 @@ def _blind(name: str, policy: Policy) -> Iterator[Finding]:
         )
 
 
-def known_for(discovery: str, version: Version) -> Known:
-    """Return what a cluster serves by its file of discovery, or what a server of that version has of its own.
-
-    Raises:
-        PolicyError: the file has another format; RefusedError: it cannot be read.
-    """
-    if not discovery:
-        return built_in(version)
-    text = read(discovery, "discovery")
-    return known_of(read_discovery(text.raw, text.name), built_in(version))
-
-
 def _weighed(finding: Finding, asked: ValidateOptions, *, accepted: bool) -> Finding:
     """Return what is allowed is a warning at most; nothing that the server refuses is."""
     return replace(finding, severity=Severity.WARNING) if accepted and finding.check in asked.allow else finding
@@ -208,7 +195,9 @@ def _lines(verdict: FileVerdict, version: Version) -> Iterator[str]:
     elif verdict.dropped:
         yield f"{verdict.file}: {words(version)} would load it without {', '.join(verdict.dropped)}"
     else:
-        yield f"{verdict.file}: accepted by {words(version)}"
+        warnings = sum(finding.severity is Severity.WARNING for finding in verdict.findings)
+        counted = f", {warnings} warning{'s' if warnings > 1 else ''}" if warnings else ""
+        yield f"{verdict.file}: accepted by {words(version)}{counted}"
 
 
 def _summary(verdicts: list[FileVerdict], bad: list[FileVerdict], version: Version) -> str:

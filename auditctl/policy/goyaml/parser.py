@@ -96,9 +96,10 @@ class _Parser(States):
             self._pop_state()
             self.scanner.skip()
             return YamlEvent(Sort.ALIAS, token.line, token.column, token.value)
-        start = token
-        anchor, tag = self._properties(start)
-        token = self.scanner.peek()
+        start, anchor, tag = token, "", ""
+        if token.kind in _PROPERTIES:
+            anchor, tag = self._properties(start)
+            token = self.scanner.peek()
         if indentless and token.kind is TokenKind.BLOCK_ENTRY:
             self._state = self._indentless_sequence_entry
             return YamlEvent(Sort.SEQUENCE_START, start.line, start.column, "", tag, anchor)
@@ -117,8 +118,6 @@ class _Parser(States):
 
     def _properties(self, start: Token) -> tuple[str, str]:
         """Return anchor and tag, in either order in the text, one of each at most."""
-        if start.kind not in _PROPERTIES:
-            return "", ""
         properties: dict[TokenKind, Token] = {}
         token = start
         while token.kind in _PROPERTIES and token.kind not in properties:
