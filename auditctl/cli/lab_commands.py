@@ -206,5 +206,5 @@ def _row(lab: Lab) -> dict[str, object]:
         "url": lab.url,
         "serving": lab.serving,
         "kubeletPid": lab.kubelet_pid,
-        "what": lab.what,
+        "what": lab.kind,
     }

@@ -52,7 +52,7 @@ def scaffold(plane: ControlPlane, directory: Path, binary: Path | None, language
         RefusedError: the folder is not empty or cannot be written, or ``binary`` is no single-file build.
     """
     pages = translated(dict(_shipped(facts.template("killercoda"))), language, SCENARIO)
-    chosen = singlefile.checked(binary) if binary is not None else singlefile.found()
+    chosen = singlefile.checked(binary) if binary is not None else singlefile.find()
     target = directory.absolute()
     _claim(target)
     try:
