@@ -12,6 +12,7 @@ from auditctl.cli import log_people_commands
 from auditctl.cli.context import FORMATS, run_and_exit
 from auditctl.cli.help_command import CommandWithExamples, GroupWithPanels
 from auditctl.cli.log_filter import filter_events
+from auditctl.cli.log_report import report
 from auditctl.cli.log_tally import tally
 from auditctl.cli.output import coloured
 from auditctl.operations.answer import CommandResult
@@ -200,6 +201,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "forecast": forecast,
     "filter": filter_events,
     "tally": tally,
+    "report": report,
     **log_people_commands.COMMANDS,
 }
 
