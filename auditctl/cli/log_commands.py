@@ -12,6 +12,8 @@ from auditctl.cli import log_people_commands
 from auditctl.cli.context import FORMATS, run_and_exit
 from auditctl.cli.help_command import CommandWithExamples, GroupWithPanels
 from auditctl.cli.log_filter import filter_events
+from auditctl.cli.log_report import report
+from auditctl.cli.log_sql import export, sql
 from auditctl.cli.log_tally import tally
 from auditctl.cli.output import coloured
 from auditctl.operations.answer import CommandResult
@@ -203,6 +205,9 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "forecast": forecast,
     "filter": filter_events,
     "tally": tally,
+    "report": report,
+    "sql": sql,
+    "export": export,
     **log_people_commands.COMMANDS,
 }
 

@@ -58,7 +58,7 @@ def log_top(plane: ControlPlane, asked: TopOptions) -> CommandResult:
     reading, selection = reader(), Selection.of(asked.filters, datetime.now(UTC))
     judge = PolicyMatcher((named.policy,)) if named is not None else None
     with log_input(plane, asked.logs) as logs:
-        _refuse_times(asked.filters, logs.tallies)
+        refuse_times(asked.filters, logs.tallies)
         require_enough([named] if named is not None else [], logs.tallies)
         both = tallied(logs.pieces, lambda pieces: _Both(pieces, reading, judge, selection), asked.processes)
     for each in logs.tallies:
@@ -186,7 +186,7 @@ def measured(
     """
     reading, selection = reader(), Selection.of(filters, datetime.now(UTC))
     with log_input(plane, logs) as found:
-        _refuse_times(filters, found.tallies)
+        refuse_times(filters, found.tallies)
         if filters.user and found.tallies:
             raise UsageError(
                 f"--user: {found.tallies[0].name} is a tally, and has no times by user", fix="name the log"
@@ -198,7 +198,7 @@ def measured(
     return rates
 
 
-def _refuse_times(filters: LogFilters, tallies: Sequence[LoadedTally]) -> None:
+def refuse_times(filters: LogFilters, tallies: Sequence[LoadedTally]) -> None:
     """Raise UsageError for a time: the cells of a tally have no times of single events."""
     if tallies and (filters.since is not None or filters.until is not None):
         option = "--since" if filters.since is not None else "--until"
