@@ -161,7 +161,8 @@ def _sweep() -> None:
     if os.geteuid() != 0:
         return
     with suppress(OSError, RefusedError), path_trust.private_directory(_RUNTIME) as (folder, _):
-        names = [name for name in os.listdir(folder) if _LOCK_NAME.fullmatch(name)]
+        there = os.listdir(folder)  # noqa: PTH208 (of an open directory)
+        names = [name for name in there if _LOCK_NAME.fullmatch(name)]
         for name in names if len(names) > _LOCK_FILES_LEFT else ():
             with suppress(OSError):
                 _remove_if_free(folder, name)
