@@ -83,14 +83,14 @@ PAGE_SUFFIX = ".md"
 
 def pages() -> Mapping[str, str]:
     """Return the pages of the documentation by name (``how-to/policies``) with their titles."""
-    found = {}
+    headings = {}
     for folder in PAGE_FOLDERS:
         directory = facts.documentation(folder) if folder else facts.documentation()
         for path in sorted(directory.iterdir(), key=lambda path: path.name) if directory.is_dir() else ():
             if path.name.endswith(PAGE_SUFFIX):
                 name = "/".join([*filter(None, [folder]), path.name.removesuffix(PAGE_SUFFIX)])
-                found[name] = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
-    return found
+                headings[name] = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+    return headings
 
 
 def _page_named(word: str) -> str | None:

@@ -178,7 +178,16 @@ def forecast(
 
         names = (*(logs or ()), *(log or ()))
         seconds = duration("--slowest", slowest) if slowest is not None else None
-        options = log_forecast.ForecastOptions(names, rate, requests, stages, event_size, days, disk, seconds)
+        options = log_forecast.ForecastOptions(
+            logs=names,
+            rate=rate,
+            requests=requests,
+            stages=stages,
+            event_size=event_size,
+            days=days,
+            disk=disk,
+            slowest_seconds=seconds,
+        )
         return log_forecast.log_forecast(plane, options)
 
     run_and_exit(context, "log forecast", operation)

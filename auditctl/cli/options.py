@@ -37,6 +37,14 @@ DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print the diff, the plan and the expected outage; change nothing.")
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Treat warnings as errors.")]
+Discovery = Annotated[
+    str,
+    typer.Option(
+        metavar="FILE",
+        help="What the cluster serves, CRDs included: `kubectl api-resources -o wide`, or aggregated discovery as JSON; "
+        "`live` asks this node's API server, elsewhere kubectl.",
+    ),
+]
 Persist = Annotated[
     bool,
     typer.Option(
@@ -46,7 +54,7 @@ Persist = Annotated[
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeArguments:
     """The options of every changing command, texts as they were typed."""
 
@@ -81,6 +89,16 @@ class ChangeArguments:
         ),
     ] = ""
 
+    wait_for_turn: Annotated[
+        str,
+        typer.Option(
+            "--wait-for-turn",
+            metavar="DURATION",
+            help="In a cluster one control plane is changed at a time. Wait this long while another one is being changed, "
+            "or does not serve, before the change is refused (exit code 3).",
+        ),
+    ] = "0"
+
     @property
     def changes_node(self) -> bool:
         """Return whether the node is changed: a dry run only reads."""
@@ -110,6 +128,7 @@ class ChangeArguments:
             persist=persist,
             assume_yes=self.yes,
             no_downtime=no_downtime(self.no_downtime, is_waited_for=not self.no_wait),
+            turn_seconds=duration("--wait-for-turn", self.wait_for_turn),
         )
 
 

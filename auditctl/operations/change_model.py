@@ -42,6 +42,9 @@ ALLOWED_CHECKS = (
     "kubeadm-at-work",
     "untrusted-listener",
     "static-pod-path",
+    "turn-held",
+    "kubelet-not-running",
+    "runtime-not-running",
 )
 
 
@@ -58,7 +61,8 @@ class ChangeOptions:
     """The options of every changing command.
 
     ``drain_seconds`` None: the default, which depends on the node. ``assume_yes``: nobody is asked before a restart.
-    ``no_downtime``: whether a standby server serves meanwhile.
+    ``no_downtime``: whether a standby server serves meanwhile. ``turn_seconds``: how long to wait while another control
+    plane of the cluster is being changed, or does not serve.
     """
 
     timeout_seconds: float = 300.0
@@ -71,6 +75,7 @@ class ChangeOptions:
     persist: bool = False
     assume_yes: bool = False
     no_downtime: NoDowntime = NoDowntime.OFF
+    turn_seconds: float = 0.0
 
 
 class Restart(Enum):
@@ -198,13 +203,31 @@ class Recovered(NamedTuple):
 Decide = Callable[[Recovered], "ChangeDecision | Report"]
 
 
+class HeldTurn(Protocol):
+    """The right to restart the API server while no other control plane of the cluster does, as a run needs it.
+
+    ``change_id`` is the id of the change that it was taken for, ``identity`` the holder that the Lease names; both are
+    empty where no Lease is held.
+    """
+
+    change_id: str
+    identity: str
+
+    def renew(self, seconds: float) -> None:
+        """Keep it for that many seconds from now on."""
+
+    def give_back(self) -> None:
+        """Let another control plane have it."""
+
+
 class Session(NamedTuple):
-    """The right to change this node: findings about an interrupted change, and descriptors of its locks."""
+    """The right to change this node: findings about an interrupted change, descriptors of its locks, its turn."""
 
     plane: ControlPlane
     deadline: Deadline
     recovered: tuple[Finding, ...] = ()
     locks: tuple[int, ...] = ()
+    turn: HeldTurn | None = None
 
 
 class StandbyServer(Protocol):

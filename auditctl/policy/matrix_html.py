@@ -10,8 +10,9 @@ import hashlib
 import json
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from html import escape
-from typing import Any, NamedTuple
+from typing import Any
 
 from auditctl.patterns import lazily
 from auditctl.policy.matrix import Cell, Cells, Matrix, Person, Table
@@ -29,7 +30,8 @@ _UNSEEN = lazily(
 )
 
 
-class Page(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
     """What a page tells: the policy's name and text, the server that it is for, the picture, and the rules' lines."""
 
     name: str
@@ -40,23 +42,23 @@ class Page(NamedTuple):
     lines: tuple[tuple[int, int], ...]
 
 
-def page(told: Page, shell: str, script: str) -> str:
+def page(content: Page, shell: str, script: str) -> str:
     """Return the page, from its shell and its script, which ship with us."""
-    facts = _Facts(told)
-    tables = "\n".join(_table(facts, index, table) for index, table in enumerate(told.matrix.tables))
+    facts = _Facts(content)
+    tables = "\n".join(_table(facts, index, table) for index, table in enumerate(content.matrix.tables))
     digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
     slots = {
         "script-hash": f"'sha256-{digest}'",
-        "title": _text(f"{told.name}: what is recorded"),
-        "heading": _text(told.name),
-        "what": _text(f"What {told.server} records with this policy: resources down, verbs across."),
+        "title": _text(f"{content.name}: what is recorded"),
+        "heading": _text(content.name),
+        "what": _text(f"What {content.server} records with this policy: resources down, verbs across."),
         "legend": "".join(_legend()),
-        "people": "".join(_link(index, table) for index, table in enumerate(told.matrix.tables)),
+        "people": "".join(_link(index, table) for index, table in enumerate(content.matrix.tables)),
         "tables": tables,
         "source": "".join(
-            f'<li data-n="{number}">{_text(line) or " "}</li>' for number, line in enumerate(text_lines(told.raw), 1)
+            f'<li data-n="{number}">{_text(line) or " "}</li>' for number, line in enumerate(text_lines(content.raw), 1)
         ),
-        "footer": _text(_footer(told.matrix)),
+        "footer": _text(_footer(content.matrix)),
         "facts": facts.text(),
         "script": script,
     }
@@ -97,12 +99,12 @@ def _link(index: int, table: Table) -> str:
 class _Facts:
     """What the script needs to know of cells and rules; alike cells are told once."""
 
-    def __init__(self, told: Page) -> None:
-        self.told = told
+    def __init__(self, content: Page) -> None:
+        self.content = content
         self._places: dict[str, int] = {}
 
     def place(self, cell: Cell, row: Row, verb: str, people: Sequence[Person]) -> int:
-        rules = self.told.policy.rules
+        rules = self.content.policy.rules
         cases = [
             [
                 case.rule,
@@ -117,7 +119,7 @@ class _Facts:
     def text(self) -> str:
         """Return JSON that no parser of HTML takes for anything else."""
         cells = f'"cells":[{",".join(self._places)}]'
-        rest = _json({"classes": {level.value: name for level, name in _CLASSES.items()}, "rules": self.told.lines})
+        rest = _json({"classes": {level.value: name for level, name in _CLASSES.items()}, "rules": self.content.lines})
         return f"{{{cells},{rest[1:]}"
 
 
@@ -127,7 +129,7 @@ def _json(value: Any) -> str:
 
 
 def _table(facts: _Facts, index: int, table: Table) -> str:
-    rows = facts.told.matrix.rows
+    rows = facts.content.matrix.rows
     who = "".join(f"<p>{_text(_person(person))}</p>" for person in table.people)
     return (
         f'<section class="card table" id="t{index}" data-who="{_text(_who(table.people))}">'
@@ -189,14 +191,14 @@ def _row(
         if cell is None:
             drawn.append('<td><span class="absent"></span></td>')
             continue
-        words = f"{verb} {label} by {_who(table.people)}: {sentence(cell, row, verb, facts.told.lines)}"
+        words = f"{verb} {label} by {_who(table.people)}: {sentence(cell, row, verb, facts.content.lines)}"
         address = _text(f"t{index}:{verb}:{name}")
-        data = f' data-why="{_text(cell.why)}"' if cell.why else ""
-        data += f' data-concern="{cell.concern.value}"' if cell.concern else ""
-        told = _text(words)
+        reason_attribute = f' data-why="{_text(cell.why)}"' if cell.why else ""
+        reason_attribute += f' data-concern="{cell.concern.value}"' if cell.concern else ""
+        words_text = _text(words)
         drawn.append(
             f'<td><a class="{_class(cell)}" id="{address}" href="#{address}" data-v="{verb}" '
-            f'data-c="{facts.place(cell, row, verb, table.people)}"{data} aria-label="{told}" title="{told}">{_inner(cell)}</a></td>'
+            f'data-c="{facts.place(cell, row, verb, table.people)}"{reason_attribute} aria-label="{words_text}" title="{words_text}">{_inner(cell)}</a></td>'
         )
     return f'<tr data-label="{_text(label.lower())}" data-name="{_text(label)}"><th scope="row">{_text(short)}{own}</th>{"".join(drawn)}</tr>'
 

@@ -1,4 +1,4 @@
-"""Disk, other owners of the file, the kubelet's own directory, kubeadm at work, SELinux, the other control planes."""
+"""Disk, other owners of the file, the kubelet's own directory, kubeadm at work, SELinux."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from foldernode import HERE
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.document import Document
 from auditctl.manifest.pod import Manifest
-from auditctl.node.apiserver import other_control_planes
 from auditctl.node.change.files import Root
 from auditctl.node.kubelet import config as kubelet_config
 from auditctl.node.preflight import disk, other_managers, selinux
@@ -159,12 +158,15 @@ def test_the_kubelets_directory_is_its_flags_else_its_files(tmp_path: Path) -> N
     drop_ins.mkdir()
     config.write_text("staticPodPath: pods\nevictionHard: {nodefs.available: 7%}\n")
     with named("kubelet", "--config", str(config)) as pid:
-        assert kubelet_of(pid) == (f"{tmp_path}/pods", str(config), "7%")
+        assert kubelet_of(pid) == (f"{tmp_path}/pods", str(config), "7%", "unix:///run/containerd/containerd.sock")
     (drop_ins / "10.conf").write_text("staticPodPath: /dropped\n")
     with named("kubelet", f"--config={config}", f"--config-dir={drop_ins}") as pid:
         assert kubelet_of(pid).static_pods == "/dropped"
     with named("kubelet", f"--config={config}", "--pod_manifest_path=/flagged") as pid:
         assert kubelet_of(pid).static_pods == "/flagged"
+    (drop_ins / "20.conf").write_text("containerRuntimeEndpoint: unix:///run/crio.sock\n")
+    with named("kubelet", f"--config={config}", f"--config-dir={drop_ins}") as pid:
+        assert kubelet_of(pid).runtime == "unix:///run/crio.sock"
 
 
 def test_a_manifest_that_the_kubelet_does_not_read_is_an_error(tmp_path: Path) -> None:
@@ -222,35 +224,3 @@ def test_selinux_is_asked_only_where_it_enforces(tmp_path: Path) -> None:
     assert not selinux.is_enforcing(Root(tmp_path))
     switch.write_text("1")
     assert selinux.is_enforcing(Root(tmp_path))
-
-
-def node(name: str, address: str, ready: bool) -> dict[str, object]:
-    """As the API lists it."""
-    status = {
-        "addresses": [{"type": "InternalIP", "address": address}],
-        "conditions": [{"type": "Ready", "status": str(ready)}],
-    }
-    return {"metadata": {"name": name}, "status": status}
-
-
-@pytest.mark.parametrize(
-    ("others", "serving", "severities"),
-    [
-        ({}, 1, []),
-        ({"b": ("203.0.113.77", True)}, 2, [Severity.INFO]),
-        ({"b": ("203.0.113.77", False)}, 2, [Severity.ERROR]),
-        ({"b": ("203.0.113.77", True)}, 1, [Severity.ERROR]),
-        ({"b": ("203.0.113.77", True)}, 0, [Severity.INFO]),
-    ],
-)
-def test_the_other_control_planes_have_to_serve(
-    others: dict[str, tuple[str, bool]], serving: int, severities: list[Severity]
-) -> None:
-    """Alone, or where none of them is this machine, there is nothing to say."""
-    rest = [node(name, *what) for name, what in others.items()]
-
-    found = list(other_control_planes.judged([node("a", "127.0.0.1", True), *rest], serving))
-
-    assert [finding.severity for finding in found] == severities
-    assert all(finding.check == "other-control-planes" for finding in found)
-    assert list(other_control_planes.judged(rest, serving)) == []

@@ -55,6 +55,14 @@ class StandInHealth:
         """Whether the audit log cannot be written now."""
         return _faults(self.layout, self.arguments).disk_full
 
+    def forbidden(self) -> tuple[str, ...]:
+        """The resources that nobody has rights for now."""
+        return _faults(self.layout, self.arguments).forbidden_resources
+
+    def storage_hangs(self) -> bool:
+        """Whether requests to storage are not answered now, though /readyz is well: the etcd member is gone."""
+        return _faults(self.layout, self.arguments).storage_hangs
+
     def wait_for_etcd(self, seconds: float) -> None:
         """Returns at once, unless etcd refuses; raises StartError in the server's words when it has waited enough."""
         deadline = time.monotonic() + seconds

@@ -27,6 +27,7 @@ from auditctl.lab.apiserver.health import StandInHealth
 from auditctl.lab.apiserver.objects import Objects
 from auditctl.lab.apiserver.responses import Answers
 from auditctl.lab.apiserver.server import Connection, Server, StandInApi
+from auditctl.lab.apiserver.shared_objects import SharedObjects
 from auditctl.lab.node import container, klog
 from auditctl.lab.node.klog import KlogSeverity
 from auditctl.lab.node.layout import ADDRESS, STAND_IN, Layout, Timing
@@ -138,8 +139,16 @@ def _tls(options: Options, files: FileSystem) -> ssl.SSLContext:
 
 def _api(options: Options, around: PodEnvironment, health: StandInHealth) -> StandInApi:
     recorder = audit_setup.recorder(options, around.files, health.disk_full)
-    objects = Objects(around.layout.kubeadm_record, around.arguments)
-    answers = Answers(around.kubernetes, recorder.counters, health.failing, objects)
+    shared = SharedObjects(around.layout.shared_objects)
+    objects = Objects(record=around.layout.kubeadm_record, command=around.arguments, shared=shared)
+    answers = Answers(
+        kubernetes=around.kubernetes,
+        counters=recorder.counters,
+        failing=health.failing,
+        objects=objects,
+        forbidden=health.forbidden,
+        storage_hangs=health.storage_hangs,
+    )
     anonymous = options.values.get("anonymous-auth", "true") != "false"
     return StandInApi(around.version, answers, recorder, anonymous=anonymous)
 

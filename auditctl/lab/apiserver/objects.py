@@ -6,6 +6,7 @@ import json
 import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from urllib.parse import parse_qs
 from auditctl.compatibility import UTC
 from auditctl.lab.apiserver import json_patch
 from auditctl.lab.apiserver.json_patch import PatchError
+from auditctl.lab.apiserver.shared_objects import SharedObjects
 from auditctl.lab.node.layout import NODE_NAME
 from auditctl.node.change import files
 from auditctl.policy.types import Attributes
@@ -49,16 +51,18 @@ class StatusError(Exception):
         self.code, self.reason, self.message, self.details = code, reason, message, details
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Objects:
     """Objects by (group, resource, namespace, name).
 
     ``record`` is the file that backs the ConfigMap kubeadm-config, so that it outlives the restarts of a change as it
     does in etcd, and `lab reset` gives it back with the other files. ``command`` is the command line of the mirror Pod.
+    ``shared`` has what several labs of one cluster share: their Leases, Nodes and mirror Pods.
     """
 
     record: Path | None = None
     command: Sequence[str] = ()
+    shared: SharedObjects | None = None
     _kept: dict[tuple[str, str, str, str], Object] = field(default_factory=dict)
     _revision: int = 100
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -81,7 +85,7 @@ class Objects:
         dry_run = options.get("dryRun") == ["All"]
         if (request.api_group, request.resource) not in KINDS:
             raise StatusError(404, "NotFound", "the server could not find the requested resource")
-        with self._lock:
+        with self._lock, self._shared_with_others():
             self._read_record()
             match request.verb:
                 case "list" | "watch":
@@ -93,10 +97,23 @@ class Objects:
                 case "update" | "patch":
                     return 200, self._change(request, body, dry_run=dry_run)
                 case "delete" | "deletecollection":
-                    return 200, self._delete(request, dry_run=dry_run)
+                    return 200, self._delete(request, body, dry_run=dry_run)
                 case _:
                     words = "the server does not allow this method on the requested resource"
                     raise StatusError(405, "MethodNotAllowed", words)
+
+    @contextmanager
+    def _shared_with_others(self) -> Iterator[None]:
+        """Take in what the other servers of the cluster have written, and leave them what is written meanwhile."""
+        if self.shared is None:
+            yield
+            return
+        with self.shared.locked():
+            before = self.shared.read_into(self._kept, self._revision)
+            self._revision = before
+            yield
+            if self._revision != before:
+                self.shared.write(self._kept, self._revision)
 
     def _list(self, request: Attributes, selector: str = "") -> Object:
         kind, _ = KINDS[request.api_group, request.resource]
@@ -146,15 +163,18 @@ class Objects:
             raise StatusError(400, "BadRequest", "the object provided is unrecognized (must be of type object)")
         else:
             changed = _merge(kept, body) if request.verb == "patch" else body
+        _refuse_another_version(request, kept, (changed.get("metadata") or {}).get("resourceVersion"))
         fixed = {name: kept["metadata"][name] for name in ("name", "uid")}
         changed = {**changed, "metadata": {**(changed.get("metadata") or {}), **fixed}}
         return _complete(request, changed, self._revision) if dry_run else self._put(request, changed)
 
-    def _delete(self, request: Attributes, *, dry_run: bool) -> Object:
+    def _delete(self, request: Attributes, body: Any = None, *, dry_run: bool) -> Object:
         if request.verb == "deletecollection":
             gone, answer = list(self._matching(request)), self._list(request)
         else:
             gone = [self._get(request)]
+            condition = (body.get("preconditions") or {}) if isinstance(body, dict) else {}
+            _refuse_another_version(request, gone[0], condition.get("resourceVersion"))
             details = {
                 "name": request.name,
                 "group": request.api_group,
@@ -166,6 +186,7 @@ class Objects:
         for each in gone if not dry_run else []:
             key = _key(request, each["metadata"]["name"])
             self._kept.pop(key, None)
+            self._revision += 1
             if key == _RECORD and self.record is not None:
                 self.record.unlink(missing_ok=True)
         return answer
@@ -184,14 +205,22 @@ class Objects:
         if self.record is None:
             return
         try:
-            data = json.loads(self.record.read_bytes())["data"]
+            entries = json.loads(self.record.read_bytes())["data"]
         except (OSError, ValueError, KeyError, TypeError):
             self._kept.pop(_RECORD, None)
             return
-        if _RECORD not in self._kept or self._kept[_RECORD].get("data") != data:
+        if _RECORD not in self._kept or self._kept[_RECORD].get("data") != entries:
             self._revision += 1
-            request, body = _attributes("configmaps", *_RECORD[2:]), {"metadata": {"name": _RECORD[3]}, "data": data}
+            request, body = _attributes("configmaps", *_RECORD[2:]), {"metadata": {"name": _RECORD[3]}, "data": entries}
             self._kept[_RECORD] = _complete(request, body, self._revision)
+
+
+def _refuse_another_version(request: Attributes, kept: Object, version: object) -> None:
+    """Raise StatusError where the object is not in the version that the caller has read (registry/generic/store.go)."""
+    if version not in (None, "", kept["metadata"]["resourceVersion"]):
+        text = "the object has been modified; please apply your changes to the latest version and try again"
+        words = f'Operation cannot be fulfilled on {request.resource}.{request.api_group} "{request.name}": {text}'
+        raise StatusError(409, "Conflict", words, name=request.name, group=request.api_group, kind=request.resource)
 
 
 def record_content(entries: Mapping[str, str]) -> bytes:
@@ -251,4 +280,14 @@ def _group_version(request: Attributes) -> str:
 
 
 def _attributes(resource: str, namespace: str, name: str) -> Attributes:
-    return Attributes(None, True, "get", "", "v1", namespace, resource, "", name)  # noqa: FBT003 - positional for brevity
+    return Attributes(
+        user=None,
+        is_resource_request=True,
+        verb="get",
+        api_group="",
+        api_version="v1",
+        namespace=namespace,
+        resource=resource,
+        subresource="",
+        name=name,
+    )

@@ -141,7 +141,7 @@ def _serves_again(plane: ControlPlane, record: ExerciseRecord, leaving: Outgoing
     One that began in between has read files that were not the old ones: it is ended, once.
     """
     since, deadline = plane.clock.boot(), plane.clock.monotonic() + timeout_seconds
-    told, ended = plane.clock.monotonic(), None
+    reported, ended = plane.clock.monotonic(), None
     while (now := plane.clock.monotonic()) < deadline:
         process = ready(plane)
         if process is not None:
@@ -151,9 +151,9 @@ def _serves_again(plane: ControlPlane, record: ExerciseRecord, leaving: Outgoing
                 end_in_place(process)
                 ended = process.identity
         leaving.look()
-        if now - told >= _TELL_SECONDS:
+        if now - reported >= _TELL_SECONDS:
             plane.progress.waiting("the API server of the old configuration", timeout_seconds - (deadline - now))
-            told = now
+            reported = now
         plane.clock.sleep(_POLL_SECONDS)
     return False
 

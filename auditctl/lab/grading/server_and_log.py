@@ -135,6 +135,6 @@ def _is_of(event: FullEvent, request: Attributes, *, by_user: bool) -> bool:
     about = event.object_ref
     if not request.is_resource_request or about is None:
         return not request.is_resource_request and about is None and event.request_uri.partition("?")[0] == request.path
-    wanted = (request.api_group, request.resource, request.subresource)
-    same = (about.api_group, about.resource, about.subresource) == wanted
+    target = (request.api_group, request.resource, request.subresource)
+    same = (about.api_group, about.resource, about.subresource) == target
     return same and about.namespace == request.namespace and request.name in ("", about.name)

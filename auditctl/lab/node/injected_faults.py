@@ -30,6 +30,8 @@ class Faults:
     dies_after_seconds: float | None = None  # after its start, of a hook that fails
     held_port_seconds: float = 0.0  # an old server that must go keeps the port that long, and nobody waits for it
     disk_full: bool = False  # every write to the audit log fails
+    forbidden_resources: tuple[str, ...] = ()  # nobody has rights for them ("leases")
+    storage_hangs: bool = False  # /readyz is well, and requests that read objects are answered with 504
     kubelet_idle: bool = False  # the kubelet sees and does nothing
 
     def concern(self, arguments: Sequence[str]) -> bool:
@@ -45,7 +47,8 @@ class Faults:
         """None at all where no file is, or one that nobody can read."""
         with suppress(OSError, ValueError, TypeError):
             fields = json.loads(_path(layout).read_text(encoding="utf-8"))
-            return cls(**{**fields, "failing_checks": tuple(fields.get("failing_checks", ()))})
+            lists = {name: tuple(fields.get(name, ())) for name in ("failing_checks", "forbidden_resources")}
+            return cls(**{**fields, **lists})
         return cls()
 
 

@@ -65,6 +65,7 @@ class Endpoint(NamedTuple):
         headers: dict[str, str] | None = None,
         timeout: float = 5.0,
         limit_bytes: int = 1 << 20,
+        body: bytes | None = None,
     ) -> HttpAnswer:
         """Send one request and return its answer; one that cannot be had is an answer with status 0.
 
@@ -78,7 +79,8 @@ class Endpoint(NamedTuple):
                 with secured(plain, context, _SERVER_NAME, deadline) as stream:
                     of_caller = _headers(credentials, headers)
                     host = str(self).removeprefix("https://")
-                    return exchange(stream, (method, path), of_caller, deadline, host=host, limit_bytes=limit_bytes)
+                    request = (method, path)
+                    return exchange(stream, request, of_caller, deadline, host=host, body=body, limit_bytes=limit_bytes)
         except OSError as error:
             return HttpAnswer(0, str(error) or type(error).__name__)
         except ValueError:  # its text would quote a header, and with it a token

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from auditctl.errors import AuditctlError, InterruptionError, RefusedError, StrandedError
 from auditctl.node.change import backup, files, rejected_files
@@ -25,8 +25,13 @@ from auditctl.node.clock import Clock
 __all__ = ["Change", "Intent", "begin", "install", "put_back", "remove_directories", "replace_manifest"]
 
 
-class Intent(NamedTuple):
-    """What the journal says of a change. ``directories`` are made by it (the log's)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """What the journal says of a change. ``directories`` are made by it (the log's).
+
+    ``turn`` is the holder of the cluster's Lease that it has, ``change_id`` the id that this Lease names; both empty
+    where there is none.
+    """
 
     command: str
     summary: str
@@ -34,6 +39,8 @@ class Intent(NamedTuple):
     directories: Sequence[Path] = ()
     undoes: tuple[str, ...] = ()
     restart: str = ""
+    turn: str = ""
+    change_id: str = ""
 
 
 def begin(
@@ -51,31 +58,37 @@ def begin(
     Raises:
         RefusedError: the state directory cannot take it (full, read-only).
     """
-    records = tuple(_record(root, edit, ending_text) for edit in edits)
     missing = _missing_directories(edits, intent)
     journal = Journal(
-        id=new_id(clock, max((folder.name for folder in state.folders()), default="")),
+        id=_id(state, clock, intent),
         command=intent.command,
         started=timestamp(clock),
         who=intent.who,
-        files=records,
+        files=tuple(_record(root, edit, ending_text) for edit in edits),
         made_directories=tuple(root.node(path) for path in sorted(missing)),
         summary=intent.summary,
         undoes=intent.undoes,
         restart=intent.restart,
+        turn=intent.turn,
     )
     try:
         state.write_header(journal)
-        for edit, record in zip(edits, records, strict=True):
+        for edit, record in zip(edits, journal.files, strict=True):
             backup.save(state, journal, edit, record)
         journal = state.append(journal, Step.BACKED_UP, timestamp(clock))
         memory = {root.node(edit.path): edit for edit in edits}
-        return Change(state, root, clock, journal, memory=memory, ending_text=ending_text)
+        return Change(state=state, root=root, clock=clock, journal=journal, memory=memory, ending_text=ending_text)
     except (OSError, RefusedError) as error:
         backup.discard(state, root, journal)
         if isinstance(error, RefusedError):
             raise
         raise cannot_write(state.path, "the backup", error) from error
+
+
+def _id(state: StateDirectory, clock: Clock, intent: Intent) -> str:
+    """Return the id that the Lease of the cluster names, else a new one; each sorts behind the changes that are there."""
+    last = max((folder.name for folder in state.folders()), default="")
+    return intent.change_id if intent.change_id > last else new_id(clock, last)
 
 
 def _missing_directories(edits: Sequence[FileEdit], intent: Intent) -> set[Path]:
@@ -87,7 +100,14 @@ def _record(root: Root, edit: FileEdit, ending_text: bytes | None) -> FileRecord
     before = edit.before.sha256 if edit.before else None
     after = files.sha256(edit.after) if edit.after is not None else None
     ending = files.sha256(ending_text) if ending_text is not None and edit.role is Role.MANIFEST else None
-    return FileRecord(edit.role, root.node(edit.path), before, after, edit.removed_last, ending)
+    return FileRecord(
+        role=edit.role,
+        path=root.node(edit.path),
+        before=before,
+        after=after,
+        removed_last=edit.removed_last,
+        ending=ending,
+    )
 
 
 def install(change: Change, before_manifest: Callable[[], None] = lambda: None) -> float:

@@ -20,6 +20,8 @@ _CHANGING = frozenset(["init", "join", "upgrade", "reset", "certs"])
 _READING = frozenset(["check-expiration", "plan", "diff", "certificate-key", "--dry-run"])
 _FRESH_SECONDS = 600.0
 _STATIC_PODS = "staticPodPath"
+_RUNTIME = "containerRuntimeEndpoint"
+_USUAL_RUNTIME = "unix:///run/containerd/containerd.sock"  # pkg/kubelet/apis/config/v1beta1/defaults.go
 
 
 class Program(NamedTuple):
@@ -52,6 +54,7 @@ class KubeletSettings(NamedTuple):
     static_pods: str
     source: str
     eviction: str | None = None
+    runtime: str = _USUAL_RUNTIME
 
 
 def running(name: str) -> Iterator[Program]:
@@ -92,7 +95,9 @@ def settings(kubelet: Program) -> KubeletSettings:
         merged[_STATIC_PODS], source = flagged, f"--pod-manifest-path of process {kubelet.pid}"
     hard = merged.get("evictionHard")
     eviction = hard.get("nodefs.available") if isinstance(hard, dict) else None
-    return KubeletSettings(str(merged.get(_STATIC_PODS) or ""), source, str(eviction) if eviction else None)
+    # a flag wins over the file, as everywhere in the kubelet (cmd/kubelet/app/server.go)
+    runtime = str(kubelet.flag("container-runtime-endpoint") or merged.get(_RUNTIME) or _USUAL_RUNTIME)
+    return KubeletSettings(str(merged.get(_STATIC_PODS) or ""), source, str(eviction) if eviction else None, runtime)
 
 
 def eviction_threshold() -> str | None:
@@ -112,13 +117,18 @@ def static_pods(manifest_path: Path) -> Iterator[Finding]:
             same = there.samefile(manifest_path.parent) if found.static_pods and there.exists() else False
         except (OSError, RefusedError) as error:
             text = f"the kubelet's configuration cannot be read ({error}), so which directory it reads is not known"
-            yield Finding("static-pod-path", Severity.INFO, text, "run it as root (sudo)")
+            yield Finding(check="static-pod-path", severity=Severity.INFO, message=text, fix="run it as root (sudo)")
             return
         if not same:
             reads = f"reads static Pods from {found.static_pods}" if found.static_pods else "reads no static Pods"
             text = f"the kubelet (process {kubelet.pid}) {reads}, by {found.source}: {manifest_path} is not among them"
             name = f"{found.static_pods}/{manifest_path.name}" if found.static_pods else "PATH"
-            yield Finding("static-pod-path", Severity.ERROR, text, f"name the file that it reads: --manifest {name}")
+            yield Finding(
+                check="static-pod-path",
+                severity=Severity.ERROR,
+                message=text,
+                fix=f"name the file that it reads: --manifest {name}",
+            )
         return
 
 
@@ -129,14 +139,17 @@ def kubeadm_at_work(root: Root, now: float) -> Iterator[Finding]:
         if _CHANGING & words and not _READING & words:
             text = f"kubeadm {trusted_process.printable(' '.join(program.argv[1:3]))} runs (process {program.pid}) and may write the manifest itself"
             yield Finding(
-                "kubeadm-at-work", Severity.ERROR, text, "wait until it has ended (or use --allow kubeadm-at-work)"
+                check="kubeadm-at-work",
+                severity=Severity.ERROR,
+                message=text,
+                fix="wait until it has ended (or use --allow kubeadm-at-work)",
             )
     folder = root.followed("/etc/kubernetes/tmp")
     with suppress(OSError):
         for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
             if entry.name.startswith("kubeadm-") and 0 <= now - entry.stat().st_mtime < _FRESH_SECONDS:
                 text = f"kubeadm wrote {entry.path} less than ten minutes ago: an upgrade may be under way"
-                yield Finding("kubeadm-at-work", Severity.INFO, text)
+                yield Finding(check="kubeadm-at-work", severity=Severity.INFO, message=text)
                 return
 
 

@@ -22,6 +22,7 @@ from auditctl.node.apiserver.crash import KUBELET, Crash, Line, recognised
 from auditctl.node.change.files import Root, open_regular
 from auditctl.node.kubelet.pod_logs import PodName
 from auditctl.node.programs import program
+from auditctl.patterns import lazily
 
 TAIL_BYTES = 512 * 1024
 _PROC = Path("/proc")
@@ -31,6 +32,11 @@ _UNIT = "kubelet"
 _FALLBACK = "/var/log/kubelet.log"  # where init scripts without systemd put it
 _JOURNAL_SECONDS = 2.0
 _JOURNAL_LINES = 2000
+# An event that the API server did not take is logged whole, and again every 10 s with a new time stamp, until it does
+# (client-go tools/record/event.go recordEvent): it may be of a Pod that has long been replaced. What the new Pod suffers
+# from stands in a line of the kubelet's own, too.
+_EVENT = lazily(r"(?<= )event=\"?&?Event.*")
+_UID = lazily(r"\b[0-9a-f]{32}\b")  # of a static Pod: the MD5 of its manifest (pkg/kubelet/config/common.go)
 
 
 class RunningKubelet(NamedTuple):
@@ -130,11 +136,11 @@ def _machine_zone() -> tzinfo:
     return UTC
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class KubeletLog:
     """What the kubelet says of one manifest and its Pod since a moment.
 
-    ``since`` is wall-clock seconds; ``ignored_uid`` a Pod of an older manifest, whose complaints are old news.
+    ``since`` is wall-clock seconds; ``ignored_uids`` are Pods of older manifests, whose complaints are not of this one.
     ``source`` is where it was read: a path, ``journal``, or empty where nothing could be.
     """
 
@@ -142,7 +148,7 @@ class KubeletLog:
     pod: PodName
     since: float
     source: str = ""
-    ignored_uid: str = ""
+    ignored_uids: frozenset[str] = frozenset()
     _file: Appended | None = None
     _is_believed: Callable[[], bool] = lambda: True
     _asked: float = field(default=0.0)
@@ -154,7 +160,12 @@ class KubeletLog:
         path = found.log if found is not None else None
         if path is None and not _has_journal(root) and root.followed(_FALLBACK).is_file():
             path = root.followed(_FALLBACK)
-        log = cls(manifest, pod, since, _shown(path) if path else "journal" if _has_journal(root) else "")
+        log = cls(
+            manifest=manifest,
+            pod=pod,
+            since=since,
+            source=_shown(path) if path else "journal" if _has_journal(root) else "",
+        )
         log._file = Appended(path, tail_bytes) if path is not None else None
         if found is not None:
             pid = found.pid  # its log is a link of this number's, which may become another process's
@@ -177,18 +188,28 @@ class KubeletLog:
     def _judged(self, raw: str) -> Crash | None:
         if not self._is_about_us(raw):
             return None
-        line = Line.of(raw)
+        line = Line.of(_EVENT.sub("", raw))
         is_bad_news = line.severity in ("W", "E", "F") and line.stamp >= stamp(self.since)
         return recognised(line, KUBELET) if is_bad_news else None
 
     def _is_about_us(self, raw: str) -> bool:
-        if self.ignored_uid and self.ignored_uid in raw:
+        if any(uid in raw for uid in self.ignored_uids):
             return False
         directory = self.manifest.rpartition("/")[0]
         about = (
             rf"{re.escape(self.manifest)}(?![\w.~-])|{re.escape(self.pod.name)}-|path=\"?{re.escape(directory)}/?\"?$"
         )
         return re.search(about, raw.rstrip()) is not None
+
+
+def uids(root: Root, manifest: str, pod: PodName, since: float) -> frozenset[str]:
+    """Return the UIDs of the Pods that the kubelet's log names with this manifest's Pod, up to now.
+
+    A Pod whose volumes cannot be mounted never gets a container, so its UID is in no name of a container's log.
+    """
+    log = KubeletLog.begin(root, manifest, pod, since=since, tail_bytes=TAIL_BYTES)
+    lines = (line for line in log._new_lines(0.0) if pod.name in line)  # noqa: SLF001 - of this very module
+    return frozenset(uid for line in lines for uid in _UID.findall(line))
 
 
 def _shown(path: Path) -> str:

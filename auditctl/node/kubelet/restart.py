@@ -22,6 +22,7 @@ from auditctl.node.apiserver.credentials import Credentials
 from auditctl.node.apiserver.process import Process, apiservers, listener, listening_inodes, owns, untrusted_listener
 from auditctl.node.change.files import Root
 from auditctl.node.clock import Clock
+from auditctl.node.kubelet import kubelet_log
 from auditctl.node.kubelet.diagnosis_attempts import Attempts
 from auditctl.node.kubelet.kubelet_log import KubeletLog
 from auditctl.node.kubelet.pod_logs import PodName
@@ -34,10 +35,12 @@ _JOURNAL_EVERY_SECONDS = 1.0  # each look starts a program
 # After an undo the process of the old configuration may never have been stopped. The kubelet acts on an event within
 # two seconds (pod worker and housekeeping); one that still listens after this long was left alone.
 _LEFT_ALONE_SECONDS = 6.0
+_EARLIER_SECONDS = 600.0  # the kubelet says again within two minutes that it cannot mount a volume
 _CLOCK_TICK_SECONDS = 0.02  # /proc/PID/stat counts in ticks of 10 ms
 
 
-class RestartTarget(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartTarget:
     """Whom we wait for: a process started after ``renamed_at`` (seconds of the boot clock) that is not ``before``.
 
     After an undo also one that was never stopped: started before ``or_started_before``, and still listening a while
@@ -112,7 +115,7 @@ class OutgoingProcess:
         os.close(self.descriptor)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class RestartWaiter:
     """One wait: the clocks, the tellers, and what was seen so far.
 
@@ -144,11 +147,17 @@ class RestartWaiter:
     ) -> RestartWaiter:
         """Remember which container logs there are, and where the kubelet's ends: what comes later is of the change."""
         pod = PodName.of(manifest)
-        attempts = Attempts.from_now(root, pod, broken=listener(manifest.secure_port, manifest) is None)
+        is_broken = listener(manifest.secure_port, manifest) is None
+        attempts = Attempts.from_now(root, pod, broken=is_broken)
         path = root.node(Path(manifest.document.name))
-        log = KubeletLog.begin(root, path, pod, since=clock.utc().timestamp())
-        log.ignored_uid = attempts.ignored_uid
-        return cls(root, manifest, clock, tell, interrupted, attempts, log)
+        now = clock.utc().timestamp()
+        log = KubeletLog.begin(root, path, pod, since=now)
+        if is_broken:
+            earlier = kubelet_log.uids(root, path, pod, now - _EARLIER_SECONDS)
+            log.ignored_uids = earlier | ({attempts.ignored_uid} - {""})
+        return cls(
+            root=root, manifest=manifest, clock=clock, tell=tell, interrupted=interrupted, attempts=attempts, log=log
+        )
 
     def wait(
         self, expected: RestartTarget, *, timeout: float, drain: float, old: OutgoingProcess | None

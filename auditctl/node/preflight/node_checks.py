@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from auditctl.node.preflight import other_manifests
 from auditctl.settings import LOG_FLAG, LOG_PATH, POLICY_FLAG, POLICY_PATH, STANDARD_OUTPUT, WEBHOOK_FLAG
 
 _MOVES = {
-    POLICY_FLAG: f"auditctl enable --policy FILE --policy-path {POLICY_PATH}",
+    POLICY_FLAG: f"auditctl enable --policy baseline --policy-path {POLICY_PATH}",
     LOG_FLAG: f"auditctl enable --log-path {LOG_PATH}",
 }
 
@@ -72,8 +73,8 @@ def placement(root: Root, manifest_path: Path, paths: HostPaths, before: HostPat
         is_old = before.of_flag(flag) == host
         for finding in _misplaced(root, manifest_path, host, f"--{flag}", "audit-path"):
             mild = is_old and not _is_within(host, manifest_path.parent)
-            yield finding._replace(
-                severity=Severity.WARNING if mild else finding.severity, fix=_MOVES.get(flag, finding.fix)
+            yield replace(
+                finding, severity=Severity.WARNING if mild else finding.severity, fix=_MOVES.get(flag, finding.fix)
             )
 
 
@@ -95,7 +96,7 @@ def kinds(root: Root, paths: HostPaths, *, policy_is_written: bool, webhook_is_w
             yield _error(
                 "audit-path",
                 f"{host}, for --{flag}, is not there; the Pod would not start",
-                "auditctl enable --policy FILE"
+                "auditctl enable --policy baseline"
                 if flag == POLICY_FLAG
                 else "put the file there, or: auditctl enable --no-webhook",
             )
@@ -187,4 +188,4 @@ def _misplaced(root: Root, manifest_path: Path, path: Path, what: str, check: st
 
 
 def _error(check: str, message: str, fix: str) -> Finding:
-    return Finding(check, Severity.ERROR, message, fix)
+    return Finding(check=check, severity=Severity.ERROR, message=message, fix=fix)

@@ -12,6 +12,7 @@ from auditctl.operations.change.report import performed_report, plan_lines, unch
 from auditctl.operations.change.run import perform
 from auditctl.operations.change.session import session
 from auditctl.operations.change.standby import settle_standby
+from auditctl.operations.change.turn import turn
 from auditctl.operations.change_model import (
     ChangeDecision,
     ChangeOptions,
@@ -45,8 +46,9 @@ def change_node(plane: ControlPlane, options: ChangeOptions, command: str, decid
             return record(decision.conclude(report))
         decision, options = settle_standby(plane, decision, options)
         _review(opened, decision, options)
-        decision, result = _perform(opened, decision, options)
-        findings = (*opened.recovered, *decision.findings)
+        with turn(opened, decision.planned, options) as own:
+            decision, result = _perform(opened._replace(turn=own), decision, options)
+        findings = (*opened.recovered, *decision.findings, *own.findings)
         report = performed_report(plane, decision.planned, findings, decision.finish(result))
         return record(decision.conclude(report))
 

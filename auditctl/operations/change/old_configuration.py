@@ -9,7 +9,7 @@ from auditctl.operations.change_model import GuardedRun, Restart
 
 # The way back must not fail of a --timeout that was short on purpose: the kubelet alone takes up to 30 s of grace to
 # stop a Pod and 20 s to its next listing.
-_LEAST_UNDO_SECONDS = 60.0
+LEAST_UNDO_SECONDS = 60.0
 
 
 def wait_for_old_configuration(run: GuardedRun, back_at: float) -> Restarted | Failed:
@@ -18,15 +18,15 @@ def wait_for_old_configuration(run: GuardedRun, back_at: float) -> Restarted | F
     now = serving(planned.after)
     if planned.restart is Restart.IN_PLACE and now is not None and now != run.before and now.started < back_at:
         restart.end_in_place(now)
-    timeout = max(run.options.timeout_seconds, _LEAST_UNDO_SECONDS)
+    timeout = max(run.options.timeout_seconds, LEAST_UNDO_SECONDS)
     port = plane.endpoint(planned.after).port
     hanging = OutgoingProcess.hold(restart.any_other(planned.after, port))
     watch = RestartWaiter.begin(plane.root, planned.before, plane.clock, plane.progress.waiting)
     expected = RestartTarget(
-        planned.before.command,
-        back_at,
-        plane.endpoint(planned.before),
-        plane.credentials(),
+        command=planned.before.command,
+        renamed_at=back_at,
+        endpoint=plane.endpoint(planned.before),
+        credentials=plane.credentials(),
         or_started_before=run.first_renamed_at,
     )
     try:

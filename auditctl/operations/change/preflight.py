@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import NamedTuple
 
 from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
@@ -16,32 +15,43 @@ from auditctl.node.change import files
 from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.journal import Role
 from auditctl.node.kubelet import config as kubelet_config
+from auditctl.node.kubelet import running_kubelet
 from auditctl.node.preflight import disk, log_deletion, mounts, node_checks, other_managers, selinux, strict_modes
 from auditctl.node.preflight.log_deletion import LogSettings
 from auditctl.node.preflight.node_checks import HostPaths
-from auditctl.operations.change_model import ChangeOptions, Deadline, PlannedChange
+from auditctl.operations.change import missing_files
+from auditctl.operations.change_model import ChangeOptions, Deadline, PlannedChange, Restart
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.policy_source import SelectedPolicy
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
 
 
-class EditSubject(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditSubject:
     """The manifest before and after a change, its audit files, and the edits of other files by role.
 
-    ``directories`` are created by the change.
+    ``directories`` are created by the change; ``restarts`` is whether the API server restarts for it.
     """
 
     before: Manifest
     after: Manifest
     paths: HostPaths
-    written: Mapping[Role, FileEdit] = MappingProxyType({})
+    written: Mapping[Role, FileEdit] = field(default_factory=dict)
     directories: Collection[Path] = ()
+    restarts: bool = True
 
     @classmethod
     def of(cls, planned: PlannedChange) -> EditSubject:
         """Return what a planned change is about."""
         written = {edit.role: edit for edit in planned.edits if edit.after is not None}
-        return cls(planned.before, planned.after, planned.paths, written, planned.directories)
+        return cls(
+            before=planned.before,
+            after=planned.after,
+            paths=planned.paths,
+            written=written,
+            directories=planned.directories,
+            restarts=planned.restart is not Restart.NONE,
+        )
 
 
 def check_places(plane: ControlPlane) -> None:
@@ -101,9 +111,12 @@ def before_edit(
             yield from _of_the_machine(plane, subject)
     except OSError as error:
         text = f"{error.filename}: cannot be examined: {(error.strerror or str(error)).lower()}"
-        yield Finding("unreadable", Severity.WARNING, text, "run it as root (sudo)")
+        yield Finding(check="unreadable", severity=Severity.WARNING, message=text, fix="run it as root (sudo)")
+    if live and subject.restarts:
+        severity = Severity.ERROR if options.wait else Severity.WARNING  # --no-wait awaits nobody
+        yield from (replace(finding, severity=severity) for finding in running_kubelet.findings(plane.root))
     if live:
-        yield from _of_the_server(plane, subject.before, process)
+        yield from _of_the_server(plane, subject, process, options)
 
 
 def trial_start(
@@ -155,41 +168,57 @@ def _of_the_machine(plane: ControlPlane, subject: EditSubject) -> Iterator[Findi
         yield from selinux.log_label(plane.root, subject.after, subject.paths.log)
 
 
-def _of_the_server(plane: ControlPlane, manifest: Manifest, process: Process | None) -> Iterator[Finding]:
+def _of_the_server(
+    plane: ControlPlane, subject: EditSubject, process: Process | None, options: ChangeOptions
+) -> Iterator[Finding]:
     """Yield what is wrong with the API server *before* the edit: it must not be taken for our fault."""
+    manifest = subject.before
     stranger = untrusted_listener(manifest.secure_port, manifest) if process is None else None
     if stranger is not None:  # nothing that it answers is asked for
         fix = f"{stranger.fix} (or use --allow untrusted-listener: the change then waits for the API server itself)"
-        yield Finding("untrusted-listener", Severity.ERROR, stranger.on(manifest.secure_port), fix)
+        yield Finding(
+            check="untrusted-listener", severity=Severity.ERROR, message=stranger.on(manifest.secure_port), fix=fix
+        )
         return
     from auditctl.node.apiserver import client, other_control_planes
+    from auditctl.operations.change.cluster import Cluster
 
     endpoint, credentials = plane.endpoint(manifest), plane.credentials()
     readiness = endpoint.readiness(credentials)
     if plane.kubeconfig is None and credentials.source.endswith("super-admin.conf"):
         text = f"{credentials.source} is used, because there is no admin.conf"
-        yield Finding("kubeconfig", Severity.INFO, text)
+        yield Finding(check="kubeconfig", severity=Severity.INFO, message=text)
     if readiness is client.Readiness.UNKNOWN:
         yield _not_ready(f"{endpoint}/readyz answers neither us nor the kubelet's anonymous probe (401 or 403)")
+    elif process is None and (text := _brought(plane, subject)):
+        yield Finding(check="apiserver-ready", severity=Severity.INFO, message=text)
     elif readiness is not client.Readiness.READY:
         yield _not_ready(f"{endpoint}/readyz: {readiness.value}")
     elif process is None:
         yield _not_ready(f"no kube-apiserver process of this machine owns port {manifest.secure_port}")
     elif not process.runs(manifest.command):
         yield Finding(
-            "drift",
-            Severity.WARNING,
-            f"process {process.pid} was not started with the manifest's command line",
-            "auditctl doctor",
+            check="drift",
+            severity=Severity.WARNING,
+            message=f"process {process.pid} was not started with the manifest's command line",
+            fix="auditctl doctor",
         )
     if readiness is client.Readiness.READY:
-        yield from other_control_planes.findings(endpoint, credentials)
+        if text := other_control_planes.storage_problem(endpoint, credentials):
+            yield _not_ready(f"{endpoint}: {text}")
+        elif subject.restarts:
+            yield from Cluster.of(plane, manifest).findings(options, plane.clock.utc())
+
+
+def _brought(plane: ControlPlane, subject: EditSubject) -> str:
+    """Return what the change installs where that is all that keeps the API server from starting; else empty."""
+    return missing_files.brought(plane.root, subject.before, [edit.path for edit in subject.written.values()])
 
 
 def _not_ready(reason: str) -> Finding:
     return Finding(
-        "apiserver-ready",
-        Severity.ERROR,
-        f"the API server is not ready: {reason}",
-        "auditctl doctor names the cause; or continue with --allow apiserver-ready",
+        check="apiserver-ready",
+        severity=Severity.ERROR,
+        message=f"the API server is not ready: {reason}",
+        fix="auditctl doctor names the cause; or continue with --allow apiserver-ready",
     )

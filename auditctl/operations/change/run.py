@@ -7,14 +7,11 @@ from typing import Any
 
 from auditctl.errors import InterruptionError
 from auditctl.findings import ChangeRecord, Check, Finding, Status
-from auditctl.node.apiserver.client import Endpoint
-from auditctl.node.apiserver.credentials import Credentials
 from auditctl.node.apiserver.process import Process
 from auditctl.node.change import change as changes
 from auditctl.node.change import removal
-from auditctl.node.change.actor import record, who
-from auditctl.node.change.change import Change, Intent
-from auditctl.node.change.file_edit import FileEdit
+from auditctl.node.change.actor import record
+from auditctl.node.change.change import Change
 from auditctl.node.change.journal import Role, Step
 from auditctl.node.change.undo_journal import returned_at
 from auditctl.node.kubelet import restart
@@ -26,7 +23,9 @@ from auditctl.operations.change.failure import (
     in_the_users_words,
     left_over,
     not_proved,
+    said_once,
 )
+from auditctl.operations.change.intent import edits_of, intent_of, keep_turn_for_undo
 from auditctl.operations.change.old_configuration import wait_for_old_configuration
 from auditctl.operations.change.report import restart_checks
 from auditctl.operations.change.restart_strategy import drain_seconds, serving
@@ -62,7 +61,7 @@ def perform(session: Session, planned: PlannedChange, options: ChangeOptions) ->
     return ChangeRun.begin(session, planned, options).run()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class ChangeRun:
     """One run of `perform`: its session, the processes before and after, and the clocks."""
 
@@ -94,25 +93,24 @@ class ChangeRun:
         if standby is not None:  # nobody waits for the old process, so it may finish what it has begun
             drain, findings = options.drain_seconds or standby.usual_drain, ()
         failing = failing_before(plane, planned, options)
-        manifest = FileEdit(Role.MANIFEST, plane.manifest_path, planned.snapshot, planned.new_text)
-        intent = Intent(
-            planned.command, planned.summary, who(), planned.directories, planned.undoes, planned.restart.name
-        )
         renames = TwoRenames.of(plane, planned, options, before, drain)
-        edits, text = (*planned.edits, manifest), renames.text if renames else None
+        edits, text = edits_of(planned, plane.manifest_path), renames.text if renames else None
+        intent = intent_of(planned, session.turn)
         change = changes.begin(plane.state, plane.root, plane.clock, edits, intent, text)
-        old = OutgoingProcess.hold(before)
-        run = cls(session, planned, options, change, before, old, drain, findings, began, renames, standby)
-        run.failing_before = failing
-        return run
-
-    @property
-    def endpoint(self) -> Endpoint:
-        return self.session.plane.endpoint(self.planned.after)
-
-    @property
-    def credentials(self) -> Credentials:
-        return self.session.plane.credentials()
+        return cls(
+            session=session,
+            planned=planned,
+            options=options,
+            change=change,
+            before=before,
+            old=OutgoingProcess.hold(before),
+            drain=drain,
+            findings=findings,
+            began=began,
+            two_renames=renames,
+            standby=standby,
+            failing_before=failing,
+        )
 
     def run(self) -> ChangeResult:
         plane = self.session.plane
@@ -170,19 +168,14 @@ class ChangeRun:
         if still is not None and still == self.before:  # a watchdog may come after it was ended
             restart.end_in_place(still)
         if self.planned.restart is not Restart.NONE:
-            expected = RestartTarget(
-                self.planned.after.command, self.renamed_at, self.endpoint, self.credentials, self.before
-            )
-            alone = self.renamed_at if self.planned.may_be_left_alone else None
-            expected = expected._replace(failing_before=self.failing_before, or_started_before=alone)
-            result = watch.wait(expected, timeout=self.patience(), drain=self.drain, old=self.old)
+            result = watch.wait(self._restart_target(), timeout=self.patience(), drain=self.drain, old=self.old)
             if isinstance(result, Failed):
                 self.dark_before = result.outage
                 result = in_the_users_words(result, self.planned)
                 self.findings += tuple(crash_findings(result.crash))
                 return WaitOutcome(failure=str(result), crash=result.crash)
             self.restarted, process = result, result.process
-            checks = restart_checks(result, self.endpoint)
+            checks = restart_checks(result, self.session.plane.endpoint(self.planned.after))
         began = self.session.plane.clock.monotonic()
         deadline = self.session.deadline._replace(deadline=began + self._receipt_seconds())
         proof = self.planned.prove(process, deadline) if process is not None else Proof()
@@ -191,6 +184,17 @@ class ChangeRun:
         seconds = self.session.plane.clock.monotonic() - began
         return WaitOutcome(
             failure=not_proved(failed, watch), checks=checks, receipt=proof.receipt, process=process, seconds=seconds
+        )
+
+    def _restart_target(self) -> RestartTarget:
+        return RestartTarget(
+            command=self.planned.after.command,
+            renamed_at=self.renamed_at,
+            endpoint=self.session.plane.endpoint(self.planned.after),
+            credentials=self.session.plane.credentials(),
+            before=self.before,
+            failing_before=self.failing_before,
+            or_started_before=self.renamed_at if self.planned.may_be_left_alone else None,
         )
 
     def seconds_left(self, renamed_at: float | None) -> float:
@@ -251,6 +255,7 @@ class ChangeRun:
                 next_steps=(f"auditctl rollback {self.change.journal.id} --allow apiserver-ready",),
             )
         plane.progress.step(f"{failure}; putting the node back")
+        keep_turn_for_undo(self)
         returned = returned_at(plane.root, plane.clock, self.change.journal)
         changes.put_back(self.change)
         back_at = plane.clock.boot() if returned is None else returned
@@ -267,7 +272,7 @@ class ChangeRun:
             text = f"{failure}; put back, and the old configuration serves again"
             return self._performed(outcome, failure=text, checks=checks)
         self.change.try_mark(Step.UNCONFIRMED, str(result))
-        text = f"{failure}; the old manifest is back, but the API server does not serve with it: {result}"
+        text = f"{failure}; the old manifest is back, but the API server does not serve with it: {said_once(failure, result)}"
         return self._performed(
             Outcome.STRANDED,
             failure=f"{text}; the saved manifest is {self.change.backup}",
@@ -280,10 +285,8 @@ class ChangeRun:
         if process is not None:
             restart.end_in_place(process)
         self._end(Step.UNPROVED, "--no-wait")
-        check = Check("restarted", Status.UNKNOWN, "not waited for (--no-wait)")
-        return self._performed(
-            Outcome.CHANGED, checks=(check,), timings=change_timings(self, None), next_steps=("auditctl verify",)
-        )
+        checks = (Check("restarted", Status.UNKNOWN, "not waited for (--no-wait)"),)
+        return self._performed(Outcome.CHANGED, checks=checks, next_steps=("auditctl verify",))
 
     def _performed(self, outcome: Outcome, **fields: Any) -> ChangeResult:
         result = ChangeResult(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import timedelta
 
 from auditctl import facts
@@ -52,7 +53,9 @@ def guard(run: GuardedRun, watch: RestartWaiter) -> Watchdog | None:
             "no watchdog could be started (out of memory, processes or descriptors): if this run is killed, the change "
             "stays open"
         )
-        run.findings += (Finding(CHECK, Severity.WARNING, text, "after a kill: auditctl recover"),)
+        run.findings += (
+            Finding(check=CHECK, severity=Severity.WARNING, message=text, fix="after a kill: auditctl recover"),
+        )
         return None
     plane.progress.step(
         f"watchdog {watchdog.pid} takes over if this command is killed or hangs: it finishes or undoes the change"
@@ -62,22 +65,22 @@ def guard(run: GuardedRun, watch: RestartWaiter) -> Watchdog | None:
 
 def _stand_guard(run: GuardedRun, watch: RestartWaiter, process: int) -> None:
     """Block until the run's ``process`` (a pidfd) has ended, or end it; go on with its change if that is still open."""
-    plane = run.session.plane._replace(progress=Silence())
+    plane = replace(run.session.plane, progress=Silence())
     run.session = run.session._replace(plane=plane, deadline=Deadline())
     watch.tell, watch.interrupted = plane.progress.waiting, run.session.deadline.interrupted
     end = wait_for_end(process, lambda: _limit(run), plane.clock.monotonic)
     locked = lock_left_behind(plane.state, plane.manifest_path.parent)
     with locked if end is not RunEnd.BLOCKED else nullcontext():
         journal = plane.state.journal(run.change.journal.id)
-        if journal is not None and journal.finished:
-            end_left_standby(plane)
-            return
-        if run.standby is not None:
-            run.standby.resume()
         try:
-            _go_on(run, watch, journal, "died" if end is RunEnd.BY_ITSELF else "hung and was stopped")
+            if journal is None or not journal.finished:
+                if run.standby is not None:
+                    run.standby.resume()
+                _go_on(run, watch, journal, "died" if end is RunEnd.BY_ITSELF else "hung and was stopped")
         finally:
             end_left_standby(plane)
+            if run.session.turn is not None:
+                run.session.turn.give_back()
 
 
 def _go_on(run: GuardedRun, watch: RestartWaiter, journal: Journal | None, fate: str) -> None:
@@ -86,6 +89,8 @@ def _go_on(run: GuardedRun, watch: RestartWaiter, journal: Journal | None, fate:
         _go_back_from_memory(run)
         return
     plane = run.session.plane
+    if run.session.turn is not None:
+        run.session.turn.renew(max(run.seconds_left(first_renamed_at(plane, journal)), 0.0) + run.drain)
     plane.state.sign(_holder(run, journal, fate))
     run.change.journal, run.change.by = journal, BY_THE_WATCHDOG
     _take_over(run, watch, journal, fate)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -119,7 +119,7 @@ def _policy(node: _RepairTarget, there: Snapshot | None) -> Repair | None:
     if known is None:
         return None
     purpose, content, is_rejected = known
-    edit = FileEdit(Role.POLICY, host, there, content)
+    edit = FileEdit(role=Role.POLICY, path=host, before=there, after=content)
     running = last_known_good.loaded(node.plane, node.manifest, node.process)
     planned = _loading(node, edit, purpose, is_loaded=running == content and node.is_serving)
     rejected = edit if is_rejected and there is not None else None
@@ -238,7 +238,7 @@ def _weighed(node: _RepairTarget, planned: PlannedChange, mended: tuple[str, ...
     Raises:
         RefusedError: something else is in the way.
     """
-    subject = EditSubject.of(planned)._replace(before=planned.after)
+    subject = replace(EditSubject.of(planned), before=planned.after)
     found = preflight.before_edit(node.plane, subject, node.process, node.options)
     passed = (*_BROKEN_ANYWAY, *mended)
     weighed = weigh((finding for finding in found if finding.check not in passed), node.options)

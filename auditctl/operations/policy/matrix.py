@@ -27,6 +27,7 @@ from auditctl.policy.matrix_rows import METHODS, VERBS, BuiltInApi, Row, Sensiti
 from auditctl.policy.people import MEMBER, named_people
 from auditctl.policy.shorthand import DEFAULT_USER, usual_groups
 from auditctl.policy.types import Policy, User
+from auditctl.system import IS_LINUX
 
 _STANDARD_OUTPUT = "-"
 _ACCOUNT = "system:serviceaccount:default:default"
@@ -124,7 +125,16 @@ def html(drawn: Drawn) -> str:
     shell, script = (facts.template(f"matrix.{kind}").read_text(encoding="utf-8") for kind in ("html", "js"))
     server = f"kube-apiserver {drawn.version[0]}.{drawn.version[1]}"
     return page(
-        Page(drawn.named.name, server, drawn.text.raw, drawn.named.policy, drawn.matrix, drawn.lines), shell, script
+        Page(
+            name=drawn.named.name,
+            server=server,
+            raw=drawn.text.raw,
+            policy=drawn.named.policy,
+            matrix=drawn.matrix,
+            lines=drawn.lines,
+        ),
+        shell,
+        script,
     )
 
 
@@ -237,6 +247,11 @@ def write(out: str, text: str) -> None:
 
 def _replace(path: Path, content: bytes) -> None:
     """By one rename; what is there keeps its mode and owner, a new file has the usual mode."""
+    if not IS_LINUX:
+        temporary = files.temporary_of(path)
+        temporary.write_bytes(content)
+        temporary.replace(path)
+        return
     like = files.read_if_there(path, "page")
     files.replace(path, content, like)
     if like is None:

@@ -43,6 +43,7 @@ NODE_OPTIONS = {
 
 USAGE, ROLLED_BACK = 2, 4
 NEGATIVE, DONE = 1, 0
+EARLIER = ("watchdog", "interrupted-change")
 
 
 def run(module, words, names=None):
@@ -82,12 +83,18 @@ def results(report, code):
 def sentence(report):
     """The summary; where the run did not do what was asked, also the place in a file that is to blame, and the next step."""
     if report["exitCode"] == DONE:
-        return report["summary"]
+        return "; ".join([report["summary"]] + [f"before it, {text}" for text in _of_earlier_runs(report)])
     steps = report.get("nextSteps") or []
     places = [place for place in map(_place, _errors(report)) if place and place not in report["summary"]]
     parts = [report["summary"], f" ({places[0]})" if places else ""]
     parts.append(f" (next: {steps[0]})" if steps and steps[0] not in report["summary"] else "")
     return "".join(parts)
+
+
+def _of_earlier_runs(report):
+    """What became of a change whose run had died: the play that started it does not know."""
+    said = (finding for finding in report.get("findings") or [] if finding["check"] in EARLIER)
+    return [finding["message"] for finding in said]
 
 
 def warn(module, report):

@@ -122,6 +122,12 @@ options:
     type: str
     choices: ["auto", "true", "false"]
     default: "false"
+  wait_for_turn:
+    description:
+      - In a cluster one control plane is changed at a time, whoever starts the changes. How long to wait while another one is
+        being changed, or does not serve, as Go writes durations.
+      - Without it the module does not wait, and fails with RV(reason=turn-held).
+    type: str
   allow:
     description:
       - Checks that may fail; C(auditctl enable --help) lists them.
@@ -152,7 +158,8 @@ attributes:
     description: Shows the manifest and the policy. A webhook's kubeconfig is never shown.
     support: full
 notes:
-  - Run it with C(serial=1), for each change restarts an API server; the role M(auditctl.kubeadm.apiserver_audit) does so.
+  - Each change restarts an API server. Of several that begin at the same time, only one goes on at once; give the others
+    O(wait_for_turn), or run the tasks with C(serial=1). The role M(auditctl.kubeadm.apiserver_audit) does both.
 seealso:
   - module: auditctl.kubeadm.apiserver_audit_info
 """
@@ -263,6 +270,7 @@ OF_BOTH = {"persist": {"type": "bool", "default": False}}
 OF_ALL = {
     "timeout": {"type": "str"},
     "drain": {"type": "str"},
+    "wait_for_turn": {"type": "str"},
     "no_downtime": {"type": "str", "choices": ["auto", "true", "false"], "default": "false"},
     "allow": {"type": "list", "elements": "str", "default": []},
     "strict": {"type": "bool", "default": False},
@@ -285,6 +293,7 @@ PLAIN = (
     "readers",
     "timeout",
     "drain",
+    "wait_for_turn",
 )
 SWITCHES = ("embed_certs", "persist", "purge", "purge_logs", "strict", "no_wait", "no_rollback")
 

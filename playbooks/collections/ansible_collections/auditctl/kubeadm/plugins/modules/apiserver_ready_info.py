@@ -17,6 +17,8 @@ author:
 description:
   - Asks C(/readyz) of the API server at this node's own address, as its manifest says it, never through a load balancer, with TLS
     verified against the cluster's authority. Where anonymous requests are not allowed, it asks as the node's C(admin.conf).
+  - A server that is ready is asked for an object too, as the node's C(admin.conf), for one whose etcd member is gone goes on
+    calling itself ready.
   - Needs no auditctl on the node, so that a control plane can be asked that auditctl never was on.
   - Never fails; RV(ready) is the answer.
 options:
@@ -86,6 +88,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 SERVER_NAME = "kubernetes"  # in every serving certificate that kubeadm makes; 127.0.0.1 is not
 SECONDS = 5.0
+STORED = "/api/v1/namespaces/default"  # a get without a resourceVersion is read from etcd, not from a cache
 UNSPECIFIED = ("", "0.0.0.0", "::")  # noqa: S104 (compared with, not bound)
 
 
@@ -126,6 +129,8 @@ def _asked(rootfs, manifest):
             status = _status(address, port, _context(rootfs, as_admin=True))
     except (OSError, http.client.HTTPException) as error:
         return False, url, f"gives no answer: {getattr(error, 'strerror', None) or error}"
+    if status == 200 and not _reads_storage(address, port, rootfs):
+        return False, url, "answers 200, but the server does not read from its storage (its etcd member may be down)"
     return status == 200, url, f"answers {status}"
 
 
@@ -149,12 +154,21 @@ def _is_ours(address):
     return True
 
 
-def _status(address, port, context):
+def _reads_storage(address, port, rootfs):
+    """A server whose etcd member is gone answers /readyz with 200 for more than a minute. Without rights: not known."""
+    for _attempt in range(2):
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            if _status(address, port, _context(rootfs, as_admin=True), STORED) < 500:
+                return True
+    return False
+
+
+def _status(address, port, context, path="/readyz"):
     plain = socket.create_connection((address, port), SECONDS)
     with plain, context.wrap_socket(plain, server_hostname=SERVER_NAME) as secure:
         connection = http.client.HTTPConnection(address, port)
         connection.sock = secure
-        connection.request("GET", "/readyz", headers={"Connection": "close", "User-Agent": "auditctl-ansible"})
+        connection.request("GET", path, headers={"Connection": "close", "User-Agent": "auditctl-ansible"})
         return connection.getresponse().status
 
 

@@ -1,0 +1,35 @@
+"""Tell which audit files a manifest names that are not on the node, as after a join of a control plane without them.
+
+`kubeadm join` writes the manifest from the cluster's ConfigMap, flags and volumes included; the files behind them it does
+not bring. The kubelet then never starts the Pod (pkg/volume/host_path: a volume of type File must be there).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from auditctl.manifest.pod import Manifest
+from auditctl.node.change.files import Root
+from auditctl.node.preflight import node_checks
+from auditctl.settings import POLICY_FLAG, WEBHOOK_FLAG
+
+_OPTIONS = {POLICY_FLAG: "--policy", WEBHOOK_FLAG: "--webhook-config"}
+
+
+def missing(root: Root, manifest: Manifest) -> Iterator[tuple[Path, str]]:
+    """Yield the policy and the webhook's file that are not there, each with the option of ``enable`` that installs it."""
+    for flag, option in _OPTIONS.items():
+        host = node_checks.host_of(root, manifest, flag)
+        if host is not None and not host.exists():
+            yield host, option
+
+
+def brought(root: Root, manifest: Manifest, written: Collection[Path]) -> str:
+    """Return what a change brings of the files whose absence keeps the API server from starting; empty if not all."""
+    absent = [path for path, _ in missing(root, manifest)]
+    if not absent or any(path not in written for path in absent):
+        return ""
+    names = " and ".join(map(str, absent))
+    verb = "is" if len(absent) == 1 else "are"
+    return f"the API server does not run: {names}, which its manifest names, {verb} not there; this change installs it"
