@@ -14,6 +14,8 @@ from auditctl.log.reading import EventBlock, selected_blocks
 from auditctl.log.segments import LogSegment
 
 BY = ("user", "verb", "resource", "namespace", "level", "rule")
+DIMENSIONS = (*BY, "log")
+"""Also which log an event is of: its path."""
 _MOST_KEPT = 10_000
 _MOST_PARTS = 20_000
 _OTHERS = "(others)"
@@ -34,7 +36,7 @@ class VolumeCounts:
 
     def __init__(self, reader: Reader | None = None) -> None:
         self.account = ReadStatistics()
-        self.by: dict[str, dict[str, list[int]]] = {name: {} for name in BY}
+        self.by: dict[str, dict[str, list[int]]] = {name: {} for name in DIMENSIONS}
         self._reader = reader
         self._names: dict[bytes, str] = {}
 
@@ -49,13 +51,14 @@ class VolumeCounts:
         for piece in pieces:
             for block in selected_blocks(piece, self._reader, self.account, *selection):
                 self._take(block)
+                add(self.by["log"], piece.name, len(block.events), sum(map(len, block.lines)) + len(block.lines))
                 if also is not None:
                     also(block)
         self._reader = None
         return self
 
     def _take(self, block: EventBlock) -> None:
-        users, verbs, resources, namespaces, levels, _ = (self.by[name] for name in BY)
+        users, verbs, resources, namespaces, levels = (self.by[name] for name in BY[:-1])
         for event, line in zip(block.events, block.lines, strict=True):
             size = len(line) + 1
             raw = bytes(event.user)

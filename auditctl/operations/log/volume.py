@@ -14,12 +14,13 @@ from auditctl.log.damage import ReadStatistics
 from auditctl.log.events import Reader
 from auditctl.log.filters import NO_FILTERS, LogFilters, Selection
 from auditctl.log.forecast import DAY_SECONDS
+from auditctl.log.labels import labels_of
 from auditctl.log.parallel import tallied
 from auditctl.log.readers import reader
 from auditctl.log.segments import LogSegment
 from auditctl.log.tally import Tally
 from auditctl.log.tally_views import cell_counts, user_test, volume_counts
-from auditctl.log.volume import BY, Rates, Share, VolumeCounts, add, sparkline
+from auditctl.log.volume import DIMENSIONS, Rates, Share, VolumeCounts, add, sparkline
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.answer_tables import amount, share, table
 from auditctl.operations.controlplane import ControlPlane
@@ -63,7 +64,10 @@ def log_top(plane: ControlPlane, asked: TopOptions) -> CommandResult:
     if named is not None and judge is not None:
         for key, volume, _ in both.cells.volumes():
             add(counts.by["rule"], _rule(named, judge.rule(key)), volume.events, volume.bytes)
-    asked_for = [name for name in asked.by or BY if counts.by[name] or name != "rule"]
+    _name_logs(counts)
+    asked_for = [name for name in asked.by or DIMENSIONS if counts.by[name] or name != "rule"]
+    if not asked.by and len(counts.by["log"]) < 2:
+        asked_for.remove("log")
     shares = {name: counts.top(name, asked.most) for name in asked_for}
     events, total = (sum(column) for column in zip((0, 0), *counts.by["level"].values(), strict=True))
     document = {"log": account.rows(), "top": {name: [_row(each, total) for each in shares[name]] for name in shares}}
@@ -74,6 +78,14 @@ def log_top(plane: ControlPlane, asked: TopOptions) -> CommandResult:
         notes=tuple(account.sentences()),
         exit_code=int(account.is_no_log),
     )
+
+
+def _name_logs(counts: VolumeCounts) -> None:
+    """Put the short names of the logs in the place of their paths."""
+    found, counts.by["log"] = counts.by["log"], {}
+    labels = labels_of(list(found))
+    for name, (events, size) in found.items():
+        add(counts.by["log"], labels[name], events, size)
 
 
 def _summary(events: int, size: int, account: ReadStatistics, filters: LogFilters) -> str:
@@ -100,6 +112,8 @@ class _Both:
         """Add a tally: the cells of the users that the filters let pass."""
         passes = user_test(filters.user)
         self.counts.absorb(volume_counts(tally, passes))
+        for node in tally.nodes if not filters.user else ():
+            add(self.counts.by["log"], node.name, node.events, node.bytes)
         if judge is not None:
             self.cells.absorb(cell_counts(judge, [tally], passes))
 
