@@ -205,13 +205,13 @@ class Objects:
         if self.record is None:
             return
         try:
-            data = json.loads(self.record.read_bytes())["data"]
+            entries = json.loads(self.record.read_bytes())["data"]
         except (OSError, ValueError, KeyError, TypeError):
             self._kept.pop(_RECORD, None)
             return
-        if _RECORD not in self._kept or self._kept[_RECORD].get("data") != data:
+        if _RECORD not in self._kept or self._kept[_RECORD].get("data") != entries:
             self._revision += 1
-            request, body = _attributes("configmaps", *_RECORD[2:]), {"metadata": {"name": _RECORD[3]}, "data": data}
+            request, body = _attributes("configmaps", *_RECORD[2:]), {"metadata": {"name": _RECORD[3]}, "data": entries}
             self._kept[_RECORD] = _complete(request, body, self._revision)
 
 

@@ -44,15 +44,8 @@ def recording(plane: ControlPlane, after: Manifest, options: ChangeOptions) -> C
             written = kubeadm_config.write_anew(plane, after)
         except RefusedError as error:
             return replace(_not_recorded(report, error), details={**report.details, "kubeadmConfig": row})
-        row["written"] = written
-        said = "kubeadm-config was written" if written else "kubeadm-config has these settings already"
         return replace(
-            report,
-            changed=report.changed or written,
-            outcome=Outcome.CHANGED if written else report.outcome,
-            summary=f"{report.summary}; {said}",
-            next_steps=tuple(step for step in report.next_steps if "kubeadm-config" not in step),
-            details={**report.details, "kubeadmConfig": row},
+            _recorded(report, written=written), details={**report.details, "kubeadmConfig": {**row, "written": written}}
         )
 
     return record
@@ -64,6 +57,18 @@ def _of_a_dry_run(report: Report, prepared: PreparedRecord, row: dict[str, Any])
     lines = tuple(diff.splitlines()) or (f"{row['source']}: already so",)
     details = {**report.details, "kubeadmConfig": {**row, "diff": diff}}
     return replace(report, lines=(*report.lines, *lines), details=details)
+
+
+def _recorded(report: Report, *, written: bool) -> Report:
+    """Return the report of a node whose settings are in kubeadm-config; ``written``: by this run."""
+    state = "kubeadm-config was written" if written else "kubeadm-config has these settings already"
+    return replace(
+        report,
+        changed=report.changed or written,
+        outcome=Outcome.CHANGED if written else report.outcome,
+        summary=f"{report.summary}; {state}",
+        next_steps=tuple(step for step in report.next_steps if "kubeadm-config" not in step),
+    )
 
 
 def _as_it_is(report: Report) -> Report:

@@ -97,14 +97,13 @@ class ChangeRun:
         edits, text = edits_of(planned, plane.manifest_path), renames.text if renames else None
         intent = intent_of(planned, session.turn)
         change = changes.begin(plane.state, plane.root, plane.clock, edits, intent, text)
-        old = OutgoingProcess.hold(before)
         return cls(
             session=session,
             planned=planned,
             options=options,
             change=change,
             before=before,
-            old=old,
+            old=OutgoingProcess.hold(before),
             drain=drain,
             findings=findings,
             began=began,
