@@ -97,7 +97,7 @@ def top(
     by: Annotated[
         Many,
         typer.Option(
-            metavar="WHAT", help="user, verb, resource, namespace, level, rule or log (the node); default: all."
+            metavar="WHAT", help="user, verb, resource, namespace, level, rule or log (the node); default: all but log."
         ),
     ] = None,
     count: Annotated[int, typer.Option("-n", min=1, metavar="N", help="Values of each.")] = 10,

@@ -20,7 +20,7 @@ from auditctl.log.readers import reader
 from auditctl.log.segments import LogSegment
 from auditctl.log.tally import Tally
 from auditctl.log.tally_views import cell_counts, user_test, volume_counts
-from auditctl.log.volume import DIMENSIONS, Rates, Share, VolumeCounts, add, sparkline
+from auditctl.log.volume import BY, Rates, Share, VolumeCounts, add, sparkline
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.answer_tables import amount, share, table
 from auditctl.operations.controlplane import ControlPlane
@@ -69,9 +69,7 @@ def log_top(plane: ControlPlane, asked: TopOptions) -> CommandResult:
         for key, volume, _ in both.cells.volumes():
             add(counts.by["rule"], _rule(named, judge.rule(key)), volume.events, volume.bytes)
     _name_logs(counts)
-    asked_for = [name for name in asked.by or DIMENSIONS if counts.by[name] or name != "rule"]
-    if not asked.by and len(counts.by["log"]) < 2:
-        asked_for.remove("log")
+    asked_for = [name for name in asked.by or BY if counts.by[name] or name != "rule"]
     shares = {name: counts.top(name, asked.most) for name in asked_for}
     events, total = (sum(column) for column in zip((0, 0), *counts.by["level"].values(), strict=True))
     document = {"log": account.rows(), "top": {name: [_row(each, total) for each in shares[name]] for name in shares}}
