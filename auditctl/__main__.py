@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import sys
 from pathlib import Path
+
+from auditctl.system import IS_LINUX
 
 _GC_THRESHOLD = 500_000  # net new objects; Python's default is 700
 _AUDITD = "/usr/sbin/auditctl"
@@ -70,6 +73,7 @@ _OUR_WORDS = frozenset(
 def main() -> None:
     """Run the command line, or hand over to auditd's program of the same name."""
     _open_closed_descriptors()
+    _write_utf8()
     _hand_over_to_auditd(sys.argv)
     # A run is short and its memory small: looking for cycles while modules load and a manifest is read is wasted time.
     gc.set_threshold(_GC_THRESHOLD)
@@ -95,6 +99,14 @@ def _open_closed_descriptors() -> None:
             os.open(os.devnull, os.O_RDWR)  # the lowest free number
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+
+
+def _write_utf8() -> None:
+    """Write UTF-8 where Windows would write its own code page to a file or a pipe: what we print are policies and JSON."""
+    if not IS_LINUX:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(encoding="utf-8")
 
 
 def _hand_over_to_auditd(argv: list[str]) -> None:

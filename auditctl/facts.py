@@ -6,10 +6,11 @@ In a wheel the files lie in the package (``auditctl/templates``, ``auditctl/docs
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from auditctl.errors import RefusedError
 
@@ -35,7 +36,8 @@ class FlagType(Enum):
     DURATION = "duration"
 
 
-class AuditFlag(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditFlag:
     """One ``--audit-*`` flag. ``name`` has no dashes; ``since`` is the first version that knows it.
 
     One whose ``since`` is ``TABLE_BEGINS`` may be older still.
@@ -80,11 +82,11 @@ def audit_flags() -> Mapping[str, AuditFlag]:
 @cache
 def policy_names() -> tuple[str, ...]:
     """Return the names of the shipped policies, sorted."""
-    found = (entry.name for entry in template("policies").iterdir())
+    entries = (entry.name for entry in template("policies").iterdir())
     return tuple(
         sorted(
             name.removesuffix(POLICY_SUFFIX)
-            for name in found
+            for name in entries
             if name.endswith(POLICY_SUFFIX) and not name.endswith(EXPECTATION_SUFFIX)
         )
     )
@@ -143,7 +145,8 @@ class CrashKind(Enum):
     ASIDE = "aside"
 
 
-class CrashPattern(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrashPattern:
     """How a line of kube-apiserver or the kubelet (``says``) is recognised, and what it means.
 
     ``cause`` and ``fix`` are sentences with the pattern's groups in braces. ``file`` is the user's file that is to blame

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import Enum
 from types import MappingProxyType
 from typing import NamedTuple
@@ -18,7 +19,8 @@ class Severity(Enum):
     INFO = "info"
 
 
-class Finding(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
     """One complaint. ``path`` is a field path (``rules[2].level``), ``line`` and ``column`` count from 1 (0: none)."""
 
     check: str
@@ -32,7 +34,7 @@ class Finding(NamedTuple):
 
     def pasteable(self, invocation: Invocation) -> Finding:
         """Return the finding with the commands that it names as they have to be typed."""
-        return self._replace(message=invocation.pasteable(self.message), fix=invocation.pasteable(self.fix))
+        return replace(self, message=invocation.pasteable(self.message), fix=invocation.pasteable(self.fix))
 
 
 class Status(Enum):
@@ -64,7 +66,8 @@ class Verification(NamedTuple):
         return None if Status.UNKNOWN in statuses or not statuses else True
 
 
-class Receipt(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
     """The very event that we asked for, found in the log on the host.
 
     ``line`` counts from 1 in ``file`` (a host path); ``rule`` counts from 0, -1 is none; ``seconds`` from the request
@@ -84,7 +87,8 @@ class Receipt(NamedTuple):
     distinguishes: bool | None = None
 
 
-class Timings(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
     """Seconds, measured with a monotonic clock; None where the step did not happen."""
 
     edit: float | None = None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
-from auditctl.errors import AuditctlError
+from auditctl.errors import AuditctlError, Place
 from auditctl.findings import (
     ChangeRecord,
     Finding,
@@ -53,7 +53,8 @@ _SEVERITY_COLOURS = {Severity.ERROR: _RED, Severity.WARNING: _YELLOW, Severity.I
 _STATUS_MARKS = {Status.PASSED: ("ok", _GREEN), Status.FAILED: ("no", _RED), Status.UNKNOWN: ("??", _YELLOW)}
 
 
-class ManifestChange(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManifestChange:
     """The manifest's path, digests before and after, the text that changes, and why (one reason an operation).
 
     ``plan`` is what a program wants to know of the whole change (`auditctl.operations.change.report.plan_row`), None where there is none.
@@ -68,7 +69,8 @@ class ManifestChange(NamedTuple):
     plan: Mapping[str, Any] | None = None
 
 
-class Report(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
     """One object for every command on the node. ``details`` are a command's own keys (``history``, ``status``)."""
 
     command: str
@@ -85,7 +87,7 @@ class Report(NamedTuple):
     standby: StandbyUse | None = None
     change: ChangeRecord | None = None
     next_steps: tuple[str, ...] = ()
-    details: Mapping[str, Any] = MappingProxyType({})
+    details: Mapping[str, Any] = field(default_factory=dict)
     lines: tuple[str, ...] = ()
     show_diff: bool = False
     lines_first: bool = False  # the lines are the answer, and the findings what is to be said of it
@@ -126,7 +128,7 @@ class Report(NamedTuple):
                 ],
             },
             "receipt": _receipt(self.receipt),
-            "timings": self.timings._asdict(),
+            "timings": asdict(self.timings),
             "standby": _standby(self.standby),
             "change": self.change._asdict() if self.change else None,
             "nextSteps": list(self.next_steps),
@@ -145,7 +147,8 @@ class Report(NamedTuple):
         """
         typed = invocation.pasteable
         checks = (check._replace(detail=typed(check.detail)) for check in self.verification.checks)
-        return self._replace(
+        return replace(
+            self,
             summary=typed(self.summary),
             findings=tuple(finding.pasteable(invocation) for finding in self.findings),
             verification=self.verification._replace(checks=tuple(checks)),
@@ -182,24 +185,28 @@ def _plain(text: str, colour: str) -> str:  # noqa: ARG001 (the same shape as `_
 
 def from_error(command: str, path: str, error: AuditctlError, findings: Iterable[Finding] = ()) -> Report:
     """A report for a run that ended in one of our errors."""
-    place = error.place
-    own = Finding(
-        error.check,
-        Severity.ERROR,
-        error.message,
-        error.fix,
-        file=place.file if place else "",
-        line=place.line if place else 0,
-        column=place.column if place else 0,
-    )
     return Report(
-        command,
-        Outcome(error.outcome),
-        str(error),
-        ManifestChange(path),
+        command=command,
+        outcome=Outcome(error.outcome),
+        summary=str(error),
+        manifest=ManifestChange(path=path),
         code=error.exit_code,
-        findings=(*findings, *error.earlier, *(error.findings or (own,))),
+        findings=(*findings, *error.earlier, *(error.findings or (error_finding(error),))),
         next_steps=(error.fix,) if error.fix else (),
+    )
+
+
+def error_finding(error: AuditctlError, severity: Severity = Severity.ERROR) -> Finding:
+    """Return ``error`` as a finding, with its place in the file where it has one."""
+    place = error.place or Place("")
+    return Finding(
+        check=error.check,
+        severity=severity,
+        message=error.message,
+        fix=error.fix,
+        file=place.file,
+        line=place.line,
+        column=place.column,
     )
 
 
@@ -221,7 +228,7 @@ def _diff(manifest: ManifestChange, paint: Paint) -> Iterator[str]:
 
 def _manifest(manifest: ManifestChange) -> dict[str, Any]:
     return {
-        "path": manifest.path,
+        "path": manifest.path or None,
         "before": {"sha256": manifest.before},
         "after": {"sha256": manifest.after},
         "diff": manifest.diff,

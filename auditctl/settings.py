@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 POLICY_PATH = "/etc/kubernetes/audit/policy.yaml"
 WEBHOOK_PATH = "/etc/kubernetes/audit/webhook.yaml"
@@ -31,7 +30,8 @@ LOG_VOLUME = "audit-log"
 WEBHOOK_VOLUME = "audit-webhook"
 
 
-class Settings(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
     """What ``enable`` was asked for. None: not named, so the manifest's own value stays, else the default applies.
 
     Paths are container paths. ``log`` False is ``--no-log``; ``webhook`` True installs at the webhook path, False is
@@ -45,5 +45,5 @@ class Settings(NamedTuple):
     log_maxbackup_files: int | None = None
     log_maxsize_megabytes: int | None = None
     webhook: bool | None = None
-    set_flags: Mapping[str, str] = MappingProxyType({})
+    set_flags: Mapping[str, str] = field(default_factory=dict)
     unset_flags: frozenset[str] = frozenset()

@@ -56,7 +56,7 @@ def change_ids(options: Mapping[str, Any]) -> Iterable[Candidate]:
     """Return the changes of the node that the global options name, newest first."""
     from auditctl.operations.controlplane import ControlPlane
 
-    plane = ControlPlane(Path(options["rootfs"]), options["manifest"], options["state_dir"])
+    plane = ControlPlane(rootfs=Path(options["rootfs"]), manifest=options["manifest"], state_dir=options["state_dir"])
     return [Candidate(each.id, f"{each.command}: {each.summary}") for each in reversed(plane.state.journals())]
 
 
@@ -107,8 +107,8 @@ CANDIDATES: Mapping[str, Source] = {
     "against": shipped_policies,
     "file": shipped_policies,
     "files": shipped_policies,
-    "old": shipped_policies,
-    "new": shipped_policies,
+    "policy diff before": shipped_policies,
+    "policy diff after": shipped_policies,
     "policy show name": shipped_policies,
     "rollback change_id": change_ids,
     "history show change_id": change_ids,

@@ -98,7 +98,14 @@ def completion(
     def operation(_: object) -> CommandResult:
         if shell not in _SCRIPTS:
             raise UsageError(f"completion {shell}: not one of {', '.join(_SCRIPTS)}")
-        return text_result(Report("completion", Outcome.UNCHANGED, script(program, shell), ManifestChange("")))
+        return text_result(
+            Report(
+                command="completion",
+                outcome=Outcome.UNCHANGED,
+                summary=script(program, shell),
+                manifest=ManifestChange(path=""),
+            )
+        )
 
     run_and_exit(context, "completion", operation)
 

@@ -6,7 +6,7 @@ import dataclasses
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -27,6 +27,7 @@ from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import MANIFEST, STATE, ControlPlane, Progress, Silence
 from auditctl.printable import printable
 from auditctl.report import ManifestChange, Outcome, Report, finding_line, from_error
+from auditctl.system import require_linux
 
 if TYPE_CHECKING:
     import typer
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 Operation = Callable[[ControlPlane], Report | CommandResult]
 
 _NEED_NO_NODE = ("policy", "log", "flags", "completion", "help", "version")
+_RUN_ANYWHERE = (*_NEED_NO_NODE, "kubeadm render", "kubeadm check", "kubeadm preflight-upgrade")
+_NEED_A_NODE = ("policy edit", "log shipper")  # what else begins so runs on every system
 _INTERRUPTED = 130
 FORMATS = ("text", "json", "yaml")
 
@@ -55,7 +58,12 @@ class Globals:
         chosen = progress if progress is not None else self.progress()
         reviewer = PlanReviewer(chosen, invocation(self), quiet=self.quiet)
         return ControlPlane(
-            self.rootfs, self.manifest, self.state_dir, self.kubeconfig, progress=chosen, reviewer=reviewer
+            rootfs=self.rootfs,
+            manifest=self.manifest,
+            state_dir=self.state_dir,
+            kubeconfig=self.kubeconfig,
+            progress=chosen,
+            reviewer=reviewer,
         )
 
     def progress(self) -> Progress:
@@ -116,6 +124,8 @@ def run_once(
     """
     plane = options.plane(Silence() if heading is not None else None)
     try:
+        if command in _NEED_A_NODE or not command.startswith(_RUN_ANYWHERE):
+            require_linux(command)
         with sign_of_life(command) if speaks and not options.quiet and heading is None else nullcontext():
             answer = operation(plane)
         typed = invocation(options)
@@ -200,9 +210,14 @@ def _error_report(options: Globals, command: str, error: BaseException, *, chang
         case AuditctlError():
             report = from_error(command, path, error)
             # a command that only reads changes nothing, so that to say it would only make people doubt
-            return report if changes else report._replace(summary=str(error).removesuffix(NOTHING_CHANGED))
+            return report if changes else replace(report, summary=str(error).removesuffix(NOTHING_CHANGED))
         case KeyboardInterrupt():
-            return Report(command, Outcome.INTERRUPTED, "interrupted; nothing was changed", ManifestChange(path))
+            return Report(
+                command=command,
+                outcome=Outcome.INTERRUPTED,
+                summary="interrupted; nothing was changed",
+                manifest=ManifestChange(path=path),
+            )
         case OSError() if not changes:  # of a command that changes the node every error of the file system is expected
             where, reason = error.filename or path, (error.strerror or str(error)).lower()
             fix = "run it as root (sudo)" if isinstance(error, PermissionError) else ""
@@ -220,7 +235,14 @@ def _bug(command: str, path: str, error: BaseException, *, verbose: bool) -> Rep
     last = traceback.extract_tb(error.__traceback__)[-1]
     text = f"a bug of auditctl: {type(error).__name__} at {Path(last.filename).name}:{last.lineno}; see what state the node is in"
     steps = ("auditctl status", "report it with the output of the same command and -v")
-    return Report(command, Outcome.REFUSED, text, ManifestChange(path), code=70, next_steps=steps)
+    return Report(
+        command=command,
+        outcome=Outcome.REFUSED,
+        summary=text,
+        manifest=ManifestChange(path=path),
+        code=70,
+        next_steps=steps,
+    )
 
 
 def _printable(report: Report) -> Report:
@@ -231,7 +253,8 @@ def _printable(report: Report) -> Report:
 
     change = report.manifest
     findings = (
-        each._replace(
+        replace(
+            each,
             message=printable(each.message),
             fix=printable(each.fix),
             path=printable(each.path),
@@ -241,11 +264,12 @@ def _printable(report: Report) -> Report:
     )
     checks = (each._replace(detail=printable(each.detail)) for each in report.verification.checks)
     patch = tuple({**operation, "path": printable(str(operation.get("path", "")))} for operation in change.patch)
-    return report._replace(
+    return replace(
+        report,
         summary=printable(report.summary),
         findings=tuple(findings),
         verification=report.verification._replace(checks=tuple(checks)),
         next_steps=tuple(map(printable, report.next_steps)),
         lines=tuple(map(lines, report.lines)),
-        manifest=change._replace(diff=lines(change.diff), patch=patch, reasons=tuple(map(printable, change.reasons))),
+        manifest=replace(change, diff=lines(change.diff), patch=patch, reasons=tuple(map(printable, change.reasons))),
     )

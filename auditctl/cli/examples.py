@@ -30,6 +30,8 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("status --watch", "redraw every two seconds"),
         ("status -o json", "for programs"),
         ("status -o prometheus", "for node_exporter; --template alerts has the rules"),
+        ("status --server --context prod", "every API server of that cluster, from any machine"),
+        ("status --template rbac", "the rights that --server needs, for kubectl apply"),
     ),
     "verify": (
         ("verify", "send a request and find it in the log"),
@@ -94,6 +96,15 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("log tally --to cp1.tally", "this node's log as counts, which may leave the node"),
         ("policy replay p.yaml --log cp1.tally --log cp2.tally", "a policy on the traffic of two nodes"),
     ),
+    "log report": (
+        ("log report --html report.html", "this node's log on one page"),
+        ("log report --html r.html --since 2d --policy p.yaml audit.log", "two days, with the volume by rule"),
+    ),
+    "log sql": (
+        ("log sql 'select username, count(*) from events group by 1 order by 2 desc limit 9'", "needs auditctl[sql]"),
+        ("log sql --view", "the columns"),
+    ),
+    "log export": (("log export --parquet audit/ --node cp1", "for DuckDB, ClickHouse, Spark"),),
     "log forecast": (
         ("log forecast", "days kept with the flags as they are"),
         ("log forecast --days 90 --disk 20G", ""),

@@ -162,13 +162,14 @@ def scaffold(
             "--binary", metavar="FILE", help="The single-file build that the scenario installs.  [the one that runs]"
         ),
     ] = None,
+    language: Annotated[str, typer.Option(metavar="LANGUAGE", help="Of the pages: en, ja or ko.")] = "en",
 ) -> None:
     """Write a killercoda scenario: audit logging learnt by hand, step by step, each step graded by meaning."""
 
     def operation(plane: ControlPlane) -> Report:
         from auditctl.lab.tools.scaffold import scaffold as run
 
-        return run(plane, directory, binary)
+        return run(plane, directory, binary, language)
 
     run_and_exit(context, "lab scaffold", operation)
 
@@ -186,9 +187,15 @@ def _folder(plane: ControlPlane, directory: Path | None) -> Path:
 def _report(
     command: str, folder: Path, outcome: Outcome, summary: str, steps: tuple[str, ...], details: dict[str, object]
 ) -> Report:
-    manifest = ManifestChange(str(folder / "etc/kubernetes/manifests/kube-apiserver.yaml"))
+    manifest = ManifestChange(path=str(folder / "etc/kubernetes/manifests/kube-apiserver.yaml"))
     return Report(
-        command, outcome, summary, manifest, changed=outcome is Outcome.CHANGED, next_steps=steps, details=details
+        command=command,
+        outcome=outcome,
+        summary=summary,
+        manifest=manifest,
+        changed=outcome is Outcome.CHANGED,
+        next_steps=steps,
+        details=details,
     )
 
 
@@ -199,5 +206,5 @@ def _row(lab: Lab) -> dict[str, object]:
         "url": lab.url,
         "serving": lab.serving,
         "kubeletPid": lab.kubelet_pid,
-        "what": lab.what,
+        "what": lab.kind,
     }

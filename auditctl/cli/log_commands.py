@@ -12,6 +12,8 @@ from auditctl.cli import log_people_commands
 from auditctl.cli.context import FORMATS, run_and_exit
 from auditctl.cli.help_command import CommandWithExamples, GroupWithPanels
 from auditctl.cli.log_filter import filter_events
+from auditctl.cli.log_report import report
+from auditctl.cli.log_sql import export, sql
 from auditctl.cli.log_tally import tally
 from auditctl.cli.output import coloured
 from auditctl.operations.answer import CommandResult
@@ -96,7 +98,12 @@ def top(
         Many, typer.Option(metavar="WHAT", help="user, verb, resource, namespace, level or rule; default: all.")
     ] = None,
     count: Annotated[int, typer.Option("-n", min=1, metavar="N", help="Values of each.")] = 10,
-    policy: Annotated[str | None, typer.Option(metavar="FILE", help="By its rules too.")] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="By its rules too; default for --by rule: the node's own, where its own log is read."
+        ),
+    ] = None,
     kubernetes: Annotated[str | None, typer.Option(metavar="VERSION")] = None,
     user: User = None,
     since: Since = None,
@@ -114,8 +121,6 @@ def top(
         for each in by or ():
             if each not in BY:
                 raise UsageError(f"--by {each}: not one of {', '.join(BY)}")
-        if by and "rule" in by and policy is None:
-            raise UsageError("--by rule needs --policy")
         options = volume.TopOptions(
             logs=(*(logs or ()), *(log or ())),
             by=tuple(by or ()),
@@ -178,7 +183,16 @@ def forecast(
 
         names = (*(logs or ()), *(log or ()))
         seconds = duration("--slowest", slowest) if slowest is not None else None
-        options = log_forecast.ForecastOptions(names, rate, requests, stages, event_size, days, disk, seconds)
+        options = log_forecast.ForecastOptions(
+            logs=names,
+            rate=rate,
+            requests=requests,
+            stages=stages,
+            event_size=event_size,
+            days=days,
+            disk=disk,
+            slowest_seconds=seconds,
+        )
         return log_forecast.log_forecast(plane, options)
 
     run_and_exit(context, "log forecast", operation)
@@ -191,6 +205,9 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "forecast": forecast,
     "filter": filter_events,
     "tally": tally,
+    "report": report,
+    "sql": sql,
+    "export": export,
     **log_people_commands.COMMANDS,
 }
 

@@ -37,6 +37,14 @@ DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print the diff, the plan and the expected outage; change nothing.")
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Treat warnings as errors.")]
+Discovery = Annotated[
+    str,
+    typer.Option(
+        metavar="FILE",
+        help="What the cluster serves, CRDs included: `kubectl api-resources -o wide`, or aggregated discovery as JSON; "
+        "`live` asks this node's API server, elsewhere kubectl.",
+    ),
+]
 Persist = Annotated[
     bool,
     typer.Option(
@@ -46,7 +54,7 @@ Persist = Annotated[
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeArguments:
     """The options of every changing command, texts as they were typed."""
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TextIO
 from auditctl.hints import Invocation
 from auditctl.operations.controlplane import Progress
 from auditctl.printable import printable
+from auditctl.system import IS_LINUX
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -108,7 +109,9 @@ def _say_failed(stream: TextIO, reason: str) -> None:
 
 
 def _is_gone(stream: TextIO) -> bool:
-    """Return whether the reader of our pipe has ended while there was nothing to write."""
+    """Return whether the reader of our pipe has ended while there was nothing to write; elsewhere than on Linux the next write tells."""
+    if not IS_LINUX:
+        return False
     poll = select.poll()
     poll.register(stream.fileno(), 0)
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
@@ -116,6 +119,8 @@ def _is_gone(stream: TextIO) -> bool:
 
 def takes(stream: TextIO) -> bool:
     """Return whether a line would be taken at once: a held terminal (Ctrl-S) must not hold a run while a node is down."""
+    if not IS_LINUX:
+        return True  # no node to keep waiting
     with suppress(OSError, ValueError):  # no descriptor: nothing to wait for
         poll = select.poll()
         poll.register(stream.fileno(), select.POLLOUT)
@@ -131,7 +136,7 @@ def sign_of_life(command: str) -> Iterator[None]:
     A timer's signal, not a thread: commands fork, and a thread does not survive that. An interval timer does not either
     (setitimer(2)), so no child speaks for us. Python takes up again the calls that the signal interrupts (PEP 475).
     """
-    if threading.current_thread() is not threading.main_thread() or not _is_terminal(sys.stderr):
+    if not IS_LINUX or threading.current_thread() is not threading.main_thread() or not _is_terminal(sys.stderr):
         yield
         return
     started = time.monotonic()
@@ -217,10 +222,10 @@ class PlanReviewer:
 
     def accepts(self, plan: Sequence[str], question: str) -> bool:
         """Return False if the answer to the question is anything but yes."""
-        is_asked = bool(question) and _is_terminal(sys.stdin) and _is_terminal(sys.stderr)
+        can_answer = bool(question) and _is_terminal(sys.stdin) and _is_terminal(sys.stderr)
         if isinstance(self._progress, Terminal):
             self._progress.close()
-        if is_asked or not self._quiet:
+        if can_answer or not self._quiet:
             is_coloured = coloured(sys.stderr)
             for line in map(printable, self._typed.pasteable_lines(plan)):
                 if takes(sys.stderr):
@@ -228,7 +233,7 @@ class PlanReviewer:
                         sys.stderr,
                         f"{_COLOURS[line[0]]}{line}\x1b[0m" if is_coloured and line[:1] in _COLOURS else line,
                     )
-        if not is_asked:
+        if not can_answer:
             return True
         with suppress(OSError, ValueError):  # the terminal is gone: nobody said yes
             sys.stderr.write(f"{printable(question)} [y/N] ")

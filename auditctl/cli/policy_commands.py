@@ -10,7 +10,7 @@ import typer
 from auditctl.cli.context import FORMATS, run_and_exit
 from auditctl.cli.findings_formats import FINDINGS_FORMATS, in_format
 from auditctl.cli.help_command import CommandWithExamples, GroupWithPanels
-from auditctl.cli.options import UnknownResources
+from auditctl.cli.options import Discovery, UnknownResources
 from auditctl.cli.policy_edit import edit
 from auditctl.cli.review_commands import coverage, diff, expect_decisions, schema
 from auditctl.operations.answer import CommandResult
@@ -84,9 +84,7 @@ def validate(
     rehearse: Annotated[
         bool, typer.Option("--rehearse", help="Ask this node's own kube-apiserver too: it is started aside, and ended.")
     ] = False,
-    discovery: Annotated[
-        str, typer.Option(metavar="FILE", help="What the cluster serves: `kubectl api-resources -o wide`, or JSON.")
-    ] = "",
+    discovery: Discovery = "",
 ) -> None:
     """What the server would refuse, silently drop, and what is surely not meant; exit 1 if it is refused or has dropped fields. -o sarif, junit, github for pipelines."""
 
@@ -96,7 +94,13 @@ def validate(
         if listing:
             return policy_validate.checks()
         options = policy_validate.ValidateOptions(
-            tuple(files or ()), kubernetes, strict, frozenset(only or ()), frozenset(allow or ()), rehearse, discovery
+            files=tuple(files or ()),
+            kubernetes=kubernetes,
+            strict=strict,
+            only=frozenset(only or ()),
+            allow=frozenset(allow or ()),
+            rehearse=rehearse,
+            discovery=discovery,
         )
         return policy_validate.validate(plane, options)
 
@@ -138,12 +142,22 @@ def explain(
     ] = None,
     kubernetes: Kubernetes = None,
     unknown_resources: UnknownResources = False,
+    discovery: Discovery = "",
 ) -> None:
     """Which rule decides a request, at which line, what is recorded, and why the rules before it do not apply."""
     from auditctl.operations.policy.explain import ExplainRequest
 
     explained = ExplainRequest(
-        " ".join(request or ()), verb, resource, group, namespace, name, method, url, user, tuple(user_group or ())
+        words=" ".join(request or ()),
+        verb=verb,
+        resource=resource,
+        group=group,
+        namespace=namespace,
+        name=name,
+        method=method,
+        url=url,
+        user=user,
+        user_groups=tuple(user_group or ()),
     )
     if explained.given == (requests is not None):
         raise typer.BadParameter("name one request, in words or by options, or a file of them with --requests")
@@ -154,7 +168,9 @@ def explain(
 
         if requests is not None:
             return explain_many.explain_many(plane, file, requests, kubernetes, context.obj.output)
-        return policy_explain.explain_one(plane, file, explained, kubernetes, takes_unknown=unknown_resources)
+        return policy_explain.explain_one(
+            plane, file, explained, kubernetes, takes_unknown=unknown_resources, discovery=discovery
+        )
 
     run_and_exit(context, "policy explain", operation)
 
@@ -226,7 +242,13 @@ def suggest(
     context: typer.Context,
     more: More = None,
     log: Log = None,
-    policy: Annotated[str, typer.Option(metavar="FILE", help="The policy that the rules are added to.")] = "baseline",
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="The policy that the rules are added to; default: the node's with its own log, else baseline.",
+        ),
+    ] = None,
     most: Annotated[int, typer.Option("-n", min=1, metavar="N", help="Rules at most.")] = 8,
     kubernetes: Kubernetes = None,
     processes: Processes = None,

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -44,10 +45,10 @@ def edit(
     file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="A policy; default: the node's own.")] = None,
 ) -> None:
     """Edit a policy in $EDITOR; if it is valid, show what changes, and enable it."""
-    common = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+    inherited = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
 
     def operation(plane: ControlPlane) -> Report:
-        return edit_and_enable(plane, file, EnableOptions(**common))
+        return edit_and_enable(plane, file, EnableOptions(**inherited))
 
     run_and_exit(context, "policy edit", operation, changes=options.changes_node, interactive=True)
 
@@ -66,7 +67,12 @@ def edit_and_enable(plane: ControlPlane, file: Path | None, options: EnableOptio
     content = copy.read_bytes()
     if content == policy.content:
         shutil.rmtree(folder)
-        return Report("policy edit", Outcome.UNCHANGED, "No change: the text is the same.", ManifestChange(""))
+        return Report(
+            command="policy edit",
+            outcome=Outcome.UNCHANGED,
+            summary="No change: the text is the same.",
+            manifest=ManifestChange(path=""),
+        )
     _show_changes(plane, policy, copy)
     source = copy
     if file is not None and not options.dry_run:
@@ -77,7 +83,7 @@ def edit_and_enable(plane: ControlPlane, file: Path | None, options: EnableOptio
         shutil.rmtree(folder)
         return report
     step = f"the edited policy is kept: {copy}"
-    return report._replace(next_steps=(*report.next_steps, step))
+    return replace(report, next_steps=(*report.next_steps, step))
 
 
 def _node_policy(plane: ControlPlane) -> EditedText:
@@ -88,7 +94,9 @@ def _node_policy(plane: ControlPlane) -> EditedText:
     host = host_of(plane.root, manifest, POLICY_FLAG)
     if host is None:
         raise RefusedError(
-            "Auditing is off: the node has no policy to edit", check="auditing-off", fix="auditctl enable --policy FILE"
+            "Auditing is off: the node has no policy to edit",
+            check="auditing-off",
+            fix="auditctl enable --policy baseline",
         )
     return EditedText(host, _read(host))
 
@@ -112,7 +120,7 @@ def _edit_until_valid(plane: ControlPlane, copy: Path) -> None:
             raise RefusedError(
                 f"the editor {editor[0]} ended with code {code}", check="editor", fix=f"your text: {copy}"
             )
-        verdict = validate(plane, ValidateOptions((str(copy),)))
+        verdict = validate(plane, ValidateOptions(files=(str(copy),)))
         for line in (*verdict.lines, verdict.summary):
             write(sys.stderr, printable(line))
         if verdict.exit_code == 0:

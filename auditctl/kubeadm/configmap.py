@@ -62,15 +62,15 @@ def read(access: Access, *, plainly: bool = False) -> Stored:
         RefusedError: it cannot be had (no such object, forbidden, unreachable).
     """
     with _plain_api(access, "be read") if plainly else _api(access, "be read") as api:
-        found = api.read_namespaced_config_map(NAME, NAMESPACE, _request_timeout=_SECONDS)
-    text = (found.data or {}).get(KEY)
+        config_map = api.read_namespaced_config_map(NAME, NAMESPACE, _request_timeout=_SECONDS)
+    text = (config_map.data or {}).get(KEY)
     if not text:
         raise RefusedError(
             f"the ConfigMap {NAMESPACE}/{NAME} has no key {KEY}",
             check="kubeadm-config",
             fix="was this cluster made by kubeadm? then: kubeadm init phase upload-config kubeadm --config FILE",
         )
-    return Stored(text, found.metadata.resource_version)
+    return Stored(text, config_map.metadata.resource_version)
 
 
 def write(access: Access, stored: Stored, text: str) -> None:
@@ -96,8 +96,8 @@ def apiservers(access: Access) -> tuple[MirrorPod, ...]:
         RefusedError: they cannot be listed.
     """
     with _api(access, "be compared with the other control planes") as api:
-        found = api.list_namespaced_pod(NAMESPACE, label_selector="component=kube-apiserver", _request_timeout=_SECONDS)
-    return tuple(_mirror(pod) for pod in found.items)
+        pods = api.list_namespaced_pod(NAMESPACE, label_selector="component=kube-apiserver", _request_timeout=_SECONDS)
+    return tuple(_mirror(pod) for pod in pods.items)
 
 
 def _mirror(pod: Any) -> MirrorPod:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import Any, NamedTuple
 
+from auditctl.errors import BugError
 from auditctl.kubeadm.clusterconfiguration import (
     API_SERVER,
     EXTRA_ARGS,
@@ -114,7 +115,19 @@ def plan_persist(configuration: ClusterConfiguration, manifest: Manifest) -> Pla
     plan = Plan(document.text, draft.text(), tuple(draft.edits))
     if draft.edits:
         prove(plan, document.name)
+        _prove_kept(plan, document.name, manifest)
     return plan
+
+
+def _prove_kept(plan: Plan, name: str, manifest: Manifest) -> None:
+    """Raise BugError unless an upgrade from the new text gives the manifest's own auditing, and a Pod that can start."""
+    after = ClusterConfiguration.parse(plan.after, name)
+    left = next(differences(after, manifest), None)
+    places = [volume.mount_path for volume in after.volumes]
+    doubled = any(places.count(volume.mount_path) > 1 for volume in extras_of(manifest).volumes)
+    if left is not None or doubled:
+        setting = left.setting if left is not None else "a mountPath that is there twice"
+        raise BugError(f"the new record of kubeadm would not keep {setting}; nothing was written", check="proof")
 
 
 def _shown(volume: ExtraVolume) -> str:
@@ -123,13 +136,20 @@ def _shown(volume: ExtraVolume) -> str:
 
 
 def _left_over(configuration: ClusterConfiguration, manifest: Manifest, extras: Extras) -> list[ExtraVolume]:
-    """Volumes that carry only audit files of the configuration's own flags, and that the manifest has no more."""
+    """Return the volumes that carry only audit files of the configuration's own flags, and that the manifest has no more.
+
+    A volume without a mount is none of the manifest's: kubeadm writes both for an extra volume. One that stands where a
+    volume of this node's audit files has to be mounted goes too, whatever it is called: two mounts of one mountPath end
+    the Pod (pkg/apis/core/validation/validation.go ValidateVolumeMounts).
+    """
     paths = audit_paths(configuration.audit_arguments).values()
-    names = {volume.name for volume in manifest.volumes} | {volume.name for volume in extras.volumes}
+    names = {mount.name for mount in manifest.mounts} | {volume.name for volume in extras.volumes}
+    places = {volume.mount_path: volume.name for volume in extras.volumes}
     return [
         volume
         for volume in configuration.volumes
-        if volume.name not in names and any(within(path, volume.mount_path) for path in paths)
+        if places.get(volume.mount_path, volume.name) != volume.name
+        or (volume.name not in names and any(within(path, volume.mount_path) for path in paths))
     ]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import posixpath
 import shlex
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from auditctl.errors import RefusedError
@@ -178,7 +179,8 @@ def _all_rules(policy: Policy) -> Lines:
     """Return the rules with what the policy says for all of them: kubespray's template has no place for it."""
     omitted = policy.omit_stages
     rules = (
-        rule._replace(
+        replace(
+            rule,
             omit_stages=tuple(stage for stage in Stage if stage in (*omitted, *rule.omit_stages)),
             omit_managed_fields=rule.omit_managed_fields
             if rule.omit_managed_fields is not None or not policy.omit_managed_fields

@@ -9,6 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from auditctl.log.descriptors import read_at
+from auditctl.system import READ_ONLY, open_flag
+
 _HEAD_BYTES = 64 << 10
 _TAIL_BYTES = (
     1 << 20
@@ -27,13 +30,13 @@ class LogEnds(NamedTuple):
 def read_ends(path: Path) -> LogEnds | None:
     """Return the ends of the log at ``path``; None where there is no such file, or it may not be read."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = os.open(path, READ_ONLY | open_flag("O_NONBLOCK"))
     except OSError:
         return None
     try:
         status = os.fstat(descriptor)
-        head = os.pread(descriptor, _HEAD_BYTES, 0).splitlines()
-        tail = os.pread(descriptor, _TAIL_BYTES, max(status.st_size - _TAIL_BYTES, 0)).splitlines()
+        head = read_at(descriptor, _HEAD_BYTES, 0).splitlines()
+        tail = read_at(descriptor, _TAIL_BYTES, max(status.st_size - _TAIL_BYTES, 0)).splitlines()
     except OSError:
         return None
     finally:

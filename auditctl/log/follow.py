@@ -15,9 +15,11 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from auditctl.log.damage import Damage
-from auditctl.log.reading import CHUNK_BYTES, LineAssembler, texts
+from auditctl.log.descriptors import read_at
+from auditctl.log.line_assembly import CHUNK_BYTES, LineAssembler, texts
 from auditctl.log.segments import GZIP, LogSegment, opened
 from auditctl.log.sources import LogError, unreadable
+from auditctl.system import READ_ONLY, open_flag
 
 Text = tuple[bytes, int] | Damage
 """Whole lines with their offset in their file, or what is none."""
@@ -84,7 +86,7 @@ class Follower:
         if size < self._offset:
             yield Damage("truncation from outside", size, 0)
             self._begin(0)
-        while chunk := os.pread(self._descriptor, CHUNK_BYTES, self._offset):
+        while chunk := read_at(self._descriptor, CHUNK_BYTES, self._offset):
             self._offset += len(chunk)
             yield from self._gatherer.take(chunk)
 
@@ -126,8 +128,8 @@ class Follower:
         """Return the log, or -1 where it is not there (yet)."""
         descriptor = -1
         try:
-            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-            compressed = os.pread(descriptor, len(GZIP), 0) == GZIP
+            descriptor = os.open(self._path, READ_ONLY | open_flag("O_NONBLOCK"))
+            compressed = read_at(descriptor, len(GZIP), 0) == GZIP
         except OSError as error:
             if descriptor >= 0:
                 os.close(descriptor)
@@ -142,7 +144,7 @@ class Follower:
     def _after_last_line(self, size: int) -> int:
         """Return the end of the last whole line: the beginning of an unfinished one belongs to what follows."""
         at = max(size - CHUNK_BYTES, 0)
-        last = os.pread(self._descriptor, size - at, at).rfind(b"\n") + 1
+        last = read_at(self._descriptor, size - at, at).rfind(b"\n") + 1
         return at + last if last else size
 
 
@@ -150,7 +152,7 @@ def _whole(path: Path) -> Iterator[Text]:
     """Yield a rotated file from its beginning to its end; compressed meanwhile, it has another name."""
     for name in (path, path.with_name(path.name + ".gz")):
         with suppress(FileNotFoundError):
-            descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(name, READ_ONLY | open_flag("O_NONBLOCK"))  # a pipe of that name ends at once
             try:
                 piece = LogSegment(str(name), descriptor, compressed=name.suffix == ".gz")
                 with closing(opened(piece)) as file, suppress(EOFError, zlib.error):

@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeVar
 from auditctl.errors import RefusedError
 from auditctl.log.damage import ReadStatistics
 from auditctl.log.segments import LogSegment
+from auditctl.system import IS_LINUX
 
 
 class Mergeable(Protocol):
@@ -30,12 +31,14 @@ _MOST_HELD_BYTES = 8 << 20
 _TEXT = b"t"
 """Before text; nothing that is pickled begins with it."""
 _NUMBER_BYTES = array("I").itemsize
-_CONTEXT = multiprocessing.get_context("fork")  # the policy and the open logs are there already
+_CONTEXT: Any = (  # the policy and the open logs are there already; on macOS a fork is not safe, Windows has none
+    multiprocessing.get_context("fork") if IS_LINUX else None
+)
 
 
 def cores() -> int:
     """Return those that this process may use."""
-    return len(os.sched_getaffinity(0))
+    return len(os.sched_getaffinity(0)) if IS_LINUX else os.cpu_count() or 1
 
 
 def tallied(pieces: Sequence[LogSegment], scan: Callable[[Iterable[LogSegment]], T], processes: int | None = None) -> T:
@@ -47,10 +50,30 @@ def tallied(pieces: Sequence[LogSegment], scan: Callable[[Iterable[LogSegment]],
     wanted = min(len(pieces), processes or cores())
     if wanted < 2 or any(piece.streams for piece in pieces):
         return scan(pieces)
+    if not IS_LINUX:
+        return _elsewhere(pieces, scan, wanted)
     with _numbers(len(pieces)) as numbers, _workers([partial(_work, pieces, numbers, scan)] * (wanted - 1)) as pipes:
         total = scan(_share(pieces, numbers))
         for pipe in pipes:
             total.absorb(_received(pipe))
+    return total
+
+
+def _elsewhere(pieces: Sequence[LogSegment], scan: Callable[[Iterable[LogSegment]], T], count: int) -> T:
+    """Return the same where this process is not forked. A scan that cannot be sent (a closure) is done here, alone."""
+    from auditctl.log.spawn import BrokenExecutor, scans
+
+    try:
+        pickle.dumps(scan)
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return scan(pieces)
+    shares = [pieces[index::count] for index in range(count)]
+    try:
+        total, *others = scans(shares, scan)
+    except BrokenExecutor as error:
+        raise _ended_early() from error
+    for other in others:
+        total.absorb(other)
     return total
 
 
@@ -156,7 +179,7 @@ def in_order(
         RefusedError: as ``tallied``.
     """
     wanted = min(len(pieces), processes or cores())
-    if wanted < 2 or any(piece.streams for piece in pieces):
+    if wanted < 2 or not IS_LINUX or any(piece.streams for piece in pieces):
         for piece in pieces:
             yield from work(piece, account)
         return

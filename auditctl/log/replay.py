@@ -240,8 +240,17 @@ class _Moved:
 
 def _attributes(key: CellKey) -> Attributes:
     user = _SOMEBODY if key.authenticated else None
-    named = (key.group, "", key.namespace, key.resource, key.subresource, key.name, key.path)
-    return Attributes(user, bool(key.resource), key.verb, *named)
+    return Attributes(
+        user=user,
+        is_resource_request=bool(key.resource),
+        verb=key.verb,
+        api_group=key.group,
+        namespace=key.namespace,
+        resource=key.resource,
+        subresource=key.subresource,
+        name=key.name,
+        path=key.path,
+    )
 
 
 def judge_of(policies: tuple[Policy, ...]) -> PolicyMatcher:

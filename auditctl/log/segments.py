@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import IO, NamedTuple, cast
 
+from auditctl.log.descriptors import same_file
+
 STANDARD_INPUT = "-"
 GZIP = b"\x1f\x8b"
 """How a compressed file begins."""
@@ -40,7 +42,7 @@ def opened(piece: LogSegment) -> IO[bytes]:
     """Return the piece's whole file, decompressed, from its beginning."""
     if piece.streams:
         return cast("IO[bytes]", _Stream(piece.descriptor))
-    path = f"/proc/self/fd/{piece.descriptor}"  # a position of its own, whoever else reads
+    path = same_file(piece.descriptor, piece.name)  # a position of its own, whoever else reads
     if piece.compressed:
         return cast("IO[bytes]", gzip.open(path, "rb"))
     return open(path, "rb", buffering=0)  # noqa: PTH123 (unbuffered, as it is read)

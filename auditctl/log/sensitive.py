@@ -47,4 +47,6 @@ def rule(level: Level) -> PolicyRule:
     groups: dict[str, list[str]] = {}
     for group, resource in _KINDS:
         groups.setdefault(group, []).append(f"{resource}/*" if resource in _WHOLE else resource)
-    return PolicyRule(level, resources=tuple(GroupResources(group, tuple(each)) for group, each in groups.items()))
+    return PolicyRule(
+        level=level, resources=tuple(GroupResources(group, tuple(each)) for group, each in groups.items())
+    )

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auditctl.errors import RefusedError
+from auditctl.log.descriptors import read_at, same_file
 from auditctl.log.segments import GZIP, STANDARD_INPUT, LogSegment
 from auditctl.log.tally_file import is_tally
+from auditctl.system import READ_ONLY
 
 _PIECE_BYTES = 4 << 20
 _PEEK_BYTES = 1 << 16
@@ -99,11 +101,11 @@ def _open(name: str) -> LogSource:
     try:
         if name == STANDARD_INPUT:
             return LogSource(name=name, descriptor=_standard_input(), streams=True)
-        descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(name, READ_ONLY)
     except OSError as error:
         raise unreadable(name, error) from error
     try:
-        head = os.pread(descriptor, _PEEK_BYTES, 0)
+        head = read_at(descriptor, _PEEK_BYTES, 0)
     except OSError as error:
         if error.errno == errno.ESPIPE:
             return LogSource(name=name, descriptor=descriptor, streams=True)
@@ -111,7 +113,7 @@ def _open(name: str) -> LogSource:
         raise unreadable(name, error) from error
     compressed = head.startswith(GZIP)
     if compressed:
-        with suppress(OSError, EOFError, zlib.error), gzip.open(f"/proc/self/fd/{descriptor}") as file:
+        with suppress(OSError, EOFError, zlib.error), gzip.open(same_file(descriptor, name)) as file:
             head = file.read(_PEEK_BYTES)
     return LogSource(
         name=name,

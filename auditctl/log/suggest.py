@@ -80,7 +80,7 @@ def _suggestion(which: tuple[str, str], keys: Iterable[CellKey], events: int, si
 
 def is_harmless(dropping: PolicyRule) -> bool:
     """Is there no request at all that both this rule and the sensitive ones match? Exactly, over all requests."""
-    sensitive, rest = rule(Level.REQUEST_RESPONSE), PolicyRule(Level.METADATA)
+    sensitive, rest = rule(Level.REQUEST_RESPONSE), PolicyRule(level=Level.METADATA)
     one, other = Policy((sensitive, dropping, rest)), Policy((dropping, sensitive, rest))
     return first_difference(one, other) is None
 
@@ -94,15 +94,15 @@ def _rule(which: tuple[str, str], keys: Iterable[CellKey]) -> tuple[PolicyRule, 
             for each in _PATHS
             if any(key.path == each.rstrip("*") or (each[-1] == "*" and key.path.startswith(each[:-1])) for key in keys)
         )
-        return PolicyRule(Level.NONE, verbs=("get",), non_resource_urls=used), "health checks and discovery"
+        return PolicyRule(level=Level.NONE, verbs=("get",), non_resource_urls=used), "health checks and discovery"
     if kind == "leases":
         entry = GroupResources("coordination.k8s.io", ("leases",))
-        return PolicyRule(Level.NONE, users=users, resources=(entry,)), "heartbeats and leader elections"
+        return PolicyRule(level=Level.NONE, users=users, resources=(entry,)), "heartbeats and leader elections"
     if kind == "events":
         entries = tuple(_entries(keys))
-        return PolicyRule(Level.NONE, users=users, resources=entries), "Events, which the cluster keeps itself"
+        return PolicyRule(level=Level.NONE, users=users, resources=entries), "Events, which the cluster keeps itself"
     verbs = tuple(verb for verb in _READS if any(key.verb == verb for key in keys))
-    return PolicyRule(Level.NONE, users=(user,), verbs=verbs, resources=tuple(_entries(keys))), f"reads by {user}"
+    return PolicyRule(level=Level.NONE, users=(user,), verbs=verbs, resources=tuple(_entries(keys))), f"reads by {user}"
 
 
 def _entries(keys: Iterable[CellKey]) -> Iterator[GroupResources]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple, cast
 
@@ -85,7 +86,7 @@ def _open_questions(rule: PolicyRule, tally: Tally) -> Iterator[tuple[str, Calla
     """Yield what the tally does not tell of this rule: what it is, and whether a cell is concerned."""
     entries = [entry for entry in rule.resources if entry.resources and _missing(entry, tally)]
     if entries:
-        bare = rule._replace(resources=tuple(entry._replace(resource_names=()) for entry in entries))
+        bare = replace(rule, resources=tuple(entry._replace(resource_names=()) for entry in entries))
         names = ", ".join(sorted({name for entry in entries for name in _missing(entry, tally)}))
 
         def concerns(key: TallyKey) -> bool:
@@ -93,7 +94,7 @@ def _open_questions(rule: PolicyRule, tally: Tally) -> Iterator[tuple[str, Calla
 
         yield f"the object names {names}", concerns
     if rule.non_resource_urls and "*" not in rule.non_resource_urls and not (rule.resources or rule.namespaces):
-        everything = rule._replace(non_resource_urls=("*",))
+        everything = replace(rule, non_resource_urls=("*",))
         yield "paths", lambda key: key.path == FOLDED and matches(everything, attributes_of(key))
 
 

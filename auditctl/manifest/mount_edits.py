@@ -27,7 +27,8 @@ def edit_mounts(draft: PlanDraft, manifest: Manifest, plan: MountPlan) -> None:
     }
     step = entry_step(draft.document, VOLUMES)
     names = [volume.name for volume in manifest.volumes]
-    _edit(draft, VOLUMES, names, gone, [_volume(one, step) for one in new])
+    kept = {name for name in names if name not in freed}
+    _edit(draft, VOLUMES, names, gone, [_volume(one, step) for one in new if one.name not in kept])
 
 
 def _mount(new: NewMount) -> NewEntry:
@@ -58,8 +59,8 @@ def _edit(
     block = list_block(draft.document, path)
     placed = []
     for entry in entries:
-        wanted = sorted_position(names, str(entry.value["name"])) if in_order(names) else len(names)
-        position = clean_position(wanted, (), range(len(names) + 1), block.spans, draft.document.lines)
+        index = sorted_position(names, str(entry.value["name"])) if in_order(names) else len(names)
+        position = clean_position(index, (), range(len(names) + 1), block.spans, draft.document.lines)
         placed.append(NewEntry(entry.value, entry.lines, entry.reason, position))
     draft.change_list(path, removed, placed)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from auditctl.errors import ManifestError, RefusedError
 from auditctl.findings import Finding, Severity
@@ -25,7 +25,8 @@ from auditctl.settings import (
 VOLUME_NAMES = {LOG_FLAG: LOG_VOLUME, POLICY_FLAG: POLICY_VOLUME, WEBHOOK_FLAG: WEBHOOK_VOLUME}
 
 
-class NewMount(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewMount:
     """A volume and its mount that are to be added; ``type`` is hostPath's."""
 
     name: str
@@ -54,13 +55,13 @@ def audit_paths(flags: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def plan_mounts(manifest: Manifest, wanted: Mapping[str, str]) -> MountPlan:
-    """Return which mounts go and which come, for the audit flags ``wanted`` in place of the manifest's.
+def plan_mounts(manifest: Manifest, paths: Mapping[str, str]) -> MountPlan:
+    """Return which mounts go and which come, for the audit flags ``paths`` in place of the manifest's.
 
     Raises RefusedError for a log that could not be written, ManifestError for a path that cannot be resolved.
     """
-    before, after = audit_paths(manifest.audit_flags), audit_paths(wanted)
-    making = _Making(manifest, wanted)
+    before, after = audit_paths(manifest.audit_flags), audit_paths(paths)
+    making = _Making(manifest, paths)
     for name, path in before.items():
         if path not in after.values():
             making.drop(path, f"it served only the old --{name}={path}")
@@ -97,15 +98,19 @@ def _mounted_elsewhere(manifest: Manifest) -> Iterator[str]:
 class _Making:
     """A MountPlan in the making: what is asked of it depends on what it already holds."""
 
-    def __init__(self, manifest: Manifest, wanted: Mapping[str, str]) -> None:
-        self.manifest, self.wanted, self.plan = manifest, wanted, MountPlan()
+    def __init__(self, manifest: Manifest, paths: Mapping[str, str]) -> None:
+        self.manifest, self.paths, self.plan = manifest, paths, MountPlan()
 
     def cover(self, path: str) -> HostPath | None:
         """Return what ``path`` is seen through after the change. Raises ManifestError for what is no plain hostPath."""
         added = self.plan.added
         kept = [mount for mount in self.manifest.mounts if mount.position not in self.plan.removed]
         mounts = (*kept, *(Mount(one.name, -1, one.path, one.read_only) for one in added))
-        volumes = (*self._volumes(), *(Volume(one.name, -1, one.host_path, one.type) for one in added))
+        names = {one.name for one in added}
+        volumes = (
+            *(volume for volume in self._volumes() if volume.name not in names),
+            *(Volume(one.name, -1, one.host_path, one.type) for one in added),
+        )
         return host_path(mounts, volumes, path, self.manifest.mounts_place)
 
     def _volumes(self) -> list[Volume]:
@@ -114,9 +119,9 @@ class _Making:
 
     def refuse_directory(self, flag: str, path: str) -> None:
         """Raise RefusedError where mounts show that ``path`` is a directory, so that no file can be there."""
-        found = self.cover(path)
+        mounted = self.cover(path)
         below = [mount.path for mount in self.manifest.mounts if mount.path != path and within(mount.path, path)]
-        if below or (found and found.exact and found.type in {"Directory", "DirectoryOrCreate"}):
+        if below or (mounted and mounted.exact and mounted.type in {"Directory", "DirectoryOrCreate"}):
             raise RefusedError(
                 f"--{flag}: {path} is a directory in the Pod (mount {below[0] if below else path})",
                 check="path",
@@ -127,10 +132,10 @@ class _Making:
     def drop(self, path: str, reason: str, *, migrated: bool = False) -> bool:
         """Take out the mount that ``path`` is on, if it serves nothing else; tell whether it goes.
 
-        A path that is only ``migrated`` stays in the wanted flags, and these do not count as something else.
+        A path that is only ``migrated`` stays in the flags, and these do not count as something else.
         """
         mount = covering(self.manifest.mounts, path)
-        values = () if migrated else self.wanted.values()
+        values = () if migrated else self.paths.values()
         if mount is None or not path_rules.serves_only_audit(mount, path, [*values, *self._other_words()]):
             return False
         self.plan.removed.setdefault(mount.position, f"mount {mount.path}: {reason}")
@@ -147,23 +152,25 @@ class _Making:
 
     def provide_log(self, path: str) -> None:
         """See to it that the log's directory is mounted, as a directory and read-write: rotation renames the file."""
-        found = self.cover(path)
-        is_new = self.manifest.audit_flags.get(LOG_FLAG) != self.wanted[LOG_FLAG]
-        host = found.path if found is not None else path  # the directory of the host is auditd's, not the container's
-        if path_rules.belongs_to_auditd(host) and (is_new or found is None):
+        mounted = self.cover(path)
+        is_new = self.manifest.audit_flags.get(LOG_FLAG) != self.paths[LOG_FLAG]
+        host = (
+            mounted.path if mounted is not None else path
+        )  # the directory of the host is auditd's, not the container's
+        if path_rules.belongs_to_auditd(host) and (is_new or mounted is None):
             text = f"the log {host} is in {path_rules.AUDITD_DIRECTORY}, which belongs to auditd: its rotation and label are others"
             self._complain("shared-log-directory", text, f"use --log-path {path_rules.own_log_path(path)}")
-        if found and found.exact:
-            self._migrate(path, found)
-            found = self.cover(path)
-        if found and found.read_only:
+        if mounted and mounted.exact:
+            self._migrate(path, mounted)
+            mounted = self.cover(path)
+        if mounted and mounted.read_only:
             raise RefusedError(
-                f"the log {path} lies on the mount {found.mount_path}, which is read-only: the server would not start",
+                f"the log {path} lies on the mount {mounted.mount_path}, which is read-only: the server would not start",
                 check="read-only-log",
                 fix="use --log-path with a directory of its own, or make that mount read-write",
                 place=self.manifest.mounts_place,
             )
-        if found is None:
+        if mounted is None:
             self._add_log_directory(path)
 
     def _add_log_directory(self, path: str) -> None:
@@ -178,13 +185,13 @@ class _Making:
             self._complain("system-log-directory", text, f"{fix}, or continue with --allow system-log-directory")
             self.add(LOG_FLAG, directory, directory, "DirectoryOrCreate", read_only=False)
             return
-        if self.manifest.audit_flags.get(LOG_FLAG) != self.wanted[LOG_FLAG]:
+        if self.manifest.audit_flags.get(LOG_FLAG) != self.paths[LOG_FLAG]:
             raise RefusedError(problem, check="system-directory", fix=fix)
         self._complain("log-not-mounted", f"{problem}: it stays inside the container", fix)
 
-    def _migrate(self, path: str, found: HostPath) -> None:
+    def _migrate(self, path: str, mounted: HostPath) -> None:
         """Put the log's directory in the place of its single-file mount; say so where that cannot be."""
-        inside, outside = posixpath.dirname(path), posixpath.dirname(found.path)
+        inside, outside = posixpath.dirname(path), posixpath.dirname(mounted.path)
         possible = not path_rules.belongs_to_others(inside) and not path_rules.belongs_to_others(outside)
         if possible and self.drop(path, "a file that is mounted alone cannot be rotated", migrated=True):
             if self.cover(path) is None:
@@ -197,18 +204,41 @@ class _Making:
         """Add a finding of severity error that points at the flag of the log."""
         flag = next((flag for flag in self.manifest.flag_list if flag.name == LOG_FLAG), None)
         place = self.manifest.document.place(flag.item.path if flag else self.manifest.container_path)
-        found = Finding(check, Severity.ERROR, message, fix, LOG_FLAG, place.file, place.line, place.column)
-        self.plan.findings.append(found)
+        finding = Finding(
+            check=check,
+            severity=Severity.ERROR,
+            message=message,
+            fix=fix,
+            path=LOG_FLAG,
+            file=place.file,
+            line=place.line,
+            column=place.column,
+        )
+        self.plan.findings.append(finding)
 
     def add(self, flag: str, path: str, on_host: str, kind: str, *, read_only: bool) -> None:
-        """Add a volume and its mount under a free name."""
+        """Add a mount, and its volume under a free name where no volume of that very file is left without a mount."""
         taken = {volume.name for volume in self._volumes()} | {one.name for one in self.plan.added}
         name = base = VOLUME_NAMES[flag]
         number = 2
         while name in taken:
             name, number = f"{base}-{number}", number + 1
+        name = self._idle_volume(on_host, kind) or name
         reason = f"volume {name}: --{flag} needs {path} in the container"
-        self.plan.added.append(NewMount(name, path, on_host, kind, read_only, reason))
+        self.plan.added.append(
+            NewMount(name=name, path=path, host_path=on_host, type=kind, read_only=read_only, reason=reason)
+        )
+
+    def _idle_volume(self, on_host: str, kind: str) -> str:
+        """Return the name of a volume of that path and type that nothing mounts; empty where there is none.
+
+        Somebody removed its mount alone. A second volume of the same file would then be a second record in
+        kubeadm-config too.
+        """
+        mounted = {mount.name for mount in self.manifest.mounts} | set(_mounted_elsewhere(self.manifest))
+        mounted |= {one.name for one in self.plan.added}
+        idle = (volume for volume in self.manifest.volumes if volume.name not in mounted)
+        return next((each.name for each in idle if (each.host_path, each.type) == (on_host, kind)), "")
 
 
 def _strings(value: object) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, TypeAlias
 
@@ -17,7 +18,8 @@ class Style(Enum):
     FOLDED = ">"
 
 
-class Scalar(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scalar:
     """A scalar; ``text`` is its content after unquoting and folding."""
 
     start: int
@@ -28,7 +30,8 @@ class Scalar(NamedTuple):
     style: Style = Style.PLAIN
 
 
-class Sequence(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sequence:
     """A list; ``flow`` is the ``[a, b]`` form."""
 
     start: int
@@ -39,7 +42,8 @@ class Sequence(NamedTuple):
     tag: str = ""
 
 
-class Mapping(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mapping:
     """A mapping, entries in the order of the text; ``flow`` is the ``{a: b}`` form."""
 
     start: int

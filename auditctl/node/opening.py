@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from auditctl.errors import RefusedError
+from auditctl.system import open_flag
 
 if TYPE_CHECKING:
     import ctypes
@@ -33,8 +34,8 @@ _SYS_OPENAT2 = 437  # the same number on every architecture
 _AT_FDCWD = -100
 _RESOLVE_NO_LINKS = 0x02 | 0x04  # RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS (linux/openat2.h)
 _RENAME_NOREPLACE = 1  # linux/fs.h
-_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-_COMPONENT = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_DIRECTORY = open_flag("O_PATH") | open_flag("O_DIRECTORY") | open_flag("O_CLOEXEC")
+_COMPONENT = open_flag("O_PATH") | open_flag("O_NOFOLLOW") | open_flag("O_CLOEXEC")
 _OWN_DESCRIPTORS = Path("/proc/self/fd")
 _LINKS_AT_MOST = 40  # the kernel's own limit (MAXSYMLINKS)
 
@@ -163,6 +164,10 @@ class Root(NamedTuple):
     def followed(self, node_path: str | Path) -> Path:
         """Return the path of a file that is only read: a last link is followed too, inside the root."""
         return self.host(node_path) if self.is_host else within(self.path, str(node_path), follow_last=True)
+
+    def holds(self, path: Path) -> bool:
+        """Tell whether no symbolic link leads from a path on this machine out of ``--rootfs``."""
+        return self.is_host or path.resolve().is_relative_to(self.path.resolve())
 
     def node(self, host_path: Path) -> str:
         """Return the node's own name of a path on this machine."""

@@ -25,8 +25,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from auditctl.errors import RefusedError
+from auditctl.system import open_flag
 
-_COMPONENT = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_COMPONENT = open_flag("O_PATH") | open_flag("O_NOFOLLOW") | open_flag("O_CLOEXEC")
 _LINK = "is a symbolic link"
 _LINKS_AT_MOST = 40  # the kernel's own limit (MAXSYMLINKS)
 _WRITTEN_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
@@ -121,7 +122,7 @@ def beneath(root: Path, path: str, *, make_mode: int | None = None) -> Iterator[
         raise OSError(errno.EINVAL, "the path is not inside the node's root", path)
     rule = _Rule(None, system_links=root == Path("/"), make_mode=make_mode)
     top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    with _Walk(top, root, rule, deque(names[:-1])) as walk:
+    with _Walk(descriptor=top, path=root, rule=rule, names=deque(names[:-1])) as walk:
         try:
             walk.to_the_end()
         except UntrustedPathError as error:
@@ -149,7 +150,7 @@ class _Rule(NamedTuple):
     make_mode: int | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Walk:
     """One walk down a path. ``descriptor`` stands for ``path``; ``names`` are still to come; ``made`` were made by us."""
 
@@ -238,7 +239,7 @@ def _untrusted(path: Path, reason: str, status: os.stat_result) -> UntrustedPath
 @contextmanager
 def _from_the_root(path: Path, rule: _Rule) -> Iterator[_Walk]:
     top = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    with _Walk(top, Path("/"), rule, deque(_names(str(path.absolute())))) as walk:
+    with _Walk(descriptor=top, path=Path("/"), rule=rule, names=deque(_names(str(path.absolute())))) as walk:
         walk.to_the_end()
         yield walk
 

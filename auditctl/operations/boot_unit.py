@@ -15,7 +15,10 @@ def unit(program: Sequence[str]) -> Report:
     text = facts.template("systemd", "auditctl-recover.service").read_text(encoding="utf-8")
     words = " ".join(_quoted(word) for word in (*program, "--quiet", "recover"))
     return Report(
-        "recover", Outcome.UNCHANGED, text.replace(_SHIPPED, f"ExecStart={words}").strip(), ManifestChange("")
+        command="recover",
+        outcome=Outcome.UNCHANGED,
+        summary=text.replace(_SHIPPED, f"ExecStart={words}").strip(),
+        manifest=ManifestChange(path=""),
     )
 
 

@@ -25,14 +25,14 @@ def built_in(version: Version = NEWEST) -> Known:
 def _resource(row: Mapping[str, Any]) -> Resource:
     """A preview has no ``since``: no stable version serves it."""
     return Resource(
-        row["group"],
-        row["resource"],
-        row["kind"],
-        tuple(row["short"]),
-        row["namespaced"],
-        numbers(row["since"]) if "since" in row else (1, 0),
-        row["singular"],
-        tuple(numbers(release) for release in row.get("releases", ())),
+        group=row["group"],
+        name=row["resource"],
+        kind=row["kind"],
+        short_names=tuple(row["short"]),
+        namespaced=row["namespaced"],
+        since=numbers(row["since"]) if "since" in row else (1, 0),
+        singular=row["singular"],
+        preview=tuple(numbers(release) for release in row.get("releases", ())),
     )
 
 

@@ -258,6 +258,9 @@ class GuardedRun(Protocol):
     def seconds_left(self, renamed_at: float | None) -> float:
         """Return the seconds to the deadline of the change."""
 
+    def patience(self) -> float:
+        """Return how long the restart may still take."""
+
     def prove_or_undo(self, watch: RestartWaiter) -> ChangeResult:
         """Wait for the restart and prove it; undo the change where that fails."""
 

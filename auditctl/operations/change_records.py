@@ -16,4 +16,4 @@ def damaged(plane: ControlPlane) -> Iterator[Finding]:
         for folder in plane.state.unreadable():
             text = f"{folder}: this version cannot read this record of a change (damaged, or of a newer version)"
             fix = "use the version that wrote it, or move it out of that directory if its change is settled"
-            yield Finding("state-unreadable", Severity.ERROR, text, fix)
+            yield Finding(check="state-unreadable", severity=Severity.ERROR, message=text, fix=fix)

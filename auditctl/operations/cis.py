@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 from auditctl import facts
 from auditctl.errors import RefusedError
@@ -43,7 +43,8 @@ class Control:
     stig: tuple[str, ...] = ()
 
 
-class _CisEvidence(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _CisEvidence:
     """What the controls are asked of."""
 
     plane: ControlPlane
@@ -63,15 +64,22 @@ def cis(plane: ControlPlane) -> Report:
     snapshot, manifest = plane.read_manifest()
     table = json.loads(facts.template("cis.json").read_text(encoding="utf-8"))
     process = listener(manifest.secure_port, manifest) if plane.root.is_host else None
-    node = _CisEvidence(plane, manifest, process, policy_source.version_of(plane, manifest, live=False), table, _stig())
+    node = _CisEvidence(
+        plane=plane,
+        manifest=manifest,
+        process=process,
+        version=policy_source.version_of(plane, manifest, live=False),
+        table=table,
+        stig=_stig(),
+    )
     controls = tuple(_controls(node))
     failed = [control for control in controls if control.status is Status.FAILED]
     summary = f"not met: {', '.join(one.id for one in failed)}" if failed else "every audit control is met"
     return Report(
-        "cis",
-        Outcome.NEGATIVE if failed else Outcome.UNCHANGED,
-        summary,
-        ManifestChange(str(plane.manifest_path), snapshot.sha256, snapshot.sha256),
+        command="cis",
+        outcome=Outcome.NEGATIVE if failed else Outcome.UNCHANGED,
+        summary=summary,
+        manifest=ManifestChange(path=str(plane.manifest_path), before=snapshot.sha256, after=snapshot.sha256),
         verification=Verification(tuple(Check(one.id, one.status, f"{one.title}: {one.detail}") for one in controls)),
         next_steps=(_next_step(failed),) if failed else (),
         details={"controls": [_row(control) for control in controls]},
@@ -226,7 +234,7 @@ def _decided(
     """Return the row of one request; ``person`` makes it instead of the user that it names."""
     attributes = parse(request)
     if person is not None:
-        attributes = attributes._replace(user=person)
+        attributes = replace(attributes, user=person)
         request = f"{request.partition(' by ')[0]} by {person.name} of {' '.join(person.groups)}"
     decision = evaluate(policy, attributes)
     silent = set(decision.omit_stages) >= {Stage.RESPONSE_STARTED, Stage.RESPONSE_COMPLETE}

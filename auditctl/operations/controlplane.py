@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from auditctl.node.change import files
 from auditctl.node.change.files import Root, Snapshot
-from auditctl.node.change.state import StateDirectory
 from auditctl.node.clock import Clock
 
 if TYPE_CHECKING:  # ssl comes with one, ruamel.yaml with the other: --help needs neither, a plain --dry-run no ssl
     from auditctl.manifest.pod import Manifest
     from auditctl.node.apiserver.client import Endpoint
     from auditctl.node.apiserver.credentials import Credentials
+    from auditctl.node.change.state import StateDirectory
 
 MANIFEST = "/etc/kubernetes/manifests/kube-apiserver.yaml"
 STATE = "/var/lib/auditctl"
@@ -55,7 +56,8 @@ class AcceptAll:
         return True
 
 
-class ControlPlane(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlPlane:
     """Where everything is. ``manifest`` and ``state`` are paths of the node, inside ``rootfs``."""
 
     rootfs: Path = Path("/")
@@ -76,6 +78,8 @@ class ControlPlane(NamedTuple):
 
     @property
     def state(self) -> StateDirectory:
+        from auditctl.node.change.state import StateDirectory  # Linux only: it locks
+
         return StateDirectory(self.root.host(self.state_dir))
 
     def read_manifest(self) -> tuple[Snapshot, Manifest]:

@@ -139,7 +139,7 @@ def _removals(plane: ControlPlane, paths: HostPaths) -> Iterator[FileEdit]:
     for role, host in (*named, *installed):
         there = files.read_if_there(host, role.value) if host is not None else None
         if host is not None and there is not None:
-            yield FileEdit(role, host, there, None, removed_last=True)
+            yield FileEdit(role=role, path=host, before=there, after=None, removed_last=True)
 
 
 def _installed_webhooks(plane: ControlPlane) -> Iterator[Path]:
@@ -166,10 +166,10 @@ def _clear_away(plane: ControlPlane, logs: tuple[Path, ...], purge: Purge) -> tu
     for path in logs:
         try:
             files.remove(path)
-            found.append(Finding("removed", Severity.INFO, f"removed {path}"))
+            found.append(Finding(check="removed", severity=Severity.INFO, message=f"removed {path}"))
         except OSError as error:
             text = f"{path}: cannot be removed: {(error.strerror or str(error)).lower()}"
-            found.append(Finding("not-removed", Severity.WARNING, text, "remove it by hand"))
+            found.append(Finding(check="not-removed", severity=Severity.WARNING, message=text, fix="remove it by hand"))
     if purge.files or purge.logs:
         made = {path for journal in plane.state.journals() for path in journal.made_directories}
         for directory in sorted(made, key=len, reverse=True):

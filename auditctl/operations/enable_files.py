@@ -97,11 +97,13 @@ def edits_of(request: EnableRequest, installed: InstalledFiles, chosen: Selected
     """Yield the files to install, where the installed ones differ."""
     paths, policy, webhook = installed.paths, installed.policy, installed.webhook
     if paths.policy is not None and (policy is None or policy.content != chosen.raw):
-        yield FileEdit(Role.POLICY, paths.policy, policy, chosen.raw, source=chosen.source)
+        yield FileEdit(role=Role.POLICY, path=paths.policy, before=policy, after=chosen.raw, source=chosen.source)
     if installed.prepared is not None and paths.webhook is not None:
         content = installed.prepared.content
         if webhook is None or webhook.content != content:
-            yield FileEdit(Role.WEBHOOK, paths.webhook, webhook, content, source=str(request.webhook_config))
+            yield FileEdit(
+                role=Role.WEBHOOK, path=paths.webhook, before=webhook, after=content, source=str(request.webhook_config)
+            )
 
 
 def overwrites(before: Manifest, edits: tuple[FileEdit, ...], request: EnableRequest) -> Iterator[Finding]:
@@ -114,10 +116,10 @@ def overwrites(before: Manifest, edits: tuple[FileEdit, ...], request: EnableReq
             and before.flag(POLICY_FLAG) is None
         ):
             yield Finding(
-                "policy-replaced",
-                Severity.WARNING,
-                f"{edit.path} was there already and is replaced by the shipped policy {policy_source.DEFAULT_POLICY}",
-                f"to keep it, use --policy {edit.path}",
+                check="policy-replaced",
+                severity=Severity.WARNING,
+                message=f"{edit.path} was there already and is replaced by the shipped policy {policy_source.DEFAULT_POLICY}",
+                fix=f"to keep it, use --policy {edit.path}",
             )
 
 

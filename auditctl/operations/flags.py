@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from textwrap import wrap
 from typing import Any
 
@@ -26,7 +27,7 @@ def findings(after: Manifest, version: Version, before: Manifest | None = None) 
     for finding in complaints(after.audit_flags, version, before.audit_flags if before is not None else None):
         flag = next((one for one in after.flag_list if f"--{one.name}" == finding.path), None)
         place = after.document.place(flag.item.path) if flag is not None else None
-        yield finding._replace(path="", line=place.line if place else 0, column=place.column if place else 0)
+        yield replace(finding, path="", line=place.line if place else 0, column=place.column if place else 0)
 
 
 def effective(manifest: Manifest, version: Version) -> dict[str, dict[str, str | bool]]:

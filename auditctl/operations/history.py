@@ -25,10 +25,10 @@ def history(plane: ControlPlane) -> Report:
     rows = [_cells(plane, journal, undone.get(journal.id)) for journal in journals]
     summary = f"{len(journals)} change{'' if len(journals) == 1 else 's'} on this node"
     return Report(
-        "history",
-        Outcome.UNCHANGED,
-        summary,
-        ManifestChange(str(plane.manifest_path)),
+        command="history",
+        outcome=Outcome.UNCHANGED,
+        summary=summary,
+        manifest=ManifestChange(path=str(plane.manifest_path)),
         findings=tuple(damaged(plane)),
         next_steps=(f"auditctl history show {journals[-1].id}",) if journals else (),
         lines=tuple(_table([_HEAD, *rows])) if rows else (),
@@ -59,10 +59,10 @@ def show(plane: ControlPlane, change_id: str) -> Report:
         *diff.splitlines(),
     )
     return Report(
-        "history show",
-        Outcome.UNCHANGED,
-        f"{journal.command}: {journal.summary}",
-        ManifestChange(str(plane.manifest_path)),
+        command="history show",
+        outcome=Outcome.UNCHANGED,
+        summary=f"{journal.command}: {journal.summary}",
+        manifest=ManifestChange(path=str(plane.manifest_path)),
         lines=lines,
         details={"history": [_row(plane, journal, undone_by)], "diff": diff},
     )

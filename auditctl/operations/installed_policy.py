@@ -18,17 +18,17 @@ def policy_findings(plane: ControlPlane, path: Path) -> Iterator[Finding]:
     Raises:
         RefusedError: the file cannot be read.
     """
-    document = validate(plane, ValidateOptions((str(path),))).document
+    document = validate(plane, ValidateOptions(files=(str(path),))).document
     for row in document["files"][0]["findings"]:
         yield Finding(
-            row["check"],
-            Severity(row["severity"]),
-            row["message"],
-            row["fix"] or "",
-            row["path"] or "",
-            row["file"] or "",
-            row["line"] or 0,
-            row["column"] or 0,
+            check=row["check"],
+            severity=Severity(row["severity"]),
+            message=row["message"],
+            fix=row["fix"] or "",
+            path=row["path"] or "",
+            file=row["file"] or "",
+            line=row["line"] or 0,
+            column=row["column"] or 0,
         )
 
 
@@ -39,7 +39,7 @@ def not_loaded(path: Path, on_disk: str | None, loaded: str | None) -> Iterator[
     text = f"{path} was edited after the API server had started, and is not loaded"
     if loaded is None:
         text = f"{path} was touched after the API server had started; what it loaded is not known"
-    yield Finding("policy-not-loaded", Severity.WARNING, text, "auditctl restart")
+    yield Finding(check="policy-not-loaded", severity=Severity.WARNING, message=text, fix="auditctl restart")
 
 
 def shipped_name(digest: str | None) -> str:

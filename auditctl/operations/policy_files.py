@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -111,8 +112,8 @@ class LoadedPolicyFile(NamedTuple):
 def located(name: str, loaded: LoadResult) -> tuple[Finding, ...]:
     """What loading found, each finding with its file's name; never nothing for a policy that is refused."""
     if loaded.policy is None and not loaded.findings:
-        return (Finding("policy", Severity.ERROR, loaded.error, file=name),)
-    return tuple(finding._replace(file=name) for finding in loaded.findings)
+        return (Finding(check="policy", severity=Severity.ERROR, message=loaded.error, file=name),)
+    return tuple(replace(finding, file=name) for finding in loaded.findings)
 
 
 def read_policy(name: str, version: Version) -> LoadedPolicyFile:
@@ -146,6 +147,8 @@ def understood(text: PolicyText, version: Version) -> LoadedPolicyFile:
             fix="correct the lines named above",
             findings=findings,
         )
-    guesses = tuple(Finding("version-unknown", Severity.WARNING, text) for text in unknown_version(version))
-    dropped = tuple(finding._replace(severity=Severity.WARNING) for finding in findings)
+    guesses = tuple(
+        Finding(check="version-unknown", severity=Severity.WARNING, message=text) for text in unknown_version(version)
+    )
+    dropped = tuple(replace(finding, severity=Severity.WARNING) for finding in findings)
     return LoadedPolicyFile(name, loaded.policy, (*guesses, *dropped))

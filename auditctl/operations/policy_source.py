@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,9 +71,9 @@ def judge(source: str, raw: bytes, version: tuple[int, int], how: ChangeOptions)
             every finding with its line.
     """
     loaded = load(raw, version)
-    findings = tuple(finding._replace(file=source) for finding in loaded.findings)
+    findings = tuple(replace(finding, file=source) for finding in loaded.findings)
     if loaded.policy is None:
-        findings = findings or (Finding("policy", Severity.ERROR, loaded.error, file=source),)
+        findings = findings or (Finding(check="policy", severity=Severity.ERROR, message=loaded.error, file=source),)
         raise PolicyError(
             f"{_place(findings[0])}: kube-apiserver {version[0]}.{version[1]} would refuse this policy: {loaded.error}",
             check="policy",
@@ -95,7 +96,7 @@ def opinions(chosen: SelectedPolicy, version: tuple[int, int]) -> tuple[Finding,
     from auditctl.policy import lint
 
     found = lint.warnings(chosen.raw, chosen.policy, built_in(version), places=chosen.places)
-    return tuple(finding._replace(file=chosen.source) for finding in found)
+    return tuple(replace(finding, file=chosen.source) for finding in found)
 
 
 def weigh(findings: Iterable[Finding], how: ChangeOptions, what: str = "") -> tuple[Finding, ...]:
@@ -105,7 +106,7 @@ def weigh(findings: Iterable[Finding], how: ChangeOptions, what: str = "") -> tu
         RefusedError: an error is left, or a warning under ``--strict``.
     """
     weighed = tuple(
-        finding._replace(severity=Severity.WARNING)
+        replace(finding, severity=Severity.WARNING)
         if finding.severity is Severity.ERROR and finding.check in how.allow
         else finding
         for finding in findings
@@ -131,4 +132,4 @@ def decides_the_same(one: Policy | None, other: Policy) -> bool:
 
 
 def _placeless(policy: Policy) -> Policy:
-    return policy._replace(rules=tuple(rule._replace(line=0) for rule in policy.rules))
+    return policy._replace(rules=tuple(replace(rule, line=0) for rule in policy.rules))

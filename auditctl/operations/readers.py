@@ -20,11 +20,22 @@ def before_edit(plane: ControlPlane, group: str | None, log: Path | None) -> tup
         return ()
     group_id(group)
     if log is None:
-        return (Finding("readers", Severity.ERROR, f"--readers {group}: there is no log file to read"),)
+        return (
+            Finding(
+                check="readers", severity=Severity.ERROR, message=f"--readers {group}: there is no log file to read"
+            ),
+        )
     made = {path for journal in plane.state.journals() for path in journal.made_directories}
     if log.parent.exists() and plane.root.node(log.parent) not in made:
         text = f"--readers {group}: {log.parent} was there before auditctl, so its permissions are not ours to change"
-        return (Finding("readers", Severity.ERROR, text, f"setfacl -m g:{group}:rX,d:g:{group}:rX {log.parent}"),)
+        return (
+            Finding(
+                check="readers",
+                severity=Severity.ERROR,
+                message=text,
+                fix=f"setfacl -m g:{group}:rX,d:g:{group}:rX {log.parent}",
+            ),
+        )
     return ()
 
 
@@ -37,9 +48,17 @@ def grant(group: str | None, log: Path | None) -> tuple[Finding, ...]:
     except OSError as error:
         text = f"--readers {group}: {log.parent}: {(error.strerror or str(error)).lower()}"
         return (
-            Finding("readers", Severity.WARNING, text, "mount the file system with ACLs, or copy the log elsewhere"),
+            Finding(
+                check="readers",
+                severity=Severity.WARNING,
+                message=text,
+                fix="mount the file system with ACLs, or copy the log elsewhere",
+            ),
         )
     return (
-        *(Finding("readers", Severity.WARNING, f"--readers {group}: {text}", "remove it") for text in left),
-        Finding("readers", Severity.INFO, f"group {group} may read {log.parent}"),
+        *(
+            Finding(check="readers", severity=Severity.WARNING, message=f"--readers {group}: {text}", fix="remove it")
+            for text in left
+        ),
+        Finding(check="readers", severity=Severity.INFO, message=f"group {group} may read {log.parent}"),
     )

@@ -32,20 +32,22 @@ def change_findings(plane: ControlPlane) -> Iterator[Finding]:
     """
     journals = plane.state.journals()
     if plane.state.is_locked():
-        yield Finding("running-change", Severity.INFO, f"{plane.state.holder()} is changing this node now")
+        yield Finding(
+            check="running-change", severity=Severity.INFO, message=f"{plane.state.holder()} is changing this node now"
+        )
     else:
         for journal in (journal for journal in journals if not journal.finished):
             text = f"change {journal.id} ({journal.command}) was interrupted at {journal.step.value}"
-            yield Finding("interrupted-change", Severity.WARNING, text, "auditctl recover")
+            yield Finding(check="interrupted-change", severity=Severity.WARNING, message=text, fix="auditctl recover")
         if standby_pod.remains(plane.root, plane.manifest_path):
             text = "an interrupted run has left a standby server or its redirect"
-            yield Finding("standby", Severity.WARNING, text, "auditctl recover")
+            yield Finding(check="standby", severity=Severity.WARNING, message=text, fix="auditctl recover")
     yield from notice(plane)
     yield from damaged(plane)
     if journals and journals[-1].step is Step.STRANDED:
         text = f"change {journals[-1].id} ({journals[-1].command}) failed, and the old configuration was not restored"
         fix = f"auditctl rollback {journals[-1].id} --allow apiserver-ready"
-        yield Finding("stranded-change", Severity.WARNING, text, fix)
+        yield Finding(check="stranded-change", severity=Severity.WARNING, message=text, fix=fix)
 
 
 def installed_by(plane: ControlPlane, role: Role, digest: str | None) -> Installation | None:

@@ -18,10 +18,10 @@ def recover(plane: ControlPlane) -> Report:
         findings = opened.recovered
     changed = any(finding.check == "interrupted-change" for finding in findings)
     return Report(
-        "recover",
-        Outcome.CHANGED if changed else Outcome.UNCHANGED,
-        findings[-1].message if findings else "no change was interrupted",
-        ManifestChange(str(plane.manifest_path)),
+        command="recover",
+        outcome=Outcome.CHANGED if changed else Outcome.UNCHANGED,
+        summary=findings[-1].message if findings else "no change was interrupted",
+        manifest=ManifestChange(path=str(plane.manifest_path)),
         changed=changed,
         findings=findings,
         verification=Verification(),

@@ -87,7 +87,7 @@ def _installed_policy(plane: ControlPlane, paths: HostPaths) -> tuple[Path, Snap
         raise RefusedError(
             f"{plane.manifest_path}: no --{POLICY_FLAG} is set, so there is no policy to load",
             check="auditing-off",
-            fix="auditctl enable --policy FILE",
+            fix="auditctl enable --policy baseline",
         )
     return paths.policy, files.read(paths.policy, "policy")
 
@@ -105,7 +105,7 @@ def _no_way_back(last_good: bytes | None) -> tuple[Finding, ...]:
     if last_good is not None:
         return ()
     text = "no policy was proved by auditctl on this node yet, so there is no last known good one to fall back to"
-    return (Finding("last-known-good", Severity.WARNING, text),)
+    return (Finding(check="last-known-good", severity=Severity.WARNING, message=text),)
 
 
 def _with_repair(plane: ControlPlane, result: ChangeResult) -> ChangeResult:

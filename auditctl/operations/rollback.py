@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -109,7 +110,7 @@ def _naming(report: Report, undone: list[Journal]) -> Report:
     """Return the report with what was undone."""
     if report.outcome is not Outcome.CHANGED:
         return report
-    return report._replace(lines=(*(f"undone: {_words(journal)}" for journal in undone), *report.lines))
+    return replace(report, lines=(*(f"undone: {_words(journal)}" for journal in undone), *report.lines))
 
 
 def _chosen(plane: ControlPlane, change_id: str | None) -> list[Journal]:
@@ -173,7 +174,7 @@ def _files_before(
         digest = there.sha256 if there else None
         if digest not in (record.after, record.before):
             text = f"{path} was changed by somebody else since, so it is left alone"
-            left.append(Finding("changed-meanwhile", Severity.WARNING, text))
+            left.append(Finding(check="changed-meanwhile", severity=Severity.WARNING, message=text))
             continue
         if digest == oldest.before:
             continue
@@ -182,7 +183,7 @@ def _files_before(
         except RefusedError as error:
             if error.check != "webhook-gone" or path == target.webhook:
                 raise
-            left.append(Finding(error.check, Severity.WARNING, error.message, error.fix))
+            left.append(Finding(check=error.check, severity=Severity.WARNING, message=error.message, fix=error.fix))
             continue
         edits.append(_edit(path, there, original))
     return tuple(edits), tuple(left)
@@ -192,8 +193,8 @@ def _edit(path: Path, there: Snapshot | None, original: _Original) -> FileEdit:
     """Return the edit; a file that is gone comes back with the mode and owner that it had."""
     role, before = original.newest.role, original.before
     if before is None:
-        return FileEdit(role, path, there, None, removed_last=True)
-    return FileEdit(role, path, there, before.content, source=original.source, like=before)
+        return FileEdit(role=role, path=path, before=there, after=None, removed_last=True)
+    return FileEdit(role=role, path=path, before=there, after=before.content, source=original.source, like=before)
 
 
 def _touched(undone: list[Journal]) -> Iterator[tuple[FileRecord, Journal, FileRecord]]:

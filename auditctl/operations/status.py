@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
-from auditctl.errors import AuditctlError, Place, RefusedError
+from auditctl.errors import AuditctlError, RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.pod import Manifest
 from auditctl.node.kubelet.diagnosis import ServerState
@@ -22,7 +23,7 @@ from auditctl.operations.evidence.node_state import server_findings
 from auditctl.operations.installed_policy import not_loaded, policy_findings
 from auditctl.operations.records import change_findings
 from auditctl.operations.status_evidence import StatusEvidence, collect_status
-from auditctl.report import ManifestChange, Outcome, Report
+from auditctl.report import ManifestChange, Outcome, Report, error_finding
 from auditctl.settings import POLICY_FLAG
 
 
@@ -42,10 +43,10 @@ def status(plane: ControlPlane, memory: counters.Memory | None = None) -> Report
     snapshot = evidence.node.snapshot
     digest = snapshot.sha256 if snapshot is not None else None
     return Report(
-        "status",
-        Outcome.UNCHANGED if well else Outcome.NEGATIVE,
-        status_rows.headline(evidence, bad),
-        ManifestChange(str(plane.manifest_path), digest, digest),
+        command="status",
+        outcome=Outcome.UNCHANGED if well else Outcome.NEGATIVE,
+        summary=status_rows.headline(evidence, bad),
+        manifest=ManifestChange(path=str(plane.manifest_path), before=digest, after=digest),
         settings=_settled(plane, evidence.manifest),
         findings=findings,
         lines=tuple(status_rows.lines(plane, evidence, before)),
@@ -87,24 +88,29 @@ def _all_findings(plane: ControlPlane, evidence: StatusEvidence) -> Iterator[Fin
             yield from evidence.auditing.findings
             yield from _audit_files(plane, manifest, evidence)
         except AuditctlError as error:
-            yield Finding(error.check, Severity.ERROR, error.message, error.fix, "", *(error.place or Place("")))
+            yield error_finding(error)
         except OSError as error:
             text = f"{error.filename}: could not be read: {(error.strerror or str(error)).lower()}"
-            yield Finding("unreadable", Severity.WARNING, text, "run it as root (sudo)")
+            yield Finding(check="unreadable", severity=Severity.WARNING, message=text, fix="run it as root (sudo)")
     if evidence.auditing.state is AuditingState.NOT_RECORDING and node.diagnosis.state is ServerState.SERVING:
         known = {finding.message for finding in evidence.auditing.findings}
         if evidence.auditing.reason not in known:
             fix = evidence.auditing.fix
-            yield Finding("not-recording", Severity.ERROR, f"nothing is recorded: {evidence.auditing.reason}", fix)
+            yield Finding(
+                check="not-recording",
+                severity=Severity.ERROR,
+                message=f"nothing is recorded: {evidence.auditing.reason}",
+                fix=fix,
+            )
     try:
         yield from change_findings(plane)
     except RefusedError as error:
-        yield Finding(error.check, Severity.WARNING, error.message, error.fix)
+        yield Finding(check=error.check, severity=Severity.WARNING, message=error.message, fix=error.fix)
     if evidence.counters is not None and manifest is not None:
         yield from counters.findings(evidence.counters, enabled=auditing.is_on(manifest))
     if evidence.kept is False:
-        text = f"{evidence.kept_text} of this node differ from the ConfigMap kubeadm-config: kubeadm upgrade would change them back"
-        yield Finding("kubeadm-config", Severity.WARNING, text, "auditctl kubeadm persist")
+        text = f"{evidence.kept_text} from the ConfigMap kubeadm-config: kubeadm upgrade would change them back"
+        yield Finding(check="kubeadm-config", severity=Severity.WARNING, message=text, fix="auditctl kubeadm persist")
 
 
 def _audit_files(plane: ControlPlane, manifest: Manifest, evidence: StatusEvidence) -> Iterator[Finding]:
@@ -112,12 +118,18 @@ def _audit_files(plane: ControlPlane, manifest: Manifest, evidence: StatusEviden
     version = policy_source.version_of(plane, manifest, live=False)
     for finding in flags.findings(manifest, version, manifest):
         if finding.severity is Severity.ERROR:
-            yield finding._replace(file=str(plane.manifest_path) if finding.line else "")
+            yield replace(finding, file=str(plane.manifest_path) if finding.line else "")
     policy, running = evidence.policy, evidence.node.evidence.process
     if policy is not None and not policy.is_file():
         state = "a directory" if policy.is_dir() else "not there"
         text = f"{policy}, for --{POLICY_FLAG}, is {state}: the API server would not start again"
-        yield Finding("policy-missing", Severity.ERROR, text, "auditctl enable --policy FILE", file=str(policy))
+        yield Finding(
+            check="policy-missing",
+            severity=Severity.ERROR,
+            message=text,
+            fix="auditctl enable --policy baseline",
+            file=str(policy),
+        )
     elif policy is not None:
         yield from auditing.weighty(tuple(policy_findings(plane, policy)))
         if running is not None:

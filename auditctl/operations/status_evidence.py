@@ -91,4 +91,4 @@ def _kept(plane: ControlPlane, node: NodeState, manifest: Manifest) -> tuple[boo
         return None, error.message
     if not differing:
         return True, ""
-    return False, f"{len(differing)} setting{'' if len(differing) == 1 else 's'}"
+    return False, "1 setting differs" if len(differing) == 1 else f"{len(differing)} settings differ"

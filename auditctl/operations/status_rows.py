@@ -202,7 +202,7 @@ def _kubeadm(evidence: StatusEvidence) -> str:
         return f"not known: {evidence.kept_text}"
     if evidence.kept:
         return "kubeadm-config has these settings: kept at the next upgrade"
-    return f"NOT kept at the next upgrade: {evidence.kept_text} differ from kubeadm-config"
+    return f"NOT kept at the next upgrade: {evidence.kept_text} from kubeadm-config"
 
 
 def details(plane: ControlPlane, evidence: StatusEvidence) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -25,8 +26,8 @@ from auditctl.policy.compare import first_difference
 from auditctl.policy.evaluate import evaluate
 from auditctl.policy.shorthand import parse
 from auditctl.policy.types import Attributes, Level
-from auditctl.report import ManifestChange, Outcome, Report
-from auditctl.settings import LOG_FLAG, STANDARD_OUTPUT
+from auditctl.report import ManifestChange, Outcome, Report, error_finding
+from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT
 
 
 class VerifyOptions(NamedTuple):
@@ -78,15 +79,15 @@ def verify(plane: ControlPlane, options: VerifyOptions) -> Report:
     is_no = verification.holds is False or (options.require_proof and done.receipt is None)
     summary = _summary(verification, done, is_no=is_no)
     return Report(
-        "verify",
-        Outcome.NEGATIVE if is_no else Outcome.UNCHANGED,
-        summary,
-        ManifestChange(str(plane.manifest_path), snapshot.sha256, snapshot.sha256),
+        command="verify",
+        outcome=Outcome.NEGATIVE if is_no else Outcome.UNCHANGED,
+        summary=summary,
+        manifest=ManifestChange(path=str(plane.manifest_path), before=snapshot.sha256, after=snapshot.sha256),
         settings=settled(plane, manifest),
         findings=(*_not_loaded(loaded, process), *damaged(plane)),
         verification=verification,
         receipt=done.receipt,
-        next_steps=_next_steps(manifest, is_no=is_no),
+        next_steps=_next_steps(running, verification, options) if is_no else (),
     )
 
 
@@ -95,13 +96,12 @@ def _unreadable(plane: ControlPlane, error: RefusedError) -> Report:
     if not plane.rootfs.is_dir():
         raise RefusedError(f"{plane.rootfs} is not a directory", check="rootfs", fix="correct --rootfs") from error
     place = f"{error.place}: " if error.place else ""
-    where = (error.place.file, error.place.line, error.place.column) if error.place else ("", 0, 0)
     return Report(
-        "verify",
-        Outcome.NEGATIVE,
-        f"no: nothing can be proved: {place}{error.message}",
-        ManifestChange(str(plane.manifest_path)),
-        findings=(Finding(error.check, Severity.ERROR, error.message, error.fix, "", *where),),
+        command="verify",
+        outcome=Outcome.NEGATIVE,
+        summary=f"no: nothing can be proved: {place}{error.message}",
+        manifest=ManifestChange(path=str(plane.manifest_path)),
+        findings=(error_finding(error),),
         verification=Verification((Check("manifest", Status.FAILED, error.message),)),
         next_steps=("auditctl doctor",),
     )
@@ -114,10 +114,23 @@ def _log_place(plane: ControlPlane, manifest: Manifest) -> Iterator[Check]:
         yield Check("receipt", Status.FAILED, f"{value} is inside the container: no volume mounts it")
 
 
-def _next_steps(manifest: Manifest, *, is_no: bool) -> tuple[str, ...]:
-    if not is_no:
-        return ()
-    return ("auditctl doctor",) if manifest.audit_flags else ("auditctl enable",)
+def _next_steps(running: Running, verification: Verification, options: VerifyOptions) -> tuple[str, ...]:
+    """Return the step after a no: `doctor` knows of the node, but not of what the options of this run expected."""
+    if not running.manifest.audit_flags:
+        return ("auditctl enable",)
+    failed = next((check for check in verification.checks if check.status is Status.FAILED), None)
+    kind, _, subject = failed.name.partition(" ") if failed is not None else ("", "", "")
+    if failed is not None and kind in ("expect", "policy") and (failed.detail == STALE or running.loaded.edited):
+        return ("auditctl restart",)
+    if kind == "expect" and running.loaded.policy is not None:
+        host = node_checks.host_of(running.plane.root, running.manifest, POLICY_FLAG)
+        return (f"auditctl policy explain {host} {shlex.quote(subject)}",)
+    if kind == "policy" and running.loaded.policy is not None:
+        return (f"auditctl enable --policy {shlex.quote(options.policies[0])} --dry-run",)
+    if kind == "flag" and running.process is not None:
+        value = next(value for name, value in options.flags if name == subject)
+        return (f"auditctl enable --set {subject}={shlex.quote(value)} --dry-run",)
+    return ("auditctl doctor",)
 
 
 def _summary(verification: Verification, done: Proof, *, is_no: bool) -> str:
@@ -139,7 +152,7 @@ def _not_loaded(loaded: ActivePolicy, process: Process | None) -> tuple[Finding,
     text = "the policy on disk was edited after the API server had started, and is not loaded"
     if not loaded.known:
         text = "the policy file was touched after the API server had started; what it loaded is judged by the receipt alone"
-    return (Finding("policy-not-loaded", Severity.WARNING, text, "auditctl restart"),)
+    return (Finding(check="policy-not-loaded", severity=Severity.WARNING, message=text, fix="auditctl restart"),)
 
 
 Expected = tuple[str, Attributes, Level]
@@ -204,7 +217,7 @@ def _decision(expected: Expected, loaded: ActivePolicy) -> Check:
     if loaded.stale:
         return Check(f"expect {request}", Status.FAILED, STALE)
     decision = evaluate(loaded.policy, attributes)
-    by = f"rule {decision.rule}" if decision.rule >= 0 else "no rule"
+    by = f"rules[{decision.rule}]" if decision.rule >= 0 else "no rule"
     if decision.level is not level:
         return Check(f"expect {request}", Status.FAILED, f"{decision.level.value} ({by}), not {level.value}")
     return Check(

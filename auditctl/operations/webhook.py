@@ -83,27 +83,40 @@ def reachable(config: WebhookConfig, after: Manifest) -> Iterator[Finding]:
     """Yield whether the receiver answers, tried from the host's own network as the API server does."""
     if after.flag(_EGRESS_FLAG):
         text = f"whether {_host(config)} answers is not known: the API server goes there through --{_EGRESS_FLAG}"
-        yield Finding("webhook-reachable", Severity.INFO, text)
+        yield Finding(check="webhook-reachable", severity=Severity.INFO, message=text)
         return
     if _resolves_cluster_names(after) and is_cluster_internal(_host(config)):
         text = (
             f"whether {_host(config)} answers is not known: this Pod resolves names through the DNS of the cluster "
             "(dnsPolicy), and this node does not"
         )
-        yield Finding("webhook-reachable", Severity.WARNING, text, "prove it afterwards: the receiver's own log")
+        yield Finding(
+            check="webhook-reachable",
+            severity=Severity.WARNING,
+            message=text,
+            fix="prove it afterwards: the receiver's own log",
+        )
         return
     tried = attempt(config, _surroundings(after))
     match tried.verdict:
         case WebhookTrialVerdict.REACHED:
-            yield Finding("webhook-reachable", Severity.INFO, f"the receiver {_host(config)} answers: {tried.words}")
+            yield Finding(
+                check="webhook-reachable",
+                severity=Severity.INFO,
+                message=f"the receiver {_host(config)} answers: {tried.words}",
+            )
         case WebhookTrialVerdict.UNKNOWN:
-            yield Finding("webhook-reachable", Severity.INFO, f"{_host(config)} was not tried: {tried.words}")
+            yield Finding(
+                check="webhook-reachable",
+                severity=Severity.INFO,
+                message=f"{_host(config)} was not tried: {tried.words}",
+            )
         case WebhookTrialVerdict.FAILED:
             yield Finding(
-                "webhook-reachable",
-                Severity.ERROR,
-                f"the webhook receiver {_host(config)} does not take events: {tried.words}",
-                "repair it or the kubeconfig, or say --allow webhook-reachable",
+                check="webhook-reachable",
+                severity=Severity.ERROR,
+                message=f"the webhook receiver {_host(config)} does not take events: {tried.words}",
+                fix="repair it or the kubeconfig, or say --allow webhook-reachable",
             )
 
 
@@ -134,7 +147,7 @@ def in_container(plane: ControlPlane, after: Manifest, reference: FileReference)
             check="webhook-files",
             fix="say --embed-certs to make it part of the configuration",
         )
-    host = plane.root.host(place.path)
+    host = plane.root.followed(place.path)
     try:
         return files.read_regular(host, reference.field)
     except RefusedError as error:

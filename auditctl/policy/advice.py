@@ -8,6 +8,7 @@ the policy, drops no field and counts the last one, so it is a warning, for ``po
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from auditctl.findings import Finding, Severity
 from auditctl.policy.decode import Fault, Strictness, UnknownField
@@ -15,7 +16,7 @@ from auditctl.policy.goyaml.construct import Duplicate
 from auditctl.policy.goyaml.faults import SyntaxFault
 from auditctl.policy.goyaml.quoting import quote
 from auditctl.policy.goyaml.values import JsonKind, Value
-from auditctl.policy.type_meta import GROUP, OLD_VERSIONS
+from auditctl.policy.type_meta import BETA_VERSIONS, GROUP
 from auditctl.policy.types import Level, Stage
 from auditctl.policy.validate import Complaint
 
@@ -57,7 +58,7 @@ def syntax(fault: SyntaxFault, raw: bytes) -> Finding:
         fix = "a template is left in the text, or `{...}` has to be quoted"
     elif "did not find expected key" in fault.text:
         fix = "look at the indentation of this line and the one before"
-    return Finding("syntax", Severity.ERROR, fault.text, fix, line=line, column=column)
+    return Finding(check="syntax", severity=Severity.ERROR, message=fault.text, fix=fix, line=line, column=column)
 
 
 def _first_bad_byte(raw: bytes) -> tuple[int, int]:
@@ -73,30 +74,61 @@ def _first_bad_byte(raw: bytes) -> tuple[int, int]:
 def kind(error: str, value: Value, versions: tuple[str, ...]) -> Finding:
     """Return the finding for a text that is no audit policy of a version that the server knows."""
     fix = f"write `apiVersion: audit.k8s.io/{versions[0]}` and `kind: Policy`"
-    if any(f'version "{GROUP}/{old}"' in error for old in OLD_VERSIONS):
+    if any(f'version "{GROUP}/{version}"' in error for version in BETA_VERSIONS):
         fix = "`auditctl policy convert FILE` prints it as v1"
     odd_kind = error.startswith("no kind") and not error.startswith('no kind "Policy"')
     wrong_kind = odd_kind or error.startswith("converting") or "field .kind" in error
     place = _place_of(value, ("kind",) if wrong_kind else ("apiVersion",))
-    return Finding("kind", Severity.ERROR, error, fix, *place)
+    return Finding(
+        check="kind",
+        severity=Severity.ERROR,
+        message=error,
+        fix=fix,
+        path=place.path,
+        line=place.line,
+        column=place.column,
+    )
 
 
 def verdict(error: str, value: Value) -> Finding:
     """Return the finding about the policy as a whole: its version, or that it has no rules."""
     if error.startswith("loaded illegal policy"):
-        return Finding("no-rules", Severity.ERROR, error, "write at least one rule below `rules:`", "rules", "", 1, 1)
+        return Finding(
+            check="no-rules",
+            severity=Severity.ERROR,
+            message=error,
+            fix="write at least one rule below `rules:`",
+            path="rules",
+            line=1,
+            column=1,
+        )
     fix = "write `apiVersion: audit.k8s.io/v1`"
     if value.kind is JsonKind.NULL:
         fix = "the file has no content but blanks and comments: write a policy into it"
-    return Finding("kind", Severity.ERROR, error, fix, *_place_of(value, ("apiVersion",)))
+    place = _place_of(value, ("apiVersion",))
+    return Finding(
+        check="kind",
+        severity=Severity.ERROR,
+        message=error,
+        fix=fix,
+        path=place.path,
+        line=place.line,
+        column=place.column,
+    )
 
 
-def _place_of(value: Value, names: tuple[str, ...]) -> tuple[str, str, int, int]:
+class _FieldPlace(NamedTuple):
+    path: str
+    line: int
+    column: int
+
+
+def _place_of(value: Value, names: tuple[str, ...]) -> _FieldPlace:
     """Return path, line and column of the first of the fields that is there, else of the whole."""
     for pair in value.pairs:
         if pair.key in names:
-            return pair.key, "", pair.value.line, pair.value.column
-    return names[0], "", value.line, value.column
+            return _FieldPlace(pair.key, pair.value.line, pair.value.column)
+    return _FieldPlace(names[0], value.line, value.column)
 
 
 def type_fault(fault: Fault) -> Finding:
@@ -109,26 +141,57 @@ def type_fault(fault: Fault) -> Finding:
         fix = "write a list: `- ` before each item, or `[...]`"
     elif "of type bool" in fault.text:
         fix = "write true or false, without quotes"
-    return Finding("type", Severity.ERROR, fault.text, fix, fault.path, "", fault.line, fault.column)
+    return Finding(
+        check="type",
+        severity=Severity.ERROR,
+        message=fault.text,
+        fix=fix,
+        path=fault.path,
+        line=fault.line,
+        column=fault.column,
+    )
 
 
-def duplicate(found: Duplicate) -> Finding:
+def duplicate(key: Duplicate) -> Finding:
     """Return the finding for a YAML key that is there twice."""
-    message = f"{found}: the server keeps the last one and forgets the others"
-    return Finding("duplicate-key", Severity.WARNING, message, "join the two", "", "", found.line, found.column)
+    message = f"{key}: the server keeps the last one and forgets the others"
+    return Finding(
+        check="duplicate-key",
+        severity=Severity.WARNING,
+        message=message,
+        fix="join the two",
+        line=key.line,
+        column=key.column,
+    )
 
 
-def stray(found: UnknownField, *, told: bool) -> Finding:
-    """Return a field that the server drops, or has twice. ``told``: look for what was meant (it costs time)."""
-    if found.strictness is Strictness.DUPLICATE:
-        message = f"{found}: the server decodes the second into the first"
-        return Finding("duplicate-key", Severity.WARNING, message, "join the two", *_at(found))
-    name = found.path.rpartition(".")[2]
-    meant = _nearest(name, found.siblings) if told else ""
-    fix = _other_level(found.path, name)
+def stray(field: UnknownField, *, with_meaning: bool) -> Finding:
+    """Return a field that the server drops, or has twice. ``with_meaning``: look for what was meant (it costs time)."""
+    if field.strictness is Strictness.DUPLICATE:
+        message = f"{field}: the server decodes the second into the first"
+        return Finding(
+            check="duplicate-key",
+            severity=Severity.WARNING,
+            message=message,
+            fix="join the two",
+            path=field.path,
+            line=field.line,
+            column=field.column,
+        )
+    name = field.path.rpartition(".")[2]
+    meant = _nearest(name, field.siblings) if with_meaning else ""
+    fix = _other_level(field.path, name)
     if not fix:
         fix = f"did you mean `{meant}`?" if meant else "remove it, or spell it as the API does"
-    return Finding("dropped-fields", Severity.ERROR, f"{found}: the server drops it silently", fix, *_at(found))
+    return Finding(
+        check="dropped-fields",
+        severity=Severity.ERROR,
+        message=f"{field}: the server drops it silently",
+        fix=fix,
+        path=field.path,
+        line=field.line,
+        column=field.column,
+    )
 
 
 def _other_level(path: str, name: str) -> str:
@@ -146,34 +209,39 @@ def _other_level(path: str, name: str) -> str:
     return ""
 
 
-def _at(found: UnknownField) -> tuple[str, str, int, int]:
-    return found.path, "", found.line, found.column
-
-
-def complaint(found: Complaint, places: Mapping[str, tuple[int, int]]) -> Finding:
+def complaint(refusal: Complaint, places: Mapping[str, tuple[int, int]]) -> Finding:
     """Something that validation refuses. A missing field is told where its parent stands."""
-    path = found.path
+    path = refusal.path
     while path and path not in places:
         path = path.rpartition(".")[0]
-    message = found.text.partition(": ")[2]  # the path stands before it, and beside it in the finding
-    return Finding("invalid", Severity.ERROR, message, _remedy(found), found.path, "", *places.get(path, (1, 1)))
+    line, column = places.get(path, (1, 1))
+    message = refusal.text.partition(": ")[2]  # the path stands before it, and beside it in the finding
+    return Finding(
+        check="invalid",
+        severity=Severity.ERROR,
+        message=message,
+        fix=_remedy(refusal),
+        path=refusal.path,
+        line=line,
+        column=column,
+    )
 
 
-def _remedy(found: Complaint) -> str:
-    field = found.path.rpartition(".")[2].partition("[")[0]
+def _remedy(refusal: Complaint) -> str:
+    field = refusal.path.rpartition(".")[2].partition("[")[0]
     if field == "level":
-        meant = _nearest(found.value, [level.value for level in Level]) if found.value else ""
+        meant = _nearest(refusal.value, [level.value for level in Level]) if refusal.value else ""
         return f"did you mean `{meant}`?" if meant else "write None, Metadata, Request or RequestResponse"
     if field == "omitStages":
-        meant = _nearest(found.value, [stage.value for stage in Stage])
+        meant = _nearest(refusal.value, [stage.value for stage in Stage])
         return f"did you mean `{meant}`?" if meant else "write one of the four stages"
     if field == "group":
-        return _group_remedy(found.value)
+        return _group_remedy(refusal.value)
     if field == "resourceNames":
         return "name the resources too: `resources: [...]`"
-    if "both regular" in found.text:
+    if "both regular" in refusal.text:
         return "make two rules of it"
-    return f"write {quote('/' + found.value.lstrip('/').replace('*', ''))}" if found.value else "remove it"
+    return f"write {quote('/' + refusal.value.lstrip('/').replace('*', ''))}" if refusal.value else "remove it"
 
 
 def _group_remedy(group: str) -> str:

@@ -8,6 +8,7 @@ does not name has one answer a table, so a request costs the same whatever the n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from auditctl.policy.evaluate import evaluate, resource_matches
 from auditctl.policy.fast_request import Plain, take_apart
@@ -15,7 +16,7 @@ from auditctl.policy.request import attributes
 from auditctl.policy.types import Attributes, Decision, Policy, PolicyRule, User
 
 _MOST_TARGETS_KEPT = 4096
-_NOWHERE = Attributes(None, is_resource_request=True, verb="")
+_NOWHERE = Attributes(user=None, is_resource_request=True, verb="")
 
 Target = tuple[int, dict[str, int] | None]
 """The rules that a resource passes whatever its name, and those that it passes under a name."""
@@ -65,8 +66,8 @@ class Compiled:
         Raises:
             RequestError: the URL does not parse.
         """
-        found = take_apart(method, url) or attributes(method, url, None)[1:]
-        on_resource, verb, group, _, namespace, resource, subresource, name, path = found
+        plain = take_apart(method, url) or _plain(attributes(method, url, None))
+        on_resource, verb, group, _, namespace, resource, subresource, name, path = plain
         passing = self._by_verb.get(verb, self._no_verbs)
         if user is None:
             passing &= self._no_users & self._no_groups
@@ -87,7 +88,7 @@ class Compiled:
             passing &= unnamed & self._by_namespace.get(namespace, self._no_namespaces)
         else:
             passing &= self.by_path(path)
-        return (passing & -passing).bit_length() - 1, found
+        return (passing & -passing).bit_length() - 1, plain
 
     def by_user(self, user: User | None) -> int:
         """Return the rules that pass the tests of users and groups, as bits."""
@@ -118,7 +119,7 @@ class Compiled:
 
     def _target(self, key: tuple[str, str, str]) -> Target:
         group, resource, subresource = key
-        asked = _NOWHERE._replace(api_group=group, resource=resource, subresource=subresource)
+        request = replace(_NOWHERE, api_group=group, resource=resource, subresource=subresource)
         unnamed = 0
         named: dict[str, int] = {}
         for index, rule in enumerate(self._policy.rules):
@@ -128,7 +129,7 @@ class Compiled:
             for entry in rule.resources:
                 if entry.group not in {group, "*"}:
                     continue
-                if entry.resources and not any(resource_matches(pattern, asked) for pattern in entry.resources):
+                if entry.resources and not any(resource_matches(pattern, request) for pattern in entry.resources):
                     continue
                 if not entry.resources or not entry.resource_names:
                     unnamed |= bit
@@ -138,6 +139,21 @@ class Compiled:
         if len(self._targets) < _MOST_TARGETS_KEPT:
             self._targets[key] = target
         return target
+
+
+def _plain(request: Attributes) -> Plain:
+    """Return the fields of ``request`` behind its user, in their order."""
+    return (
+        request.is_resource_request,
+        request.verb,
+        request.api_group,
+        request.api_version,
+        request.namespace,
+        request.resource,
+        request.subresource,
+        request.name,
+        request.path,
+    )
 
 
 def _bits(rules: Iterable[PolicyRule], holds: Callable[[PolicyRule], bool]) -> int:
@@ -170,9 +186,9 @@ def _urls(rules: Sequence[PolicyRule], on_urls: int) -> tuple[dict[str, int], tu
 
 def _decisions(policy: Policy) -> tuple[Decision, ...]:
     """What each rule decides, asked of ``evaluate`` itself: a policy of that rule alone, for a request it matches."""
-    anything = Attributes(None, is_resource_request=False, verb="")
+    anything = Attributes(user=None, is_resource_request=False, verb="")
     bare = (
-        PolicyRule(rule.level, omit_stages=rule.omit_stages, omit_managed_fields=rule.omit_managed_fields)
+        PolicyRule(level=rule.level, omit_stages=rule.omit_stages, omit_managed_fields=rule.omit_managed_fields)
         for rule in policy.rules
     )
     alone = (evaluate(policy._replace(rules=(rule,)), anything) for rule in bare)

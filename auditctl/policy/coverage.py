@@ -8,6 +8,7 @@ judged here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple
 
@@ -122,7 +123,8 @@ class _Record(NamedTuple):
     stages: frozenset[Stage]
 
 
-class _Place(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
     """Where a rule is inserted, whom it is for, and for which object names and namespaces."""
 
     before: int
@@ -164,29 +166,29 @@ def least_change(policy: Policy, judged: Sequence[Coverage]) -> LeastChange | No
 
 
 def _place(policy: Policy, miss: Shortfall) -> _Place:
-    asked, index = miss.sample.attributes, miss.decision.rule
-    rule = policy.rules[index] if index >= 0 else PolicyRule(Level.NONE)
-    subresource = f"/{asked.subresource}" if asked.subresource else ""
-    target = (asked.api_group, f"{asked.resource}{subresource}", _names(rule, asked))
+    request, index = miss.sample.attributes, miss.decision.rule
+    rule = policy.rules[index] if index >= 0 else PolicyRule(level=Level.NONE)
+    subresource = f"/{request.subresource}" if request.subresource else ""
+    target = (request.api_group, f"{request.resource}{subresource}", _names(rule, request))
     return _Place(
-        index if index >= 0 else len(policy.rules),
-        rule.users or _anonymous(asked),
-        rule.user_groups,
-        rule.namespaces,
-        target if asked.is_resource_request else ("", asked.path, ()),
-        asked.verb if asked.is_resource_request else "",
+        before=index if index >= 0 else len(policy.rules),
+        users=rule.users or _anonymous(request),
+        user_groups=rule.user_groups,
+        namespaces=rule.namespaces,
+        target=target if request.is_resource_request else ("", request.path, ()),
+        verb=request.verb if request.is_resource_request else "",
     )
 
 
-def _anonymous(asked: Attributes) -> tuple[str, ...]:
+def _anonymous(request: Attributes) -> tuple[str, ...]:
     """The one user name that a detection can mean by itself; every other user of a sample stands for many."""
-    return (_ANONYMOUS,) if asked.user and asked.user.name == _ANONYMOUS else ()
+    return (_ANONYMOUS,) if request.user and request.user.name == _ANONYMOUS else ()
 
 
-def _names(rule: PolicyRule, asked: Attributes) -> tuple[str, ...]:
+def _names(rule: PolicyRule, request: Attributes) -> tuple[str, ...]:
     """The object names to which the deciding rule is limited for this request."""
-    entries = [entry for entry in rule.resources if entry.group in {asked.api_group, "*"}]
-    return next((entry.resource_names for entry in entries if asked.name in entry.resource_names), ())
+    entries = [entry for entry in rule.resources if entry.group in {request.api_group, "*"}]
+    return next((entry.resource_names for entry in entries if request.name in entry.resource_names), ())
 
 
 def _with_fed(policy: Policy, judged: Sequence[Coverage], needs: Mapping[_Place, _Need]) -> dict[_Place, _Need]:
@@ -204,10 +206,10 @@ def _insertions(policy: Policy, needs: Mapping[_Place, _Record]) -> list[Inserti
     """Return the rules of each place: requests with the same verbs and the same need share one."""
     verbs: dict[tuple[_Place, _Record], list[str]] = {}
     for place, need in needs.items():
-        verbs.setdefault((place._replace(verb=""), need), []).append(place.verb)
+        verbs.setdefault((replace(place, verb=""), need), []).append(place.verb)
     targets: dict[tuple[_Place, _Record, tuple[str, ...]], list[tuple[str, str, tuple[str, ...]]]] = {}
     for (place, need), names in verbs.items():
-        key = (place._replace(target=("", "", ())), need, tuple(dict.fromkeys(names)))
+        key = (replace(place, target=("", "", ())), need, tuple(dict.fromkeys(names)))
         targets.setdefault(key, []).append(place.target)
     rules: dict[int, list[PolicyRule]] = {}
     for (place, need, together), rows in targets.items():
@@ -228,7 +230,7 @@ def _rule(
     omitted = policy.rules[place.before].omit_stages if place.before < len(policy.rules) else ()
     of_url = verbs == ("",)
     return PolicyRule(
-        need.level,
+        level=need.level,
         users=place.users,
         user_groups=place.user_groups,
         verbs=() if of_url else verbs,

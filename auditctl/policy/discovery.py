@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from auditctl.errors import Place, PolicyError
@@ -33,7 +34,7 @@ def known_of(discovered: tuple[Resource, ...], built_in: Known) -> Known:
     """Return the tables of a cluster: what was discovered; the core group is the built-in one where it is missing."""
     core = () if any(not each.group for each in discovered) else built_in.resources
     rows = (*(each for each in core if not each.group), *discovered)
-    return Known.of(rows, built_in.gone)._replace(is_whole=True)
+    return replace(Known.of(rows, built_in.gone), is_whole=True)
 
 
 def _error(message: str, file: str, line: int = 1) -> PolicyError:
@@ -58,11 +59,11 @@ def _of_group(item: dict[str, Any]) -> Iterator[Resource]:
     for version in reversed(item["versions"]):  # the preferred version comes first, so it is the one that stays
         for row in version["resources"]:
             yield Resource(
-                str(group),
-                str(row["resource"]),
-                str(row["responseKind"]["kind"]),
-                tuple(map(str, row.get("shortNames", ()))),
-                row["scope"] == "Namespaced",
+                group=str(group),
+                name=str(row["resource"]),
+                kind=str(row["responseKind"]["kind"]),
+                short_names=tuple(map(str, row.get("shortNames", ()))),
+                namespaced=row["scope"] == "Namespaced",
                 singular=str(row["singularResource"]),
             )
 
@@ -84,4 +85,6 @@ def _table(text: str, file: str) -> Iterator[Resource]:
         group = version.rpartition("/")[0]
         kind = kind.split()[0]
         words = tuple(word for word in short.split(",") if word)
-        yield Resource(group, name, kind, words, namespaced == "true", singular=kind.lower())
+        yield Resource(
+            group=group, name=name, kind=kind, short_names=words, namespaced=namespaced == "true", singular=kind.lower()
+        )

@@ -9,6 +9,7 @@ line numbers that loading and linting name are then those of the outer file.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -51,8 +52,8 @@ class EmbeddedPolicy(NamedTuple):
         """Return a finding of ``raw`` with its place in the outer file."""
         path = f"{self.path}: {finding.path}" if finding.path else self.path
         if self.indent is None or not finding.line:
-            return finding._replace(path=path, line=self.line, column=self.column)
-        return finding._replace(path=path, column=finding.column + self.indent if finding.column else 0)
+            return replace(finding, path=path, line=self.line, column=self.column)
+        return replace(finding, path=path, column=finding.column + self.indent if finding.column else 0)
 
 
 def embedded_policies(raw: bytes) -> tuple[EmbeddedPolicy, ...]:
@@ -60,7 +61,7 @@ def embedded_policies(raw: bytes) -> tuple[EmbeddedPolicy, ...]:
     if not any(mark in raw for mark in MARKS) or (b"\n---" not in raw and _ALONE.search(raw)):
         return ()
     lines = raw.decode("utf-8", "replace").splitlines()
-    found: list[EmbeddedPolicy] = []
+    policies: list[EmbeddedPolicy] = []
     for index, document in enumerate(_documents(raw)):
         try:
             value = read_yaml(document).value
@@ -69,8 +70,8 @@ def embedded_policies(raw: bytes) -> tuple[EmbeddedPolicy, ...]:
         if _is_policy(value) and index == 0:
             return ()
         if value.kind is JsonKind.OBJECT:  # a list, or a text, is a policy gone wrong, and no file that holds one
-            found += _inside(value, lines)
-    return tuple(sorted(found, key=lambda each: each.line))
+            policies += _inside(value, lines)
+    return tuple(sorted(policies, key=lambda each: each.line))
 
 
 def _documents(raw: bytes) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ if they matter, ``rule`` (from 0, -1 is none) and ``stages``. Instead of ``reque
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from auditctl.errors import AuditctlError, Place, PolicyError
 from auditctl.policy.evaluate import evaluate, stages
@@ -24,7 +24,8 @@ _IN_WORDS = frozenset({"request"})
 _IN_FULL = frozenset({"method", "url", "user", "groups"})
 
 
-class Expectation(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
     """One request and what should become of it. None: it does not matter."""
 
     request: str
@@ -59,13 +60,18 @@ def _expectation(item: Value, file: str, context: RequestContext | None) -> Expe
         request, arrow, level = (part.strip() for part in item.text.rpartition("->"))
         if not arrow:
             raise _error(item, file, f"{item.text!r} has no `-> LEVEL`")
-        return Expectation(request, _request(item, file, request, context), _level(item, file, level), line=item.line)
+        return Expectation(
+            request=request,
+            attributes=_request(item, file, request, context),
+            level=_level(item, file, level),
+            line=item.line,
+        )
     fields = {pair.key: pair.value for pair in item.pairs}
-    asked = fields.keys() - _OUTCOME
+    request_fields = fields.keys() - _OUTCOME
     if (
         item.kind is not JsonKind.OBJECT
         or "level" not in fields
-        or not (asked == _IN_WORDS or "url" in asked <= _IN_FULL)
+        or not (request_fields == _IN_WORDS or "url" in request_fields <= _IN_FULL)
     ):
         raise _error(item, file, "an item is `REQUEST -> LEVEL`, or has request, level, and perhaps rule and stages")
     rule = fields.get("rule")
@@ -73,11 +79,11 @@ def _expectation(item: Value, file: str, context: RequestContext | None) -> Expe
         raise _error(rule, file, "a rule is a number, from 0; -1 is none")
     request = fields["request"].text if "request" in fields else _words(fields)
     return Expectation(
-        request,
-        _request(fields["request"], file, request, context)
+        request=request,
+        attributes=_request(fields["request"], file, request, context)
         if "request" in fields
         else _full_request(fields, file, context),
-        _level(fields["level"], file, fields["level"].text),
+        level=_level(fields["level"], file, fields["level"].text),
         rule=None if rule is None else int(rule.text),
         stages=_stages(fields["stages"], file) if "stages" in fields else None,
         line=item.line,
@@ -139,8 +145,8 @@ def unmet(policy: Policy, expectation: Expectation) -> tuple[Decision, str]:
     if expectation.rule is not None and decision.rule != expectation.rule:
         differences.append(f"rule {decision.rule}, expected {expectation.rule}")
     if expectation.stages is not None:
-        asked = expectation.attributes
-        written = stages(decision, asked, authenticated=asked.user is not None)
+        request = expectation.attributes
+        written = stages(decision, request, authenticated=request.user is not None)
         if set(written) != set(expectation.stages):
             differences.append(f"stages {', '.join(stage.value for stage in written) or 'none'}")
     return decision, "; ".join(differences)

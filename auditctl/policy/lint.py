@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 
 from auditctl.findings import Finding
@@ -39,18 +40,23 @@ _SENSITIVE = (
 def problems(raw: bytes, policy: Policy, known: Known) -> Iterator[Problem]:
     """Yield everything that the checks find, each with its proof. What changes no decision is not said."""
     if _documents(raw) > 1:
-        yield Problem("more-documents", "", "the server reads only the first document", "make one list of rules")
-    told: set[str] = set()
+        yield Problem(
+            check="more-documents",
+            path="",
+            message="the server reads only the first document",
+            fix="make one list of rules",
+        )
+    reported: set[str] = set()
     searchable = is_searchable(policy, MOST_PROVEN)
     for problem in chain(
         selector_problems(policy, known), user_problems(policy), url_problems(policy), unserved(policy, known)
     ):
         proven = _proven(policy, problem) if searchable else problem
         if proven:
-            told.add(proven.path.partition(".")[0])
+            reported.add(proven.path.partition(".")[0])
             yield proven
     for problem in decision_problems(policy, known):
-        if problem.request or problem.path not in told:  # a rule that nothing passes: its selectors say why
+        if problem.request or problem.path not in reported:  # a rule that nothing passes: its selectors say why
             yield problem
 
 
@@ -59,7 +65,7 @@ def _proven(policy: Policy, problem: Problem) -> Problem | None:
     if problem.mending is None:
         return problem
     difference = next(differences(policy, problem.mending.apply(policy)), None)
-    return problem._replace(request=difference.attributes) if difference else None
+    return replace(problem, request=difference.attributes) if difference else None
 
 
 def _documents(raw: bytes) -> int:
@@ -75,15 +81,15 @@ def warnings(
 
     ``places`` are those of its ``LoadResult``; without them the text is read once more.
     """
-    found: list[Problem] = []
+    problems_left: list[Problem] = []
     for problem in problems(raw, policy, known):
         if not only or problem.check in only:
-            found.append(problem)
-        if len(found) >= _MOST_PROBLEMS:
+            problems_left.append(problem)
+        if len(problems_left) >= _MOST_PROBLEMS:
             break
-    if found and places is None:
+    if problems_left and places is None:
         places = load(raw).places
-    findings = (_finding(problem, places or {}) for problem in found)
+    findings = (_finding(problem, places or {}) for problem in problems_left)
     return tuple(sorted(findings, key=lambda finding: (finding.line, finding.column, NAMES.index(finding.check))))
 
 
@@ -93,7 +99,16 @@ def _finding(problem: Problem, places: Places) -> Finding:
         path = path.rpartition("[" if path.endswith("]") else ".")[0]
     line, column = places.get(path, (1, 1))
     severity = _SEVERITIES[problem.check]
-    return Finding(problem.check, severity, problem.message, problem.fix, problem.path, "", line, column)
+    return Finding(
+        check=problem.check,
+        severity=severity,
+        message=problem.message,
+        fix=problem.fix,
+        path=problem.path,
+        file="",
+        line=line,
+        column=column,
+    )
 
 
 def with_consequences(findings: tuple[Finding, ...], loaded: LoadResult) -> tuple[Finding, ...]:
@@ -109,10 +124,10 @@ def _with_consequence(finding: Finding, policy: Policy) -> Finding:
     if match is None:
         return finding
     index = int(match[1])
-    decided = [asked for asked in map(parse, _SENSITIVE) if evaluate(policy, asked).rule == index]
+    decided = [request for request in map(parse, _SENSITIVE) if evaluate(policy, request).rule == index]
     if not decided:
         return finding
     level = policy.rules[index].level
     does = "then drops" if level is Level.NONE else f"then decides (level {level.value})"
-    named = ", ".join(request_words(asked._replace(user=None)).removesuffix(" without a user") for asked in decided)
-    return finding._replace(message=f"{finding.message}; rules[{index}] {does} {named}")
+    named = ", ".join(request_words(replace(request, user=None)).removesuffix(" without a user") for request in decided)
+    return replace(finding, message=f"{finding.message}; rules[{index}] {does} {named}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from auditctl.findings import Severity
@@ -53,7 +54,8 @@ class PolicyMending(NamedTuple):
         return mended if self.replacement is None else self.replacement.apply(mended)
 
 
-class Problem(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
     """One complaint about a policy, with its proof: the policy and the mended one decide ``request`` otherwise.
 
     ``path`` is a field path. Without a ``request`` the text itself is the proof.
@@ -67,7 +69,8 @@ class Problem(NamedTuple):
     request: Attributes | None = None
 
 
-class Resource(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
     """A resource of the API; ``since`` is the first version (major, minor) whose stable API serves it.
 
     ``preview`` are the releases that serve it in alpha or beta versions only; they are empty for a stable one.
@@ -83,7 +86,8 @@ class Resource(NamedTuple):
     preview: tuple[tuple[int, int], ...] = ()
 
 
-class Known(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
     """What is known of the built-in API: by plural, and every other word for one of them in lower case."""
 
     by_name: Mapping[str, tuple[Resource, ...]]
@@ -104,7 +108,7 @@ class Known(NamedTuple):
             for word in (each.kind.lower(), each.singular, *each.short_names):
                 if word and word != each.name:
                     by_word.setdefault(word, each)
-        return cls(by_name, by_word, gone, resources, preview)
+        return cls(by_name=by_name, by_word=by_word, gone=gone, resources=resources, preview=preview)
 
     @property
     def cluster_scoped(self) -> frozenset[tuple[str, str]]:

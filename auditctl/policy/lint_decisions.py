@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 from auditctl.policy.compare import differences, outcome, request_words
 from auditctl.policy.evaluate import evaluate
@@ -50,7 +50,8 @@ _ANYTHING = (f"create things.{FRESH} in default by {FRESH}", f"delete things.{FR
 _WHO = ("", f" by {FRESH}")
 
 
-class _Watch(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Watch:
     """Requests, which decisions on them are bad, and the rule that put first would mend it."""
 
     check: str
@@ -63,44 +64,44 @@ class _Watch(NamedTuple):
 
 _WATCHES = (
     _Watch(
-        "secret-bodies",
-        _SENT,
-        lambda decision: decision.level >= Level.REQUEST,
-        PolicyRule(Level.METADATA, resources=_SECRETS),
-        "secrets are recorded as they are sent",
-        "put a rule of level Metadata for secrets, configmaps, serviceaccounts/token and tokenreviews before it",
+        check="secret-bodies",
+        requests=_SENT,
+        bad=lambda decision: decision.level >= Level.REQUEST,
+        mending=PolicyRule(level=Level.METADATA, resources=_SECRETS),
+        message="secrets are recorded as they are sent",
+        fix="put a rule of level Metadata for secrets, configmaps, serviceaccounts/token and tokenreviews before it",
     ),
     _Watch(
-        "secret-bodies",
-        _ANSWERED,
-        lambda decision: decision.level is Level.REQUEST_RESPONSE,
-        PolicyRule(Level.METADATA, resources=_SECRETS),
-        "secrets are recorded as they are answered",
-        "put a rule of level Metadata for secrets, configmaps, serviceaccounts/token and tokenreviews before it",
+        check="secret-bodies",
+        requests=_ANSWERED,
+        bad=lambda decision: decision.level is Level.REQUEST_RESPONSE,
+        mending=PolicyRule(level=Level.METADATA, resources=_SECRETS),
+        message="secrets are recorded as they are answered",
+        fix="put a rule of level Metadata for secrets, configmaps, serviceaccounts/token and tokenreviews before it",
     ),
     _Watch(
-        _TUNNELS_UNSEEN,
-        _OPENED,
-        lambda decision: decision.level is Level.NONE,
-        PolicyRule(Level.METADATA, resources=(_TUNNELS,)),
-        "ways into containers and nodes leave no trace",
-        "put a rule of level Metadata for them first, without verbs",
+        check=_TUNNELS_UNSEEN,
+        requests=_OPENED,
+        bad=lambda decision: decision.level is Level.NONE,
+        mending=PolicyRule(level=Level.METADATA, resources=(_TUNNELS,)),
+        message="ways into containers and nodes leave no trace",
+        fix="put a rule of level Metadata for them first, without verbs",
     ),
     _Watch(
-        "list-bodies",
-        ("list pods", "list deployments.apps"),
-        lambda decision: decision.level is Level.REQUEST_RESPONSE,
-        PolicyRule(Level.METADATA, verbs=("list", "watch")),
-        "every list is recorded with all the objects in it",
-        "put `- level: Metadata` with `verbs: [list, watch]` before it",
+        check="list-bodies",
+        requests=("list pods", "list deployments.apps"),
+        bad=lambda decision: decision.level is Level.REQUEST_RESPONSE,
+        mending=PolicyRule(level=Level.METADATA, verbs=("list", "watch")),
+        message="every list is recorded with all the objects in it",
+        fix="put `- level: Metadata` with `verbs: [list, watch]` before it",
     ),
     _Watch(
-        "noise",
-        _BEATS,
-        lambda decision: decision.level >= Level.REQUEST,
-        PolicyRule(Level.NONE, resources=(GroupResources("coordination.k8s.io", ("leases",)),)),
-        "heartbeats are recorded with bodies",
-        "put a rule of level None for leases before it",
+        check="noise",
+        requests=_BEATS,
+        bad=lambda decision: decision.level >= Level.REQUEST,
+        mending=PolicyRule(level=Level.NONE, resources=(GroupResources("coordination.k8s.io", ("leases",)),)),
+        message="heartbeats are recorded with bodies",
+        fix="put a rule of level None for leases before it",
     ),
 )
 
@@ -118,11 +119,18 @@ def decision_problems(policy: Policy, known: Known) -> Iterator[Problem]:
     for watch in _WATCHES:
         yield from _watched(index, watch, hidden if watch.check == _TUNNELS_UNSEEN else ())
     for text in _ANYTHING:
-        asked = parse(text)
-        if evaluate(policy, asked).rule < 0:
-            mended = _inserted(len(policy.rules), PolicyRule(Level.METADATA))
-            message = f"no rule decides what none names ({request_words(asked)}), so it is not recorded"
-            yield Problem("no-catch-all", "rules", message, "end with `- level: Metadata`", mended, asked)
+        request = parse(text)
+        if evaluate(policy, request).rule < 0:
+            mended = _inserted(len(policy.rules), PolicyRule(level=Level.METADATA))
+            message = f"no rule decides what none names ({request_words(request)}), so it is not recorded"
+            yield Problem(
+                check="no-catch-all",
+                path="rules",
+                message=message,
+                fix="end with `- level: Metadata`",
+                mending=mended,
+                request=request,
+            )
             break
     searchable = is_searchable(policy, MOST_PROVEN)
     yield from _stages(policy, searchable=searchable)
@@ -133,28 +141,44 @@ def decision_problems(policy: Policy, known: Known) -> Iterator[Problem]:
 
 
 def _watched(index: RuleIndex, watch: _Watch, people: Sequence[User]) -> Iterator[Problem]:
-    """Yield one problem for each rule that decides badly; -1, no rule at all, is said of the list."""
-    found: dict[int, list[Attributes]] = {}
+    """Yield one problem for each rule that decides badly, one for all that name people; -1, no rule, is said of the list."""
+    by_rule: dict[int, list[Attributes]] = {}
+    personal: dict[int, list[Attributes]] = {}
     for who in _WHO if " by " not in watch.requests[0] else ("",):
         for text in watch.requests:
-            asked = parse(text + who)
-            decision = index.decide(asked)
+            request = parse(text + who)
+            decision = index.decide(request)
             if watch.bad(decision):
-                found.setdefault(decision.rule, []).append(asked)
+                by_rule.setdefault(decision.rule, []).append(request)
     for user in people:
         for text in watch.requests:
-            asked = parse(text)._replace(user=user)
-            decision = index.decide(asked)
-            if watch.bad(decision):
-                found.setdefault(decision.rule, []).append(asked)
+            request = replace(parse(text), user=user)
+            decision = index.decide(request)
+            if watch.bad(decision) and decision.rule not in by_rule:
+                personal.setdefault(decision.rule, []).append(request)
     mended = _inserted(0, watch.mending)
-    for rule, requests in found.items():
-        path = f"rules[{rule}]" if rule >= 0 else "rules"
+    for rules, requests in (*(((rule,), request) for rule, request in by_rule.items()), *_folded(personal)):
+        path = f"rules[{rules[0]}]" if rules[0] >= 0 else "rules"
         words = dict.fromkeys(
-            request_words(asked._replace(user=None)).removesuffix(" without a user") for asked in requests
+            request_words(replace(request, user=None)).removesuffix(" without a user") for request in requests
         )
         named = ", ".join(list(words)[:_MOST_NAMED]) + (", ..." if len(words) > _MOST_NAMED else "")
-        yield Problem(watch.check, path, f"{watch.message}: {named}", watch.fix, mended, requests[0])
+        others = f" (and {len(rules) - 1} more rules for other users)" if len(rules) > 1 else ""
+        yield Problem(
+            check=watch.check,
+            path=path,
+            message=f"{watch.message}: {named}{others}",
+            fix=watch.fix,
+            mending=mended,
+            request=requests[0],
+        )
+
+
+def _folded(personal: dict[int, list[Attributes]]) -> Iterator[tuple[tuple[int, ...], list[Attributes]]]:
+    """Yield all rules that hide the requests of the people whom they name as one: it is one gap, with one fix."""
+    if personal:
+        rules = tuple(sorted(personal))
+        yield rules, personal[rules[0]]
 
 
 def _stages(policy: Policy, *, searchable: bool) -> Iterator[Problem]:
@@ -162,7 +186,7 @@ def _stages(policy: Policy, *, searchable: bool) -> Iterator[Problem]:
     places = [("omitStages", policy.omit_stages, PolicyMending(omit_stages=()))]
     for index, rule in enumerate(policy.rules):
         if rule.omit_stages:
-            mending = PolicyMending.of_rule(index, rule._replace(omit_stages=()))
+            mending = PolicyMending.of_rule(index, replace(rule, omit_stages=()))
             places.append((f"rules[{index}].omitStages", rule.omit_stages, mending))
     sessions = [(f"rules[{evaluate(policy, each).rule}].omitStages", each) for each in map(parse, _OPENED[:_SESSIONS])]
     for path, omitted, mending in places:
@@ -177,7 +201,14 @@ def _stages(policy: Policy, *, searchable: bool) -> Iterator[Problem]:
             continue
         request = _witness(policy, mending) if searchable else None
         if request:
-            yield Problem("outcome-omitted", path, message, "omit RequestReceived at most", mending, request)
+            yield Problem(
+                check="outcome-omitted",
+                path=path,
+                message=message,
+                fix="omit RequestReceived at most",
+                mending=mending,
+                request=request,
+            )
 
 
 def _starts(policy: Policy, path: str, mending: PolicyMending, sessions: Sequence[Attributes]) -> Iterator[Problem]:
@@ -188,7 +219,14 @@ def _starts(policy: Policy, path: str, mending: PolicyMending, sessions: Sequenc
     for session in sessions:
         if outcome(evaluate(policy, session)) != outcome(evaluate(mending.apply(policy), session)):
             message = "a shell or a tunnel is recorded only when it ends: ResponseStarted is the event of its start"
-            yield Problem("start-omitted", path, message, "make a rule of its own for them", mending, session)
+            yield Problem(
+                check="start-omitted",
+                path=path,
+                message=message,
+                fix="make a rule of its own for them",
+                mending=mending,
+                request=session,
+            )
             return
 
 
@@ -196,13 +234,20 @@ def _url_levels(policy: Policy) -> Iterator[Problem]:
     for index, rule in enumerate(policy.rules):
         if not rule.non_resource_urls or rule.level <= Level.METADATA:
             continue
-        mending = PolicyMending.of_rule(index, rule._replace(level=Level.METADATA))
+        mending = PolicyMending.of_rule(index, replace(rule, level=Level.METADATA))
         request = _witness(policy, mending)
         if request:
             message = f"level {rule.level.value} records no more of such a URL than Metadata does"
             if rule.level is Level.REQUEST_RESPONSE:
                 message += ", but the whole answers of API discovery"
-            yield Problem("url-level", f"rules[{index}].level", message, "write level: Metadata", mending, request)
+            yield Problem(
+                check="url-level",
+                path=f"rules[{index}].level",
+                message=message,
+                fix="write level: Metadata",
+                mending=mending,
+                request=request,
+            )
 
 
 def _inserted(index: int, rule: PolicyRule) -> PolicyMending:
@@ -215,23 +260,35 @@ def _witness(policy: Policy, mending: PolicyMending) -> Attributes | None:
 
 
 def _in_vain(policy: Policy, known: Known) -> Iterator[Problem]:
-    found = regions(policy.rules, known.cluster_scoped)
-    reached = {region.first for region in found}
+    classes = regions(policy.rules, known.cluster_scoped)
+    reached = {region.first for region in classes}
     for index, rule in enumerate(policy.rules):
         if index in reached:
             continue
-        inside = [region for region in found if region.rules >> index & 1]
+        inside = [region for region in classes if region.rules >> index & 1]
         takers = sorted({region.first for region in inside})
         if not takers:
             message = "no request passes all of its tests"
-            yield Problem("unreachable", f"rules[{index}]", message, "look at each of its values, or remove it")
+            yield Problem(
+                check="unreachable",
+                path=f"rules[{index}]",
+                message=message,
+                fix="look at each of its values, or remove it",
+            )
             continue
         message = f"never decides: {_takers(policy.rules, takers)} decides every request that it is for"
         first = takers[0]
         moved = RuleReplacement(first, index + 1, (rule, *policy.rules[first:index]))
         fix = f"move it above rules[{first}], or remove it"
         mending = PolicyMending(moved)
-        yield Problem("unreachable", f"rules[{index}]", message, fix, mending, inside[0].witness)
+        yield Problem(
+            check="unreachable",
+            path=f"rules[{index}]",
+            message=message,
+            fix=fix,
+            mending=mending,
+            request=inside[0].witness,
+        )
 
 
 def _takers(rules: Sequence[PolicyRule], takers: list[int]) -> str:

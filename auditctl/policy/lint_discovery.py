@@ -20,11 +20,18 @@ def unserved(policy: Policy, known: Known) -> Iterator[Problem]:
             path = f"rules[{index}].resources[{place}]"
             if entry.group not in groups and entry.group != _WILDCARD:
                 message = f"the cluster serves no API group {entry.group!r}"
-                yield Problem("unknown-resource", f"{path}.group", message, "correct it, or install what serves it")
+                yield Problem(
+                    check="unknown-resource",
+                    path=f"{path}.group",
+                    message=message,
+                    fix="correct it, or install what serves it",
+                )
                 continue
             for position, pattern in enumerate(entry.resources):
                 name = pattern.partition("/")[0]
                 if name not in {"", _WILDCARD} and name.lower() not in {*known.by_name, *known.by_word}:
                     message = f"the cluster serves no resource {name!r}"
                     fix = "correct it, or install what serves it"
-                    yield Problem("unknown-resource", f"{path}.resources[{position}]", message, fix)
+                    yield Problem(
+                        check="unknown-resource", path=f"{path}.resources[{position}]", message=message, fix=fix
+                    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from auditctl.policy.lint_checks import Known, PolicyMending, Problem
 from auditctl.policy.types import GroupResources, Policy, PolicyRule
@@ -36,7 +37,13 @@ def selector_problems(policy: Policy, known: Known) -> Iterator[Problem]:
     """Yield every value that no request has, with the policy mended in that place."""
     for index, rule in enumerate(policy.rules):
         for check, path, message, fix, mended in _of_rule(rule, known):
-            yield Problem(check, f"rules[{index}]{path}", message, fix, PolicyMending.of_rule(index, mended))
+            yield Problem(
+                check=check,
+                path=f"rules[{index}]{path}",
+                message=message,
+                fix=fix,
+                mending=PolicyMending.of_rule(index, mended),
+            )
 
 
 Complaint = tuple[str, str, str, str, PolicyRule]
@@ -44,13 +51,13 @@ Complaint = tuple[str, str, str, str, PolicyRule]
 
 def _of_rule(rule: PolicyRule, known: Known) -> Iterator[Complaint]:
     yield from _verbs(rule)
-    yield from _patterns("users", rule.users, lambda values: rule._replace(users=values))
-    yield from _patterns("userGroups", rule.user_groups, lambda values: rule._replace(user_groups=values))
-    yield from _patterns("namespaces", rule.namespaces, lambda values: rule._replace(namespaces=values))
+    yield from _patterns("users", rule.users, lambda values: replace(rule, users=values))
+    yield from _patterns("userGroups", rule.user_groups, lambda values: replace(rule, user_groups=values))
+    yield from _patterns("namespaces", rule.namespaces, lambda values: replace(rule, namespaces=values))
     for place, entry in enumerate(rule.resources):
         for check, path, message, fix, meant in _of_entry(entry, known):
             entries = (*rule.resources[:place], meant, *rule.resources[place + 1 :])
-            yield check, f".resources[{place}]{path}", message, fix, rule._replace(resources=entries)
+            yield check, f".resources[{place}]{path}", message, fix, replace(rule, resources=entries)
     yield from _names_on_create(rule)
     yield from _scope(rule, known)
     yield from _no_namespace(rule, known)
@@ -80,7 +87,7 @@ def _verbs(rule: PolicyRule) -> Iterator[Complaint]:
             known = bool(meant) and meant in sent
             fix = f"write {meant}" if known else "remove it: the API's verbs are get, list, watch, create, update, ..."
             verbs = (*rule.verbs, meant) if known else tuple(word for word in rule.verbs if word in sent)
-        yield "verb-never-sent", f".verbs[{place}]", message, fix, rule._replace(verbs=verbs)
+        yield "verb-never-sent", f".verbs[{place}]", message, fix, replace(rule, verbs=verbs)
 
 
 def _of_entry(entry: GroupResources, known: Known) -> Iterator[tuple[str, str, str, str, GroupResources]]:
@@ -153,7 +160,7 @@ def _names_on_create(rule: PolicyRule) -> Iterator[Complaint]:
                 f".resources[{place}].resourceNames",
                 message,
                 "leave resourceNames out",
-                rule._replace(resources=entries),
+                replace(rule, resources=entries),
             )
 
 
@@ -163,12 +170,10 @@ def _scope(rule: PolicyRule, known: Known) -> Iterator[Complaint]:
     scoped = known.cluster_scoped - {("", "namespaces")}
     for place, entry in enumerate(rule.resources):
         names = [name.partition("/")[0] for name in entry.resources]
-        found = [name for name in names if (entry.group, name) in scoped]
-        if found:
-            message = (
-                f"{', '.join(dict.fromkeys(found))} are in no namespace, so {', '.join(rule.namespaces)} never matches"
-            )
-            mended = rule._replace(namespaces=(*rule.namespaces, ""))
+        cluster_scoped = [name for name in names if (entry.group, name) in scoped]
+        if cluster_scoped:
+            message = f"{', '.join(dict.fromkeys(cluster_scoped))} are in no namespace, so {', '.join(rule.namespaces)} never matches"
+            mended = replace(rule, namespaces=(*rule.namespaces, ""))
             fix = 'make a rule of its own for them, without namespaces or with [""]'
             yield "namespace-of-cluster-scoped", f".resources[{place}].resources", message, fix, mended
 
@@ -183,4 +188,4 @@ def _no_namespace(rule: PolicyRule, known: Known) -> Iterator[Complaint]:
         named = f"of {', '.join(dict.fromkeys(inside))} " if parts and "*" not in inside else ""
         message = f'[""] alone leaves {named}only what is in no namespace, and lists across all of them'
         fix = "leave `namespaces` out if what is in namespaces is meant too"
-        yield "only-no-namespace", ".namespaces", message, fix, rule._replace(namespaces=())
+        yield "only-no-namespace", ".namespaces", message, fix, replace(rule, namespaces=())

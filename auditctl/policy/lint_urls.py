@@ -7,6 +7,7 @@ resource behind `/api/VERSION` or `/apis/GROUP/VERSION` is a resource request, w
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 from auditctl.policy.lint_checks import PolicyMending, Problem
@@ -32,13 +33,13 @@ def url_problems(policy: Policy) -> Iterator[Problem]:
                 continue
             entry = GroupResources(target.group, () if target.resource in {"", _WILDCARD} else (target.resource,))
             namespaces = () if target.namespace in {"", _WILDCARD} else (target.namespace,)
-            meant = rule._replace(non_resource_urls=(), resources=(entry,), namespaces=namespaces)
+            meant = replace(rule, non_resource_urls=(), resources=(entry,), namespaces=namespaces)
             yield Problem(
-                "resource-url",
-                f"rules[{index}].nonResourceURLs[{place}]",
-                f"{url!r} is the URL of a resource, so the entry never matches",
-                f"make a rule of its own for it, with {_words(meant)} instead of nonResourceURLs",
-                PolicyMending.of_rule(index, meant, rule),
+                check="resource-url",
+                path=f"rules[{index}].nonResourceURLs[{place}]",
+                message=f"{url!r} is the URL of a resource, so the entry never matches",
+                fix=f"make a rule of its own for it, with {_words(meant)} instead of nonResourceURLs",
+                mending=PolicyMending.of_rule(index, meant, rule),
             )
 
 

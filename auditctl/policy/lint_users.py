@@ -7,6 +7,7 @@ and is in the groups `system:serviceaccounts` and `system:serviceaccounts:NAMESP
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 from auditctl.patterns import lazily
@@ -41,9 +42,11 @@ def user_problems(policy: Policy) -> Iterator[Problem]:
     """Yield every such value, with the policy that has the rule for the meant user or group before the rule."""
     for index, rule in enumerate(policy.rules):
         for path, meant in _of_rule(rule):
-            selected = rule._replace(users=meant.users, user_groups=meant.user_groups)
+            selected = replace(rule, users=meant.users, user_groups=meant.user_groups)
             mending = PolicyMending.of_rule(index, selected, rule)
-            yield Problem("wrong-user", f"rules[{index}].{path}", meant.message, meant.fix, mending)
+            yield Problem(
+                check="wrong-user", path=f"rules[{index}].{path}", message=meant.message, fix=meant.fix, mending=mending
+            )
 
 
 def _of_rule(rule: PolicyRule) -> Iterator[tuple[str, _Meant]]:

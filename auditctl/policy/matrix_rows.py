@@ -7,6 +7,7 @@ URL as ``*``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
@@ -34,7 +35,8 @@ class Scope(Enum):
     URL = "url"
 
 
-class Row(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
     """One line of the picture. A URL has only its ``path``; ``verbs`` are those that the API offers there."""
 
     scope: Scope
@@ -110,17 +112,20 @@ class Rows(NamedTuple):
 
 def rows(policy: Policy, api: BuiltInApi, version: tuple[int, int]) -> Rows:
     """Return what the picture of ``policy`` shows for a server of that ``version``."""
-    found: dict[tuple[str, str, str], Row] = {row.key: row for row in _built_in(api, version)}
-    scopes = {row.key[:2]: row.scope for row in found.values()}
+    by_key: dict[tuple[str, str, str], Row] = {row.key: row for row in _built_in(api, version)}
+    scopes = {row.key[:2]: row.scope for row in by_key.values()}
     last = (FRESH, FRESH, "")
     groups = frozenset(group for group, _ in scopes)
-    named = [key for key in dict.fromkeys(_named(policy, groups)) if key not in found and key != last]
+    named = [key for key in dict.fromkeys(_named(policy, groups)) if key not in by_key and key != last]
     for key in named[:MOST_NAMED]:
         verbs = _CONNECT_VERBS if key[2] else VERBS
-        found[key] = Row(scopes.get(key[:2], Scope.EITHER), verbs, *key, named_by_policy=True)
-    found[last] = Row(Scope.EITHER, VERBS, *last)
-    order = {group: place for place, group in enumerate(dict.fromkeys(group for group, _, _ in found))}
-    resources = sorted(found.values(), key=lambda row: (row.key == last, order[row.group]))
+        scope = scopes.get(key[:2], Scope.EITHER)
+        by_key[key] = Row(
+            scope=scope, verbs=verbs, group=key[0], resource=key[1], subresource=key[2], named_by_policy=True
+        )
+    by_key[last] = Row(scope=Scope.EITHER, verbs=VERBS, group=FRESH, resource=FRESH)
+    order = {group: place for place, group in enumerate(dict.fromkeys(group for group, _, _ in by_key))}
+    resources = sorted(by_key.values(), key=lambda row: (row.key == last, order[row.group]))
     urls = tuple(_urls(policy, api))
     return Rows(tuple(resources), urls[:MOST_NAMED], len(named[MOST_NAMED:]) + len(urls[MOST_NAMED:]))
 
@@ -132,10 +137,12 @@ def _built_in(api: BuiltInApi, version: tuple[int, int]) -> Iterator[Row]:
         key = (each.group, each.name)
         scope = Scope.NAMESPACED if each.namespaced else Scope.CLUSTER
         scope = Scope.ITSELF if key == ("", "namespaces") else scope
-        yield Row(scope, api.offers.get(key, VERBS), *key)
+        yield Row(scope=scope, verbs=api.offers.get(key, VERBS), group=each.group, resource=each.name)
         for sub in api.subresources:
             if key == (sub.group, sub.resource) and sub.since <= version:
-                yield Row(scope, sub.verbs, *key, sub.subresource)
+                yield Row(
+                    scope=scope, verbs=sub.verbs, group=sub.group, resource=sub.resource, subresource=sub.subresource
+                )
 
 
 def _named(policy: Policy, built_in: frozenset[str]) -> Iterator[tuple[str, str, str]]:
@@ -172,4 +179,4 @@ def _urls(policy: Policy, api: BuiltInApi) -> Iterator[Row]:
             paths.setdefault(f"{stem or '/'}{FRESH}", True)
     paths.setdefault(f"/{FRESH}", False)
     for path, named in sorted(paths.items(), key=lambda pair: pair[0] == f"/{FRESH}"):
-        yield Row(Scope.URL, METHODS, path=path, named_by_policy=named)
+        yield Row(scope=Scope.URL, verbs=METHODS, path=path, named_by_policy=named)

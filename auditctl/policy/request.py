@@ -46,7 +46,7 @@ def attributes(method: str, url: str, user: User | None) -> Attributes:
     parts = path.strip("/").split("/")
     groupless = parts[0] == "api"
     if len(parts) < 3 or not (groupless or (parts[0] == "apis" and len(parts) > 3)):
-        return Attributes(user, is_resource_request=False, verb=method.lower(), path=path)
+        return Attributes(user=user, is_resource_request=False, verb=method.lower(), path=path)
     group = "" if groupless else parts[1]
     version, *rest = parts[1:] if groupless else parts[2:]
     verb = _VERBS.get(method, "")
@@ -62,7 +62,7 @@ def attributes(method: str, url: str, user: User | None) -> Attributes:
     elif not name and verb == "delete":
         verb = "deletecollection"
     return Attributes(
-        user,
+        user=user,
         is_resource_request=True,
         verb=verb,
         api_group=group,

@@ -126,7 +126,7 @@ def _resource_request(verb: str, target: ResourceTarget, clauses: dict[str, list
     parts = ["namespaces", namespace] if namespace and not own else []
     path = "/".join([prefix, *parts, resource, *filter(None, (name, subresource if name else ""))])
     return Attributes(
-        user,
+        user=user,
         is_resource_request=True,
         verb=verb,
         api_group=group,

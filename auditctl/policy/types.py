@@ -5,6 +5,7 @@ Everything here is frozen and plain. Field meaning follows `staging/src/k8s.io/a
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
@@ -54,7 +55,8 @@ class GroupResources(NamedTuple):
     resource_names: tuple[str, ...] = ()
 
 
-class PolicyRule(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyRule:
     """One rule. An empty tuple does not restrict. ``line`` is where the rule stands in the text, from 1 (0: unknown)."""
 
     level: Level
@@ -84,7 +86,8 @@ class User(NamedTuple):
     groups: tuple[str, ...] = ()
 
 
-class Attributes(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attributes:
     """What rules match against (``authorizer.Attributes``). ``user`` is None where authentication failed.
 
     ``namespace``, ``resource``, ``subresource`` and ``name`` are "" where the request has none; ``path`` is the URL's

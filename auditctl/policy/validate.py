@@ -7,6 +7,7 @@ up to 1.33 and as JSON since.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from auditctl.policy.goyaml.quoting import json_string, quote
@@ -33,7 +34,8 @@ class DraftEntry(NamedTuple):
     resource_names: tuple[str, ...] = ()
 
 
-class DraftRule(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftRule:
     """A rule as it was written: level and stages may be any words."""
 
     level: str = ""

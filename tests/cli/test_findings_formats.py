@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 
@@ -16,9 +17,16 @@ from auditctl.operations.answer import CommandResult, ReviewCase
 from auditctl.operations.controlplane import ControlPlane
 
 WARNING = Finding(
-    "shadowed", Severity.WARNING, "never decides\n::error::x 100%", "move it", "rules[1]", "a b/p,1.yaml", 7, 3
+    check="shadowed",
+    severity=Severity.WARNING,
+    message="never decides\n::error::x 100%",
+    fix="move it",
+    path="rules[1]",
+    file="a b/p,1.yaml",
+    line=7,
+    column=3,
 )
-ERROR = Finding("policy", Severity.ERROR, 'no kind \x1b[31m \ufffe ü <&">', file="/p.yaml")
+ERROR = Finding(check="policy", severity=Severity.ERROR, message='no kind \x1b[31m \ufffe ü <&">', file="/p.yaml")
 RESULT = CommandResult(document={}, findings=(WARNING, ERROR), exit_code=1)
 
 
@@ -51,8 +59,8 @@ def test_a_result_is_recognised_although_its_line_has_moved() -> None:
             "partialFingerprints"
         ]
 
-    assert fingerprints(WARNING) == fingerprints(WARNING._replace(line=70))
-    assert fingerprints(WARNING) != fingerprints(WARNING._replace(message="other"))
+    assert fingerprints(WARNING) == fingerprints(replace(WARNING, line=70))
+    assert fingerprints(WARNING) != fingerprints(replace(WARNING, message="other"))
 
 
 def test_a_line_end_in_a_message_begins_no_other_annotation() -> None:

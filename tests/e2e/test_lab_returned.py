@@ -25,7 +25,7 @@ def test_a_server_started_after_the_way_back_is_the_old_configuration(node: Node
     plane = ControlPlane(rootfs=node.root)
     snapshot, manifest = plane.read_manifest()
     new = snapshot.content.replace(b"--audit-log-maxage=30", b"--audit-log-maxage=7")
-    edit = FileEdit(Role.MANIFEST, plane.manifest_path, snapshot, new)
+    edit = FileEdit(role=Role.MANIFEST, path=plane.manifest_path, before=snapshot, after=new)
     intent = Intent(command="enable", summary="x", who={}, restart=Restart.REPLACE_POD.name)
     change = changes.begin(plane.state, plane.root, plane.clock, (edit,), intent)
 

@@ -214,8 +214,8 @@ def test_killed_before_the_old_process_was_told_to_end_recover_ends_it_in_place(
     snapshot, _ = plane.read_manifest()
     there = files.read(node.policy, "policy")
     edits = (
-        FileEdit(Role.POLICY, node.policy, there, EVERYTHING.encode()),
-        FileEdit(Role.MANIFEST, plane.manifest_path, snapshot, snapshot.content),
+        FileEdit(role=Role.POLICY, path=node.policy, before=there, after=EVERYTHING.encode()),
+        FileEdit(role=Role.MANIFEST, path=plane.manifest_path, before=snapshot, after=snapshot.content),
     )
     intent = Intent(command="enable", summary="x", who={}, restart=Restart.IN_PLACE.name)
     changes.install(changes.begin(plane.state, plane.root, plane.clock, edits, intent))

@@ -165,7 +165,9 @@ def test_an_edited_policy_is_never_taken_for_the_loaded_one(node: Node) -> None:
     assert [finding["check"] for finding in seen.report["findings"]] == ["policy-not-loaded"]
     assert node.run("verify").code == 0
     assert node.run("verify", "--policy", edited).code == 1
-    assert node.run("verify", "--expect", "get secrets -> RequestResponse").code == 1
+    stale = node.run("verify", "--expect", "get secrets -> RequestResponse")
+    assert stale.code == 1
+    assert stale.report["nextSteps"][0].endswith(" restart")
     assert node.run("status").report["findings"][0]["check"] == "policy-not-loaded"
 
     loaded = node.run("enable", "--policy", edited)
@@ -490,10 +492,16 @@ def test_verify_grades_policy_flags_and_decisions(node: Node) -> None:
         ).code
         == 0
     )
-    assert node.run("verify", "--policy", other).code == 1
-    assert node.run("verify", "--flag", "audit-log-maxbackup=2").code == 1
+    refused = {
+        ("--policy", str(other)): f"enable --policy {other} --dry-run",
+        ("--flag", "audit-log-maxbackup=2"): "enable --set audit-log-maxbackup=2 --dry-run",
+        ("--expect", "get secrets in prod -> Request"): f"policy explain {node.policy} 'get secrets in prod'",
+    }
+    for options, step in refused.items():
+        ran = node.run("verify", *options)
+        assert ran.code == 1
+        assert ran.report["nextSteps"][0].endswith(f" {step}")  # doctor knows nothing of what was expected
     assert node.run("verify", "--flag", "audit-log-mode=blocking").code == 0
-    assert node.run("verify", "--expect", "get secrets in prod -> Request").code == 1
     assert node.run("verify", "--expect", "no arrow").code == 2
 
 

@@ -33,7 +33,7 @@ rules:
 
 @pytest.fixture
 def plane(tmp_path: Path) -> ControlPlane:
-    return ControlPlane(tmp_path)
+    return ControlPlane(rootfs=tmp_path)
 
 
 def give(

@@ -8,6 +8,7 @@ import pytest
 
 from auditctl.errors import ManifestError
 from auditctl.kubeadm.clusterconfiguration import ClusterConfiguration
+from auditctl.kubeadm.faults import faults
 from auditctl.kubeadm.persist import Fate, differences, plan_persist
 from auditctl.manifest.document import Document
 from auditctl.manifest.pod import Manifest
@@ -181,3 +182,18 @@ def test_keys_without_a_value_are_filled_each_in_its_place(value: str) -> None:
     again = ClusterConfiguration.parse(plan.after, "x")
     assert list(differences(again, manifest)) == []
     assert plan.after.endswith("kind: ClusterConfiguration\n")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_volume_under_another_name_takes_the_place_of_the_recorded_one(version: str) -> None:
+    """Two mounts of one mountPath end the Pod: the next kubeadm upgrade would leave no API server."""
+    path = GOLDEN / version / "plain+log.yaml"
+    text = path.read_text().replace("name: audit-policy\n", "name: audit-policy-2\n")
+    idle = "  - hostPath:\n      path: /etc/kubernetes/audit/policy.yaml\n      type: File\n    name: audit-policy\n"
+    text = text.replace("  volumes:\n", f"  volumes:\n{idle}", 1)
+    renamed = Manifest.of(Document.parse(text.encode(), "renamed"))
+    plan = plan_persist(configuration(golden(version, "plain+log")), renamed)
+    after = configuration(plan.after)
+    assert not list(differences(after, renamed))
+    assert not list(faults(after, (1, 36)))
+    assert "audit-policy-2" in {volume.name for volume in after.volumes}

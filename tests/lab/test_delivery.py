@@ -59,7 +59,18 @@ class FullDisk:
 
 def batched(size: int, wait_seconds: float, buffered: int = 100) -> tuple[Batched, Kept, BackendCounters]:
     kept, counters = Kept(), BackendCounters()
-    return Batched(kept, counters, size, wait_seconds, buffered, concurrent=False), kept, counters
+    return (
+        Batched(
+            inner=kept,
+            counters=counters,
+            max_size=size,
+            max_wait_seconds=wait_seconds,
+            buffer_size=buffered,
+            concurrent=False,
+        ),
+        kept,
+        counters,
+    )
 
 
 def test_a_full_batch_goes_at_once_and_the_rest_at_the_end() -> None:

@@ -50,7 +50,7 @@ def audited_ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Practic
     """One node for the module, with auditing on."""
     folder = tmp_path_factory.mktemp("faults") / "node"
     up(folder, pace=QUICK)
-    ground = find(ControlPlane(folder))
+    ground = find(ControlPlane(rootfs=folder))
     assert enable(ground.plane, EnableRequest(Settings(), "baseline"), ChangeOptions()).exit_code == 0
     yield ground
     down(folder)

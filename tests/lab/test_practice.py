@@ -311,7 +311,7 @@ def test_a_policy_that_stands_elsewhere_is_given_back_too(person: Person) -> Non
 
 
 def test_of_a_directory_that_is_anybodys_only_the_log_and_its_rotated_files_are_kept(person: Person) -> None:
-    plane = ControlPlane(person.root)
+    plane = ControlPlane(rootfs=person.root)
     folder = person.root / "var/log"
     for name in ("kube-audit.log", "kube-audit-2026-11-28T10-00-00.000.log", "syslog"):
         (folder / name).write_text("")

@@ -24,7 +24,7 @@ def files(tmp_path: Path) -> FileSystem:
 
 
 def written(files: FileSystem, rotation: RotationRule, lines: int) -> list[str]:
-    file = RotatingFile(files, "/log/audit.log", rotation)
+    file = RotatingFile(files=files, path="/log/audit.log", rotation=rotation)
     for _ in range(lines):
         file.write(LINE)
     file.close()
@@ -83,7 +83,7 @@ def test_an_event_bigger_than_the_file_is_lost(files: FileSystem) -> None:
 def test_a_log_that_is_mounted_as_a_single_file_cannot_be_rotated(tmp_path: Path) -> None:
     (tmp_path / "audit.log").touch()
     files = FileSystem([Bind("/log/audit.log", str(tmp_path / "audit.log"), read_only=False)], tmp_path)
-    file = RotatingFile(files, "/log/audit.log", RotationRule(maxsize_bytes=150))
+    file = RotatingFile(files=files, path="/log/audit.log", rotation=RotationRule(maxsize_bytes=150))
     file.write(LINE)
     for _ in range(2):  # this event and every one after it
         with pytest.raises(LogFileError, match=EBUSY):
@@ -91,7 +91,7 @@ def test_a_log_that_is_mounted_as_a_single_file_cannot_be_rotated(tmp_path: Path
 
 
 def test_the_first_file_is_opened_for_appending_and_later_ones_are_not(files: FileSystem) -> None:
-    file = RotatingFile(files, "/log/audit.log", RotationRule(maxsize_bytes=150))
+    file = RotatingFile(files=files, path="/log/audit.log", rotation=RotationRule(maxsize_bytes=150))
     flags = []
     for _ in range(2):
         file.write(LINE)

@@ -27,7 +27,7 @@ class Directory:
 
     def __init__(self, path: Path) -> None:
         self.path, self.said = path, list[str]()
-        self.source = ManifestSource(path, NODE_PATH, self.said.append)
+        self.source = ManifestSource(directory=path, node_path=NODE_PATH, say=self.said.append)
 
     def put(self, name: str, text: str) -> None:
         (self.path / name).write_text(text)

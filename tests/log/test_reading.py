@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from goldenlogs import recorded_logs
 
-from auditctl.log import events_json, events_msgspec, sources
-from auditctl.log import reading as blocks_module
+from auditctl.log import events_json, events_msgspec, line_assembly, sources
 from auditctl.log.damage import ReadStatistics
 from auditctl.log.events import Reader
 from auditctl.log.reading import blocks, whole_blocks
 from auditctl.log.segments import LogSegment
 
-GOLDEN = Path(__file__).parents[3] / "shared/golden/logs"
 READERS = pytest.mark.parametrize("reader", [events_msgspec.READER, events_json.READER], ids=["msgspec", "json"])
 
 
@@ -141,7 +140,7 @@ def test_damage_anywhere_is_counted_with_its_offset_and_all_the_rest_is_found(re
                 piece = line[: dice.randrange(60, len(line) - 1)] + b"\n"
                 damaged.append(("torn event", at, len(piece) - 1))
             elif kind == "nul":
-                piece = b"\0" * dice.randrange(1, 3 * blocks_module.CHUNK_BYTES)
+                piece = b"\0" * dice.randrange(1, 3 * line_assembly.CHUNK_BYTES)
                 damaged.append(("run of NUL bytes", at, len(piece)))
             elif kind == "words":
                 piece = b"E1121 20:29:55 audit.go] no space left\n"
@@ -222,7 +221,7 @@ def test_pieces_share_every_event_once_wherever_they_are_cut(reader: Reader, tmp
 
 def test_a_line_longer_than_a_chunk_is_one_event(tmp_path: Path) -> None:
     path = tmp_path / "audit.log"
-    lines = [event(1), event(2, requestObject={"a": "x" * (3 * blocks_module.CHUNK_BYTES)}), event(3)]
+    lines = [event(1), event(2, requestObject={"a": "x" * (3 * line_assembly.CHUNK_BYTES)}), event(3)]
     path.write_bytes(b"\n".join(lines))
     assert read(path, events_msgspec.READER)[0] == lines
 
@@ -270,9 +269,8 @@ def test_a_needle_finds_what_decoding_finds_and_nothing_in_bodies(tmp_path: Path
     sources.close(opened)
 
 
-@pytest.mark.skipif(not GOLDEN.exists(), reason="the recorded logs are not beside the repository")
 def test_both_readers_read_the_recorded_logs_alike() -> None:
-    for path in GOLDEN.glob("*.jsonl"):
+    for path in recorded_logs():
         for line in path.read_bytes().splitlines():
             one, other = events_msgspec.READER.one(line), events_json.READER.one(line)
             for field in ("level", "stage", "verb", "request_uri", "stage_timestamp"):
@@ -315,10 +313,9 @@ def plain(value: Any) -> object:
     return [plain(each) for each in value] if isinstance(value, list | tuple) else bytes(value)
 
 
-@pytest.mark.skipif(not GOLDEN.exists(), reason="the recorded logs are not beside the repository")
 def test_both_readers_judge_damaged_lines_alike() -> None:
     dice = random.Random(3)
-    lines = [line for path in GOLDEN.glob("*.jsonl") for line in path.read_bytes().splitlines() if len(line) < 3000]
+    lines = [line for path in recorded_logs() for line in path.read_bytes().splitlines() if len(line) < 3000]
     for _ in range(3000):
         line = bytearray(dice.choice(lines))
         at = dice.choice([found.start() for found in re.finditer(rb"(?<=:)", line)] + [dice.randrange(len(line))])

@@ -349,3 +349,23 @@ def test_a_log_path_that_cannot_be_resolved_is_refused(path: str) -> None:
 
 def test_the_kubelets_rule_of_one_mount_a_path_is_kept() -> None:
     assert "one mountPath" in refusal(with_mount("/etc/kubernetes/pki", "again")).message
+
+
+@pytest.mark.parametrize("name", ["audit-log", "audit-policy"])
+def test_a_volume_whose_mount_was_removed_is_mounted_again(name: str) -> None:
+    before = enabled(small())
+    lines = before.splitlines(keepends=True)
+    (at,) = (index for index, line in enumerate(lines) if line == f"      name: {name}\n")
+    end = at + 1 + ("readOnly" in lines[at + 1])
+    broken = "".join((*lines[: at - 1], *lines[end:]))
+    assert broken.count(f"name: {name}\n") == 1
+    assert enabled(broken) == before
+
+
+def test_a_volume_without_a_mount_that_is_of_another_type_is_not_used() -> None:
+    before = enabled(small()).replace("      type: File\n", "      type: FileOrCreate\n")
+    broken = before.replace(
+        "    - mountPath: /etc/kubernetes/audit/policy.yaml\n      name: audit-policy\n      readOnly: true\n", ""
+    )
+    assert broken != before
+    assert "name: audit-policy-2\n" in enabled(broken)

@@ -45,7 +45,10 @@ def manifest(text: str) -> Manifest:
 
 def paths(root: Root, text: str, *written: str) -> list[Finding]:
     read = manifest(text)
-    edits = {flag: FileEdit(Role.POLICY, root.host(read.flag(flag) or "/"), None, b"") for flag in written}
+    edits = {
+        flag: FileEdit(role=Role.POLICY, path=root.host(read.flag(flag) or "/"), before=None, after=b"")
+        for flag in written
+    }
     return list(audit_paths(root, read, edits))
 
 

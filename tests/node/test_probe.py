@@ -248,9 +248,9 @@ def test_a_read_is_preferred_to_a_dry_run_of_a_write() -> None:
 
 def test_the_choice_for_thousands_of_rules_looks_at_a_bounded_number_of_requests() -> None:
     """20,000 rules, the one that differs at the end: it is found, for rules of one policy alone come first."""
-    rules = [PolicyRule(Level.METADATA, namespaces=(f"n{number}",)) for number in range(20_000)]
+    rules = [PolicyRule(level=Level.METADATA, namespaces=(f"n{number}",)) for number in range(20_000)]
     old = Policy(tuple(rules))
-    new = Policy((*rules, PolicyRule(Level.REQUEST, namespaces=("last",), verbs=("get",))))
+    new = Policy((*rules, PolicyRule(level=Level.REQUEST, namespaces=("last",), verbs=("get",))))
 
     assert len(list(probe_candidates.candidates((new, old), "n0nce", has_credentials=False))) <= 12_000
     assert "/namespaces/last/" in chosen(new, old).url

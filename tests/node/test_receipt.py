@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,9 @@ def ask(
     assert policy is not None
     probe = choose(policy, None, Callers(ANONYMOUS, None), NONCE)
     assert probe is not None
-    sought = ReceiptQuery(probe, policy, log, Server(log, status, written), NOBODY, 0.2)  # type: ignore[arg-type]
+    sought = ReceiptQuery(
+        probe=probe, policy=policy, log=log, endpoint=Server(log, status, written), credentials=NOBODY, seconds=0.2
+    )  # type: ignore[arg-type]
     code = "import sys; held = open(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", code, str(log if hold else os.devnull)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
@@ -72,7 +75,12 @@ def sought_in(log: Path, **fields: Any) -> ReceiptQuery:
     assert policy is not None
     probe = choose(policy, None, Callers(ANONYMOUS, None), NONCE)
     assert probe is not None
-    return ReceiptQuery(probe, policy, log, Server(log, 200, b""), NOBODY, 0.2)._replace(**fields)  # type: ignore[arg-type]
+    return replace(
+        ReceiptQuery(
+            probe=probe, policy=policy, log=log, endpoint=Server(log, 200, b""), credentials=NOBODY, seconds=0.2
+        ),
+        **fields,
+    )  # type: ignore[arg-type]
 
 
 def test_an_event_that_may_come_later_than_anyone_waits_is_unknown_and_not_failed(tmp_path: Path) -> None:

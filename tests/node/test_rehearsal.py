@@ -90,14 +90,14 @@ def test_folders_of_killed_runs_are_swept_and_nothing_else(script: Callable[[str
             os.utime(path, (long_ago, long_ago), follow_symlinks=False)
     before = set(folders.iterdir())
 
-    rehearse(TrialStartInput(script(f"echo '{PASSED}' >&2; sleep 600"), ()))
+    rehearse(TrialStartInput(binary=script(f"echo '{PASSED}' >&2; sleep 600"), words=()))
 
     assert set(folders.iterdir()) == before - {old}
     assert (target / "apiserver.key").exists()
 
 
 def test_a_folder_bears_the_number_of_its_process(script: Callable[[str], Binary], folders: Path, out: Path) -> None:
-    rehearse(TrialStartInput(script(f"pwd > {out}/folder; echo '{PASSED}' >&2; sleep 600"), ()))
+    rehearse(TrialStartInput(binary=script(f"pwd > {out}/folder; echo '{PASSED}' >&2; sleep 600"), words=()))
     folder = Path((out / "folder").read_text().strip())
     assert (folder.parent.parent, folder.parent.name.split("-")[2]) == (folders, str(os.getpid()))
 
@@ -106,7 +106,7 @@ def test_a_server_that_has_built_its_backend_is_accepted_and_ended_at_once(
     script: Callable[[str], Binary], out: Path, folders: Path
 ) -> None:
     binary = script(f"sleep 600 & echo $! > {out}/child\necho $$ > {out}/pid\necho '{PASSED}' >&2\nwait")
-    assert rehearse(TrialStartInput(binary, ())).verdict is TrialStartVerdict.ACCEPTED
+    assert rehearse(TrialStartInput(binary=binary, words=())).verdict is TrialStartVerdict.ACCEPTED
     assert is_gone(out / "pid")
     deadline = time.monotonic() + 5
     while not is_gone(out / "child") and time.monotonic() < deadline:
@@ -131,15 +131,17 @@ def test_only_words_about_auditing_refuse(
     script: Callable[[str], Binary], words: str, verdict: str, crash: str, out: Path
 ) -> None:
     (out / "words").write_text(FAILED % words)
-    found = rehearse(TrialStartInput(script(f"cat {out}/words >&2; exit 1"), ()))
+    found = rehearse(TrialStartInput(binary=script(f"cat {out}/words >&2; exit 1"), words=()))
     assert (found.verdict.value, found.crash) == (verdict, crash)
     assert "from file" not in found.words
 
 
 def test_an_unknown_flag_refuses_if_it_is_one_of_auditings(script: Callable[[str], Binary]) -> None:
     binary = script('echo "Error: unknown flag: $1" >&2; exit 1')
-    assert rehearse(TrialStartInput(binary, ("--audit-log-max-size",))).verdict is TrialStartVerdict.REFUSED
-    assert rehearse(TrialStartInput(binary, ("--frob",))).verdict is TrialStartVerdict.UNKNOWN
+    assert (
+        rehearse(TrialStartInput(binary=binary, words=("--audit-log-max-size",))).verdict is TrialStartVerdict.REFUSED
+    )
+    assert rehearse(TrialStartInput(binary=binary, words=("--frob",))).verdict is TrialStartVerdict.UNKNOWN
 
 
 def test_the_files_reach_it_without_a_name_on_disk(script: Callable[[str], Binary], out: Path) -> None:
@@ -148,7 +150,10 @@ def test_the_files_reach_it_without_a_name_on_disk(script: Callable[[str], Binar
         f'cat /dev/stdin > {out}/policy\nfor word; do case $word in --audit-webhook-config-file=*) cat "${{word#*=}}" > {out}/webhook;; esac; done'
         f"\nls > {out}/listing\nstat -c %a . > {out}/mode\nnice > {out}/nice\necho '{PASSED}'; sleep 600"
     )
-    assert rehearse(TrialStartInput(binary, (), big, b"secret")).verdict is TrialStartVerdict.ACCEPTED
+    assert (
+        rehearse(TrialStartInput(binary=binary, words=(), policy=big, webhook=b"secret")).verdict
+        is TrialStartVerdict.ACCEPTED
+    )
     assert (out / "policy").read_bytes() == big
     assert (out / "webhook").read_bytes() == b"secret"
     assert (out / "listing").read_text() == ""
@@ -159,22 +164,27 @@ def test_the_files_reach_it_without_a_name_on_disk(script: Callable[[str], Binar
 def test_endless_words_are_bounded_and_a_silent_server_is_unknown(
     script: Callable[[str], Binary], folders: Path
 ) -> None:
-    assert rehearse(TrialStartInput(script("yes"), ()), patience_seconds=0.5).verdict is TrialStartVerdict.UNKNOWN
-    found = rehearse(TrialStartInput(script("exec >&- 2>&-; sleep 600"), ()), patience_seconds=0.3)
+    assert (
+        rehearse(TrialStartInput(binary=script("yes"), words=()), patience_seconds=0.5).verdict
+        is TrialStartVerdict.UNKNOWN
+    )
+    found = rehearse(TrialStartInput(binary=script("exec >&- 2>&-; sleep 600"), words=()), patience_seconds=0.3)
     assert (found.verdict, found.words) == (TrialStartVerdict.UNKNOWN, "it did not get far enough in time")
     assert not list(folders.iterdir())
 
 
 def test_one_that_begins_and_stays_is_accepted_without_a_backend(script: Callable[[str], Binary]) -> None:
     binary = script('echo "I1121 21:21:44.408260    6221 server.go:187] Version: v1.31.14"; sleep 600')
-    found = rehearse(TrialStartInput(binary, ()))
+    found = rehearse(TrialStartInput(binary=binary, words=()))
     assert (found.verdict, found.version) == (TrialStartVerdict.ACCEPTED, (1, 31))
 
 
 def test_an_interruption_ends_it(script: Callable[[str], Binary], out: Path, folders: Path) -> None:
     binary = script(f"echo $$ > {out}/pid; exec sleep 600")
     with pytest.raises(InterruptionError, match="nothing was changed"):
-        rehearse(TrialStartInput(binary, ()), lambda: (out / "pid").exists() and bool((out / "pid").read_text()))
+        rehearse(
+            TrialStartInput(binary=binary, words=()), lambda: (out / "pid").exists() and bool((out / "pid").read_text())
+        )
     assert is_gone(out / "pid")
     assert not list(folders.iterdir())
 
@@ -184,7 +194,7 @@ def test_what_cannot_be_run_is_unknown(tmp_path: Path, folders: Path) -> None:
     path.write_bytes(b"\x7fELF and no more")
     path.chmod(0o755)
     with opened(path) as binary:
-        found = rehearse(TrialStartInput(binary, ()))
+        found = rehearse(TrialStartInput(binary=binary, words=()))
     assert (found.verdict, "exec format error" in found.words) == (TrialStartVerdict.UNKNOWN, True)
     assert not list(folders.iterdir())
 
@@ -215,7 +225,9 @@ KEYS = (
 def test_the_real_server_says_its_own_words(words: tuple[str, ...], policy: bytes, refusal: str) -> None:
     with opened(Path(BINARIES) / "kube-apiserver") as binary:
         all_words = (*KEYS, "--advertise-address=192.0.2.1", "--audit-log-path=-", *words)
-        found = rehearse(TrialStartInput(binary, all_words, policy, contents={KEY: trial_key.pem()}))
+        found = rehearse(
+            TrialStartInput(binary=binary, words=all_words, policy=policy, contents={KEY: trial_key.pem()})
+        )
     assert found.verdict is (TrialStartVerdict.REFUSED if refusal else TrialStartVerdict.ACCEPTED), found
     assert refusal in found.words
 
@@ -228,7 +240,7 @@ def test_it_has_no_rights_at_all(script: Callable[[str], Binary], out: Path) -> 
         f"cat /proc/1/environ > {out}/environ 2> {out}/refused\n"
         f"setsid sleep 600 & echo $! > {out}/left\necho '{PASSED}' >&2\nsleep 600"
     )
-    assert rehearse(TrialStartInput(binary, ())).verdict is TrialStartVerdict.ACCEPTED
+    assert rehearse(TrialStartInput(binary=binary, words=())).verdict is TrialStartVerdict.ACCEPTED
     status = dict(line.split(":\t", 1) for line in (out / "status").read_text().splitlines() if ":\t" in line)
     [user] = set(status["Uid"].split())
     assert int(user) >= 61184
@@ -250,7 +262,13 @@ def test_files_are_handed_over_in_memory_and_named_as_the_user_knows_them(
         'echo "E1121 21:21:44.408260 6221 run.go:72] \\"command failed\\" err=\\"initializing audit webhook: $name is bad\\"" >&2; exit 1'
     )
     play = TrialStartInput(
-        binary, ("--k=/host/key",), None, webhook, {"/host/key": "/etc/key"}, "w.yaml", {"/host/key": b"secret"}
+        binary=binary,
+        words=("--k=/host/key",),
+        policy=None,
+        webhook=webhook,
+        names={"/host/key": "/etc/key"},
+        webhook_name="w.yaml",
+        contents={"/host/key": b"secret"},
     )
     found = rehearse(play)
     assert (out / "key").read_bytes() == b"secret"

@@ -53,13 +53,13 @@ def port() -> Iterator[int]:
     ],
 )
 def test_only_200_to_206_is_success(port: int, status: int, verdict: WebhookTrialVerdict) -> None:
-    tried = attempt(WebhookConfig(f"http://127.0.0.1:{port}/{status}"), ContainerEnvironment())
+    tried = attempt(WebhookConfig(server=f"http://127.0.0.1:{port}/{status}"), ContainerEnvironment())
     assert tried.verdict is verdict
     assert str(status) in tried.words
 
 
 def test_one_empty_list_of_events_is_posted_and_no_credential_without_tls(port: int) -> None:
-    attempt(WebhookConfig(f"http://127.0.0.1:{port}/200?key=1", token="s3cr3t"), ContainerEnvironment())
+    attempt(WebhookConfig(server=f"http://127.0.0.1:{port}/200?key=1", token="s3cr3t"), ContainerEnvironment())
     [(path, kind, body, authorization)] = Answering.seen
     assert path == "/200?timeout=30s"
     assert kind == "application/json"
@@ -68,7 +68,7 @@ def test_one_empty_list_of_events_is_posted_and_no_credential_without_tls(port: 
 
 
 def test_a_host_alias_of_the_pod_is_followed(port: int) -> None:
-    config = WebhookConfig(f"http://receiver.example:{port}/200")
+    config = WebhookConfig(server=f"http://receiver.example:{port}/200")
     assert (
         attempt(config, ContainerEnvironment(aliases={"receiver.example": "127.0.0.1"})).verdict
         is WebhookTrialVerdict.REACHED
@@ -76,7 +76,7 @@ def test_a_host_alias_of_the_pod_is_followed(port: int) -> None:
 
 
 def test_the_proxy_of_the_pod_is_used_unless_its_no_proxy_says_otherwise(port: int) -> None:
-    config = WebhookConfig("http://receiver.example/200")
+    config = WebhookConfig(server="http://receiver.example/200")
     through = {"HTTP_PROXY": f"http://127.0.0.1:{port}"}
     tried = attempt(config, ContainerEnvironment({**through, "NO_PROXY": ".example"}))
     assert (tried.verdict, Answering.seen) == (WebhookTrialVerdict.FAILED, [])
@@ -85,23 +85,23 @@ def test_the_proxy_of_the_pod_is_used_unless_its_no_proxy_says_otherwise(port: i
 
 
 def test_nobody_there_a_service_name_and_an_exec_plugin_are_told_apart(port: int) -> None:
-    refused = attempt(WebhookConfig("https://127.0.0.1:1/"), ContainerEnvironment())
+    refused = attempt(WebhookConfig(server="https://127.0.0.1:1/"), ContainerEnvironment())
     assert (refused.verdict, "refused" in refused.words) == (WebhookTrialVerdict.FAILED, True)
-    service = attempt(WebhookConfig("https://audit.logging.svc:443/"), ContainerEnvironment())
+    service = attempt(WebhookConfig(server="https://audit.logging.svc:443/"), ContainerEnvironment())
     assert "name of a Service" in service.words
-    runs = attempt(WebhookConfig(f"http://127.0.0.1:{port}/200", runs="/usr/bin/token"), ContainerEnvironment())
+    runs = attempt(WebhookConfig(server=f"http://127.0.0.1:{port}/200", runs="/usr/bin/token"), ContainerEnvironment())
     assert (runs.verdict, Answering.seen) == (WebhookTrialVerdict.UNKNOWN, [])
 
 
 def test_tls_with_a_server_that_speaks_none_fails_with_a_reason(port: int) -> None:
     assert (
-        attempt(WebhookConfig(f"https://127.0.0.1:{port}/200"), ContainerEnvironment()).verdict
+        attempt(WebhookConfig(server=f"https://127.0.0.1:{port}/200"), ContainerEnvironment()).verdict
         is WebhookTrialVerdict.FAILED
     )
 
 
 def test_another_scheme_than_http_is_told_before_anybody_is_asked(port: int) -> None:
-    tried = attempt(WebhookConfig(f"ftp://127.0.0.1:{port}/200"), ContainerEnvironment())
+    tried = attempt(WebhookConfig(server=f"ftp://127.0.0.1:{port}/200"), ContainerEnvironment())
     assert (tried.verdict, Answering.seen) == (WebhookTrialVerdict.FAILED, [])
 
 
@@ -120,14 +120,16 @@ def test_an_answer_that_comes_drop_by_drop_does_not_hold_the_run(monkeypatch: py
     with socket.create_server(("127.0.0.1", 0)) as listener:
         dripping = threading.Thread(target=drip, args=(listener,), daemon=True)
         dripping.start()
-        tried = attempt(WebhookConfig(f"http://127.0.0.1:{listener.getsockname()[1]}/200"), ContainerEnvironment())
+        tried = attempt(
+            WebhookConfig(server=f"http://127.0.0.1:{listener.getsockname()[1]}/200"), ContainerEnvironment()
+        )
         ended.set()
         dripping.join(10)
     assert (tried.verdict, "no whole answer" in tried.words) == (WebhookTrialVerdict.FAILED, True)
 
 
 def test_a_service_name_is_not_judged_by_this_host_where_the_pod_asks_the_clusters_dns() -> None:
-    config = WebhookConfig("https://audit.logging.svc:443/")
+    config = WebhookConfig(server="https://audit.logging.svc:443/")
 
     assert attempt(config, ContainerEnvironment(uses_cluster_dns=True)).verdict is WebhookTrialVerdict.UNKNOWN
     assert attempt(config, ContainerEnvironment()).verdict is WebhookTrialVerdict.FAILED

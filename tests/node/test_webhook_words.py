@@ -39,7 +39,14 @@ def test_the_real_server_says_the_same(row: dict[str, Any]) -> None:
     with opened(SERVER) as binary:
         contents = {KEY: trial_key.pem()}
         seen = rehearse(
-            TrialStartInput(binary, words, POLICY, row["text"].encode(), webhook_name=PATH, contents=contents)
+            TrialStartInput(
+                binary=binary,
+                words=words,
+                policy=POLICY,
+                webhook=row["text"].encode(),
+                webhook_name=PATH,
+                contents=contents,
+            )
         )
     if row["words"] is None:
         assert seen.verdict is TrialStartVerdict.ACCEPTED

@@ -20,7 +20,7 @@ def undone(plane: ControlPlane, policy_file: Path) -> Change:
     assert record is not None
     journal = plane.state.journal(record.id)
     assert journal is not None
-    change = Change(plane.state, plane.root, plane.clock, journal)
+    change = Change(state=plane.state, root=plane.root, clock=plane.clock, journal=journal)
     put_back(change)
     return change
 

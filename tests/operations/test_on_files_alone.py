@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -231,7 +232,7 @@ def test_the_manifest_may_be_neither_absent_nor_a_symlink(folder_node: ControlPl
 )
 def test_the_state_directory_may_not_be_where_the_kubelet_reads(folder_node: ControlPlane, state: str) -> None:
     """In, above or equal to the manifest directory, or in pki."""
-    refused(folder_node._replace(state_dir=state), EnableRequest(Settings()))
+    refused(replace(folder_node, state_dir=state), EnableRequest(Settings()))
     assert os.listdir(folder_node.manifest_path.parent) == ["kube-apiserver.yaml"]
 
 

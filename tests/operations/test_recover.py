@@ -30,7 +30,7 @@ def died(plane: ControlPlane, policy_file: Path, command: str, restart: Restart)
     last_good = last_known_good.recall(plane, Role.POLICY)
     edits = (
         *last_known_good.edits_made_by_hand(policy, files.read(policy, "policy"), last_good),
-        FileEdit(Role.MANIFEST, plane.manifest_path, snapshot, snapshot.content),
+        FileEdit(role=Role.MANIFEST, path=plane.manifest_path, before=snapshot, after=snapshot.content),
     )
     assert len(edits) == 2
     intent = Intent(command=command, summary="x", who={}, restart=restart.name)

@@ -37,7 +37,9 @@ def after() -> Manifest:
 
 def refused(words: str, crash: str, version: tuple[int, int] | None = (1, 36)) -> TrialStartResult:
     """What the server said."""
-    return TrialStartResult(TrialStartVerdict.REFUSED, words, crash, "write it well", 0.3, version)
+    return TrialStartResult(
+        verdict=TrialStartVerdict.REFUSED, words=words, crash=crash, fix="write it well", seconds=0.3, version=version
+    )
 
 
 def listed(found: Iterator[Finding]) -> list[tuple[str, Severity]]:
@@ -61,7 +63,7 @@ def test_where_our_own_verdict_differs_it_is_called_a_bug_of_ours(after: Manifes
     assert error.line == POLICY.splitlines().index("- level: Metadata") + 1
     assert (warning.check, warning.severity) == (DIFFERS, Severity.WARNING)
     assert "bug of auditctl" in warning.message
-    accepted = TrialStartResult(TrialStartVerdict.ACCEPTED, version=(1, 36))
+    accepted = TrialStartResult(verdict=TrialStartVerdict.ACCEPTED, version=(1, 36))
     assert listed(verdict_findings(accepted, PLANE, Subject(after, BAD.encode()))) == [(DIFFERS, Severity.WARNING)]
     assert listed(verdict_findings(accepted, PLANE, subject)) == []
 
@@ -81,7 +83,9 @@ def test_a_refused_flag_is_told_at_its_line_of_the_manifest(after: Manifest) -> 
 
 
 def test_what_is_no_refusal_never_refuses(after: Manifest) -> None:
-    result = TrialStartResult(TrialStartVerdict.UNKNOWN, "listen tcp 127.0.0.1:9: bind: address already in use")
+    result = TrialStartResult(
+        verdict=TrialStartVerdict.UNKNOWN, words="listen tcp 127.0.0.1:9: bind: address already in use"
+    )
     [finding] = verdict_findings(result, PLANE, Subject(after))
     assert (finding.severity, finding.message[:16]) == (Severity.INFO, "no trial start: ")
 

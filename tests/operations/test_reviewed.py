@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ class Stranger:
 
 def test_a_strangers_edit_right_before_the_rename_is_refused(folder_node: ControlPlane, policy_file: Path) -> None:
     """Law 12: nothing of ours stays, nothing of theirs goes."""
-    plane = folder_node._replace(progress=Stranger(folder_node.manifest_path))
+    plane = replace(folder_node, progress=Stranger(folder_node.manifest_path))
 
     with pytest.raises(RefusedError, match="somebody else changed it"):
         enable(plane, EnableRequest(Settings(), str(policy_file)), NO_WAIT)
@@ -148,7 +149,9 @@ def test_a_token_never_stands_in_a_message(tmp_path: Path) -> None:
     with pytest.raises(RefusedError) as caught:
         credentials.read(path)
     assert "SECRET" not in str(caught.value)
-    answer = Endpoint("127.0.0.1", 1).request("GET", "/", credentials=Credentials("x", None, token="SECRET\nTOKEN"))
+    answer = Endpoint("127.0.0.1", 1).request(
+        "GET", "/", credentials=Credentials(source="x", user=None, token="SECRET\nTOKEN")
+    )
     assert "SECRET" not in answer.reason
 
 

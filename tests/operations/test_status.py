@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -90,7 +91,7 @@ def test_status_tells_off_from_unknown_and_unknown_from_recording(folder_node: C
         assert re.search(f"(?m)^{name} ", text), name
 
 
-DOWN = Finding("etcd", Severity.ERROR, "etcd answers nobody")
+DOWN = Finding(check="etcd", severity=Severity.ERROR, message="etcd answers nobody")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ def test_the_headline_is_that_of_the_evidence(
     """D6: 20 faults had the headline "auditing is on" while the API server was down."""
     node = NodeState(
         evidence=Evidence(port=6443),
-        diagnosis=Diagnosis(server, "check", "cause"),
+        diagnosis=Diagnosis(state=server, check="check", message="cause"),
         manifest=folder_node.read_manifest()[1],
     )
     evidence = StatusEvidence(node=node, auditing=Auditing(recording, "why"))
@@ -125,7 +126,7 @@ def test_the_headline_is_that_of_the_evidence(
 
 def test_a_root_that_is_not_there_is_refused(folder_node: ControlPlane) -> None:
     with pytest.raises(RefusedError, match="is not a directory"):
-        status(folder_node._replace(rootfs=folder_node.rootfs / "nowhere"))
+        status(replace(folder_node, rootfs=folder_node.rootfs / "nowhere"))
 
 
 def test_the_object_has_every_key_also_where_nothing_is_known(folder_node: ControlPlane) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -119,7 +120,7 @@ def test_each_part_of_the_status_has_its_metric(
     report = status(folder_node)
     row = {**report.details["status"], part: value}
 
-    found = samples(exposition(metrics_of(folder_node, report._replace(details={"status": row}))))
+    found = samples(exposition(metrics_of(folder_node, replace(report, details={"status": row}))))
 
     assert found[name] == sample
 

@@ -141,7 +141,7 @@ def test_a_policy_in_pki_that_works_is_a_warning_with_the_command_that_moves_it(
 
     found = [finding for finding in look(folder_node).findings if finding.check == "audit-path"]
     assert [finding.severity for finding in found] == [Severity.WARNING]
-    assert found[0].fix == "auditctl enable --policy FILE --policy-path /etc/kubernetes/audit/policy.yaml"
+    assert found[0].fix == "auditctl enable --policy baseline --policy-path /etc/kubernetes/audit/policy.yaml"
     assert enable(folder_node, EnableRequest(Settings(log_maxage_days=5)), NO_WAIT).exit_code == 0
 
     moved = Settings(policy_path="/etc/kubernetes/audit/policy.yaml")

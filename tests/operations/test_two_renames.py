@@ -27,8 +27,8 @@ def between(plane: ControlPlane) -> tuple[Change, bytes, bytes]:
     policy.parent.mkdir()
     policy.write_text(POLICY)
     edits = (
-        FileEdit(Role.POLICY, policy, files.read(policy, "policy"), OTHER_POLICY.encode()),
-        FileEdit(Role.MANIFEST, plane.manifest_path, snapshot, new),
+        FileEdit(role=Role.POLICY, path=policy, before=files.read(policy, "policy"), after=OTHER_POLICY.encode()),
+        FileEdit(role=Role.MANIFEST, path=plane.manifest_path, before=snapshot, after=new),
     )
     text = plan_ending(manifest, "20261130T213000Z").after.encode()
     change = changes.begin(

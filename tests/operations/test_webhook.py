@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ def test_a_file_that_no_mount_brings_into_the_container_is_refused_with_the_way_
     source: Path, after: Manifest, tmp_path: Path
 ) -> None:
     with pytest.raises(RefusedError) as caught:
-        prepare(ControlPlane(tmp_path), source, after, embed=False)
+        prepare(ControlPlane(rootfs=tmp_path), source, after, embed=False)
     assert caught.value.check == "webhook-files"
     assert "/etc/kubernetes/audit/ca.crt" in caught.value.message
     assert "--embed-certs" in caught.value.fix
@@ -68,7 +69,7 @@ def test_a_file_that_no_mount_brings_into_the_container_is_refused_with_the_way_
 def test_embedded_its_files_are_part_of_it_and_every_other_line_is_kept(
     source: Path, after: Manifest, tmp_path: Path
 ) -> None:
-    prepared = prepare(ControlPlane(tmp_path), source, after, embed=True)
+    prepared = prepare(ControlPlane(rootfs=tmp_path), source, after, embed=True)
     lines = prepared.content.decode().splitlines()
     kept = [line for line in KUBECONFIG.splitlines() if "ca.crt" not in line and "tokenFile" not in line]
     assert [line for line in lines if line in kept] == kept
@@ -86,14 +87,14 @@ def test_a_mounted_file_is_read_where_the_mount_has_it_on_the_host(
     source.write_text(
         KUBECONFIG.replace("ca.crt", "/etc/kubernetes/pki/hook.crt").replace("    tokenFile: token\n", "    token: t\n")
     )
-    assert prepare(ControlPlane(tmp_path), source, after, embed=False).config.authority == CA.encode()
+    assert prepare(ControlPlane(rootfs=tmp_path), source, after, embed=False).config.authority == CA.encode()
 
 
 def test_a_receiver_that_nobody_answers_for_is_an_error_without_the_secrets_of_its_url(
     source: Path, after: Manifest, tmp_path: Path
 ) -> None:
-    config = prepare(ControlPlane(tmp_path), source, after, embed=True).config
-    [finding] = reachable(config._replace(authority=b""), after)
+    config = prepare(ControlPlane(rootfs=tmp_path), source, after, embed=True).config
+    [finding] = reachable(replace(config, authority=b""), after)
     assert (finding.check, finding.severity.value) == ("webhook-reachable", "error")
     assert "https://127.0.0.1:1 " in finding.message
     assert "s3cr3t" not in str(finding)
@@ -113,7 +114,7 @@ def test_a_kubeconfig_without_a_context_or_cluster_is_told_with_cause_and_line(
     source.write_text(KUBECONFIG.replace(old, new))
 
     with pytest.raises(RefusedError) as caught:
-        prepare(ControlPlane(tmp_path), source, after, embed=False)
+        prepare(ControlPlane(rootfs=tmp_path), source, after, embed=False)
 
     assert caught.value.place is not None
     assert (caught.value.place.file, caught.value.place.line) == (str(source), line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -179,7 +180,9 @@ ENTRIES = st.lists(
 ).map(tuple)
 STAGES = st.lists(st.sampled_from(list(Stage)[:3]), max_size=2, unique=True).map(tuple)
 RULES = st.tuples(st.sampled_from(Level), USERS, VERBS, ENTRIES, STAGES).map(
-    lambda drawn: PolicyRule(drawn[0], drawn[1], (), drawn[2], drawn[3], omit_stages=drawn[4])
+    lambda drawn: PolicyRule(
+        level=drawn[0], users=drawn[1], user_groups=(), verbs=drawn[2], resources=drawn[3], omit_stages=drawn[4]
+    )
 )
 POLICIES = st.tuples(st.lists(RULES, max_size=5).map(tuple), STAGES).map(lambda drawn: Policy(*drawn))
 
@@ -197,26 +200,28 @@ def test_the_change_feeds_every_public_detection_under_any_policy(before: Policy
 @given(RULES, st.booleans() | st.none())
 def test_a_rule_as_yaml_reads_back_as_the_rule(rule: PolicyRule, managed: bool | None) -> None:
     """Whatever the server would refuse apart: an empty list of resources is written nowhere."""
-    rule = rule._replace(omit_managed_fields=managed)
+    rule = replace(rule, omit_managed_fields=managed)
     text = "\n".join(rule_lines(rule, "  "))
     loaded = load(f"{HEAD}rules:\n{text}\n".encode())
     assert loaded.policy is not None, loaded.error
-    assert loaded.policy.rules[0]._replace(line=0) == rule
+    assert replace(loaded.policy.rules[0], line=0) == rule
 
 
 @pytest.mark.parametrize("value", ["*", "", "no", "a: b", "x ", "é", "/api/*", "1", "system:node:x", "-", "#x", "a#b"])
 def test_values_are_quoted_where_yaml_would_read_something_else(value: str) -> None:
-    rule = PolicyRule(Level.METADATA, users=(value or "x",), resources=(GroupResources(value, ("pods",), (value,)),))
+    rule = PolicyRule(
+        level=Level.METADATA, users=(value or "x",), resources=(GroupResources(value, ("pods",), (value,)),)
+    )
     loaded = load("\n".join((HEAD + "rules:", *rule_lines(rule))).encode(), (1, 36))
     if loaded.policy is None:  # a group that no server takes
         assert "group" in loaded.error
     else:
-        assert loaded.policy.rules[0]._replace(line=0) == rule
+        assert replace(loaded.policy.rules[0], line=0) == rule
 
 
 def lowered(before: Policy, index: int) -> Policy:
     rule = before.rules[index]
-    changed = rule._replace(level=LOWER[rule.level])
+    changed = replace(rule, level=LOWER[rule.level])
     return before._replace(rules=(*before.rules[:index], changed, *before.rules[index + 1 :]))
 
 
@@ -241,12 +246,12 @@ def test_no_body_of_detect_can_be_left_out() -> None:
     for index, rule in enumerate(before.rules):
         if rule.level <= Level.METADATA:
             continue
-        smaller = [rule._replace(verbs=tuple(v for v in rule.verbs if v != verb)) for verb in rule.verbs]
+        smaller = [replace(rule, verbs=tuple(v for v in rule.verbs if v != verb)) for verb in rule.verbs]
         for place, entry in enumerate(rule.resources):
             for name in entry.resources:
                 less = entry._replace(resources=tuple(each for each in entry.resources if each != name))
                 entries = (*rule.resources[:place], *((less,) if less.resources else ()), *rule.resources[place + 1 :])
-                smaller += [rule._replace(resources=entries)] if entries else []
+                smaller += [replace(rule, resources=entries)] if entries else []
         for one in smaller:
             if one.verbs or not rule.verbs:
                 after = before._replace(rules=(*before.rules[:index], one, *before.rules[index + 1 :]))

@@ -11,7 +11,7 @@ from auditctl.policy.types import GroupResources, Level, Policy, PolicyRule, Sta
 
 
 def rule(**fields: object) -> PolicyRule:
-    return PolicyRule(Level.METADATA, **fields)  # type: ignore[arg-type]
+    return PolicyRule(level=Level.METADATA, **fields)  # type: ignore[arg-type]
 
 
 CORE_PODS = (GroupResources("", ("pods",)),)
@@ -103,9 +103,9 @@ def test_a_url_pattern_covers_a_path(pattern: str, path: str, covers: bool) -> N
 
 POLICY = Policy(
     rules=(
-        PolicyRule(Level.NONE, users=("quiet",), omit_managed_fields=False),
-        PolicyRule(Level.REQUEST, users=("loud",), omit_stages=(Stage.PANIC, Stage.REQUEST_RECEIVED)),
-        PolicyRule(Level.METADATA, users=("loud", "quiet")),
+        PolicyRule(level=Level.NONE, users=("quiet",), omit_managed_fields=False),
+        PolicyRule(level=Level.REQUEST, users=("loud",), omit_stages=(Stage.PANIC, Stage.REQUEST_RECEIVED)),
+        PolicyRule(level=Level.METADATA, users=("loud", "quiet")),
     ),
     omit_stages=(Stage.RESPONSE_STARTED, Stage.REQUEST_RECEIVED),
     omit_managed_fields=True,
@@ -172,7 +172,7 @@ def test_the_stages_that_are_written(
     request_text: str, omitted: tuple[Stage, ...], authenticated: bool, written: tuple[Stage, ...]
 ) -> None:
     found = parse(request_text)
-    decision = evaluate(Policy((PolicyRule(Level.METADATA),), omitted), found)
+    decision = evaluate(Policy((PolicyRule(level=Level.METADATA),), omitted), found)
     assert stages(decision, found, authenticated=authenticated) == written
 
 

@@ -19,7 +19,7 @@ GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "policy" / "decisions.
 
 
 def rule(**fields: object) -> PolicyRule:
-    return PolicyRule(Level.NONE, **fields)  # type: ignore[arg-type]
+    return PolicyRule(level=Level.NONE, **fields)  # type: ignore[arg-type]
 
 
 PODS = (GroupResources("apps", ("deployments",)), GroupResources("", ("pods", "pods/exec"), ("web",)))
@@ -99,7 +99,7 @@ def test_the_nearest_miss_says_what_was_missing(selector: dict[str, object], req
 
 
 def test_a_401_is_told_with_its_one_stage() -> None:
-    told = explain(Policy((PolicyRule(Level.METADATA),)), attributes("GET", "/version", None))
+    told = explain(Policy((PolicyRule(level=Level.METADATA),)), attributes("GET", "/version", None))
     assert told.stages == (Stage.RESPONSE_STARTED,)
 
 

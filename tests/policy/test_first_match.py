@@ -42,7 +42,7 @@ def random_rule(chance: random.Random) -> PolicyRule:
         chance.choice(("", "a", "*")), some(chance, ("a", "b", "*", "a/*", "*/b", "a/b", "")), some(chance, WORDS)
     )
     return PolicyRule(
-        chance.choice(list(Level)),
+        level=chance.choice(list(Level)),
         users=some(chance, WORDS),
         user_groups=some(chance, WORDS),
         verbs=some(chance, ("get", "list")),
@@ -56,10 +56,10 @@ def random_request(chance: random.Random) -> Attributes:
     user = chance.choice((None, User("a", ()), User("b", ("a", "b", "a"))))
     if chance.random() < 0.4:
         return Attributes(
-            user, is_resource_request=False, verb="get", path=chance.choice(("/a", "/ab", "/a/b", "/b/c", ""))
+            user=user, is_resource_request=False, verb="get", path=chance.choice(("/a", "/ab", "/a/b", "/b/c", ""))
         )
     return Attributes(
-        user,
+        user=user,
         is_resource_request=True,
         verb=chance.choice(("get", "list")),
         api_group=chance.choice(("", "a", "*")),
@@ -82,9 +82,9 @@ def test_the_index_decides_any_request_by_any_rules_as_evaluate_does() -> None:
 
 def test_a_request_asks_few_of_many_rules() -> None:
     """5,000 rules for one user each, and one for everybody: only the last one is asked."""
-    rules = [PolicyRule(Level.METADATA, users=(f"user-{number}",), verbs=("get",)) for number in range(5000)]
-    index = RuleIndex(Policy((*rules, PolicyRule(Level.REQUEST))))
-    request = Attributes(User("nobody"), is_resource_request=True, verb="get", resource="pods")
+    rules = [PolicyRule(level=Level.METADATA, users=(f"user-{number}",), verbs=("get",)) for number in range(5000)]
+    index = RuleIndex(Policy((*rules, PolicyRule(level=Level.REQUEST))))
+    request = Attributes(user=User("nobody"), is_resource_request=True, verb="get", resource="pods")
     calls: list[str] = []
     sys.setprofile(lambda frame, event, _: calls.append(frame.f_code.co_name) if event == "call" else None)
     try:

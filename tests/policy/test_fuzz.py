@@ -86,7 +86,7 @@ def use(raw: bytes, policy: Policy) -> None:
     drawn = matrix(policy, PEOPLE, api((1, 36)), (1, 36))
     lines = extents(raw, policy)
     assert all(first <= last for first, last in lines)
-    page(Page("p", "s", raw, policy, drawn, lines), SHELL, SCRIPT)
+    page(Page(name="p", server="s", raw=raw, policy=policy, matrix=drawn, lines=lines), SHELL, SCRIPT)
 
 
 @relaxed

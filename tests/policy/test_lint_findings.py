@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from auditctl.findings import Finding
@@ -37,7 +39,7 @@ def warned(text: str) -> tuple[Finding, ...]:
 )
 def test_a_request_is_told_as_a_person_writes_it(request_text: str, words: str) -> None:
     assert request_words(parse(request_text)) == words
-    assert request_words(parse(request_text)._replace(user=None)) == words.replace(" by bob", " without a user")
+    assert request_words(replace(parse(request_text), user=None)) == words.replace(" by bob", " without a user")
 
 
 def test_what_is_not_recorded_at_all_does_not_differ_in_its_stages() -> None:

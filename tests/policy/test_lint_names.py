@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from auditctl.operations.policy.validate import built_in
+from auditctl.operations.builtin_api import built_in
 from auditctl.policy.compare import outcome
 from auditctl.policy.evaluate import evaluate
 from auditctl.policy.lint import problems
@@ -32,7 +34,7 @@ def meant(problem: Problem) -> PolicyRule:
     """The rule as it was meant; it stands in the place of the wrong one."""
     assert problem.mending is not None
     assert problem.mending.replacement is not None
-    return problem.mending.replacement.rules[0]._replace(line=0)
+    return replace(problem.mending.replacement.rules[0], line=0)
 
 
 @pytest.mark.parametrize(

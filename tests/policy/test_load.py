@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from auditctl.policy.load import LoadResult, load
@@ -217,7 +219,7 @@ def test_null_after_a_value_leaves_a_text_and_unsets_a_pointer() -> None:
     rule = '{"level": "None", "level": null, "omitManagedFields": true, "omitManagedFields": null, "users": ["a"], "users": null}'
     policy = load(f'{{"apiVersion": "audit.k8s.io/v1", "rules": [{rule}]}}'.encode()).policy
     assert policy is not None
-    assert policy.rules[0]._replace(line=0) == PolicyRule(Level.NONE)
+    assert replace(policy.rules[0], line=0) == PolicyRule(level=Level.NONE)
 
 
 @pytest.mark.parametrize(

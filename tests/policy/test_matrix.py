@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -112,7 +113,7 @@ def test_every_cell_is_what_the_evaluator_decides_and_no_case_is_in_vain(rules: 
                 met = set()
                 for (space, name), person in product(requests(row, verb), table.people):
                     asked = Attributes(
-                        person.user,
+                        user=person.user,
                         is_resource_request=True,
                         verb=verb,
                         api_group=row.group,
@@ -146,14 +147,14 @@ def test_every_cell_is_what_the_evaluator_decides_and_no_case_is_in_vain(rules: 
 )
 def test_every_url_is_what_the_evaluator_decides(rules: tuple[PolicyRule, ...]) -> None:
     policy = Policy(
-        tuple(rule._replace(namespaces=() if rule.non_resource_urls else rule.namespaces) for rule in rules)
+        tuple(replace(rule, namespaces=() if rule.non_resource_urls else rule.namespaces) for rule in rules)
     )
     drawn = matrix(policy, PEOPLE, api(NEWEST), NEWEST)
     for table in drawn.tables:
         for row, cells in zip(drawn.rows.urls, table.urls, strict=True):
             for verb, each in zip(METHODS, cells, strict=True):
                 assert each is not None
-                asked = Attributes(table.people[-1].user, is_resource_request=False, verb=verb, path=row.path)
+                asked = Attributes(user=table.people[-1].user, is_resource_request=False, verb=verb, path=row.path)
                 assert each.cases[0].rule == evaluate(policy, asked).rule
 
 

@@ -42,11 +42,24 @@ def test_components_of_the_cluster_are_nobody(who: str) -> None:
 
 
 def test_each_person_is_named_once_and_their_number_has_a_limit() -> None:
-    rules = [PolicyRule(Level.NONE, users=("alice", "alice"), user_groups=("dev", "system:authenticated"))]
+    rules = [PolicyRule(level=Level.NONE, users=("alice", "alice"), user_groups=("dev", "system:authenticated"))]
     assert named_people(rules) == (
         User("alice", ("system:authenticated",)),
         User("auditctl-member", ("dev", "system:authenticated")),
         User("auditctl-member", ("system:authenticated",)),
     )
-    many = [PolicyRule(Level.NONE, users=(f"user-{number}",)) for number in range(1000)]
+    many = [PolicyRule(level=Level.NONE, users=(f"user-{number}",)) for number in range(1000)]
     assert len(named_people(many)) == MOST_PEOPLE
+
+
+def test_rules_that_hide_many_people_are_one_finding() -> None:
+    """The gap is one, and so is its fix: a rule for the ways into containers before all of them."""
+    rules = "".join(f"- {{level: None, users: [person{number}]}}\n" for number in range(30))
+    raw = f"apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n{rules}- level: Metadata\n".encode()
+    policy = load(raw).policy
+    assert policy is not None
+
+    found = [each for each in warnings(raw, policy, built_in()) if each.check == "tunnels-unseen"]
+
+    assert [(each.path, each.line) for each in found] == [("rules[0]", 4)]
+    assert "(and 29 more rules for other users)" in found[0].message

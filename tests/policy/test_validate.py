@@ -17,25 +17,25 @@ def complaints(rule: DraftRule, version: tuple[int, int] = (1, 36)) -> list[str]
 
 @pytest.mark.parametrize("level", ["None", "Metadata", "Request", "RequestResponse"])
 def test_the_four_levels_are_legal(level: str) -> None:
-    assert complaints(DraftRule(level)) == []
+    assert complaints(DraftRule(level=level)) == []
 
 
 def test_a_level_is_required_and_one_of_four() -> None:
-    assert complaints(DraftRule("")) == ["rules[0].level: Required value"]
+    assert complaints(DraftRule(level="")) == ["rules[0].level: Required value"]
     supported = 'supported values: "None", "Metadata", "Request", "RequestResponse"'
-    assert complaints(DraftRule("x<")) == [f'rules[0].level: Unsupported value: "x\\u003c": {supported}']
-    assert complaints(DraftRule("x<"), (1, 34)) == complaints(DraftRule("x<"))
-    assert complaints(DraftRule("x<"), (1, 33)) == [f'rules[0].level: Unsupported value: "x<": {supported}']
+    assert complaints(DraftRule(level="x<")) == [f'rules[0].level: Unsupported value: "x\\u003c": {supported}']
+    assert complaints(DraftRule(level="x<"), (1, 34)) == complaints(DraftRule(level="x<"))
+    assert complaints(DraftRule(level="x<"), (1, 33)) == [f'rules[0].level: Unsupported value: "x<": {supported}']
 
 
 @pytest.mark.parametrize("stage", ["RequestReceived", "ResponseStarted", "ResponseComplete", "Panic"])
 def test_the_four_stages_are_legal(stage: str) -> None:
-    assert complaints(DraftRule("None", omit_stages=(stage,))) == []
+    assert complaints(DraftRule(level="None", omit_stages=(stage,))) == []
 
 
 def test_a_stage_is_one_of_four_in_a_rule_and_in_the_policy() -> None:
     allowed = "allowed stages are RequestReceived,ResponseStarted,ResponseComplete,Panic"
-    draft = UnvalidatedPolicy((DraftRule("None", omit_stages=("Panic", "x")),), omit_stages=("y",))
+    draft = UnvalidatedPolicy((DraftRule(level="None", omit_stages=("Panic", "x")),), omit_stages=("y",))
     assert [complaint.text for complaint in validate(draft, (1, 36))] == [
         f'omitStages[0]: Invalid value: "y": {allowed}',
         f'rules[0].omitStages[1]: Invalid value: "x": {allowed}',
@@ -63,12 +63,12 @@ FINAL = "non-resource URL wildcards '*' must be the final character of the rule"
 )
 def test_a_url(url: str, faults: list[str]) -> None:
     expected = [f'rules[0].nonResourceURLs[0]: Invalid value: "{url}": {fault}' for fault in faults]
-    assert complaints(DraftRule("None", non_resource_urls=(url,))) == expected
+    assert complaints(DraftRule(level="None", non_resource_urls=(url,))) == expected
 
 
 @pytest.mark.parametrize("other", [{"resources": (DraftEntry(),)}, {"namespaces": ("a",)}])
 def test_urls_and_resources_do_not_mix(other: dict[str, object]) -> None:
-    rule = DraftRule("None", non_resource_urls=("/x", '/"'), **other)  # type: ignore[arg-type]
+    rule = DraftRule(level="None", non_resource_urls=("/x", '/"'), **other)  # type: ignore[arg-type]
     text = "rules cannot apply to both regular resources and non-resource URLs"
     assert complaints(rule) == [f'rules[0].nonResourceURLs: Invalid value: ["/x","/\\""]: {text}']
     assert complaints(rule, (1, 34)) == complaints(rule)
@@ -76,7 +76,7 @@ def test_urls_and_resources_do_not_mix(other: dict[str, object]) -> None:
 
 
 def grouped(group: str, version: tuple[int, int] = (1, 36)) -> list[str]:
-    return complaints(DraftRule("None", resources=(DraftEntry("apps"), DraftEntry(group))), version)
+    return complaints(DraftRule(level="None", resources=(DraftEntry("apps"), DraftEntry(group))), version)
 
 
 @pytest.mark.parametrize("group", ["", "apps", "a.b", "1", "*"])
@@ -106,18 +106,18 @@ def test_names_need_resources() -> None:
     text = "using resourceNames requires at least one resource"
     entry = DraftEntry("", (), ("a",))
     expected = f'rules[0].resources.resourceNames: Invalid value: ["a"]: {text}'
-    assert complaints(DraftRule("None", resources=(entry,))) == [expected]
-    assert complaints(DraftRule("None", resources=(DraftEntry("", ("pods",), ("a",)),))) == []
+    assert complaints(DraftRule(level="None", resources=(entry,))) == [expected]
+    assert complaints(DraftRule(level="None", resources=(DraftEntry("", ("pods",), ("a",)),))) == []
 
 
 def test_the_exact_place_is_known_though_the_server_does_not_say_it() -> None:
-    rule = DraftRule("None", resources=(DraftEntry(), DraftEntry("A"), DraftEntry("", (), ("a",))))
-    paths = [complaint.path for complaint in validate(UnvalidatedPolicy((DraftRule("None"), rule)), (1, 36))]
+    rule = DraftRule(level="None", resources=(DraftEntry(), DraftEntry("A"), DraftEntry("", (), ("a",))))
+    paths = [complaint.path for complaint in validate(UnvalidatedPolicy((DraftRule(level="None"), rule)), (1, 36))]
     assert paths == ["rules[1].resources[1].group", "rules[1].resources[2].resourceNames"]
 
 
 def test_the_same_words_are_said_once() -> None:
-    rule = DraftRule("None", resources=(DraftEntry("A"), DraftEntry("A"), DraftEntry("B")))
+    rule = DraftRule(level="None", resources=(DraftEntry("A"), DraftEntry("A"), DraftEntry("B")))
     told = aggregate(validate(UnvalidatedPolicy((rule,)), (1, 36)))
     assert told.startswith("[rules[0].resources.group")
     assert told.count('"A"') == 1

@@ -138,15 +138,15 @@ def some(values: list[str]) -> Any:
 ENTRIES = st.builds(GroupResources, st.sampled_from(["", "apps", "*"]), some(PATTERNS), some(["web", "x"]))
 RULES = st.builds(
     PolicyRule,
-    st.sampled_from(Level),
-    some(NAMES),
-    some(GROUPS),
-    some(["get", "list", "create", "post", "delete"]),
-    st.lists(ENTRIES, max_size=2).map(tuple),
-    some(["x", "", "default"]),
-    st.just(()),
+    level=st.sampled_from(Level),
+    users=some(NAMES),
+    user_groups=some(GROUPS),
+    verbs=some(["get", "list", "create", "post", "delete"]),
+    resources=st.lists(ENTRIES, max_size=2).map(tuple),
+    namespaces=some(["x", "", "default"]),
+    non_resource_urls=st.just(()),
 ) | st.builds(
-    PolicyRule, st.sampled_from(Level), some(NAMES), some(GROUPS), some(["get", "post"]), st.just(()), st.just(()), some(["/a", "/a*", "*"])
+    PolicyRule, level=st.sampled_from(Level), users=some(NAMES), user_groups=some(GROUPS), verbs=some(["get", "post"]), resources=st.just(()), namespaces=st.just(()), non_resource_urls=some(["/a", "/a*", "*"])
 )  # fmt: skip
 POLICIES = st.lists(RULES, min_size=1, max_size=4).map(lambda rules: Policy(tuple(rules)))
 USERS = st.none() | st.builds(
@@ -193,7 +193,7 @@ def test_no_request_differs_where_none_is_found(
 ) -> None:
     found = list(differences(old, new))
     for each in found:
-        assert (each.old, each.new) == (evaluate(old, each.attributes), evaluate(new, each.attributes))
+        assert (each.before, each.after) == (evaluate(old, each.attributes), evaluate(new, each.attributes))
     asked = attributes(method, url, user)
     if asked.verb == "create" and asked.name and not asked.subresource:
         return
@@ -203,7 +203,7 @@ def test_no_request_differs_where_none_is_found(
 
 
 def test_the_difference_is_told_as_a_request() -> None:
-    old, new = (Policy((PolicyRule(level),)) for level in (Level.NONE, Level.METADATA))
+    old, new = (Policy((PolicyRule(level=level),)) for level in (Level.NONE, Level.METADATA))
     assert str(first_difference(old, new)).endswith(": None (rule 0), not Metadata (rule 0)")
     assert first_difference(old, old) is None
     assert Compiled(old).decisions[-1].rule == -1

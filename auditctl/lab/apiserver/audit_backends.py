@@ -40,7 +40,7 @@ class Backend(Protocol):
         """Hand on what is still held. Nothing comes after it."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class BackendCounters:
     """The `apiserver_audit_*` metrics (pkg/audit/metrics.go), and requests by their labels."""
 
@@ -93,7 +93,7 @@ class LogBackend:
         return True
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Batched:
     """Batch mode: events wait until there are ``max_size`` of them or ``max_wait_seconds`` are over.
 

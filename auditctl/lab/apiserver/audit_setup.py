@@ -77,7 +77,7 @@ def _log_file(options: Options, files: FileSystem, path: str, disk_full: Callabl
         compress=options.value("log-compress") == "true",
         zero_is_off=options.version >= MAXSIZE_ZERO_IS_OFF,
     )
-    return RotatingFile(files, path, kept, disk_full)
+    return RotatingFile(files=files, path=path, rotation=kept, disk_full=disk_full)
 
 
 def _webhook(options: Options, files: FileSystem, counters: BackendCounters) -> Backend | None:
@@ -101,7 +101,14 @@ def _in_mode(options: Options, name: str, backend: Backend, counters: BackendCou
         return backend
     size, buffered = options.number(f"{name}-batch-max-size"), options.number(f"{name}-batch-buffer-size")
     wait = options.seconds(f"{name}-batch-max-wait")
-    return Batched(backend, counters, size, wait, buffered, concurrent=name == "webhook")
+    return Batched(
+        inner=backend,
+        counters=counters,
+        max_size=size,
+        max_wait_seconds=wait,
+        buffer_size=buffered,
+        concurrent=name == "webhook",
+    )
 
 
 class StandardOutput:

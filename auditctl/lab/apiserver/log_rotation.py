@@ -59,7 +59,7 @@ def ensure(files: FileSystem, path: str) -> None:
         raise LogFileError(f"ensureLogFile: open {path}: {_words(error)}") from error
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class RotatingFile:
     """Opened at the first write, then kept; one write(2) an event. The caller serialises writes."""
 

@@ -140,9 +140,15 @@ def _tls(options: Options, files: FileSystem) -> ssl.SSLContext:
 def _api(options: Options, around: PodEnvironment, health: StandInHealth) -> StandInApi:
     recorder = audit_setup.recorder(options, around.files, health.disk_full)
     shared = SharedObjects(around.layout.shared_objects)
-    objects = Objects(around.layout.kubeadm_record, around.arguments, shared)
-    refusals = health.forbidden, health.storage_hangs
-    answers = Answers(around.kubernetes, recorder.counters, health.failing, objects, *refusals)
+    objects = Objects(record=around.layout.kubeadm_record, command=around.arguments, shared=shared)
+    answers = Answers(
+        kubernetes=around.kubernetes,
+        counters=recorder.counters,
+        failing=health.failing,
+        objects=objects,
+        forbidden=health.forbidden,
+        storage_hangs=health.storage_hangs,
+    )
     anonymous = options.values.get("anonymous-auth", "true") != "false"
     return StandInApi(around.version, answers, recorder, anonymous=anonymous)
 

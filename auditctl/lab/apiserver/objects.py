@@ -51,7 +51,7 @@ class StatusError(Exception):
         self.code, self.reason, self.message, self.details = code, reason, message, details
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Objects:
     """Objects by (group, resource, namespace, name).
 
@@ -205,13 +205,13 @@ class Objects:
         if self.record is None:
             return
         try:
-            data = json.loads(self.record.read_bytes())["data"]
+            entries = json.loads(self.record.read_bytes())["data"]
         except (OSError, ValueError, KeyError, TypeError):
             self._kept.pop(_RECORD, None)
             return
-        if _RECORD not in self._kept or self._kept[_RECORD].get("data") != data:
+        if _RECORD not in self._kept or self._kept[_RECORD].get("data") != entries:
             self._revision += 1
-            request, body = _attributes("configmaps", *_RECORD[2:]), {"metadata": {"name": _RECORD[3]}, "data": data}
+            request, body = _attributes("configmaps", *_RECORD[2:]), {"metadata": {"name": _RECORD[3]}, "data": entries}
             self._kept[_RECORD] = _complete(request, body, self._revision)
 
 
@@ -280,4 +280,14 @@ def _group_version(request: Attributes) -> str:
 
 
 def _attributes(resource: str, namespace: str, name: str) -> Attributes:
-    return Attributes(None, True, "get", "", "v1", namespace, resource, "", name)  # noqa: FBT003 - positional for brevity
+    return Attributes(
+        user=None,
+        is_resource_request=True,
+        verb="get",
+        api_group="",
+        api_version="v1",
+        namespace=namespace,
+        resource=resource,
+        subresource="",
+        name=name,
+    )

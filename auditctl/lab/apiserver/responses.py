@@ -30,6 +30,7 @@ _SHORT_NAMES: Mapping[str, str] = {
     "serviceaccounts": "sa",
     "services": "svc",
 }
+_AGGREGATED = "APIGroupDiscoveryList"
 TEXT, JSON = "text/plain; charset=utf-8", "application/json"
 
 
@@ -51,7 +52,7 @@ class StandInResponse:
         return {name: self.shown[name] for name in ("status", "message", "reason", "details") if name in self.shown}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Answers:
     """The whole API of the stand-in. ``failing`` says which checks of /readyz do not pass."""
 
@@ -62,7 +63,9 @@ class Answers:
     forbidden: Callable[[], Collection[str]] = tuple
     storage_hangs: Callable[[], bool] = bool
 
-    def answer(self, caller: Caller, request: Attributes, query: str, body: Any) -> StandInResponse:
+    def answer(
+        self, caller: Caller, request: Attributes, query: str, body: Any, *, accept: str = ""
+    ) -> StandInResponse:
         """Return the answer: authorization first, then the handler. ``body`` may be the error of one that cannot be read."""
         verdict = authorize(caller.user, request)
         if request.is_resource_request and request.resource in self.forbidden():
@@ -73,6 +76,8 @@ class Answers:
         try:
             if request.is_resource_request:
                 return self._resource(request, query, body, verdict)
+            if _AGGREGATED in accept and request.path in ("/api", "/apis"):
+                return shown(200, _discovery(is_core=request.path == "/api"), verdict)
             return self._path(request, query, verdict)
         except StatusError as error:
             return failure(error.code, error.reason, error.message, error.details, verdict)
@@ -118,9 +123,9 @@ class Answers:
         if check and check not in CHECKS:
             return StandInResponse(404, b"404 page not found\n", verdict=verdict)
         failing = frozenset() if name == "livez" else self.failing()
-        asked = (check,) if check else CHECKS
-        failed = [each for each in asked if each in failing]
-        lines = [f"[-]{each} failed: reason withheld" if each in failing else f"[+]{each} ok" for each in asked]
+        checks = (check,) if check else CHECKS
+        failed = [each for each in checks if each in failing]
+        lines = [f"[-]{each} failed: reason withheld" if each in failing else f"[+]{each} ok" for each in checks]
         lines.append(f"{name} check {'failed' if failed else 'passed'}")
         if failed:
             klog.write(klog.line(KlogSeverity.INFO, "healthz.go:261", f"{','.join(failed)} check failed: {name}", 1))
@@ -167,7 +172,7 @@ def _groups() -> list[dict[str, Any]]:
 
 def _resources(group: str, group_version: str) -> dict[str, Any]:
     verbs = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
-    found = [
+    resources = [
         {
             "name": name,
             "singularName": kind.lower(),
@@ -179,7 +184,34 @@ def _resources(group: str, group_version: str) -> dict[str, Any]:
         for (owner, name), (kind, namespaced) in KINDS.items()
         if owner == group
     ]
-    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": found}
+    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources}
+
+
+def _discovery(*, is_core: bool) -> dict[str, Any]:
+    """Return aggregated discovery (`k8s.io/api/apidiscovery/v2`): /api has the core group, /apis all the others."""
+    groups = [""] if is_core else sorted({group for group, _ in KINDS if group})
+    items = [
+        {
+            "metadata": {"name": group} if group else {},
+            "versions": [{"version": "v1", "resources": _discovered(group), "freshness": "Current"}],
+        }
+        for group in groups
+    ]
+    return {"kind": _AGGREGATED, "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items}
+
+
+def _discovered(group: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "resource": row["name"],
+            "responseKind": {"group": group, "version": "v1", "kind": row["kind"]},
+            "scope": "Namespaced" if row["namespaced"] else "Cluster",
+            "singularResource": row["singularName"],
+            "verbs": row["verbs"],
+            "shortNames": row.get("shortNames", []),
+        }
+        for row in _resources(group, "")["resources"]
+    ]
 
 
 def _pretty(made: Mapping[str, str]) -> bytes:

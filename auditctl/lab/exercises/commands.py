@@ -7,12 +7,13 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from auditctl.errors import AuditctlError, InterruptionError, RefusedError, StrandedError, UsageError
 from auditctl.lab.exercises import catalogue
 from auditctl.lab.exercises import verdict as watch
 from auditctl.lab.exercises.catalogue import Exercise, ExerciseKind
+from auditctl.lab.exercises.exercise_report import exercise_details, exercise_report
 from auditctl.lab.exercises.outgoing_server import OutgoingServer
 from auditctl.lab.exercises.reset import ResetResult, give_back
 from auditctl.lab.exercises.step_kind import Places, StepTarget
@@ -23,7 +24,7 @@ from auditctl.node.change.signals import deferred
 from auditctl.node.kubelet.diagnosis import ServerState
 from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane, Silence
-from auditctl.report import ManifestChange, Outcome, Report
+from auditctl.report import Outcome, Report
 
 
 class BreakOptions(NamedTuple):
@@ -105,7 +106,7 @@ def _port(plane: ControlPlane) -> int:
 def _prepare(ground: PracticeNode, exercise: Exercise, choice: BreakOptions) -> Places:
     """The files that the manifest named when the fault was still to come."""
     options = ChangeOptions(timeout_seconds=choice.timeout_seconds)
-    quiet = ground._replace(plane=ground.plane._replace(progress=Silence()))
+    quiet = ground._replace(plane=replace(ground.plane, progress=Silence()))
     ground.plane.progress.step("preparing the node")
     for step in exercise.needs:
         perform(step, StepTarget(quiet, Places.of(ground.plane), options))
@@ -132,15 +133,17 @@ def _undone(
         raise StrandedError(text, check=error.check, fix=f"{ground.words} lab reset") from error
     outcome = (Outcome.INTERRUPTED if interrupted else Outcome.ROLLED_BACK) if back.serves else Outcome.STRANDED
     text = f"the exercise could not begin: {reason}; every file is as it was{_served(back)}"
-    return _report(ground, "lab break", outcome, text)
+    return exercise_report(ground, "lab break", outcome, text)
 
 
 def _begun_report(ground: PracticeNode, exercise: Exercise, record: ExerciseRecord) -> Report:
-    what = "a task" if exercise.kind is ExerciseKind.TASK else "something is wrong on this node"
+    subject = "a task" if exercise.kind is ExerciseKind.TASK else "something is wrong on this node"
     drawn = f" (drawn with --seed {record.seed})" if record.seed is not None else ""
     steps = tuple(f"{ground.words} lab {command}" for command in ("check", "hint", "reset"))
-    report = _report(ground, "lab break", Outcome.CHANGED, f"{what}{drawn}: {exercise.title}", exercise, record)
-    return report._replace(changed=True, lines=tuple(exercise.text.rstrip().splitlines()), next_steps=steps)
+    report = exercise_report(
+        ground, "lab break", Outcome.CHANGED, f"{subject}{drawn}: {exercise.title}", exercise, record
+    )
+    return replace(report, changed=True, lines=tuple(exercise.text.rstrip().splitlines()), next_steps=steps)
 
 
 def hint(ground: PracticeNode, number: int | None) -> Report:
@@ -152,7 +155,9 @@ def hint(ground: PracticeNode, number: int | None) -> Report:
     with _at_desk(ground) as (desk, record, exercise):
         hints = exercise.hints
         if not hints:
-            return _report(ground, "lab hint", Outcome.UNCHANGED, "this exercise has no hints", exercise, record)
+            return exercise_report(
+                ground, "lab hint", Outcome.UNCHANGED, "this exercise has no hints", exercise, record
+            )
         reach = min(record.hints + 1, len(hints))
         shown = reach if number is None else number
         if not 1 <= shown <= reach:
@@ -161,7 +166,9 @@ def hint(ground: PracticeNode, number: int | None) -> Report:
         written = desk.write(replace(record, hints=max(record.hints, shown)))
         text = f"hint {shown} of {len(hints)}: {hints[shown - 1]}"
         steps = () if written.hints < len(hints) else (f"{ground.words} lab solve",)
-        return _report(ground, "lab hint", Outcome.UNCHANGED, text, exercise, written)._replace(next_steps=steps)
+        return replace(
+            exercise_report(ground, "lab hint", Outcome.UNCHANGED, text, exercise, written), next_steps=steps
+        )
 
 
 def check(ground: PracticeNode) -> Report:
@@ -174,7 +181,7 @@ def check(ground: PracticeNode) -> Report:
     report = watch.verdict(ground.plane, exercise)
     solved = report.outcome is Outcome.UNCHANGED
     steps = (f"{ground.words} lab {'reset' if solved else 'hint'}",)
-    return report._replace(next_steps=steps, details=_details(exercise, record))
+    return replace(report, next_steps=steps, details=exercise_details(exercise, record))
 
 
 def solve(ground: PracticeNode, timeout_seconds: float) -> Report:
@@ -200,19 +207,19 @@ def solve(ground: PracticeNode, timeout_seconds: float) -> Report:
                     return _half_solved(ground, exercise, named, lines, error)
                 lines.append(f"  {step.text(target.places)}")
             anew = starts_server(exercise.solution)
-            found = watch.until_solved(ground.plane, exercise, leaving, timeout_seconds, anew=anew)
-        outcome = Outcome.CHANGED if found.outcome is Outcome.UNCHANGED else Outcome.NEGATIVE
-        report = _report(ground, "lab solve", outcome, f"{exercise.name}: {found.summary}", exercise, named)
+            verdict = watch.until_solved(ground.plane, exercise, leaving, timeout_seconds, anew=anew)
+        outcome = Outcome.CHANGED if verdict.outcome is Outcome.UNCHANGED else Outcome.NEGATIVE
+        report = exercise_report(ground, "lab solve", outcome, f"{exercise.name}: {verdict.summary}", exercise, named)
         steps = (f"{ground.words} lab reset",)
-        return report._replace(changed=True, lines=tuple(lines), next_steps=steps, verification=found.verification)
+        return replace(report, changed=True, lines=tuple(lines), next_steps=steps, verification=verdict.verification)
 
 
 def _half_solved(
     ground: PracticeNode, exercise: Exercise, record: ExerciseRecord, lines: Sequence[str], error: RefusedError
 ) -> Report:
     text = f"{exercise.name}: not solved: {error.message}; what was done before that stays"
-    report = _report(ground, "lab solve", Outcome.NEGATIVE, text, exercise, record)
-    return report._replace(changed=True, lines=tuple(lines), next_steps=(f"{ground.words} lab reset",))
+    report = exercise_report(ground, "lab solve", Outcome.NEGATIVE, text, exercise, record)
+    return replace(report, changed=True, lines=tuple(lines), next_steps=(f"{ground.words} lab reset",))
 
 
 def reset(ground: PracticeNode, timeout_seconds: float) -> Report:
@@ -223,15 +230,15 @@ def reset(ground: PracticeNode, timeout_seconds: float) -> Report:
     """
     desk = ground.desk
     if desk.record() is None:
-        return _report(ground, "lab reset", Outcome.UNCHANGED, "no exercise is open on this node")
+        return exercise_report(ground, "lab reset", Outcome.UNCHANGED, "no exercise is open on this node")
     with alone(desk), _finishing(ground):
         if (record := desk.record()) is None:
-            return _report(ground, "lab reset", Outcome.UNCHANGED, "no exercise is open on this node")
+            return exercise_report(ground, "lab reset", Outcome.UNCHANGED, "no exercise is open on this node")
         back = _back(ground, record, timeout_seconds)
     text = f"exercise {record.name!r} closed: {back.paths} files restored{_served(back)}"
     outcome = Outcome.CHANGED if back.serves else Outcome.STRANDED
     steps = () if back.serves else (f"{ground.words} doctor",)
-    return _report(ground, "lab reset", outcome, text)._replace(changed=True, next_steps=steps)
+    return replace(exercise_report(ground, "lab reset", outcome, text), changed=True, next_steps=steps)
 
 
 @contextmanager
@@ -271,29 +278,3 @@ def _opened(ground: PracticeNode) -> tuple[ExerciseRecord, Exercise]:
 
 def _served(back: ResetResult) -> str:
     return ", the API server is up" if back.serves else ", but the API server does not serve yet"
-
-
-def _details(exercise: Exercise, record: ExerciseRecord) -> dict[str, Any]:
-    """For programs; the name only where it was no draw."""
-    row = {
-        "name": exercise.name if record.seed is None else None,
-        "seed": record.seed,
-        "kind": exercise.kind.value,
-        "title": exercise.title,
-        "difficulty": exercise.difficulty,
-        "text": exercise.text,
-        "hints": {"given": record.hints, "of": len(exercise.hints)},
-    }
-    return {"exercise": row}
-
-
-def _report(
-    ground: PracticeNode,
-    command: str,
-    outcome: Outcome,
-    text: str,
-    exercise: Exercise | None = None,
-    record: ExerciseRecord | None = None,
-) -> Report:
-    details = _details(exercise, record) if exercise is not None and record is not None else {"exercise": None}
-    return Report(command, outcome, text, ManifestChange(str(ground.plane.manifest_path)), details=details)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,7 +51,7 @@ def find(plane: ControlPlane, *, real: bool = False, beginning: bool = False) ->
         there = first_unsafe(usual.root) is None and usual.read_marker() is not None
         if there and (beginning or _is_open(Root(usual.root)) or not _is_open(plane.root)):
             refuse_untrusted(usual)
-            return PracticeNode(plane._replace(rootfs=usual.root), usual)
+            return PracticeNode(replace(plane, rootfs=usual.root), usual)
     layout = Layout(plane.root.path)
     if layout.read_marker() is None:
         return PracticeNode(plane, None)

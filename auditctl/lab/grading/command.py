@@ -29,15 +29,26 @@ def grade_file(plane: ControlPlane, path: Path) -> Report:
 def report_of(plane: ControlPlane, checks: Sequence[Check]) -> Report:
     """The verdict: the first requirement that is not met is the summary."""
     verification = Verification(tuple(checks))
-    manifest = ManifestChange(str(plane.manifest_path))
+    manifest = ManifestChange(path=str(plane.manifest_path))
     failed = [check for check in checks if check.status is Status.FAILED]
     if failed:
         met = sum(check.status is Status.PASSED for check in checks)
         text = f"not yet, {met} of {len(checks)} are met: {failed[0].name}: {failed[0].detail}"
-        return Report("lab check", Outcome.NEGATIVE, text, manifest, verification=verification)
+        return Report(
+            command="lab check", outcome=Outcome.NEGATIVE, summary=text, manifest=manifest, verification=verification
+        )
     unknown = [check for check in checks if check.status is Status.UNKNOWN]
     if unknown:
         text = f"cannot tell: {unknown[0].name}: {unknown[0].detail}"
-        return Report("lab check", Outcome.REFUSED, text, manifest, code=CANNOT_TELL, verification=verification)
+        return Report(
+            command="lab check",
+            outcome=Outcome.REFUSED,
+            summary=text,
+            manifest=manifest,
+            code=CANNOT_TELL,
+            verification=verification,
+        )
     text = f"solved: all {len(checks)} requirements are met"
-    return Report("lab check", Outcome.UNCHANGED, text, manifest, verification=verification)
+    return Report(
+        command="lab check", outcome=Outcome.UNCHANGED, summary=text, manifest=manifest, verification=verification
+    )

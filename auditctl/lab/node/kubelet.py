@@ -37,7 +37,7 @@ class _Waiting(NamedTuple):
     next_look: float
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class PracticeKubelet:
     """``source`` says what should run; ``workers`` are what runs, by namespace/name."""
 
@@ -71,8 +71,8 @@ class PracticeKubelet:
         """Bring what runs one step nearer to what should run."""
         pod_traces.clean_up(self.layout, frozenset(worker.pod.uid for worker in self.workers.values()))
         for key, worker in list(self.workers.items()):
-            wanted = self.source.desired.get(key)
-            if wanted is None or wanted.uid != worker.pod.uid:
+            desired = self.source.desired.get(key)
+            if desired is None or desired.uid != worker.pod.uid:
                 self._replace(worker, now, faults.held_port_seconds)
             worker.tick(now)
             if worker.phase is PodPhase.GONE:
@@ -100,7 +100,7 @@ class PracticeKubelet:
             self._waiting[key] = _Waiting(pod.uid, now + self.marker.pace.replace)
             return
         self._waiting.pop(key, None)
-        self.workers[key] = PodWorker(pod, self.layout, self.marker.pace, self.backoff)
+        self.workers[key] = PodWorker(pod=pod, layout=self.layout, pace=self.marker.pace, backoff=self.backoff)
 
     def _replace(self, worker: PodWorker, now: float, held_port_seconds: float) -> None:
         """The Pod must go; or, as a fault, it is forgotten while its server lives on (kubernetes#82512)."""
@@ -136,7 +136,9 @@ def main(root: Path) -> int:
         klog.write(klog.line(KlogSeverity.ERROR, "auditctl-lab", f'"Not a lab" path={klog.quote(str(root))}'))
         return 1
     static_pods = _static_pod_path(layout)
-    kubelet = PracticeKubelet(layout, marker, ManifestSource(layout.host(static_pods), static_pods))
+    kubelet = PracticeKubelet(
+        layout=layout, marker=marker, source=ManifestSource(directory=layout.host(static_pods), node_path=static_pods)
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, kubelet.stop)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -6,6 +6,7 @@ import json
 import signal
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from auditctl.lab.node import updown
@@ -32,9 +33,9 @@ def demo(plane: ControlPlane, say: Callable[[str], None]) -> Report:
             lab = updown.up(root)
             say(f"the stand-in kube-apiserver {lab.kubernetes} serves at {lab.url}")
             say(f"$ auditctl --rootfs {root} enable --policy baseline")
-            report = enable(plane._replace(rootfs=root), EnableRequest(Settings(), "baseline"), ChangeOptions())
+            report = enable(replace(plane, rootfs=root), EnableRequest(Settings(), "baseline"), ChangeOptions())
             steps = ("auditctl lab up DIR, then: auditctl --rootfs DIR enable",)
-            return report._replace(lines=(*report.lines, *_receipt_lines(report)), next_steps=steps)
+            return replace(report, lines=(*report.lines, *_receipt_lines(report)), next_steps=steps)
         finally:
             updown.down(root)
             say("the practice node is gone again")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -26,7 +27,8 @@ _CREDENTIALS = lazily(r"//[^/\s\"'@]*@")  # a webhook's server may hold a passwo
 _WEIGHT = {kind: weight for weight, kind in enumerate(reversed(CrashKind))}
 
 
-class Crash(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crash:
     """One recognised line. ``words`` is the program's own; ``cause`` and ``fix`` say what it means and what to do.
 
     ``heals`` says whether another start could go better. ``groups`` are what the pattern caught, ``place`` is where in
@@ -42,7 +44,7 @@ class Crash(NamedTuple):
     says: str = APISERVER
     file: str = ""
     where: str = ""
-    groups: Mapping[str, str] = MappingProxyType({})
+    groups: Mapping[str, str] = field(default_factory=dict)
     place: Place | None = None
     at: str = ""
 
@@ -127,16 +129,16 @@ def recognised(line: Line, says: str = APISERVER) -> Crash | None:
 def _crash(fact: CrashPattern, groups: dict[str, str], text: str, at: str) -> Crash:
     heals = fact.kind is not CrashKind.FINAL
     return Crash(
-        fact.name,
-        _own_words(fact, groups, text),
-        heals,
-        fact.cause.format_map(groups),
-        fact.fix.format_map(groups),
-        fact.kind,
-        fact.says,
-        fact.file,
-        fact.at,
-        MappingProxyType(groups),
+        name=fact.name,
+        words=_own_words(fact, groups, text),
+        heals=heals,
+        cause=fact.cause.format_map(groups),
+        fix=fact.fix.format_map(groups),
+        kind=fact.kind,
+        says=fact.says,
+        file=fact.file,
+        where=fact.at,
+        groups=MappingProxyType(groups),
         at=at,
     )
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from auditctl.errors import RefusedError
 from auditctl.manifest.document import load
@@ -23,7 +24,8 @@ _DEFAULTS = ("/etc/kubernetes/admin.conf", "/etc/kubernetes/super-admin.conf")
 _COMMON_NAME, _ORGANIZATION = bytes.fromhex("0603550403"), bytes.fromhex("060355040a")
 
 
-class Credentials(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
     """What a request is made with. ``user`` is None where we cannot know whom the server will see."""
 
     source: str
@@ -48,7 +50,7 @@ class Credentials(NamedTuple):
                 context.load_cert_chain(certificate, key)
 
 
-NOBODY = Credentials("anonymous", ANONYMOUS)
+NOBODY = Credentials(source="anonymous", user=ANONYMOUS)
 
 
 @lru_cache(maxsize=4)  # once a run: a pipe can be read only once
@@ -68,8 +70,8 @@ def find(root: files.Root, named: Path | None) -> Credentials:
     return NOBODY
 
 
-def read(path: Path) -> Credentials:
-    """Read a kubeconfig's current context; its server is not used: requests go to this node's own address.
+def read(path: Path, context_name: str = "") -> Credentials:
+    """Read a context of a kubeconfig (the current one where none is named); its server is not used here.
 
     Raises:
         RefusedError: not readable, not a kubeconfig, or a credential that would have to be run (``exec``).
@@ -78,9 +80,10 @@ def read(path: Path) -> Credentials:
     try:
         value = load(raw.decode())
         config: Mapping[str, Any] = value if isinstance(value, dict) else {}
-        if not config.get("current-context") or not isinstance(config.get("users"), list):
+        name = context_name or config.get("current-context")
+        if not name or not isinstance(config.get("users"), list):
             raise RefusedError(f"{path}: not a kubeconfig with a current context and users", check="kubeconfig")
-        context = _named(config, "contexts", config.get("current-context"), "context")
+        context = _named(config, "contexts", name, "context")
         entry = _named(config, "users", context.get("user"), "user")
         cluster = _named(config, "clusters", context.get("cluster"), "cluster")
         certificate = _bytes(entry, "client-certificate", path)
@@ -88,12 +91,12 @@ def read(path: Path) -> Credentials:
         if not token.isascii() or not token.isprintable():
             raise RefusedError(f"{path}: the token is not one line of ASCII", check="kubeconfig")
         return Credentials(
-            str(path),
-            _user(certificate) if certificate else None,
-            certificate,
-            _bytes(entry, "client-key", path),
-            token,
-            _bytes(cluster, "certificate-authority", path),
+            source=str(path),
+            user=_user(certificate) if certificate else None,
+            certificate=certificate,
+            key=_bytes(entry, "client-key", path),
+            token=token,
+            authority=_bytes(cluster, "certificate-authority", path),
         )
     except (ValueError, LookupError, TypeError, AttributeError, OSError) as error:
         raise RefusedError(f"{path}: not a usable kubeconfig", check="kubeconfig") from error

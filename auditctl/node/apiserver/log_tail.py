@@ -11,7 +11,7 @@ from pathlib import Path
 _CHUNK_BYTES = 1 << 20
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Tail:
     """A reader that begins at the end of the file as it is now (or at its beginning, once it appears)."""
 
@@ -26,7 +26,7 @@ class Tail:
 
     @classmethod
     def at_end(cls, path: Path) -> Tail:
-        tail = cls(path)
+        tail = cls(path=path)
         if tail._open():
             tail.offset = tail.started_at = os.fstat(tail.descriptor).st_size
         return tail

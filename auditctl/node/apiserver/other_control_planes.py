@@ -151,14 +151,24 @@ def judged(cluster: ClusterServers, problems: Sequence[str]) -> Iterator[Finding
     """Yield what the answers mean; ``problems`` has one text for each other control plane, empty where it serves."""
     for other, text in zip(cluster.others, problems, strict=True):
         if text:
-            yield Finding(CHECK, Severity.ERROR, f"control plane {other.place}: {text}; fewer serve meanwhile", _ALLOW)
+            yield Finding(
+                check=CHECK,
+                severity=Severity.ERROR,
+                message=f"control plane {other.place}: {text}; fewer serve meanwhile",
+                fix=_ALLOW,
+            )
         elif other.not_ready:
             said = f"the Node {other.node} is not Ready ({other.not_ready}), but its API server serves"
-            yield Finding("node-not-ready", Severity.WARNING, said, f"kubectl describe node {other.node}")
+            yield Finding(
+                check="node-not-ready",
+                severity=Severity.WARNING,
+                message=said,
+                fix=f"kubectl describe node {other.node}",
+            )
     if cluster.others and not any(problems):
         names = ", ".join(other.node for other in cluster.others)
         text = f"{_count(cluster.others)} meanwhile: {names}"
-        yield Finding(CHECK, Severity.INFO, text)
+        yield Finding(check=CHECK, severity=Severity.INFO, message=text)
 
 
 def _count(others: Sequence[OtherServer]) -> str:

@@ -9,6 +9,7 @@ the anonymous user with ``dryRun=All``, and comes after every read: security mon
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple
 
@@ -98,7 +99,7 @@ def _of_our_name(nonce: str) -> Iterator[tuple[str, str]]:
 def _rules(policies: tuple[Policy, Policy | None]) -> list[PolicyRule]:
     """Return the rules of both policies once each, those first that only one of the two has."""
     lists = [
-        dict.fromkeys(rule._replace(line=0) for rule in policy.rules) if policy is not None else {}
+        dict.fromkeys(replace(rule, line=0) for rule in policy.rules) if policy is not None else {}
         for policy in policies
     ]
     changed = [rule for one, other in (lists, lists[::-1]) for rule in one if rule not in other]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +31,8 @@ _POLL_SECONDS = 0.02
 _FURTHER_STAGES_SECONDS = 1.0  # the last event of a request is written right after its answer (mode blocking)
 
 
-class ReceiptQuery(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptQuery:
     """What to ask, where it must appear, and for how long to look.
 
     ``later`` says why the event may be written only after ``seconds``, empty where it may not.
@@ -116,17 +118,17 @@ def judge(
         return ReceiptResult(None, (Check("receipt", Status.UNKNOWN if sought.later else Status.FAILED, text),))
     last = events[-1]
     receipt = Receipt(
-        last.audit_id,
-        str(sought.log),
-        last.line,
-        last.level,
-        last.stage,
-        decision.rule,
-        round(seconds, 3),
-        tail.grew_bytes,
-        str(sought.probe),
-        tuple(event.stage for event in events),
-        sought.probe.distinguishes,
+        audit_id=last.audit_id,
+        file=str(sought.log),
+        line=last.line,
+        level=last.level,
+        stage=last.stage,
+        rule=decision.rule,
+        seconds=round(seconds, 3),
+        grew_bytes=tail.grew_bytes,
+        request=str(sought.probe),
+        stages=tuple(event.stage for event in events),
+        distinguishes=sought.probe.distinguishes,
     )
     found = Check(
         "receipt",

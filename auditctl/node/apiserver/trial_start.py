@@ -18,11 +18,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from select import POLLIN, poll
 from shutil import rmtree
-from types import MappingProxyType
 from typing import NamedTuple
 
 from auditctl.errors import InterruptionError
@@ -55,7 +55,8 @@ class TrialStartVerdict(Enum):
     UNKNOWN = "unknown"
 
 
-class TrialStartInput(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialStartInput:
     """What is rehearsed. ``words`` are the whole command line behind the program's name, but for what this room adds.
 
     ``policy`` and ``webhook`` are the contents of the two files, None where there is no such flag; ``names`` says how
@@ -67,12 +68,13 @@ class TrialStartInput(NamedTuple):
     words: tuple[str, ...]
     policy: bytes | None = None
     webhook: bytes | None = None
-    names: Mapping[str, str] = MappingProxyType({})
+    names: Mapping[str, str] = field(default_factory=dict)
     webhook_name: str = "the webhook's file"
-    contents: Mapping[str, bytes] = MappingProxyType({})
+    contents: Mapping[str, bytes] = field(default_factory=dict)
 
 
-class TrialStartResult(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialStartResult:
     """The verdict; ``words`` are the server's own where it refused, else why nothing is known.
 
     ``crash`` is the name of the recognised pattern and ``fix`` its one next step, ``version`` what the server says of
@@ -99,9 +101,7 @@ def rehearse(
     trial_folders.sweep()
     spare = _spare_megabytes()
     if spare is not None and spare < _SPARE_MEGABYTES:
-        return TrialStartResult(
-            TrialStartVerdict.UNKNOWN, f"only {spare} MB of memory are free, and it takes about 120"
-        )
+        return _unknown(f"only {spare} MB of memory are free, and it takes about 120")
     try:
         with ExitStack() as stack:
             handed = _hand_over(stack, play)
@@ -109,8 +109,12 @@ def rehearse(
             seen = _watched(process, began + patience_seconds, interrupted)
     except (OSError, subprocess.SubprocessError) as error:
         why = (getattr(error, "strerror", None) or str(error)).lower()
-        return TrialStartResult(TrialStartVerdict.UNKNOWN, f"{play.binary.name} cannot be run here: {why}")
-    return judge(seen, handed.play)._replace(seconds=time.monotonic() - began)
+        return _unknown(f"{play.binary.name} cannot be run here: {why}")
+    return replace(judge(seen, handed.play), seconds=time.monotonic() - began)
+
+
+def _unknown(words: str, version: tuple[int, int] | None = None) -> TrialStartResult:
+    return TrialStartResult(verdict=TrialStartVerdict.UNKNOWN, words=words, version=version)
 
 
 class ProcessOutput(NamedTuple):
@@ -127,18 +131,18 @@ def judge(seen: ProcessOutput, play: TrialStartInput) -> TrialStartResult:
     found = next(filter(None, map(_VERSION.search, seen.lines)), None)
     version = (int(found[1]), int(found[2])) if found else None
     if seen.passed or (seen.settled and seen.exit_code is None):
-        return TrialStartResult(TrialStartVerdict.ACCEPTED, version=version)
+        return TrialStartResult(verdict=TrialStartVerdict.ACCEPTED, version=version)
     if seen.exit_code is None:
-        return TrialStartResult(TrialStartVerdict.UNKNOWN, "it did not get far enough in time", version=version)
-    last = [line for line in seen.lines if Line.of(line).is_last_words]
-    crash = recognise(last)
+        return _unknown("it did not get far enough in time", version)
+    crash = recognise([line for line in seen.lines if Line.of(line).is_last_words])
     if crash is None:
-        text = f"it ended with code {seen.exit_code}, and said nothing of why"
-        return TrialStartResult(TrialStartVerdict.UNKNOWN, text, version=version)
+        return _unknown(f"it ended with code {seen.exit_code}, and said nothing of why", version)
     is_about_auditing = _OF_AUDITING.search(crash.words) is not None and _OUR_STAND_INS.search(crash.words) is None
-    is_refusal = is_about_auditing and crash.kind is not CrashKind.TRANSIENT
-    verdict = TrialStartVerdict.REFUSED if is_refusal else TrialStartVerdict.UNKNOWN
-    return TrialStartResult(verdict, _renamed(crash.words, play), crash.name, crash.fix, version=version)
+    refused = is_about_auditing and crash.kind is not CrashKind.TRANSIENT
+    verdict = TrialStartVerdict.REFUSED if refused else TrialStartVerdict.UNKNOWN
+    return TrialStartResult(
+        verdict=verdict, words=_renamed(crash.words, play), crash=crash.name, fix=crash.fix, version=version
+    )
 
 
 def _renamed(words: str, play: TrialStartInput) -> str:
@@ -172,7 +176,7 @@ def _hand_over(stack: ExitStack, play: TrialStartInput) -> _Handed:
         descriptors.append(_unwritten(stack, webhook))
         names[f"/dev/fd/{descriptors[-1]}"] = play.webhook_name
         words.append(f"--audit-webhook-config-file=/dev/fd/{descriptors[-1]}")
-    return _Handed(play._replace(words=tuple(words), names=names), policy, tuple(descriptors))
+    return _Handed(replace(play, words=tuple(words), names=names), policy, tuple(descriptors))
 
 
 def _started(stack: ExitStack, handed: _Handed) -> subprocess.Popen[bytes]:

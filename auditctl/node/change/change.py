@@ -77,7 +77,7 @@ def begin(
             backup.save(state, journal, edit, record)
         journal = state.append(journal, Step.BACKED_UP, timestamp(clock))
         memory = {root.node(edit.path): edit for edit in edits}
-        return Change(state, root, clock, journal, memory=memory, ending_text=ending_text)
+        return Change(state=state, root=root, clock=clock, journal=journal, memory=memory, ending_text=ending_text)
     except (OSError, RefusedError) as error:
         backup.discard(state, root, journal)
         if isinstance(error, RefusedError):
@@ -100,7 +100,14 @@ def _record(root: Root, edit: FileEdit, ending_text: bytes | None) -> FileRecord
     before = edit.before.sha256 if edit.before else None
     after = files.sha256(edit.after) if edit.after is not None else None
     ending = files.sha256(ending_text) if ending_text is not None and edit.role is Role.MANIFEST else None
-    return FileRecord(edit.role, root.node(edit.path), before, after, edit.removed_last, ending)
+    return FileRecord(
+        role=edit.role,
+        path=root.node(edit.path),
+        before=before,
+        after=after,
+        removed_last=edit.removed_last,
+        ending=ending,
+    )
 
 
 def install(change: Change, before_manifest: Callable[[], None] = lambda: None) -> float:

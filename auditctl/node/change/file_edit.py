@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from auditctl.node.change.files import Snapshot
 from auditctl.node.change.journal import Role
 
 
-class FileEdit(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileEdit:
     """One file: its path on this machine, its state before and its bytes after (None: absent).
 
     ``source`` is the file that it was made from (the user's own, or a backup), empty where it is the file itself.

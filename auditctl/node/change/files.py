@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from auditctl.node import opening
 from auditctl.node.change.file_refusals import KINDS_NOT_READ, unreadable
 from auditctl.node.change.snapshot import Snapshot, check_written, extended_attributes, sha256, write_new
 from auditctl.node.opening import Root
+from auditctl.system import IS_LINUX, READ_ONLY, open_flag
 
 __all__ = [  # Root, Snapshot and sha256 have this door, too
     "ABSENT",
@@ -46,9 +48,10 @@ __all__ = [  # Root, Snapshot and sha256 have this door, too
 ABSENT = ""  # in place of a digest: nothing stands there
 _TEMPORARY_SUFFIX = ".auditctl-new"
 TEMPORARY_PATTERN = f".*{_TEMPORARY_SUFFIX}"
+_STANDARD_INPUT = Path("/dev/stdin")
 _CHUNK_BYTES = 1 << 20
 _LARGEST_FILE_BYTES = 10 * 1024 * 1024  # the kubelet's own limit for a manifest (pkg/kubelet/config/file.go)
-_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # O_NONBLOCK: to open a pipe would wait for its writer
+_READ = READ_ONLY | open_flag("O_NONBLOCK")  # O_NONBLOCK: to open a pipe would wait for its writer
 
 
 def read(path: Path, subject: str) -> Snapshot:
@@ -58,6 +61,8 @@ def read(path: Path, subject: str) -> Snapshot:
         RefusedError: missing, a symlink, not a regular file, too large, or not readable; ``subject`` names it.
     """
     try:
+        if not IS_LINUX:
+            return _snapshot(open_regular(path, open_flag("O_NOFOLLOW")), path, subject)
         with opening.parent(path) as directory:
             return read_at(directory, path, subject)
     except OSError as error:
@@ -66,7 +71,11 @@ def read(path: Path, subject: str) -> Snapshot:
 
 def read_at(directory: int, path: Path, subject: str) -> Snapshot:
     """Return the file of that name in an open directory. Raises OSError as `open_regular`, RefusedError: too large."""
-    descriptor = open_regular(path, os.O_NOFOLLOW, directory)
+    return _snapshot(open_regular(path, os.O_NOFOLLOW, directory), path, subject)
+
+
+def _snapshot(descriptor: int, path: Path, subject: str) -> Snapshot:
+    """Return the open file, and close it. Raises RefusedError: too large."""
     try:
         status = os.fstat(descriptor)
         return Snapshot(
@@ -102,6 +111,8 @@ def read_regular(path: Path, subject: str) -> bytes:
 
 def read_following(path: Path, subject: str) -> bytes:
     """Return the same for a file that our user names; it may also be what a shell hands over (/dev/stdin, /dev/fd/63)."""
+    if not IS_LINUX and path == _STANDARD_INPUT:  # Windows has no such file
+        return _read_opened(lambda _: os.dup(sys.stdin.fileno()), path, subject)
     is_handed_over = path.is_relative_to("/dev") or path.is_relative_to("/proc/self/fd")
     return _read_opened(_open_any if is_handed_over else open_regular, path, subject)
 
@@ -126,7 +137,7 @@ def open_regular(path: Path, flags: int = 0, directory: int | None = None) -> in
         OSError: it cannot be opened, or is no regular file (EISDIR, EINVAL).
     """
     name = path if directory is None else path.name or "."
-    descriptor = os.open(name, _READ | os.O_NOCTTY | flags, dir_fd=directory)
+    descriptor = os.open(name, _READ | open_flag("O_NOCTTY") | flags, dir_fd=directory)
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)

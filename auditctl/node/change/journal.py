@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any
 
 from auditctl.compatibility import assert_never
 from auditctl.errors import BugError
@@ -66,7 +66,8 @@ class Role(Enum):
     STRAY = "stray"  # another manifest of the same Pod, moved out of the kubelet's sight
 
 
-class FileRecord(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRecord:
     """One file of a change: SHA-256 before and after (None: absent), and its node path.
 
     ``removed_last`` marks a file that goes only after the change is proved (``disable --purge``). ``ending`` is the SHA-256
@@ -192,7 +193,7 @@ def standing_changes(journals: Sequence[Journal]) -> list[Journal]:
 
 def encode_header(journal: Journal) -> str:
     """Return the first line of a journal file: everything but the steps."""
-    fields = asdict(journal) | {"files": [file._asdict() | {"role": file.role.value} for file in journal.files]}
+    fields = asdict(journal) | {"files": [asdict(file) | {"role": file.role.value} for file in journal.files]}
     del fields["step"], fields["steps"]
     return json.dumps(fields, sort_keys=True) + "\n"
 
@@ -246,7 +247,14 @@ def _file_record(row: dict[str, Any]) -> FileRecord:
         raise TypeError("removed_last")
     before, after = _text_or_none(row["before"]), _text_or_none(row["after"])
     ending = _text_or_none(row.get("ending"))
-    return FileRecord(Role(row["role"]), _node_path(row["path"]), before, after, removed_last, ending)
+    return FileRecord(
+        role=Role(row["role"]),
+        path=_node_path(row["path"]),
+        before=before,
+        after=after,
+        removed_last=removed_last,
+        ending=ending,
+    )
 
 
 def _node_path(value: object) -> str:

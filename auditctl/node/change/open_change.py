@@ -15,7 +15,7 @@ from auditctl.node.change.state import StateDirectory
 from auditctl.node.clock import Clock
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Change:
     """A change in progress. ``journal`` is replaced as entries are written; everything else is fixed.
 

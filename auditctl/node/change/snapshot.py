@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from auditctl.system import IS_LINUX
+
 _CHUNK_BYTES = 1 << 20
 
 
@@ -83,9 +85,12 @@ def _copy_attributes(descriptor: int, like: Snapshot) -> None:
 
 
 def extended_attributes(descriptor: int) -> dict[str, bytes]:
+    """Return the attributes of an open file; none where the system or the file system has none to keep."""
+    if not IS_LINUX:
+        return {}
     try:
         return {name: os.getxattr(descriptor, name) for name in os.listxattr(descriptor)}
     except OSError as error:
         if error.errno in (errno.ENOTSUP, errno.EPERM, errno.ENODATA):
-            return {}  # a file system without them has none to keep
+            return {}
         raise

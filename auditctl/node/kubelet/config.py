@@ -117,13 +117,18 @@ def static_pods(manifest_path: Path) -> Iterator[Finding]:
             same = there.samefile(manifest_path.parent) if found.static_pods and there.exists() else False
         except (OSError, RefusedError) as error:
             text = f"the kubelet's configuration cannot be read ({error}), so which directory it reads is not known"
-            yield Finding("static-pod-path", Severity.INFO, text, "run it as root (sudo)")
+            yield Finding(check="static-pod-path", severity=Severity.INFO, message=text, fix="run it as root (sudo)")
             return
         if not same:
             reads = f"reads static Pods from {found.static_pods}" if found.static_pods else "reads no static Pods"
             text = f"the kubelet (process {kubelet.pid}) {reads}, by {found.source}: {manifest_path} is not among them"
             name = f"{found.static_pods}/{manifest_path.name}" if found.static_pods else "PATH"
-            yield Finding("static-pod-path", Severity.ERROR, text, f"name the file that it reads: --manifest {name}")
+            yield Finding(
+                check="static-pod-path",
+                severity=Severity.ERROR,
+                message=text,
+                fix=f"name the file that it reads: --manifest {name}",
+            )
         return
 
 
@@ -134,14 +139,17 @@ def kubeadm_at_work(root: Root, now: float) -> Iterator[Finding]:
         if _CHANGING & words and not _READING & words:
             text = f"kubeadm {trusted_process.printable(' '.join(program.argv[1:3]))} runs (process {program.pid}) and may write the manifest itself"
             yield Finding(
-                "kubeadm-at-work", Severity.ERROR, text, "wait until it has ended (or use --allow kubeadm-at-work)"
+                check="kubeadm-at-work",
+                severity=Severity.ERROR,
+                message=text,
+                fix="wait until it has ended (or use --allow kubeadm-at-work)",
             )
-    folder = root.host("/etc/kubernetes/tmp")
+    folder = root.followed("/etc/kubernetes/tmp")
     with suppress(OSError):
         for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
             if entry.name.startswith("kubeadm-") and 0 <= now - entry.stat().st_mtime < _FRESH_SECONDS:
                 text = f"kubeadm wrote {entry.path} less than ten minutes ago: an upgrade may be under way"
-                yield Finding("kubeadm-at-work", Severity.INFO, text)
+                yield Finding(check="kubeadm-at-work", severity=Severity.INFO, message=text)
                 return
 
 

@@ -5,7 +5,7 @@ What is certain is a program's own last words, or what the kernel shows; everyth
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from enum import Enum
 
 from auditctl.node.apiserver.client import Readiness
@@ -64,7 +64,7 @@ class Evidence:
     untrusted: Untrusted | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
     """The verdict. ``crash`` is the program's words that it rests on, with the place in the user's own file."""
 
@@ -83,7 +83,9 @@ def judge(evidence: Evidence) -> Diagnosis:
         return _of_a_server(evidence, evidence.process)
     if evidence.taken and not evidence.sees_all:
         text = f"something listens on port {evidence.port}; only root can see which process it is"
-        return Diagnosis(ServerState.UNSEEN, "process-unseen", text, "run it as root (sudo)", certain=False)
+        return Diagnosis(
+            state=ServerState.UNSEEN, check="process-unseen", message=text, fix="run it as root (sudo)", certain=False
+        )
     return _of_no_server(evidence)
 
 
@@ -91,28 +93,40 @@ def _of_a_server(evidence: Evidence, process: Process) -> Diagnosis:
     if evidence.is_older and evidence.kubelet is not None and not evidence.kubelet.heals:
         text = f"{_cause(evidence.kubelet)}; process {process.pid} is from before the edit, and the kubelet stops it within 20 s of the edit"
         return Diagnosis(
-            ServerState.NEVER_STARTED, evidence.kubelet.name, text, evidence.kubelet.fix, crash=evidence.kubelet
+            state=ServerState.NEVER_STARTED,
+            check=evidence.kubelet.name,
+            message=text,
+            fix=evidence.kubelet.fix,
+            crash=evidence.kubelet,
         )
     if not evidence.as_manifest:
         return _of_another(evidence, process)
     if evidence.readiness in (Readiness.READY, None):
         return Diagnosis(
-            ServerState.SERVING, "apiserver-ready", f"process {process.pid} is ready, with the flags of the manifest"
+            state=ServerState.SERVING,
+            check="apiserver-ready",
+            message=f"process {process.pid} is ready, with the flags of the manifest",
         )
     if evidence.readiness is Readiness.UNKNOWN:
         text = f"process {process.pid} runs with the flags of the manifest; /readyz answers neither us nor the kubelet (401 or 403)"
-        return Diagnosis(ServerState.SERVING, "apiserver-ready", text, certain=False)
+        return Diagnosis(state=ServerState.SERVING, check="apiserver-ready", message=text, certain=False)
     if evidence.failing:
         text = f"process {process.pid} listens, but is not ready: /readyz fails on {', '.join(evidence.failing)}"
         return Diagnosis(
-            ServerState.NOT_READY, "apiserver-ready", text, _readyz_fix(evidence.failing), crash=evidence.container
+            state=ServerState.NOT_READY,
+            check="apiserver-ready",
+            message=text,
+            fix=_readyz_fix(evidence.failing),
+            crash=evidence.container,
         )
     text = f"process {process.pid} listens, but /readyz does not answer 200"
     why = f"; its log: {evidence.container}" if evidence.container else ""
     fix = evidence.container.fix if evidence.container else "see its log under /var/log/pods"
     # kube-apiserver listens before it reads its policy, so one that crash loops is met listening now and then
     check = evidence.container.name if evidence.container else "apiserver-ready"
-    return Diagnosis(ServerState.NOT_READY, check, text + why, fix, certain=False, crash=evidence.container)
+    return Diagnosis(
+        state=ServerState.NOT_READY, check=check, message=text + why, fix=fix, certain=False, crash=evidence.container
+    )
 
 
 def _readyz_fix(failing: tuple[str, ...]) -> str:
@@ -127,19 +141,34 @@ def _of_another(evidence: Evidence, process: Process) -> Diagnosis:
     """Judge a server that is ready, but runs with another command line than the manifest's."""
     if not evidence.has_manifest:
         text = f"process {process.pid} still runs; its manifest is not there, so the kubelet ends it within 20 s"
-        return Diagnosis(ServerState.NO_MANIFEST, "manifest-missing", text, "auditctl doctor")
+        return Diagnosis(state=ServerState.NO_MANIFEST, check="manifest-missing", message=text, fix="auditctl doctor")
     if evidence.stray:
         text = f"process {process.pid} was started from {evidence.stray}, not from the manifest: of several manifests of one Pod the last name in byte order wins"
-        return Diagnosis(ServerState.WRONG_PROCESS, "wrong-process", text, "auditctl doctor --fix")
+        return Diagnosis(
+            state=ServerState.WRONG_PROCESS, check="wrong-process", message=text, fix="auditctl doctor --fix"
+        )
     other = f"process {process.pid} was not started with the manifest's command line"
     if evidence.kubelet_runs is False:
         text = f"{other}, and no kubelet runs on this node to act on the manifest"
-        return Diagnosis(ServerState.WRONG_PROCESS, "kubelet-not-running", text, _START_KUBELET)
+        return Diagnosis(
+            state=ServerState.WRONG_PROCESS,
+            check="kubelet-not-running",
+            message=text,
+            fix=_START_KUBELET,
+        )
     if evidence.changed_seconds < _JUST_NOW_SECONDS:
         text = f"{other}: the kubelet has not replaced it yet"
-        return Diagnosis(ServerState.STARTING, "drift", text, "wait a minute, then run this again", certain=False)
+        return Diagnosis(
+            state=ServerState.STARTING,
+            check="drift",
+            message=text,
+            fix="wait a minute, then run this again",
+            certain=False,
+        )
     text = f"{other}: the kubelet reads another directory, or did not act on the manifest"
-    return Diagnosis(ServerState.WRONG_PROCESS, "drift", text, "auditctl restart", certain=False)
+    return Diagnosis(
+        state=ServerState.WRONG_PROCESS, check="drift", message=text, fix="auditctl restart", certain=False
+    )
 
 
 def _of_no_server(evidence: Evidence) -> Diagnosis:
@@ -147,37 +176,72 @@ def _of_no_server(evidence: Evidence) -> Diagnosis:
     container, refusal = evidence.container, evidence.kubelet
     if evidence.untrusted is not None:
         text = evidence.untrusted.on(evidence.port)
-        return Diagnosis(ServerState.UNTRUSTED, "untrusted-listener", text, evidence.untrusted.fix, crash=container)
+        return Diagnosis(
+            state=ServerState.UNTRUSTED,
+            check="untrusted-listener",
+            message=text,
+            fix=evidence.untrusted.fix,
+            crash=container,
+        )
     if not evidence.has_manifest and evidence.live:
         text = f"{nobody}: the manifest is not there, so the kubelet runs none"
-        return Diagnosis(ServerState.NO_MANIFEST, "manifest-missing", text, "auditctl doctor")
+        return Diagnosis(state=ServerState.NO_MANIFEST, check="manifest-missing", message=text, fix="auditctl doctor")
     if container is not None and container.certain:
-        return Diagnosis(ServerState.CRASH_LOOPING, container.name, _cause(container), container.fix, crash=container)
+        return _by_crash(ServerState.CRASH_LOOPING, container)
     if refusal is not None and not refusal.heals:
-        return Diagnosis(ServerState.NEVER_STARTED, refusal.name, _cause(refusal), refusal.fix, crash=refusal)
+        return _by_crash(ServerState.NEVER_STARTED, refusal)
     if not evidence.live and (guess := _guess(container, refusal)) is not None:
         return guess
     if not evidence.live:
         text = "no kubelet was started from this folder, so the state of an API server is not known"
-        return Diagnosis(ServerState.UNSEEN, "live-node", text, certain=False)
+        return Diagnosis(state=ServerState.UNSEEN, check="live-node", message=text, certain=False)
+    return _without_words(evidence, nobody)
+
+
+def _by_crash(state: ServerState, crash: Crash) -> Diagnosis:
+    """Return the diagnosis that rests on the last words of a container or of the kubelet."""
+    return Diagnosis(state=state, check=crash.name, message=_cause(crash), fix=crash.fix, crash=crash)
+
+
+def _without_words(evidence: Evidence, nobody: str) -> Diagnosis:
+    """Diagnose a live node where no log line is a certain cause: the kubelet, the port, then what is probable."""
+    container, refusal = evidence.container, evidence.kubelet
     if evidence.kubelet_runs is False:
         text = f"{nobody}, and no kubelet runs on this node to start it"
-        return Diagnosis(ServerState.UNKNOWN, "kubelet-not-running", text, _START_KUBELET, crash=container)
+        return Diagnosis(
+            state=ServerState.UNKNOWN,
+            check="kubelet-not-running",
+            message=text,
+            fix=_START_KUBELET,
+            crash=container,
+        )
     if evidence.taken and evidence.sees_all:
         text = f"another process than a kube-apiserver of this node listens on port {evidence.port}"
-        return Diagnosis(ServerState.NOT_READY, "port", text, f"ss -ltnp 'sport = :{evidence.port}'", crash=container)
+        return Diagnosis(
+            state=ServerState.NOT_READY,
+            check="port",
+            message=text,
+            fix=f"ss -ltnp 'sport = :{evidence.port}'",
+            crash=container,
+        )
     if (guess := _guess(container, refusal)) is not None:
         return guess
     if evidence.changed_seconds < _JUST_NOW_SECONDS:
         text = f"{nobody} yet: the manifest was changed {evidence.changed_seconds:.0f} s ago"
         return Diagnosis(
-            ServerState.STARTING, "apiserver-ready", text, "wait a minute, then run this again", certain=False
+            state=ServerState.STARTING,
+            check="apiserver-ready",
+            message=text,
+            fix="wait a minute, then run this again",
+            certain=False,
         )
     unread = "" if evidence.kubelet_log else "; the kubelet's log was not found"
     text = (
         f"{nobody}, and neither its containers nor the kubelet logged anything since the manifest was changed{unread}"
     )
-    return Diagnosis(ServerState.UNKNOWN, "apiserver-ready", text, "journalctl -u kubelet -e", certain=False)
+    return Diagnosis(
+        state=ServerState.UNKNOWN, check="apiserver-ready", message=text, fix="journalctl -u kubelet -e", certain=False
+    )
 
 
 def _guess(container: Crash | None, refusal: Crash | None) -> Diagnosis | None:
@@ -187,10 +251,12 @@ def _guess(container: Crash | None, refusal: Crash | None) -> Diagnosis | None:
         of_refusal = ServerState.CRASH_LOOPING
     for state, crash in ((ServerState.CRASH_LOOPING, container), (of_refusal, refusal)):
         if crash is not None:
-            return Diagnosis(state, crash.name, _cause(crash), crash.fix, certain=False, crash=crash)
+            return Diagnosis(
+                state=state, check=crash.name, message=_cause(crash), fix=crash.fix, certain=False, crash=crash
+            )
     return None
 
 
 def _cause(crash: Crash) -> str:
     """Return cause and own words, without the place: a finding has it beside them."""
-    return str(crash._replace(place=None))
+    return str(replace(crash, place=None))

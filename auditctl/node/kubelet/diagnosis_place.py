@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import NamedTuple
 
@@ -53,7 +54,7 @@ def placed(crash: Crash, texts: Texts) -> Crash:
         case "policy":
             return _in_policy(crash, texts)
         case "webhook" if texts.webhook is not None:
-            return crash._replace(place=_find(crash, texts.webhook))
+            return replace(crash, place=_find(crash, texts.webhook))
         case "manifest":
             return _in_manifest(crash, texts)
         case _:
@@ -64,14 +65,14 @@ def _in_policy(crash: Crash, texts: Texts) -> Crash:
     if texts.policy is None:
         return crash
     if texts.policy.raw is None:
-        return crash._replace(place=Place(texts.policy.name))
+        return replace(crash, place=Place(texts.policy.name))
     version = texts.manifest_read.version if texts.manifest_read else None
     found = _finding(crash, load(texts.policy.raw, version[:2] if version else facts.NEWEST).findings)
     if found is None:
         text = f"{crash.cause} (the file reads well now: it was changed since)"
-        return crash._replace(cause=text, fix="auditctl restart", place=Place(texts.policy.name))
+        return replace(crash, cause=text, fix="auditctl restart", place=Place(texts.policy.name))
     place = Place(texts.policy.name, found.line, found.column)
-    return crash._replace(place=place, fix=found.fix or crash.fix)
+    return replace(crash, place=place, fix=found.fix or crash.fix)
 
 
 def _finding(crash: Crash, findings: tuple[Finding, ...]) -> Finding | None:
@@ -84,7 +85,7 @@ def _finding(crash: Crash, findings: tuple[Finding, ...]) -> Finding | None:
 
 def _in_manifest(crash: Crash, texts: Texts) -> Crash:
     place = _place_of_field(crash, texts) or _find(crash, texts.manifest)
-    return _with_hint(crash, texts)._replace(place=place)
+    return replace(_with_hint(crash, texts), place=place)
 
 
 def _place_of_field(crash: Crash, texts: Texts) -> Place | None:
@@ -106,7 +107,7 @@ def _steps(field: str) -> Iterator[str | int]:
 def _with_hint(crash: Crash, texts: Texts) -> Crash:
     """A misspelt flag has a likely meaning; a file that the container lacks has a place on the host, or no mount."""
     if crash.name == "flag-unknown":
-        return crash._replace(fix=_flag_hint(crash.groups["flag"], texts) or crash.fix)
+        return replace(crash, fix=_flag_hint(crash.groups["flag"], texts) or crash.fix)
     path = crash.groups.get("path", "")
     if not path.startswith("/") or texts.manifest_read is None or crash.says == "kubelet":
         return crash
@@ -114,8 +115,8 @@ def _with_hint(crash: Crash, texts: Texts) -> Crash:
         mounted = texts.manifest_read.host_path(path)
         if mounted is None:
             fix = _MOUNTS if crash.name in ("policy-missing", "webhook-missing") else crash.fix
-            return crash._replace(cause=f"{crash.cause}: no mount of the manifest brings it in", fix=fix)
-        return crash._replace(cause=f"{crash.cause} (on the host: {mounted.path})")
+            return replace(crash, cause=f"{crash.cause}: no mount of the manifest brings it in", fix=fix)
+        return replace(crash, cause=f"{crash.cause} (on the host: {mounted.path})")
     return crash
 
 

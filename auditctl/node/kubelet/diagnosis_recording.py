@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from auditctl.durations import parse
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.crash import Crash
 from auditctl.policy.types import Level, Policy, PolicyRule, Stage
-from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
+from auditctl.settings import LOG_FLAG, LOG_PATH, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
 
 _DELETED = " (deleted)"
 _NO_ROOM_BYTES = 1 << 20
@@ -47,7 +47,7 @@ def judge(recording: Recording) -> Iterator[Finding]:
         yield _error("no-backend", text, "auditctl enable")
     if recording.policy is not None and not records_anything(recording.policy):
         text = "the policy records nothing: every rule that a request can match has level None, or omits every stage"
-        yield _error("policy-records-nothing", text, "auditctl enable --policy FILE")
+        yield _error("policy-records-nothing", text, "auditctl enable --policy baseline")
     if log == STANDARD_OUTPUT:
         yield _standard_output(recording)
     elif log:
@@ -55,7 +55,7 @@ def judge(recording: Recording) -> Iterator[Finding]:
     yield from _batch(manifest)
     said = recording.said
     if said is not None and said.certain and said.heals:
-        yield _error(said.name, str(said._replace(place=None)), said.fix)
+        yield _error(said.name, str(replace(said, place=None)), said.fix)
 
 
 def _standard_output(recording: Recording) -> Finding:
@@ -65,9 +65,19 @@ def _standard_output(recording: Recording) -> Finding:
         "removes them with those at rotation (containerLogMaxSize, 10 MiB by default)"
     )
     if not recording.older_log:
-        return Finding("log-standard-output", Severity.INFO, text, "auditctl enable --log-path PATH")
+        return Finding(
+            check="log-standard-output",
+            severity=Severity.INFO,
+            message=text,
+            fix=f"auditctl enable --log-path {LOG_PATH}",
+        )
     text += f"; {recording.older_log} is there, and is not written any more"
-    return Finding("log-standard-output", Severity.WARNING, text, "auditctl enable --log-path PATH")
+    return Finding(
+        check="log-standard-output",
+        severity=Severity.WARNING,
+        message=text,
+        fix=f"auditctl enable --log-path {LOG_PATH}",
+    )
 
 
 def _without_policy(log: str | None, webhook: str | None) -> Iterator[Finding]:
@@ -76,7 +86,10 @@ def _without_policy(log: str | None, webhook: str | None) -> Iterator[Finding]:
         yield _error("no-policy", text, "auditctl enable")
     else:
         yield Finding(
-            "auditing-off", Severity.INFO, "auditing is off: the manifest sets no audit flags", "auditctl enable"
+            check="auditing-off",
+            severity=Severity.INFO,
+            message="auditing is off: the manifest sets no audit flags",
+            fix="auditctl enable",
         )
 
 
@@ -87,7 +100,7 @@ def records_anything(policy: Policy) -> bool:
         if rule.level is not Level.NONE and omitted != set(Stage):
             return True
         if rule == PolicyRule(
-            rule.level, omit_stages=rule.omit_stages, omit_managed_fields=rule.omit_managed_fields, line=rule.line
+            level=rule.level, omit_stages=rule.omit_stages, omit_managed_fields=rule.omit_managed_fields, line=rule.line
         ):
             return False
     return False
@@ -118,10 +131,10 @@ def _elsewhere(recording: Recording, log: str, host: str) -> Finding:
     """Return a note on the two paths; a warning where a log lies at the path that the flag seems to name."""
     text = f"--{LOG_FLAG} is a path of the container, {log}; on this node that file is {host}"
     if not recording.older_log:
-        return Finding("log-elsewhere", Severity.INFO, text)
+        return Finding(check="log-elsewhere", severity=Severity.INFO, message=text)
     text += f"; {recording.older_log} is another file, and the API server does not write it"
     fix = f"read {host}, or correct the hostPath of the volume that is mounted at {posixpath.dirname(log)}"
-    return Finding("log-elsewhere", Severity.WARNING, text, fix)
+    return Finding(check="log-elsewhere", severity=Severity.WARNING, message=text, fix=fix)
 
 
 def _dead_file(recording: Recording, log: str) -> str | None:
@@ -144,8 +157,8 @@ def _batch(manifest: Manifest) -> Iterator[Finding]:
         return
     if seconds >= 1:
         text = f"the log is written in batches: an event may take {seconds:g} s until it is in the file"
-        yield Finding("batch-delay", Severity.INFO, text)
+        yield Finding(check="batch-delay", severity=Severity.INFO, message=text)
 
 
 def _error(check: str, message: str, fix: str) -> Finding:
-    return Finding(check, Severity.ERROR, message, fix)
+    return Finding(check=check, severity=Severity.ERROR, message=message, fix=fix)

@@ -136,7 +136,7 @@ def _machine_zone() -> tzinfo:
     return UTC
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class KubeletLog:
     """What the kubelet says of one manifest and its Pod since a moment.
 
@@ -158,9 +158,14 @@ class KubeletLog:
         """Find the log. ``manifest`` is the node's path of it; ``tail_bytes`` is how far back to look."""
         found = find(root)
         path = found.log if found is not None else None
-        if path is None and not _has_journal(root) and root.host(_FALLBACK).is_file():
-            path = root.host(_FALLBACK)
-        log = cls(manifest, pod, since, _shown(path) if path else "journal" if _has_journal(root) else "")
+        if path is None and not _has_journal(root) and root.followed(_FALLBACK).is_file():
+            path = root.followed(_FALLBACK)
+        log = cls(
+            manifest=manifest,
+            pod=pod,
+            since=since,
+            source=_shown(path) if path else "journal" if _has_journal(root) else "",
+        )
         log._file = Appended(path, tail_bytes) if path is not None else None
         if found is not None:
             pid = found.pid  # its log is a link of this number's, which may become another process's

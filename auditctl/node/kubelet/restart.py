@@ -39,7 +39,8 @@ _EARLIER_SECONDS = 600.0  # the kubelet says again within two minutes that it ca
 _CLOCK_TICK_SECONDS = 0.02  # /proc/PID/stat counts in ticks of 10 ms
 
 
-class RestartTarget(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartTarget:
     """Whom we wait for: a process started after ``renamed_at`` (seconds of the boot clock) that is not ``before``.
 
     After an undo also one that was never stopped: started before ``or_started_before``, and still listening a while
@@ -114,9 +115,12 @@ class OutgoingProcess:
         os.close(self.descriptor)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class RestartWaiter:
-    """One wait: the clocks, the tellers, and what was seen so far."""
+    """One wait: the clocks, the tellers, and what was seen so far.
+
+    ``waited_before`` are seconds of the same wait that were spent before `wait`.
+    """
 
     root: Root
     manifest: Manifest
@@ -126,6 +130,7 @@ class RestartWaiter:
     attempts: Attempts | None = None
     log: KubeletLog | None = None
     refusal: Crash | None = None
+    waited_before: float = 0.0
     _failing: tuple[str, ...] = ()
     _dark_since: float | None = None
     _dark_seconds: float = 0.0
@@ -150,7 +155,9 @@ class RestartWaiter:
         if is_broken:
             earlier = kubelet_log.uids(root, path, pod, now - _EARLIER_SECONDS)
             log.ignored_uids = earlier | ({attempts.ignored_uid} - {""})
-        return cls(root, manifest, clock, tell, interrupted, attempts, log)
+        return cls(
+            root=root, manifest=manifest, clock=clock, tell=tell, interrupted=interrupted, attempts=attempts, log=log
+        )
 
     def wait(
         self, expected: RestartTarget, *, timeout: float, drain: float, old: OutgoingProcess | None
@@ -179,7 +186,7 @@ class RestartWaiter:
             self.tell(self._what_for(process, expected, crash), passed)
             listens = process is not None and process.started >= expected.renamed_at
             self.clock.sleep(_LISTENING_POLL_SECONDS if listens else _POLL_SECONDS)
-        return self._too_late(expected, f"the API server did not serve within {timeout:.0f} s")
+        return self._too_late(expected, f"the API server did not serve within {timeout + self.waited_before:.0f} s")
 
     def _too_late(self, expected: RestartTarget, text: str) -> Failed:
         """Who serves instead, or what the newest words are that may be the cause."""
@@ -188,7 +195,7 @@ class RestartWaiter:
         if stranger is not None:
             return Failed(f"{text}: {stranger.on(expected.endpoint.port)}", None, self.outage())
         if process is None or not process.runs(expected.command):
-            strays = other_manifests.strays(Path(self.manifest.document.name), self.manifest)
+            strays = other_manifests.strays(self.root, Path(self.manifest.document.name), self.manifest)
             why = f"{strays[0]} defines the same Pod, and of equal names the last wins" if strays else ""
             if process is not None:
                 why = why or "the kubelet has not acted on the manifest"

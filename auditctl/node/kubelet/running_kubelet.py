@@ -23,11 +23,15 @@ def findings(root: Root) -> Iterator[Finding]:
     kubelet = kubelet_log.find(root)
     if kubelet is None:
         text = "no kubelet runs on this node, so nobody would act on the manifest"
-        yield Finding(CHECK, Severity.ERROR, text, "start the kubelet (see: systemctl status kubelet)")
+        yield Finding(
+            check=CHECK, severity=Severity.ERROR, message=text, fix="start the kubelet (see: systemctl status kubelet)"
+        )
         return
     if is_stopped(kubelet.pid):
         text = f"the kubelet (process {kubelet.pid}) is stopped by a signal, so nobody would act on the manifest"
-        yield Finding(CHECK, Severity.ERROR, text, f"kill -CONT {kubelet.pid}, or restart the kubelet")
+        yield Finding(
+            check=CHECK, severity=Severity.ERROR, message=text, fix=f"kill -CONT {kubelet.pid}, or restart the kubelet"
+        )
         return
     if root.is_host:
         yield from _of_the_runtime(kubelet)
@@ -53,7 +57,9 @@ def _of_the_runtime(kubelet: kubelet_log.RunningKubelet) -> Iterator[Finding]:
     if reason := unreachable(path):
         text = f"the container runtime of the kubelet does not answer on {endpoint} ({reason})"
         fix = "start it (see: systemctl status containerd, or crio)"
-        yield Finding(_RUNTIME_CHECK, Severity.ERROR, f"{text}, so no container would be started", fix)
+        yield Finding(
+            check=_RUNTIME_CHECK, severity=Severity.ERROR, message=f"{text}, so no container would be started", fix=fix
+        )
 
 
 def unreachable(path: Path) -> str:

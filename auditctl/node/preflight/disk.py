@@ -28,7 +28,13 @@ def budget(root: Root, manifest: Manifest, log: Path, eviction: str | None = Non
     free, whole = system.f_bavail * system.f_frsize, system.f_blocks * system.f_frsize
     if unlimited := _unlimited(values):
         text = f"{unlimited}: the log grows until {there} is full ({_size(free)} free)"
-        yield Finding("disk", Severity.WARNING, text, f"set --{MAXSIZE_FLAG} and --{MAXBACKUP_FLAG}", LOG_FLAG)
+        yield Finding(
+            check="disk",
+            severity=Severity.WARNING,
+            message=text,
+            fix=f"set --{MAXSIZE_FLAG} and --{MAXBACKUP_FLAG}",
+            path=LOG_FLAG,
+        )
         return
     megabytes, backups = values[MAXSIZE_FLAG], values[MAXBACKUP_FLAG]
     if manifest.flag("audit-log-compress") == "true":
@@ -42,12 +48,21 @@ def budget(root: Root, manifest: Manifest, log: Path, eviction: str | None = Non
             f"the log may take {_size(needed)} ({backups + 1} files of {megabytes} MB), and {there} has {_size(free)} free"
             f"{f', of which the kubelet wants {_size(kept)}' if kept else ''}{shared}"
         )
-        yield Finding("disk", Severity.WARNING, text, _fitting(room, megabytes), LOG_FLAG)
-    if system.f_files and system.f_favail < backups + 2:
-        text = f"{there} has {system.f_favail} inodes left, and the log may take {backups + 1}"
         yield Finding(
-            "disk", Severity.WARNING, text, "remove small files there, or choose another --log-path", LOG_FLAG
+            check="disk", severity=Severity.WARNING, message=text, fix=_fitting(room, megabytes), path=LOG_FLAG
         )
+    if system.f_files and system.f_favail < backups + 2:
+        yield _few_inodes(there, system.f_favail, backups + 1)
+
+
+def _few_inodes(there: Path, left: int, needed: int) -> Finding:
+    return Finding(
+        check="disk",
+        severity=Severity.WARNING,
+        message=f"{there} has {left} inodes left, and the log may take {needed}",
+        fix="remove small files there, or choose another --log-path",
+        path=LOG_FLAG,
+    )
 
 
 def _kept(root: Root, there: Path, whole: int, eviction: str | None) -> tuple[int, list[str]]:

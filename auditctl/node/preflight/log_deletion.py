@@ -105,4 +105,4 @@ def _finding(log: Path, lost: list[RotatedFile], count: int, limits: RotationLim
         f"{' to '.join(ages)}; auditctl cannot bring them back"
     )
     fix = "copy them elsewhere, or keep them with larger values; to let them go: --allow log-deletion"
-    return Finding("log-deletion", Severity.ERROR, text, fix)
+    return Finding(check="log-deletion", severity=Severity.ERROR, message=text, fix=fix)

@@ -7,6 +7,7 @@ import posixpath
 import stat
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.files import Root
 from auditctl.node.logfiles import log_files
 from auditctl.node.preflight.ownership import ELSEWHERE, open_to_others, owned_by
-from auditctl.settings import LOG_FLAG, POLICY_FLAG, POLICY_PATH, STANDARD_OUTPUT, WEBHOOK_FLAG
+from auditctl.settings import LOG_FLAG, LOG_PATH, POLICY_FLAG, POLICY_PATH, STANDARD_OUTPUT, WEBHOOK_FLAG
 
 _MOST_LINKS = 40  # as the kernel follows
 _OVERRIDING = frozenset(["ALL", "DAC_OVERRIDE", "CAP_DAC_OVERRIDE"])
@@ -158,7 +159,7 @@ def _readable(root: Root, flag: str, place: HostPath, user: ContainerUser, edit:
     for directory in _directories(root, place):
         if directory.is_dir() and not user.may(directory.stat(), 1) and not _has_acl(directory):
             files = (path,)
-            fix = f"auditctl enable --policy FILE --policy-path {POLICY_PATH}" if flag == POLICY_FLAG else ""
+            fix = f"auditctl enable --policy baseline --policy-path {POLICY_PATH}" if flag == POLICY_FLAG else ""
             yield _closed(flag, directory, user, "enter", owned_by(root, directory, user.uid, files, fix))
             return
     if not path.exists():
@@ -177,8 +178,8 @@ def _log(root: Root, place: HostPath, user: ContainerUser) -> Iterator[Finding]:
         text = (
             f"the log {place.path} is mounted as a single file: it cannot be rotated (EBUSY), then every event is lost"
         )
-        fix = "auditctl enable --log-path PATH  # in a directory of its own, which is mounted whole"
-        yield Finding("single-file-log", Severity.WARNING, text, fix)
+        fix = f"auditctl enable --log-path {LOG_PATH}  # its directory is mounted whole"
+        yield Finding(check="single-file-log", severity=Severity.WARNING, message=text, fix=fix)
     if place.read_only:
         text = (
             f"the log {place.path} lies on the mount {place.mount_path}, which is read-only: the server would not start"
@@ -186,10 +187,10 @@ def _log(root: Root, place: HostPath, user: ContainerUser) -> Iterator[Finding]:
         yield _error("read-only-log", text, "make that mount read-write")
     if path_rules.belongs_to_auditd(place.path):
         text = f"the log {place.path} is in {path_rules.AUDITD_DIRECTORY}, which belongs to auditd: its rotation and label are others"
-        yield Finding("shared-log-directory", Severity.WARNING, text, ELSEWHERE)
+        yield Finding(check="shared-log-directory", severity=Severity.WARNING, message=text, fix=ELSEWHERE)
     if within(place.path, "/tmp") or within(place.path, "/var/tmp") or within(place.path, "/run"):  # noqa: S108
         text = f"the log {place.path} is in a directory that the system empties"
-        yield Finding("log-volatile", Severity.WARNING, text, ELSEWHERE)
+        yield Finding(check="log-volatile", severity=Severity.WARNING, message=text, fix=ELSEWHERE)
     there = next((one for one in (path, *path.parents) if one.exists()), path)
     if os.statvfs(there).f_flag & os.ST_RDONLY:
         yield _error("log-unwritable", f"{there} is on a file system that is read-only", "mount it read-write")
@@ -258,7 +259,12 @@ def _has_acl(path: Path) -> bool:
 def _unmounted(flag: str, value: str) -> Finding:
     if flag == LOG_FLAG:
         text = f"--{flag}={value} is on no mount: the log stays inside the container and is lost at its next restart"
-        return Finding("log-not-mounted", Severity.WARNING, text, "auditctl enable  # mounts its directory")
+        return Finding(
+            check="log-not-mounted",
+            severity=Severity.WARNING,
+            message=text,
+            fix="auditctl enable  # mounts its directory",
+        )
     text = f"--{flag}={value} is on no mount: the API server would not find it and not start"
     return _error("audit-mount", text, "auditctl enable  # mounts it")
 
@@ -268,7 +274,7 @@ def _kind(manifest: Manifest, volume: Volume, path: Path, problem: str) -> Findi
     text = f"{path} {problem} (volume {volume.name}, type {volume.type}): the kubelet would not start the Pod"
     found = _error("volume-type", text, "put it there, or correct the type of the volume")
     place = manifest.document.place(where)
-    return found._replace(path=written_path(where), file=place.file, line=place.line, column=place.column)
+    return replace(found, path=written_path(where), file=place.file, line=place.line, column=place.column)
 
 
 def _closed(flag: str, path: Path, user: ContainerUser, verb: str, fix: str) -> Finding:
@@ -277,4 +283,4 @@ def _closed(flag: str, path: Path, user: ContainerUser, verb: str, fix: str) -> 
 
 
 def _error(check: str, message: str, fix: str) -> Finding:
-    return Finding(check, Severity.ERROR, message, fix)
+    return Finding(check=check, severity=Severity.ERROR, message=message, fix=fix)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from auditctl.node.preflight import other_manifests
 from auditctl.settings import LOG_FLAG, LOG_PATH, POLICY_FLAG, POLICY_PATH, STANDARD_OUTPUT, WEBHOOK_FLAG
 
 _MOVES = {
-    POLICY_FLAG: f"auditctl enable --policy FILE --policy-path {POLICY_PATH}",
+    POLICY_FLAG: f"auditctl enable --policy baseline --policy-path {POLICY_PATH}",
     LOG_FLAG: f"auditctl enable --log-path {LOG_PATH}",
 }
 
@@ -72,8 +73,8 @@ def placement(root: Root, manifest_path: Path, paths: HostPaths, before: HostPat
         is_old = before.of_flag(flag) == host
         for finding in _misplaced(root, manifest_path, host, f"--{flag}", "audit-path"):
             mild = is_old and not _is_within(host, manifest_path.parent)
-            yield finding._replace(
-                severity=Severity.WARNING if mild else finding.severity, fix=_MOVES.get(flag, finding.fix)
+            yield replace(
+                finding, severity=Severity.WARNING if mild else finding.severity, fix=_MOVES.get(flag, finding.fix)
             )
 
 
@@ -95,7 +96,7 @@ def kinds(root: Root, paths: HostPaths, *, policy_is_written: bool, webhook_is_w
             yield _error(
                 "audit-path",
                 f"{host}, for --{flag}, is not there; the Pod would not start",
-                "auditctl enable --policy FILE"
+                "auditctl enable --policy baseline"
                 if flag == POLICY_FLAG
                 else "put the file there, or: auditctl enable --no-webhook",
             )
@@ -124,9 +125,11 @@ def _no_regular_file(path: Path, flag: str) -> Finding:
     return _error("audit-path", text, f"ls -l {path}; then move it away, or use another path")
 
 
-def stray_manifests(manifest_path: Path, manifest: Manifest, process: Process | None = None) -> Iterator[Finding]:
+def stray_manifests(
+    root: Root, manifest_path: Path, manifest: Manifest, process: Process | None = None
+) -> Iterator[Finding]:
     """Copies of the manifest beside it: the kubelet would run whichever sorts last. ``process`` shows which one it is."""
-    for path in other_manifests.strays(manifest_path, manifest):
+    for path in other_manifests.strays(root, manifest_path, manifest):
         last = max(path, manifest_path, key=lambda one: one.name.encode())
         runs = f"{last} wins"
         if process is not None:
@@ -163,7 +166,7 @@ def inside(root: Root, path: Path) -> Path:
     Raises:
         RefusedError: one does: on the node itself it leads elsewhere, and here into the machine.
     """
-    if not root.is_host and not path.resolve().is_relative_to(root.path.resolve()):
+    if not root.holds(path):
         raise RefusedError(
             f"{path} leads out of --rootfs by a symbolic link", check="rootfs", fix="make the link relative"
         )
@@ -185,4 +188,4 @@ def _misplaced(root: Root, manifest_path: Path, path: Path, what: str, check: st
 
 
 def _error(check: str, message: str, fix: str) -> Finding:
-    return Finding(check, Severity.ERROR, message, fix)
+    return Finding(check=check, severity=Severity.ERROR, message=message, fix=fix)

@@ -97,7 +97,7 @@ def owners(root: Root, manifest: Manifest) -> Iterator[Finding]:
         if owner.name not in reported and all(root.host(mark).exists() for mark in owner.marks):
             reported.add(owner.name)
             text = f"{owner.name} manages this node: {owner.when}"
-            yield Finding("foreign-manager", owner.severity, text, owner.knob)
+            yield Finding(check="foreign-manager", severity=owner.severity, message=text, fix=owner.knob)
     yield from _headers(manifest)
 
 
@@ -116,5 +116,14 @@ def _headers(manifest: Manifest) -> Iterator[Finding]:
                 message = f"{name} claims the manifest ({line.strip()!r}) and will write it anew at its next run"
                 place = manifest.document.place(("kind",))
                 fix = f"set the audit flags in {where}"
-                yield Finding("foreign-manager", Severity.ERROR, message, fix, "", place.file, number, 1)
+                yield Finding(
+                    check="foreign-manager",
+                    severity=Severity.ERROR,
+                    message=message,
+                    fix=fix,
+                    path="",
+                    file=place.file,
+                    line=number,
+                    column=1,
+                )
                 return

@@ -27,10 +27,12 @@ def open_to_others(root: Root, path: Path) -> Iterator[Finding]:
     if path.is_file() and path.stat().st_mode & stat.S_IROTH:
         # lumberjack gives a new file the mode of the one before it (lumberjack.go openNew), so one chmod lasts
         fix = f"chmod 0700 {path.parent}" if alone else f"chmod 0600 {path}; or: {ELSEWHERE}"
-        yield Finding("log-readable", Severity.WARNING, f"every user of this node may read {path}", fix)
+        yield Finding(
+            check="log-readable", severity=Severity.WARNING, message=f"every user of this node may read {path}", fix=fix
+        )
     elif alone and path.parent.stat().st_mode & stat.S_IROTH:
         text = f"every user of this node may list {path.parent}"
-        yield Finding("log-readable", Severity.INFO, text, f"chmod 0700 {path.parent}")
+        yield Finding(check="log-readable", severity=Severity.INFO, message=text, fix=f"chmod 0700 {path.parent}")
 
 
 def is_ours_alone(root: Root, directory: Path, files: Collection[Path]) -> bool:

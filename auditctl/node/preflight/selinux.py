@@ -37,10 +37,10 @@ def judged(directory: Path, label: str) -> Iterator[Finding]:
     fix = f"semanage fcontext -a -t container_file_t '{directory}(/.*)?' && restorecon -R {directory}"
     if kind in _CLOSED:
         text = f"SELinux enforces, and a container may not write to {directory} (type {kind}): the API server would not start"
-        yield Finding("selinux", Severity.WARNING, text, fix)
+        yield Finding(check="selinux", severity=Severity.WARNING, message=text, fix=fix)
     elif kind not in _WRITABLE:
         text = f"SELinux enforces; whether a container may write to {directory} (type {kind}) is not known"
-        yield Finding("selinux", Severity.INFO, text, fix)
+        yield Finding(check="selinux", severity=Severity.INFO, message=text, fix=fix)
 
 
 def is_enforcing(root: Root) -> bool:

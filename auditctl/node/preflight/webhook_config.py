@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -43,7 +44,8 @@ class FileReference(NamedTuple):
     path: str
 
 
-class WebhookConfig(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookConfig:
     """What the API server takes from it. Texts of files are read through ``references`` by the caller.
 
     ``authority``, ``certificate`` and ``key`` are PEM; ``runs`` is the command of an ``exec:`` plugin, which is never run
@@ -109,7 +111,7 @@ def resolved(config: WebhookConfig, read: Callable[[FileReference], bytes]) -> W
                 found["key"] = content
             case "tokenFile":
                 found["token"] = content.decode(errors="replace").strip()
-    return config._replace(**found)
+    return replace(config, **found)
 
 
 def _config(cluster: Mapping[str, Any], user: Mapping[str, Any], folder: str) -> WebhookConfig:

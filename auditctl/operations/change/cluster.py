@@ -96,4 +96,6 @@ def held(lease: Lease) -> Finding:
     whose = f"control plane {holder.node} is being changed" + (f" (change {holder.change})" if holder.change else "")
     until = f" until {lease.until:%H:%M:%S} UTC at the latest" if lease.until is not None else ""
     fix = f"wait for it with --wait-for-turn 10m; if {holder.node} is gone for good: {_FREE}"
-    return Finding(TURN_CHECK, Severity.ERROR, f"{whose}: it holds the {turn_lease.WHERE}{until}", fix)
+    return Finding(
+        check=TURN_CHECK, severity=Severity.ERROR, message=f"{whose}: it holds the {turn_lease.WHERE}{until}", fix=fix
+    )

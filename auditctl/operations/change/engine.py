@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from auditctl.operations.change.kubeadm_record import recording
 from auditctl.operations.change.preflight import check_places, is_live
 from auditctl.operations.change.report import dry_run_report
@@ -35,5 +37,5 @@ def run_change(plane: ControlPlane, options: ChangeOptions, command: str, decide
     report = dry_run_report(plane, decision)
     if options.wait and not is_live(plane, decision.planned.before, options):
         text = "not checked: what a running API server shows; none runs with the command line of this manifest"
-        report = report._replace(lines=(*report.lines, text))
+        report = replace(report, lines=(*report.lines, text))
     return record(decision.conclude(report))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from auditctl.errors import Place, RefusedError
 from auditctl.findings import Check, Finding, Receipt, Severity
@@ -47,7 +47,7 @@ def in_the_users_words(failed: Failed, planned: PlannedChange) -> Failed:
     }
     place = failed.crash.place
     own = place._replace(file=sources.get(place.file, place.file))
-    return failed._replace(crash=failed.crash._replace(place=own))
+    return failed._replace(crash=replace(failed.crash, place=own))
 
 
 def said_once(failure: str, undone: Failed) -> str:
@@ -68,8 +68,17 @@ def crash_findings(crash: Crash | None) -> Iterator[Finding]:
     """Yield the cause as a finding, with its place for programs."""
     if crash is not None:
         place = crash.place or Place("")
-        text = str(crash._replace(place=None))
-        yield Finding(crash.name, Severity.ERROR, text, crash.fix, "", place.file, place.line, place.column)
+        text = str(replace(crash, place=None))
+        yield Finding(
+            check=crash.name,
+            severity=Severity.ERROR,
+            message=text,
+            fix=crash.fix,
+            path="",
+            file=place.file,
+            line=place.line,
+            column=place.column,
+        )
 
 
 def failing_before(plane: ControlPlane, planned: PlannedChange, options: ChangeOptions) -> frozenset[str]:
@@ -88,9 +97,12 @@ def failing_before(plane: ControlPlane, planned: PlannedChange, options: ChangeO
 def left_over(change: Change, failed: Sequence[str]) -> Iterator[Finding]:
     """Yield what a finished change could not do: remove a file, or write the last entry of its journal."""
     for text in failed:
-        yield Finding("not-removed", Severity.WARNING, text, "remove it by hand")
+        yield Finding(check="not-removed", severity=Severity.WARNING, message=text, fix="remove it by hand")
     if not change.journal.finished:
         text = f"{change.backup.parent}: the journal's last entry could not be written, so the next run takes this change for an interrupted one and looks at it again"
         yield Finding(
-            "journal-incomplete", Severity.WARNING, text, "make room or make it writable, then: auditctl recover"
+            check="journal-incomplete",
+            severity=Severity.WARNING,
+            message=text,
+            fix="make room or make it writable, then: auditctl recover",
         )

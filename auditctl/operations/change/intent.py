@@ -1,9 +1,13 @@
-"""State the intent of a planned change, as its journal and its watchdog need it."""
+"""A planned change in the terms of the journal: its intent, its turn in the cluster, and every file that it writes."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from auditctl.node.change.actor import who
 from auditctl.node.change.change import Intent
+from auditctl.node.change.file_edit import FileEdit
+from auditctl.node.change.journal import Role
 from auditctl.operations.change.old_configuration import LEAST_UNDO_SECONDS
 from auditctl.operations.change_model import GuardedRun, HeldTurn, PlannedChange
 
@@ -20,6 +24,12 @@ def intent_of(planned: PlannedChange, turn: HeldTurn | None) -> Intent:
         turn=turn.identity if turn is not None else "",
         change_id=turn.change_id if turn is not None else "",
     )
+
+
+def edits_of(planned: PlannedChange, manifest: Path) -> tuple[FileEdit, ...]:
+    """Return the writes in their order: the files beside the manifest first, then the manifest."""
+    edit = FileEdit(role=Role.MANIFEST, path=manifest, before=planned.snapshot, after=planned.new_text)
+    return (*planned.edits, edit)
 
 
 def keep_turn_for_undo(run: GuardedRun) -> None:

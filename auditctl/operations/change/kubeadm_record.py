@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
@@ -10,6 +12,9 @@ from auditctl.manifest.pod import Manifest
 from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import Outcome, Report
+
+if TYPE_CHECKING:
+    from auditctl.operations.kubeadm.config import PreparedRecord
 
 
 def recording(plane: ControlPlane, after: Manifest, options: ChangeOptions) -> Callable[[Report], Report]:
@@ -28,30 +33,42 @@ def recording(plane: ControlPlane, after: Manifest, options: ChangeOptions) -> C
     prepared = kubeadm_config.prepare(plane, after, options)
 
     def record(report: Report) -> Report:
-        report = report._replace(findings=(*report.findings, *prepared.findings, *of_a_join(plane, after)))
+        findings = (*report.findings, *prepared.findings, *of_a_join(plane, after))
         row = {"source": kubeadm_config.WHERE, "changes": prepared.plan.changes, "written": False}
         if options.dry_run:
-            diff = prepared.plan.diff("kubeadm-config/ClusterConfiguration") if prepared.plan.changes else ""
-            row["diff"] = diff
-            lines = tuple(diff.splitlines()) or (f"{kubeadm_config.WHERE}: already so",)
-            return report._replace(lines=(*report.lines, *lines), details={**report.details, "kubeadmConfig": row})
+            return _of_a_dry_run(replace(report, findings=findings), prepared, row)
+        report = replace(report, findings=findings)
         if report.outcome not in (Outcome.CHANGED, Outcome.UNCHANGED) or report.verification.holds is False:
             return report
         try:
             written = kubeadm_config.write_anew(plane, after)
         except RefusedError as error:
-            return _not_recorded(report, error)._replace(details={**report.details, "kubeadmConfig": row})
-        row["written"] = written
-        said = "kubeadm-config was written" if written else "kubeadm-config has these settings already"
-        return report._replace(
-            changed=report.changed or written,
-            outcome=Outcome.CHANGED if written else report.outcome,
-            summary=f"{report.summary}; {said}",
-            next_steps=tuple(step for step in report.next_steps if "kubeadm-config" not in step),
-            details={**report.details, "kubeadmConfig": row},
+            return replace(_not_recorded(report, error), details={**report.details, "kubeadmConfig": row})
+        return replace(
+            _recorded(report, written=written), details={**report.details, "kubeadmConfig": {**row, "written": written}}
         )
 
     return record
+
+
+def _of_a_dry_run(report: Report, prepared: PreparedRecord, row: dict[str, Any]) -> Report:
+    """Return the report with the difference that a real run would make of the record."""
+    diff = prepared.plan.diff("kubeadm-config/ClusterConfiguration") if prepared.plan.changes else ""
+    lines = tuple(diff.splitlines()) or (f"{row['source']}: already so",)
+    details = {**report.details, "kubeadmConfig": {**row, "diff": diff}}
+    return replace(report, lines=(*report.lines, *lines), details=details)
+
+
+def _recorded(report: Report, *, written: bool) -> Report:
+    """Return the report of a node whose settings are in kubeadm-config; ``written``: by this run."""
+    state = "kubeadm-config was written" if written else "kubeadm-config has these settings already"
+    return replace(
+        report,
+        changed=report.changed or written,
+        outcome=Outcome.CHANGED if written else report.outcome,
+        summary=f"{report.summary}; {state}",
+        next_steps=tuple(step for step in report.next_steps if "kubeadm-config" not in step),
+    )
 
 
 def _as_it_is(report: Report) -> Report:
@@ -60,8 +77,9 @@ def _as_it_is(report: Report) -> Report:
 
 def _not_recorded(report: Report, error: RefusedError) -> Report:
     """Return the report of a node that is well, but whose settings the next upgrade would undo."""
-    finding = Finding(error.check, Severity.ERROR, error.message, error.fix)
-    return report._replace(
+    finding = Finding(check=error.check, severity=Severity.ERROR, message=error.message, fix=error.fix)
+    return replace(
+        report,
         outcome=Outcome.NEGATIVE,
         summary=f"{report.summary}; but kubeadm-config was not written: {error.message}",
         findings=(*report.findings, finding),

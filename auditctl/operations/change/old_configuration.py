@@ -23,10 +23,10 @@ def wait_for_old_configuration(run: GuardedRun, back_at: float) -> Restarted | F
     hanging = OutgoingProcess.hold(restart.any_other(planned.after, port))
     watch = RestartWaiter.begin(plane.root, planned.before, plane.clock, plane.progress.waiting)
     expected = RestartTarget(
-        planned.before.command,
-        back_at,
-        plane.endpoint(planned.before),
-        plane.credentials(),
+        command=planned.before.command,
+        renamed_at=back_at,
+        endpoint=plane.endpoint(planned.before),
+        credentials=plane.credentials(),
         or_started_before=run.first_renamed_at,
     )
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from auditctl.errors import RefusedError
@@ -112,16 +112,17 @@ def before_edit(
         policy_is_written=Role.POLICY in subject.written,
         webhook_is_written=Role.WEBHOOK in subject.written,
     )
-    yield from node_checks.stray_manifests(plane.manifest_path, subject.before, process)
+    yield from node_checks.stray_manifests(plane.root, plane.manifest_path, subject.before, process)
     try:
         yield from _of_files(plane, subject, every_volume=live)
         if plane.root.is_host:
             yield from _of_the_machine(plane, subject)
     except OSError as error:
         text = f"{error.filename}: cannot be examined: {(error.strerror or str(error)).lower()}"
-        yield Finding("unreadable", Severity.WARNING, text, "run it as root (sudo)")
+        yield Finding(check="unreadable", severity=Severity.WARNING, message=text, fix="run it as root (sudo)")
     if live and subject.restarts:
-        yield from running_kubelet.findings(plane.root)
+        severity = Severity.ERROR if options.wait else Severity.WARNING  # --no-wait awaits nobody
+        yield from (replace(finding, severity=severity) for finding in running_kubelet.findings(plane.root))
     if live:
         yield from _of_the_server(plane, subject, process, options)
 
@@ -183,7 +184,9 @@ def _of_the_server(
     stranger = untrusted_listener(manifest.secure_port, manifest) if process is None else None
     if stranger is not None:  # nothing that it answers is asked for
         fix = f"{stranger.fix} (or use --allow untrusted-listener: the change then waits for the API server itself)"
-        yield Finding("untrusted-listener", Severity.ERROR, stranger.on(manifest.secure_port), fix)
+        yield Finding(
+            check="untrusted-listener", severity=Severity.ERROR, message=stranger.on(manifest.secure_port), fix=fix
+        )
         return
     from auditctl.node.apiserver import client, other_control_planes
     from auditctl.operations.change.cluster import Cluster
@@ -192,18 +195,22 @@ def _of_the_server(
     readiness = endpoint.readiness(credentials)
     if plane.kubeconfig is None and credentials.source.endswith("super-admin.conf"):
         text = f"{credentials.source} is used, because there is no admin.conf"
-        yield Finding("kubeconfig", Severity.INFO, text)
+        yield Finding(check="kubeconfig", severity=Severity.INFO, message=text)
     if readiness is client.Readiness.UNKNOWN:
         yield _not_ready(f"{endpoint}/readyz answers neither us nor the kubelet's anonymous probe (401 or 403)")
     elif process is None and (text := _brought(plane, subject)):
-        yield Finding("apiserver-ready", Severity.INFO, text)
+        yield Finding(check="apiserver-ready", severity=Severity.INFO, message=text)
     elif readiness is not client.Readiness.READY:
         yield _not_ready(f"{endpoint}/readyz: {readiness.value}")
     elif process is None:
         yield _not_ready(f"no kube-apiserver process of this machine owns port {manifest.secure_port}")
     elif not process.runs(manifest.command):
-        text = f"process {process.pid} was not started with the manifest's command line"
-        yield Finding("drift", Severity.WARNING, text, "auditctl doctor")
+        yield Finding(
+            check="drift",
+            severity=Severity.WARNING,
+            message=f"process {process.pid} was not started with the manifest's command line",
+            fix="auditctl doctor",
+        )
     if readiness is client.Readiness.READY:
         if text := other_control_planes.storage_problem(endpoint, credentials):
             yield _not_ready(f"{endpoint}: {text}")
@@ -218,8 +225,8 @@ def _brought(plane: ControlPlane, subject: EditSubject) -> str:
 
 def _not_ready(reason: str) -> Finding:
     return Finding(
-        "apiserver-ready",
-        Severity.ERROR,
-        f"the API server is not ready: {reason}",
-        "auditctl doctor names the cause; or continue with --allow apiserver-ready",
+        check="apiserver-ready",
+        severity=Severity.ERROR,
+        message=f"the API server is not ready: {reason}",
+        fix="auditctl doctor names the cause; or continue with --allow apiserver-ready",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from difflib import unified_diff
 from typing import TYPE_CHECKING, Any
 
@@ -54,10 +55,12 @@ def dry_run_report(plane: ControlPlane, decision: ChangeDecision) -> Report:
     planned, nothing = decision.planned, decision.nothing
     requests = request_changes(decision.policies)
     return Report(
-        planned.command,
-        Outcome.UNCHANGED,
-        "Dry run: no change needed" if nothing else "Dry run, nothing changed. Run again without --dry-run to apply",
-        _manifest_change(plane, planned, nothing=nothing),
+        command=planned.command,
+        outcome=Outcome.UNCHANGED,
+        summary="Dry run: no change needed"
+        if nothing
+        else "Dry run, nothing changed. Run again without --dry-run to apply",
+        manifest=_manifest_change(plane, planned, nothing=nothing),
         findings=decision.findings,
         settings=_settled(plane, planned.after, planned.paths),
         lines=tuple(_effects(plane, decision, requests)),
@@ -95,10 +98,10 @@ def performed_report(
     """Return the report of a change that was performed, with how it ended."""
     changed = result.outcome is Outcome.CHANGED or result.outcome is Outcome.STRANDED
     return Report(
-        planned.command,
-        result.outcome,
-        result.failure or _success(planned, result),
-        _manifest_change(plane, planned, nothing=False),
+        command=planned.command,
+        outcome=result.outcome,
+        summary=result.failure or _success(planned, result),
+        manifest=_manifest_change(plane, planned, nothing=False),
         changed=changed,
         settings=_settled(plane, planned.after, planned.paths) if changed else settled(plane, planned.before),
         findings=(*findings, *result.findings),
@@ -137,10 +140,10 @@ def unchanged_report(
             last_known_good.keep(plane, planned.after, process)
     verification = Verification(proof.checks)
     return Report(
-        planned.command,
-        Outcome.NEGATIVE if verification.holds is False else Outcome.UNCHANGED,
-        f"No change needed: {_state_of_unchanged(planned, verification)}",
-        _manifest_change(plane, planned, nothing=True),
+        command=planned.command,
+        outcome=Outcome.NEGATIVE if verification.holds is False else Outcome.UNCHANGED,
+        summary=f"No change needed: {_state_of_unchanged(planned, verification)}",
+        manifest=_manifest_change(plane, planned, nothing=True),
         settings=_settled(plane, planned.after, planned.paths),
         findings=findings,
         verification=verification,
@@ -178,18 +181,18 @@ def manifest_change(plane: ControlPlane, snapshot: Snapshot, plan: Plan) -> Mani
     """Return the manifest's part of a report."""
     after = plan.after.encode() if plan.changes else snapshot.content
     return ManifestChange(
-        str(plane.manifest_path),
-        snapshot.sha256,
-        sha256(after),
-        plan.diff(str(plane.manifest_path)) if plan.changes else "",
-        tuple(plan.patch),
-        tuple(edit.reason for edit in plan.edits),
+        path=str(plane.manifest_path),
+        before=snapshot.sha256,
+        after=sha256(after),
+        diff=plan.diff(str(plane.manifest_path)) if plan.changes else "",
+        patch=tuple(plan.patch),
+        reasons=tuple(edit.reason for edit in plan.edits),
     )
 
 
 def _manifest_change(plane: ControlPlane, planned: PlannedChange, *, nothing: bool) -> ManifestChange:
     change = manifest_change(plane, planned.snapshot, planned.plan)
-    return change._replace(plan=plan_row(plane, planned, nothing=nothing))
+    return replace(change, plan=plan_row(plane, planned, nothing=nothing))
 
 
 def changed_flags(before: Manifest, after: Manifest) -> tuple[str, ...]:

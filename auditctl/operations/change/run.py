@@ -7,14 +7,11 @@ from typing import Any
 
 from auditctl.errors import InterruptionError
 from auditctl.findings import ChangeRecord, Check, Finding, Status
-from auditctl.node.apiserver.client import Endpoint
-from auditctl.node.apiserver.credentials import Credentials
 from auditctl.node.apiserver.process import Process
 from auditctl.node.change import change as changes
 from auditctl.node.change import removal
 from auditctl.node.change.actor import record
 from auditctl.node.change.change import Change
-from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.journal import Role, Step
 from auditctl.node.change.undo_journal import returned_at
 from auditctl.node.kubelet import restart
@@ -28,7 +25,7 @@ from auditctl.operations.change.failure import (
     not_proved,
     said_once,
 )
-from auditctl.operations.change.intent import intent_of, keep_turn_for_undo
+from auditctl.operations.change.intent import edits_of, intent_of, keep_turn_for_undo
 from auditctl.operations.change.old_configuration import wait_for_old_configuration
 from auditctl.operations.change.report import restart_checks
 from auditctl.operations.change.restart_strategy import drain_seconds, serving
@@ -50,6 +47,7 @@ from auditctl.operations.evidence import last_known_good
 from auditctl.report import Outcome
 
 _LAST_LOOK_SECONDS = 5.0
+_SHORTEST_WAIT_SECONDS = 1.0
 _LAST_RECEIPT_SECONDS = 2.0
 
 
@@ -63,7 +61,7 @@ def perform(session: Session, planned: PlannedChange, options: ChangeOptions) ->
     return ChangeRun.begin(session, planned, options).run()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class ChangeRun:
     """One run of `perform`: its session, the processes before and after, and the clocks."""
 
@@ -95,23 +93,24 @@ class ChangeRun:
         if standby is not None:  # nobody waits for the old process, so it may finish what it has begun
             drain, findings = options.drain_seconds or standby.usual_drain, ()
         failing = failing_before(plane, planned, options)
-        manifest = FileEdit(Role.MANIFEST, plane.manifest_path, planned.snapshot, planned.new_text)
         renames = TwoRenames.of(plane, planned, options, before, drain)
-        edits, text = (*planned.edits, manifest), renames.text if renames else None
+        edits, text = edits_of(planned, plane.manifest_path), renames.text if renames else None
         intent = intent_of(planned, session.turn)
         change = changes.begin(plane.state, plane.root, plane.clock, edits, intent, text)
-        old = OutgoingProcess.hold(before)
-        run = cls(session, planned, options, change, before, old, drain, findings, began, renames, standby)
-        run.failing_before = failing
-        return run
-
-    @property
-    def endpoint(self) -> Endpoint:
-        return self.session.plane.endpoint(self.planned.after)
-
-    @property
-    def credentials(self) -> Credentials:
-        return self.session.plane.credentials()
+        return cls(
+            session=session,
+            planned=planned,
+            options=options,
+            change=change,
+            before=before,
+            old=OutgoingProcess.hold(before),
+            drain=drain,
+            findings=findings,
+            began=began,
+            two_renames=renames,
+            standby=standby,
+            failing_before=failing,
+        )
 
     def run(self) -> ChangeResult:
         plane = self.session.plane
@@ -169,19 +168,14 @@ class ChangeRun:
         if still is not None and still == self.before:  # a watchdog may come after it was ended
             restart.end_in_place(still)
         if self.planned.restart is not Restart.NONE:
-            expected = RestartTarget(
-                self.planned.after.command, self.renamed_at, self.endpoint, self.credentials, self.before
-            )
-            alone = self.renamed_at if self.planned.may_be_left_alone else None
-            expected = expected._replace(failing_before=self.failing_before, or_started_before=alone)
-            result = watch.wait(expected, timeout=self._patience(), drain=self.drain, old=self.old)
+            result = watch.wait(self._restart_target(), timeout=self.patience(), drain=self.drain, old=self.old)
             if isinstance(result, Failed):
                 self.dark_before = result.outage
                 result = in_the_users_words(result, self.planned)
                 self.findings += tuple(crash_findings(result.crash))
                 return WaitOutcome(failure=str(result), crash=result.crash)
             self.restarted, process = result, result.process
-            checks = restart_checks(result, self.endpoint)
+            checks = restart_checks(result, self.session.plane.endpoint(self.planned.after))
         began = self.session.plane.clock.monotonic()
         deadline = self.session.deadline._replace(deadline=began + self._receipt_seconds())
         proof = self.planned.prove(process, deadline) if process is not None else Proof()
@@ -192,13 +186,25 @@ class ChangeRun:
             failure=not_proved(failed, watch), checks=checks, receipt=proof.receipt, process=process, seconds=seconds
         )
 
+    def _restart_target(self) -> RestartTarget:
+        return RestartTarget(
+            command=self.planned.after.command,
+            renamed_at=self.renamed_at,
+            endpoint=self.session.plane.endpoint(self.planned.after),
+            credentials=self.session.plane.credentials(),
+            before=self.before,
+            failing_before=self.failing_before,
+            or_started_before=self.renamed_at if self.planned.may_be_left_alone else None,
+        )
+
     def seconds_left(self, renamed_at: float | None) -> float:
         """Return the seconds to the deadline of the change, which is counted from its rename."""
         return self.options.timeout_seconds - (self.session.plane.clock.boot() - (renamed_at or 0.0))
 
-    def _patience(self) -> float:
+    def patience(self) -> float:
         """Return how long to wait: to the deadline; a watchdog that takes over after it looks once more."""
-        return max(self.seconds_left(self.first_renamed_at), min(self.options.timeout_seconds, _LAST_LOOK_SECONDS))
+        last_look = _LAST_LOOK_SECONDS if self.change.by else _SHORTEST_WAIT_SECONDS
+        return max(self.seconds_left(self.first_renamed_at), min(self.options.timeout_seconds, last_look))
 
     def _receipt_seconds(self) -> float:
         """Return the time left for the proof; a server that came up at the last moment is still asked."""
@@ -279,10 +285,8 @@ class ChangeRun:
         if process is not None:
             restart.end_in_place(process)
         self._end(Step.UNPROVED, "--no-wait")
-        check = Check("restarted", Status.UNKNOWN, "not waited for (--no-wait)")
-        return self._performed(
-            Outcome.CHANGED, checks=(check,), timings=change_timings(self, None), next_steps=("auditctl verify",)
-        )
+        checks = (Check("restarted", Status.UNKNOWN, "not waited for (--no-wait)"),)
+        return self._performed(Outcome.CHANGED, checks=checks, next_steps=("auditctl verify",))
 
     def _performed(self, outcome: Outcome, **fields: Any) -> ChangeResult:
         result = ChangeResult(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from auditctl.errors import AuditctlError, RefusedError, StrandedError
 from auditctl.findings import Finding, Severity
@@ -76,16 +77,16 @@ def recover_all(plane: ControlPlane, deadline: Deadline) -> tuple[Finding, ...]:
         give_back_left(plane, journal)
         told.append(
             Finding(
-                "interrupted-change",
-                Severity.WARNING,
-                f"change {journal.id} ({journal.command}, {journal.started}) had been interrupted: {outcome}",
+                check="interrupted-change",
+                severity=Severity.WARNING,
+                message=f"change {journal.id} ({journal.command}, {journal.started}) had been interrupted: {outcome}",
             )
         )
     return tuple(told)
 
 
 def _recover(plane: ControlPlane, journal: Journal, deadline: Deadline) -> str:
-    change = Change(plane.state, plane.root, plane.clock, journal)
+    change = Change(state=plane.state, root=plane.root, clock=plane.clock, journal=journal)
     removal.sweep(change)
     stands = standing(journal.manifest, files.digest(plane.manifest_path))
     match recovery(journal, stands):
@@ -194,7 +195,10 @@ def serves(
     except RefusedError:
         return False  # a folder whose server is elsewhere, if anywhere
     since = started_since if started_since is not None else plane.clock.boot()
-    expected = RestartTarget(manifest.command, since, endpoint, plane.credentials(), or_started_before=previous_until)
+    expected = RestartTarget(
+        command=manifest.command, renamed_at=since, endpoint=endpoint, credentials=plane.credentials()
+    )
+    expected = replace(expected, or_started_before=previous_until)
     watch = RestartWaiter.begin(plane.root, manifest, plane.clock, plane.progress.waiting, deadline.interrupted)
     # one that nobody starts is not waited for long: a lab folder, a node whose kubelet is stopped
     seconds = _RECOVERY_SECONDS if plane.root.is_host else _RECOVERY_SECONDS / 4

@@ -25,6 +25,7 @@ from auditctl.node.change.journal import Step
 from auditctl.node.kubelet.restart import Failed, RestartTarget, RestartWaiter
 from auditctl.node.preflight.node_checks import host_paths
 from auditctl.node.standby import pod
+from auditctl.node.standby.pod_network import bypass
 from auditctl.node.standby.preconditions import missing
 from auditctl.node.standby.redirect import Redirect, redirect, target_of
 from auditctl.operations.change.restart_strategy import serving
@@ -69,7 +70,7 @@ class _Keeper(NamedTuple):
         self.thread.join()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Standby:
     """The standby server of one change."""
 
@@ -96,7 +97,13 @@ class Standby:
         text = standby_pod(planned.after, port, plane.clock.utc().strftime("%Y%m%dT%H%M%S.%fZ"))
         path = pod.path_of(plane.manifest_path)
         manifest = Manifest.of(Document.of_text(text.text, str(path)))
-        return cls(plane, planned, text, manifest, redirect(plane.root, target_of(planned.after, port), plane.clock))
+        return cls(
+            plane=plane,
+            planned=planned,
+            pod=text,
+            manifest=manifest,
+            redirect=redirect(plane.root, target_of(planned.after, port), plane.clock),
+        )
 
     @property
     def usual_drain(self) -> float:
@@ -146,7 +153,10 @@ class Standby:
     def _await_ready(self, watch: RestartWaiter) -> None:
         plane = self.plane
         expected = RestartTarget(
-            self.manifest.command, self.started_at, plane.endpoint(self.manifest), plane.credentials()
+            command=self.manifest.command,
+            renamed_at=self.started_at,
+            endpoint=plane.endpoint(self.manifest),
+            credentials=plane.credentials(),
         )
         result = watch.wait(expected, timeout=READY_SECONDS, drain=0, old=None)
         if isinstance(result, Failed):
@@ -215,7 +225,9 @@ def settle_standby(
     if not options.wait:
         lacking.append("--no-wait waits for no standby server")
     if not lacking:
-        return replace(decision, standby=True), options
+        text = bypass() if plane.root.is_host else ""
+        more = (Finding(check="no-downtime", severity=Severity.INFO, message=text),) if text else ()
+        return replace(decision, standby=True, findings=(*decision.findings, *more)), options
     reason = "; ".join(lacking)
     if options.no_downtime is NoDowntime.REQUIRED:
         raise RefusedError(
@@ -224,5 +236,5 @@ def settle_standby(
             fix="use --no-downtime=auto to go on without one",
         )
     text = f"no standby server can serve here, so the API server is down while it restarts: {reason}"
-    findings = (*decision.findings, Finding("no-downtime", Severity.WARNING, text))
+    findings = (*decision.findings, Finding(check="no-downtime", severity=Severity.WARNING, message=text))
     return replace(decision, findings=findings), replace(options, no_downtime=NoDowntime.OFF)

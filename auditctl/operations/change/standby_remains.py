@@ -67,7 +67,7 @@ def end_left_standby(plane: ControlPlane) -> tuple[Finding, ...]:
         log = host_paths(plane.root, manifest).log
     end_remains(plane, log or _left_log(plane), process, manifest)
     text = "a standby server that an interrupted run had left was ended, and its redirect was removed"
-    return (Finding("standby", Severity.WARNING, text),)
+    return (Finding(check="standby", severity=Severity.WARNING, message=text),)
 
 
 def _left_log(plane: ControlPlane) -> Path | None:

@@ -32,5 +32,16 @@ def change_timings(run: TimedRun, verify: float | None) -> Timings:
     if outage is not None and use is not None:
         outage = 0.0
     total = run.session.plane.clock.monotonic() - run.began
-    values = (run.edited, restart, outage, verify, total, use.seconds if use is not None else None)
-    return Timings(*(None if value is None else round(value, 3) for value in values))
+    return Timings(
+        edit=_milliseconds(run.edited),
+        restart=_milliseconds(restart),
+        outage=_milliseconds(outage),
+        verify=_milliseconds(verify),
+        total=_milliseconds(total),
+        standby=_milliseconds(use.seconds if use is not None else None),
+    )
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    """Return ``seconds`` rounded to a millisecond."""
+    return None if seconds is None else round(seconds, 3)

@@ -143,10 +143,10 @@ def _not_taken(answer: Unavailable) -> Finding:
     """Return the finding about a change that goes on without the Lease; one of a server that is down takes nothing away."""
     text = f"the {turn_lease.WHERE} was not taken: {answer.reason}"
     if answer.is_down:
-        return Finding(_UNKNOWN_CHECK, Severity.INFO, text)
+        return Finding(check=_UNKNOWN_CHECK, severity=Severity.INFO, message=text)
     text += ". A change of another control plane at the same time would not be noticed"
     fix = "change one control plane at a time; `auditctl help clusters` has the rights that the Lease needs"
-    return Finding(_UNKNOWN_CHECK, Severity.WARNING, text, fix)
+    return Finding(check=_UNKNOWN_CHECK, severity=Severity.WARNING, message=text, fix=fix)
 
 
 def _alone(cluster: Cluster) -> str:

@@ -56,15 +56,15 @@ class TwoRenames(NamedTuple):
         return cls(plan.after.encode(), remains) if plan.changes else None
 
     def await_end(
-        self, watch: RestartWaiter, old: OutgoingProcess, drain: float, port: int, deadline: Deadline
+        self, watch: RestartWaiter, old: OutgoingProcess, drain: float, port: int, deadline: Deadline, seconds: float
     ) -> bool:
-        """Wait until the kubelet has finished with the old Pod; tell whether it has. Not longer than one rename would take.
+        """Wait up to ``seconds`` until the kubelet has finished with the old Pod; tell whether it has.
 
         Raises:
             InterruptionError: the user asked to stop; the first text is in place.
         """
         clock, began = watch.clock, watch.clock.monotonic()
-        while (passed := clock.monotonic() - began) < LONGEST_WAIT_SECONDS:
+        while (passed := clock.monotonic() - began) < seconds:
             if deadline.interrupted():
                 raise InterruptionError("interrupted while waiting for the old API server to end")
             watch.count_listener(port)
@@ -80,12 +80,25 @@ def bring_new_text(run: GuardedRun, renames: TwoRenames | None, watch: RestartWa
     """Go on after the first of two renames; return why the second failed, empty if it is done or there is none."""
     if run.change.journal.step is not Step.ENDING:
         return ""
-    if renames is not None and run.old is not None:
-        port = run.planned.before.secure_port
-        renames.await_end(watch, run.old, run.drain, port, run.session.deadline)
+    if renames is not None and run.old is not None and (reason := _await_end(run, run.old, renames, watch)):
+        return reason
     try:
         run.renamed_at = replace_manifest(run.change)
     except (OSError, RefusedError) as error:
         reason = error.message if isinstance(error, RefusedError) else str(error)
         return f"the new manifest could not be put in place: {reason}"
     return ""
+
+
+def _await_end(run: GuardedRun, old: OutgoingProcess, renames: TwoRenames, watch: RestartWaiter) -> str:
+    """Wait for the end of the old Pod, not longer than one rename would take; return why to give up, empty if not to."""
+    began, patience = watch.clock.monotonic(), run.patience()
+    port, seconds = run.planned.before.secure_port, min(LONGEST_WAIT_SECONDS, patience)
+    renames.await_end(watch, old, run.drain, port, run.session.deadline, seconds)
+    watch.waited_before = watch.clock.monotonic() - began
+    if patience > seconds or not old.process.alive():
+        return ""
+    return (
+        f"the API server did not serve within {patience:.0f} s: the kubelet has not acted on the manifest"
+        f" (process {old.process.pid} serves with another command line)"
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import timedelta
 
 from auditctl import facts
@@ -52,7 +53,9 @@ def guard(run: GuardedRun, watch: RestartWaiter) -> Watchdog | None:
             "no watchdog could be started (out of memory, processes or descriptors): if this run is killed, the change "
             "stays open"
         )
-        run.findings += (Finding(CHECK, Severity.WARNING, text, "after a kill: auditctl recover"),)
+        run.findings += (
+            Finding(check=CHECK, severity=Severity.WARNING, message=text, fix="after a kill: auditctl recover"),
+        )
         return None
     plane.progress.step(
         f"watchdog {watchdog.pid} takes over if this command is killed or hangs: it finishes or undoes the change"
@@ -62,7 +65,7 @@ def guard(run: GuardedRun, watch: RestartWaiter) -> Watchdog | None:
 
 def _stand_guard(run: GuardedRun, watch: RestartWaiter, process: int) -> None:
     """Block until the run's ``process`` (a pidfd) has ended, or end it; go on with its change if that is still open."""
-    plane = run.session.plane._replace(progress=Silence())
+    plane = replace(run.session.plane, progress=Silence())
     run.session = run.session._replace(plane=plane, deadline=Deadline())
     watch.tell, watch.interrupted = plane.progress.waiting, run.session.deadline.interrupted
     end = wait_for_end(process, lambda: _limit(run), plane.clock.monotonic)
@@ -108,7 +111,7 @@ def _limit(run: GuardedRun) -> StepLimit:
         case Step.STANDBY:
             seconds = LONGEST_START_SECONDS + standby
         case Step.ENDING:
-            seconds = LONGEST_WAIT_SECONDS + _FILES_SECONDS
+            seconds = min(LONGEST_WAIT_SECONDS, options.timeout_seconds) + run.drain
         case Step.REPLACING | Step.WAITING:
             seconds = options.timeout_seconds + run.drain + standby
         case Step.UNDOING:

@@ -35,4 +35,4 @@ def notice(plane: ControlPlane) -> tuple[Finding, ...]:
     text = f"{whose} ended before its change did: {_DID.get(newest.step, newest.step.value)}"
     severity = Severity.INFO if newest.step in (Step.DONE, Step.UNDONE) else Severity.WARNING
     fix = why.removeprefix(_LEFT) if why.startswith(_LEFT) else "see `auditctl history`"
-    return (Finding(CHECK, severity, f"{text} ({why})" if why else text, fix),)
+    return (Finding(check=CHECK, severity=severity, message=f"{text} ({why})" if why else text, fix=fix),)

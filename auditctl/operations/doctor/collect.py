@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from auditctl.errors import AuditctlError, Place
+from auditctl.errors import AuditctlError
 from auditctl.findings import Finding, Receipt, Severity, Status, Verification
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.process import Process
@@ -30,6 +30,7 @@ from auditctl.operations.installed_policy import not_loaded, policy_findings
 from auditctl.operations.records import change_findings
 from auditctl.operations.verify import VerifyOptions, verify
 from auditctl.patterns import lazily
+from auditctl.report import error_finding
 from auditctl.settings import POLICY_FLAG
 
 # said here in better words, or by another look
@@ -104,10 +105,10 @@ def _unseen(plane: ControlPlane, evidence: Evidence) -> Iterator[Finding]:
     """What this run could not look at, and why."""
     if os.geteuid() != 0 and plane.root.is_host:
         text = "not run as root: whose the port is, what the process has open, container logs and secrets were not seen"
-        yield Finding("not-root", Severity.WARNING, text, "sudo auditctl doctor")
+        yield Finding(check="not-root", severity=Severity.WARNING, message=text, fix="sudo auditctl doctor")
     if not evidence.kubelet_log and evidence.live:
         text = "the kubelet's own log was not found: neither a file behind its stderr nor a journal"
-        yield Finding("kubelet-log", Severity.INFO, text)
+        yield Finding(check="kubelet-log", severity=Severity.INFO, message=text)
 
 
 def _is_said(finding: Finding, said: Collection[Finding]) -> bool:
@@ -132,18 +133,17 @@ def _guarded(plane: ControlPlane, manifest: Manifest, evidence: Evidence, option
         try:
             yield from one()
         except AuditctlError as error:
-            place = error.place or Place("")
-            yield Finding(error.check, Severity.ERROR, error.message, error.fix, "", *place)
+            yield error_finding(error)
         except OSError as error:
             text = f"{error.filename}: could not be looked at: {(error.strerror or str(error)).lower()}"
-            yield Finding("unreadable", Severity.WARNING, text, "run it as root (sudo)")
+            yield Finding(check="unreadable", severity=Severity.WARNING, message=text, fix="run it as root (sudo)")
 
 
 def _flags(plane: ControlPlane, manifest: Manifest) -> Iterator[Finding]:
     """Yield each value that the server would refuse or that means something else, at its line."""
     version = policy_source.version_of(plane, manifest, live=False)
     for finding in flags.findings(manifest, version, manifest):
-        yield finding._replace(file=str(plane.manifest_path) if finding.line else "")
+        yield replace(finding, file=str(plane.manifest_path) if finding.line else "")
 
 
 def _policy(plane: ControlPlane, manifest: Manifest, evidence: Evidence) -> Iterator[Finding]:
@@ -179,9 +179,16 @@ def _proof(plane: ControlPlane) -> tuple[Verification, Receipt | None, list[Find
     try:
         report = verify(plane, VerifyOptions())
     except AuditctlError as error:
-        return Verification(), None, [Finding(error.check, Severity.WARNING, error.message, error.fix)]
+        return (
+            Verification(),
+            None,
+            [Finding(check=error.check, severity=Severity.WARNING, message=error.message, fix=error.fix)],
+        )
     failed = [check for check in report.verification.checks if check.status is Status.FAILED]
-    said = [Finding(check.name, Severity.ERROR, check.detail, _FIXES.get(check.name, _RESTART)) for check in failed]
+    said = [
+        Finding(check=check.name, severity=Severity.ERROR, message=check.detail, fix=_FIXES.get(check.name, _RESTART))
+        for check in failed
+    ]
     return report.verification, report.receipt, said
 
 
@@ -200,7 +207,11 @@ def _last_good(plane: ControlPlane) -> Iterator[Finding]:
     path = plane.state.last_good_of(Role.POLICY)
     with suppress(OSError):
         if path.is_file() and last_known_good.recall(plane, Role.POLICY) is not None:
-            yield Finding("last-known-good", Severity.INFO, f"the last policy that was proved on this node: {path}")
+            yield Finding(
+                check="last-known-good",
+                severity=Severity.INFO,
+                message=f"the last policy that was proved on this node: {path}",
+            )
 
 
 def _once(complaints: list[Finding]) -> tuple[Finding, ...]:

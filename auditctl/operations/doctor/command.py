@@ -52,8 +52,8 @@ def _decide(plane: ControlPlane, options: ChangeOptions, recovered: Recovered) -
 
     def conclude(report: Report) -> Report:
         if options.dry_run:
-            return report._replace(command="doctor", summary=f"Dry run, nothing changed. The repair would {purpose}")
-        return _repaired(plane, report._replace(command="doctor"), purpose, options)
+            return replace(report, command="doctor", summary=f"Dry run, nothing changed. The repair would {purpose}")
+        return _repaired(plane, replace(report, command="doctor"), purpose, options)
 
     if found.planned is None:
         return replace(restart.decide(plane, options, recovered), conclude=conclude)
@@ -74,7 +74,8 @@ def _repaired(plane: ControlPlane, report: Report, purpose: str, options: Change
     wrong = [finding for finding in left if finding.severity is Severity.ERROR]
     steps = (*report.next_steps, *(("auditctl doctor --fix",) if wrong else ()))
     more = f"; {_count(wrong, 'error')} left" if wrong else ""
-    return report._replace(
+    return replace(
+        report,
         summary=f"repaired: {purpose}; {report.summary}{more}",
         findings=(*report.findings, *wrong),
         next_steps=steps,
@@ -104,7 +105,7 @@ def _nothing(
     wrong = [finding for finding in looked.findings if finding.severity is Severity.ERROR]
     text = f"{report.summary}; none has one safe repair: nothing was changed" if wrong else report.summary
     changed = any(finding.check == "interrupted-change" for finding in recovered)  # what a watchdog did is old news
-    return report._replace(summary=text, findings=(*recovered, *report.findings), changed=changed)
+    return replace(report, summary=text, findings=(*recovered, *report.findings), changed=changed)
 
 
 def _report(plane: ControlPlane, looked: Observations, options: ChangeOptions) -> Report:
@@ -117,10 +118,10 @@ def _report(plane: ControlPlane, looked: Observations, options: ChangeOptions) -
         wrong = [finding for finding in looked.findings if finding.severity is not Severity.INFO]
     digest = looked.snapshot.sha256 if looked.snapshot is not None else None
     return Report(
-        "doctor",
-        Outcome.NEGATIVE if wrong else Outcome.UNCHANGED,
-        _summary(looked, wrong),
-        ManifestChange(str(plane.manifest_path), digest, digest),
+        command="doctor",
+        outcome=Outcome.NEGATIVE if wrong else Outcome.UNCHANGED,
+        summary=_summary(looked, wrong),
+        manifest=ManifestChange(path=str(plane.manifest_path), before=digest, after=digest),
         settings=_settled(plane, looked),
         findings=looked.findings,
         verification=looked.verification,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from auditctl.node.change import files
 from auditctl.node.change.journal import Role
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.patterns import lazily
+from auditctl.report import error_finding
 
 
 class _Distribution(NamedTuple):
@@ -59,12 +61,11 @@ def findings(plane: ControlPlane, error: AuditctlError) -> Iterator[Finding]:
             text += "; the kubelet stops the API server within 20 s of such an edit, or does not start it"
         if place is not None:
             fix = "; ".join(filter(None, (fix, _ours(plane))))
-        where = (place.file, place.line, place.column) if place else ("", 0, 0)
-        yield Finding(error.check, Severity.ERROR, text, fix, "", *where)
+        yield replace(error_finding(error), message=text, fix=fix)
     with suppress(RefusedError):
         for journal in plane.state.open_changes():
             text = f"change {journal.id} ({journal.command}) was interrupted at {journal.step.value}"
-            yield Finding("interrupted-change", Severity.WARNING, text, "auditctl recover")
+            yield Finding(check="interrupted-change", severity=Severity.WARNING, message=text, fix="auditctl recover")
 
 
 def _ours(plane: ControlPlane) -> str:
@@ -117,7 +118,7 @@ def _candidates(plane: ControlPlane) -> Iterator[Path]:
             names = sorted(folder.iterdir())[:_MOST_LOOKED_AT]
         except OSError:
             continue
-        yield from (path for path in names if _is_apiserver(path))
+        yield from (path for path in names if plane.root.holds(path) and _is_apiserver(path))
 
 
 def _is_apiserver(path: Path) -> bool:
@@ -134,4 +135,4 @@ def _distribution(plane: ControlPlane) -> _Distribution | None:
 
 
 def _error(check: str, message: str, fix: str) -> Finding:
-    return Finding(check, Severity.ERROR, message, fix)
+    return Finding(check=check, severity=Severity.ERROR, message=message, fix=fix)

@@ -99,7 +99,7 @@ def repair(plane: ControlPlane, observations: Observations, options: ChangeOptio
 
 
 def _stray(node: _RepairTarget) -> Repair | None:
-    strays = other_manifests.strays(node.plane.manifest_path, node.manifest)
+    strays = other_manifests.strays(node.plane.root, node.plane.manifest_path, node.manifest)
     if not strays:
         return None
     for path in strays:
@@ -119,7 +119,7 @@ def _policy(node: _RepairTarget, there: Snapshot | None) -> Repair | None:
     if known is None:
         return None
     purpose, content, is_rejected = known
-    edit = FileEdit(Role.POLICY, host, there, content)
+    edit = FileEdit(role=Role.POLICY, path=host, before=there, after=content)
     running = last_known_good.loaded(node.plane, node.manifest, node.process)
     planned = _loading(node, edit, purpose, is_loaded=running == content and node.is_serving)
     rejected = edit if is_rejected and there is not None else None

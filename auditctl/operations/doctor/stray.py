@@ -36,14 +36,14 @@ _LOOK_SECONDS = 0.5
 
 def findings(plane: ControlPlane, manifest: Manifest, process: Process | None) -> Iterator[Finding]:
     """Each of them, with the one that runs."""
-    for path in other_manifests.strays(plane.manifest_path, manifest):
+    for path in other_manifests.strays(plane.root, plane.manifest_path, manifest):
         runs, because = _winner(plane, manifest, path, process)
         yield Finding(
-            "stray-manifests",
-            Severity.ERROR,
-            f"{path} and {plane.manifest_path} define the same Pod {manifest.namespace}/{manifest.pod_name}; {runs} runs "
+            check="stray-manifests",
+            severity=Severity.ERROR,
+            message=f"{path} and {plane.manifest_path} define the same Pod {manifest.namespace}/{manifest.pod_name}; {runs} runs "
             f"({because}). Removing either makes the kubelet delete the Pod: an outage of {OUTAGE} is to be expected",
-            f"auditctl doctor --fix  # moves {path.name} into the records of auditctl and brings the manifest's Pod back",
+            fix=f"auditctl doctor --fix  # moves {path.name} into the records of auditctl and brings the manifest's Pod back",
             file=str(path),
         )
 
@@ -80,7 +80,7 @@ def removal(
         stray = diagnosis_evidence.read_stray(path)
         before = stray if process is not None and process.runs(stray.command) else manifest
     text = manifest.document.text
-    edits = (FileEdit(Role.STRAY, path, other, None),)
+    edits = (FileEdit(role=Role.STRAY, path=path, before=other, after=None),)
     summary = f"move {path} out of the kubelet's sight"
     return PlannedChange(
         command="doctor",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from enum import Enum
 from typing import NamedTuple
 
@@ -140,7 +141,7 @@ def _of_a_ready_server(
 def _receipt(plane: ControlPlane, manifest: Manifest) -> tuple[Check | None, Receipt | None]:
     """Return the first check that did not pass (None: all did), and the receipt."""
     try:
-        proof = Running.look(plane._replace(progress=Silence()), manifest).observe(_RECEIPT_SECONDS)
+        proof = Running.look(replace(plane, progress=Silence()), manifest).observe(_RECEIPT_SECONDS)
     except RefusedError as error:
         return Check("receipt", Status.UNKNOWN, error.message), None
     order = {Status.FAILED: 0, Status.UNKNOWN: 1}

@@ -51,13 +51,20 @@ def findings(counters: Counters, *, enabled: bool) -> Iterator[Finding]:
     for plugin, number in sorted(counters.errors.items()):
         if number:
             text = f"{number} audit events {_MEANING.get(plugin, f'were lost by the plugin {plugin}')}, since this API server started"
-            yield Finding("events-lost", Severity.WARNING, text, _FIXES.get(plugin, "auditctl doctor"))
+            yield Finding(
+                check="events-lost", severity=Severity.WARNING, message=text, fix=_FIXES.get(plugin, "auditctl doctor")
+            )
     if counters.rejected:
         text = f"{counters.rejected} requests were answered 500 because their event could not be recorded (blocking-strict)"
-        yield Finding("requests-rejected", Severity.WARNING, text, "auditctl enable --set audit-log-mode=blocking")
+        yield Finding(
+            check="requests-rejected",
+            severity=Severity.WARNING,
+            message=text,
+            fix="auditctl enable --set audit-log-mode=blocking",
+        )
     if enabled and not counters.auditing:
         text = "the running API server counts no audit levels: it evaluates no policy, whatever the manifest says"
-        yield Finding("not-auditing", Severity.WARNING, text, "auditctl restart")
+        yield Finding(check="not-auditing", severity=Severity.WARNING, message=text, fix="auditctl restart")
 
 
 def check(before: Counters | None, after: Counters | None) -> Iterator[Check]:

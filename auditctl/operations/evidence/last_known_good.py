@@ -82,15 +82,15 @@ def loaded(plane: ControlPlane, manifest: Manifest, process: Process | None) -> 
 def recall(plane: ControlPlane, role: Role) -> bytes | None:
     """Return the last known good file of that role, if one was ever kept."""
     try:
-        return plane.state.last_good_of(role).read_bytes()
-    except OSError:
+        return files.read(plane.state.last_good_of(role), "policy").content
+    except (OSError, RefusedError):
         return None
 
 
 def edits_made_by_hand(path: Path, on_disk: Snapshot, last_good: bytes | None) -> Iterator[FileEdit]:
     """Yield what somebody has edited in the policy since: from the last known good one to the one on disk."""
     if last_good is not None and last_good != on_disk.content:
-        yield FileEdit(Role.POLICY, path, replace(on_disk, content=last_good), on_disk.content)
+        yield FileEdit(role=Role.POLICY, path=path, before=replace(on_disk, content=last_good), after=on_disk.content)
 
 
 def webhook_edited_by_hand(plane: ControlPlane, path: Path | None) -> Iterator[Finding]:
@@ -101,4 +101,9 @@ def webhook_edited_by_hand(plane: ControlPlane, path: Path | None) -> Iterator[F
             f"{path} was edited since it was last proved; it holds secrets, so auditctl keeps no copy of it, and if the "
             "API server dies of the edit the old one cannot be put back"
         )
-        yield Finding("webhook-edited", Severity.WARNING, text, "keep your own copy of the one that worked")
+        yield Finding(
+            check="webhook-edited",
+            severity=Severity.WARNING,
+            message=text,
+            fix="keep your own copy of the one that worked",
+        )

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from auditctl.errors import AuditctlError, RefusedError
+from auditctl.errors import AuditctlError, Place, RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.credentials import NOBODY
@@ -78,10 +78,19 @@ def server_findings(root: Root, judged: Diagnosis, manifest: Manifest | None) ->
     severity = Severity.WARNING if judged.state in {ServerState.SERVING, *_MILD} else Severity.ERROR
     guessed = not judged.certain and judged.state is not ServerState.UNSEEN
     text = f"probably: {judged.message}" if guessed else judged.message
-    place = judged.crash.place if judged.crash is not None else None
-    where = (place.file, place.line, place.column) if place else ("", 0, 0)
     fix = (missing_files.command_for(root, manifest, text) if manifest is not None else "") or judged.fix
-    return (Finding(judged.check, severity, text, fix, "", *where),)
+    place = (judged.crash.place if judged.crash is not None else None) or Place("")
+    return (
+        Finding(
+            check=judged.check,
+            severity=severity,
+            message=text,
+            fix=fix,
+            file=place.file,
+            line=place.line,
+            column=place.column,
+        ),
+    )
 
 
 def recording_of(plane: ControlPlane, manifest: Manifest, evidence: Evidence) -> Recording:

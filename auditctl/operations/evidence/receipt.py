@@ -59,19 +59,19 @@ def findings(planned: ProbePlan) -> Iterator[Finding]:
     """Yield what the choice of the request means, before the edit."""
     if planned.unprovable:
         yield Finding(
-            "no-receipt",
-            Severity.ERROR,
-            "no request that auditctl may send would be recorded by this policy, so nothing could be proved",
-            "add a rule that records reads of /version, or go without proof: --allow no-receipt",
+            check="no-receipt",
+            severity=Severity.ERROR,
+            message="no request that auditctl may send would be recorded by this policy, so nothing could be proved",
+            fix="add a rule that records reads of /version, or go without proof: --allow no-receipt",
         )
     elif planned.probe is not None and planned.probe.distinguishes is False and planned.log is not None:
         yield Finding(
-            "receipt",
-            Severity.INFO,
-            "the old and the new policy decide every test request alike, so the proof cannot show which of them is loaded",
+            check="receipt",
+            severity=Severity.INFO,
+            message="the old and the new policy decide every test request alike, so the proof cannot show which of them is loaded",
         )
     if planned.probe is not None and not planned.probe.is_fixed and planned.log is not None:
-        yield Finding("receipt", Severity.INFO, _disclosure(planned.probe))
+        yield Finding(check="receipt", severity=Severity.INFO, message=_disclosure(planned.probe))
 
 
 def _disclosure(probe: Probe) -> str:
@@ -144,7 +144,14 @@ class _ReceiptTaker(NamedTuple):
         later = held(self.manifest, "log") if delay and delay >= left else ""
         seconds = min(_RECEIPT_SECONDS + delay, left)
         sought = ReceiptQuery(
-            probe, planned.policy, self.log, endpoint, credentials, seconds, later, self.patience.interrupted
+            probe=probe,
+            policy=planned.policy,
+            log=self.log,
+            endpoint=endpoint,
+            credentials=credentials,
+            seconds=seconds,
+            later=later,
+            interrupted=self.patience.interrupted,
         )
         return obtain(sought, process, plane.clock, planned.nonce)
 

@@ -63,7 +63,15 @@ def trial_input(
         contents |= read
     policy = policy if after.flag(POLICY_FLAG) else None
     webhook_path = after.flag(WEBHOOK_FLAG) or ""
-    return TrialStartInput(binary, tuple(words), policy, webhook, names, webhook_path, contents), policy
+    return TrialStartInput(
+        binary=binary,
+        words=tuple(words),
+        policy=policy,
+        webhook=webhook,
+        names=names,
+        webhook_name=webhook_path,
+        contents=contents,
+    ), policy
 
 
 def _installed(plane: ControlPlane, after: Manifest, flag: str) -> bytes | None:

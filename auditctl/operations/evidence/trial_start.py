@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from auditctl.errors import ManifestError, Place, RefusedError
 from auditctl.findings import Finding, Severity
@@ -109,7 +110,7 @@ def of_policy(plane: ControlPlane, raw: bytes, name: str) -> Iterator[Finding]:
     item = Item("", (), 0)
     alone = (Flag(POLICY_FLAG, "/dev/stdin", item), Flag(LOG_FLAG, STANDARD_OUTPUT, item))
     others = (flag for flag in manifest.flag_list if not flag.is_audit)
-    after = manifest._replace(flag_list=(*others, *alone))
+    after = replace(manifest, flag_list=(*others, *alone))
     yield from findings(plane, after, raw, process, policy_name=name, manifest=manifest)
 
 
@@ -126,7 +127,7 @@ def _why_not(plane: ControlPlane, process: Process | None, manifest: Manifest) -
 
 
 def _unknown(why: str) -> Finding:
-    return Finding(CHECK, Severity.INFO, f"{NOT_DONE}{why}")
+    return Finding(check=CHECK, severity=Severity.INFO, message=f"{NOT_DONE}{why}")
 
 
 def verdict_findings(result: TrialStartResult, plane: ControlPlane, subject: Subject) -> Iterator[Finding]:
@@ -137,22 +138,24 @@ def verdict_findings(result: TrialStartResult, plane: ControlPlane, subject: Sub
         case TrialStartVerdict.REFUSED:
             place, path = _place(result, plane, subject)
             yield Finding(
-                CHECK,
-                Severity.ERROR,
-                f"the node's own kube-apiserver would not start with it: {result.words}",
-                result.fix or "correct what it names",
-                path,
-                place.file,
-                place.line,
-                place.column,
+                check=CHECK,
+                severity=Severity.ERROR,
+                message=f"the node's own kube-apiserver would not start with it: {result.words}",
+                fix=result.fix or "correct what it names",
+                path=path,
+                file=place.file,
+                line=place.line,
+                column=place.column,
             )
             if not _is_refused_by_us(result, subject):
                 text = "auditctl itself had found nothing wrong with it: that is a bug of auditctl"
-                yield Finding(DIFFERS, Severity.WARNING, text, _REPORT_IT)
+                yield Finding(check=DIFFERS, severity=Severity.WARNING, message=text, fix=_REPORT_IT)
         case TrialStartVerdict.ACCEPTED:
             if subject.policy is not None and _loaded(result, subject).policy is None:
                 text = "the node's own kube-apiserver accepts this policy, and auditctl does not: that is a bug of auditctl"
-                yield Finding(DIFFERS, Severity.WARNING, text, _REPORT_IT, file=subject.policy_name)
+                yield Finding(
+                    check=DIFFERS, severity=Severity.WARNING, message=text, fix=_REPORT_IT, file=subject.policy_name
+                )
 
 
 def _is_refused_by_us(result: TrialStartResult, subject: Subject) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.kubeadm.join import of_a_join
 from auditctl.operations.policy_source import version_of, weigh
 from auditctl.report import ManifestChange, Outcome, Report
+from auditctl.system import require_linux
 
 WHERE = f"ConfigMap {configmap.NAMESPACE}/{configmap.NAME}"
 
@@ -54,10 +56,10 @@ def check(plane: ControlPlane, source: Path | None) -> Report:
     elif not manifest.audit_flags:
         summary = f"auditing is off on this node and in {where}"
     return Report(
-        "kubeadm check",
-        Outcome.NEGATIVE if found else Outcome.UNCHANGED,
-        summary,
-        ManifestChange(str(plane.manifest_path), snapshot.sha256, snapshot.sha256),
+        command="kubeadm check",
+        outcome=Outcome.NEGATIVE if found else Outcome.UNCHANGED,
+        summary=summary,
+        manifest=ManifestChange(path=str(plane.manifest_path), before=snapshot.sha256, after=snapshot.sha256),
         findings=found,
         next_steps=("auditctl kubeadm persist",) if found and not source else (),
         details={
@@ -91,11 +93,12 @@ def _deadly(plane: ControlPlane, manifest: Manifest, record: KubeadmRecord) -> I
     for problem in faults(record.configuration, version):
         place = problem.place
         fix = f"take it out of {record.path}" if record.path else "auditctl kubeadm persist"
+        consequence = "" if "not start" in problem.message else ": the API server would not start"
         yield Finding(
-            "kubeadm-config",
-            Severity.ERROR,
-            problem.message if "not start" in problem.message else f"{problem.message}: the API server would not start",
-            f"{problem.fix}; or {fix}" if problem.fix else fix,
+            check="kubeadm-config",
+            severity=Severity.ERROR,
+            message=f"{problem.message}{consequence}",
+            fix=f"{problem.fix}; or {fix}" if problem.fix else fix,
             path=problem.name,
             file=place.file,
             line=place.line,
@@ -125,10 +128,10 @@ def upgrade_findings(
     last = f"{removed[0]}.{removed[1] - 1}"
     return (
         Finding(
-            "kubeadm-dialect",
-            Severity.ERROR,
-            f"{where} is kubeadm.k8s.io/{dialect}, which kubeadm no longer reads from {removed[0]}.{removed[1]} on",
-            f"convert it with a kubeadm of {last} or older: kubeadm config migrate --old-config FILE --new-config NEW",
+            check="kubeadm-dialect",
+            severity=Severity.ERROR,
+            message=f"{where} is kubeadm.k8s.io/{dialect}, which kubeadm no longer reads from {removed[0]}.{removed[1]} on",
+            fix=f"convert it with a kubeadm of {last} or older: kubeadm config migrate --old-config FILE --new-config NEW",
             file=where,
         ),
         *findings,
@@ -136,7 +139,10 @@ def upgrade_findings(
 
 
 def _record(plane: ControlPlane, manifest: Manifest, source: Path | None, *, plainly: bool = False) -> KubeadmRecord:
-    return _from_file(source) if source else _from_api(plane, manifest, plainly=plainly)
+    if source:
+        return _from_file(source)
+    require_linux("reading the ConfigMap (--from FILE reads a file)")
+    return _from_api(plane, manifest, plainly=plainly)
 
 
 def persist(plane: ControlPlane, options: ChangeOptions) -> Report:
@@ -149,25 +155,29 @@ def persist(plane: ControlPlane, options: ChangeOptions) -> Report:
     prepared = prepare(plane, manifest, options)
     plan = prepared.plan
     change = ManifestChange(
-        WHERE,
-        sha256(plan.before.encode()),
-        sha256(plan.after.encode()),
-        plan.diff(f"{configmap.NAME}/{configmap.KEY}") if plan.changes else "",
-        tuple(plan.patch),
-        tuple(edit.reason for edit in plan.edits),
+        path=WHERE,
+        before=sha256(plan.before.encode()),
+        after=sha256(plan.after.encode()),
+        diff=plan.diff(f"{configmap.NAME}/{configmap.KEY}") if plan.changes else "",
+        patch=tuple(plan.patch),
+        reasons=tuple(edit.reason for edit in plan.edits),
     )
     report = Report(
-        "kubeadm persist", Outcome.UNCHANGED, "", change, findings=prepared.findings, show_diff=options.dry_run
+        command="kubeadm persist",
+        outcome=Outcome.UNCHANGED,
+        summary="",
+        manifest=change,
+        findings=prepared.findings,
+        show_diff=options.dry_run,
     )
+    if plan.changes and options.dry_run:
+        return replace(report, summary=f"this would be written to the {WHERE}; nothing was touched")
+    findings = (*report.findings, *of_a_join(plane, manifest))
     if not plan.changes:
-        findings = (*report.findings, *of_a_join(plane, manifest))
-        return report._replace(summary=f"already so: nothing was written to the {WHERE}", findings=findings)
-    if options.dry_run:
-        return report._replace(summary=f"this would be written to the {WHERE}; nothing was touched")
+        return replace(report, summary=f"already so: nothing was written to the {WHERE}", findings=findings)
     configmap_write(plane, manifest, prepared)
     summary = f"the {WHERE} has the audit settings of this node: kubeadm upgrade and join keep them"
-    findings = (*report.findings, *of_a_join(plane, manifest))
-    return report._replace(outcome=Outcome.CHANGED, changed=True, summary=summary, findings=findings)
+    return replace(report, outcome=Outcome.CHANGED, changed=True, summary=summary, findings=findings)
 
 
 class PreparedRecord(NamedTuple):
@@ -254,21 +264,16 @@ def _others(plane: ControlPlane, after: Manifest) -> Iterator[Finding]:
     """A join or an upgrade of another node would start an API server with these flags, and perhaps without the files."""
     with access(plane, after) as reached:
         pods = configmap.apiservers(reached)
-    flags = after.audit_flags
     own = plane.endpoint(after).address
     for pod in pods:
-        if pod.audit_flags != flags and not _is_own(pod, own, pods):
+        # our own mirror Pod may still show what it ran before
+        if pod.audit_flags != after.audit_flags and len(pods) > 1 and pod.address != own:
             yield Finding(
-                "other-control-planes",
-                Severity.ERROR,
-                f"the kube-apiserver of node {pod.node} does not run with the same audit flags, and kubeadm upgrade would give it these",
-                "run the same enable there first, or say --allow other-control-planes",
+                check="other-control-planes",
+                severity=Severity.ERROR,
+                message=f"the kube-apiserver of node {pod.node} does not run with the same audit flags, and kubeadm upgrade would give it these",
+                fix="run the same enable there first, or say --allow other-control-planes",
             )
-
-
-def _is_own(pod: configmap.MirrorPod, address: str, pods: tuple[configmap.MirrorPod, ...]) -> bool:
-    """Our own mirror Pod may still show what it ran before."""
-    return len(pods) == 1 or pod.address == address
 
 
 def _finding(one: SettingDifference, record: KubeadmRecord) -> Finding:
@@ -278,15 +283,12 @@ def _finding(one: SettingDifference, record: KubeadmRecord) -> Finding:
         Fate.CHANGED: f"{one.setting} is {one.manifest} on this node, and would become {one.configuration}",
         Fate.BACK: f"{one.setting} ({shown}) would come back: the record of kubeadm has it, and this node has not",
     }[one.fate]
-    verb = "take it out of" if one.fate is Fate.BACK else "write it into"
-    fix = f"{verb} {record.path}" if record.path else "auditctl kubeadm persist"
-    return Finding("kubeadm-config", Severity.ERROR, text, fix, path=one.setting)
+    fix = "auditctl kubeadm persist"
+    if record.path:
+        fix = f"{'take it out of' if one.fate is Fate.BACK else 'write it into'} {record.path}"
+    return Finding(check="kubeadm-config", severity=Severity.ERROR, message=text, fix=fix, path=one.setting)
 
 
 def _row(one: SettingDifference) -> dict[str, str | None]:
-    return {
-        "fate": one.fate.value,
-        "setting": one.setting,
-        "manifest": one.manifest,
-        "kubeadmConfig": one.configuration,
-    }
+    row = {"fate": one.fate.value, "setting": one.setting}
+    return {**row, "manifest": one.manifest, "kubeadmConfig": one.configuration}

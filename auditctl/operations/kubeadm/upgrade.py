@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from auditctl import facts
@@ -47,10 +48,10 @@ def preflight_upgrade(plane: ControlPlane, target: str, source: Path | None) -> 
     elif not manifest.audit_flags:
         summary = "auditing is off on this node: nothing to lose"
     return Report(
-        "kubeadm preflight-upgrade",
-        Outcome.NEGATIVE if changed else Outcome.UNCHANGED,
-        summary,
-        ManifestChange(str(plane.manifest_path), snapshot.sha256, snapshot.sha256),
+        command="kubeadm preflight-upgrade",
+        outcome=Outcome.NEGATIVE if changed else Outcome.UNCHANGED,
+        summary=summary,
+        manifest=ManifestChange(path=str(plane.manifest_path), before=snapshot.sha256, after=snapshot.sha256),
         findings=complaints,
         details={"from": ".".join(map(str, now)), "to": ".".join(map(str, then))},
     )
@@ -60,10 +61,12 @@ def _unknown(now: Version, then: Version) -> Iterator[Finding]:
     """Yield what makes the question one that cannot be answered: a version beyond the tables, or one that goes back."""
     for text in unknown_version(then):
         fix = "read the changes of that version to --audit-* and audit.k8s.io, or use a newer auditctl"
-        yield Finding("version-unknown", Severity.WARNING, text, fix)
+        yield Finding(check="version-unknown", severity=Severity.WARNING, message=text, fix=fix)
     if then < now:
         text = f"{words(then)} is older than this node's {words(now)}: kubeadm upgrade does not go back"
-        yield Finding("version-older", Severity.WARNING, text, "name the version that you upgrade to")
+        yield Finding(
+            check="version-older", severity=Severity.WARNING, message=text, fix="name the version that you upgrade to"
+        )
 
 
 def _findings(
@@ -74,7 +77,7 @@ def _findings(
     yield from _record(plane, manifest, source, then)
     if kubeadm_sorts((*now, 0)) and not kubeadm_sorts((*then, 0)):
         text = "the new kubeadm writes extra flags behind its own, in their own order: the manifest will look different and mean the same"
-        yield Finding("flag-order", Severity.INFO, text)
+        yield Finding(check="flag-order", severity=Severity.INFO, message=text)
 
 
 def _flags(manifest: Manifest, now: Version, then: Version) -> Iterator[Finding]:
@@ -83,27 +86,27 @@ def _flags(manifest: Manifest, now: Version, then: Version) -> Iterator[Finding]
         value = manifest.flag(name)
         if value is not None and (*then, 0) < flag.since != facts.TABLE_BEGINS:
             yield Finding(
-                "flag-version",
-                Severity.ERROR,
-                f"kube-apiserver {then[0]}.{then[1]} does not know --{name}, and would not start",
-                f"auditctl enable --unset {name}",
+                check="flag-version",
+                severity=Severity.ERROR,
+                message=f"kube-apiserver {then[0]}.{then[1]} does not know --{name}, and would not start",
+                fix=f"auditctl enable --unset {name}",
                 file=path,
             )
         before, after = flag.default((*now, 0)), flag.default((*then, 0))
         if value is None and before != after and _matters(manifest, name):
             yield Finding(
-                "flag-default",
-                Severity.WARNING,
-                f"--{name} is not set, and its default changes from {before} to {after}",
-                f"say which you want: auditctl enable --set {name}=VALUE",
+                check="flag-default",
+                severity=Severity.WARNING,
+                message=f"--{name} is not set, and its default changes from {before} to {after}",
+                fix=f"say which you want: auditctl enable --set {name}=VALUE",
                 file=path,
             )
     if manifest.flag(MAXSIZE_FLAG) == "0" and now < _ZERO_MEANS_UNLIMITED_SINCE <= then:
         yield Finding(
-            "flag-meaning",
-            Severity.WARNING,
-            f"--{MAXSIZE_FLAG}=0 means 100 megabytes now, and no rotation at all from 1.36 on",
-            "auditctl enable --log-maxsize 100",
+            check="flag-meaning",
+            severity=Severity.WARNING,
+            message=f"--{MAXSIZE_FLAG}=0 means 100 megabytes now, and no rotation at all from 1.36 on",
+            fix="auditctl enable --log-maxsize 100",
             file=path,
         )
 
@@ -120,17 +123,19 @@ def _policy(plane: ControlPlane, manifest: Manifest, now: Version, then: Version
     try:
         raw = files.read_regular(host, "policy")
     except RefusedError as error:
-        yield Finding("policy-missing", Severity.ERROR, error.message, error.fix)
+        yield Finding(check="policy-missing", severity=Severity.ERROR, message=error.message, fix=error.fix)
         return
     before, after = load(raw, now), load(raw, then)
     if after.policy is None:
-        yield from (finding._replace(file=str(host)) for finding in after.findings)
+        yield from (replace(finding, file=str(host)) for finding in after.findings)
         text = f"kube-apiserver {then[0]}.{then[1]} would refuse this policy and not start: {after.error}"
-        yield Finding("policy", Severity.ERROR, text, f"auditctl policy convert {host}", file=str(host))
+        yield Finding(
+            check="policy", severity=Severity.ERROR, message=text, fix=f"auditctl policy convert {host}", file=str(host)
+        )
         return
     for path in sorted(set(after.dropped) - set(before.dropped)):
         text = f"{path} is known to {now[0]}.{now[1]} and would be dropped by {then[0]}.{then[1]}"
-        yield Finding("dropped-fields", Severity.ERROR, text, path=path, file=str(host))
+        yield Finding(check="dropped-fields", severity=Severity.ERROR, message=text, path=path, file=str(host))
     if now < _EXEC_IS_A_GET_SINCE <= then:
         yield from _sessions(after.policy, str(host))
 
@@ -144,7 +149,13 @@ def _sessions(policy: Policy, file: str) -> Iterator[Finding]:
                 f"kubectl {subresource} is recorded at {over_post.level.value} as a POST, and from kubectl 1.30 on it is a "
                 f"GET, which is recorded at {over_get.level.value}"
             )
-            yield Finding("exec-over-get", Severity.WARNING, text, "name no verbs in that rule", file=file)
+            yield Finding(
+                check="exec-over-get",
+                severity=Severity.WARNING,
+                message=text,
+                fix="name no verbs in that rule",
+                file=file,
+            )
 
 
 def _record(plane: ControlPlane, manifest: Manifest, source: Path | None, then: Version) -> Iterator[Finding]:
@@ -155,4 +166,6 @@ def _record(plane: ControlPlane, manifest: Manifest, source: Path | None, then: 
         if source is not None:
             raise
         text = f"whether kubeadm-config carries these settings is not known: {error.message}"
-        yield Finding("kubeadm-config", Severity.INFO, text, error.fix or "auditctl kubeadm check")
+        yield Finding(
+            check="kubeadm-config", severity=Severity.INFO, message=text, fix=error.fix or "auditctl kubeadm check"
+        )

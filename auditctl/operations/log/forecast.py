@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from auditctl import durations, facts
 from auditctl.errors import RefusedError, UsageError
@@ -36,7 +37,8 @@ _USUAL_SLOWEST_SECONDS = 10.0
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
-class ForecastOptions(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForecastOptions:
     """The options of ``log forecast``. ``requests`` a second times ``stages`` are events a second."""
 
     logs: tuple[str, ...] = ()
@@ -74,7 +76,7 @@ def log_forecast(plane: ControlPlane, asked: ForecastOptions) -> CommandResult:
     disk = size_of("--disk", asked.disk) if asked.disk is not None else None
     _check("--days", asked.days, _MOST_DAYS)
     _check("--disk", disk, _MOST_BYTES)
-    rotation, log = _flags(plane)
+    rotation, log = node_rotation(plane)
     now = kept(load, rotation) if rotation is not None else None
     full = _until_full(load, rotation, log) if rotation is not None and log is not None else None
     proposed = propose(load, asked.days if asked.days is not None else 30.0, disk)
@@ -164,7 +166,7 @@ def _load(plane: ControlPlane, asked: ForecastOptions) -> tuple[Load, str]:
     return load, f" (measured over {durations.age(span)} of the log{doubt})"
 
 
-def _flags(plane: ControlPlane) -> tuple[RotationFlags | None, Path | None]:
+def node_rotation(plane: ControlPlane) -> tuple[RotationFlags | None, Path | None]:
     """Return what the node's manifest sets, the server's defaults where it sets nothing; None without a manifest."""
     try:
         _, manifest = plane.read_manifest()
@@ -180,9 +182,9 @@ def _flags(plane: ControlPlane) -> tuple[RotationFlags | None, Path | None]:
 
 def _until_full(load: Load, rotation: RotationFlags, log: Path) -> float | None:
     with suppress(OSError):
-        disk = os.statvfs(log.parent)
+        free_bytes = shutil.disk_usage(log.parent).free
         used = sum(path.stat().st_size for path in log_files(log))
-        return days_until_full(load, rotation, used, disk.f_bavail * disk.f_frsize)
+        return days_until_full(load, rotation, used, free_bytes)
     return None
 
 

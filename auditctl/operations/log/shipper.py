@@ -26,6 +26,7 @@ from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence.node_state import read_state
 from auditctl.operations.log_sources import node_log
+from auditctl.settings import LOG_PATH
 
 _MEGABYTE = 1 << 20
 _DEFAULT_MEGABYTES = 100
@@ -100,7 +101,7 @@ def _shipped_log(plane: ControlPlane) -> ShippedLog:
     path = Path(plane.root.node(host))
     if not _SAFE_PATH.fullmatch(str(path)):
         text = f"{path}: a character of this path means something else in the configuration of a shipper"
-        raise RefusedError(text, check="log-path", fix="auditctl enable --log-path PATH")
+        raise RefusedError(text, check="log-path", fix=f"auditctl enable --log-path {LOG_PATH}")
     process = read_state(plane).evidence.process
     values = _flag_values(plane, manifest, process)
     if values.get("audit-log-format", "json") != "json":

@@ -23,7 +23,7 @@ from auditctl.log.volume import BY, Rates, Share, VolumeCounts, add, sparkline
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.answer_tables import amount, share, table
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.log_sources import LoadedTally, log_input
+from auditctl.operations.log_sources import LoadedTally, log_input, node_policy
 from auditctl.operations.policy.tally_shortfalls import require_enough
 from auditctl.operations.policy_files import LoadedPolicyFile, read_policy, server_version
 from auditctl.policy.types import Policy
@@ -48,13 +48,17 @@ def log_top(plane: ControlPlane, asked: TopOptions) -> CommandResult:
     """Return the biggest users, verbs, resources, namespaces, levels and, with a policy, rules; by bytes.
 
     Raises:
-        RefusedError: a log cannot be read; PolicyError: the server would refuse the policy.
+        RefusedError: a log cannot be read; PolicyError: the server would refuse the policy; UsageError: by rule, and the
+            policy is not known.
     """
-    named = read_policy(asked.policy, server_version(plane, asked.kubernetes)) if asked.policy else None
+    path = asked.policy or (node_policy(plane, asked.logs) if "rule" in asked.by else None)
+    if path is None and "rule" in asked.by:
+        raise UsageError("--by rule needs --policy", fix="name the policy that the log was written with")
+    named = read_policy(path, server_version(plane, asked.kubernetes)) if path else None
     reading, selection = reader(), Selection.of(asked.filters, datetime.now(UTC))
     judge = PolicyMatcher((named.policy,)) if named is not None else None
     with log_input(plane, asked.logs) as logs:
-        _refuse_times(asked.filters, logs.tallies)
+        refuse_times(asked.filters, logs.tallies)
         require_enough([named] if named is not None else [], logs.tallies)
         both = tallied(logs.pieces, lambda pieces: _Both(pieces, reading, judge, selection), asked.processes)
     for each in logs.tallies:
@@ -182,7 +186,7 @@ def measured(
     """
     reading, selection = reader(), Selection.of(filters, datetime.now(UTC))
     with log_input(plane, logs) as found:
-        _refuse_times(filters, found.tallies)
+        refuse_times(filters, found.tallies)
         if filters.user and found.tallies:
             raise UsageError(
                 f"--user: {found.tallies[0].name} is a tally, and has no times by user", fix="name the log"
@@ -194,7 +198,7 @@ def measured(
     return rates
 
 
-def _refuse_times(filters: LogFilters, tallies: Sequence[LoadedTally]) -> None:
+def refuse_times(filters: LogFilters, tallies: Sequence[LoadedTally]) -> None:
     """Raise UsageError for a time: the cells of a tally have no times of single events."""
     if tallies and (filters.since is not None or filters.until is not None):
         option = "--since" if filters.since is not None else "--until"

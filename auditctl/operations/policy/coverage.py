@@ -91,7 +91,15 @@ def _findings(result: Result) -> Iterator[Finding]:
             message = f"{each.detection.set}: {each.detection.name}: {_WORDS[each.state]}: {_sentence(each)}"
             line = each.misses[0].line or 1
             fix = f"see auditctl policy coverage {result.named.name}"
-            yield Finding("detection-blind", severity, message, fix, file=result.named.name, line=line, column=1)
+            yield Finding(
+                check="detection-blind",
+                severity=severity,
+                message=message,
+                fix=fix,
+                file=result.named.name,
+                line=line,
+                column=1,
+            )
 
 
 def _case(named: LoadedPolicyFile, each: Coverage) -> ReviewCase:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 from auditctl.errors import UsageError
 from auditctl.operations.answer import CommandResult
@@ -23,7 +24,8 @@ _CONNECTIONS = frozenset({"exec", "attach", "portforward", "proxy"})
 _MOST_LISTED = 6
 
 
-class ExplainRequest(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainRequest:
     """A request as the options of ``policy explain`` describe it; ``words`` are the shorthand. None: not given."""
 
     words: str = ""
@@ -49,7 +51,7 @@ class ExplainRequest(NamedTuple):
             UsageError: the words or options do not make a request; RequestError: the URL does not parse.
         """
         if self.words:
-            if self._replace(words="").given:
+            if replace(self, words="").given:
                 raise UsageError("the request is given twice, in words and by options", fix="leave one of them out")
             return parse(self.words, context)
         user = self._user(context.administrator)
@@ -64,7 +66,7 @@ class ExplainRequest(NamedTuple):
         words = [self.verb, target, *filter(None, (self.name,)), *(("in", self.namespace) if self.namespace else ())]
         if any(len(word.split()) != 1 for word in words):
             raise UsageError("verb, resource, group, namespace and name hold no blanks")
-        return parse(" ".join(words), context)._replace(user=user)
+        return replace(parse(" ".join(words), context), user=user)
 
     def _user(self, admin: User) -> User | None:
         if self.user == "":
@@ -74,14 +76,20 @@ class ExplainRequest(NamedTuple):
 
 
 def explain_one(
-    plane: ControlPlane, file: str, request: ExplainRequest, kubernetes: str | None, *, takes_unknown: bool = False
+    plane: ControlPlane,
+    file: str,
+    request: ExplainRequest,
+    kubernetes: str | None,
+    *,
+    takes_unknown: bool = False,
+    discovery: str = "",
 ) -> CommandResult:
     """Return the decision about one request, with its reasons.
 
     Raises:
         PolicyError: the server would refuse the policy; UsageError, RequestError: the request is none.
     """
-    asked = request.attributes(request_context(plane, kubernetes, takes_unknown=takes_unknown))
+    asked = request.attributes(request_context(plane, kubernetes, takes_unknown=takes_unknown, discovery=discovery))
     named = read_policy(file, server_version(plane, kubernetes))
     told = explain(named.policy, asked)
     row = {**decision_row(told.decision), "attributes": attributes_row(asked)}
@@ -139,9 +147,9 @@ def _at(named: LoadedPolicyFile, miss: Miss) -> str:
 
 def _short(failure: Failure) -> Failure:
     """Return the same with a long list cut, and what is empty in it visible."""
-    wanted = tuple(value or "''" for value in failure.wanted)
-    more = len(wanted) - _MOST_LISTED
-    return failure._replace(wanted=(*wanted[:_MOST_LISTED], f"and {more} more") if more > 0 else wanted)
+    accepted = tuple(value or "''" for value in failure.accepted)
+    more = len(accepted) - _MOST_LISTED
+    return failure._replace(accepted=(*accepted[:_MOST_LISTED], f"and {more} more") if more > 0 else accepted)
 
 
 def _events(told: Explanation) -> Iterator[str]:

@@ -6,8 +6,8 @@ from contextlib import suppress
 
 from auditctl.errors import RefusedError
 from auditctl.node.apiserver import credentials
-from auditctl.operations.builtin_api import built_in
 from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.policy.discovered import known_for
 from auditctl.operations.policy_files import Version, server_version
 from auditctl.policy.request_context import RequestContext, administrator
 from auditctl.policy.types import User
@@ -16,7 +16,12 @@ _ADMIN_CONF = "/etc/kubernetes/admin.conf"
 
 
 def request_context(
-    plane: ControlPlane, kubernetes: str | None, *, takes_unknown: bool = False, version: Version | None = None
+    plane: ControlPlane,
+    kubernetes: str | None,
+    *,
+    takes_unknown: bool = False,
+    discovery: str = "",
+    version: Version | None = None,
 ) -> RequestContext:
     """Return the context of the requests of one command.
 
@@ -24,15 +29,15 @@ def request_context(
     the one that kubeadm of that version makes.
 
     Raises:
-        UsageError: ``kubernetes`` is no version.
+        UsageError: ``kubernetes`` is no version; PolicyError, RefusedError: ``discovery`` cannot be had.
     """
     found = version or server_version(plane, kubernetes)
     admin = None if kubernetes is not None else admin_of_node(plane)
-    return RequestContext(built_in(found), found, admin or administrator(found), takes_unknown)
+    return RequestContext(known_for(plane, discovery, found), found, admin or administrator(found), takes_unknown)
 
 
 def admin_of_node(plane: ControlPlane) -> User | None:
     """Return the user of the node's ``admin.conf``; None where there is none that can be read."""
     with suppress(RefusedError):
-        return credentials.read(plane.root.host(_ADMIN_CONF)).user
+        return credentials.read(plane.root.followed(_ADMIN_CONF)).user
     return None

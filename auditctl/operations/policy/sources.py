@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,7 +30,7 @@ class PolicySource(NamedTuple):
 
     def placed(self, finding: Finding) -> Finding:
         """Return a finding of ``raw`` with the name of the file, and its place there."""
-        return (self.inside.placed(finding) if self.inside else finding)._replace(file=self.name)
+        return replace((self.inside.placed(finding) if self.inside else finding), file=self.name)
 
 
 def policy_sources(names: Iterable[str]) -> tuple[PolicySource, ...]:

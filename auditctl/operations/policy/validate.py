@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from auditctl import facts
 from auditctl.errors import UsageError
 from auditctl.findings import Finding, Severity
 from auditctl.operations.answer import CommandResult, ReviewCase, finding_rows
-from auditctl.operations.builtin_api import built_in
 from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.policy.discovered import known_for
 from auditctl.operations.policy.sources import PolicySource, policy_sources
-from auditctl.operations.policy_files import Version, located, read, server_version, unknown_version, words
+from auditctl.operations.policy_files import Version, located, server_version, unknown_version, words
 from auditctl.policy import lint
 from auditctl.policy.coverage import State, coverage
-from auditctl.policy.discovery import known_of, read_discovery
 from auditctl.policy.json_schema import MODELINE
 from auditctl.policy.lint_checks import CHECKS, NAMES, Known, LintCheck
 from auditctl.policy.load import load
@@ -25,7 +25,8 @@ from auditctl.report import finding_line
 _BLIND = "detection-blind"
 
 
-class ValidateOptions(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidateOptions:
     """The options of ``policy validate``."""
 
     files: tuple[str, ...]
@@ -99,7 +100,7 @@ def validate(plane: ControlPlane, asked: ValidateOptions) -> CommandResult:
     """
     _check_names(asked)
     version = server_version(plane, asked.kubernetes)
-    known = known_for(asked.discovery, version)
+    known = known_for(plane, asked.discovery, version)
     found = policy_sources(asked.files)
     verdicts = [_judge(source, version, asked, known) for source in found]
     if asked.rehearse:
@@ -177,24 +178,14 @@ def _blind(name: str, policy: Policy) -> Iterator[Finding]:
     if blind := states.count(State.BLIND):
         message = f"{blind} of {len(states)} public detections can never fire"
         fix = f"see auditctl policy coverage {name}"
-        yield Finding(_BLIND, Severity.INFO, message, fix, "rules", name, 1, 1)
-
-
-def known_for(discovery: str, version: Version) -> Known:
-    """Return what a cluster serves by its file of discovery, or what a server of that version has of its own.
-
-    Raises:
-        PolicyError: the file has another format; RefusedError: it cannot be read.
-    """
-    if not discovery:
-        return built_in(version)
-    text = read(discovery, "discovery")
-    return known_of(read_discovery(text.raw, text.name), built_in(version))
+        yield Finding(
+            check=_BLIND, severity=Severity.INFO, message=message, fix=fix, path="rules", file=name, line=1, column=1
+        )
 
 
 def _weighed(finding: Finding, asked: ValidateOptions, *, accepted: bool) -> Finding:
     """Return what is allowed is a warning at most; nothing that the server refuses is."""
-    return finding._replace(severity=Severity.WARNING) if accepted and finding.check in asked.allow else finding
+    return replace(finding, severity=Severity.WARNING) if accepted and finding.check in asked.allow else finding
 
 
 def _lines(verdict: FileVerdict, version: Version) -> Iterator[str]:
@@ -204,7 +195,9 @@ def _lines(verdict: FileVerdict, version: Version) -> Iterator[str]:
     elif verdict.dropped:
         yield f"{verdict.file}: {words(version)} would load it without {', '.join(verdict.dropped)}"
     else:
-        yield f"{verdict.file}: accepted by {words(version)}"
+        warnings = sum(finding.severity is Severity.WARNING for finding in verdict.findings)
+        counted = f", {warnings} warning{'s' if warnings > 1 else ''}" if warnings else ""
+        yield f"{verdict.file}: accepted by {words(version)}{counted}"
 
 
 def _summary(verdicts: list[FileVerdict], bad: list[FileVerdict], version: Version) -> str:

@@ -26,7 +26,11 @@ from auditctl.node.change.journal import (
 )
 
 MANIFEST = FileRecord(
-    Role.MANIFEST, "/etc/kubernetes/manifests/kube-apiserver.yaml", "old", "new", ending="ends-the-pod"
+    role=Role.MANIFEST,
+    path="/etc/kubernetes/manifests/kube-apiserver.yaml",
+    before="old",
+    after="new",
+    ending="ends-the-pod",
 )
 
 
@@ -92,8 +96,8 @@ def test_the_disk_tells_which_text_stands(digest: str | None, expected: OnDisk) 
 
 def test_a_file_that_does_not_change_is_the_same_either_way() -> None:
     """A policy-only change keeps the manifest."""
-    assert standing(MANIFEST._replace(after="old"), "old") is OnDisk.SAME
-    assert standing(MANIFEST._replace(before=None), None) is OnDisk.BEFORE
+    assert standing(replace(MANIFEST, after="old"), "old") is OnDisk.SAME
+    assert standing(replace(MANIFEST, before=None), None) is OnDisk.BEFORE
 
 
 EARLY = (Step.PLANNED, Step.BACKED_UP, Step.INSTALLING, Step.STANDBY, Step.UNDOING)

@@ -29,9 +29,11 @@ def installed(folder_node: ControlPlane) -> Change:
         host.parent.mkdir(exist_ok=True)
         host.write_text("before")
         host.chmod(0o640)
-        edits.append(FileEdit(role, host, files.read(host, "file"), b"after"))
+        edits.append(FileEdit(role=role, path=host, before=files.read(host, "file"), after=b"after"))
     before = files.read(folder_node.manifest_path, "manifest")
-    edits.append(FileEdit(Role.MANIFEST, folder_node.manifest_path, before, before.content + b"# after\n"))
+    edits.append(
+        FileEdit(role=Role.MANIFEST, path=folder_node.manifest_path, before=before, after=before.content + b"# after\n")
+    )
     folder_node.state.prepare()
     change = changes.begin(
         folder_node.state, folder_node.root, folder_node.clock, edits, Intent(command="enable", summary="x", who={})

@@ -14,7 +14,7 @@ from auditctl.node.change.state import StateDirectory
 
 MALLORY = 54321
 ID = "20260101T000000000Z-aaaa"
-RECORD = FileRecord(Role.MANIFEST, "/etc/kubernetes/manifests/kube-apiserver.yaml", "old", "new")
+RECORD = FileRecord(role=Role.MANIFEST, path="/etc/kubernetes/manifests/kube-apiserver.yaml", before="old", after="new")
 JOURNAL = Journal(id=ID, command="enable", started="2026-01-01T00:00:00Z", who={"user": "root"}, files=(RECORD,))
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
 

@@ -59,7 +59,7 @@ def test_upper_case_comes_first_and_the_scheme_chooses_the_variable() -> None:
 
 @pytest.mark.parametrize("scheme", ["https", "socks5"])
 def test_a_proxy_that_needs_more_than_plain_text_is_named_and_not_tried(scheme: str) -> None:
-    config = WebhookConfig("https://receiver.example/", proxy=f"{scheme}://me:s3cr3t@127.0.0.1:1")
+    config = WebhookConfig(server="https://receiver.example/", proxy=f"{scheme}://me:s3cr3t@127.0.0.1:1")
     tried = attempt(config, ContainerEnvironment())
 
     assert tried.verdict is WebhookTrialVerdict.UNKNOWN

@@ -79,7 +79,7 @@ def test_before_a_restart_of_the_machines_own_server_somebody_is_asked(
     host: ControlPlane, request_of: EnableRequest
 ) -> None:
     person = Person()
-    report = enable(host._replace(reviewer=person), request_of, NO_WAIT)
+    report = enable(replace(host, reviewer=person), request_of, NO_WAIT)
     assert report.exit_code == 0
     assert person.questions == ["Proceed?"]
     for part in ("+    - --audit-log-maxage=30", "+- level: Metadata", "warning: ", "would install", OUTAGE):
@@ -95,7 +95,7 @@ def test_before_a_restart_of_the_machines_own_server_somebody_is_asked(
 def test_no_changes_nothing_and_ends_with_130(host: ControlPlane, request_of: EnableRequest, reviewer: Person) -> None:
     before = host.manifest_path.read_bytes()
     with pytest.raises(InterruptionError) as refused:
-        enable(host._replace(reviewer=reviewer), request_of, NO_WAIT)
+        enable(replace(host, reviewer=reviewer), request_of, NO_WAIT)
     assert (refused.value.exit_code, "nothing was changed" in refused.value.message) == (130, True)
     assert host.manifest_path.read_bytes() == before
     assert not Path(str(request_of.settings.policy_path)).exists()
@@ -121,7 +121,7 @@ def test_a_policy_that_is_edited_while_somebody_thinks_is_not_loaded_unseen(
 ) -> None:
     enable(folder_node, EnableRequest(Settings(), str(policy_file)), ChangeOptions(wait=False))
     before = folder_node.manifest_path.read_bytes()
-    plane = folder_node._replace(reviewer=Editor(folder_node.root.host("/etc/kubernetes/audit/policy.yaml")))
+    plane = replace(folder_node, reviewer=Editor(folder_node.root.host("/etc/kubernetes/audit/policy.yaml")))
     run = {
         "restart": lambda: restart(plane, ChangeOptions(wait=False)),
         "enable": lambda: enable(plane, EnableRequest(Settings(log_maxage_days=7)), ChangeOptions(wait=False)),
@@ -136,12 +136,12 @@ def test_nobody_is_asked_with_yes_under_rootfs_and_without_a_restart(
     host: ControlPlane, folder_node: ControlPlane, request_of: EnableRequest, policy_file: Path
 ) -> None:
     person = Person()
-    enable(host._replace(reviewer=person), request_of, replace(NO_WAIT, assume_yes=True))
+    enable(replace(host, reviewer=person), request_of, replace(NO_WAIT, assume_yes=True))
     enable(
-        folder_node._replace(reviewer=person), EnableRequest(Settings(), str(policy_file)), ChangeOptions(wait=False)
+        replace(folder_node, reviewer=person), EnableRequest(Settings(), str(policy_file)), ChangeOptions(wait=False)
     )
     Path(str(request_of.policy)).write_text(POLICY + "# only a word of its author\n")
-    enable(host._replace(reviewer=person), EnableRequest(Settings(), request_of.policy), NO_WAIT)
+    enable(replace(host, reviewer=person), EnableRequest(Settings(), request_of.policy), NO_WAIT)
     assert person.questions == ["", "", "Proceed?"]  # what the server has loaded is not known here: it is restarted
     assert all(OUTAGE in plan for plan in person.plans)
 
@@ -149,7 +149,7 @@ def test_nobody_is_asked_with_yes_under_rootfs_and_without_a_restart(
 def test_what_is_so_already_is_shown_to_nobody(folder_node: ControlPlane, policy_file: Path) -> None:
     enable(folder_node, EnableRequest(Settings(), str(policy_file)), ChangeOptions(wait=False))
     person = Person(answer=False)
-    report = enable(folder_node._replace(reviewer=person), EnableRequest(Settings()), ChangeOptions(wait=False))
+    report = enable(replace(folder_node, reviewer=person), EnableRequest(Settings()), ChangeOptions(wait=False))
     assert (report.changed, person.plans) == (False, [])
 
 
@@ -166,7 +166,7 @@ def test_the_requests_that_change_level_are_named(folder_node: ControlPlane, pol
     assert dry.to_dict()["requests"][0]["after"] == "RequestResponse"
 
     person = Person()
-    enable(folder_node._replace(reviewer=person), request, ChangeOptions(wait=False))
+    enable(replace(folder_node, reviewer=person), request, ChangeOptions(wait=False))
     assert "Metadata -> RequestResponse" in person.plans[0]
     policy_file.write_text(OTHER_POLICY + "# a word\n")
     assert "requests that change level: none" in enable(folder_node, request, ChangeOptions(dry_run=True)).to_text()
@@ -190,7 +190,7 @@ def test_a_rollback_says_which_change_it_undoes(folder_node: ControlPlane, polic
     dry = rollback(folder_node, None, ChangeOptions(dry_run=True))
     assert any(line.startswith(f"would undo {named}") and line.endswith("--audit-log-maxage=7") for line in dry.lines)
     person = Person()
-    report = rollback(folder_node._replace(reviewer=person), None, ChangeOptions(wait=False))
+    report = rollback(replace(folder_node, reviewer=person), None, ChangeOptions(wait=False))
     assert f"would undo {named}" in person.plans[0]
     assert any(line.startswith(f"undone: {named}") for line in report.lines)
 
@@ -200,7 +200,7 @@ def test_a_purge_says_what_is_lost_for_good(folder_node: ControlPlane, policy_fi
     hook.write_text(HOOK.format(1))
     enable(folder_node, EnableRequest(Settings(webhook=True), str(policy_file), hook), ChangeOptions(wait=False))
     person = Person()
-    disable(folder_node._replace(reviewer=person), Purge(files=True), ChangeOptions(wait=False))
+    disable(replace(folder_node, reviewer=person), Purge(files=True), ChangeOptions(wait=False))
     assert "webhook.yaml (webhook; no copy of it is kept)" in person.plans[0]
 
 

@@ -22,7 +22,12 @@ def test_the_change_has_the_id_that_its_lease_names_and_a_second_one_another(fol
     assert isinstance(decision, ChangeDecision)
     own = Turn(folder_node, "20991201T120000000Z-ab12", "cp1_20991201T120000000Z-ab12")
     intent = intent_of(decision.planned, own)
-    edit = FileEdit(Role.MANIFEST, folder_node.manifest_path, decision.planned.snapshot, decision.planned.new_text)
+    edit = FileEdit(
+        role=Role.MANIFEST,
+        path=folder_node.manifest_path,
+        before=decision.planned.snapshot,
+        after=decision.planned.new_text,
+    )
     folder_node.state.prepare()
 
     first, second = (begin(folder_node.state, folder_node.root, FakeClock(), (edit,), intent) for _ in range(2))

@@ -52,7 +52,7 @@ def interrupted(plane: ControlPlane, tmp_path: Path) -> bytes:
         plane, EnableRequest(settings, str(policy)), ChangeOptions(wait=False, allow=frozenset({"apiserver-ready"}))
     ).planned
     plane.state.prepare()
-    edit = FileEdit(Role.MANIFEST, plane.manifest_path, work.snapshot, work.new_text)
+    edit = FileEdit(role=Role.MANIFEST, path=plane.manifest_path, before=work.snapshot, after=work.new_text)
     change = changes.begin(
         plane.state, plane.root, plane.clock, (*work.edits, edit), Intent(command="enable", summary="x", who={})
     )
