@@ -92,7 +92,11 @@ def status(
     watch: Watch = False,
     template: Annotated[
         str | None,
-        typer.Option("--template", metavar="NAME", help="Print what -o prometheus needs: alerts, service or timer."),
+        typer.Option(
+            "--template",
+            metavar="NAME",
+            help="Print what goes with -o prometheus: alerts, dashboard, service or timer.",
+        ),
     ] = None,
 ) -> None:
     """Show whether the API server is ready and requests are recorded; exit 1 where anything is not well.

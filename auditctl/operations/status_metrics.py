@@ -26,6 +26,7 @@ from auditctl.report import Report
 
 FILES: Mapping[str, str] = {
     "alerts": "alerts.yaml",
+    "dashboard": "dashboard.json",
     "service": "auditctl-status.service",
     "timer": "auditctl-status.timer",
 }
@@ -61,7 +62,7 @@ def status_metrics(plane: ControlPlane) -> CommandResult:
 
 
 def template_text(name: str) -> CommandResult:
-    """Return the shipped alert rules, systemd service or timer.
+    """Return the shipped alert rules, Grafana dashboard, systemd service or timer.
 
     Raises:
         UsageError: there is no such template.
