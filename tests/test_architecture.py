@@ -83,6 +83,7 @@ OWNERS = {
     "typer": ("cli/",),
     "rich": ("cli/",),
     "msgspec": ("log/",),
+    "duckdb": ("log/sql.py",),
     "ansible": (),
     "cryptography": ("lab/node/certificates_cryptography.py",),
 }

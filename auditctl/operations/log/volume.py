@@ -14,6 +14,7 @@ from auditctl.log.damage import ReadStatistics
 from auditctl.log.events import Reader
 from auditctl.log.filters import NO_FILTERS, LogFilters, Selection
 from auditctl.log.forecast import DAY_SECONDS
+from auditctl.log.labels import labels_of
 from auditctl.log.parallel import tallied
 from auditctl.log.readers import reader
 from auditctl.log.segments import LogSegment
@@ -58,7 +59,7 @@ def log_top(plane: ControlPlane, asked: TopOptions) -> CommandResult:
     reading, selection = reader(), Selection.of(asked.filters, datetime.now(UTC))
     judge = PolicyMatcher((named.policy,)) if named is not None else None
     with log_input(plane, asked.logs) as logs:
-        _refuse_times(asked.filters, logs.tallies)
+        refuse_times(asked.filters, logs.tallies)
         require_enough([named] if named is not None else [], logs.tallies)
         both = tallied(logs.pieces, lambda pieces: _Both(pieces, reading, judge, selection), asked.processes)
     for each in logs.tallies:
@@ -67,6 +68,7 @@ def log_top(plane: ControlPlane, asked: TopOptions) -> CommandResult:
     if named is not None and judge is not None:
         for key, volume, _ in both.cells.volumes():
             add(counts.by["rule"], _rule(named, judge.rule(key)), volume.events, volume.bytes)
+    _name_logs(counts)
     asked_for = [name for name in asked.by or BY if counts.by[name] or name != "rule"]
     shares = {name: counts.top(name, asked.most) for name in asked_for}
     events, total = (sum(column) for column in zip((0, 0), *counts.by["level"].values(), strict=True))
@@ -78,6 +80,14 @@ def log_top(plane: ControlPlane, asked: TopOptions) -> CommandResult:
         notes=tuple(account.sentences()),
         exit_code=int(account.is_no_log),
     )
+
+
+def _name_logs(counts: VolumeCounts) -> None:
+    """Put the short names of the logs in the place of their paths."""
+    found, counts.by["log"] = counts.by["log"], {}
+    labels = labels_of(list(found))
+    for name, (events, size) in found.items():
+        add(counts.by["log"], labels[name], events, size)
 
 
 def _summary(events: int, size: int, account: ReadStatistics, filters: LogFilters) -> str:
@@ -104,6 +114,8 @@ class _Both:
         """Add a tally: the cells of the users that the filters let pass."""
         passes = user_test(filters.user)
         self.counts.absorb(volume_counts(tally, passes))
+        for node in tally.nodes if not filters.user else ():
+            add(self.counts.by["log"], node.name, node.events, node.bytes)
         if judge is not None:
             self.cells.absorb(cell_counts(judge, [tally], passes))
 
@@ -186,7 +198,7 @@ def measured(
     """
     reading, selection = reader(), Selection.of(filters, datetime.now(UTC))
     with log_input(plane, logs) as found:
-        _refuse_times(filters, found.tallies)
+        refuse_times(filters, found.tallies)
         if filters.user and found.tallies:
             raise UsageError(
                 f"--user: {found.tallies[0].name} is a tally, and has no times by user", fix="name the log"
@@ -198,7 +210,7 @@ def measured(
     return rates
 
 
-def _refuse_times(filters: LogFilters, tallies: Sequence[LoadedTally]) -> None:
+def refuse_times(filters: LogFilters, tallies: Sequence[LoadedTally]) -> None:
     """Raise UsageError for a time: the cells of a tally have no times of single events."""
     if tallies and (filters.since is not None or filters.until is not None):
         option = "--since" if filters.since is not None else "--until"
