@@ -6,13 +6,13 @@ and names and namespaces that no rule names are one. What is left has few values
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from auditctl.errors import RefusedError
 from auditctl.log.damage import ReadStatistics
 from auditctl.log.events import CompactEvent, Reader
-from auditctl.log.reading import EventBlock, blocks
+from auditctl.log.reading import CountBlock, count_blocks
 from auditctl.log.segments import LogSegment
 from auditctl.log.sizes import EventVolume
 from auditctl.policy.compiled import Compiled
@@ -21,6 +21,7 @@ from auditctl.policy.types import Decision, Policy, PolicyRule, User
 
 _MOST_USERS_KEPT = 20_000
 _MOST_CELLS = 50_000
+_MOST_KEPT = 20_000
 _MOST_NAMED = 3
 _MOST_NAMES_HELD = 1_000
 METHODS = {"create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE", "deletecollection": "DELETE"}
@@ -108,7 +109,7 @@ class PolicyMatcher:
         """Return the cells of all events in these pieces."""
         counting = Counting(self, reader)
         for piece in pieces:
-            for block in blocks(piece, reader, counting.tally.account):
+            for block in count_blocks(piece, counting.decode, reader, counting.tally.account):
                 counting.take(block)
         return counting.tally
 
@@ -121,34 +122,79 @@ class Counting:
         self._judge = judge
         self._reader = reader
         self._users: dict[bytes, tuple[int, bool, str]] = {}
+        self._sums: dict[tuple[object, ...], list[int]] = {}
 
-    def take(self, block: EventBlock) -> None:
-        """Count a block's events. Written out in one go: calls would double its time."""
-        cells, who = self.tally.cells, self.tally.who
+    @property
+    def decode(self) -> Callable[[bytes], Sequence[CompactEvent]]:
+        """Return the decoder for ``take``: without object names where no rule has one."""
+        return self._reader.lines if self._judge.names else self._reader.unnamed_lines
+
+    def take(self, block: CountBlock) -> None:
+        """Count a block's events. Written out in one go: calls would double its time.
+
+        The sums are kept by what the line says of user, verb, level, stage and object, so that most events are not
+        looked at more closely. Where a reference that may be filled from the body has a name that a rule has, the URL
+        has to be read.
+        """
+        get = self._sums.get
+        names, namespaces = self._judge.names, self._judge.namespaces
+        reads_url = BODY_FILLED if names or namespaces else ()
         managed = self._judge.managed
-        for event, line in zip(block.events, block.lines, strict=True):
-            key, username = self.key_of(event)
-            sums = cells.get(key)
-            if sums is None:
-                if len(cells) >= _MOST_CELLS:
-                    key = (*key[:10], "" if event.object_ref else "/...")
-                sums = cells.setdefault(key, [0] * 8)
-                who.setdefault(key, set())
+        for event, size in zip(block.events, block.sizes, strict=True):
+            reference, verb = event.object_ref, event.verb
+            target: object = reference
+            if reference is None or not reference.resource:
+                target = event.request_uri
+            elif names and reference.name not in names:
+                target = (reference.resource, reference.namespace, reference.api_group, reference.subresource)
+            key = (event.level, event.stage, verb, bytes(event.user), target)
+            sums = get(key)
+            if sums is None or (
+                verb in reads_url
+                and reference is not None
+                and (reference.namespace in namespaces or reference.name in names)
+            ):
+                sums = self._sums_of(event, key)
             sums[0] += 1
-            sums[1] += len(line) + 1
+            sums[1] += size
             if event.request_object:
                 sums[2] += 1
                 sums[3] += len(event.request_object)
-                if managed and event.verb != "patch":  # the server never alters a patch
+                if managed and verb != "patch":  # the server never alters a patch
                     sums[6] += self._managed(event.request_object)
             if event.response_object:
                 sums[4] += 1
                 sums[5] += len(event.response_object)
                 if managed:
                     sums[7] += self._managed(event.response_object)
-            names = who[key]
-            if username not in names:
-                add_name(names, username)
+
+    def line_key(self, event: CompactEvent) -> tuple[object, ...] | None:
+        """Return what ``take`` keeps sums by; None where the URL has to be read. For those who ask for single events."""
+        names, namespaces = self._judge.names, self._judge.namespaces
+        reference, verb = event.object_ref, event.verb
+        if reference is None or not reference.resource:
+            target: tuple[str, ...] = (event.request_uri,)
+        else:
+            name = reference.name if reference.name in names else ""
+            if verb in BODY_FILLED and (name or reference.namespace in namespaces):
+                return None
+            target = (reference.resource, reference.namespace, reference.api_group, reference.subresource, name)
+        return (event.level, event.stage, verb, bytes(event.user), target)
+
+    def _sums_of(self, event: CompactEvent, line_key: tuple[object, ...]) -> list[int]:
+        """Return the sums of an event's cell, and keep them for its like."""
+        cells = self.tally.cells
+        key, username = self.key_of(event)
+        if key not in cells:
+            if len(cells) >= _MOST_CELLS:
+                key = (*key[:10], "" if event.object_ref else "/...")
+            cells.setdefault(key, [0] * 8)
+            self.tally.who.setdefault(key, set())
+        add_name(self.tally.who[key], username)
+        if len(self._sums) >= _MOST_KEPT:
+            self._sums.clear()
+        sums = self._sums[line_key] = cells[key]
+        return sums
 
     def key_of(self, event: CompactEvent) -> tuple[tuple[object, ...], str]:
         """Return the fields of the event's ``CellKey``, and the user's name."""
@@ -203,16 +249,15 @@ def path_of(event: CompactEvent) -> str:
 
 def _of_url(event: CompactEvent, namespace: str, name: str) -> tuple[str, str]:
     """Return, of namespace and name, what the URL has: the decision is taken before the body is read."""
+    reference = event.object_ref
+    unnamed = UNNAMED if reference is not None and reference.namespace else ""
     try:
         asked = attributes(METHODS[event.verb], event.request_uri, None)
     except RefusedError:
-        return namespace, name
-    if not namespace:
-        reference = event.object_ref
-        namespace = UNNAMED if asked.namespace or (reference is not None and reference.namespace) else ""
-    elif not asked.namespace:
-        namespace = ""
-    return namespace, (name if asked.name == name else "")
+        return namespace or unnamed, name
+    if namespace and not asked.namespace:
+        return "", (name if asked.name == name else "")
+    return namespace or unnamed, (name if asked.name == name else "")
 
 
 def add_name(names: set[str], name: str) -> None:

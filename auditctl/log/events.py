@@ -101,6 +101,9 @@ class Reader(NamedTuple):
 
     ``lines`` and ``whole_lines`` take a text of whole lines, ``one`` and ``whole`` a line. ``items`` are the events of an
     `EventList`, each as its bytes; ``identity`` reads `user`; ``managed`` are the bytes of a body's managed fields.
+    ``managed_texts`` are the very texts of these fields (none: not known).
+    ``unnamed_lines`` are ``lines`` whose references have no object name, so that few of them are different. References
+    can be keys of a dictionary.
     """
 
     lines: Callable[[bytes], Sequence[CompactEvent]]
@@ -110,3 +113,5 @@ class Reader(NamedTuple):
     items: Callable[[bytes], Sequence[bytes]]
     identity: Callable[[bytes], Identity]
     managed: Callable[[bytes], int]
+    unnamed_lines: Callable[[bytes], Sequence[CompactEvent]]
+    managed_texts: Callable[[bytes], Sequence[bytes]]

@@ -178,7 +178,7 @@ def _raw(members: dict[str, _Value], name: str) -> bytes:
     return members[name].raw if name in members else b""
 
 
-def _one(line: bytes) -> CompactEvent:
+def _one(line: bytes) -> _JsonCompactEvent:
     members = _members(line)
     if "user" not in members:
         raise ValueError("no user")
@@ -280,4 +280,12 @@ def _by_line(one: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
     return lambda block: [one(line) for line in block.split(b"\n") if line.strip()]
 
 
-READER = Reader(_by_line(_one), _one, _by_line(_whole), _whole, _items, _identity, _managed)
+def _unnamed(line: bytes) -> CompactEvent:
+    event = _one(line)
+    reference = event.object_ref
+    return event if reference is None else event._replace(object_ref=reference._replace(name=""))
+
+
+READER = Reader(
+    _by_line(_one), _one, _by_line(_whole), _whole, _items, _identity, _managed, _by_line(_unnamed), lambda _: ()
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import msgspec
 
@@ -11,9 +11,19 @@ from auditctl.log.events import Reader
 from auditctl.log.events_json import READER as STANDARD
 
 _NOTHING = msgspec.Raw()
+_NAMES = {"request_uri": "requestURI", "object_ref": "objectRef",
+    "impersonated_user": "impersonatedUser", "request_object": "requestObject", "response_object": "responseObject", "response_status": "responseStatus", "stage_timestamp": "stageTimestamp"}  # fmt: skip
 
 
-class _PackedReference(msgspec.Struct, gc=False, rename="camel"):
+class _UnnamedReference(msgspec.Struct, gc=False, frozen=True, rename="camel"):
+    resource: str = ""
+    namespace: str = ""
+    api_group: str = ""
+    subresource: str = ""
+    name: ClassVar[str] = ""
+
+
+class _PackedReference(msgspec.Struct, gc=False, frozen=True, rename="camel"):
     resource: str = ""
     namespace: str = ""
     name: str = ""
@@ -21,8 +31,7 @@ class _PackedReference(msgspec.Struct, gc=False, rename="camel"):
     subresource: str = ""
 
 
-class _PackedCompactEvent(msgspec.Struct, gc=False, rename={"request_uri": "requestURI", "object_ref": "objectRef",
-    "impersonated_user": "impersonatedUser", "request_object": "requestObject", "response_object": "responseObject", "response_status": "responseStatus", "stage_timestamp": "stageTimestamp"}):  # fmt: skip
+class _PackedCompactEvent(msgspec.Struct, gc=False, rename=_NAMES):
     level: str
     stage: str
     request_uri: str
@@ -34,6 +43,10 @@ class _PackedCompactEvent(msgspec.Struct, gc=False, rename={"request_uri": "requ
     response_object: msgspec.Raw = _NOTHING
     stage_timestamp: str | None = None
     response_status: msgspec.Raw = _NOTHING
+
+
+class _UnnamedEvent(_PackedCompactEvent, gc=False, rename=_NAMES):
+    object_ref: _UnnamedReference | None = None  # type: ignore[assignment] # the same without the name
 
 
 class _PackedIdentity(msgspec.Struct, gc=False):
@@ -101,14 +114,22 @@ def _items(line: bytes) -> Sequence[bytes]:
     return [bytes(cast("Any", item)) for item in found.items]
 
 
-def _managed(body: bytes) -> int:
+def _managed_texts(body: bytes) -> list[bytes]:
     try:
         found = _BODY.decode(body)
-    except msgspec.MsgspecError:  # a patch that is a list, or no object of the API
-        return 0
+    except (
+        msgspec.MsgspecError,
+        UnicodeDecodeError,
+        RecursionError,
+    ):  # a patch that is a list, or no object of the API
+        return []
     objects = [found, *(found.items or ()), *(row.object for row in found.rows or () if row.object)]
-    sizes = (len(cast("Any", each.metadata.managed_fields)) for each in objects if each.metadata)
-    return sum(size + _KEY_BYTES for size in sizes if size)
+    fields = (bytes(cast("Any", each.metadata.managed_fields)) for each in objects if each.metadata)
+    return [each for each in fields if each]
+
+
+def _managed(body: bytes) -> int:
+    return sum(len(each) + _KEY_BYTES for each in _managed_texts(body))
 
 
 def _telling(decode: Callable[[bytes], Any], otherwise: Callable[[bytes], Any] | None = None) -> Callable[[bytes], Any]:
@@ -138,4 +159,6 @@ READER = Reader(
     _telling(_items, STANDARD.items),
     _telling(msgspec.json.Decoder(_PackedIdentity).decode, STANDARD.identity),
     _managed,
+    _telling(msgspec.json.Decoder(_UnnamedEvent).decode_lines),
+    _managed_texts,
 )

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from auditctl.log.damage import Damage
 from auditctl.log.descriptors import read_at
-from auditctl.log.reading import CHUNK_BYTES, LineAssembler, texts
+from auditctl.log.line_assembly import CHUNK_BYTES, LineAssembler, texts
 from auditctl.log.segments import GZIP, LogSegment, opened
 from auditctl.log.sources import LogError, unreadable
 from auditctl.system import READ_ONLY, open_flag

@@ -10,18 +10,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from auditctl.log.aggregate import CellKey, Counting, PolicyMatcher
+from auditctl.log.event_cut import cut_bytes
 from auditctl.log.events import CompactEvent, Reader
 from auditctl.log.json_spans import Edit, edited, edited_elements
 from auditctl.log.reading import EventBlock
 from auditctl.log.replay import decided, writes
 from auditctl.log.sizes import level_of
-from auditctl.policy.types import Decision, Level, Policy
+from auditctl.policy.types import Level, Policy
 
 _PATCH_ANNOTATION = "patch.webhook.admission.k8s.io/"
 _MOST_DECISIONS_KEPT = 50_000
 _MANAGED = b'"managedFields"'
+
+
+class _Cut(NamedTuple):
+    """What becomes of events of one kind. ``is_poorer``: the policy asks for more than is recorded."""
+
+    is_written: bool
+    is_poorer: bool
+    recorded: Level
+    level: Level
+    strips: bool
 
 
 class PolicyFilter:
@@ -31,39 +43,49 @@ class PolicyFilter:
     """
 
     def __init__(self, policy: Policy, reader: Reader) -> None:
+        self._reader = reader
         self._matcher = PolicyMatcher((policy,))
         self._keys = Counting(self._matcher, reader)
-        self._decisions: dict[tuple[object, ...], Decision] = {}
+        self._cuts: dict[tuple[object, ...], _Cut] = {}
         self.kept = self.dropped = self.poorer = 0
 
     def lines(self, block: EventBlock) -> Iterator[bytes]:
         """Yield the lines that the server would have written, without line ends."""
         for event, line in zip(block.events, block.lines, strict=True):
-            decision = self._decision(event)
-            if not writes(decision, event.stage):
+            cut = self._cut_of(event)
+            if not cut.is_written:
                 self.dropped += 1
                 continue
             self.kept += 1
+            self.poorer += cut.is_poorer
+            if cut.level is cut.recorded and not (cut.strips and _MANAGED in line):
+                yield line
+            else:
+                yield _cut(event, line, cut, self._reader)
+
+    def _cut_of(self, event: CompactEvent) -> _Cut:
+        """Return what becomes of an event, kept by what the line says of user, verb, level, stage and object."""
+        key = self._keys.line_key(event)
+        cut = self._cuts.get(key) if key is not None else None
+        if cut is None:
+            decision = decided(self._matcher, CellKey(*self._keys.key_of(event)[0]), 0)  # type: ignore[arg-type] # as `volumes`
             recorded = level_of(event.level)
-            self.poorer += decision.level > recorded
-            yield _cut(event, line, recorded, decision)
-
-    def _decision(self, event: CompactEvent) -> Decision:
-        key, _ = self._keys.key_of(event)
-        decision = self._decisions.get(key)
-        if decision is None:
-            if len(self._decisions) >= _MOST_DECISIONS_KEPT:
-                self._decisions.clear()
-            decision = self._decisions[key] = decided(self._matcher, CellKey(*key), 0)  # type: ignore[arg-type] # as `volumes`
-        return decision
+            level = min(recorded, decision.level)
+            strips = decision.omit_managed_fields and level >= Level.REQUEST
+            cut = _Cut(writes(decision, event.stage), decision.level > recorded, recorded, level, strips)
+            if len(self._cuts) >= _MOST_DECISIONS_KEPT:
+                self._cuts.clear()
+            if key is not None:
+                self._cuts[key] = cut
+        return cut
 
 
-def _cut(event: CompactEvent, line: bytes, recorded: Level, decision: Decision) -> bytes:
-    """Return the line at the policy's level; the very line where nothing is to be cut."""
-    level = min(recorded, decision.level)
-    managed = decision.omit_managed_fields and level >= Level.REQUEST and _MANAGED in line
-    if level is recorded and not managed:
-        return line
+def _cut(event: CompactEvent, line: bytes, cut: _Cut, reader: Reader) -> bytes:
+    """Return the line at the policy's level."""
+    level, managed = cut.level, cut.strips and _MANAGED in line
+    quick = cut_bytes(event, line, level, reader, strips=managed)
+    if quick is not None:
+        return quick
     edits: dict[str, Edit] = {"level": lambda _: json.dumps(level.value)}
     # the body of a patch is what the client sent, and is never altered
     edits["requestObject"] = _body(level >= Level.REQUEST, managed and event.verb != "patch")

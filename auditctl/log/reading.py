@@ -6,16 +6,15 @@ import gzip
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
-from typing import IO, NamedTuple
+from operator import sub
+from typing import NamedTuple
 
 from auditctl.log.damage import Damage, ReadStatistics, RecoveredEvent, recover
 from auditctl.log.events import CompactEvent, FullEvent, Reader
+from auditctl.log.line_assembly import texts
 from auditctl.log.segments import LogSegment, opened
 
-CHUNK_BYTES = 1 << 17
-"""What fits a core's cache, and what malloc does not map anew each time."""
-_MOST_LINE_BYTES = 100 << 20
-"""The server refuses to write a longer event: its own default size of a file (lumberjack v2.2.1, Write)."""
+_OPENING, _CLOSING = b"{}"
 _CANONICAL = b'{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"'
 
 
@@ -54,17 +53,68 @@ def event_block(text: bytes, offset: int, name: str, reader: Reader, account: Re
     return EventBlock(events, lines)
 
 
+class CountBlock(NamedTuple):
+    """Events, and the bytes that each takes with its line end: what counting needs, without a copy of each line."""
+
+    events: Sequence[CompactEvent]
+    sizes: Sequence[int]
+
+
+def count_blocks(
+    piece: LogSegment, decode: Callable[[bytes], Sequence[CompactEvent]], reader: Reader, account: ReadStatistics
+) -> Iterator[CountBlock]:
+    """Yield the events of a piece. ``decode`` is ``lines`` or ``unnamed_lines`` of the reader."""
+    for text, offset in _noted(piece, account):
+        account.bytes += len(text)
+        try:
+            events = decode(text)
+        except ValueError:
+            events = ()
+        sizes = _sizes(text, len(events))
+        if not sizes:
+            lines = intact(piece.name, _split(text), offset, reader, account)
+            events, sizes = [reader.one(line) for line in lines], [len(line) + 1 for line in lines]
+        account.events += len(events)
+        yield CountBlock(events, sizes)
+
+
+def _sizes(text: bytes, count: int) -> list[int]:
+    """Return the bytes of each line with its end, if the text is so many lines of one JSON object each; else nothing.
+
+    The text is known to be JSON objects one behind the other. Where ``}``, a line end and ``{`` meet, one of them ends:
+    if all line ends are such places, and there are as many lines as objects, each line is an object. (Counting the bytes
+    of a text costs as much as decoding it; a search for the next line end costs nearly nothing.)
+    """
+    ends, end, search = [0], 0, text.find
+    for _ in range(count):
+        end = search(b"\n", end) + 1
+        ends.append(end)
+    if not end and not text.endswith(b"\n"):  # the last line has no end
+        ends[-1] = end = len(text) + 1
+    if end < len(text) or not count or 0 in ends[1:]:
+        return []
+    inner = ends[1:-1]
+    if any(text[at - 2] != _CLOSING or text[at] != _OPENING for at in inner):
+        return []
+    return list(map(sub, ends[1:], ends))
+
+
 def selected_blocks(
-    piece: LogSegment, reader: Reader, account: ReadStatistics, test: Callable[[FullEvent], bool] | None, needle: bytes
-) -> Iterator[EventBlock]:
+    piece: LogSegment,
+    decode: Callable[[bytes], Sequence[CompactEvent]],
+    reader: Reader,
+    account: ReadStatistics,
+    test: Callable[[FullEvent], bool] | None,
+    needle: bytes,
+) -> Iterator[CountBlock]:
     """Yield the events of a piece that pass ``test``, all of them without one; a test needs the whole events."""
     if test is None:
-        yield from blocks(piece, reader, account)
+        yield from count_blocks(piece, decode, reader, account)
         return
     for block in whole_blocks(piece, reader, account, needle):
         lines = [line for event, line in zip(block.events, block.lines, strict=True) if test(event)]
         if lines:
-            yield EventBlock([reader.one(line) for line in lines], lines)
+            yield CountBlock([reader.one(line) for line in lines], [len(line) + 1 for line in lines])
 
 
 def whole_blocks(
@@ -170,84 +220,3 @@ def _noted(piece: LogSegment, account: ReadStatistics) -> Iterator[tuple[bytes, 
                     yield each
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             account.note(piece.name, Damage(f"compressed file cut short or damaged ({type(error).__name__})", 0, 0))
-
-
-def texts(file: IO[bytes], start: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int] | Damage]:
-    """Texts of whole lines with their offsets: those that begin from ``start`` on and before ``end``."""
-    gatherer = LineAssembler(start)
-    if start:
-        file.seek(start - 1)
-        gatherer.skip_to_line(start - 1)
-    while chunk := file.read(CHUNK_BYTES):
-        for each in gatherer.take(chunk):
-            if isinstance(each, Damage) or end is None or each[1] + len(each[0]) < end:
-                yield each
-                continue
-            text, offset = each
-            if gatherer.text_begins < end:
-                yield text[: text.index(b"\n", max(end - 1 - offset, 0)) + 1], offset
-            return
-        if end is not None and gatherer.begins >= end:
-            return
-    yield from gatherer.rest()
-
-
-class LineAssembler:
-    """Puts lines together that chunks have cut.
-
-    ``begins``: where the line that is gathered begins, with the NUL bytes that may stand before it; ``text_begins`` is the
-    same of the text that was handed out last.
-    """
-
-    def __init__(self, offset: int) -> None:
-        self.begins = self.text_begins = self._offset = offset
-        self._parts: list[bytes] = []
-        self._length = 0
-        self._skipping = ""
-
-    def skip_to_line(self, offset: int) -> None:
-        """Skip what comes up to the next line end: it belongs to another reader."""
-        self._offset, self._skipping = offset, "another's"
-
-    def take(self, chunk: bytes) -> Iterator[tuple[bytes, int] | Damage]:
-        """Yield the whole lines that this chunk completes."""
-        if self._skipping:
-            at = chunk.find(b"\n") + 1
-            skipped = at or len(chunk)
-            self._length += skipped
-            if not at:
-                return
-            yield from self._skipped()
-            chunk = chunk[at:]
-        if not self._parts and chunk[:1] == b"\0":
-            bare = chunk.lstrip(b"\0")
-            yield Damage("run of NUL bytes", self._offset, len(chunk) - len(bare))
-            self._offset += len(chunk) - len(bare)
-            chunk = bare
-        last = chunk.rfind(b"\n") + 1
-        if last:
-            text = b"".join((*self._parts, chunk[:last]))
-            self.text_begins = self.begins
-            yield text, self._offset
-            self._offset += len(text)
-            self.begins = self._offset
-            chunk, self._parts, self._length = chunk[last:], [], 0
-        if chunk:
-            self._parts.append(chunk)
-            self._length += len(chunk)
-        if self._length > _MOST_LINE_BYTES:
-            self._parts, self._skipping = [], "line of more than 100 MiB"
-
-    def _skipped(self) -> Iterator[Damage]:
-        if self._skipping != "another's":
-            yield Damage(self._skipping, self._offset, self._length)
-        self._offset += self._length
-        self.begins, self._length, self._skipping = self._offset, 0, ""
-
-    def rest(self) -> Iterator[tuple[bytes, int] | Damage]:
-        """Yield what stands behind the last line end; nobody will end it any more."""
-        if self._skipping:
-            yield from self._skipped()
-        elif self._parts:
-            yield b"".join(self._parts), self._offset
-            self._parts, self._length = [], 0

@@ -10,7 +10,7 @@ from auditctl.log.aggregate import path_of
 from auditctl.log.damage import ReadStatistics
 from auditctl.log.events import Reader
 from auditctl.log.filters import ALL_EVENTS, Selection
-from auditctl.log.reading import EventBlock, selected_blocks
+from auditctl.log.reading import CountBlock, selected_blocks
 from auditctl.log.segments import LogSegment
 
 BY = ("user", "verb", "resource", "namespace", "level", "rule")
@@ -37,42 +37,58 @@ class VolumeCounts:
         self.by: dict[str, dict[str, list[int]]] = {name: {} for name in BY}
         self._reader = reader
         self._names: dict[bytes, str] = {}
+        self._kinds: dict[tuple[str, str, bytes, bytes, tuple[str, ...]], list[int]] = {}
 
     def scan(
         self,
         pieces: Iterable[LogSegment],
-        also: Callable[[EventBlock], None] | None = None,
+        also: Callable[[CountBlock], None] | None = None,
         selection: Selection = ALL_EVENTS,
     ) -> VolumeCounts:
         """Count the selected events in these pieces; ``also`` is handed each block: a stream is read but once."""
         assert self._reader is not None  # noqa: S101 (built with one to be scanned with)
+        decode = self._reader.unnamed_lines if also is None else self._reader.lines
         for piece in pieces:
-            for block in selected_blocks(piece, self._reader, self.account, *selection):
+            for block in selected_blocks(piece, decode, self._reader, self.account, *selection):
                 self._take(block)
                 if also is not None:
                     also(block)
+        self._spread()
         self._reader = None
         return self
 
-    def _take(self, block: EventBlock) -> None:
-        users, verbs, resources, namespaces, levels, _ = (self.by[name] for name in BY)
-        for event, line in zip(block.events, block.lines, strict=True):
-            size = len(line) + 1
-            raw = bytes(event.user)
-            name = self._names.get(raw) or self._name(raw)
-            if event.impersonated_user:
-                other = bytes(event.impersonated_user)
-                name = f"{name} as {self._names.get(other) or self._name(other)}"
-            add(users, name, 1, size)
-            add(verbs, event.verb, 1, size)
-            add(levels, event.level, 1, size)
+    def _take(self, block: CountBlock) -> None:
+        """Count events by all that a dimension shows; what is counted is spread over the dimensions in the end."""
+        get = self._kinds.get
+        for event, size in zip(block.events, block.sizes, strict=True):
             reference = event.object_ref
             if reference is None or not reference.resource:
-                add(resources, path_of(event), 1, size)
-                continue
-            add(resources, resource_label(reference.api_group, reference.resource, reference.subresource), 1, size)
-            if reference.namespace:
-                add(namespaces, reference.namespace, 1, size)
+                target: tuple[str, ...] = ("", path_of(event))
+            else:
+                group, resource, subresource = reference.api_group, reference.resource, reference.subresource
+                target = (reference.namespace, group, resource, subresource)
+            key = (event.verb, event.level, bytes(event.user), bytes(event.impersonated_user), target)
+            sums = get(key)
+            if sums is None:
+                if len(self._kinds) >= _MOST_PARTS:
+                    self._spread()
+                sums = self._kinds[key] = [0, 0]
+            sums[0] += 1
+            sums[1] += size
+
+    def _spread(self) -> None:
+        users, verbs, resources, namespaces, levels, _ = (self.by[name] for name in BY)
+        for (verb, level, user, impersonated, (namespace, *target)), (events, size) in self._kinds.items():
+            name = self._names.get(user) or self._name(user)
+            if impersonated:
+                name = f"{name} as {self._names.get(impersonated) or self._name(impersonated)}"
+            add(users, name, events, size)
+            add(verbs, verb, events, size)
+            add(levels, level, events, size)
+            add(resources, resource_label(*target) if len(target) > 1 else target[0], events, size)
+            if namespace:
+                add(namespaces, namespace, events, size)
+        self._kinds.clear()
 
     def _name(self, raw: bytes) -> str:
         assert self._reader is not None  # noqa: S101 (as above)
@@ -140,14 +156,14 @@ class Rates:
         assert self._reader is not None  # noqa: S101 (built with one to be scanned with)
         seconds: dict[str, list[int]] = {}
         for piece in pieces:
-            for block in selected_blocks(piece, self._reader, self.account, *selection):
-                for event, line in zip(block.events, block.lines, strict=True):
+            for block in selected_blocks(piece, self._reader.unnamed_lines, self._reader, self.account, *selection):
+                for event, size in zip(block.events, block.sizes, strict=True):
                     stamp = (event.stage_timestamp or "")[:19]
                     found = seconds.get(stamp)
                     if found is None:
                         found = seconds[stamp] = [0, 0]
                     found[0] += 1
-                    found[1] += len(line) + 1
+                    found[1] += size
                     self.requests += event.stage not in _EARLY
                 if len(seconds) > _MOST_KEPT:
                     self.count(seconds)

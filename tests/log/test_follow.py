@@ -10,7 +10,7 @@ import pytest
 
 from auditctl.log.damage import Damage
 from auditctl.log.follow import Follower
-from auditctl.log.reading import CHUNK_BYTES
+from auditctl.log.line_assembly import CHUNK_BYTES
 from auditctl.log.sources import LogError
 
 

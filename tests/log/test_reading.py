@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 from goldenlogs import recorded_logs
 
-from auditctl.log import events_json, events_msgspec, sources
-from auditctl.log import reading as blocks_module
+from auditctl.log import events_json, events_msgspec, line_assembly, sources
 from auditctl.log.damage import ReadStatistics
 from auditctl.log.events import Reader
 from auditctl.log.reading import blocks, whole_blocks
@@ -141,7 +140,7 @@ def test_damage_anywhere_is_counted_with_its_offset_and_all_the_rest_is_found(re
                 piece = line[: dice.randrange(60, len(line) - 1)] + b"\n"
                 damaged.append(("torn event", at, len(piece) - 1))
             elif kind == "nul":
-                piece = b"\0" * dice.randrange(1, 3 * blocks_module.CHUNK_BYTES)
+                piece = b"\0" * dice.randrange(1, 3 * line_assembly.CHUNK_BYTES)
                 damaged.append(("run of NUL bytes", at, len(piece)))
             elif kind == "words":
                 piece = b"E1121 20:29:55 audit.go] no space left\n"
@@ -222,7 +221,7 @@ def test_pieces_share_every_event_once_wherever_they_are_cut(reader: Reader, tmp
 
 def test_a_line_longer_than_a_chunk_is_one_event(tmp_path: Path) -> None:
     path = tmp_path / "audit.log"
-    lines = [event(1), event(2, requestObject={"a": "x" * (3 * blocks_module.CHUNK_BYTES)}), event(3)]
+    lines = [event(1), event(2, requestObject={"a": "x" * (3 * line_assembly.CHUNK_BYTES)}), event(3)]
     path.write_bytes(b"\n".join(lines))
     assert read(path, events_msgspec.READER)[0] == lines
 

@@ -167,7 +167,7 @@ def test_findings_have_places_and_can_be_chosen_and_allowed(policy: Call, tmp_pa
     path.write_text(HEAD + "[{level: RequestResponse}]\n")
     checks = [row["check"] for row in policy("validate", path, "-o", "json").json["files"][0]["findings"]]
     assert {"secret-bodies", "list-bodies", "noise"} == set(checks)
-    assert policy("validate", path, "--only", "noise").out.count("warning") == 1
+    assert policy("validate", path, "--only", "noise").out.count(": warning:") == 1
 
 
 def test_of_a_policy_too_large_to_prove_it_nothing_plain_is_complained_of() -> None:

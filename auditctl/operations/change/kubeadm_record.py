@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
@@ -11,6 +12,9 @@ from auditctl.manifest.pod import Manifest
 from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import Outcome, Report
+
+if TYPE_CHECKING:
+    from auditctl.operations.kubeadm.config import PreparedRecord
 
 
 def recording(plane: ControlPlane, after: Manifest, options: ChangeOptions) -> Callable[[Report], Report]:
@@ -30,13 +34,10 @@ def recording(plane: ControlPlane, after: Manifest, options: ChangeOptions) -> C
 
     def record(report: Report) -> Report:
         findings = (*report.findings, *prepared.findings, *of_a_join(plane, after))
-        report = replace(report, findings=findings)
         row = {"source": kubeadm_config.WHERE, "changes": prepared.plan.changes, "written": False}
         if options.dry_run:
-            diff = prepared.plan.diff("kubeadm-config/ClusterConfiguration") if prepared.plan.changes else ""
-            row["diff"] = diff
-            lines = tuple(diff.splitlines()) or (f"{kubeadm_config.WHERE}: already so",)
-            return replace(report, lines=(*report.lines, *lines), details={**report.details, "kubeadmConfig": row})
+            return _of_a_dry_run(replace(report, findings=findings), prepared, row)
+        report = replace(report, findings=findings)
         if report.outcome not in (Outcome.CHANGED, Outcome.UNCHANGED) or report.verification.holds is False:
             return report
         try:
@@ -60,6 +61,14 @@ def _recorded(report: Report, *, written: bool) -> Report:
         summary=f"{report.summary}; {state}",
         next_steps=tuple(step for step in report.next_steps if "kubeadm-config" not in step),
     )
+
+
+def _of_a_dry_run(report: Report, prepared: PreparedRecord, row: dict[str, Any]) -> Report:
+    """Return the report with the difference that a real run would make of the record."""
+    diff = prepared.plan.diff("kubeadm-config/ClusterConfiguration") if prepared.plan.changes else ""
+    lines = tuple(diff.splitlines()) or (f"{row['source']}: already so",)
+    details = {**report.details, "kubeadmConfig": {**row, "diff": diff}}
+    return replace(report, lines=(*report.lines, *lines), details=details)
 
 
 def _as_it_is(report: Report) -> Report:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from auditctl.errors import RefusedError
@@ -113,7 +113,8 @@ def before_edit(
         text = f"{error.filename}: cannot be examined: {(error.strerror or str(error)).lower()}"
         yield Finding(check="unreadable", severity=Severity.WARNING, message=text, fix="run it as root (sudo)")
     if live and subject.restarts:
-        yield from running_kubelet.findings(plane.root)
+        severity = Severity.ERROR if options.wait else Severity.WARNING  # --no-wait awaits nobody
+        yield from (replace(finding, severity=severity) for finding in running_kubelet.findings(plane.root))
     if live:
         yield from _of_the_server(plane, subject, process, options)
 

@@ -170,14 +170,13 @@ def persist(plane: ControlPlane, options: ChangeOptions) -> Report:
         findings=prepared.findings,
         show_diff=options.dry_run,
     )
-    if not plan.changes:
-        findings = (*report.findings, *of_a_join(plane, manifest))
-        return replace(report, summary=f"already so: nothing was written to the {WHERE}", findings=findings)
-    if options.dry_run:
+    if plan.changes and options.dry_run:
         return replace(report, summary=f"this would be written to the {WHERE}; nothing was touched")
+    findings = (*report.findings, *of_a_join(plane, manifest))
+    if not plan.changes:
+        return replace(report, summary=f"already so: nothing was written to the {WHERE}", findings=findings)
     configmap_write(plane, manifest, prepared)
     summary = f"the {WHERE} has the audit settings of this node: kubeadm upgrade and join keep them"
-    findings = (*report.findings, *of_a_join(plane, manifest))
     return replace(report, outcome=Outcome.CHANGED, changed=True, summary=summary, findings=findings)
 
 
@@ -284,15 +283,12 @@ def _finding(one: SettingDifference, record: KubeadmRecord) -> Finding:
         Fate.CHANGED: f"{one.setting} is {one.manifest} on this node, and would become {one.configuration}",
         Fate.BACK: f"{one.setting} ({shown}) would come back: the record of kubeadm has it, and this node has not",
     }[one.fate]
-    verb = "take it out of" if one.fate is Fate.BACK else "write it into"
-    fix = f"{verb} {record.path}" if record.path else "auditctl kubeadm persist"
+    fix = "auditctl kubeadm persist"
+    if record.path:
+        fix = f"{'take it out of' if one.fate is Fate.BACK else 'write it into'} {record.path}"
     return Finding(check="kubeadm-config", severity=Severity.ERROR, message=text, fix=fix, path=one.setting)
 
 
 def _row(one: SettingDifference) -> dict[str, str | None]:
-    return {
-        "fate": one.fate.value,
-        "setting": one.setting,
-        "manifest": one.manifest,
-        "kubeadmConfig": one.configuration,
-    }
+    row = {"fate": one.fate.value, "setting": one.setting}
+    return {**row, "manifest": one.manifest, "kubeadmConfig": one.configuration}
