@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,12 @@ WORDS_NOT_IN_THIS_HOUSE = re.compile(
 API_WORDS = {"service_account_key", "service_account_issuer"}
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    """Return the syntax tree of a module; every test below reads it."""
+    return ast.parse(path.read_text())
+
+
 def name_of(path: Path) -> str:
     return str(path.relative_to(PACKAGE))
 
@@ -107,7 +114,7 @@ def floor_of(wing: str) -> int:
 
 def imports(path: Path) -> Iterator[tuple[str, int]]:
     """Every imported module's full name, lazily imported ones too, with its line."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -146,7 +153,7 @@ def module_graph() -> dict[str, set[str]]:
     names = {module_of(path) for path in MODULES}
     graph: dict[str, set[str]] = {name: set() for name in names}
     for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("auditctl"):
                 base = node.module.removeprefix("auditctl").removeprefix(".")
                 for alias in node.names:
@@ -204,7 +211,7 @@ def test_a_class_name_is_unique_in_the_package() -> None:
     """So that a search finds one definition."""
     names: dict[str, list[str]] = {}
     for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.ClassDef):
                 names.setdefault(node.name, []).append(name_of(path))
 
@@ -232,7 +239,7 @@ KEYWORD_ONLY = re.compile(r"dataclass\((?=.*\bslots=True)(?=.*\bkw_only=True)")
 
 def long_records(path: Path) -> Iterator[tuple[str, bool]]:
     """Every record of more than five fields by its name, and whether its fields are given by name."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.ClassDef) and sum(isinstance(each, ast.AnnAssign) for each in node.body) > 5:
             decorators = [ast.unparse(each) for each in node.decorator_list]
             if "NamedTuple" in map(ast.unparse, node.bases):
@@ -255,7 +262,7 @@ def test_such_a_record_is_never_made_by_position() -> None:
     calls = (
         (path, node)
         for path in (*MODULES, *sorted(Path(__file__).parent.rglob("*.py")))
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.Call) and node.args
     )
 
@@ -272,7 +279,7 @@ def test_pure_means_pure(path: Path) -> None:
         assert module.split(".")[0] not in WORLDLY, f"{name_of(path)}:{line} imports {module}"
     calls = {
         node.func.id
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     }
     assert not calls & {"open", "print", "input", "exec", "eval"}
@@ -306,7 +313,7 @@ def test_rooms_are_small_and_documented(path: Path) -> None:
 
 
 def identifiers(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             yield node.name
         elif isinstance(node, ast.arg):
