@@ -80,12 +80,14 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "log tail": (
         ("log tail -f", "follow, across rotation"),
         ("log tail --user alice --verb '!get' --since 1h", "filters"),
+        ("log tail -f cp1.log cp2.log", "several nodes: each line says which"),
         ("log tail -o wide", "also source address, user agent and audit ID"),
         ("log tail --code 403 -o json", "the events as they are in the log"),
     ),
     "log top": (
         ("log top", "who and what makes the volume"),
         ("log top --by user --since 1h", ""),
+        ("log top --by log audit-logs/*", "how much each node writes"),
     ),
     "log stats": (("log stats", "events over time"), ("log stats --user 'system:*' --since 1d", "")),
     "log filter": (
@@ -96,6 +98,15 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("log tally --to cp1.tally", "this node's log as counts, which may leave the node"),
         ("policy replay p.yaml --log cp1.tally --log cp2.tally", "a policy on the traffic of two nodes"),
     ),
+    "log report": (
+        ("log report --html report.html", "this node's log on one page"),
+        ("log report --html r.html --since 2d --policy p.yaml audit.log", "two days, with the volume by rule"),
+    ),
+    "log sql": (
+        ("log sql 'select username, count(*) from events group by 1 order by 2 desc limit 9'", "needs auditctl[sql]"),
+        ("log sql --view", "the columns"),
+    ),
+    "log export": (("log export --parquet audit/ --node cp1", "for DuckDB, ClickHouse, Spark"),),
     "log forecast": (
         ("log forecast", "days kept with the flags as they are"),
         ("log forecast --days 90 --disk 20G", ""),

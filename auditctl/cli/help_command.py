@@ -104,8 +104,14 @@ def help_(
         list[str] | None,
         typer.Argument(metavar="[COMMAND or TOPIC]", help="As `policy explain`, `exit-codes` or `how-to/policies`."),
     ] = None,
+    man: Annotated[bool, typer.Option("--man", help="Print the manual page, for man: it names every option.")] = False,
 ) -> None:
     """Explain a command or a topic; without one, list them all."""
+    if man:
+        from auditctl.cli.manual import page
+
+        text = page(context.find_root().command, __version__)
+        run_and_exit(context, "help", lambda _: CommandResult(document={"man": text}, summary=text.rstrip("\n")))
     run_and_exit(context, "help", lambda _: _explained(list(words or ()), context))
 
 

@@ -12,6 +12,8 @@ from auditctl.cli import log_people_commands
 from auditctl.cli.context import FORMATS, run_and_exit
 from auditctl.cli.help_command import CommandWithExamples, GroupWithPanels
 from auditctl.cli.log_filter import filter_events
+from auditctl.cli.log_report import report
+from auditctl.cli.log_sql import export, sql
 from auditctl.cli.log_tally import tally
 from auditctl.cli.output import coloured
 from auditctl.operations.answer import CommandResult
@@ -93,10 +95,18 @@ def top(
     logs: Logs = None,
     log: LogOption = None,
     by: Annotated[
-        Many, typer.Option(metavar="WHAT", help="user, verb, resource, namespace, level or rule; default: all.")
+        Many,
+        typer.Option(
+            metavar="WHAT", help="user, verb, resource, namespace, level, rule or log (the node); default: all but log."
+        ),
     ] = None,
     count: Annotated[int, typer.Option("-n", min=1, metavar="N", help="Values of each.")] = 10,
-    policy: Annotated[str | None, typer.Option(metavar="FILE", help="By its rules too.")] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="By its rules too; default for --by rule: the node's own, where its own log is read."
+        ),
+    ] = None,
     kubernetes: Annotated[str | None, typer.Option(metavar="VERSION")] = None,
     user: User = None,
     since: Since = None,
@@ -108,14 +118,12 @@ def top(
     def operation(plane: ControlPlane) -> CommandResult:
         from auditctl.errors import UsageError
         from auditctl.log.filters import LogFilters
-        from auditctl.log.volume import BY
+        from auditctl.log.volume import DIMENSIONS
         from auditctl.operations.log import volume
 
         for each in by or ():
-            if each not in BY:
-                raise UsageError(f"--by {each}: not one of {', '.join(BY)}")
-        if by and "rule" in by and policy is None:
-            raise UsageError("--by rule needs --policy")
+            if each not in DIMENSIONS:
+                raise UsageError(f"--by {each}: not one of {', '.join(DIMENSIONS)}")
         options = volume.TopOptions(
             logs=(*(logs or ()), *(log or ())),
             by=tuple(by or ()),
@@ -200,6 +208,9 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "forecast": forecast,
     "filter": filter_events,
     "tally": tally,
+    "report": report,
+    "sql": sql,
+    "export": export,
     **log_people_commands.COMMANDS,
 }
 

@@ -99,12 +99,18 @@ def coverage(
     run_and_exit(context, command, in_format(context.obj, command, operation), formats=(*FORMATS, *FINDINGS_FORMATS))
 
 
-def schema(context: typer.Context, kubernetes: Kubernetes = None) -> None:
+def schema(
+    context: typer.Context,
+    kubernetes: Kubernetes = None,
+    of: Annotated[
+        str, typer.Option(metavar="FORMAT", help="policy, or our own: report, expectations, requirements.")
+    ] = "policy",
+) -> None:
     """Print the JSON Schema (draft 07) of audit policies, for editors, kubeconform and check-jsonschema."""
 
     def operation(plane: ControlPlane) -> CommandResult:
         from auditctl.operations.policy import schema as policy_schema
 
-        return policy_schema.schema(plane, kubernetes)
+        return policy_schema.schema(plane, kubernetes, of)
 
     run_and_exit(context, "policy schema", operation)

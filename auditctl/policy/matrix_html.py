@@ -6,28 +6,19 @@ by its digest, so that nothing else could run even if something slipped through.
 
 from __future__ import annotations
 
-import hashlib
-import json
-from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
-from typing import Any
 
 from auditctl.patterns import lazily
 from auditctl.policy.matrix import Cell, Cells, Matrix, Person, Table
 from auditctl.policy.matrix_lines import text_lines
 from auditctl.policy.matrix_rows import METHODS, VERBS, Row, Scope
 from auditctl.policy.matrix_words import LETTERS, MEANINGS, because, letters, listed, sentence, where
+from auditctl.policy.page_text import content_hash, filled, page_json, page_text
 from auditctl.policy.types import Level, Policy
 
 _CLASSES = {Level.NONE: "N", Level.METADATA: "M", Level.REQUEST: "Rq", Level.REQUEST_RESPONSE: "RR"}
-_SLOT = lazily(r"\{\{([a-z-]+)\}\}")
 _PLAIN = lazily(r"[A-Za-z0-9./:()_-]{1,120}")
-# what a page must not hold (HTML's noncharacters and controls), and what turns the writing's direction around
-_UNSEEN = lazily(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,27 +37,23 @@ def page(content: Page, shell: str, script: str) -> str:
     """Return the page, from its shell and its script, which ship with us."""
     facts = _Facts(content)
     tables = "\n".join(_table(facts, index, table) for index, table in enumerate(content.matrix.tables))
-    digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
     slots = {
-        "script-hash": f"'sha256-{digest}'",
-        "title": _text(f"{content.name}: what is recorded"),
-        "heading": _text(content.name),
-        "what": _text(f"What {content.server} records with this policy: resources down, verbs across."),
+        "script-hash": content_hash(script),
+        "title": page_text(f"{content.name}: what is recorded"),
+        "heading": page_text(content.name),
+        "what": page_text(f"What {content.server} records with this policy: resources down, verbs across."),
         "legend": "".join(_legend()),
         "people": "".join(_link(index, table) for index, table in enumerate(content.matrix.tables)),
         "tables": tables,
         "source": "".join(
-            f'<li data-n="{number}">{_text(line) or " "}</li>' for number, line in enumerate(text_lines(content.raw), 1)
+            f'<li data-n="{number}">{page_text(line) or " "}</li>'
+            for number, line in enumerate(text_lines(content.raw), 1)
         ),
-        "footer": _text(_footer(content.matrix)),
+        "footer": page_text(_footer(content.matrix)),
         "facts": facts.text(),
         "script": script,
     }
-    return _SLOT.sub(lambda match: slots[match[1]], shell)
-
-
-def _text(text: str) -> str:
-    return escape(_UNSEEN.sub("\ufffd", text))
+    return filled(shell, slots)
 
 
 def _footer(matrix: Matrix) -> str:
@@ -93,7 +80,7 @@ def _who(people: Sequence[Person]) -> str:
 
 
 def _link(index: int, table: Table) -> str:
-    return f'<a href="#t{index}">{_text(_who(table.people))}</a>'
+    return f'<a href="#t{index}">{page_text(_who(table.people))}</a>'
 
 
 class _Facts:
@@ -114,26 +101,23 @@ class _Facts:
             ]
             for case in cell.cases
         ]
-        return self._places.setdefault(_json({"cases": cases, "cut": cell.cut}), len(self._places))
+        return self._places.setdefault(page_json({"cases": cases, "cut": cell.cut}), len(self._places))
 
     def text(self) -> str:
         """Return JSON that no parser of HTML takes for anything else."""
         cells = f'"cells":[{",".join(self._places)}]'
-        rest = _json({"classes": {level.value: name for level, name in _CLASSES.items()}, "rules": self.content.lines})
+        rest = page_json(
+            {"classes": {level.value: name for level, name in _CLASSES.items()}, "rules": self.content.lines}
+        )
         return f"{{{cells},{rest[1:]}"
-
-
-def _json(value: Any) -> str:
-    text = json.dumps(value, separators=(",", ":"))  # ASCII: neither U+2028 nor half a character is left
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _table(facts: _Facts, index: int, table: Table) -> str:
     rows = facts.content.matrix.rows
-    who = "".join(f"<p>{_text(_person(person))}</p>" for person in table.people)
+    who = "".join(f"<p>{page_text(_person(person))}</p>" for person in table.people)
     return (
-        f'<section class="card table" id="t{index}" data-who="{_text(_who(table.people))}">'
-        f'<div class="who"><h2>{_text(_who(table.people))}</h2><div class="quiet">{who}</div></div>'
+        f'<section class="card table" id="t{index}" data-who="{page_text(_who(table.people))}">'
+        f'<div class="who"><h2>{page_text(_who(table.people))}</h2><div class="quiet">{who}</div></div>'
         f"{_grid(facts, (index, table), 'Resources', VERBS, rows.resources, table.resources)}"
         f"{_grid(facts, (index, table), 'URLs that are no resource', METHODS, rows.urls, table.urls)}</section>"
     )
@@ -174,7 +158,7 @@ def _group_row(row: Row, width: int) -> str:
     if row.scope is Scope.URL:
         return ""
     name = row.label if row.label == "(anything else)" else row.group_label
-    return f'<tr class="group"><th scope="rowgroup" colspan="{width + 1}">{_text(name)}</th></tr>'
+    return f'<tr class="group"><th scope="rowgroup" colspan="{width + 1}">{page_text(name)}</th></tr>'
 
 
 def _row(
@@ -192,15 +176,15 @@ def _row(
             drawn.append('<td><span class="absent"></span></td>')
             continue
         words = f"{verb} {label} by {_who(table.people)}: {sentence(cell, row, verb, facts.content.lines)}"
-        address = _text(f"t{index}:{verb}:{name}")
-        reason_attribute = f' data-why="{_text(cell.why)}"' if cell.why else ""
+        address = page_text(f"t{index}:{verb}:{name}")
+        reason_attribute = f' data-why="{page_text(cell.why)}"' if cell.why else ""
         reason_attribute += f' data-concern="{cell.concern.value}"' if cell.concern else ""
-        words_text = _text(words)
+        words_text = page_text(words)
         drawn.append(
             f'<td><a class="{_class(cell)}" id="{address}" href="#{address}" data-v="{verb}" '
             f'data-c="{facts.place(cell, row, verb, table.people)}"{reason_attribute} aria-label="{words_text}" title="{words_text}">{_inner(cell)}</a></td>'
         )
-    return f'<tr data-label="{_text(label.lower())}" data-name="{_text(label)}"><th scope="row">{_text(short)}{own}</th>{"".join(drawn)}</tr>'
+    return f'<tr data-label="{page_text(label.lower())}" data-name="{page_text(label)}"><th scope="row">{page_text(short)}{own}</th>{"".join(drawn)}</tr>'
 
 
 def _class(cell: Cell) -> str:

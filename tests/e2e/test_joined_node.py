@@ -46,6 +46,7 @@ def test_the_policy_of_the_cluster_named_by_hand_is_all_that_a_joined_node_needs
     )
     assert "enable --policy FILE" in looked.report["nextSteps"][0]
 
+    assert "enable --policy FILE" in node.run("status").report["nextSteps"][0]
     unnamed = node.run("enable")
     assert (unnamed.code, unnamed.report["findings"][0]["check"]) == (3, "policy-missing")
 

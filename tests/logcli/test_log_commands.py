@@ -588,3 +588,25 @@ def test_a_file_that_is_no_audit_log_is_named_so(
     other.write_text("kind: Policy\n")
     assert run(["auditctl", "log", command, str(other)]) == 1
     assert "This is no audit log: 13 bytes were read" in capfd.readouterr().err
+
+
+def test_the_nodes_own_policy_counts_where_its_own_log_is_read(
+    folder_node: Any, capfd: pytest.CaptureFixture[str], policy_file: Path
+) -> None:
+    root = str(folder_node.rootfs)
+    assert run(["auditctl", "enable", "--policy", str(policy_file), "--no-wait", "--rootfs", root]) == 0
+    log = folder_node.rootfs / "var/log/kubernetes/audit/audit.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    event = (
+        '{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"1","stage":"ResponseComplete",'
+    )
+    event += (
+        '"requestURI":"/version","verb":"get","user":{"username":"a"},"stageTimestamp":"2026-01-01T00:00:00.000000Z",'
+    )
+    log.write_text(event + '"requestReceivedTimestamp":"2026-01-01T00:00:00.000000Z"}\n')
+    capfd.readouterr()
+    assert run(["auditctl", "log", "top", "--by", "rule", "--rootfs", root]) == 0
+    assert "/etc/kubernetes/audit/policy.yaml:" in capfd.readouterr().out
+    assert run(["auditctl", "policy", "suggest", "--rootfs", root, "-o", "json"]) == 0
+    assert json.loads(capfd.readouterr().out)["policy"].endswith("/etc/kubernetes/audit/policy.yaml")
+    assert run(["auditctl", "log", "top", "--by", "rule", "--rootfs", root, "--log", str(log)]) == 2

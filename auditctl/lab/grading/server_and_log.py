@@ -83,7 +83,7 @@ class Recorded(ServerRequirement):
     def judge_running(self, running: Running) -> Check:
         root, audit_id = running.plane.root, None
         if self.audit_id_in is not None:
-            audit_id = _first_word(root.host(self.audit_id_in))
+            audit_id = _first_word(root.followed(self.audit_id_in))
             if not audit_id:
                 return self.failed(f"there is no Audit-ID in {self.audit_id_in}")
         log = node_checks.host_of(root, running.manifest, LOG_FLAG)

@@ -51,6 +51,14 @@ def recording(plane: ControlPlane, after: Manifest, options: ChangeOptions) -> C
     return record
 
 
+def _of_a_dry_run(report: Report, prepared: PreparedRecord, row: dict[str, Any]) -> Report:
+    """Return the report with the difference that a real run would make of the record."""
+    diff = prepared.plan.diff("kubeadm-config/ClusterConfiguration") if prepared.plan.changes else ""
+    lines = tuple(diff.splitlines()) or (f"{row['source']}: already so",)
+    details = {**report.details, "kubeadmConfig": {**row, "diff": diff}}
+    return replace(report, lines=(*report.lines, *lines), details=details)
+
+
 def _recorded(report: Report, *, written: bool) -> Report:
     """Return the report of a node whose settings are in kubeadm-config; ``written``: by this run."""
     state = "kubeadm-config was written" if written else "kubeadm-config has these settings already"
@@ -61,14 +69,6 @@ def _recorded(report: Report, *, written: bool) -> Report:
         summary=f"{report.summary}; {state}",
         next_steps=tuple(step for step in report.next_steps if "kubeadm-config" not in step),
     )
-
-
-def _of_a_dry_run(report: Report, prepared: PreparedRecord, row: dict[str, Any]) -> Report:
-    """Return the report with the difference that a real run would make of the record."""
-    diff = prepared.plan.diff("kubeadm-config/ClusterConfiguration") if prepared.plan.changes else ""
-    lines = tuple(diff.splitlines()) or (f"{row['source']}: already so",)
-    details = {**report.details, "kubeadmConfig": {**row, "diff": diff}}
-    return replace(report, lines=(*report.lines, *lines), details=details)
 
 
 def _as_it_is(report: Report) -> Report:

@@ -17,7 +17,6 @@ from auditctl.node.kubelet import diagnosis_recording
 from auditctl.node.kubelet.diagnosis import Diagnosis, Evidence, ServerState
 from auditctl.node.preflight import node_checks
 from auditctl.operations import flags, policy_source
-from auditctl.operations.change import missing_files
 from auditctl.operations.change import preflight as change_preflight
 from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.change_records import damaged
@@ -78,7 +77,7 @@ def look(plane: ControlPlane, options: ChangeOptions, *, proving: bool = True) -
     state = read_state(plane)
     evidence, judged, manifest = state.evidence, state.diagnosis, state.manifest
     unread = list(doctor_manifest.findings(plane, state.unread)) if state.unread is not None else []
-    said = () if unread and judged.crash is None else tuple(_bringing(plane, manifest, server_findings(judged)))
+    said = () if unread and judged.crash is None else server_findings(plane.root, judged, manifest)
     complaints = [*unread, *damaged(plane), *_unseen(plane, evidence), *said]
     verification, receipt = Verification(), None
     if manifest is not None:
@@ -100,15 +99,6 @@ def look(plane: ControlPlane, options: ChangeOptions, *, proving: bool = True) -
         verification=verification,
         receipt=receipt,
     )
-
-
-def _bringing(plane: ControlPlane, manifest: Manifest | None, said: tuple[Finding, ...]) -> Iterator[Finding]:
-    """Yield the findings about the server; where an audit file is missing, with the command that installs it."""
-    absent = dict(missing_files.missing(plane.root, manifest)) if manifest is not None else {}
-    for finding in said:
-        option = next((one for path, one in absent.items() if plane.root.node(path) in finding.message), "")
-        fix = f"auditctl enable {option} FILE  # with the file of another control plane of this cluster"
-        yield replace(finding, fix=fix) if option and finding.check == "volume-type" else finding
 
 
 def _unseen(plane: ControlPlane, evidence: Evidence) -> Iterator[Finding]:

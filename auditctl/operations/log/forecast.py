@@ -76,7 +76,7 @@ def log_forecast(plane: ControlPlane, asked: ForecastOptions) -> CommandResult:
     disk = size_of("--disk", asked.disk) if asked.disk is not None else None
     _check("--days", asked.days, _MOST_DAYS)
     _check("--disk", disk, _MOST_BYTES)
-    rotation, log = _flags(plane)
+    rotation, log = node_rotation(plane)
     now = kept(load, rotation) if rotation is not None else None
     full = _until_full(load, rotation, log) if rotation is not None and log is not None else None
     proposed = propose(load, asked.days if asked.days is not None else 30.0, disk)
@@ -166,7 +166,7 @@ def _load(plane: ControlPlane, asked: ForecastOptions) -> tuple[Load, str]:
     return load, f" (measured over {durations.age(span)} of the log{doubt})"
 
 
-def _flags(plane: ControlPlane) -> tuple[RotationFlags | None, Path | None]:
+def node_rotation(plane: ControlPlane) -> tuple[RotationFlags | None, Path | None]:
     """Return what the node's manifest sets, the server's defaults where it sets nothing; None without a manifest."""
     try:
         _, manifest = plane.read_manifest()

@@ -14,6 +14,7 @@ from auditctl.log.damage import ReadStatistics
 from auditctl.log.events import Reader
 from auditctl.log.filters import NO_FILTERS, LogFilters, Selection
 from auditctl.log.forecast import DAY_SECONDS
+from auditctl.log.labels import labels_of
 from auditctl.log.parallel import tallied
 from auditctl.log.readers import reader
 from auditctl.log.segments import LogSegment
@@ -23,7 +24,7 @@ from auditctl.log.volume import BY, Rates, Share, VolumeCounts, add, sparkline
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.answer_tables import amount, share, table
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.log_sources import LoadedTally, log_input
+from auditctl.operations.log_sources import LoadedTally, log_input, node_policy
 from auditctl.operations.policy.tally_shortfalls import require_enough
 from auditctl.operations.policy_files import LoadedPolicyFile, read_policy, server_version
 from auditctl.policy.types import Policy
@@ -48,13 +49,17 @@ def log_top(plane: ControlPlane, asked: TopOptions) -> CommandResult:
     """Return the biggest users, verbs, resources, namespaces, levels and, with a policy, rules; by bytes.
 
     Raises:
-        RefusedError: a log cannot be read; PolicyError: the server would refuse the policy.
+        RefusedError: a log cannot be read; PolicyError: the server would refuse the policy; UsageError: by rule, and the
+            policy is not known.
     """
-    named = read_policy(asked.policy, server_version(plane, asked.kubernetes)) if asked.policy else None
+    path = asked.policy or (node_policy(plane, asked.logs) if "rule" in asked.by else None)
+    if path is None and "rule" in asked.by:
+        raise UsageError("--by rule needs --policy", fix="name the policy that the log was written with")
+    named = read_policy(path, server_version(plane, asked.kubernetes)) if path else None
     reading, selection = reader(), Selection.of(asked.filters, datetime.now(UTC))
     judge = PolicyMatcher((named.policy,)) if named is not None else None
     with log_input(plane, asked.logs) as logs:
-        _refuse_times(asked.filters, logs.tallies)
+        refuse_times(asked.filters, logs.tallies)
         require_enough([named] if named is not None else [], logs.tallies)
         both = tallied(logs.pieces, lambda pieces: _Both(pieces, reading, judge, selection), asked.processes)
     for each in logs.tallies:
@@ -63,6 +68,7 @@ def log_top(plane: ControlPlane, asked: TopOptions) -> CommandResult:
     if named is not None and judge is not None:
         for key, volume, _ in both.cells.volumes():
             add(counts.by["rule"], _rule(named, judge.rule(key)), volume.events, volume.bytes)
+    _name_logs(counts)
     asked_for = [name for name in asked.by or BY if counts.by[name] or name != "rule"]
     shares = {name: counts.top(name, asked.most) for name in asked_for}
     events, total = (sum(column) for column in zip((0, 0), *counts.by["level"].values(), strict=True))
@@ -74,6 +80,14 @@ def log_top(plane: ControlPlane, asked: TopOptions) -> CommandResult:
         notes=tuple(account.sentences()),
         exit_code=int(account.is_no_log),
     )
+
+
+def _name_logs(counts: VolumeCounts) -> None:
+    """Put the short names of the logs in the place of their paths."""
+    found, counts.by["log"] = counts.by["log"], {}
+    labels = labels_of(list(found))
+    for name, (events, size) in found.items():
+        add(counts.by["log"], labels[name], events, size)
 
 
 def _summary(events: int, size: int, account: ReadStatistics, filters: LogFilters) -> str:
@@ -100,6 +114,8 @@ class _Both:
         """Add a tally: the cells of the users that the filters let pass."""
         passes = user_test(filters.user)
         self.counts.absorb(volume_counts(tally, passes))
+        for node in tally.nodes if not filters.user else ():
+            add(self.counts.by["log"], node.name, node.events, node.bytes)
         if judge is not None:
             self.cells.absorb(cell_counts(judge, [tally], passes))
 
@@ -182,7 +198,7 @@ def measured(
     """
     reading, selection = reader(), Selection.of(filters, datetime.now(UTC))
     with log_input(plane, logs) as found:
-        _refuse_times(filters, found.tallies)
+        refuse_times(filters, found.tallies)
         if filters.user and found.tallies:
             raise UsageError(
                 f"--user: {found.tallies[0].name} is a tally, and has no times by user", fix="name the log"
@@ -194,7 +210,7 @@ def measured(
     return rates
 
 
-def _refuse_times(filters: LogFilters, tallies: Sequence[LoadedTally]) -> None:
+def refuse_times(filters: LogFilters, tallies: Sequence[LoadedTally]) -> None:
     """Raise UsageError for a time: the cells of a tally have no times of single events."""
     if tallies and (filters.since is not None or filters.until is not None):
         option = "--since" if filters.since is not None else "--until"

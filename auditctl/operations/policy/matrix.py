@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import stat
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from auditctl import facts
-from auditctl.errors import RefusedError, UsageError
-from auditctl.node.change import files
+from auditctl.errors import UsageError
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.builtin_api import built_in, numbers
 from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.page_file import write_page
 from auditctl.operations.policy.explain import notes
 from auditctl.operations.policy.request_context import request_context
 from auditctl.operations.policy_files import LoadedPolicyFile, PolicyText, Version, read, server_version, understood
@@ -27,7 +23,6 @@ from auditctl.policy.matrix_rows import METHODS, VERBS, BuiltInApi, Row, Sensiti
 from auditctl.policy.people import MEMBER, named_people
 from auditctl.policy.shorthand import DEFAULT_USER, usual_groups
 from auditctl.policy.types import Policy, User
-from auditctl.system import IS_LINUX
 
 _STANDARD_OUTPUT = "-"
 _ACCOUNT = "system:serviceaccount:default:default"
@@ -112,7 +107,7 @@ def answer(drawn: Drawn, out: str | None, lines: tuple[str, ...] = ()) -> Comman
         return CommandResult(
             document={**document, "html": text}, lines=(text.removesuffix("\n"),), notes=notes(drawn.named)
         )
-    write(out, text)
+    write_page(out, text, "policy.html")
     return CommandResult(
         document={**document, "html": out},
         lines=(f"{out}: the picture of {drawn.named.name}",),
@@ -215,46 +210,3 @@ def _case(case: Case) -> dict[str, Any]:
         "namespaces": None if case.namespaces is None else list(case.namespaces),
         "names": None if case.names is None else list(case.names),
     }
-
-
-def write(out: str, text: str) -> None:
-    """Put the page there, whole or not at all. A pipe or a device is written to as it is.
-
-    Raises:
-        RefusedError: it is a directory, its directory is missing, or the file system refuses.
-        UsageError: it has no name.
-    """
-    if not out:
-        raise UsageError("--html: the name is empty", fix="name a file, or - for standard output")
-    path = Path(out)
-    try:
-        kind = path.stat().st_mode if path.exists() else stat.S_IFREG
-        if stat.S_ISDIR(kind):
-            raise RefusedError(
-                f"{out}: it is a directory", check="html-directory", fix=f"name a file: {path / 'policy.html'}"
-            )
-        if not stat.S_ISREG(kind):
-            with suppress(BrokenPipeError):  # a reader who has seen enough
-                path.write_text(text, encoding="utf-8")
-        else:
-            _replace(path.resolve(), text.encode("utf-8"))
-    except OSError as error:
-        missing = isinstance(error, FileNotFoundError)
-        fix = f"make {path.parent} first, or name another file" if missing else "name a file that you may write"
-        reason = f"there is no directory {path.parent}" if missing else (error.strerror or str(error)).lower()
-        raise RefusedError(f"{out}: cannot write the page: {reason}", check="html-unwritable", fix=fix) from error
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """By one rename; what is there keeps its mode and owner, a new file has the usual mode."""
-    if not IS_LINUX:
-        temporary = files.temporary_of(path)
-        temporary.write_bytes(content)
-        temporary.replace(path)
-        return
-    like = files.read_if_there(path, "page")
-    files.replace(path, content, like)
-    if like is None:
-        umask = os.umask(0)
-        os.umask(umask)
-        path.chmod(0o666 & ~umask)

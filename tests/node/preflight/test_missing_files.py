@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from foldernode import HERE, POLICY
 
-from auditctl.operations.change import missing_files
+from auditctl.node.preflight import missing_files
 from auditctl.operations.controlplane import ControlPlane
 
 AUDITED = HERE / "golden/kubeadm/v1.36.2/plain+log+webhook.yaml"

@@ -25,6 +25,15 @@ def missing(root: Root, manifest: Manifest) -> Iterator[tuple[Path, str]]:
             yield host, option
 
 
+def command_for(root: Root, manifest: Manifest, complaint: str) -> str:
+    """Return the command that installs the missing file which a complaint of the kubelet names; empty if it names none."""
+    if "hostPath type check failed" not in complaint:
+        return ""
+    options = (option for path, option in missing(root, manifest) if root.node(path) in complaint)
+    option = next(options, "")
+    return f"auditctl enable {option} FILE  # with the file of another control plane of this cluster" if option else ""
+
+
 def brought(root: Root, manifest: Manifest, written: Collection[Path]) -> str:
     """Return what a change brings of the files whose absence keeps the API server from starting; empty if not all."""
     absent = [path for path, _ in missing(root, manifest)]
