@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 Operation = Callable[[ControlPlane], Report | CommandResult]
 
+# a dry run of these refuses in the words of the run; all others change nothing anyway, and to say it makes people doubt
+_CHANGING = ("enable", "disable", "restart", "rollback", "recover", "doctor", "kubeadm persist", "policy edit")
 _NEED_NO_NODE = ("policy", "log", "flags", "completion", "help", "version")
 _RUN_ANYWHERE = (*_NEED_NO_NODE, "kubeadm render", "kubeadm check", "kubeadm preflight-upgrade")
 _NEED_A_NODE = ("policy edit", "log shipper")  # what else begins so runs on every system
@@ -209,8 +211,11 @@ def _error_report(options: Globals, command: str, error: BaseException, *, chang
     match error:
         case AuditctlError():
             report = from_error(command, path, error)
-            # a command that only reads changes nothing, so that to say it would only make people doubt
-            return report if changes else replace(report, summary=str(error).removesuffix(NOTHING_CHANGED))
+            return (
+                report
+                if command in _CHANGING or changes
+                else replace(report, summary=str(error).removesuffix(NOTHING_CHANGED))
+            )
         case KeyboardInterrupt():
             return Report(
                 command=command,

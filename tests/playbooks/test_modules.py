@@ -88,11 +88,11 @@ def test_every_option_of_the_changing_commands_is_one_of_the_module_and_a_variab
     ours = set(documented(MODULES / "apiserver_audit.py"))
     theirs = {name.removeprefix("no_") if name in ("no_log", "no_webhook") else name for name in _of_all_commands()}
     assert theirs <= ours
-    assert ours - theirs == {"state", "policy_content", "webhook_config_content"}
+    assert ours - theirs == {"state", "policy_content", "policy_name", "webhook_config_content"}
 
     node = set(documented(COLLECTION / "plugins/doc_fragments/node.py"))
     specs = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"]
-    assert {f"apiserver_audit_{name}" for name in ours | node} <= set(specs["main"]["options"])
+    assert {f"apiserver_audit_{name}" for name in (ours | node) - {"policy_name"}} <= set(specs["main"]["options"])
     tasks = "".join(path.read_text() for path in (ROLE / "tasks").iterdir())
     assert not [name for name in ours | node if not re.search(rf"(?m)^ +{name}: ", tasks)]
     assert not [name for name in specs["main"]["options"] if name not in tasks + (ROLE / "vars/main.yml").read_text()]
@@ -171,6 +171,12 @@ def test_check_mode_gives_the_diffs_of_manifest_and_policy_and_never_the_webhook
     [
         ({"policy": "no-such"}, 3, "policy-missing", "no-such: neither a file nor a shipped policy"),
         ({"policy_content": "kind: Policy\nrules: []\n"}, 3, None, "policy_content"),
+        (
+            {"policy_content": POLICY.replace("Metadata", "Metadat"), "policy_name": "/home/me/audit.yaml"},
+            3,
+            None,
+            "/home/me/audit.yaml:4:10: kube-apiserver",
+        ),
         ({"allow": ["everything"]}, 2, "usage", "--allow everything: not one of"),
         ({"timeout": "5 minutes"}, 2, "usage", "--timeout"),
         ({"state": "absent", "log_maxage": 7}, 2, "usage", "log_maxage goes with state=present, not with state=absent"),

@@ -37,6 +37,10 @@ options:
     description:
       - The policy's text. It is read again with a lookup of V(ansible.builtin.file), say, for a file on the controller.
     type: str
+  policy_name:
+    description:
+      - What messages call O(policy_content), for example the file on the controller that it was read from.
+    type: str
   policy_path:
     description:
       - Where the API server finds the policy (a path in its container).
@@ -248,6 +252,7 @@ COMMANDS = {"present": "enable", "absent": "disable", "restarted": "restart"}
 OF_ENABLE = {
     "policy": {"type": "path"},
     "policy_content": {"type": "str"},
+    "policy_name": {"type": "str"},
     "policy_path": {"type": "path"},
     "log": {"type": "bool"},
     "log_path": {"type": "str"},
@@ -346,7 +351,7 @@ def _words(module):
     for option, content in (("--policy", "policy_content"), ("--webhook-config", "webhook_config_content")):
         if params[content] is not None:
             path = _written(module, content, params[content])
-            names[path] = content
+            names[path] = (params["policy_name"] if option == "--policy" else None) or content
             words += [option, path]
     for name in PLAIN:
         if params[name] is not None:
