@@ -12,6 +12,7 @@ The map of the house (imports go downward only; ``tests/test_architecture.py`` h
     report                                   all that a run has to say: text, JSON, exit code
     node/                                    the WORLD: files, journal, processes, kubelet, API server, receipt
     kubeadm/   log/                          kubeadm's own record of the cluster / the audit log: events, following, figures
+    cluster/                                 a cluster from any machine with a kubeconfig: every API server by the API itself
     operations/                              one module a verb: calls rooms in order, returns a Report
     lab/                                     an embedded practice node; exercises, the grader, a killercoda scenario
     cli/                                     typer: arguments -> one operation -> print the report -> exit

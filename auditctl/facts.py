@@ -82,11 +82,11 @@ def audit_flags() -> Mapping[str, AuditFlag]:
 @cache
 def policy_names() -> tuple[str, ...]:
     """Return the names of the shipped policies, sorted."""
-    found = (entry.name for entry in template("policies").iterdir())
+    entries = (entry.name for entry in template("policies").iterdir())
     return tuple(
         sorted(
             name.removesuffix(POLICY_SUFFIX)
-            for name in found
+            for name in entries
             if name.endswith(POLICY_SUFFIX) and not name.endswith(EXPECTATION_SUFFIX)
         )
     )

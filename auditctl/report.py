@@ -228,7 +228,7 @@ def _diff(manifest: ManifestChange, paint: Paint) -> Iterator[str]:
 
 def _manifest(manifest: ManifestChange) -> dict[str, Any]:
     return {
-        "path": manifest.path,
+        "path": manifest.path or None,
         "before": {"sha256": manifest.before},
         "after": {"sha256": manifest.after},
         "diff": manifest.diff,

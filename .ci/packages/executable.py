@@ -110,7 +110,7 @@ def main(folder: Path, interpreter: Path, epoch: int, floor: int, wheels: list[P
     program = write(folder, wheels, interpreter, epoch)
     sys.stdout.write(f"{program.name}: {program.stat().st_size / 1e6:.1f} MB, needs glibc 2.{needed}\n")
     (ours, *_) = (wheel for wheel in wheels if wheel.name.startswith("auditctl-"))
-    sys.path.insert(0, str(ours))
+    sys.path[:0] = map(str, wheels)  # the names and the manual of the .rpm come out of the application
     from auditctl import __version__
 
     url = repository()

@@ -77,7 +77,7 @@ class EnableOptions(ChangeArguments):
         Raises:
             UsageError: a text is not of its option's form, or two options exclude each other.
         """
-        self._refuse_what_excludes_each_other()
+        self._refuse_excluded_pairs()
         return Settings(
             policy_path=self.policy_path,
             log_path=self.log_path,
@@ -90,7 +90,7 @@ class EnableOptions(ChangeArguments):
             unset_flags=frozenset(plain_name(name) for name in self.unset or ()),
         )
 
-    def _refuse_what_excludes_each_other(self) -> None:
+    def _refuse_excluded_pairs(self) -> None:
         if self.policy == "":
             raise UsageError("--policy: the name is empty")
         if self.no_log and self.log_path is not None:

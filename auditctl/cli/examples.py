@@ -30,6 +30,8 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("status --watch", "redraw every two seconds"),
         ("status -o json", "for programs"),
         ("status -o prometheus", "for node_exporter; --template alerts has the rules"),
+        ("status --server --context prod", "every API server of that cluster, from any machine"),
+        ("status --template rbac", "the rights that --server needs, for kubectl apply"),
     ),
     "verify": (
         ("verify", "send a request and find it in the log"),

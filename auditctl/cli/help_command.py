@@ -83,14 +83,14 @@ PAGE_SUFFIX = ".md"
 
 def pages() -> Mapping[str, str]:
     """Return the pages of the documentation by name (``how-to/policies``) with their titles."""
-    found = {}
+    headings = {}
     for folder in PAGE_FOLDERS:
         directory = facts.documentation(folder) if folder else facts.documentation()
         for path in sorted(directory.iterdir(), key=lambda path: path.name) if directory.is_dir() else ():
             if path.name.endswith(PAGE_SUFFIX):
                 name = "/".join([*filter(None, [folder]), path.name.removesuffix(PAGE_SUFFIX)])
-                found[name] = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
-    return found
+                headings[name] = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+    return headings
 
 
 def _page_named(word: str) -> str | None:
@@ -104,8 +104,14 @@ def help_(
         list[str] | None,
         typer.Argument(metavar="[COMMAND or TOPIC]", help="As `policy explain`, `exit-codes` or `how-to/policies`."),
     ] = None,
+    man: Annotated[bool, typer.Option("--man", help="Print the manual page, for man: it names every option.")] = False,
 ) -> None:
     """Explain a command or a topic; without one, list them all."""
+    if man:
+        from auditctl.cli.manual import page
+
+        text = page(context.find_root().command, __version__)
+        run_and_exit(context, "help", lambda _: CommandResult(document={"man": text}, summary=text.rstrip("\n")))
     run_and_exit(context, "help", lambda _: _explained(list(words or ()), context))
 
 

@@ -98,7 +98,12 @@ def top(
         Many, typer.Option(metavar="WHAT", help="user, verb, resource, namespace, level or rule; default: all.")
     ] = None,
     count: Annotated[int, typer.Option("-n", min=1, metavar="N", help="Values of each.")] = 10,
-    policy: Annotated[str | None, typer.Option(metavar="FILE", help="By its rules too.")] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="By its rules too; default for --by rule: the node's own, where its own log is read."
+        ),
+    ] = None,
     kubernetes: Annotated[str | None, typer.Option(metavar="VERSION")] = None,
     user: User = None,
     since: Since = None,
@@ -116,8 +121,6 @@ def top(
         for each in by or ():
             if each not in BY:
                 raise UsageError(f"--by {each}: not one of {', '.join(BY)}")
-        if by and "rule" in by and policy is None:
-            raise UsageError("--by rule needs --policy")
         options = volume.TopOptions(
             logs=(*(logs or ()), *(log or ())),
             by=tuple(by or ()),

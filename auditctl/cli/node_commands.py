@@ -95,16 +95,32 @@ def status(
         typer.Option(
             "--template",
             metavar="NAME",
-            help="Print what goes with -o prometheus: alerts, dashboard, service or timer.",
+            help="Print what -o prometheus needs: alerts, dashboard, service or timer; or what --server may read: rbac.",
         ),
     ] = None,
+    server: Annotated[
+        bool,
+        typer.Option(
+            "--server",
+            help="Every API server of the cluster, read by the API alone, from any machine with a kubeconfig.",
+        ),
+    ] = False,
+    cluster_context: Annotated[
+        str, typer.Option("--context", metavar="NAME", help="With --server: the context of the kubeconfig.")
+    ] = "",
 ) -> None:
     """Show whether the API server is ready and requests are recorded; exit 1 where anything is not well.
 
     -o prometheus prints metrics for node_exporter's textfile collector, and exits with 0 where they could be collected.
     """
+    if cluster_context and not server:
+        raise typer.BadParameter("it goes with --server", param_hint="--context")
     if template is not None or context.obj.output == "prometheus":
-        _status_for_prometheus(context, template, watch=watch)
+        _status_for_prometheus(context, template, watch=watch, cluster=cluster_context if server else None)
+    if server:
+        from auditctl.operations.cluster.status import cluster_status
+
+        _once_or_watch(context, "status", lambda plane: cluster_status(plane, cluster_context), watch=watch)
     from auditctl.operations.evidence.counters import Memory
     from auditctl.operations.status import status as run
 
@@ -112,13 +128,19 @@ def status(
     _once_or_watch(context, "status", lambda plane: run(plane, memory), watch=watch)
 
 
-def _status_for_prometheus(context: typer.Context, template: str | None, *, watch: bool) -> NoReturn:
+def _status_for_prometheus(
+    context: typer.Context, template: str | None, *, watch: bool, cluster: str | None
+) -> NoReturn:
     from auditctl.operations.status_metrics import status_metrics, template_text
 
     if watch:
         raise typer.BadParameter("it goes neither with -o prometheus nor with --template", param_hint="--watch")
     if template is not None:
         run_and_exit(context, "status", lambda _: template_text(template))
+    if cluster is not None:
+        from auditctl.operations.cluster.status import cluster_status_metrics
+
+        run_and_exit(context, "status", lambda plane: cluster_status_metrics(plane, cluster), formats=("prometheus",))
     run_and_exit(context, "status", status_metrics, formats=("prometheus",))
 
 

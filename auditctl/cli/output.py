@@ -222,10 +222,10 @@ class PlanReviewer:
 
     def accepts(self, plan: Sequence[str], question: str) -> bool:
         """Return False if the answer to the question is anything but yes."""
-        is_asked = bool(question) and _is_terminal(sys.stdin) and _is_terminal(sys.stderr)
+        can_answer = bool(question) and _is_terminal(sys.stdin) and _is_terminal(sys.stderr)
         if isinstance(self._progress, Terminal):
             self._progress.close()
-        if is_asked or not self._quiet:
+        if can_answer or not self._quiet:
             is_coloured = coloured(sys.stderr)
             for line in map(printable, self._typed.pasteable_lines(plan)):
                 if takes(sys.stderr):
@@ -233,7 +233,7 @@ class PlanReviewer:
                         sys.stderr,
                         f"{_COLOURS[line[0]]}{line}\x1b[0m" if is_coloured and line[:1] in _COLOURS else line,
                     )
-        if not is_asked:
+        if not can_answer:
             return True
         with suppress(OSError, ValueError):  # the terminal is gone: nobody said yes
             sys.stderr.write(f"{printable(question)} [y/N] ")

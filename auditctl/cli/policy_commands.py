@@ -242,7 +242,13 @@ def suggest(
     context: typer.Context,
     more: More = None,
     log: Log = None,
-    policy: Annotated[str, typer.Option(metavar="FILE", help="The policy that the rules are added to.")] = "baseline",
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="The policy that the rules are added to; default: the node's with its own log, else baseline.",
+        ),
+    ] = None,
     most: Annotated[int, typer.Option("-n", min=1, metavar="N", help="Rules at most.")] = 8,
     kubernetes: Kubernetes = None,
     processes: Processes = None,

@@ -45,10 +45,10 @@ def edit(
     file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="A policy; default: the node's own.")] = None,
 ) -> None:
     """Edit a policy in $EDITOR; if it is valid, show what changes, and enable it."""
-    common = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+    inherited = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
 
     def operation(plane: ControlPlane) -> Report:
-        return edit_and_enable(plane, file, EnableOptions(**common))
+        return edit_and_enable(plane, file, EnableOptions(**inherited))
 
     run_and_exit(context, "policy edit", operation, changes=options.changes_node, interactive=True)
 

@@ -47,8 +47,10 @@ def expect_decisions(
 
 def diff(
     context: typer.Context,
-    old: Annotated[str, typer.Argument(metavar="OLD")],
-    new: Annotated[str | None, typer.Argument(metavar="[NEW]", help="Left out with --git.", show_default=False)] = None,
+    before: Annotated[str, typer.Argument(metavar="OLD")],
+    after: Annotated[
+        str | None, typer.Argument(metavar="[NEW]", help="Left out with --git.", show_default=False)
+    ] = None,
     git: Annotated[
         str | None,
         typer.Option("--git", metavar="REV", help="Compare FILE with what it was in this revision: --git main FILE."),
@@ -56,16 +58,16 @@ def diff(
     kubernetes: Kubernetes = None,
 ) -> None:
     """Which requests change level, stages or managed fields; exit 1 if any does. -o sarif, junit, github for pipelines."""
-    if (new is None) == (git is None):
+    if (after is None) == (git is None):
         raise typer.BadParameter("specify OLD and NEW, or one FILE with --git REV")
 
     def operation(plane: ControlPlane) -> CommandResult:
         from auditctl.operations.policy import compare
 
         return (
-            compare.diff(plane, old, new, kubernetes)
-            if new
-            else compare.diff_with_revision(plane, git or "", old, kubernetes)
+            compare.diff(plane, before, after, kubernetes)
+            if after
+            else compare.diff_with_revision(plane, git or "", before, kubernetes)
         )
 
     command = "policy diff"
@@ -101,12 +103,18 @@ def coverage(
     run_and_exit(context, command, in_format(context.obj, command, operation), formats=(*FORMATS, *FINDINGS_FORMATS))
 
 
-def schema(context: typer.Context, kubernetes: Kubernetes = None) -> None:
+def schema(
+    context: typer.Context,
+    kubernetes: Kubernetes = None,
+    of: Annotated[
+        str, typer.Option(metavar="FORMAT", help="policy, or our own: report, expectations, requirements.")
+    ] = "policy",
+) -> None:
     """Print the JSON Schema (draft 07) of audit policies, for editors, kubeconform and check-jsonschema."""
 
     def operation(plane: ControlPlane) -> CommandResult:
         from auditctl.operations.policy import schema as policy_schema
 
-        return policy_schema.schema(plane, kubernetes)
+        return policy_schema.schema(plane, kubernetes, of)
 
     run_and_exit(context, "policy schema", operation)

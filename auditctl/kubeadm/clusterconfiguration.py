@@ -122,18 +122,18 @@ def carried_by_configmap(text: str, name: str) -> str | None:
     document = Document.of_text(text, name)
     if document.value.get("kind") != "ConfigMap":
         return None
-    found = fields.value_at(document, ("data", KIND))
-    fields.require(isinstance(found, str), f"the ConfigMap has {_NO_KEY}", document, ("data",))
-    return str(found)
+    carried = fields.value_at(document, ("data", KIND))
+    fields.require(isinstance(carried, str), f"the ConfigMap has {_NO_KEY}", document, ("data",))
+    return str(carried)
 
 
 def _carried_by_json(text: str, name: str) -> str:
     try:
-        found = json.loads(text)["data"][KIND]
+        carried = json.loads(text)["data"][KIND]
     except (ValueError, KeyError, TypeError) as error:
         problem = _NO_KEY if not isinstance(error, ValueError) else f"a fault of JSON: {error}"
         raise ManifestError(f"the ConfigMap has {problem}", place=Place(name)) from error
-    return str(found)
+    return str(carried)
 
 
 def _has_own_document(text: str) -> bool:
@@ -145,8 +145,8 @@ def _own_document(text: str, name: str) -> tuple[str, str, str]:
 
     Raises ManifestError where there is none.
     """
-    cuts = [0, *(found.end() for found in _SEPARATOR.finditer(text)), len(text)]
-    parts = list(zip(cuts, [*(found.start() for found in _SEPARATOR.finditer(text)), len(text)], strict=False))
+    cuts = [0, *(separator.end() for separator in _SEPARATOR.finditer(text)), len(text)]
+    parts = list(zip(cuts, [*(separator.start() for separator in _SEPARATOR.finditer(text)), len(text)], strict=False))
     for start, end in parts:
         own = text[start:end]
         if re.search(rf"^kind:[ \t]*[\"']?{KIND}[\"']?[ \t]*(?:#.*)?\r?$", own, re.MULTILINE):
@@ -163,26 +163,29 @@ def _mapped(document: Document) -> tuple[Argument, ...]:
 
 
 def _listed(document: Document) -> tuple[Argument, ...]:
-    found: list[Argument] = []
+    arguments: list[Argument] = []
     for index in range(len(fields.sequence(document, EXTRA_ARGS))):
         here = (*EXTRA_ARGS, index)
         name = _text(document, (*here, "name"))
         fields.require(bool(name), f"{fields.written(here)} has no name", document, here)
-        seen = name in {argument.name for argument in found}
+        is_repeated = name in {argument.name for argument in arguments}
         fields.require(
-            not (seen and name.startswith(AUDIT_PREFIX)), f"the extra argument {name} is there twice", document, here
+            not (is_repeated and name.startswith(AUDIT_PREFIX)),
+            f"the extra argument {name} is there twice",
+            document,
+            here,
         )
-        found.append(Argument(name, _text(document, (*here, "value")), index))
-    return tuple(found)
+        arguments.append(Argument(name, _text(document, (*here, "value")), index))
+    return tuple(arguments)
 
 
 def _volumes(document: Document) -> tuple[ExtraVolume, ...]:
-    found = []
+    volumes = []
     for index in range(len(fields.sequence(document, EXTRA_VOLUMES))):
         here = (*EXTRA_VOLUMES, index)
         entry = fields.mapping(document, here)
         texts = {key: _text(document, (*here, key)) for key in ("name", "hostPath", "mountPath", "pathType")}
-        found.append(
+        volumes.append(
             ExtraVolume(
                 texts["name"],
                 normalised_path(texts["hostPath"]),
@@ -191,7 +194,7 @@ def _volumes(document: Document) -> tuple[ExtraVolume, ...]:
                 texts["pathType"],
             )
         )
-    return tuple(found)
+    return tuple(volumes)
 
 
 def _text(document: Document, path: tuple[Any, ...]) -> str:

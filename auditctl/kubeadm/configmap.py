@@ -62,15 +62,15 @@ def read(access: Access, *, plainly: bool = False) -> Stored:
         RefusedError: it cannot be had (no such object, forbidden, unreachable).
     """
     with _plain_api(access, "be read") if plainly else _api(access, "be read") as api:
-        found = api.read_namespaced_config_map(NAME, NAMESPACE, _request_timeout=_SECONDS)
-    text = (found.data or {}).get(KEY)
+        config_map = api.read_namespaced_config_map(NAME, NAMESPACE, _request_timeout=_SECONDS)
+    text = (config_map.data or {}).get(KEY)
     if not text:
         raise RefusedError(
             f"the ConfigMap {NAMESPACE}/{NAME} has no key {KEY}",
             check="kubeadm-config",
             fix="was this cluster made by kubeadm? then: kubeadm init phase upload-config kubeadm --config FILE",
         )
-    return Stored(text, found.metadata.resource_version)
+    return Stored(text, config_map.metadata.resource_version)
 
 
 def write(access: Access, stored: Stored, text: str) -> None:
@@ -96,8 +96,8 @@ def apiservers(access: Access) -> tuple[MirrorPod, ...]:
         RefusedError: they cannot be listed.
     """
     with _api(access, "be compared with the other control planes") as api:
-        found = api.list_namespaced_pod(NAMESPACE, label_selector="component=kube-apiserver", _request_timeout=_SECONDS)
-    return tuple(_mirror(pod) for pod in found.items)
+        pods = api.list_namespaced_pod(NAMESPACE, label_selector="component=kube-apiserver", _request_timeout=_SECONDS)
+    return tuple(_mirror(pod) for pod in pods.items)
 
 
 def _mirror(pod: Any) -> MirrorPod:
@@ -160,6 +160,9 @@ def _library_api(access: Access, purpose: str) -> Iterator[Any]:
         raise _refusal(access, purpose, int(error.status or 0), str(error.reason or "")) from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise _no_answer(access, purpose, error) from error
+    except ValueError as error:  # the library checks each field of an answer by its own copy of the API
+        text = f"the ConfigMap {NAMESPACE}/{NAME} cannot {purpose}: the answer of {access.server} is no object that the package kubernetes takes"
+        raise RefusedError(text, check="kubeadm-config", fix="upgrade that package, or remove it") from error
     finally:
         os.close(authority)
 

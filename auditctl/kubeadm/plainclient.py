@@ -41,9 +41,9 @@ class PlainClient:
 
     def read_namespaced_config_map(self, name: str, namespace: str, *, _request_timeout: tuple[float, float]) -> Any:
         """``data`` and ``metadata.resource_version``; raises AnswerError, OSError."""
-        found = self._exchange("GET", f"/api/v1/namespaces/{namespace}/configmaps/{name}", _request_timeout)
-        metadata = SimpleNamespace(resource_version=found["metadata"]["resourceVersion"])
-        return SimpleNamespace(data=found.get("data"), metadata=metadata)
+        answer = self._exchange("GET", f"/api/v1/namespaces/{namespace}/configmaps/{name}", _request_timeout)
+        metadata = SimpleNamespace(resource_version=answer["metadata"]["resourceVersion"])
+        return SimpleNamespace(data=answer.get("data"), metadata=metadata)
 
     def patch_namespaced_config_map(
         self, name: str, namespace: str, body: list[dict[str, Any]], *, _request_timeout: tuple[float, float]

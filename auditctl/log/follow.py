@@ -152,7 +152,7 @@ def _whole(path: Path) -> Iterator[Text]:
     """Yield a rotated file from its beginning to its end; compressed meanwhile, it has another name."""
     for name in (path, path.with_name(path.name + ".gz")):
         with suppress(FileNotFoundError):
-            descriptor = os.open(name, READ_ONLY)
+            descriptor = os.open(name, READ_ONLY | open_flag("O_NONBLOCK"))  # a pipe of that name ends at once
             try:
                 piece = LogSegment(str(name), descriptor, compressed=name.suffix == ".gz")
                 with closing(opened(piece)) as file, suppress(EOFError, zlib.error):

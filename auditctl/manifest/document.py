@@ -94,11 +94,11 @@ class Document(NamedTuple):
 
     def _deepest(self, path: tuple[str | int, ...]) -> Node:
         """The node of the deepest part of a path that is written."""
-        found = self.node(path)
-        while found is None and path:
+        node = self.node(path)
+        while node is None and path:
             path = path[:-1]
-            found = self.node(path)
-        return found or self.root
+            node = self.node(path)
+        return node or self.root
 
 
 def child(node: Node | None, step: str | int) -> Node | None:

@@ -70,28 +70,28 @@ def strings(document: Document, path: Path) -> list[str]:
 
 def mounts(document: Document, path: Path) -> tuple[Mount, ...]:
     """Return the mounts at ``path``. Raises ManifestError for one without name or mountPath."""
-    found = []
+    mounts_read = []
     for index in range(len(sequence(document, path))):
         here = (*path, index)
         entry = mapping(document, here)
         name, mount_path = string(document, (*here, "name")), string(document, (*here, "mountPath"))
         require(bool(name and mount_path), f"{written(here)} lacks name or mountPath", document, here)
         sub_path = string(document, (*here, "subPath")) or string(document, (*here, "subPathExpr"))
-        found.append(Mount(name, index, normalised_path(mount_path), entry.get("readOnly") is True, sub_path))
-    return tuple(found)
+        mounts_read.append(Mount(name, index, normalised_path(mount_path), entry.get("readOnly") is True, sub_path))
+    return tuple(mounts_read)
 
 
 def volumes(document: Document) -> tuple[Volume, ...]:
     """Return the volumes of the Pod. Raises ManifestError for a hostPath without a path."""
-    found = []
+    volumes_read = []
     for index in range(len(sequence(document, ("spec", "volumes")))):
         here = ("spec", "volumes", index)
         entry = mapping(document, here)
         name = string(document, (*here, "name"))  # one without a name is the kubelet's to refuse, and never ours
         if entry.get("hostPath") is None:
-            found.append(Volume(name, index, None))
+            volumes_read.append(Volume(name, index, None))
             continue
         path = string(document, (*here, "hostPath", "path"))
         require(bool(path), f"{written(here)}.hostPath lacks a path", document, here)
-        found.append(Volume(name, index, normalised_path(path), string(document, (*here, "hostPath", "type"))))
-    return tuple(found)
+        volumes_read.append(Volume(name, index, normalised_path(path), string(document, (*here, "hostPath", "type"))))
+    return tuple(volumes_read)

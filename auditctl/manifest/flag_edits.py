@@ -13,24 +13,24 @@ from auditctl.manifest.pod import Manifest
 from auditctl.manifest.yaml_scalars import spelled
 
 
-def edit_flags(draft: PlanDraft, manifest: Manifest, wanted: FlagTarget) -> None:
+def edit_flags(draft: PlanDraft, manifest: Manifest, target: FlagTarget) -> None:
     """Add to ``draft`` what makes the audit flags of ``manifest`` the wanted ones. Raises ManifestError."""
     present = {flag.name: flag for flag in manifest.flag_list if flag.is_audit}
     for name, flag in present.items():
-        if name in wanted.values and wanted.values[name] != flag.value:
-            _change_value(draft, flag, wanted.values[name], _reason(wanted, name))
-    removed = _removals(present, wanted)
-    new = sorted(name for name in wanted.values if name not in present)
-    target = _list_to_grow(manifest) if new else None
-    for path in dict.fromkeys([*removed, *([target] if target else [])]):
-        entries = _entries(draft, manifest, path, new, wanted) if path == target else []
+        if name in target.values and target.values[name] != flag.value:
+            _change_value(draft, flag, target.values[name], _reason(target, name))
+    removed = _removals(present, target)
+    new = sorted(name for name in target.values if name not in present)
+    list_path = _list_to_grow(manifest) if new else None
+    for path in dict.fromkeys([*removed, *([list_path] if list_path else [])]):
+        entries = _entries(draft, manifest, path, new, target) if path == list_path else []
         draft.change_list(path, removed.get(path, {}), entries)
 
 
-def _reason(wanted: FlagTarget, name: str) -> str:
-    value = wanted.values.get(name)
+def _reason(target: FlagTarget, name: str) -> str:
+    value = target.values.get(name)
     shown = f"--{name}" if value is None else f"--{name}={value}"
-    return f"{shown}: {wanted.reasons.get(name, 'asked for')}"
+    return f"{shown}: {target.reasons.get(name, 'asked for')}"
 
 
 def _change_value(draft: PlanDraft, flag: Flag, value: str, reason: str) -> None:
@@ -40,13 +40,13 @@ def _change_value(draft: PlanDraft, flag: Flag, value: str, reason: str) -> None
         draft.respell(flag.item.path, f"{flag.item.text.partition('=')[0]}={value}", reason)
 
 
-def _removals(present: dict[str, Flag], wanted: FlagTarget) -> dict[Path, dict[int, str]]:
+def _removals(present: dict[str, Flag], target: FlagTarget) -> dict[Path, dict[int, str]]:
     removed: dict[Path, dict[int, str]] = {}
     for name, flag in present.items():
-        if name not in wanted.values:
+        if name not in target.values:
             for item in (flag.item, flag.value_item):
                 if item:
-                    removed.setdefault(item.list_path, {})[item.position] = _reason(wanted, name)
+                    removed.setdefault(item.list_path, {})[item.position] = _reason(target, name)
     return removed
 
 
@@ -57,17 +57,17 @@ def _list_to_grow(manifest: Manifest) -> Path:
 
 
 def _entries(
-    draft: PlanDraft, manifest: Manifest, path: Path, new: Sequence[str], wanted: FlagTarget
+    draft: PlanDraft, manifest: Manifest, path: Path, new: Sequence[str], target: FlagTarget
 ) -> list[NewEntry]:
     block = list_block(draft.document, path)
     allowed = _allowed(manifest, block)
     flags = [flag for flag in manifest.flag_list if flag.item.list_path == path]
     entries = []
     for name in new:
-        text = f"--{name}={wanted.values[name]}"
-        position = _wanted_position(manifest, flags, name, allowed)
+        text = f"--{name}={target.values[name]}"
+        position = _kubeadm_position(manifest, flags, name, allowed)
         position = clean_position(position, _beside_audit(flags, allowed), allowed, block.spans, draft.document.lines)
-        entries.append(NewEntry(text, [spelled(text)], _reason(wanted, name), position))
+        entries.append(NewEntry(text, [spelled(text)], _reason(target, name), position))
     return entries  # sorted by name already; equal positions keep that order
 
 
@@ -91,7 +91,7 @@ def _allowed(manifest: Manifest, block: YamlBlock) -> list[int]:
     return [index for index in range(words, len(block.spans) + 1) if index not in taken]
 
 
-def _wanted_position(manifest: Manifest, flags: Sequence[Flag], name: str, allowed: Sequence[int]) -> int:
+def _kubeadm_position(manifest: Manifest, flags: Sequence[Flag], name: str, allowed: Sequence[int]) -> int:
     """Return where the flag ``name`` goes: among the audit flags, else as kubeadm of that version would put it."""
     audit = [flag for flag in flags if flag.is_audit]
     if audit:

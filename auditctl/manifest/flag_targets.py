@@ -44,7 +44,7 @@ class FlagTarget(NamedTuple):
     reasons: Mapping[str, str] = MappingProxyType({})
 
 
-def wanted_flags(current: Mapping[str, str], settings: Settings, version: Version | None) -> FlagTarget:
+def flag_target(current: Mapping[str, str], settings: Settings, version: Version | None) -> FlagTarget:
     """Return what the audit flags should be, from the manifest's (``current``) and what was asked for.
 
     Raises RefusedError for settings that contradict each other, cannot be, or would leave nothing to record with.
@@ -74,15 +74,15 @@ def _explicit(settings: Settings, current: Mapping[str, str]) -> dict[str, str]:
         MAXBACKUP_FLAG: settings.log_maxbackup_files,
         MAXSIZE_FLAG: settings.log_maxsize_megabytes,
     }
-    found = {name: str(value) for name, value in options.items() if value is not None}
+    explicit = {name: str(value) for name, value in options.items() if value is not None}
     for name, value in settings.set_flags.items():
         flag = _known(name).name
-        if found.get(flag, value) != value:
-            raise RefusedError(f"--{flag} is asked for twice: {found[flag]!r} and {value!r}", check="settings")
-        found[flag] = value
-    if settings.webhook and WEBHOOK_FLAG not in found:
-        found[WEBHOOK_FLAG] = current.get(WEBHOOK_FLAG) or WEBHOOK_PATH
-    return {name: _path(name, value, current) for name, value in found.items()}
+        if explicit.get(flag, value) != value:
+            raise RefusedError(f"--{flag} is asked for twice: {explicit[flag]!r} and {value!r}", check="settings")
+        explicit[flag] = value
+    if settings.webhook and WEBHOOK_FLAG not in explicit:
+        explicit[WEBHOOK_FLAG] = current.get(WEBHOOK_FLAG) or WEBHOOK_PATH
+    return {name: _path(name, value, current) for name, value in explicit.items()}
 
 
 def _path(name: str, value: str, current: Mapping[str, str]) -> str:
@@ -153,9 +153,9 @@ def _defaults(
 
 def _refuse_nothing_to_record(values: Mapping[str, str], settings: Settings) -> None:
     if not values.get(LOG_FLAG) and not values.get(WEBHOOK_FLAG):
-        asked = "no log" if settings.log is False else "the log path unset"
+        setting = "no log" if settings.log is False else "the log path unset"
         raise RefusedError(
-            f"with {asked} and without a webhook nothing would be recorded",
+            f"with {setting} and without a webhook nothing would be recorded",
             check="no-backend",
             fix="add --webhook-config FILE, or use `auditctl disable`",
         )

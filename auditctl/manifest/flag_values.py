@@ -23,8 +23,8 @@ BATCH = "batch"
 MODES = (BATCH, "blocking", STRICT)
 FORMATS = ("legacy", "json")
 _V1 = "audit.k8s.io/v1"
-_OLD_VERSIONS = ("audit.k8s.io/v1beta1", "audit.k8s.io/v1alpha1")
-_OLD_UP_TO = (1, 23)
+_BETA_VERSIONS = ("audit.k8s.io/v1beta1", "audit.k8s.io/v1alpha1")
+_BETA_UNTIL = (1, 23)
 _BOUNDED_SINCE = (1, 36)
 _TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _ROTATION = (MAXAGE_FLAG, MAXBACKUP_FLAG, MAXSIZE_FLAG)
@@ -58,13 +58,13 @@ def complaints(given: Mapping[str, str], version: Version, before: Mapping[str, 
     if wrong:
         return wrong  # together they cannot be weighed before each can be read
     flags = Flags(given, version)
-    found = [*_unconditional(flags), *_log(flags)]
+    findings = [*_unconditional(flags), *_log(flags)]
     for backend, path in (("log", LOG_FLAG), ("webhook", WEBHOOK_FLAG)):
         if flags.value(path):
-            found += [*_refused(flags, backend), *_unwise(flags, backend, before or {})]
+            findings += [*_refused(flags, backend), *_unwise(flags, backend, before or {})]
         else:
-            found += _idle(flags, backend, path)
-    return sorted(found, key=lambda finding: finding.severity is not Severity.ERROR)
+            findings += _idle(flags, backend, path)
+    return sorted(findings, key=lambda finding: finding.severity is not Severity.ERROR)
 
 
 def _alone(name: str, value: str, version: Version) -> Iterator[Finding]:
@@ -108,7 +108,7 @@ def _refused(flags: Flags, backend: str) -> Iterator[Finding]:
     if mode not in MODES:
         text = f"{mode!r} is no mode; allowed modes are {', '.join(MODES)}"
         yield _error("flag-value", f"audit-{backend}-mode", text, "write batch, or leave the flag out")
-    known = (_V1, *_OLD_VERSIONS) if flags.version <= _OLD_UP_TO else (_V1,)
+    known = (_V1, *_BETA_VERSIONS) if flags.version <= _BETA_UNTIL else (_V1,)
     if version not in known:
         yield _error("flag-value", f"audit-{backend}-version", f"{version!r} is not known", f"write {_V1}")
     positive = ["truncate-max-event-size"]
@@ -119,7 +119,7 @@ def _refused(flags: Flags, backend: str) -> Iterator[Finding]:
     for name in (f"audit-{backend}-{end}" for end in positive):
         if flags.number(name) <= 0:
             yield _error("flag-value", name, f"is {flags.value(name)}, and must be above 0", "write a positive number")
-    event, batch = (f"audit-{backend}-truncate-max-{what}-size" for what in ("event", "batch"))
+    event, batch = (f"audit-{backend}-truncate-max-{unit}-size" for unit in ("event", "batch"))
     if flags.number(batch) < flags.number(event):
         text = f"is {flags.value(batch)}, below the max event size (--{event}={flags.value(event)}): the server would not start"
         yield _error("truncate-sizes", batch, text, f"raise --{batch} too (it has no other effect)")

@@ -143,14 +143,14 @@ def _refuse_single_dash(item: Item, document: Document) -> None:
 
 
 def _refuse_repeated(flags: Sequence[Flag], document: Document) -> None:
-    seen: dict[str, Flag] = {}
+    earlier: dict[str, Flag] = {}
     for flag in flags:
-        if flag.is_audit and flag.name in seen:
-            first = document.place(seen[flag.name].item.path)
+        if flag.is_audit and flag.name in earlier:
+            first = document.place(earlier[flag.name].item.path)
             raise ManifestError(
                 f"--{flag.name} is there twice (first in line {first.line}): the last one wins silently",
                 check="repeated-flag",
                 fix="remove one of them",
                 place=document.place(flag.item.path),
             )
-        seen.setdefault(flag.name, flag)
+        earlier.setdefault(flag.name, flag)

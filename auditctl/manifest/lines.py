@@ -30,7 +30,7 @@ class TextLines:
     """
 
     def __init__(self, text: str) -> None:
-        starts = [0, *(found.end() for found in BREAK.finditer(text))]
+        starts = [0, *(line_break.end() for line_break in BREAK.finditer(text))]
         self.lent_end = ""
         if starts[-1] < len(text):
             ends = BREAK.findall(text)
@@ -53,8 +53,8 @@ class TextLines:
 
     def line_end(self, line: int) -> str:
         """Return the characters that end ``line``."""
-        found = BREAK.search(self.text, self.start(line))
-        return found.group() if found else "\n"
+        line_break = BREAK.search(self.text, self.start(line))
+        return line_break.group() if line_break else "\n"
 
     def is_comment(self, line: int) -> bool:
         """Tell whether ``line`` holds nothing but a comment."""

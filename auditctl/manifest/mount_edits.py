@@ -59,8 +59,8 @@ def _edit(
     block = list_block(draft.document, path)
     placed = []
     for entry in entries:
-        wanted = sorted_position(names, str(entry.value["name"])) if in_order(names) else len(names)
-        position = clean_position(wanted, (), range(len(names) + 1), block.spans, draft.document.lines)
+        index = sorted_position(names, str(entry.value["name"])) if in_order(names) else len(names)
+        position = clean_position(index, (), range(len(names) + 1), block.spans, draft.document.lines)
         placed.append(NewEntry(entry.value, entry.lines, entry.reason, position))
     draft.change_list(path, removed, placed)
 

@@ -55,13 +55,13 @@ def audit_paths(flags: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def plan_mounts(manifest: Manifest, wanted: Mapping[str, str]) -> MountPlan:
-    """Return which mounts go and which come, for the audit flags ``wanted`` in place of the manifest's.
+def plan_mounts(manifest: Manifest, paths: Mapping[str, str]) -> MountPlan:
+    """Return which mounts go and which come, for the audit flags ``paths`` in place of the manifest's.
 
     Raises RefusedError for a log that could not be written, ManifestError for a path that cannot be resolved.
     """
-    before, after = audit_paths(manifest.audit_flags), audit_paths(wanted)
-    making = _Making(manifest, wanted)
+    before, after = audit_paths(manifest.audit_flags), audit_paths(paths)
+    making = _Making(manifest, paths)
     for name, path in before.items():
         if path not in after.values():
             making.drop(path, f"it served only the old --{name}={path}")
@@ -98,8 +98,8 @@ def _mounted_elsewhere(manifest: Manifest) -> Iterator[str]:
 class _Making:
     """A MountPlan in the making: what is asked of it depends on what it already holds."""
 
-    def __init__(self, manifest: Manifest, wanted: Mapping[str, str]) -> None:
-        self.manifest, self.wanted, self.plan = manifest, wanted, MountPlan()
+    def __init__(self, manifest: Manifest, paths: Mapping[str, str]) -> None:
+        self.manifest, self.paths, self.plan = manifest, paths, MountPlan()
 
     def cover(self, path: str) -> HostPath | None:
         """Return what ``path`` is seen through after the change. Raises ManifestError for what is no plain hostPath."""
@@ -119,9 +119,9 @@ class _Making:
 
     def refuse_directory(self, flag: str, path: str) -> None:
         """Raise RefusedError where mounts show that ``path`` is a directory, so that no file can be there."""
-        found = self.cover(path)
+        mounted = self.cover(path)
         below = [mount.path for mount in self.manifest.mounts if mount.path != path and within(mount.path, path)]
-        if below or (found and found.exact and found.type in {"Directory", "DirectoryOrCreate"}):
+        if below or (mounted and mounted.exact and mounted.type in {"Directory", "DirectoryOrCreate"}):
             raise RefusedError(
                 f"--{flag}: {path} is a directory in the Pod (mount {below[0] if below else path})",
                 check="path",
@@ -132,10 +132,10 @@ class _Making:
     def drop(self, path: str, reason: str, *, migrated: bool = False) -> bool:
         """Take out the mount that ``path`` is on, if it serves nothing else; tell whether it goes.
 
-        A path that is only ``migrated`` stays in the wanted flags, and these do not count as something else.
+        A path that is only ``migrated`` stays in the flags, and these do not count as something else.
         """
         mount = covering(self.manifest.mounts, path)
-        values = () if migrated else self.wanted.values()
+        values = () if migrated else self.paths.values()
         if mount is None or not path_rules.serves_only_audit(mount, path, [*values, *self._other_words()]):
             return False
         self.plan.removed.setdefault(mount.position, f"mount {mount.path}: {reason}")
@@ -152,23 +152,25 @@ class _Making:
 
     def provide_log(self, path: str) -> None:
         """See to it that the log's directory is mounted, as a directory and read-write: rotation renames the file."""
-        found = self.cover(path)
-        is_new = self.manifest.audit_flags.get(LOG_FLAG) != self.wanted[LOG_FLAG]
-        host = found.path if found is not None else path  # the directory of the host is auditd's, not the container's
-        if path_rules.belongs_to_auditd(host) and (is_new or found is None):
+        mounted = self.cover(path)
+        is_new = self.manifest.audit_flags.get(LOG_FLAG) != self.paths[LOG_FLAG]
+        host = (
+            mounted.path if mounted is not None else path
+        )  # the directory of the host is auditd's, not the container's
+        if path_rules.belongs_to_auditd(host) and (is_new or mounted is None):
             text = f"the log {host} is in {path_rules.AUDITD_DIRECTORY}, which belongs to auditd: its rotation and label are others"
             self._complain("shared-log-directory", text, f"use --log-path {path_rules.own_log_path(path)}")
-        if found and found.exact:
-            self._migrate(path, found)
-            found = self.cover(path)
-        if found and found.read_only:
+        if mounted and mounted.exact:
+            self._migrate(path, mounted)
+            mounted = self.cover(path)
+        if mounted and mounted.read_only:
             raise RefusedError(
-                f"the log {path} lies on the mount {found.mount_path}, which is read-only: the server would not start",
+                f"the log {path} lies on the mount {mounted.mount_path}, which is read-only: the server would not start",
                 check="read-only-log",
                 fix="use --log-path with a directory of its own, or make that mount read-write",
                 place=self.manifest.mounts_place,
             )
-        if found is None:
+        if mounted is None:
             self._add_log_directory(path)
 
     def _add_log_directory(self, path: str) -> None:
@@ -183,13 +185,13 @@ class _Making:
             self._complain("system-log-directory", text, f"{fix}, or continue with --allow system-log-directory")
             self.add(LOG_FLAG, directory, directory, "DirectoryOrCreate", read_only=False)
             return
-        if self.manifest.audit_flags.get(LOG_FLAG) != self.wanted[LOG_FLAG]:
+        if self.manifest.audit_flags.get(LOG_FLAG) != self.paths[LOG_FLAG]:
             raise RefusedError(problem, check="system-directory", fix=fix)
         self._complain("log-not-mounted", f"{problem}: it stays inside the container", fix)
 
-    def _migrate(self, path: str, found: HostPath) -> None:
+    def _migrate(self, path: str, mounted: HostPath) -> None:
         """Put the log's directory in the place of its single-file mount; say so where that cannot be."""
-        inside, outside = posixpath.dirname(path), posixpath.dirname(found.path)
+        inside, outside = posixpath.dirname(path), posixpath.dirname(mounted.path)
         possible = not path_rules.belongs_to_others(inside) and not path_rules.belongs_to_others(outside)
         if possible and self.drop(path, "a file that is mounted alone cannot be rotated", migrated=True):
             if self.cover(path) is None:
@@ -202,7 +204,7 @@ class _Making:
         """Add a finding of severity error that points at the flag of the log."""
         flag = next((flag for flag in self.manifest.flag_list if flag.name == LOG_FLAG), None)
         place = self.manifest.document.place(flag.item.path if flag else self.manifest.container_path)
-        found = Finding(
+        finding = Finding(
             check=check,
             severity=Severity.ERROR,
             message=message,
@@ -212,7 +214,7 @@ class _Making:
             line=place.line,
             column=place.column,
         )
-        self.plan.findings.append(found)
+        self.plan.findings.append(finding)
 
     def add(self, flag: str, path: str, on_host: str, kind: str, *, read_only: bool) -> None:
         """Add a mount, and its volume under a free name where no volume of that very file is left without a mount."""

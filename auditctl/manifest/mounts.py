@@ -83,10 +83,10 @@ def host_path(
 
     Raises ManifestError where a mount covers it that is no plain hostPath: a subPath, or a volume of another kind.
     """
-    wanted = normalised_path(path)
-    if not wanted.startswith("/"):
+    normalised = normalised_path(path)
+    if not normalised.startswith("/"):
         raise ManifestError(f"{path!r} is no absolute path: it depends on where the container starts", place=place)
-    mount = covering(mounts, wanted)
+    mount = covering(mounts, normalised)
     if mount is None:
         return None
     named = [volume for volume in volumes if volume.name == mount.name]
@@ -99,15 +99,15 @@ def host_path(
     if mount.sub_path or volume.host_path is None:
         kind = "a subPath" if mount.sub_path else "no hostPath"
         raise ManifestError(
-            f"{wanted} lies on the mount {mount.path} of volume {mount.name!r}, which is {kind}", place=place
+            f"{normalised} lies on the mount {mount.path} of volume {mount.name!r}, which is {kind}", place=place
         )
-    rest = wanted[len(mount.path.rstrip("/")) :]
+    rest = normalised[len(mount.path.rstrip("/")) :]
     return HostPath(
         path=normalised_path(volume.host_path + rest),
-        container_path=wanted,
+        container_path=normalised,
         mount_path=mount.path,
         volume=volume.name,
         type=volume.type,
         read_only=mount.read_only,
-        exact=mount.path == wanted,
+        exact=mount.path == normalised,
     )

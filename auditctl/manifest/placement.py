@@ -33,16 +33,16 @@ def sorted_position(names: Sequence[str], new: str) -> int:
 
 
 def clean_position(
-    wanted: int, preferred: Sequence[int], allowed: Sequence[int], spans: Sequence[tuple[int, int]], lines: TextLines
+    desired: int, preferred: Sequence[int], allowed: Sequence[int], spans: Sequence[tuple[int, int]], lines: TextLines
 ) -> int:
-    """Return the position nearest to ``wanted`` where no comment stands directly above or below.
+    """Return the position nearest to ``desired`` where no comment stands directly above or below.
 
     ``spans`` are the entries' lines (first, behind the last); position ``i`` is directly behind entry ``i - 1`` (0:
     directly before the first). Only ``allowed`` positions count, the ``preferred`` among them first. Upward comes
     before downward. Where every position touches a comment, it is the last one.
     """
     for choice in (preferred, allowed):
-        up = sorted((position for position in choice if position <= wanted), reverse=True)
+        up = sorted((position for position in choice if position <= desired), reverse=True)
         for position in [*up, *sorted(choice)]:
             line = line_of(position, spans)
             if not lines.is_comment(line - 1) and not lines.is_comment(line):

@@ -88,17 +88,17 @@ class _Construction:
         return value
 
     def _mapping(self, node: Mapping, depth: int) -> dict[str, object]:
-        found: dict[str, object] = {}
+        values: dict[str, object] = {}
         merged: dict[str, object] = {}
         for key_node, value_node in node.entries:
             if isinstance(key_node, Scalar) and key_node.text == MERGE and key_node.style is Style.PLAIN:
                 merged = self._merged(value_node, depth + 1) | merged
                 continue
             key = self._key(key_node)
-            if key in found:
+            if key in values:
                 raise self._error(f"the key {key!r} is there twice", key_node)
-            found[key] = self.value(value_node, depth + 1)
-        return found | {key: value for key, value in merged.items() if key not in found}
+            values[key] = self.value(value_node, depth + 1)
+        return values | {key: value for key, value in merged.items() if key not in values}
 
     def _key(self, node: Node) -> str:
         if isinstance(node, Alias):

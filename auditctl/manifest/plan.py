@@ -18,7 +18,7 @@ from auditctl.manifest.blocks import Path, entry_step, mapping_block
 from auditctl.manifest.document import Document
 from auditctl.manifest.edits import Edit, PlanDraft
 from auditctl.manifest.flag_edits import edit_flags
-from auditctl.manifest.flag_targets import FlagTarget, wanted_flags
+from auditctl.manifest.flag_targets import FlagTarget, flag_target
 from auditctl.manifest.mount_edits import edit_mounts
 from auditctl.manifest.mount_plan import MountPlan, audit_paths, plan_mounts
 from auditctl.manifest.pod import Manifest
@@ -59,8 +59,10 @@ class Plan(NamedTuple):
 
         It is for people: secrets that stand beside a change are hidden.
         """
-        old, new = (re.split("(?<=\n)", text) for text in (self.before, self.after))
-        lines = unified_diff(_without_empty(old), _without_empty(new), f"a/{name.lstrip('/')}", f"b/{name.lstrip('/')}")
+        before, after = (re.split("(?<=\n)", text) for text in (self.before, self.after))
+        lines = unified_diff(
+            _without_empty(before), _without_empty(after), f"a/{name.lstrip('/')}", f"b/{name.lstrip('/')}"
+        )
         return redacted(
             "".join(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in lines)
         )
@@ -75,18 +77,18 @@ def plan_enable(manifest: Manifest, settings: Settings, *, policy_sha256: str | 
 
     Raises RefusedError for settings that cannot work, ManifestError for a manifest that cannot be edited exactly.
     """
-    wanted = wanted_flags(manifest.audit_flags, settings, manifest.version)
-    mounts = plan_mounts(manifest, wanted.values)
-    mounts.findings += _too_old(manifest)
+    target = flag_target(manifest.audit_flags, settings, manifest.version)
+    mounts = plan_mounts(manifest, target.values)
+    mounts.findings += _version_findings(manifest)
     draft = PlanDraft(manifest.document)
-    edit_flags(draft, manifest, wanted)
+    edit_flags(draft, manifest, target)
     edit_mounts(draft, manifest, mounts)
     if policy_sha256 is not None:
         _set_policy_annotation(draft, manifest, policy_sha256)
     return _finished(draft, mounts, partial(_paths_resolve, mounts))
 
 
-def _too_old(manifest: Manifest) -> list[Finding]:
+def _version_findings(manifest: Manifest) -> list[Finding]:
     version = manifest.version
     if version is None or version >= FIRST_WITH_POLICIES:
         return []
@@ -101,10 +103,10 @@ def plan_disable(manifest: Manifest) -> Plan:
 
     Raises ManifestError for a manifest that cannot be edited exactly.
     """
-    wanted = FlagTarget({}, dict.fromkeys(manifest.audit_flags, "auditing is switched off"))
+    target = FlagTarget({}, dict.fromkeys(manifest.audit_flags, "auditing is switched off"))
     mounts = plan_mounts(manifest, {})
     draft = PlanDraft(manifest.document)
-    edit_flags(draft, manifest, wanted)
+    edit_flags(draft, manifest, target)
     edit_mounts(draft, manifest, mounts)
     _drop_annotation(draft, manifest)
     return _finished(draft, mounts, _no_audit_flags)

@@ -103,8 +103,8 @@ class Manifest:
     @property
     def version(self) -> tuple[int, int, int] | None:
         """The version in the image's tag (``v1.29.4-eks-1``, ``1.14``); None where there is none (``latest``)."""
-        found = TAG.search(self.image.partition("@")[0])
-        return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else None
+        tag = TAG.search(self.image.partition("@")[0])
+        return (int(tag[1]), int(tag[2]), int(tag[3] or 0)) if tag else None
 
     @property
     def run_as_user(self) -> int:
@@ -128,15 +128,15 @@ class Manifest:
 def _container_path(document: Document) -> Path:
     """Find the container by what it runs, not by its position: sidecars may stand first."""
     containers = fields.sequence(document, ("spec", "containers"))
-    found: list[Path] = []
+    paths: list[Path] = []
     for index in range(len(containers)):
         path: Path = ("spec", "containers", index)
         if _program_words(fields.strings(document, (*path, "command"))):
-            found.append(path)
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise ManifestError("more than one container runs kube-apiserver", place=document.place(found[1]))
+            paths.append(path)
+    if len(paths) == 1:
+        return paths[0]
+    if paths:
+        raise ManifestError("more than one container runs kube-apiserver", place=document.place(paths[1]))
     for index in range(len(containers)):
         _refuse_wrapper(document, ("spec", "containers", index))
     raise ManifestError("no container runs kube-apiserver", place=document.place(("spec", "containers")))

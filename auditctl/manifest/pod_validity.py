@@ -14,7 +14,7 @@ from auditctl.findings import Finding, Severity
 from auditctl.manifest.document import Document
 from auditctl.manifest.fields import Path, written
 
-Found = tuple[Path, Severity, str]
+PodFault = tuple[Path, Severity, str]
 Fields = dict[str, Any]
 
 REFERENCES_REFUSED_SINCE = (1, 34)  # feature gate PreventStaticPodAPIReferences, on
@@ -80,7 +80,7 @@ def findings(document: Document, version: tuple[int, ...] | None) -> Iterator[Fi
         yield Finding(check=check, severity=severity, message=message, fix=fix, path=written(path), **place)
 
 
-def _pod(pod: Fields, version: tuple[int, ...] | None) -> Iterator[Found]:
+def _pod(pod: Fields, version: tuple[int, ...] | None) -> Iterator[PodFault]:
     if pod.get("apiVersion") != "v1":
         yield _refused(
             ("apiVersion",), f"{pod.get('apiVersion')!r} is not v1, so that the kubelet takes this for no Pod"
@@ -94,7 +94,7 @@ def _pod(pod: Fields, version: tuple[int, ...] | None) -> Iterator[Found]:
     yield from _containers(spec, version)
 
 
-def _metadata(metadata: Fields) -> Iterator[Found]:
+def _metadata(metadata: Fields) -> Iterator[PodFault]:
     name = metadata.get("name")
     if isinstance(name, str) and not (name and all(is_label(part, longest=253) for part in name.split("."))):
         yield _refused(("metadata", "name"), f"{name!r} is no name of a Pod (lower-case letters, digits, - and .)")
@@ -107,16 +107,16 @@ def _metadata(metadata: Fields) -> Iterator[Found]:
                 yield _refused(("metadata", kind, key), "must be a string: quote it")
 
 
-def _volumes(spec: Fields) -> Iterator[Found]:
-    seen: set[str] = set()
+def _volumes(spec: Fields) -> Iterator[PodFault]:
+    taken: set[str] = set()
     for index, volume in _items(spec, "volumes"):
         here: Path = ("spec", "volumes", index)
         name = volume.get("name") or ""
         if not (isinstance(name, str) and is_label(name)):
             yield _refused((*here, "name"), f"{name!r} is no name of a volume (lower-case letters, digits and -)")
-        elif name in seen:
+        elif name in taken:
             yield _refused((*here, "name"), f"there are two volumes named {name}")
-        seen.add(str(name))
+        taken.add(str(name))
         sources = [key for key, source in volume.items() if key != "name" and source is not None]
         if len(sources) > 1:
             yield _refused(here, f"volume {name} has more than one source: {', '.join(sources)}")
@@ -128,7 +128,7 @@ def _volumes(spec: Fields) -> Iterator[Found]:
         yield from _host_path(_mapping(volume.get("hostPath")), (*here, "hostPath"))
 
 
-def _host_path(source: Fields, here: Path) -> Iterator[Found]:
+def _host_path(source: Fields, here: Path) -> Iterator[PodFault]:
     path, kind = source.get("path"), source.get("type") or ""
     if isinstance(path, str) and ".." in path.split("/"):
         yield _refused((*here, "path"), f"{path}: '..' is not allowed")
@@ -142,19 +142,19 @@ def _host_path(source: Fields, here: Path) -> Iterator[Found]:
         yield (*here, key), Severity.WARNING, f"the kubelet ignores {key!r}, which is no field of a hostPath"
 
 
-def _references(spec: Fields, version: tuple[int, ...] | None) -> Iterator[Found]:
+def _references(spec: Fields, version: tuple[int, ...] | None) -> Iterator[PodFault]:
     """Objects of the API: the kubelet refuses them since 1.34; before, it needs the API server to start the API server."""
-    for path, what in _named_objects(spec):
+    for path, kind in _named_objects(spec):
         if version is None or version[:2] >= REFERENCES_REFUSED_SINCE:
-            yield _refused(path, f"a static Pod may not refer to {what}")
+            yield _refused(path, f"a static Pod may not refer to {kind}")
         else:
-            yield path, Severity.WARNING, f"a static Pod should not refer to {what}; kubelets from 1.34 on refuse it"
+            yield path, Severity.WARNING, f"a static Pod should not refer to {kind}; kubelets from 1.34 on refuse it"
 
 
 def _named_objects(spec: Fields) -> Iterator[tuple[Path, str]]:
-    for name, what in _API_FIELDS.items():
+    for name, named in _API_FIELDS.items():
         if spec.get(name):
-            yield ("spec", name), what
+            yield ("spec", name), named
     for index, volume in _items(spec, "volumes"):
         here: Path = ("spec", "volumes", index)
         for kind in _API_VOLUMES.keys() & volume.keys():
@@ -177,7 +177,7 @@ def _every_container(spec: Fields) -> Iterator[tuple[Path, Fields]]:
             yield ("spec", kind, index), container
 
 
-def _containers(spec: Fields, version: tuple[int, ...] | None) -> Iterator[Found]:
+def _containers(spec: Fields, version: tuple[int, ...] | None) -> Iterator[PodFault]:
     volumes = {str(volume.get("name")) for _, volume in _items(spec, "volumes")}
     names: set[str] = set()
     ports: set[tuple[object, ...]] = set()
@@ -199,7 +199,7 @@ def _containers(spec: Fields, version: tuple[int, ...] | None) -> Iterator[Found
         yield from _ports(container, here, ports, host_network=spec.get("hostNetwork") is True)
 
 
-def _mounts(container: Fields, volumes: set[str], here: Path) -> Iterator[Found]:
+def _mounts(container: Fields, volumes: set[str], here: Path) -> Iterator[PodFault]:
     paths: set[str] = set()
     cleaned: set[str] = set()
     privileged = _mapping(container.get("securityContext")).get("privileged") is True
@@ -234,7 +234,7 @@ def _mounts(container: Fields, volumes: set[str], here: Path) -> Iterator[Found]
             yield (*there, key), Severity.WARNING, f"the kubelet ignores {key!r}, which is no field of a mount"
 
 
-def _environment(container: Fields, here: Path, version: tuple[int, ...] | None) -> Iterator[Found]:
+def _environment(container: Fields, here: Path, version: tuple[int, ...] | None) -> Iterator[PodFault]:
     relaxed = version is None or version[:2] >= RELAXED_ENVIRONMENT_SINCE
     for index, variable in _items(container, "env"):
         there: Path = (*here, "env", index)
@@ -250,7 +250,7 @@ def _environment(container: Fields, here: Path, version: tuple[int, ...] | None)
         yield from _typed(variable, there)
 
 
-def _ports(container: Fields, here: Path, taken: set[tuple[object, ...]], *, host_network: bool) -> Iterator[Found]:
+def _ports(container: Fields, here: Path, taken: set[tuple[object, ...]], *, host_network: bool) -> Iterator[PodFault]:
     names: set[str] = set()
     for index, port in _items(container, "ports"):
         there: Path = (*here, "ports", index)
@@ -272,7 +272,7 @@ def _ports(container: Fields, here: Path, taken: set[tuple[object, ...]], *, hos
         names.add(name)
 
 
-def _typed(entry: Fields, here: Path) -> Iterator[Found]:
+def _typed(entry: Fields, here: Path) -> Iterator[PodFault]:
     for key, (kind, words) in _TYPES.items():
         value = entry.get(key)
         if value is not None and (not isinstance(value, kind) or (kind is int and isinstance(value, bool))):
@@ -296,5 +296,5 @@ def _mapping(value: object) -> Fields:
     return value if isinstance(value, dict) else {}
 
 
-def _refused(path: Path, message: str) -> Found:
+def _refused(path: Path, message: str) -> PodFault:
     return path, Severity.ERROR, message

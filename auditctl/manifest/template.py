@@ -20,10 +20,10 @@ def refuse_template_near(lines: TextLines, line: int, name: str) -> None:
     marker counts, the one in that line first.
     """
     for number in [line, *range(line), *range(line + 1, len(lines.starts))]:
-        found = MARKER.search(lines.content(number))
+        marker = MARKER.search(lines.content(number))
         comment = re.search(r"(^|\s)#", lines.content(number))
-        if found and not (comment and comment.start() < found.start()):
-            raise _template(found.group(), Place(name, number + 1, found.start() + 1))
+        if marker and not (comment and comment.start() < marker.start()):
+            raise _template(marker.group(), Place(name, number + 1, marker.start() + 1))
 
 
 def refuse_template_value(root: Mapping, text: str, name: str) -> None:
@@ -45,8 +45,8 @@ def refuse_template_value(root: Mapping, text: str, name: str) -> None:
 
 def _marker(node: Node, text: str) -> str:
     if isinstance(node, Scalar):
-        found = MARKER.search(node.text)
-        return found.group() if found else ""
+        marker = MARKER.search(node.text)
+        return marker.group() if marker else ""
     return "{{" if isinstance(node, Mapping) and text.startswith("{{", node.start) else ""
 
 

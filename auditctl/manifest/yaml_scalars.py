@@ -32,7 +32,7 @@ def spelled(text: str) -> str:
 
 def _escaped(text: str) -> str:
     simple = "".join(ESCAPES.get(character, character) for character in text)
-    return UNPRINTABLE.sub(lambda found: f"\\U{ord(found.group()):08x}", simple)
+    return UNPRINTABLE.sub(lambda match: f"\\U{ord(match.group()):08x}", simple)
 
 
 def respelled(source: str, node: Scalar, new: str, place: Place) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
@@ -31,10 +32,14 @@ def log_names(log: Path) -> Callable[[str], bool]:
 
 
 def log_files(log: Path) -> Iterator[Path]:
-    """Yield the paths of the log and its rotated files; none where their directory is missing."""
+    """Yield the paths of the log and its rotated files; none where their directory is missing.
+
+    The API server makes a rotated file by renaming, so a link or a pipe of such a name was put there by somebody else.
+    """
     if log.parent.is_dir():
         is_log = log_names(log)
-        yield from (path for path in log.parent.iterdir() if is_log(path.name))
+        named = (path for path in log.parent.iterdir() if is_log(path.name))
+        yield from (path for path in named if path.name == log.name or _is_plain(path))
 
 
 def rotated_files(log: Path) -> list[RotatedFile]:
@@ -43,8 +48,15 @@ def rotated_files(log: Path) -> list[RotatedFile]:
     if not log.parent.is_dir():
         return []
     matches = ((pattern.fullmatch(path.name), path) for path in log.parent.iterdir())
-    timed = ((_time(match[1]), path) for match, path in matches if match is not None and not path.is_dir())
+    timed = ((_time(match[1]), path) for match, path in matches if match is not None and _is_plain(path))
     return sorted(RotatedFile(at, path) for at, path in timed if at is not None)
+
+
+def _is_plain(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
 
 
 def _pattern(log: Path) -> re.Pattern[str]:

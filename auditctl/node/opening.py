@@ -165,6 +165,10 @@ class Root(NamedTuple):
         """Return the path of a file that is only read: a last link is followed too, inside the root."""
         return self.host(node_path) if self.is_host else within(self.path, str(node_path), follow_last=True)
 
+    def holds(self, path: Path) -> bool:
+        """Tell whether no symbolic link leads from a path on this machine out of ``--rootfs``."""
+        return self.is_host or path.resolve().is_relative_to(self.path.resolve())
+
     def node(self, host_path: Path) -> str:
         """Return the node's own name of a path on this machine."""
         return "/" + str(host_path.relative_to(self.path)) if not self.is_host else str(host_path)

@@ -6,6 +6,8 @@ restarts. auditctl runs as root, so nothing that it reads from a process, kills,
 1. real, effective and saved user: the one that the manifest gives the API server, root for kubelet and kubeadm. They
    are read first: /proc/PID/status is the kernel's own text, while reading /proc/PID/cmdline touches the memory of the
    process, which can be mapped so that a reader never comes back.
+   A set-user-ID program is not believed: whoever started it, with whatever rights, chose its name and command line, and
+   some of them (chfn, passwd) make themselves root's in all three once the caller has given a password of their own.
 2. our user namespace, in which those numbers mean what they say.
 3. for kubelet and kubeadm our PID namespace, network and root directory: a kubelet in a container is another node's.
 4. for the API server the cgroup, where the node has one for Pods: the UID of the static Pod stands in its path
@@ -18,6 +20,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -91,10 +94,21 @@ def user_doubt(pid: int, owner: Owner) -> str:
         return "it has ended, or cannot be looked at"
     # Root is never less privileged than we are; and an old server runs as root until the kubelet acts on a manifest.
     if len(set(uids)) == 1 and uids[0] in {owner.uid, 0, os.geteuid()}:
-        return ""
+        return _program_doubt(pid)
     if len(set(uids)) == 1:
         return f"it runs as user {uids[0]}, not as user {owner.uid}"
     return f"its real, effective and saved user are {', '.join(map(str, uids))}, not all user {owner.uid}"
+
+
+def _program_doubt(pid: int) -> str:
+    """Return what the program's own mode says against it. An ordinary user may not look at root's, and needs not."""
+    try:
+        mode = (
+            (_PROC / str(pid) / "exe").stat().st_mode
+        )  # after the users: another user's may lie where a look takes long
+    except OSError:
+        return "" if os.geteuid() != 0 else "its program cannot be looked at"
+    return "its program is set-user-ID, so that its name was chosen by another user" if mode & stat.S_ISUID else ""
 
 
 def uids_of(pid: int) -> tuple[int, ...]:

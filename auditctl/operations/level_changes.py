@@ -53,7 +53,7 @@ def request_changes(step: PolicyStep | None) -> tuple[RequestChange, ...]:
 
 
 def _change(difference: DecisionDifference) -> RequestChange:
-    levels = difference.old.level.value, difference.new.level.value
+    levels = difference.before.level.value, difference.after.level.value
     return RequestChange(request_words(difference.attributes), *levels)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from auditctl.log.tally_file import read_tally
 from auditctl.node.logfiles import log_files
 from auditctl.node.preflight import node_checks
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.settings import LOG_FLAG, STANDARD_OUTPUT
+from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT
 
 
 def node_log(plane: ControlPlane) -> Path:
@@ -33,6 +33,16 @@ def node_log(plane: ControlPlane) -> Path:
             f"{plane.manifest_path}: the API server {reason}", check="log-missing", fix="name one: --log"
         )
     return found
+
+
+def node_policy(plane: ControlPlane, logs: Sequence[str]) -> str | None:
+    """Return the policy of the node whose own log is read; None where ``logs`` are named, or it cannot be found."""
+    if logs:
+        return None
+    with suppress(RefusedError):
+        host = node_checks.host_of(plane.root, plane.read_manifest()[1], POLICY_FLAG)
+        return str(host) if host is not None and host.is_file() else None
+    return None
 
 
 class LoadedTally(NamedTuple):
@@ -89,6 +99,8 @@ def _opened(plane: ControlPlane, logs: Sequence[str]) -> list[LogSource]:
     if logs:
         return open_sources(logs)
     log = node_log(plane)
+    if log.exists() and not log.is_file():
+        raise RefusedError(f"{log}: the log is no regular file", check="log-missing", fix=f"ls -l {log}")
     try:
         found = sorted(log_files(log))
     except OSError as error:

@@ -24,13 +24,14 @@ from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.status import status
 from auditctl.report import Report
 
-FILES: Mapping[str, str] = {
-    "alerts": "alerts.yaml",
-    "dashboard": "dashboard.json",
-    "service": "auditctl-status.service",
-    "timer": "auditctl-status.timer",
+FILES: Mapping[str, tuple[str, str]] = {
+    "alerts": ("prometheus", "alerts.yaml"),
+    "dashboard": ("prometheus", "dashboard.json"),
+    "service": ("prometheus", "auditctl-status.service"),
+    "timer": ("prometheus", "auditctl-status.timer"),
+    "rbac": ("rbac", "auditctl-status.yaml"),
 }
-_PLUGINS = ("log", "webhook", "buffered", "truncate")
+PLUGINS = ("log", "webhook", "buffered", "truncate")
 _ESCAPES = {"\\": r"\\", '"': r"\"", "\n": r"\n"}
 
 
@@ -62,14 +63,14 @@ def status_metrics(plane: ControlPlane) -> CommandResult:
 
 
 def template_text(name: str) -> CommandResult:
-    """Return the shipped alert rules, Grafana dashboard, systemd service or timer.
+    """Return the shipped alert rules, Grafana dashboard, systemd service, timer, or rights of ``--server``.
 
     Raises:
         UsageError: there is no such template.
     """
     if name not in FILES:
         raise UsageError(f"--template {name}: not one of {', '.join(FILES)}")
-    text = facts.template("prometheus", FILES[name]).read_text(encoding="utf-8")
+    text = facts.template(*FILES[name]).read_text(encoding="utf-8")
     return CommandResult(document={"template": name, "text": text}, summary=text.rstrip("\n"))
 
 
@@ -118,7 +119,7 @@ def _counters(row: Mapping[str, Any] | None) -> Iterator[Metric]:
     """The API server's own counters; they begin at 0 with its process, as counters may."""
     if row is None:
         return
-    errors = {**dict.fromkeys(_PLUGINS, 0), **row["errorTotal"]}
+    errors = {**dict.fromkeys(PLUGINS, 0), **row["errorTotal"]}
     lost = tuple(MetricSample(number, (("plugin", plugin),)) for plugin, number in sorted(errors.items()))
     yield Metric(
         "auditctl_events_total",

@@ -147,7 +147,7 @@ def in_container(plane: ControlPlane, after: Manifest, reference: FileReference)
             check="webhook-files",
             fix="say --embed-certs to make it part of the configuration",
         )
-    host = plane.root.host(place.path)
+    host = plane.root.followed(place.path)
     try:
         return files.read_regular(host, reference.field)
     except RefusedError as error:

@@ -16,7 +16,7 @@ from auditctl.policy.goyaml.construct import Duplicate
 from auditctl.policy.goyaml.faults import SyntaxFault
 from auditctl.policy.goyaml.quoting import quote
 from auditctl.policy.goyaml.values import JsonKind, Value
-from auditctl.policy.type_meta import GROUP, OLD_VERSIONS
+from auditctl.policy.type_meta import BETA_VERSIONS, GROUP
 from auditctl.policy.types import Level, Stage
 from auditctl.policy.validate import Complaint
 
@@ -74,7 +74,7 @@ def _first_bad_byte(raw: bytes) -> tuple[int, int]:
 def kind(error: str, value: Value, versions: tuple[str, ...]) -> Finding:
     """Return the finding for a text that is no audit policy of a version that the server knows."""
     fix = f"write `apiVersion: audit.k8s.io/{versions[0]}` and `kind: Policy`"
-    if any(f'version "{GROUP}/{old}"' in error for old in OLD_VERSIONS):
+    if any(f'version "{GROUP}/{version}"' in error for version in BETA_VERSIONS):
         fix = "`auditctl policy convert FILE` prints it as v1"
     odd_kind = error.startswith("no kind") and not error.startswith('no kind "Policy"')
     wrong_kind = odd_kind or error.startswith("converting") or "field .kind" in error
@@ -152,45 +152,45 @@ def type_fault(fault: Fault) -> Finding:
     )
 
 
-def duplicate(found: Duplicate) -> Finding:
+def duplicate(key: Duplicate) -> Finding:
     """Return the finding for a YAML key that is there twice."""
-    message = f"{found}: the server keeps the last one and forgets the others"
+    message = f"{key}: the server keeps the last one and forgets the others"
     return Finding(
         check="duplicate-key",
         severity=Severity.WARNING,
         message=message,
         fix="join the two",
-        line=found.line,
-        column=found.column,
+        line=key.line,
+        column=key.column,
     )
 
 
-def stray(found: UnknownField, *, told: bool) -> Finding:
-    """Return a field that the server drops, or has twice. ``told``: look for what was meant (it costs time)."""
-    if found.strictness is Strictness.DUPLICATE:
-        message = f"{found}: the server decodes the second into the first"
+def stray(field: UnknownField, *, with_meaning: bool) -> Finding:
+    """Return a field that the server drops, or has twice. ``with_meaning``: look for what was meant (it costs time)."""
+    if field.strictness is Strictness.DUPLICATE:
+        message = f"{field}: the server decodes the second into the first"
         return Finding(
             check="duplicate-key",
             severity=Severity.WARNING,
             message=message,
             fix="join the two",
-            path=found.path,
-            line=found.line,
-            column=found.column,
+            path=field.path,
+            line=field.line,
+            column=field.column,
         )
-    name = found.path.rpartition(".")[2]
-    meant = _nearest(name, found.siblings) if told else ""
-    fix = _other_level(found.path, name)
+    name = field.path.rpartition(".")[2]
+    meant = _nearest(name, field.siblings) if with_meaning else ""
+    fix = _other_level(field.path, name)
     if not fix:
         fix = f"did you mean `{meant}`?" if meant else "remove it, or spell it as the API does"
     return Finding(
         check="dropped-fields",
         severity=Severity.ERROR,
-        message=f"{found}: the server drops it silently",
+        message=f"{field}: the server drops it silently",
         fix=fix,
-        path=found.path,
-        line=found.line,
-        column=found.column,
+        path=field.path,
+        line=field.line,
+        column=field.column,
     )
 
 
@@ -209,39 +209,39 @@ def _other_level(path: str, name: str) -> str:
     return ""
 
 
-def complaint(found: Complaint, places: Mapping[str, tuple[int, int]]) -> Finding:
+def complaint(refusal: Complaint, places: Mapping[str, tuple[int, int]]) -> Finding:
     """Something that validation refuses. A missing field is told where its parent stands."""
-    path = found.path
+    path = refusal.path
     while path and path not in places:
         path = path.rpartition(".")[0]
     line, column = places.get(path, (1, 1))
-    message = found.text.partition(": ")[2]  # the path stands before it, and beside it in the finding
+    message = refusal.text.partition(": ")[2]  # the path stands before it, and beside it in the finding
     return Finding(
         check="invalid",
         severity=Severity.ERROR,
         message=message,
-        fix=_remedy(found),
-        path=found.path,
+        fix=_remedy(refusal),
+        path=refusal.path,
         line=line,
         column=column,
     )
 
 
-def _remedy(found: Complaint) -> str:
-    field = found.path.rpartition(".")[2].partition("[")[0]
+def _remedy(refusal: Complaint) -> str:
+    field = refusal.path.rpartition(".")[2].partition("[")[0]
     if field == "level":
-        meant = _nearest(found.value, [level.value for level in Level]) if found.value else ""
+        meant = _nearest(refusal.value, [level.value for level in Level]) if refusal.value else ""
         return f"did you mean `{meant}`?" if meant else "write None, Metadata, Request or RequestResponse"
     if field == "omitStages":
-        meant = _nearest(found.value, [stage.value for stage in Stage])
+        meant = _nearest(refusal.value, [stage.value for stage in Stage])
         return f"did you mean `{meant}`?" if meant else "write one of the four stages"
     if field == "group":
-        return _group_remedy(found.value)
+        return _group_remedy(refusal.value)
     if field == "resourceNames":
         return "name the resources too: `resources: [...]`"
-    if "both regular" in found.text:
+    if "both regular" in refusal.text:
         return "make two rules of it"
-    return f"write {quote('/' + found.value.lstrip('/').replace('*', ''))}" if found.value else "remove it"
+    return f"write {quote('/' + refusal.value.lstrip('/').replace('*', ''))}" if refusal.value else "remove it"
 
 
 def _group_remedy(group: str) -> str:

@@ -14,46 +14,46 @@ class DecisionDifference(NamedTuple):
     """One request that the two policies decide otherwise."""
 
     attributes: Attributes
-    old: Decision
-    new: Decision
+    before: Decision
+    after: Decision
 
     def __str__(self) -> str:
-        changes = f"{self.old.level.value} (rule {self.old.rule}), not {self.new.level.value} (rule {self.new.rule})"
+        changes = f"{self.before.level.value} (rule {self.before.rule}), not {self.after.level.value} (rule {self.after.rule})"
         return f"{request_words(self.attributes)}: {changes}"
 
 
-def request_words(asked: Attributes) -> str:
+def request_words(request: Attributes) -> str:
     """Return a request as a person writes it."""
-    who = f" by {asked.user.name}" if asked.user else " without a user"
-    if not asked.is_resource_request:
-        return f"{asked.verb} {asked.path}{who}"
-    subresource = f"/{asked.subresource}" if asked.subresource else ""
-    group = f".{asked.api_group}" if asked.api_group else ""
-    name = f" {asked.name}" if asked.name else ""
-    namespace = f" in {asked.namespace}" if asked.namespace else ""
-    return f"{asked.verb} {asked.resource}{subresource}{group}{name}{namespace}{who}"
+    who = f" by {request.user.name}" if request.user else " without a user"
+    if not request.is_resource_request:
+        return f"{request.verb} {request.path}{who}"
+    subresource = f"/{request.subresource}" if request.subresource else ""
+    group = f".{request.api_group}" if request.api_group else ""
+    name = f" {request.name}" if request.name else ""
+    namespace = f" in {request.namespace}" if request.namespace else ""
+    return f"{request.verb} {request.resource}{subresource}{group}{name}{namespace}{who}"
 
 
 def first_difference(
-    old: Policy, new: Policy, counts: Callable[[Decision], object] | None = None
+    before: Policy, after: Policy, counts: Callable[[Decision], object] | None = None
 ) -> DecisionDifference | None:
     """Return the first request found that changes level, stages or managed fields; None if none does.
 
     ``counts`` takes what matters out of a decision, where that is less.
     """
-    return next(differences(old, new, counts), None)
+    return next(differences(before, after, counts), None)
 
 
 def differences(
-    old: Policy, new: Policy, counts: Callable[[Decision], object] | None = None
+    before: Policy, after: Policy, counts: Callable[[Decision], object] | None = None
 ) -> Iterator[DecisionDifference]:
     """Yield requests that the two decide otherwise, one for each set of rules that apply to it."""
     counts = counts or outcome
-    before, after = Compiled(old).decisions, Compiled(new).decisions
-    count = len(old.rules)
-    for region in regions((*old.rules, *new.rules)):
-        one = before[_first(region.rules & ((1 << count) - 1))]
-        other = after[_first(region.rules >> count)]
+    decisions_before, decisions_after = Compiled(before).decisions, Compiled(after).decisions
+    count = len(before.rules)
+    for region in regions((*before.rules, *after.rules)):
+        one = decisions_before[_first(region.rules & ((1 << count) - 1))]
+        other = decisions_after[_first(region.rules >> count)]
         if counts(one) != counts(other):
             yield DecisionDifference(region.witness, one, other)
 

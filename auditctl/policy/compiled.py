@@ -66,8 +66,8 @@ class Compiled:
         Raises:
             RequestError: the URL does not parse.
         """
-        found = take_apart(method, url) or _plain(attributes(method, url, None))
-        on_resource, verb, group, _, namespace, resource, subresource, name, path = found
+        plain = take_apart(method, url) or _plain(attributes(method, url, None))
+        on_resource, verb, group, _, namespace, resource, subresource, name, path = plain
         passing = self._by_verb.get(verb, self._no_verbs)
         if user is None:
             passing &= self._no_users & self._no_groups
@@ -88,7 +88,7 @@ class Compiled:
             passing &= unnamed & self._by_namespace.get(namespace, self._no_namespaces)
         else:
             passing &= self.by_path(path)
-        return (passing & -passing).bit_length() - 1, found
+        return (passing & -passing).bit_length() - 1, plain
 
     def by_user(self, user: User | None) -> int:
         """Return the rules that pass the tests of users and groups, as bits."""
@@ -119,7 +119,7 @@ class Compiled:
 
     def _target(self, key: tuple[str, str, str]) -> Target:
         group, resource, subresource = key
-        asked = replace(_NOWHERE, api_group=group, resource=resource, subresource=subresource)
+        request = replace(_NOWHERE, api_group=group, resource=resource, subresource=subresource)
         unnamed = 0
         named: dict[str, int] = {}
         for index, rule in enumerate(self._policy.rules):
@@ -129,7 +129,7 @@ class Compiled:
             for entry in rule.resources:
                 if entry.group not in {group, "*"}:
                     continue
-                if entry.resources and not any(resource_matches(pattern, asked) for pattern in entry.resources):
+                if entry.resources and not any(resource_matches(pattern, request) for pattern in entry.resources):
                     continue
                 if not entry.resources or not entry.resource_names:
                     unnamed |= bit

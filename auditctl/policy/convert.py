@@ -12,7 +12,7 @@ from auditctl.policy.goyaml.faults import SyntaxFault
 from auditctl.policy.goyaml.json import read_json
 from auditctl.policy.goyaml.values import JsonKind, Value
 from auditctl.policy.load import load
-from auditctl.policy.type_meta import GROUP, OLD_VERSIONS, V1
+from auditctl.policy.type_meta import BETA_VERSIONS, GROUP, V1
 
 _READS_ALL = (1, 23)
 _LINE_END = lazily(rb"\r\n|\r|\n")
@@ -43,7 +43,7 @@ def convert(raw: bytes, file: str = "") -> Converted:
     if version == V1:
         return Converted(raw, version)
     text = _spliced(raw, value, version)
-    if version not in OLD_VERSIONS or text is None or load(text).policy != loaded.policy:
+    if version not in BETA_VERSIONS or text is None or load(text).policy != loaded.policy:
         place = Place(file, value.line, value.column)
         raise PolicyError("the version cannot be replaced here", fix=f"write {GROUP}/{V1} by hand", place=place)
     return Converted(text, version)
@@ -55,8 +55,8 @@ def _version(raw: bytes) -> Value:
         value = read_json(raw) if raw.lstrip().startswith(b"{") else read_yaml(raw).value
     except SyntaxFault:  # pragma: no cover - it has been loaded
         value = Value(JsonKind.NULL)
-    found = [pair.value for pair in value.pairs if pair.key.casefold() == "apiversion"]
-    return found[-1] if found else Value(JsonKind.NULL)
+    versions = [pair.value for pair in value.pairs if pair.key.casefold() == "apiversion"]
+    return versions[-1] if versions else Value(JsonKind.NULL)
 
 
 def _spliced(raw: bytes, value: Value, version: str) -> bytes | None:

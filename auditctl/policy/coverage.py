@@ -166,29 +166,29 @@ def least_change(policy: Policy, judged: Sequence[Coverage]) -> LeastChange | No
 
 
 def _place(policy: Policy, miss: Shortfall) -> _Place:
-    asked, index = miss.sample.attributes, miss.decision.rule
+    request, index = miss.sample.attributes, miss.decision.rule
     rule = policy.rules[index] if index >= 0 else PolicyRule(level=Level.NONE)
-    subresource = f"/{asked.subresource}" if asked.subresource else ""
-    target = (asked.api_group, f"{asked.resource}{subresource}", _names(rule, asked))
+    subresource = f"/{request.subresource}" if request.subresource else ""
+    target = (request.api_group, f"{request.resource}{subresource}", _names(rule, request))
     return _Place(
         before=index if index >= 0 else len(policy.rules),
-        users=rule.users or _anonymous(asked),
+        users=rule.users or _anonymous(request),
         user_groups=rule.user_groups,
         namespaces=rule.namespaces,
-        target=target if asked.is_resource_request else ("", asked.path, ()),
-        verb=asked.verb if asked.is_resource_request else "",
+        target=target if request.is_resource_request else ("", request.path, ()),
+        verb=request.verb if request.is_resource_request else "",
     )
 
 
-def _anonymous(asked: Attributes) -> tuple[str, ...]:
+def _anonymous(request: Attributes) -> tuple[str, ...]:
     """The one user name that a detection can mean by itself; every other user of a sample stands for many."""
-    return (_ANONYMOUS,) if asked.user and asked.user.name == _ANONYMOUS else ()
+    return (_ANONYMOUS,) if request.user and request.user.name == _ANONYMOUS else ()
 
 
-def _names(rule: PolicyRule, asked: Attributes) -> tuple[str, ...]:
+def _names(rule: PolicyRule, request: Attributes) -> tuple[str, ...]:
     """The object names to which the deciding rule is limited for this request."""
-    entries = [entry for entry in rule.resources if entry.group in {asked.api_group, "*"}]
-    return next((entry.resource_names for entry in entries if asked.name in entry.resource_names), ())
+    entries = [entry for entry in rule.resources if entry.group in {request.api_group, "*"}]
+    return next((entry.resource_names for entry in entries if request.name in entry.resource_names), ())
 
 
 def _with_fed(policy: Policy, judged: Sequence[Coverage], needs: Mapping[_Place, _Need]) -> dict[_Place, _Need]:

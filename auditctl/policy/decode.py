@@ -120,7 +120,7 @@ def _child(path: str, name: str) -> str:
 class _Decoder:
     def __init__(self) -> None:
         self.decoded = Decoded()
-        self._seen_strays: set[tuple[Strictness, str]] = set()
+        self._reported_strays: set[tuple[Strictness, str]] = set()
 
     def store(self, schema: Schema, value: Value, current: Shape, context: _Context) -> Shape:
         """Return what ``current`` becomes when ``value`` is decoded into it."""
@@ -192,11 +192,11 @@ class _Decoder:
         if value.kind is not JsonKind.OBJECT:
             return self._mismatch(value, schema.go_type, current, context)
         fields: Fields = {}
-        seen: set[str] = set()
+        keys: set[str] = set()
         for pair in value.pairs:
-            if pair.key in seen:
+            if pair.key in keys:
                 self._stray(Strictness.DUPLICATE, _child(context.path, pair.key), pair.line, pair.column)
-            seen.add(pair.key)
+            keys.add(pair.key)
             at = context.at(f".{pair.key}")
             fields[pair.key] = self.store(schema.element, pair.value, _zero(schema.element), at)
         return fields
@@ -207,7 +207,7 @@ class _Decoder:
         if value.kind is not JsonKind.OBJECT:
             return self._mismatch(value, schema.go_type, current, context)
         fields = current if isinstance(current, dict) else {}
-        seen: set[str] = set()
+        keys: set[str] = set()
         for pair in value.pairs:
             path = _child(context.path, pair.key)
             element = schema.fields.get(pair.key)
@@ -215,17 +215,17 @@ class _Decoder:
                 siblings = tuple(schema.fields)
                 self._stray(Strictness.UNKNOWN, path, pair.line, pair.column, siblings)
                 continue
-            if pair.key in seen:
+            if pair.key in keys:
                 self._stray(Strictness.DUPLICATE, path, pair.line, pair.column)
-            seen.add(pair.key)
+            keys.add(pair.key)
             within = context.within(schema, pair.key)
             before = fields.get(pair.key, _zero(element))
             fields[pair.key] = self.store(element, pair.value, before, within)
         return fields
 
     def _stray(self, strictness: Strictness, path: str, line: int, column: int, siblings: tuple[str, ...] = ()) -> None:
-        if (strictness, path) not in self._seen_strays:
-            self._seen_strays.add((strictness, path))
+        if (strictness, path) not in self._reported_strays:
+            self._reported_strays.add((strictness, path))
             self.decoded.strays.append(UnknownField(strictness, path, line, column, siblings))
 
 

@@ -61,7 +61,7 @@ def embedded_policies(raw: bytes) -> tuple[EmbeddedPolicy, ...]:
     if not any(mark in raw for mark in MARKS) or (b"\n---" not in raw and _ALONE.search(raw)):
         return ()
     lines = raw.decode("utf-8", "replace").splitlines()
-    found: list[EmbeddedPolicy] = []
+    policies: list[EmbeddedPolicy] = []
     for index, document in enumerate(_documents(raw)):
         try:
             value = read_yaml(document).value
@@ -70,8 +70,8 @@ def embedded_policies(raw: bytes) -> tuple[EmbeddedPolicy, ...]:
         if _is_policy(value) and index == 0:
             return ()
         if value.kind is JsonKind.OBJECT:  # a list, or a text, is a policy gone wrong, and no file that holds one
-            found += _inside(value, lines)
-    return tuple(sorted(found, key=lambda each: each.line))
+            policies += _inside(value, lines)
+    return tuple(sorted(policies, key=lambda each: each.line))
 
 
 def _documents(raw: bytes) -> Iterator[bytes]:

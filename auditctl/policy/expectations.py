@@ -67,11 +67,11 @@ def _expectation(item: Value, file: str, context: RequestContext | None) -> Expe
             line=item.line,
         )
     fields = {pair.key: pair.value for pair in item.pairs}
-    asked = fields.keys() - _OUTCOME
+    request_fields = fields.keys() - _OUTCOME
     if (
         item.kind is not JsonKind.OBJECT
         or "level" not in fields
-        or not (asked == _IN_WORDS or "url" in asked <= _IN_FULL)
+        or not (request_fields == _IN_WORDS or "url" in request_fields <= _IN_FULL)
     ):
         raise _error(item, file, "an item is `REQUEST -> LEVEL`, or has request, level, and perhaps rule and stages")
     rule = fields.get("rule")
@@ -145,8 +145,8 @@ def unmet(policy: Policy, expectation: Expectation) -> tuple[Decision, str]:
     if expectation.rule is not None and decision.rule != expectation.rule:
         differences.append(f"rule {decision.rule}, expected {expectation.rule}")
     if expectation.stages is not None:
-        asked = expectation.attributes
-        written = stages(decision, asked, authenticated=asked.user is not None)
+        request = expectation.attributes
+        written = stages(decision, request, authenticated=request.user is not None)
         if set(written) != set(expectation.stages):
             differences.append(f"stages {', '.join(stage.value for stage in written) or 'none'}")
     return decision, "; ".join(differences)

@@ -37,7 +37,7 @@ class Failure(NamedTuple):
     """One test that a request does not pass: what the rule lists, and what the request has."""
 
     test: Test
-    wanted: tuple[str, ...]
+    accepted: tuple[str, ...]
     got: tuple[str, ...]
 
     def __str__(self) -> str:
@@ -48,7 +48,7 @@ class Failure(NamedTuple):
             case Test.URL_REQUEST:
                 return f"it is for non-resource URLs, and {got} is a resource"
             case _:
-                return f"{self.test.value} [{', '.join(self.wanted)}] does not hold {got}"
+                return f"{self.test.value} [{', '.join(self.accepted)}] does not hold {got}"
 
 
 class Miss(NamedTuple):
@@ -150,28 +150,26 @@ def _entry_failures(entries: tuple[GroupResources, ...], attributes: Attributes)
 
 def _hint(failure: Failure, attributes: Attributes) -> str:
     """Return what would have to be otherwise for the nearest rule to apply."""
-    wanted = " or ".join(repr(value) for value in failure.wanted)
+    accepted = " or ".join(repr(value) for value in failure.accepted)
     match failure.test:
         case Test.VERBS if attributes.subresource in _TUNNELS:
-            return (
-                f"had the verb been {wanted}: kubectl's {attributes.subresource} is a GET over WebSockets, a POST else"
-            )
+            return f"had the verb been {accepted}: kubectl's {attributes.subresource} is a GET over WebSockets, a POST else"
         case Test.VERBS:
-            return f"had the verb been {wanted}"
+            return f"had the verb been {accepted}"
         case Test.USERS | Test.USER_GROUPS:
-            return f"had it been asked by {wanted}"
+            return f"had it been asked by {accepted}"
         case Test.NAMESPACES if not attributes.namespace:
-            return f"had it been in {wanted}: a request across namespaces is in ''"
+            return f"had it been in {accepted}: a request across namespaces is in ''"
         case Test.NAMESPACES:
-            return f"had it been in {wanted}"
+            return f"had it been in {accepted}"
         case Test.RESOURCE_NAMES if not attributes.name:
-            return f"had its name been {wanted}: no name is known before the object is created or listed"
+            return f"had its name been {accepted}: no name is known before the object is created or listed"
         case Test.RESOURCE_NAMES:
-            return f"had its name been {wanted}"
+            return f"had its name been {accepted}"
         case Test.GROUP:
-            return f"had its API group been {wanted}"
+            return f"had its API group been {accepted}"
         case Test.RESOURCES | Test.NON_RESOURCE_URLS:
-            return f"had it been for {wanted}"
+            return f"had it been for {accepted}"
         case Test.RESOURCE_REQUEST | Test.URL_REQUEST:
             return (
                 f"had {'a resource' if failure.test is Test.RESOURCE_REQUEST else 'a non-resource URL'} been asked for"

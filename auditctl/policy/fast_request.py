@@ -47,10 +47,10 @@ def take_apart(method: str, url: str) -> Plain | None:  # noqa: C901, PLR0912 (a
     if not name:
         if verb == "get":
             if query:
-                found = _list_or_watch(query)
-                if found is None:
+                verb_and_name = _list_or_watch(query)
+                if verb_and_name is None:
                     return None
-                verb, name = found
+                verb, name = verb_and_name
             else:
                 verb = "list"
         elif verb == "delete":

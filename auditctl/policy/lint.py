@@ -46,17 +46,17 @@ def problems(raw: bytes, policy: Policy, known: Known) -> Iterator[Problem]:
             message="the server reads only the first document",
             fix="make one list of rules",
         )
-    told: set[str] = set()
+    reported: set[str] = set()
     searchable = is_searchable(policy, MOST_PROVEN)
     for problem in chain(
         selector_problems(policy, known), user_problems(policy), url_problems(policy), unserved(policy, known)
     ):
         proven = _proven(policy, problem) if searchable else problem
         if proven:
-            told.add(proven.path.partition(".")[0])
+            reported.add(proven.path.partition(".")[0])
             yield proven
     for problem in decision_problems(policy, known):
-        if problem.request or problem.path not in told:  # a rule that nothing passes: its selectors say why
+        if problem.request or problem.path not in reported:  # a rule that nothing passes: its selectors say why
             yield problem
 
 
@@ -81,15 +81,15 @@ def warnings(
 
     ``places`` are those of its ``LoadResult``; without them the text is read once more.
     """
-    found: list[Problem] = []
+    problems_left: list[Problem] = []
     for problem in problems(raw, policy, known):
         if not only or problem.check in only:
-            found.append(problem)
-        if len(found) >= _MOST_PROBLEMS:
+            problems_left.append(problem)
+        if len(problems_left) >= _MOST_PROBLEMS:
             break
-    if found and places is None:
+    if problems_left and places is None:
         places = load(raw).places
-    findings = (_finding(problem, places or {}) for problem in found)
+    findings = (_finding(problem, places or {}) for problem in problems_left)
     return tuple(sorted(findings, key=lambda finding: (finding.line, finding.column, NAMES.index(finding.check))))
 
 
@@ -124,10 +124,10 @@ def _with_consequence(finding: Finding, policy: Policy) -> Finding:
     if match is None:
         return finding
     index = int(match[1])
-    decided = [asked for asked in map(parse, _SENSITIVE) if evaluate(policy, asked).rule == index]
+    decided = [request for request in map(parse, _SENSITIVE) if evaluate(policy, request).rule == index]
     if not decided:
         return finding
     level = policy.rules[index].level
     does = "then drops" if level is Level.NONE else f"then decides (level {level.value})"
-    named = ", ".join(request_words(replace(asked, user=None)).removesuffix(" without a user") for asked in decided)
+    named = ", ".join(request_words(replace(request, user=None)).removesuffix(" without a user") for request in decided)
     return replace(finding, message=f"{finding.message}; rules[{index}] {does} {named}")

@@ -119,17 +119,17 @@ def decision_problems(policy: Policy, known: Known) -> Iterator[Problem]:
     for watch in _WATCHES:
         yield from _watched(index, watch, hidden if watch.check == _TUNNELS_UNSEEN else ())
     for text in _ANYTHING:
-        asked = parse(text)
-        if evaluate(policy, asked).rule < 0:
+        request = parse(text)
+        if evaluate(policy, request).rule < 0:
             mended = _inserted(len(policy.rules), PolicyRule(level=Level.METADATA))
-            message = f"no rule decides what none names ({request_words(asked)}), so it is not recorded"
+            message = f"no rule decides what none names ({request_words(request)}), so it is not recorded"
             yield Problem(
                 check="no-catch-all",
                 path="rules",
                 message=message,
                 fix="end with `- level: Metadata`",
                 mending=mended,
-                request=asked,
+                request=request,
             )
             break
     searchable = is_searchable(policy, MOST_PROVEN)
@@ -142,25 +142,25 @@ def decision_problems(policy: Policy, known: Known) -> Iterator[Problem]:
 
 def _watched(index: RuleIndex, watch: _Watch, people: Sequence[User]) -> Iterator[Problem]:
     """Yield one problem for each rule that decides badly, one for all that name people; -1, no rule, is said of the list."""
-    found: dict[int, list[Attributes]] = {}
+    by_rule: dict[int, list[Attributes]] = {}
     personal: dict[int, list[Attributes]] = {}
     for who in _WHO if " by " not in watch.requests[0] else ("",):
         for text in watch.requests:
-            asked = parse(text + who)
-            decision = index.decide(asked)
+            request = parse(text + who)
+            decision = index.decide(request)
             if watch.bad(decision):
-                found.setdefault(decision.rule, []).append(asked)
+                by_rule.setdefault(decision.rule, []).append(request)
     for user in people:
         for text in watch.requests:
-            asked = replace(parse(text), user=user)
-            decision = index.decide(asked)
-            if watch.bad(decision) and decision.rule not in found:
-                personal.setdefault(decision.rule, []).append(asked)
+            request = replace(parse(text), user=user)
+            decision = index.decide(request)
+            if watch.bad(decision) and decision.rule not in by_rule:
+                personal.setdefault(decision.rule, []).append(request)
     mended = _inserted(0, watch.mending)
-    for rules, requests in (*(((rule,), asked) for rule, asked in found.items()), *_folded(personal)):
+    for rules, requests in (*(((rule,), request) for rule, request in by_rule.items()), *_folded(personal)):
         path = f"rules[{rules[0]}]" if rules[0] >= 0 else "rules"
         words = dict.fromkeys(
-            request_words(replace(asked, user=None)).removesuffix(" without a user") for asked in requests
+            request_words(replace(request, user=None)).removesuffix(" without a user") for request in requests
         )
         named = ", ".join(list(words)[:_MOST_NAMED]) + (", ..." if len(words) > _MOST_NAMED else "")
         others = f" (and {len(rules) - 1} more rules for other users)" if len(rules) > 1 else ""
@@ -260,12 +260,12 @@ def _witness(policy: Policy, mending: PolicyMending) -> Attributes | None:
 
 
 def _in_vain(policy: Policy, known: Known) -> Iterator[Problem]:
-    found = regions(policy.rules, known.cluster_scoped)
-    reached = {region.first for region in found}
+    classes = regions(policy.rules, known.cluster_scoped)
+    reached = {region.first for region in classes}
     for index, rule in enumerate(policy.rules):
         if index in reached:
             continue
-        inside = [region for region in found if region.rules >> index & 1]
+        inside = [region for region in classes if region.rules >> index & 1]
         takers = sorted({region.first for region in inside})
         if not takers:
             message = "no request passes all of its tests"

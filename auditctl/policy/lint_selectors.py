@@ -170,11 +170,9 @@ def _scope(rule: PolicyRule, known: Known) -> Iterator[Complaint]:
     scoped = known.cluster_scoped - {("", "namespaces")}
     for place, entry in enumerate(rule.resources):
         names = [name.partition("/")[0] for name in entry.resources]
-        found = [name for name in names if (entry.group, name) in scoped]
-        if found:
-            message = (
-                f"{', '.join(dict.fromkeys(found))} are in no namespace, so {', '.join(rule.namespaces)} never matches"
-            )
+        cluster_scoped = [name for name in names if (entry.group, name) in scoped]
+        if cluster_scoped:
+            message = f"{', '.join(dict.fromkeys(cluster_scoped))} are in no namespace, so {', '.join(rule.namespaces)} never matches"
             mended = replace(rule, namespaces=(*rule.namespaces, ""))
             fix = 'make a rule of its own for them, without namespaces or with [""]'
             yield "namespace-of-cluster-scoped", f".resources[{place}].resources", message, fix, mended

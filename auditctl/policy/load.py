@@ -27,7 +27,7 @@ from auditctl.policy.unvalidated import draft_of, policy_of
 from auditctl.policy.validate import Complaint, aggregate, validate
 
 _STRICT_SINCE = (1, 26)
-_MOST_STRAYS_TOLD = 100
+_MOST_UNKNOWN_FIELDS = 100
 # `yaml.IsJSONBuffer` skips what is a blank to Unicode, though JSON itself takes no such blank
 _JSON_START = lazily(
     rb"(?:[\t-\r ]|\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80)*\{"
@@ -123,8 +123,8 @@ def _judge(read: _Read) -> LoadResult:
     findings = (
         *(advice.type_fault(fault) for fault in decoded.faults),
         *(advice.duplicate(duplicate) for duplicate in duplicates),
-        *(advice.stray(stray, told=index < _MOST_STRAYS_TOLD) for index, stray in enumerate(decoded.strays)),
-        *(advice.complaint(told, decoded.places) for told in complaints if told.path not in faulty),
+        *(advice.stray(stray, with_meaning=index < _MOST_UNKNOWN_FIELDS) for index, stray in enumerate(decoded.strays)),
+        *(advice.complaint(complaint, decoded.places) for complaint in complaints if complaint.path not in faulty),
     )
     if decoded.faults:
         return LoadResult(error=f"failed decoding: {decoded.faults[0].text}", findings=findings)
@@ -155,7 +155,7 @@ def _warning(read: _Read) -> str:
     if read.document.duplicates:
         lines = "\n  ".join(str(duplicate) for duplicate in read.document.duplicates)
         parts.append(f"yaml: unmarshal errors:\n  {lines}")
-    parts += (str(stray) for stray in read.decoded.strays[:_MOST_STRAYS_TOLD])
+    parts += (str(stray) for stray in read.decoded.strays[:_MOST_UNKNOWN_FIELDS])
     if not parts or read.version < _STRICT_SINCE:
         return ""
     return f"strict decoding error: {', '.join(parts)}"

@@ -114,11 +114,13 @@ def matrix(policy: Policy, people: Sequence[Person], api: BuiltInApi, version: t
 
 def _joined(tables: Iterable[Table]) -> tuple[Table, ...]:
     """People who come to the same cells by different rules stay apart; by the same ones they are one table."""
-    found: dict[tuple[object, object], Table] = {}
+    by_cells: dict[tuple[object, object], Table] = {}
     for table in tables:
         key = (table.resources, table.urls)
-        found[key] = found[key]._replace(people=(*found[key].people, *table.people)) if key in found else table
-    return tuple(found.values())
+        by_cells[key] = (
+            by_cells[key]._replace(people=(*by_cells[key].people, *table.people)) if key in by_cells else table
+        )
+    return tuple(by_cells.values())
 
 
 def _others(policy: Policy, people: Sequence[Person]) -> tuple[str, ...]:
@@ -163,30 +165,30 @@ class _CellBuilder:
         sub = row.subresource
         patterns = {"*", f"{row.resource}/*", f"{row.resource}/{sub}" if sub else row.resource}
         patterns |= {f"*/{sub}"} if sub else set()
-        found: dict[int, Values] = {}
+        values: dict[int, Values] = {}
         for index, entries in enumerate(self._entries):
             rule = self._rules[index]
             if not entries:
                 if rule.namespaces or not rule.non_resource_urls:
-                    found[index] = None
+                    values[index] = None
                 continue
             names: list[str] = []
-            for group, listed, wanted in entries:
+            for group, listed, selected in entries:
                 if group not in {row.group, "*"} or (listed and not listed & patterns):
                     continue
-                if not listed or not wanted:
-                    found[index] = None
+                if not listed or not selected:
+                    values[index] = None
                     break
-                names += wanted
+                names += selected
             else:
                 if names:
-                    found[index] = tuple(dict.fromkeys(names))
-        return found
+                    values[index] = tuple(dict.fromkeys(names))
+        return values
 
     def _resource_cell(self, row: Row, verb: str, names: Mapping[int, Values], sensitive: Sensitive | None) -> Cell:
         passing = self._passing & self._compiled.by_verb(verb)
         where = _Where.of(row, verb)
-        rules = tuple((index, wanted) for index, wanted in names.items() if passing >> index & 1)
+        rules = tuple((index, selected) for index, selected in names.items() if passing >> index & 1)
         key = (where, rules)
         if key not in self._known:
             self._known[key] = self._cases(where, rules)
@@ -215,8 +217,8 @@ def _concern(sensitive: Sensitive, cases: Sequence[Case], verb: str) -> Concern 
     levels = {case.level for case in cases}
     if sensitive.unseen and Level.NONE in levels:
         return Concern.UNSEEN
-    told = Level.REQUEST_RESPONSE in levels or (verb in _CARRY_REQUESTS and Level.REQUEST in levels)
-    return Concern.BODY if sensitive.body and told else None
+    carries_bodies = Level.REQUEST_RESPONSE in levels or (verb in _CARRY_REQUESTS and Level.REQUEST in levels)
+    return Concern.BODY if sensitive.body and carries_bodies else None
 
 
 class _Where(NamedTuple):

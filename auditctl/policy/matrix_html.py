@@ -33,23 +33,23 @@ class Page:
     lines: tuple[tuple[int, int], ...]
 
 
-def page(told: Page, shell: str, script: str) -> str:
+def page(content: Page, shell: str, script: str) -> str:
     """Return the page, from its shell and its script, which ship with us."""
-    facts = _Facts(told)
-    tables = "\n".join(_table(facts, index, table) for index, table in enumerate(told.matrix.tables))
+    facts = _Facts(content)
+    tables = "\n".join(_table(facts, index, table) for index, table in enumerate(content.matrix.tables))
     slots = {
         "script-hash": content_hash(script),
-        "title": page_text(f"{told.name}: what is recorded"),
-        "heading": page_text(told.name),
-        "what": page_text(f"What {told.server} records with this policy: resources down, verbs across."),
+        "title": page_text(f"{content.name}: what is recorded"),
+        "heading": page_text(content.name),
+        "what": page_text(f"What {content.server} records with this policy: resources down, verbs across."),
         "legend": "".join(_legend()),
-        "people": "".join(_link(index, table) for index, table in enumerate(told.matrix.tables)),
+        "people": "".join(_link(index, table) for index, table in enumerate(content.matrix.tables)),
         "tables": tables,
         "source": "".join(
             f'<li data-n="{number}">{page_text(line) or " "}</li>'
-            for number, line in enumerate(text_lines(told.raw), 1)
+            for number, line in enumerate(text_lines(content.raw), 1)
         ),
-        "footer": page_text(_footer(told.matrix)),
+        "footer": page_text(_footer(content.matrix)),
         "facts": facts.text(),
         "script": script,
     }
@@ -86,12 +86,12 @@ def _link(index: int, table: Table) -> str:
 class _Facts:
     """What the script needs to know of cells and rules; alike cells are told once."""
 
-    def __init__(self, told: Page) -> None:
-        self.told = told
+    def __init__(self, content: Page) -> None:
+        self.content = content
         self._places: dict[str, int] = {}
 
     def place(self, cell: Cell, row: Row, verb: str, people: Sequence[Person]) -> int:
-        rules = self.told.policy.rules
+        rules = self.content.policy.rules
         cases = [
             [
                 case.rule,
@@ -106,12 +106,14 @@ class _Facts:
     def text(self) -> str:
         """Return JSON that no parser of HTML takes for anything else."""
         cells = f'"cells":[{",".join(self._places)}]'
-        rest = page_json({"classes": {level.value: name for level, name in _CLASSES.items()}, "rules": self.told.lines})
+        rest = page_json(
+            {"classes": {level.value: name for level, name in _CLASSES.items()}, "rules": self.content.lines}
+        )
         return f"{{{cells},{rest[1:]}"
 
 
 def _table(facts: _Facts, index: int, table: Table) -> str:
-    rows = facts.told.matrix.rows
+    rows = facts.content.matrix.rows
     who = "".join(f"<p>{page_text(_person(person))}</p>" for person in table.people)
     return (
         f'<section class="card table" id="t{index}" data-who="{page_text(_who(table.people))}">'
@@ -173,14 +175,14 @@ def _row(
         if cell is None:
             drawn.append('<td><span class="absent"></span></td>')
             continue
-        words = f"{verb} {label} by {_who(table.people)}: {sentence(cell, row, verb, facts.told.lines)}"
+        words = f"{verb} {label} by {_who(table.people)}: {sentence(cell, row, verb, facts.content.lines)}"
         address = page_text(f"t{index}:{verb}:{name}")
-        data = f' data-why="{page_text(cell.why)}"' if cell.why else ""
-        data += f' data-concern="{cell.concern.value}"' if cell.concern else ""
-        told = page_text(words)
+        reason_attribute = f' data-why="{page_text(cell.why)}"' if cell.why else ""
+        reason_attribute += f' data-concern="{cell.concern.value}"' if cell.concern else ""
+        words_text = page_text(words)
         drawn.append(
             f'<td><a class="{_class(cell)}" id="{address}" href="#{address}" data-v="{verb}" '
-            f'data-c="{facts.place(cell, row, verb, table.people)}"{data} aria-label="{told}" title="{told}">{_inner(cell)}</a></td>'
+            f'data-c="{facts.place(cell, row, verb, table.people)}"{reason_attribute} aria-label="{words_text}" title="{words_text}">{_inner(cell)}</a></td>'
         )
     return f'<tr data-label="{page_text(label.lower())}" data-name="{page_text(label)}"><th scope="row">{page_text(short)}{own}</th>{"".join(drawn)}</tr>'
 

@@ -112,20 +112,20 @@ class Rows(NamedTuple):
 
 def rows(policy: Policy, api: BuiltInApi, version: tuple[int, int]) -> Rows:
     """Return what the picture of ``policy`` shows for a server of that ``version``."""
-    found: dict[tuple[str, str, str], Row] = {row.key: row for row in _built_in(api, version)}
-    scopes = {row.key[:2]: row.scope for row in found.values()}
+    by_key: dict[tuple[str, str, str], Row] = {row.key: row for row in _built_in(api, version)}
+    scopes = {row.key[:2]: row.scope for row in by_key.values()}
     last = (FRESH, FRESH, "")
     groups = frozenset(group for group, _ in scopes)
-    named = [key for key in dict.fromkeys(_named(policy, groups)) if key not in found and key != last]
+    named = [key for key in dict.fromkeys(_named(policy, groups)) if key not in by_key and key != last]
     for key in named[:MOST_NAMED]:
         verbs = _CONNECT_VERBS if key[2] else VERBS
         scope = scopes.get(key[:2], Scope.EITHER)
-        found[key] = Row(
+        by_key[key] = Row(
             scope=scope, verbs=verbs, group=key[0], resource=key[1], subresource=key[2], named_by_policy=True
         )
-    found[last] = Row(scope=Scope.EITHER, verbs=VERBS, group=FRESH, resource=FRESH)
-    order = {group: place for place, group in enumerate(dict.fromkeys(group for group, _, _ in found))}
-    resources = sorted(found.values(), key=lambda row: (row.key == last, order[row.group]))
+    by_key[last] = Row(scope=Scope.EITHER, verbs=VERBS, group=FRESH, resource=FRESH)
+    order = {group: place for place, group in enumerate(dict.fromkeys(group for group, _, _ in by_key))}
+    resources = sorted(by_key.values(), key=lambda row: (row.key == last, order[row.group]))
     urls = tuple(_urls(policy, api))
     return Rows(tuple(resources), urls[:MOST_NAMED], len(named[MOST_NAMED:]) + len(urls[MOST_NAMED:]))
 

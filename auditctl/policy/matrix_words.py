@@ -42,9 +42,9 @@ def where(case: Case, cell: Cell, row: Row, verb: str) -> str:
     if case.names is not None:
         names = [name for name in case.names if name]
         selected = " (by a field selector)" if verb in _LISTING and not row.subresource else ""
-        told = [f"named {listed(names)}{selected}"] if names else []
-        told += ["without a name"] if "" in case.names else []
-        parts.append(" or ".join(told))
+        conditions = [f"named {listed(names)}{selected}"] if names else []
+        conditions += ["without a name"] if "" in case.names else []
+        parts.append(" or ".join(conditions))
     if parts:
         return " and ".join(parts)
     return "else" if len(cell.cases) > 1 else ""
@@ -78,9 +78,9 @@ def _resource_reason(entries: Sequence[GroupResources], row: Row) -> str:
         of = "every group" if entry.group == "*" else f"group {group}"
         if not entry.resources:
             return f"resources hold all of {of}"
-        found = next((pattern for pattern in patterns if pattern in entry.resources), "")
-        if found:
-            return f"resources hold {found} of {of}"
+        matching = next((pattern for pattern in patterns if pattern in entry.resources), "")
+        if matching:
+            return f"resources hold {matching} of {of}"
     return "resources hold it"  # pragma: no cover - the rule passes
 
 
@@ -98,8 +98,8 @@ def sentence(cell: Cell, row: Row, verb: str, lines: Sequence[tuple[int, int]]) 
     """Return the whole cell in words."""
     cases = []
     for case in cell.cases:
-        told = where(case, cell, row, verb)
-        cases.append(f"{case.level.value}{f' {told}' if told else ''} ({place(case.rule, lines)})")
+        condition = where(case, cell, row, verb)
+        cases.append(f"{case.level.value}{f' {condition}' if condition else ''} ({place(case.rule, lines)})")
     more = ["more rules may decide than are told"] if cell.cut else []
     why = [f"sensitive, {cell.why}"] if cell.why else []
     part = "in part " if len(cell.cases) > 1 else ""

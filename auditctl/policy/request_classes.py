@@ -56,26 +56,28 @@ def regions(
     """Return the regions of these rules. ``cluster_scoped`` are (group, resource) that have no namespace."""
     compiled = Compiled(Policy(tuple(rules)))
     users = _distinct((compiled.by_user(user), user) for user in _users(rules))
-    found: dict[int, Attributes] = {}
-    for passing, asked in _resources(compiled, rules, cluster_scoped).items():
-        _cross(found, passing, asked, users)
-    for passing, asked in _paths(compiled, rules).items():
-        _cross(found, passing, asked, users)
-    return tuple(RequestClass(*pair) for pair in found.items())
+    representatives: dict[int, Attributes] = {}
+    for passing, request in _resources(compiled, rules, cluster_scoped).items():
+        _cross(representatives, passing, request, users)
+    for passing, request in _paths(compiled, rules).items():
+        _cross(representatives, passing, request, users)
+    return tuple(RequestClass(*pair) for pair in representatives.items())
 
 
-def _cross(found: dict[int, Attributes], passing: int, asked: Attributes, users: dict[int, User | None]) -> None:
+def _cross(
+    representatives: dict[int, Attributes], passing: int, request: Attributes, users: dict[int, User | None]
+) -> None:
     for bits, user in users.items():
-        if passing & bits not in found:
-            found[passing & bits] = replace(asked, user=user)
+        if passing & bits not in representatives:
+            representatives[passing & bits] = replace(request, user=user)
 
 
 def _distinct(pairs: Iterable[tuple[int, T]]) -> dict[int, T]:
     """Return one value for each number, the first."""
-    found: dict[int, T] = {}
+    first: dict[int, T] = {}
     for bits, value in pairs:
-        found.setdefault(bits, value)
-    return found
+        first.setdefault(bits, value)
+    return first
 
 
 def _users(rules: Sequence[PolicyRule]) -> Iterator[User | None]:
@@ -115,11 +117,11 @@ def _resources(
             bits = compiled.by_resource(key, name, space)
             targets.setdefault((bits, bool(name), bool(key[2])), (*key, name, space))
     verbs = [_distinct((compiled.by_verb(verb), verb) for verb in each) for each in _VERB_LISTS]
-    found: dict[int, Attributes] = {}
+    representatives: dict[int, Attributes] = {}
     for (bits, named, connects), (group, resource, subresource, name, space) in targets.items():
         for passing, verb in verbs[2 * named + (named and connects)].items():
-            if bits & passing not in found:
-                found[bits & passing] = Attributes(
+            if bits & passing not in representatives:
+                representatives[bits & passing] = Attributes(
                     user=None,
                     is_resource_request=True,
                     verb=verb,
@@ -131,7 +133,7 @@ def _resources(
                     name=name,
                     path=_path(group, resource, name),
                 )
-    return found
+    return representatives
 
 
 _VERB_LISTS = (_NAMELESS_VERBS, (), _NAMED_VERBS, (*_NAMED_VERBS, *_CONNECT_VERBS))
@@ -181,15 +183,15 @@ def _resource_pairs(
     for one, sub in named:
         if one not in {"*", ""}:
             subs.setdefault(one, []).extend([sub] if sub not in {"", "*"} else [])
-    seen = set()
+    pairs = set()
     for resource, own in subs.items():
         for sub in dict.fromkeys(("", *own, *anywhere, FRESH)):
             patterns = (f"{resource}/{sub}" if sub else resource, f"{resource}/*", f"*/{sub}" if sub else "*", "*")
             matched = frozenset(index for pattern in patterns for index in listed.get(pattern, ()))
             alone = (group, resource) == ("", "namespaces")
             sort = (matched, bool(sub), alone, (group, resource) in cluster_scoped)
-            if sort not in seen:
-                seen.add(sort)
+            if sort not in pairs:
+                pairs.add(sort)
                 yield resource, sub
 
 
@@ -199,10 +201,10 @@ def _alike(lists: Iterable[Sequence[str]], kind: Callable[[str], object]) -> lis
     for index, values in enumerate(lists):
         for value in values:
             places.setdefault(value, []).append(index)
-    found: dict[object, str] = {}
+    first: dict[object, str] = {}
     for value, indexes in places.items():
-        found.setdefault((tuple(indexes), kind(value)), value)
-    return list(found.values())
+        first.setdefault((tuple(indexes), kind(value)), value)
+    return list(first.values())
 
 
 def _paths(compiled: Compiled, rules: Sequence[PolicyRule]) -> dict[int, Attributes]:

@@ -130,11 +130,11 @@ def resolve_target(text: str, target: str, context: RequestContext, *, is_named:
             resource, _, group = name.partition(".")
             return ResourceTarget(group, resource, subresource)
         raise _unknown(text, target, name, context)
-    (found,) = resources
+    (only,) = resources
     if subresource and not is_named and subresource not in _SUBRESOURCES and not context.takes_unknown:
-        message = f"{found.name} have no subresource {subresource!r}"
+        message = f"{only.name} have no subresource {subresource!r}"
         raise _error(text, message, text.replace(target, f"{name} {subresource}", 1))
-    return ResourceTarget(found.group, found.name, subresource)
+    return ResourceTarget(only.group, only.name, subresource)
 
 
 def _unknown(text: str, target: str, name: str, context: RequestContext) -> UnsendableRequestError:

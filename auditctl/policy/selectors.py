@@ -40,13 +40,13 @@ def is_path_segment(name: str) -> bool:
 
 def exact_name(field_selector: str) -> str | None:
     """The value that the selector demands of ``metadata.name``, None for no such term. ValueError: it does not parse."""
-    found: str | None = None
+    name: str | None = None
     for term in sorted(_split_terms(field_selector)):
         field, negated, raw = _split_term(term)
         value = _unescape(raw)
-        if found is None and not negated and field == "metadata.name":
-            found = value
-    return found
+        if name is None and not negated and field == "metadata.name":
+            name = value
+    return name
 
 
 def _split_terms(selector: str) -> list[str]:

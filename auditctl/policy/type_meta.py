@@ -13,8 +13,8 @@ from auditctl.policy.goyaml.values import JsonKind, Value
 GROUP = "audit.k8s.io"
 INTERNAL = "__internal"
 V1 = "v1"
-OLD_VERSIONS = ("v1beta1", "v1alpha1")
-_OLD_UNTIL = (1, 23)
+BETA_VERSIONS = ("v1beta1", "v1alpha1")
+_BETA_UNTIL = (1, 23)
 _SCHEME = "k8s.io/apiserver/pkg/audit/scheme.go:30"
 _SNIFFED = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
 _AUDIT_KINDS = frozenset({"PolicyList", "Event", "EventList"})
@@ -45,7 +45,7 @@ class TypeName(NamedTuple):
 
 def accepted_versions(version: tuple[int, int]) -> tuple[str, ...]:
     """Return the versions of ``audit.k8s.io`` that such a server loads."""
-    return (V1, *OLD_VERSIONS) if version <= _OLD_UNTIL else (V1,)
+    return (V1, *BETA_VERSIONS) if version <= _BETA_UNTIL else (V1,)
 
 
 def type_name(value: Value, raw: bytes) -> TypeName:

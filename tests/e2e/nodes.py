@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jsonschema import Draft7Validator
+
 from auditctl.lab import status
 from auditctl.lab.node.layout import Timing
 
@@ -17,6 +19,11 @@ METADATA = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestRecei
 EVERYTHING = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: RequestResponse\n"
 NOTHING = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: None\n"
 BROKEN = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: Metada\n"
+
+
+REPORT_SCHEMA = Draft7Validator(
+    json.loads((Path(__file__).parents[2] / "templates/schemas/report.schema.json").read_text())
+)
 
 
 class Ran(NamedTuple):
@@ -46,7 +53,10 @@ class Node:
         process = self.start(*words, "-o", "json")
         stdout, stderr = process.communicate(timeout=120)
         assert "Traceback" not in stderr, stderr
-        return Ran(process.returncode, json.loads(stdout) if stdout.strip() else {}, stderr)
+        document = json.loads(stdout) if stdout.strip() else {}
+        if document.get("kind") == "Report":
+            REPORT_SCHEMA.validate(document)
+        return Ran(process.returncode, document, stderr)
 
     def enable(self, text: str, *words: str | Path) -> Ran:
         """`enable --policy` with a policy of this text."""

@@ -194,7 +194,7 @@ def test_a_restart_that_the_watchdog_undoes_leaves_the_edited_policy_beside(node
     node.policy.write_text(EVERYTHING)
     process = node.start("restart", "--timeout", "4s", "-v", start_new_session=True)
     assert process.stderr is not None
-    until(lambda: "change " in process.stderr.readline(), "the change")
+    until(lambda: "[auditctl] change " in process.stderr.readline(), "the change")
     until(lambda: last(node)["step"] == "waiting", "the wait")
     process.kill()
     process.communicate(timeout=10)

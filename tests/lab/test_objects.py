@@ -30,13 +30,13 @@ def record(tmp_path: Path) -> Path:
 
 def test_kubeadms_record_outlives_a_restart(record: Path) -> None:
     patch = [{"op": "replace", "path": f"/data/{KEY}", "value": "apiServer:\n  extraArgs: []\n"}]
-    send(Objects(record), "PATCH", CONFIG, patch)
+    send(Objects(record=record), "PATCH", CONFIG, patch)
 
-    assert send(Objects(record), "GET", CONFIG)["data"] == {KEY: "apiServer:\n  extraArgs: []\n"}
+    assert send(Objects(record=record), "GET", CONFIG)["data"] == {KEY: "apiServer:\n  extraArgs: []\n"}
 
 
 def test_a_record_that_was_given_back_is_what_the_running_server_answers(record: Path) -> None:
-    objects, before = Objects(record), record.read_bytes()
+    objects, before = Objects(record=record), record.read_bytes()
     first = send(objects, "GET", CONFIG)
     send(objects, "PATCH", CONFIG, {"data": {KEY: "other"}})
     record.write_bytes(before)
@@ -48,10 +48,10 @@ def test_a_record_that_was_given_back_is_what_the_running_server_answers(record:
 
 
 def test_a_deleted_record_is_gone_for_the_next_server_too(record: Path) -> None:
-    send(Objects(record), "DELETE", CONFIG)
+    send(Objects(record=record), "DELETE", CONFIG)
 
     with pytest.raises(StatusError) as caught:
-        send(Objects(record), "GET", CONFIG)
+        send(Objects(record=record), "GET", CONFIG)
     assert (caught.value.code, record.exists()) == (404, False)
 
 
@@ -66,7 +66,7 @@ def test_a_deleted_record_is_gone_for_the_next_server_too(record: Path) -> None:
     ],
 )
 def test_a_patch_that_cannot_be_done_is_refused_and_changes_nothing(record: Path, patch: Any, code: int) -> None:
-    objects, before = Objects(record), record.read_bytes()
+    objects, before = Objects(record=record), record.read_bytes()
 
     with pytest.raises(StatusError) as caught:
         send(objects, "PATCH", CONFIG, patch)
@@ -77,7 +77,7 @@ def test_a_patch_that_cannot_be_done_is_refused_and_changes_nothing(record: Path
 
 def test_a_dry_run_writes_no_record(record: Path) -> None:
     before = record.read_bytes()
-    answer = send(Objects(record), "PATCH", f"{CONFIG}?dryRun=All", {"data": {KEY: "other"}})
+    answer = send(Objects(record=record), "PATCH", f"{CONFIG}?dryRun=All", {"data": {KEY: "other"}})
     assert answer["data"] == {KEY: "other"}
     assert record.read_bytes() == before
 

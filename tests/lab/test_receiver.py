@@ -178,9 +178,9 @@ def test_under_umask_000_its_files_are_its_own(tmp_path: Path) -> None:
 def test_it_remembers_the_newest_audit_ids_alone(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(receivers, "REMEMBERED_IDS", 2)
     receiver.take(batch(event("a", "Panic"), event("b", "Panic"), event("c", "Panic")))
-    assert [receiver.told_of(one)["events"] for one in "abc"] == [0, 1, 1]
+    assert [receiver.events_of(one)["events"] for one in "abc"] == [0, 1, 1]
 
 
 def test_a_list_of_anything_is_stored_and_remembered_where_it_is_an_event(receiver: Receiver) -> None:
     assert receiver.take(batch(1, event("a", "Panic"))) == 200
-    assert receiver.told_of("a")["events"] == 1
+    assert receiver.events_of("a")["events"] == 1

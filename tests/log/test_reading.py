@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from goldenlogs import recorded_logs
 
 from auditctl.log import events_json, events_msgspec, line_assembly, sources
 from auditctl.log.damage import ReadStatistics
@@ -20,7 +21,6 @@ from auditctl.log.events import Reader
 from auditctl.log.reading import blocks, whole_blocks
 from auditctl.log.segments import LogSegment
 
-GOLDEN = Path(__file__).parents[3] / "shared/golden/logs"
 READERS = pytest.mark.parametrize("reader", [events_msgspec.READER, events_json.READER], ids=["msgspec", "json"])
 
 
@@ -269,9 +269,8 @@ def test_a_needle_finds_what_decoding_finds_and_nothing_in_bodies(tmp_path: Path
     sources.close(opened)
 
 
-@pytest.mark.skipif(not GOLDEN.exists(), reason="the recorded logs are not beside the repository")
 def test_both_readers_read_the_recorded_logs_alike() -> None:
-    for path in GOLDEN.glob("*.jsonl"):
+    for path in recorded_logs():
         for line in path.read_bytes().splitlines():
             one, other = events_msgspec.READER.one(line), events_json.READER.one(line)
             for field in ("level", "stage", "verb", "request_uri", "stage_timestamp"):
@@ -314,10 +313,9 @@ def plain(value: Any) -> object:
     return [plain(each) for each in value] if isinstance(value, list | tuple) else bytes(value)
 
 
-@pytest.mark.skipif(not GOLDEN.exists(), reason="the recorded logs are not beside the repository")
 def test_both_readers_judge_damaged_lines_alike() -> None:
     dice = random.Random(3)
-    lines = [line for path in GOLDEN.glob("*.jsonl") for line in path.read_bytes().splitlines() if len(line) < 3000]
+    lines = [line for path in recorded_logs() for line in path.read_bytes().splitlines() if len(line) < 3000]
     for _ in range(3000):
         line = bytearray(dice.choice(lines))
         at = dice.choice([found.start() for found in re.finditer(rb"(?<=:)", line)] + [dice.randrange(len(line))])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from goldenlogs import recorded_logs
 
 from auditctl import facts
 from auditctl.log import sources
@@ -21,10 +22,8 @@ from auditctl.policy.load import load
 from auditctl.policy.request import attributes
 from auditctl.policy.types import GroupResources, Level, Policy, PolicyRule, User
 
-GOLDEN = Path(__file__).parents[3] / "shared/golden/logs"
 HEAD = "apiVersion: audit.k8s.io/v1\nkind: Policy\n"
 METHODS = {"create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE", "deletecollection": "DELETE"}
-golden = pytest.mark.skipif(not GOLDEN.exists(), reason="the recorded logs are not beside the repository")
 
 
 def policy(text: str) -> Policy:
@@ -42,7 +41,7 @@ def replayed(paths: list[str], *policies: Policy, processes: int = 1) -> Replay:
 
 
 def recorded() -> list[str]:
-    return [str(path) for path in sorted(GOLDEN.glob("*.jsonl"))]
+    return [str(path) for path in recorded_logs()]
 
 
 def rewritten(event: dict[str, Any], found: Policy) -> str | None:
@@ -72,7 +71,6 @@ def rewritten(event: dict[str, Any], found: Policy) -> str | None:
     return text + "\n"
 
 
-@golden
 def test_a_log_recorded_at_request_response_is_reproduced_to_the_event() -> None:
     found = replayed(recorded(), policy(HEAD + "rules:\n- level: RequestResponse\n"))
     lines = sum(len(Path(path).read_bytes().splitlines()) for path in recorded())
@@ -81,7 +79,6 @@ def test_a_log_recorded_at_request_response_is_reproduced_to_the_event() -> None
     assert found.invisible == found.visible == ()
 
 
-@golden
 @pytest.mark.parametrize("name", facts.policy_names())
 def test_predicted_events_and_bytes_are_those_of_the_evaluator(name: str, tmp_path: Path) -> None:
     """And what it would have written, replayed under itself, is reproduced."""
@@ -104,7 +101,6 @@ def test_predicted_events_and_bytes_are_those_of_the_evaluator(name: str, tmp_pa
     assert again.invisible == ()
 
 
-@golden
 def test_two_processes_find_what_one_finds() -> None:
     chosen = policy(facts.policy_text("forensic")), policy(facts.policy_text("quiet"))
     assert replayed(recorded(), *chosen, processes=2) == replayed(recorded(), *chosen)

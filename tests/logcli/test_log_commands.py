@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from goldenlogs import mixed_traffic
 from ruamel.yaml import YAML
 
 from auditctl import facts
@@ -26,9 +27,6 @@ from auditctl.log.suggest import Suggestion
 from auditctl.operations.policy import suggest
 from auditctl.policy.load import load
 from auditctl.policy.types import GroupResources, Level, PolicyRule
-
-GOLDEN = Path(__file__).parents[3] / "shared/golden/logs/request-response-1.36.jsonl"
-golden = pytest.mark.skipif(not GOLDEN.exists(), reason="the recorded logs are not beside the repository")
 
 
 def event(number: int, **more: object) -> dict[str, Any]:
@@ -281,10 +279,9 @@ def test_a_folder_that_may_not_be_read_is_one_sentence(log: Path, call: Call) ->
         assert err.endswith("cannot read the log: permission denied (run it as root (sudo))\n")
 
 
-@golden
 def test_the_same_events_as_jq_would_choose(call: Call) -> None:
-    _, out, _ = call("log", "tail", GOLDEN, "--verb", "delete", "-o", "json")
-    expected = [each for each in GOLDEN.read_text().splitlines() if json.loads(each)["verb"] == "delete"]
+    _, out, _ = call("log", "tail", mixed_traffic("1.36"), "--verb", "delete", "-o", "json")
+    expected = [each for each in mixed_traffic("1.36").read_text().splitlines() if json.loads(each)["verb"] == "delete"]
     assert out.splitlines() == expected
 
 
@@ -368,11 +365,10 @@ COMMANDS = (
 )  # fmt: skip
 
 
-@golden
 def test_without_msgspec_every_answer_is_the_same(tmp_path: Path) -> None:
     """On a log with all that may happen to one."""
     path = tmp_path / "audit.log"
-    text = GOLDEN.read_bytes()
+    text = mixed_traffic("1.36").read_bytes()
     middle = text.index(b"\n", len(text) // 2) + 1
     wrapped = b'{"kind":"EventList","apiVersion":"audit.k8s.io/v1","metadata":{},"items":[' + line(1)[:-1] + b"]}\r\n"
     odd = line(2)[:-2] + b',"requestObject":{"a":"\\ud800\xff"}}\n'
@@ -517,24 +513,26 @@ def test_forecast_tells_what_the_nodes_own_flags_keep(
     assert now["daysKept"] == pytest.approx(10 / 86400)  # 1000 MiB at 100 MiB a second
 
 
-@golden
 def test_what_suggest_prints_is_valid_and_keeps_every_sensitive_event(call: Call, tmp_path: Path) -> None:
-    told = json.loads(call("policy", "suggest", "--log", GOLDEN, "--policy", "metadata", "-o", "json")[1])
+    told = json.loads(
+        call("policy", "suggest", "--log", mixed_traffic("1.36"), "--policy", "metadata", "-o", "json")[1]
+    )
     assert told["suggestions"]
     assert told["savedEvents"] == sum(each["savedEvents"] for each in told["suggestions"])
     path = tmp_path / "suggested.yaml"
     path.write_text(told["text"])
     code, out, _ = call("policy", "validate", path, "--strict")
     assert (code, len(out.splitlines())) == (0, 1)
-    replayed = json.loads(call("policy", "replay", path, "--log", GOLDEN, "--against", "metadata", "-o", "json")[1])
+    replayed = json.loads(
+        call("policy", "replay", path, "--log", mixed_traffic("1.36"), "--against", "metadata", "-o", "json")[1]
+    )
     assert replayed["baseline"]["events"] - replayed["predicted"]["events"] == told["savedEvents"]
     assert not [group for group in replayed["newlyInvisible"] if group["sensitive"]]
 
 
-@golden
 def test_replay_tells_people_the_same_as_programs(call: Call) -> None:
-    code, out, _ = call("policy", "replay", "baseline", "--log", GOLDEN)
-    told = json.loads(call("policy", "replay", "baseline", "--log", GOLDEN, "-o", "json")[1])
+    code, out, _ = call("policy", "replay", "baseline", "--log", mixed_traffic("1.36"))
+    told = json.loads(call("policy", "replay", "baseline", "--log", mixed_traffic("1.36"), "-o", "json")[1])
     assert code == 0
     assert f"{told['predicted']['events']} events" in out.splitlines()[-1]
     assert told["decisionsKept"]["events"] == told["recorded"]["events"] == 1200
@@ -590,3 +588,25 @@ def test_a_file_that_is_no_audit_log_is_named_so(
     other.write_text("kind: Policy\n")
     assert run(["auditctl", "log", command, str(other)]) == 1
     assert "This is no audit log: 13 bytes were read" in capfd.readouterr().err
+
+
+def test_the_nodes_own_policy_counts_where_its_own_log_is_read(
+    folder_node: Any, capfd: pytest.CaptureFixture[str], policy_file: Path
+) -> None:
+    root = str(folder_node.rootfs)
+    assert run(["auditctl", "enable", "--policy", str(policy_file), "--no-wait", "--rootfs", root]) == 0
+    log = folder_node.rootfs / "var/log/kubernetes/audit/audit.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    event = (
+        '{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"1","stage":"ResponseComplete",'
+    )
+    event += (
+        '"requestURI":"/version","verb":"get","user":{"username":"a"},"stageTimestamp":"2026-01-01T00:00:00.000000Z",'
+    )
+    log.write_text(event + '"requestReceivedTimestamp":"2026-01-01T00:00:00.000000Z"}\n')
+    capfd.readouterr()
+    assert run(["auditctl", "log", "top", "--by", "rule", "--rootfs", root]) == 0
+    assert "/etc/kubernetes/audit/policy.yaml:" in capfd.readouterr().out
+    assert run(["auditctl", "policy", "suggest", "--rootfs", root, "-o", "json"]) == 0
+    assert json.loads(capfd.readouterr().out)["policy"].endswith("/etc/kubernetes/audit/policy.yaml")
+    assert run(["auditctl", "log", "top", "--by", "rule", "--rootfs", root, "--log", str(log)]) == 2

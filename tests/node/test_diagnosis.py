@@ -324,6 +324,7 @@ def test_a_pod_that_was_dying_before_the_change_is_not_listened_to(tmp_path: Pat
 # -- the kubelet's log
 
 MANIFEST = "/etc/kubernetes/manifests/kube-apiserver.yaml"
+CHANGED = time.time() - 60  # before the parameters below are made, however long the tests before these take
 
 
 def refusal(path: str = MANIFEST, at: float | None = None) -> str:
@@ -351,7 +352,7 @@ def test_the_time_zone_of_our_shell_is_not_the_kubelets(zone: str, monkeypatch: 
         ("??? " + refusal(), True),
         (refusal(MANIFEST + ".bak"), False),
         (refusal("/etc/kubernetes/manifests/etcd.yaml"), False),
-        (refusal(at=time.time() - 3600), False),
+        (refusal(at=CHANGED - 3600), False),
         (refusal().replace("E", "I", 1), False),
     ],
     ids=["ours", "with-a-prefix", "a-copy", "another-pod", "before-the-change", "news"],
@@ -362,7 +363,7 @@ def test_only_what_the_kubelet_says_of_our_manifest_since_the_change_counts(
     log = tmp_path / "var/log/kubelet.log"
     log.parent.mkdir(parents=True)
     log.write_text(refusal())
-    reader = KubeletLog.begin(Root(tmp_path), MANIFEST, PodName(), since=time.time() - 60)
+    reader = KubeletLog.begin(Root(tmp_path), MANIFEST, PodName(), since=CHANGED)
     assert reader.source == str(log)
 
     with log.open("a") as file:

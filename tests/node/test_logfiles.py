@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -42,3 +43,16 @@ def test_a_log_without_an_extension_and_one_that_is_all_extension(tmp_path: Path
 def test_a_log_whose_directory_is_not_there_has_none(tmp_path: Path) -> None:
     assert rotated_files(tmp_path / "no/audit.log") == []
     assert list(log_files(tmp_path / "no/audit.log")) == []
+
+
+def test_a_link_or_a_pipe_of_a_rotated_name_is_nobodys_log(tmp_path: Path) -> None:
+    """The server renames a file; whoever else may write the directory must not choose what root reads, or make it wait."""
+    log = tmp_path / "audit.log"
+    log.write_text("")
+    rotated = tmp_path / "audit-2026-01-01T00-00-00.000.log"
+    rotated.write_text("")
+    (tmp_path / "audit-2026-01-01T00-00-00.001.log").symlink_to("/etc/shadow")
+    os.mkfifo(tmp_path / "audit-2026-01-01T00-00-00.002.log")
+
+    assert sorted(log_files(log)) == [rotated, log]
+    assert [each.path for each in rotated_files(log)] == [rotated]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -72,6 +73,21 @@ def test_a_kubelet_in_a_container_is_another_nodes(before: Sequence[str]) -> Non
     with named("kubelet", before=before):
         assert pids_of("kubelet") == others
         assert (kubelet_log.find(HOST) is None) is (not others)
+
+
+@as_root
+def test_a_set_user_id_program_is_no_kubelet_whatever_its_users(tmp_path: Path) -> None:
+    """`exec -a kubelet chfn` of anybody: real, effective and saved user get root's once a password was right."""
+    program = tmp_path / "program"
+    shutil.copy("/bin/sleep", program)
+    others = pids_of("kubelet")
+    for mode, more in ((0o755, 1), (0o4755, 0)):
+        program.chmod(mode)
+        with subprocess.Popen(["kubelet", "100"], executable=program) as child:
+            try:
+                assert len(pids_of("kubelet")) == len(others) + more
+            finally:
+                child.kill()
 
 
 @as_root

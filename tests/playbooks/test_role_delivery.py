@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,8 +44,11 @@ def test_a_node_without_internet_gets_one_file_and_is_changed_with_it(one: Contr
 
     tree, process = one.nodes["a"].tree(), one.nodes["a"].process
     checked = one.play("enable-audit.yml", "--check", package_checksum=right, **options)
-    assert (checked.code, checked.touched) == (0, []), checked.text
-    assert "auditctl would be brought to it, and only then could say" in checked.text
+    assert (checked.code, checked.touched) == (0, ["a"]), checked.text
+    assert checked.change("a")["changed"]
+    assert "--audit-log-maxage=7" in checked.change("a")["report"]["manifest"]["diff"]
+    assert not place.exists()
+    assert not list(Path(tempfile.gettempdir()).glob("auditctl-check.*"))
     assert (one.nodes["a"].tree(), one.nodes["a"].process) == (tree, process)
 
     on = one.play("enable-audit.yml", package_checksum=right, **options)

@@ -19,7 +19,6 @@ from auditctl.policy.types import Attributes, Decision, User
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "policy"
-SHARED = ROOT.parent / "shared" / "golden"
 
 LOADS = [json.loads(line) for line in (GOLDEN / "load.jsonl").read_text().splitlines()]
 POLICIES = [json.loads(line) for line in gzip.decompress((GOLDEN / "decisions.jsonl.gz").read_bytes()).splitlines()]
@@ -114,10 +113,7 @@ def test_every_request_is_parsed_and_decided_as_1_36_does() -> None:
 
 
 def policy_faults() -> list[Any]:
-    file = SHARED / "crashes" / "apiserver.jsonl"
-    if not file.exists():
-        return []
-    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    rows = [json.loads(line) for line in (GOLDEN.parent / "crashes" / "apiserver.jsonl").read_text().splitlines()]
     return [row for row in rows if row["fault"].startswith("policy-") and "failed to read file path" not in str(row)]
 
 
@@ -149,10 +145,3 @@ def test_a_crash_is_predicted_in_the_server_s_last_words(row: dict[str, Any]) ->
     said = "\n".join(row["log"])
     for words in filter(None, (loaded.error, loaded.warning)):
         assert words in said.replace('\\"', '"').replace("\\\\", "\\")
-
-
-@pytest.mark.skipif(not SHARED.exists(), reason="the shared golden data are not beside the repository")
-def test_the_copies_are_the_shared_originals() -> None:
-    assert (GOLDEN / "load.jsonl").read_bytes() == (SHARED / "policy" / "load.jsonl").read_bytes()
-    original = (SHARED / "policy" / "decisions.jsonl").read_bytes()
-    assert gzip.decompress((GOLDEN / "decisions.jsonl.gz").read_bytes()) == original

@@ -193,7 +193,7 @@ def test_no_request_differs_where_none_is_found(
 ) -> None:
     found = list(differences(old, new))
     for each in found:
-        assert (each.old, each.new) == (evaluate(old, each.attributes), evaluate(new, each.attributes))
+        assert (each.before, each.after) == (evaluate(old, each.attributes), evaluate(new, each.attributes))
     asked = attributes(method, url, user)
     if asked.verb == "create" and asked.name and not asked.subresource:
         return

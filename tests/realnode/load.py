@@ -112,10 +112,11 @@ class Load:
             content = None if body is None else json.dumps(body)
             connection.request(method, path, content, {"Audit-ID": audit_id, "Content-Type": "application/json"})
             answer = connection.getresponse()
+            said = answer.read(4096).decode(errors="replace")
             answer.read()
         except (OSError, http.client.HTTPException) as error:
-            return type(error).__name__, audit_id
-        return "" if answer.status < 400 else f"HTTP {answer.status}", audit_id
+            return f"{type(error).__name__} at {time.time():.1f}", audit_id
+        return "" if answer.status < 400 else f"HTTP {answer.status} at {time.time():.1f}: {said[-300:]}", audit_id
 
     def _new(self, name: str, method: str, path: str, body: Any = None) -> bool:
         connection = self._connection()

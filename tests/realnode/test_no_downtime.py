@@ -230,6 +230,5 @@ def _power_on(binaries: Path) -> None:
     address = subprocess.run(["hostname", "-I"], capture_output=True, text=True).stdout.split()[0]
     words = [binaries / "kubelet", "--config=/var/lib/kubelet/config.yaml", "--kubeconfig=/etc/kubernetes/kubelet.conf"]
     words += ["--hostname-override=controlplane", f"--node-ip={address}", "-v=2"]
-    with Path("/var/lib/realnode/kubelet.log").open("a") as log:
-        process = subprocess.Popen(words, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
-    Path("/var/lib/realnode/kubelet.pid").write_text(str(process.pid))
+    script = 'setsid nohup "$@" >>"$0.log" 2>&1 </dev/null & echo $! >"$0.pid"'  # as the node script does
+    subprocess.run(["bash", "-c", script, "/var/lib/realnode/kubelet", *words], check=True)

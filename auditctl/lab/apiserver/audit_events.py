@@ -133,19 +133,19 @@ def _cut(user_agent: str) -> str:
 
 def _object_ref(request: AuditedRequest, response: Response | None) -> Fields:
     """Only for resource requests; the name may come from the body, so not before the answer."""
-    wanted = request.attributes
-    if not wanted.is_resource_request:
+    attributes = request.attributes
+    if not attributes.is_resource_request:
         return {}
     body = response.request_object if response else None
     metadata = body.get("metadata") if isinstance(body, dict) else None
     written = metadata.get("name", "") if isinstance(metadata, dict) else ""
     made = {
-        "resource": wanted.resource,
-        "namespace": wanted.namespace,
-        "name": wanted.name or written,
-        "apiGroup": wanted.api_group,
-        "apiVersion": wanted.api_version,
-        "subresource": wanted.subresource,
+        "resource": attributes.resource,
+        "namespace": attributes.namespace,
+        "name": attributes.name or written,
+        "apiGroup": attributes.api_group,
+        "apiVersion": attributes.api_version,
+        "subresource": attributes.subresource,
     }
     return {name: value for name, value in made.items() if value}
 

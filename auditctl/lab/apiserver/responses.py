@@ -52,7 +52,7 @@ class StandInResponse:
         return {name: self.shown[name] for name in ("status", "message", "reason", "details") if name in self.shown}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Answers:
     """The whole API of the stand-in. ``failing`` says which checks of /readyz do not pass."""
 
@@ -123,9 +123,9 @@ class Answers:
         if check and check not in CHECKS:
             return StandInResponse(404, b"404 page not found\n", verdict=verdict)
         failing = frozenset() if name == "livez" else self.failing()
-        asked = (check,) if check else CHECKS
-        failed = [each for each in asked if each in failing]
-        lines = [f"[-]{each} failed: reason withheld" if each in failing else f"[+]{each} ok" for each in asked]
+        checks = (check,) if check else CHECKS
+        failed = [each for each in checks if each in failing]
+        lines = [f"[-]{each} failed: reason withheld" if each in failing else f"[+]{each} ok" for each in checks]
         lines.append(f"{name} check {'failed' if failed else 'passed'}")
         if failed:
             klog.write(klog.line(KlogSeverity.INFO, "healthz.go:261", f"{','.join(failed)} check failed: {name}", 1))
@@ -172,7 +172,7 @@ def _groups() -> list[dict[str, Any]]:
 
 def _resources(group: str, group_version: str) -> dict[str, Any]:
     verbs = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
-    found = [
+    resources = [
         {
             "name": name,
             "singularName": kind.lower(),
@@ -184,7 +184,7 @@ def _resources(group: str, group_version: str) -> dict[str, Any]:
         for (owner, name), (kind, namespaced) in KINDS.items()
         if owner == group
     ]
-    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": found}
+    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources}
 
 
 def _discovery(*, is_core: bool) -> dict[str, Any]:

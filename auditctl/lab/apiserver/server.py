@@ -68,13 +68,13 @@ class Connection(HttpsConnection):
         audit_id = self.headers.get("Audit-ID") or audit_events.new_id()
         caller = self._caller()
         try:
-            wanted = attributes(self.command, self.path, caller.user if caller else None)
+            requested = attributes(self.command, self.path, caller.user if caller else None)
         except RequestError as error:
             self._send(failure(500, "InternalError", error.message), audit_id)
             return
         agent = self.headers.get("User-Agent", "")
         request = AuditedRequest(
-            attributes=wanted,
+            attributes=requested,
             uri=self.path,
             source=self.client_address[0],
             user_agent=agent,
@@ -103,9 +103,9 @@ class Connection(HttpsConnection):
             return
         request, caller = self._impersonated(request, caller)
         written = self._decoded(body)
-        wanted = replace(request.attributes, user=caller.user)
+        attributed = replace(request.attributes, user=caller.user)
         answer = self.api.answers.answer(
-            caller, wanted, self.path.partition("?")[2], written, accept=self.headers.get("Accept", "")
+            caller, attributed, self.path.partition("?")[2], written, accept=self.headers.get("Accept", "")
         )
         response = _response(answer, None if isinstance(written, MediaTypeError) else written)
         if is_long_running(request.attributes):
@@ -114,7 +114,7 @@ class Connection(HttpsConnection):
         else:
             self._send(answer, request.audit_id)
         recorder.record(decision, request, Stage.RESPONSE_COMPLETE, response)
-        recorder.counters.count(request_labels(wanted, answer.code, dry_run="dryRun=All" in self.path))
+        recorder.counters.count(request_labels(attributed, answer.code, dry_run="dryRun=All" in self.path))
 
     def _stream(
         self, request: AuditedRequest, decision: Decision | None, answer: StandInResponse, response: Response
@@ -127,8 +127,8 @@ class Connection(HttpsConnection):
             return
         self._head(200, "application/json", request.audit_id, {"Connection": "close"})
         self.close_connection = True
-        asked = parse_qs(self.path.partition("?")[2]).get("timeoutSeconds", [""])[0]
-        self.api.stopping.wait(min(int(asked), WATCH_SECONDS) if asked.isdecimal() else WATCH_SECONDS)
+        timeout_text = parse_qs(self.path.partition("?")[2]).get("timeoutSeconds", [""])[0]
+        self.api.stopping.wait(min(int(timeout_text), WATCH_SECONDS) if timeout_text.isdecimal() else WATCH_SECONDS)
 
     def _caller(self) -> Caller | None:
         """A client certificate counts first; a token is never known here; else anonymous, unless that is off."""

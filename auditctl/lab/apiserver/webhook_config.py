@@ -92,6 +92,6 @@ def _authority(files: FileSystem, cluster: dict[str, Any], name: str, folder: st
 def _named(entries: object, name: object, key: str) -> dict[str, Any] | None:
     for entry in entries if isinstance(entries, Iterable) else ():
         if isinstance(entry, dict) and entry.get("name") == name and isinstance(entry.get(key), dict):
-            found: dict[str, Any] = entry[key]
-            return found
+            named: dict[str, Any] = entry[key]
+            return named
     return None

@@ -137,10 +137,12 @@ def _undone(
 
 
 def _begun_report(ground: PracticeNode, exercise: Exercise, record: ExerciseRecord) -> Report:
-    what = "a task" if exercise.kind is ExerciseKind.TASK else "something is wrong on this node"
+    subject = "a task" if exercise.kind is ExerciseKind.TASK else "something is wrong on this node"
     drawn = f" (drawn with --seed {record.seed})" if record.seed is not None else ""
     steps = tuple(f"{ground.words} lab {command}" for command in ("check", "hint", "reset"))
-    report = exercise_report(ground, "lab break", Outcome.CHANGED, f"{what}{drawn}: {exercise.title}", exercise, record)
+    report = exercise_report(
+        ground, "lab break", Outcome.CHANGED, f"{subject}{drawn}: {exercise.title}", exercise, record
+    )
     return replace(report, changed=True, lines=tuple(exercise.text.rstrip().splitlines()), next_steps=steps)
 
 
@@ -205,11 +207,11 @@ def solve(ground: PracticeNode, timeout_seconds: float) -> Report:
                     return _half_solved(ground, exercise, named, lines, error)
                 lines.append(f"  {step.text(target.places)}")
             anew = starts_server(exercise.solution)
-            found = watch.until_solved(ground.plane, exercise, leaving, timeout_seconds, anew=anew)
-        outcome = Outcome.CHANGED if found.outcome is Outcome.UNCHANGED else Outcome.NEGATIVE
-        report = exercise_report(ground, "lab solve", outcome, f"{exercise.name}: {found.summary}", exercise, named)
+            verdict = watch.until_solved(ground.plane, exercise, leaving, timeout_seconds, anew=anew)
+        outcome = Outcome.CHANGED if verdict.outcome is Outcome.UNCHANGED else Outcome.NEGATIVE
+        report = exercise_report(ground, "lab solve", outcome, f"{exercise.name}: {verdict.summary}", exercise, named)
         steps = (f"{ground.words} lab reset",)
-        return replace(report, changed=True, lines=tuple(lines), next_steps=steps, verification=found.verification)
+        return replace(report, changed=True, lines=tuple(lines), next_steps=steps, verification=verdict.verification)
 
 
 def _half_solved(

@@ -13,13 +13,14 @@ from auditctl.report import ManifestChange, Outcome, Report
 
 def listed(ground: PracticeNode, kinds: Sequence[ExerciseKind]) -> Report:
     """A row for each exercise of those kinds."""
-    found = [one for one in catalogue.everything() if one.kind in kinds]
+    exercises = [one for one in catalogue.everything() if one.kind in kinds]
     rows = [
-        {"name": one.name, "kind": one.kind.value, "difficulty": one.difficulty, "title": one.title} for one in found
+        {"name": one.name, "kind": one.kind.value, "difficulty": one.difficulty, "title": one.title}
+        for one in exercises
     ]
-    width = max(len(one.name) for one in found)
-    lines = tuple(f"{one.kind.value:6}{one.name:{width}}  {'*' * one.difficulty:4}{one.title}" for one in found)
-    counts = [f"{sum(one.kind is kind for one in found)} {kind.value}s" for kind in kinds]
+    width = max(len(one.name) for one in exercises)
+    lines = tuple(f"{one.kind.value:6}{one.name:{width}}  {'*' * one.difficulty:4}{one.title}" for one in exercises)
+    counts = [f"{sum(one.kind is kind for one in exercises)} {kind.value}s" for kind in kinds]
     manifest = ManifestChange(path=str(ground.plane.manifest_path))
     report = Report(command="lab list", outcome=Outcome.UNCHANGED, summary=" and ".join(counts), manifest=manifest)
     steps = (f"{ground.words} lab break NAME, or without a name: one fault, drawn",)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from auditctl.errors import AuditctlError, RefusedError
+from auditctl.findings import Severity
 from auditctl.lab.exercises.outgoing_server import OutgoingServer
 from auditctl.lab.exercises.snapshot import NodeSnapshot, SnapshotEntry
 from auditctl.lab.exercises.store import ExercisePhase, ExerciseRecord
@@ -21,6 +22,7 @@ from auditctl.node.apiserver.process import Process, listener
 from auditctl.node.change import files
 from auditctl.node.change.lock import lock
 from auditctl.node.kubelet.restart import end_in_place
+from auditctl.node.preflight import strict_modes
 from auditctl.operations.controlplane import ControlPlane
 
 _AUTHORITY = "/etc/kubernetes/pki/ca.crt"
@@ -72,6 +74,9 @@ def _settled(plane: ControlPlane, timeout_seconds: float) -> Iterator[None]:
         RefusedError: it is held for longer than that.
     """
     until = plane.clock.monotonic() + timeout_seconds
+    for finding in strict_modes.state_directory(plane.root, plane.state.path):
+        if finding.severity is Severity.ERROR:
+            raise RefusedError(finding.message, check=finding.check, fix=finding.fix)
     plane.state.prepare()
     while plane.state.is_locked() and plane.clock.monotonic() < until:
         plane.clock.sleep(_POLL_SECONDS)
@@ -136,7 +141,7 @@ def _serves_again(plane: ControlPlane, record: ExerciseRecord, leaving: Outgoing
     One that began in between has read files that were not the old ones: it is ended, once.
     """
     since, deadline = plane.clock.boot(), plane.clock.monotonic() + timeout_seconds
-    told, ended = plane.clock.monotonic(), None
+    reported, ended = plane.clock.monotonic(), None
     while (now := plane.clock.monotonic()) < deadline:
         process = ready(plane)
         if process is not None:
@@ -146,9 +151,9 @@ def _serves_again(plane: ControlPlane, record: ExerciseRecord, leaving: Outgoing
                 end_in_place(process)
                 ended = process.identity
         leaving.look()
-        if now - told >= _TELL_SECONDS:
+        if now - reported >= _TELL_SECONDS:
             plane.progress.waiting("the API server of the old configuration", timeout_seconds - (deadline - now))
-            told = now
+            reported = now
         plane.clock.sleep(_POLL_SECONDS)
     return False
 

@@ -200,11 +200,11 @@ def remove(path: Path) -> None:
 
 def _apart(root: Root, places: Iterable[str]) -> tuple[str, ...]:
     """Each place once, none inside another; for one that is not there, the first parent that is not there either."""
-    found: list[str] = []
+    differing: list[str] = []
     for place in sorted({_topmost(root, place) for place in places}):
-        if not any(place == other or place.startswith(f"{other}/") for other in found):
-            found.append(place)
-    return tuple(found)
+        if not any(place == other or place.startswith(f"{other}/") for other in differing):
+            differing.append(place)
+    return tuple(differing)
 
 
 def _by_name(root: Root, place: str) -> Path:

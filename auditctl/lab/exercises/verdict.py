@@ -24,7 +24,7 @@ from auditctl.report import Outcome, Report
 _POLL_SECONDS = 0.2
 _TELL_SECONDS = 5.0
 # of a fault a learner is told what a client, or a reader of the log, would see: anything more could name the cause
-_SEEN = {
+_LEARNER_WORDS = {
     "serving": "the API server does not serve, or not as its manifest says",
     "receipt": "a request that was sent now is not found in the audit log",
     "expect": "{about}: not recorded as it should be",
@@ -64,14 +64,14 @@ def wait(plane: ControlPlane, awaited: AwaitedState, leaving: OutgoingServer, ti
     Raises:
         RefusedError: it is not, within ``timeout_seconds``.
     """
-    since = told = plane.clock.monotonic()
+    since = reported = plane.clock.monotonic()
     while (now := plane.clock.monotonic()) - since < timeout_seconds:
         if _shows(plane, awaited):
             return
         leaving.look()
-        if now - told >= _TELL_SECONDS:
+        if now - reported >= _TELL_SECONDS:
             plane.progress.waiting("the node to become what the exercise is about", now - since)
-            told = now
+            reported = now
         plane.clock.sleep(_POLL_SECONDS)
     text = f"within {timeout_seconds:.0f} s the node did not become what the exercise is about"
     raise RefusedError(text, check="lab-symptom", fix="auditctl doctor")
@@ -82,8 +82,8 @@ def _shows(plane: ControlPlane, awaited: AwaitedState) -> bool:
     if awaited.state is ServerState.UNKNOWN:
         return process is None
     if awaited.state is ServerState.SERVING:
-        is_old = process is None or (awaited.unlike is not None and process.identity == awaited.unlike.identity)
-        return not is_old and awaited.endpoint.readiness(plane.credentials()) is Readiness.READY
+        is_previous = process is None or (awaited.unlike is not None and process.identity == awaited.unlike.identity)
+        return not is_previous and awaited.endpoint.readiness(plane.credentials()) is Readiness.READY
     if process is not None and awaited.state in (ServerState.NEVER_STARTED, ServerState.CRASH_LOOPING):
         return False  # the old one, which the kubelet stops within 20 s
     judged = _diagnosis(plane)
@@ -118,8 +118,8 @@ def verdict(plane: ControlPlane, exercise: Exercise) -> Report:
 
 def _guarded(check: Check) -> Check:
     kind, _, about = check.name.partition(" ")
-    seen = _SEEN.get(kind)
-    return Check(check.name if seen else "as it should be", check.status, (seen or _HIDDEN).format(about=about))
+    wording = _LEARNER_WORDS.get(kind)
+    return Check(check.name if wording else "as it should be", check.status, (wording or _HIDDEN).format(about=about))
 
 
 def until_solved(

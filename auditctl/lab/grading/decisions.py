@@ -122,7 +122,7 @@ class SamePolicy(PolicyRequirement):
         nearest = differences[0]
         if nearest is None or None in differences:
             return self.passed("every request is decided as wanted")
-        text = f"{request_words(nearest.attributes)}: {nearest.old.level.value}, by {_rule(nearest.old)}"
+        text = f"{request_words(nearest.attributes)}: {nearest.before.level.value}, by {_rule(nearest.before)}"
         return self.failed(f"at least one request is not decided as wanted: {text}")
 
 

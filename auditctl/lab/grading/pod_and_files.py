@@ -113,7 +113,7 @@ class NoStrays(Requirement):
     written = "none"
 
     def judge(self, running: Running) -> Check:
-        if other_manifests.strays(running.plane.manifest_path, running.manifest):
+        if other_manifests.strays(running.plane.root, running.plane.manifest_path, running.manifest):
             return self.failed("another file in the manifest directory defines the same Pod")
         return self.passed("one file defines the Pod")
 
@@ -189,7 +189,7 @@ class PolicyFile(FileRequirement):
 
     def judge_node(self, plane: ControlPlane, version: ServerVersion) -> Check:
         try:
-            loads = load(files.read_following(plane.root.host(self.path), "policy"), version).policy is not None
+            loads = load(files.read_following(plane.root.followed(self.path), "policy"), version).policy is not None
         except RefusedError as error:
             return self.failed(error.message)
         text = f"the API server would {'load' if loads else 'refuse'} {self.path}"
@@ -214,9 +214,9 @@ class Predictions(FileRequirement):
 
     def judge_node(self, plane: ControlPlane, version: ServerVersion) -> Check:
         try:
-            raw = files.read_following(plane.root.host(self.file), "predictions")
+            raw = files.read_following(plane.root.followed(self.file), "predictions")
             levels = {each.attributes: each.level for each in read_expectations(raw, self.file)}
-            policy = load(files.read_following(plane.root.host(self.policy), "policy"), version).policy
+            policy = load(files.read_following(plane.root.followed(self.policy), "policy"), version).policy
         except PolicyError as error:
             return self.failed(str(error).removesuffix("; nothing was changed"))
         except RefusedError as error:

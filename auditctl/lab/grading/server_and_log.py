@@ -83,7 +83,7 @@ class Recorded(ServerRequirement):
     def judge_running(self, running: Running) -> Check:
         root, audit_id = running.plane.root, None
         if self.audit_id_in is not None:
-            audit_id = _first_word(root.host(self.audit_id_in))
+            audit_id = _first_word(root.followed(self.audit_id_in))
             if not audit_id:
                 return self.failed(f"there is no Audit-ID in {self.audit_id_in}")
         log = node_checks.host_of(root, running.manifest, LOG_FLAG)
@@ -135,6 +135,6 @@ def _is_of(event: FullEvent, request: Attributes, *, by_user: bool) -> bool:
     about = event.object_ref
     if not request.is_resource_request or about is None:
         return not request.is_resource_request and about is None and event.request_uri.partition("?")[0] == request.path
-    wanted = (request.api_group, request.resource, request.subresource)
-    same = (about.api_group, about.resource, about.subresource) == wanted
+    target = (request.api_group, request.resource, request.subresource)
+    same = (about.api_group, about.resource, about.subresource) == target
     return same and about.namespace == request.namespace and request.name in ("", about.name)

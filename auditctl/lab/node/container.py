@@ -78,10 +78,10 @@ def next_number(layout: Layout, pod: StaticPod) -> int:
 
 def forget_before(layout: Layout, pod: StaticPod, number: int) -> None:
     """Remove the logs and file systems of earlier containers: of the dead only the newest is kept (MaxPerPodContainer)."""
-    for old in _numbers(layout, pod):
-        if old < number:
-            (log_directory(layout, pod) / f"{old}.log").unlink(missing_ok=True)
-            shutil.rmtree(layout.containers / pod.uid / str(old), ignore_errors=True)
+    for earlier in _numbers(layout, pod):
+        if earlier < number:
+            (log_directory(layout, pod) / f"{earlier}.log").unlink(missing_ok=True)
+            shutil.rmtree(layout.containers / pod.uid / str(earlier), ignore_errors=True)
 
 
 def forget(layout: Layout, pod: StaticPod) -> None:

@@ -71,8 +71,8 @@ class PracticeKubelet:
         """Bring what runs one step nearer to what should run."""
         pod_traces.clean_up(self.layout, frozenset(worker.pod.uid for worker in self.workers.values()))
         for key, worker in list(self.workers.items()):
-            wanted = self.source.desired.get(key)
-            if wanted is None or wanted.uid != worker.pod.uid:
+            desired = self.source.desired.get(key)
+            if desired is None or desired.uid != worker.pod.uid:
                 self._replace(worker, now, faults.held_port_seconds)
             worker.tick(now)
             if worker.phase is PodPhase.GONE:

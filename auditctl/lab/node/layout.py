@@ -37,17 +37,20 @@ class Marker:
     port: int
     made_directory: bool
     pace: Timing
-    what: str = STAND_IN
+    kind: str = STAND_IN
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=2) + "\n"
+        fields = asdict(self)
+        fields["what"] = fields.pop("kind")
+        return json.dumps(fields, indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Marker:
         """Raises ValueError for a text that is no marker of ours."""
         try:
             fields = json.loads(text)
-            if fields["what"] != STAND_IN:
+            fields["kind"] = fields.pop("what")
+            if fields["kind"] != STAND_IN:
                 raise ValueError("not a lab")
             fields["pace"] = Timing(**fields["pace"])
             return cls(**fields)

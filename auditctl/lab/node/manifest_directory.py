@@ -29,17 +29,17 @@ class ManifestSource:
     desired: Mapping[str, StaticPod] = field(default_factory=dict)
     _store: dict[str, StaticPod] = field(default_factory=dict)
     _keys: dict[str, str] = field(default_factory=dict)  # file name -> store key; two names may share one key
-    _seen: dict[str, Signature] = field(default_factory=dict)
+    _signatures: dict[str, Signature] = field(default_factory=dict)
 
     def list(self) -> None:
         """The full listing: last name wins on equal Pods, and a file that gives no Pod takes its Pod away."""
-        self._seen = self._look()
+        self._signatures = self._look()
         if not self.directory.is_dir():
             self._error("file.go:76", "Unable to read config path", "path does not exist, ignoring")
             self.desired = {}
             return
         pods: dict[str, StaticPod] = {}
-        for name in sorted(self._seen, key=os.fsencode):
+        for name in sorted(self._signatures, key=os.fsencode):
             try:
                 if pod := self._extract(name):
                     pods[pod.key] = pod
@@ -51,11 +51,11 @@ class ManifestSource:
 
     def watch(self) -> None:
         """What happened to single files since the last look. An invalid file changes nothing here."""
-        before, self._seen = self._seen, self._look()
-        for name in before.keys() - self._seen.keys():
+        before, self._signatures = self._signatures, self._look()
+        for name in before.keys() - self._signatures.keys():
             self._store.pop(self._keys.pop(name, ""), None)
             self.desired = dict(self._store)
-        for name in sorted(name for name, signature in self._seen.items() if before.get(name) != signature):
+        for name in sorted(name for name, signature in self._signatures.items() if before.get(name) != signature):
             self._changed(name)
 
     def _changed(self, name: str) -> None:
@@ -85,18 +85,18 @@ class ManifestSource:
 
     def _look(self) -> dict[str, Signature]:
         """Every name that does not begin with a dot, whatever its suffix; symlinks followed."""
-        seen: dict[str, Signature] = {}
+        signatures: dict[str, Signature] = {}
         try:
             names = [name for name in os.listdir(self.directory) if not name.startswith(".")]  # noqa: PTH208 - names only
         except OSError:
-            return seen
+            return signatures
         for name in names:
             try:
                 status = (self.directory / name).stat()
             except OSError:
                 continue
-            seen[name] = (status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_mode)
-        return seen
+            signatures[name] = (status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_mode)
+        return signatures
 
     def _path(self, name: str) -> str:
         return f"{self.node_path.rstrip('/')}/{name}"

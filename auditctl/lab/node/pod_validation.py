@@ -82,7 +82,7 @@ def _validate_source(source: Fields, place: str) -> Iterator[str]:
 
 
 def _validate_mounts(mounts: list[Fields], volumes: set[str], place: str) -> Iterator[str]:
-    seen: set[str] = set()
+    taken: set[str] = set()
     for index, mount in enumerate(mounts):
         name, path = mount.get("name", ""), mount.get("mountPath", "")
         if not name:
@@ -91,9 +91,9 @@ def _validate_mounts(mounts: list[Fields], volumes: set[str], place: str) -> Ite
             yield f'{place}[{index}].name: Not found: "{name}"'
         if not path:
             yield f"{place}[{index}].mountPath: Required value"
-        elif path in seen:
+        elif path in taken:
             yield f'{place}[{index}].mountPath: Invalid value: "{path}": must be unique'
-        seen.add(path)
+        taken.add(path)
         inner = mount.get("subPath", "")
         if inner.startswith("/"):
             yield f'{place}.subPath: Invalid value: "{inner}": must be a relative path'

@@ -61,8 +61,8 @@ class PodWorker:
         """SIGTERM now, SIGKILL after the Pod's grace period (or the one given)."""
         if self.phase in (PodPhase.STOPPING, PodPhase.GONE):
             return
-        asked = self.pod.grace_seconds if grace_seconds is None else grace_seconds
-        self._kill_at = now + (self.pace.grace if asked is None else asked)
+        grace = self.pod.grace_seconds if grace_seconds is None else grace_seconds
+        self._kill_at = now + (self.pace.grace if grace is None else grace)
         self.phase = PodPhase.STOPPING
         if self.running is None:
             self.phase = PodPhase.GONE

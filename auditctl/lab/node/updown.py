@@ -43,7 +43,7 @@ class Lab:
     kubelet_pid: int | None
     serving: bool
     made: bool = False
-    what: str = STAND_IN
+    kind: str = STAND_IN
 
     @property
     def url(self) -> str:

@@ -92,7 +92,7 @@ class Receiver:
     token: str = field(repr=False)
     counts: ReceivedCounts = field(default_factory=ReceivedCounts)
     say: Callable[[str], None] = lambda _text: None
-    _seen: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    _received: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -150,18 +150,18 @@ class Receiver:
             self.say(f"{len(items)} events; {self.counts.events} in {self.counts.batches} batches")
             return 200
 
-    def told_of(self, audit_id: str) -> dict[str, Any]:
+    def events_of(self, audit_id: str) -> dict[str, Any]:
         """What came with that Audit-ID: the number of events, their levels and stages."""
         with self._lock:
-            seen = list(self._seen.get(audit_id, ()))
-        levels, stages = (sorted({pair[at] for pair in seen}) for at in (0, 1))
-        return {"auditID": audit_id, "events": len(seen), "levels": levels, "stages": stages}
+            received = list(self._received.get(audit_id, ()))
+        levels, stages = (sorted({pair[at] for pair in received}) for at in (0, 1))
+        return {"auditID": audit_id, "events": len(received), "levels": levels, "stages": stages}
 
     def _remember(self, item: dict[str, Any]) -> None:
         audit_id = str(item.get("auditID"))
-        self._seen.setdefault(audit_id, []).append((str(item.get("level")), str(item.get("stage"))))
-        if len(self._seen) > REMEMBERED_IDS:
-            del self._seen[next(iter(self._seen))]
+        self._received.setdefault(audit_id, []).append((str(item.get("level")), str(item.get("stage"))))
+        if len(self._received) > REMEMBERED_IDS:
+            del self._received[next(iter(self._received))]
 
 
 class _Server(HttpsServer):
@@ -178,8 +178,8 @@ class _Connection(HttpsConnection):
             self._drop_body()
             self._answer(401)
             return
-        told = self._told()
-        self._answer(self._taken() if told is None else 200, told or b"")
+        answer = self._answer_for_id()
+        self._answer(self._taken() if answer is None else 200, answer or b"")
 
     def _drop_body(self) -> None:
         """Read a small body, because an answer before its end may not reach the client; close the connection after it."""
@@ -188,12 +188,12 @@ class _Connection(HttpsConnection):
         if _LENGTH.fullmatch(length):
             self.rfile.read(min(int(length), _DROPPED_BYTES))
 
-    def _told(self) -> bytes | None:
+    def _answer_for_id(self) -> bytes | None:
         """The answer to a question for an Audit-ID; None where nobody asks."""
-        wanted = parse_qs(urlsplit(self.path).query).get("auditID")
-        if self.command != "GET" or not wanted:
+        audit_ids = parse_qs(urlsplit(self.path).query).get("auditID")
+        if self.command != "GET" or not audit_ids:
             return None
-        return json.dumps(cast("_Server", self.server).receiver.told_of(wanted[0])).encode()
+        return json.dumps(cast("_Server", self.server).receiver.events_of(audit_ids[0])).encode()
 
     def _taken(self) -> int:
         length = self.headers.get("Content-Length", "")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,6 +17,7 @@ from auditctl import facts
 from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.lab.tools import singlefile
+from auditctl.lab.tools.translation import translated
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import ManifestChange, Outcome, Report
 
@@ -41,19 +42,21 @@ class Made(NamedTuple):
     binary: Path | None
 
 
-def scaffold(plane: ControlPlane, directory: Path, binary: Path | None) -> Report:
+def scaffold(plane: ControlPlane, directory: Path, binary: Path | None, language: str = "en") -> Report:
     """Write the scenario into ``directory``, which is made, or is there and empty.
 
     ``binary`` is the single-file build; None: the one that runs, or one beside it.
 
     Raises:
+        UsageError: the pages are not there in ``language``.
         RefusedError: the folder is not empty or cannot be written, or ``binary`` is no single-file build.
     """
-    chosen = singlefile.checked(binary) if binary is not None else singlefile.found()
+    pages = translated(dict(_shipped(facts.template("killercoda"))), language, SCENARIO)
+    chosen = singlefile.checked(binary) if binary is not None else singlefile.find()
     target = directory.absolute()
     _claim(target)
     try:
-        made = _make(target, chosen)
+        made = _make(target, pages, chosen)
     except OSError as error:
         where = error.filename or target
         raise RefusedError(f"{where}: {(error.strerror or str(error)).lower()}", check="scaffold-folder") from error
@@ -103,14 +106,14 @@ def _claim(target: Path) -> None:
         raise RefusedError(text, check="scaffold-folder", fix="name a new or an empty folder")
 
 
-def _make(target: Path, binary: Path | None) -> Made:
+def _make(target: Path, pages: Mapping[str, bytes], binary: Path | None) -> Made:
     """Whole or not at all: a draft within the folder, then a rename for each of its entries."""
     made_folder = not target.exists()
     target.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".auditctl-", dir=target))
     moved: list[Path] = []
     try:
-        _fill(draft, binary)
+        _fill(draft, pages, binary)
         names = tuple(sorted(str(path.relative_to(draft)) for path in draft.rglob("*") if path.is_file()))
         entries = sorted(draft.iterdir())
         moved = [target / entry.name for entry in entries]
@@ -130,8 +133,8 @@ def _make(target: Path, binary: Path | None) -> Made:
     return Made(names, binary)
 
 
-def _fill(draft: Path, binary: Path | None) -> None:
-    for relative, content in _shipped(facts.template("killercoda")):
+def _fill(draft: Path, pages: Mapping[str, bytes], binary: Path | None) -> None:
+    for relative, content in pages.items():
         _write(draft / relative, content)
     if binary is None:
         _write(draft / PLACE, _PLACE_TEXT.encode())

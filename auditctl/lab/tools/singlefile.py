@@ -37,7 +37,7 @@ def is_one(path: Path) -> bool:
         return False
 
 
-def found() -> Path | None:
+def find() -> Path | None:
     """The one that runs now, else one beside the program or in the clone's ``dist``; None where there is none."""
     home = Path(auditctl.__file__).resolve().parents[1]
     candidates = (home, Path(sys.argv[0]).resolve().with_name(NAME), home / "dist" / NAME)

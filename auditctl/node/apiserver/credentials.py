@@ -70,8 +70,8 @@ def find(root: files.Root, named: Path | None) -> Credentials:
     return NOBODY
 
 
-def read(path: Path) -> Credentials:
-    """Read a kubeconfig's current context; its server is not used: requests go to this node's own address.
+def read(path: Path, context_name: str = "") -> Credentials:
+    """Read a context of a kubeconfig (the current one where none is named); its server is not used here.
 
     Raises:
         RefusedError: not readable, not a kubeconfig, or a credential that would have to be run (``exec``).
@@ -80,9 +80,10 @@ def read(path: Path) -> Credentials:
     try:
         value = load(raw.decode())
         config: Mapping[str, Any] = value if isinstance(value, dict) else {}
-        if not config.get("current-context") or not isinstance(config.get("users"), list):
+        name = context_name or config.get("current-context")
+        if not name or not isinstance(config.get("users"), list):
             raise RefusedError(f"{path}: not a kubeconfig with a current context and users", check="kubeconfig")
-        context = _named(config, "contexts", config.get("current-context"), "context")
+        context = _named(config, "contexts", name, "context")
         entry = _named(config, "users", context.get("user"), "user")
         cluster = _named(config, "clusters", context.get("cluster"), "cluster")
         certificate = _bytes(entry, "client-certificate", path)

@@ -117,7 +117,7 @@ def file_of_process(process: Process, root: Root, manifest: Manifest, container_
     if not process.shares_our_mounts():
         return process.root / container_path.lstrip("/")
     mounted = manifest.host_path(container_path)
-    return root.host(mounted.path) if mounted is not None else None
+    return root.followed(mounted.path) if mounted is not None else None
 
 
 def loaded_file(process: Process, root: Root, manifest: Manifest, container_path: str) -> bytes | None:

@@ -144,7 +144,7 @@ def storage_problem(server: Endpoint, credentials: Credentials) -> str:
         if answer.status in (200, 401, 403, 404):
             return ""
     said = f"within {_SECONDS:.0f} s" if answer.status == 0 else f"({answer.status} {answer.reason})"
-    return f"its API server answers, but does not read from its storage {said}: is its etcd member up?"
+    return f"its API server answers, but does not read from its storage {said} (its etcd member may be down)"
 
 
 def judged(cluster: ClusterServers, problems: Sequence[str]) -> Iterator[Finding]:

@@ -79,9 +79,10 @@ class HeldElsewhere(NamedTuple):
 
 
 class Unavailable(NamedTuple):
-    """The API does not give the Lease; ``reason`` says why."""
+    """The API does not give the Lease; ``reason`` says why. ``is_down``: no API server answered."""
 
     reason: str
+    is_down: bool = False
 
 
 class LeaseStore(NamedTuple):
@@ -99,7 +100,7 @@ class LeaseStore(NamedTuple):
 
         One that this very node holds is taken over: the caller has the lock of the node, so the run that took it is gone.
         """
-        last = Unavailable("the API server did not answer")
+        last = Unavailable("the API server does not answer", is_down=True)
         for _ in range(_ATTEMPTS):
             there = self.read()
             if isinstance(there, Unavailable):
@@ -182,7 +183,7 @@ def _refusal(answer: HttpAnswer) -> Unavailable:
     if answer.status in (401, 403):
         return Unavailable(f"the credentials have no rights for {WHERE} ({answer.status} {answer.reason})")
     if answer.status == 0:
-        return Unavailable(f"the API server did not answer ({answer.reason})")
+        return Unavailable("the API server does not answer", is_down=True)
     return Unavailable(f"the API server answered {answer.status} {answer.reason}")
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,6 +26,8 @@ from auditctl.node import opening, path_trust
 from auditctl.node.change.state import StateDirectory, cannot_write
 
 _RUNTIME = Path("/run/auditctl")
+_LOCK_NAME = re.compile(r"manifests-[0-9a-f]+-[0-9a-f]+\.lock")
+_LOCK_FILES_LEFT = 64
 _ATTEMPTS = 20  # to lock a file that others keep removing
 _FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 # no flock on a directory here (NFS: a lock for writing needs an open for writing)
@@ -52,6 +55,7 @@ def lock(state: StateDirectory, command: str, manifest_directory: Path | None = 
         if manifest_directory is not None and manifest_directory.exists():  # without it nobody changes a manifest in it
             directory = manifest_directory
             held.append(_acquire(lambda: _manifest_lock(directory), directory, lambda: _OTHER))
+            _sweep()
         yield tuple(held)
     finally:
         if len(held) > 1 and manifest_directory is not None:
@@ -147,6 +151,31 @@ def _discard(directory: Path) -> None:
         path = _runtime_path(directory)
         if path is not None:
             path.unlink()
+
+
+def _sweep() -> None:
+    """Remove the lock files of runs that were killed, once they are many: what can be locked is held by nobody.
+
+    A few do no harm: they are empty, a run in the same directory uses its own again, and a boot empties /run.
+    """
+    if os.geteuid() != 0:
+        return
+    with suppress(OSError, RefusedError), path_trust.private_directory(_RUNTIME) as (folder, _):
+        there = os.listdir(folder)  # noqa: PTH208 (of an open directory)
+        names = [name for name in there if _LOCK_NAME.fullmatch(name)]
+        for name in names if len(names) > _LOCK_FILES_LEFT else ():
+            with suppress(OSError):
+                _remove_if_free(folder, name)
+
+
+def _remove_if_free(folder: int, name: str) -> None:
+    descriptor = os.open(name, _FLAGS, dir_fd=folder)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), os.stat(name, dir_fd=folder, follow_symlinks=False)):
+            os.unlink(name, dir_fd=folder)
+    finally:
+        os.close(descriptor)
 
 
 def _is_same(descriptor: int, path: Path) -> bool:

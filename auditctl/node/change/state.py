@@ -64,7 +64,11 @@ class StateDirectory(NamedTuple):
         """
         fix = f"choose a --state-dir below a directory that only root writes, or: chmod go-w {self.path}"
         for path in (self.path, self.changes):
-            status = path.stat()
+            descriptor = opening.directory(path)  # where a link of another user is on the way, nothing is believed
+            try:
+                status = os.fstat(descriptor)
+            finally:
+                os.close(descriptor)
             if status.st_uid != os.geteuid() or status.st_mode & 0o022:
                 text = f"{path}: others may write it (owner uid {status.st_uid}, mode {status.st_mode & 0o7777:04o})"
                 raise RefusedError(f"{text}, so its records are not used", check="path-untrusted", fix=fix)

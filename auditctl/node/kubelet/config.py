@@ -144,7 +144,7 @@ def kubeadm_at_work(root: Root, now: float) -> Iterator[Finding]:
                 message=text,
                 fix="wait until it has ended (or use --allow kubeadm-at-work)",
             )
-    folder = root.host("/etc/kubernetes/tmp")
+    folder = root.followed("/etc/kubernetes/tmp")
     with suppress(OSError):
         for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
             if entry.name.startswith("kubeadm-") and 0 <= now - entry.stat().st_mtime < _FRESH_SECONDS:

@@ -59,7 +59,7 @@ def collect(node: EvidenceSources) -> Evidence:
         process=process,
         as_manifest=as_manifest,
         is_older=process is not None and _started(process) < changed,
-        stray="" if as_manifest or process is None else stray_of(node.manifest_path, manifest, process),
+        stray="" if as_manifest or process is None else stray_of(node, manifest, process),
         readiness=health.readiness if process is not None else None,
         failing=health.failing,
         container=placed(container, read) if container is not None else None,
@@ -79,7 +79,7 @@ def _port(node: EvidenceSources) -> int:
     with suppress(ManifestError):
         if node.manifest is not None:
             return node.manifest.secure_port
-    named = _SECURE_PORT.findall(_read(node.manifest_path) or b"")
+    named = _SECURE_PORT.findall(_read(node.root, node.manifest_path) or b"")
     return int(named[-1]) if named else DEFAULT_SECURE_PORT
 
 
@@ -92,11 +92,11 @@ def _ours(node: EvidenceSources, process: Process | None) -> Process | None:
     return process if as_manifest or any(word.startswith(inside) for word in process.argv) else None
 
 
-def stray_of(manifest_path: Path, manifest: Manifest | None, process: Process) -> str:
+def stray_of(node: EvidenceSources, manifest: Manifest | None, process: Process) -> str:
     """The manifest beside ours that the process was started from; empty where there is none."""
     if manifest is None:
         return ""
-    for path in other_manifests.strays(manifest_path, manifest):
+    for path in other_manifests.strays(node.root, node.manifest_path, manifest):
         with suppress(RefusedError):
             if process.runs(read_stray(path).command):
                 return str(path)
@@ -139,7 +139,7 @@ def _older(logs: Sequence[pod_logs.ContainerLog], changed: float) -> frozenset[t
 def texts(root: Root, manifest_path: Path, manifest: Manifest | None) -> Texts:
     """The user's files as they lie on this machine."""
     return Texts(
-        SourceFile(str(manifest_path), _read(manifest_path)),
+        SourceFile(str(manifest_path), _read(root, manifest_path)),
         _named_by(root, manifest, POLICY_FLAG),
         _named_by(root, manifest, WEBHOOK_FLAG),
         manifest,
@@ -149,12 +149,12 @@ def texts(root: Root, manifest_path: Path, manifest: Manifest | None) -> Texts:
 def _named_by(root: Root, manifest: Manifest | None, flag: str) -> SourceFile | None:
     with suppress(RefusedError):
         path = node_checks.host_of(root, manifest, flag) if manifest is not None else None
-        return SourceFile(str(path), _read(path)) if path is not None else None
+        return SourceFile(str(path), _read(root, path)) if path is not None else None
     return None
 
 
-def _read(path: Path) -> bytes | None:
+def _read(root: Root, path: Path) -> bytes | None:
     try:
-        return files.read_regular(path, "file")
+        return files.read_regular(path, "file") if root.holds(path) else None
     except (RefusedError, OSError):
         return None

@@ -158,8 +158,8 @@ class KubeletLog:
         """Find the log. ``manifest`` is the node's path of it; ``tail_bytes`` is how far back to look."""
         found = find(root)
         path = found.log if found is not None else None
-        if path is None and not _has_journal(root) and root.host(_FALLBACK).is_file():
-            path = root.host(_FALLBACK)
+        if path is None and not _has_journal(root) and root.followed(_FALLBACK).is_file():
+            path = root.followed(_FALLBACK)
         log = cls(
             manifest=manifest,
             pod=pod,

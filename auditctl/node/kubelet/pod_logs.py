@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from auditctl.compatibility import datetime_of
+from auditctl.errors import RefusedError
 from auditctl.manifest.pod import PROGRAM, Manifest
 from auditctl.node.change import files
 from auditctl.node.change.files import Root
@@ -59,9 +60,9 @@ def logs_of(root: Root, pod: PodName) -> list[ContainerLog]:
     """Every log of that container, oldest first; what may not be read is left out."""
     prefix = f"{pod.namespace}_{pod.name}-"
     found = []
-    for folder in _scan(root.host(POD_LOGS)):
+    for folder in _scan(root.followed(POD_LOGS)):
         if folder.name.startswith(prefix):
-            found += list(_logs_in(Path(folder.path, pod.container), folder.name.rpartition("_")[2]))
+            found += list(_logs_in(root, Path(folder.path, pod.container), folder.name.rpartition("_")[2]))
     return sorted(found, key=lambda log: (log.modified, log.number))
 
 
@@ -72,15 +73,16 @@ def last_ended(root: Root, manifest: Manifest) -> float | None:
     return max(older, default=None)
 
 
-def _logs_in(folder: Path, uid: str) -> Iterator[ContainerLog]:
+def _logs_in(root: Root, folder: Path, uid: str) -> Iterator[ContainerLog]:
     for entry in _scan(folder):
         numbered = _NUMBERED.fullmatch(entry.name)
         if numbered is None:
             continue
-        with suppress(OSError):  # docker's are links to its own logs
-            status = entry.stat()
+        with suppress(OSError, RefusedError):  # docker's are links to its own logs
+            path = root.followed(root.node(Path(entry.path)))
+            status = path.stat()
             identity = entry.path, status.st_dev, status.st_ino
-            yield ContainerLog(Path(entry.path), status.st_mtime, uid, int(numbered[1]), identity)
+            yield ContainerLog(path, status.st_mtime, uid, int(numbered[1]), identity)
 
 
 def _scan(folder: Path) -> list[os.DirEntry[str]]:
@@ -98,7 +100,8 @@ def last_lines(path: Path) -> list[str]:
     """
     raw = _end_of(path)
     if not raw.strip():
-        rotated = [entry.path for entry in _scan(path.parent) if entry.name.startswith(path.name + ".")]
+        beside = _scan(path.parent)
+        rotated = [each.path for each in beside if each.name.startswith(path.name + ".") and not each.is_symlink()]
         plain = sorted(name for name in rotated if _ROTATED.search(name) and not name.endswith(".gz"))
         raw = _end_of(Path(plain[-1])) if plain else raw
     return [line for _, line in joined(raw.decode(errors="replace").splitlines()) if line.strip()]

@@ -195,7 +195,7 @@ class RestartWaiter:
         if stranger is not None:
             return Failed(f"{text}: {stranger.on(expected.endpoint.port)}", None, self.outage())
         if process is None or not process.runs(expected.command):
-            strays = other_manifests.strays(Path(self.manifest.document.name), self.manifest)
+            strays = other_manifests.strays(self.root, Path(self.manifest.document.name), self.manifest)
             why = f"{strays[0]} defines the same Pod, and of equal names the last wins" if strays else ""
             if process is not None:
                 why = why or "the kubelet has not acted on the manifest"

@@ -125,9 +125,11 @@ def _no_regular_file(path: Path, flag: str) -> Finding:
     return _error("audit-path", text, f"ls -l {path}; then move it away, or use another path")
 
 
-def stray_manifests(manifest_path: Path, manifest: Manifest, process: Process | None = None) -> Iterator[Finding]:
+def stray_manifests(
+    root: Root, manifest_path: Path, manifest: Manifest, process: Process | None = None
+) -> Iterator[Finding]:
     """Copies of the manifest beside it: the kubelet would run whichever sorts last. ``process`` shows which one it is."""
-    for path in other_manifests.strays(manifest_path, manifest):
+    for path in other_manifests.strays(root, manifest_path, manifest):
         last = max(path, manifest_path, key=lambda one: one.name.encode())
         runs = f"{last} wins"
         if process is not None:
@@ -164,7 +166,7 @@ def inside(root: Root, path: Path) -> Path:
     Raises:
         RefusedError: one does: on the node itself it leads elsewhere, and here into the machine.
     """
-    if not root.is_host and not path.resolve().is_relative_to(root.path.resolve()):
+    if not root.holds(path):
         raise RefusedError(
             f"{path} leads out of --rootfs by a symbolic link", check="rootfs", fix="make the link relative"
         )

@@ -9,16 +9,17 @@ from auditctl.errors import ManifestError, RefusedError
 from auditctl.manifest.document import Document
 from auditctl.manifest.pod import Manifest
 from auditctl.node.change import files
+from auditctl.node.change.files import Root
 
 
-def strays(manifest_path: Path, manifest: Manifest) -> list[Path]:
+def strays(root: Root, manifest_path: Path, manifest: Manifest) -> list[Path]:
     """Other files in the manifest directory that define the same Pod: of equal names the last in byte order wins.
 
     (pkg/kubelet/config/file.go extractFromDir; a copy named ``kube-apiserver.yaml.bak`` silently rules.)
     """
     found = []
     for path in sorted(manifest_path.parent.glob("[!.]*")):
-        if path.name == manifest_path.name or not path.is_file():
+        if path.name == manifest_path.name or not root.holds(path) or not path.is_file():
             continue
         with suppress(RefusedError):
             raw = files.read_regular(path, "manifest")

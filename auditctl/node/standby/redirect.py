@@ -24,27 +24,14 @@ from auditctl.node.change import files
 from auditctl.node.change.files import Root
 from auditctl.node.clock import Clock
 from auditctl.node.programs import program
+from auditctl.node.standby import iptables
+from auditctl.node.standby.iptables import IptablesRedirect
+from auditctl.node.standby.redirect_target import TIMEOUT_SECONDS, RedirectTarget, own_loopback
 
-TIMEOUT_SECONDS = 10
 _TABLE = "auditctl_standby"
 _RUN_SECONDS = 10.0
-_NOBODYS = "127.255.255.254"
 _FOLDER_FILE = "/run/auditctl/standby-redirect.json"
 _DEFAULT_SERVICE_RANGE = "10.0.0.0/24"  # of kube-apiserver; kubeadm's own is written into the manifest
-
-
-class RedirectTarget(NamedTuple):
-    """What is redirected, and to which port. ``service`` is the IPv4 ClusterIP of the `kubernetes` Service, empty if none.
-
-    ``address`` is this node's IPv4 address, to which connections to the Service lead; others keep their own address. (A
-    redirect would lead them to 127.0.0.1, and the kubelet's rules drop what was translated to there from elsewhere:
-    pkg/kubelet/kubelet_network_linux.go, KUBE-FIREWALL.)
-    """
-
-    port: int
-    standby_port: int
-    service: str = ""
-    address: str = ""
 
 
 class Redirect(Protocol):
@@ -67,8 +54,14 @@ class Redirect(Protocol):
 
 
 def redirect(root: Root, target: RedirectTarget, clock: Clock) -> Redirect:
-    """Return the redirect of this node: the kernel's on the host, a file for a relay in a folder under ``--rootfs``."""
-    return NftRedirect(target) if root.is_host else FolderRedirect(root, target, clock)
+    """Return the redirect of this node: the kernel's on the host, a file for a relay in a folder under ``--rootfs``.
+
+    nft where it works, for its elements have a timeout that no clock shifts; else iptables.
+    """
+    if not root.is_host:
+        return FolderRedirect(root, target, clock)
+    by_nft, by_iptables = NftRedirect(target), IptablesRedirect(target, clock)
+    return by_iptables if by_nft.missing() and not by_iptables.missing() else by_nft
 
 
 def target_of(manifest: Manifest, standby_port: int) -> RedirectTarget:
@@ -127,14 +120,16 @@ class NftRedirect(NamedTuple):
 
 
 def tables_left() -> bool:
-    """Tell whether a table of ours is there."""
+    """Tell whether a table or a chain of ours is there."""
     with suppress(OSError, subprocess.SubprocessError):
-        return _listed("ip") is not None or _listed("ip6") is not None
-    return False
+        if _listed("ip") is not None or _listed("ip6") is not None:
+            return True
+    return iptables.is_left()
 
 
 def remove_tables() -> None:
-    """Delete our tables, if they are there."""
+    """Delete our tables and chains, if they are there."""
+    iptables.remove()
     for family in ("ip", "ip6"):
         with suppress(OSError, subprocess.SubprocessError):
             _nft(f"delete table {family} {_TABLE}\n")
@@ -144,7 +139,7 @@ def _body(target: RedirectTarget, version: int) -> str:
     kind, family = ("ipv4_addr", "ip") if version == 4 else ("ipv6_addr", "ip6")
     rules = f"""
   meta mark {PAST_REDIRECT_MARK:#x} accept
-  {family} daddr {_own_loopback(version)} accept
+  {family} daddr {own_loopback(version)} accept
   tcp dport @ports fib daddr type local counter dnat to :{target.standby_port}
 """
     if version == 4 and target.address:
@@ -155,19 +150,6 @@ def _body(target: RedirectTarget, version: int) -> str:
  chain output {{ type nat hook output priority -110;{rules} }}
  chain prerouting {{ type nat hook prerouting priority -110;{rules} }}
 }}"""
-
-
-def _own_loopback(version: int) -> str:
-    """Return the loopback address at which a server asks itself, which no redirect may lead to another server.
-
-    It listens on all addresses, so it takes ::1, and 127.0.0.1 where there is no IPv6
-    (staging/src/k8s.io/apiserver/pkg/server/config.go, getLoopbackAddress). Where this family is not the one, an address
-    that nobody uses is returned.
-    """
-    with suppress(OSError):
-        if any(line.split()[0] == f"{1:032x}" for line in Path("/proc/net/if_inet6").read_text().splitlines()):
-            return "::1" if version == 6 else _NOBODYS
-    return "127.0.0.1" if version == 4 else "::1"
 
 
 def _refreshed(target: RedirectTarget, family: str, version: int) -> Sequence[str]:

@@ -50,6 +50,12 @@ def in_the_users_words(failed: Failed, planned: PlannedChange) -> Failed:
     return failed._replace(crash=replace(failed.crash, place=own))
 
 
+def said_once(failure: str, undone: Failed) -> str:
+    """Return why the old configuration does not serve; the cause is left out where ``failure`` names it already."""
+    is_the_same = undone.crash is not None and str(undone.crash) in failure
+    return f"{undone.reason}, of the same cause" if is_the_same else str(undone)
+
+
 def not_proved(failed: Sequence[str], watch: RestartWaiter) -> str:
     """Return why the proof failed, with the server's own words if it has any; empty if it did not fail."""
     said = watch.crash() if failed else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
@@ -11,6 +12,9 @@ from auditctl.manifest.pod import Manifest
 from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import Outcome, Report
+
+if TYPE_CHECKING:
+    from auditctl.operations.kubeadm.config import PreparedRecord
 
 
 def recording(plane: ControlPlane, after: Manifest, options: ChangeOptions) -> Callable[[Report], Report]:
@@ -30,31 +34,41 @@ def recording(plane: ControlPlane, after: Manifest, options: ChangeOptions) -> C
 
     def record(report: Report) -> Report:
         findings = (*report.findings, *prepared.findings, *of_a_join(plane, after))
-        report = replace(report, findings=findings)
         row = {"source": kubeadm_config.WHERE, "changes": prepared.plan.changes, "written": False}
         if options.dry_run:
-            diff = prepared.plan.diff("kubeadm-config/ClusterConfiguration") if prepared.plan.changes else ""
-            row["diff"] = diff
-            lines = tuple(diff.splitlines()) or (f"{kubeadm_config.WHERE}: already so",)
-            return replace(report, lines=(*report.lines, *lines), details={**report.details, "kubeadmConfig": row})
+            return _of_a_dry_run(replace(report, findings=findings), prepared, row)
+        report = replace(report, findings=findings)
         if report.outcome not in (Outcome.CHANGED, Outcome.UNCHANGED) or report.verification.holds is False:
             return report
         try:
             written = kubeadm_config.write_anew(plane, after)
         except RefusedError as error:
             return replace(_not_recorded(report, error), details={**report.details, "kubeadmConfig": row})
-        row["written"] = written
-        said = "kubeadm-config was written" if written else "kubeadm-config has these settings already"
         return replace(
-            report,
-            changed=report.changed or written,
-            outcome=Outcome.CHANGED if written else report.outcome,
-            summary=f"{report.summary}; {said}",
-            next_steps=tuple(step for step in report.next_steps if "kubeadm-config" not in step),
-            details={**report.details, "kubeadmConfig": row},
+            _recorded(report, written=written), details={**report.details, "kubeadmConfig": {**row, "written": written}}
         )
 
     return record
+
+
+def _of_a_dry_run(report: Report, prepared: PreparedRecord, row: dict[str, Any]) -> Report:
+    """Return the report with the difference that a real run would make of the record."""
+    diff = prepared.plan.diff("kubeadm-config/ClusterConfiguration") if prepared.plan.changes else ""
+    lines = tuple(diff.splitlines()) or (f"{row['source']}: already so",)
+    details = {**report.details, "kubeadmConfig": {**row, "diff": diff}}
+    return replace(report, lines=(*report.lines, *lines), details=details)
+
+
+def _recorded(report: Report, *, written: bool) -> Report:
+    """Return the report of a node whose settings are in kubeadm-config; ``written``: by this run."""
+    state = "kubeadm-config was written" if written else "kubeadm-config has these settings already"
+    return replace(
+        report,
+        changed=report.changed or written,
+        outcome=Outcome.CHANGED if written else report.outcome,
+        summary=f"{report.summary}; {state}",
+        next_steps=tuple(step for step in report.next_steps if "kubeadm-config" not in step),
+    )
 
 
 def _as_it_is(report: Report) -> Report:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from auditctl.errors import RefusedError
@@ -16,10 +16,18 @@ from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.journal import Role
 from auditctl.node.kubelet import config as kubelet_config
 from auditctl.node.kubelet import running_kubelet
-from auditctl.node.preflight import disk, log_deletion, mounts, node_checks, other_managers, selinux, strict_modes
+from auditctl.node.preflight import (
+    disk,
+    log_deletion,
+    missing_files,
+    mounts,
+    node_checks,
+    other_managers,
+    selinux,
+    strict_modes,
+)
 from auditctl.node.preflight.log_deletion import LogSettings
 from auditctl.node.preflight.node_checks import HostPaths
-from auditctl.operations.change import missing_files
 from auditctl.operations.change_model import ChangeOptions, Deadline, PlannedChange, Restart
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.policy_source import SelectedPolicy
@@ -104,7 +112,7 @@ def before_edit(
         policy_is_written=Role.POLICY in subject.written,
         webhook_is_written=Role.WEBHOOK in subject.written,
     )
-    yield from node_checks.stray_manifests(plane.manifest_path, subject.before, process)
+    yield from node_checks.stray_manifests(plane.root, plane.manifest_path, subject.before, process)
     try:
         yield from _of_files(plane, subject, every_volume=live)
         if plane.root.is_host:
@@ -113,7 +121,8 @@ def before_edit(
         text = f"{error.filename}: cannot be examined: {(error.strerror or str(error)).lower()}"
         yield Finding(check="unreadable", severity=Severity.WARNING, message=text, fix="run it as root (sudo)")
     if live and subject.restarts:
-        yield from running_kubelet.findings(plane.root)
+        severity = Severity.ERROR if options.wait else Severity.WARNING  # --no-wait awaits nobody
+        yield from (replace(finding, severity=severity) for finding in running_kubelet.findings(plane.root))
     if live:
         yield from _of_the_server(plane, subject, process, options)
 

@@ -23,6 +23,7 @@ from auditctl.operations.change.failure import (
     in_the_users_words,
     left_over,
     not_proved,
+    said_once,
 )
 from auditctl.operations.change.intent import edits_of, intent_of, keep_turn_for_undo
 from auditctl.operations.change.old_configuration import wait_for_old_configuration
@@ -96,14 +97,13 @@ class ChangeRun:
         edits, text = edits_of(planned, plane.manifest_path), renames.text if renames else None
         intent = intent_of(planned, session.turn)
         change = changes.begin(plane.state, plane.root, plane.clock, edits, intent, text)
-        old = OutgoingProcess.hold(before)
         return cls(
             session=session,
             planned=planned,
             options=options,
             change=change,
             before=before,
-            old=old,
+            old=OutgoingProcess.hold(before),
             drain=drain,
             findings=findings,
             began=began,
@@ -272,7 +272,7 @@ class ChangeRun:
             text = f"{failure}; put back, and the old configuration serves again"
             return self._performed(outcome, failure=text, checks=checks)
         self.change.try_mark(Step.UNCONFIRMED, str(result))
-        text = f"{failure}; the old manifest is back, but the API server does not serve with it: {result}"
+        text = f"{failure}; the old manifest is back, but the API server does not serve with it: {said_once(failure, result)}"
         return self._performed(
             Outcome.STRANDED,
             failure=f"{text}; the saved manifest is {self.change.backup}",
@@ -285,10 +285,8 @@ class ChangeRun:
         if process is not None:
             restart.end_in_place(process)
         self._end(Step.UNPROVED, "--no-wait")
-        check = Check("restarted", Status.UNKNOWN, "not waited for (--no-wait)")
-        return self._performed(
-            Outcome.CHANGED, checks=(check,), timings=change_timings(self, None), next_steps=("auditctl verify",)
-        )
+        checks = (Check("restarted", Status.UNKNOWN, "not waited for (--no-wait)"),)
+        return self._performed(Outcome.CHANGED, checks=checks, next_steps=("auditctl verify",))
 
     def _performed(self, outcome: Outcome, **fields: Any) -> ChangeResult:
         result = ChangeResult(

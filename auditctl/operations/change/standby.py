@@ -25,6 +25,7 @@ from auditctl.node.change.journal import Step
 from auditctl.node.kubelet.restart import Failed, RestartTarget, RestartWaiter
 from auditctl.node.preflight.node_checks import host_paths
 from auditctl.node.standby import pod
+from auditctl.node.standby.pod_network import bypass
 from auditctl.node.standby.preconditions import missing
 from auditctl.node.standby.redirect import Redirect, redirect, target_of
 from auditctl.operations.change.restart_strategy import serving
@@ -224,7 +225,9 @@ def settle_standby(
     if not options.wait:
         lacking.append("--no-wait waits for no standby server")
     if not lacking:
-        return replace(decision, standby=True), options
+        text = bypass() if plane.root.is_host else ""
+        more = (Finding(check="no-downtime", severity=Severity.INFO, message=text),) if text else ()
+        return replace(decision, standby=True, findings=(*decision.findings, *more)), options
     reason = "; ".join(lacking)
     if options.no_downtime is NoDowntime.REQUIRED:
         raise RefusedError(

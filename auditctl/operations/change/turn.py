@@ -134,11 +134,19 @@ def _turn_of(plane: ControlPlane, cluster: Cluster, holder: Holder, options: Cha
     if isinstance(taken, HeldElsewhere):
         return Turn(plane, findings=weigh((held(taken.lease),), options))
     if isinstance(taken, Unavailable):
-        text = f"the {turn_lease.WHERE} could not be taken: {taken.reason}. A change of another control plane at the same time would not be noticed"
-        fix = "change one control plane at a time; `auditctl help clusters` has the rights that the Lease needs"
-        return Turn(plane, findings=(Finding(check=_UNKNOWN_CHECK, severity=Severity.WARNING, message=text, fix=fix),))
+        return Turn(plane, findings=(_not_taken(taken),))
     plane.progress.step(f"{holder.node} holds the {turn_lease.WHERE}: no other control plane is changed meanwhile")
     return Turn(plane, holder.change, str(holder), cluster.store)
+
+
+def _not_taken(answer: Unavailable) -> Finding:
+    """Return the finding about a change that goes on without the Lease; one of a server that is down takes nothing away."""
+    text = f"the {turn_lease.WHERE} was not taken: {answer.reason}"
+    if answer.is_down:
+        return Finding(check=_UNKNOWN_CHECK, severity=Severity.INFO, message=text)
+    text += ". A change of another control plane at the same time would not be noticed"
+    fix = "change one control plane at a time; `auditctl help clusters` has the rights that the Lease needs"
+    return Finding(check=_UNKNOWN_CHECK, severity=Severity.WARNING, message=text, fix=fix)
 
 
 def _alone(cluster: Cluster) -> str:

@@ -111,7 +111,7 @@ def _limit(run: GuardedRun) -> StepLimit:
         case Step.STANDBY:
             seconds = LONGEST_START_SECONDS + standby
         case Step.ENDING:
-            seconds = LONGEST_WAIT_SECONDS + _FILES_SECONDS
+            seconds = min(LONGEST_WAIT_SECONDS, options.timeout_seconds) + run.drain
         case Step.REPLACING | Step.WAITING:
             seconds = options.timeout_seconds + run.drain + standby
         case Step.UNDOING:

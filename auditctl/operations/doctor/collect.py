@@ -77,7 +77,7 @@ def look(plane: ControlPlane, options: ChangeOptions, *, proving: bool = True) -
     state = read_state(plane)
     evidence, judged, manifest = state.evidence, state.diagnosis, state.manifest
     unread = list(doctor_manifest.findings(plane, state.unread)) if state.unread is not None else []
-    said = () if unread and judged.crash is None else server_findings(judged)
+    said = () if unread and judged.crash is None else server_findings(plane.root, judged, manifest)
     complaints = [*unread, *damaged(plane), *_unseen(plane, evidence), *said]
     verification, receipt = Verification(), None
     if manifest is not None:

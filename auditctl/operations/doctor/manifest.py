@@ -118,7 +118,7 @@ def _candidates(plane: ControlPlane) -> Iterator[Path]:
             names = sorted(folder.iterdir())[:_MOST_LOOKED_AT]
         except OSError:
             continue
-        yield from (path for path in names if _is_apiserver(path))
+        yield from (path for path in names if plane.root.holds(path) and _is_apiserver(path))
 
 
 def _is_apiserver(path: Path) -> bool:

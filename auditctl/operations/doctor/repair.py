@@ -99,7 +99,7 @@ def repair(plane: ControlPlane, observations: Observations, options: ChangeOptio
 
 
 def _stray(node: _RepairTarget) -> Repair | None:
-    strays = other_manifests.strays(node.plane.manifest_path, node.manifest)
+    strays = other_manifests.strays(node.plane.root, node.plane.manifest_path, node.manifest)
     if not strays:
         return None
     for path in strays:

@@ -36,7 +36,7 @@ _LOOK_SECONDS = 0.5
 
 def findings(plane: ControlPlane, manifest: Manifest, process: Process | None) -> Iterator[Finding]:
     """Each of them, with the one that runs."""
-    for path in other_manifests.strays(plane.manifest_path, manifest):
+    for path in other_manifests.strays(plane.root, plane.manifest_path, manifest):
         runs, because = _winner(plane, manifest, path, process)
         yield Finding(
             check="stray-manifests",

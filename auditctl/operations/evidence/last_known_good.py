@@ -82,8 +82,8 @@ def loaded(plane: ControlPlane, manifest: Manifest, process: Process | None) -> 
 def recall(plane: ControlPlane, role: Role) -> bytes | None:
     """Return the last known good file of that role, if one was ever kept."""
     try:
-        return plane.state.last_good_of(role).read_bytes()
-    except OSError:
+        return files.read(plane.state.last_good_of(role), "policy").content
+    except (OSError, RefusedError):
         return None
 
 

@@ -24,7 +24,7 @@ NOWHERE = "/nonexistent"  # what no mount brings into the container must not be 
 def _content(plane: ControlPlane, after: Manifest, path: str) -> tuple[str, bytes | None]:
     """Return a path on this machine and what stands there, None where that cannot be read. Raises ManifestError."""
     place = after.host_path(path)
-    host = plane.root.host(place.path) if place is not None else None
+    host = plane.root.followed(place.path) if place is not None else None
     try:
         return str(host), files.read(host.resolve(), "file").content if host is not None else None
     except (RefusedError, OSError, RuntimeError):  # pathlib raises the last for links in a circle

@@ -93,12 +93,11 @@ def _deadly(plane: ControlPlane, manifest: Manifest, record: KubeadmRecord) -> I
     for problem in faults(record.configuration, version):
         place = problem.place
         fix = f"take it out of {record.path}" if record.path else "auditctl kubeadm persist"
+        consequence = "" if "not start" in problem.message else ": the API server would not start"
         yield Finding(
             check="kubeadm-config",
             severity=Severity.ERROR,
-            message=problem.message
-            if "not start" in problem.message
-            else f"{problem.message}: the API server would not start",
+            message=f"{problem.message}{consequence}",
             fix=f"{problem.fix}; or {fix}" if problem.fix else fix,
             path=problem.name,
             file=place.file,
@@ -171,14 +170,13 @@ def persist(plane: ControlPlane, options: ChangeOptions) -> Report:
         findings=prepared.findings,
         show_diff=options.dry_run,
     )
-    if not plan.changes:
-        findings = (*report.findings, *of_a_join(plane, manifest))
-        return replace(report, summary=f"already so: nothing was written to the {WHERE}", findings=findings)
-    if options.dry_run:
+    if plan.changes and options.dry_run:
         return replace(report, summary=f"this would be written to the {WHERE}; nothing was touched")
+    findings = (*report.findings, *of_a_join(plane, manifest))
+    if not plan.changes:
+        return replace(report, summary=f"already so: nothing was written to the {WHERE}", findings=findings)
     configmap_write(plane, manifest, prepared)
     summary = f"the {WHERE} has the audit settings of this node: kubeadm upgrade and join keep them"
-    findings = (*report.findings, *of_a_join(plane, manifest))
     return replace(report, outcome=Outcome.CHANGED, changed=True, summary=summary, findings=findings)
 
 
@@ -266,21 +264,16 @@ def _others(plane: ControlPlane, after: Manifest) -> Iterator[Finding]:
     """A join or an upgrade of another node would start an API server with these flags, and perhaps without the files."""
     with access(plane, after) as reached:
         pods = configmap.apiservers(reached)
-    flags = after.audit_flags
     own = plane.endpoint(after).address
     for pod in pods:
-        if pod.audit_flags != flags and not _is_own(pod, own, pods):
+        # our own mirror Pod may still show what it ran before
+        if pod.audit_flags != after.audit_flags and len(pods) > 1 and pod.address != own:
             yield Finding(
                 check="other-control-planes",
                 severity=Severity.ERROR,
                 message=f"the kube-apiserver of node {pod.node} does not run with the same audit flags, and kubeadm upgrade would give it these",
                 fix="run the same enable there first, or say --allow other-control-planes",
             )
-
-
-def _is_own(pod: configmap.MirrorPod, address: str, pods: tuple[configmap.MirrorPod, ...]) -> bool:
-    """Our own mirror Pod may still show what it ran before."""
-    return len(pods) == 1 or pod.address == address
 
 
 def _finding(one: SettingDifference, record: KubeadmRecord) -> Finding:
@@ -290,15 +283,12 @@ def _finding(one: SettingDifference, record: KubeadmRecord) -> Finding:
         Fate.CHANGED: f"{one.setting} is {one.manifest} on this node, and would become {one.configuration}",
         Fate.BACK: f"{one.setting} ({shown}) would come back: the record of kubeadm has it, and this node has not",
     }[one.fate]
-    verb = "take it out of" if one.fate is Fate.BACK else "write it into"
-    fix = f"{verb} {record.path}" if record.path else "auditctl kubeadm persist"
+    fix = "auditctl kubeadm persist"
+    if record.path:
+        fix = f"{'take it out of' if one.fate is Fate.BACK else 'write it into'} {record.path}"
     return Finding(check="kubeadm-config", severity=Severity.ERROR, message=text, fix=fix, path=one.setting)
 
 
 def _row(one: SettingDifference) -> dict[str, str | None]:
-    return {
-        "fate": one.fate.value,
-        "setting": one.setting,
-        "manifest": one.manifest,
-        "kubeadmConfig": one.configuration,
-    }
+    row = {"fate": one.fate.value, "setting": one.setting}
+    return {**row, "manifest": one.manifest, "kubeadmConfig": one.configuration}

@@ -10,7 +10,7 @@ from auditctl.kubeadm.job import job
 from auditctl.kubeadm.persist import Extras, extras_of
 from auditctl.kubeadm.render import RenderFormat, extras_for, render
 from auditctl.kubeadm.render_tools import TOOLS, PolicyForTool, render_tool
-from auditctl.manifest.flag_targets import wanted_flags
+from auditctl.manifest.flag_targets import flag_target
 from auditctl.manifest.pod import Manifest
 from auditctl.node.preflight.node_checks import host_of
 from auditctl.operations.controlplane import ControlPlane
@@ -92,7 +92,7 @@ def _extras(manifest: Manifest | None, set_flags: Mapping[str, str], version: tu
     current = manifest.audit_flags if manifest else {}
     if manifest is not None and current and not set_flags:
         return extras_of(manifest)
-    chosen = wanted_flags(current, Settings(set_flags=set_flags), (*version, 0))
+    chosen = flag_target(current, Settings(set_flags=set_flags), (*version, 0))
     if not chosen.values:
         raise RefusedError("there is nothing to render", check="settings")
     return extras_for(chosen.values)

@@ -24,7 +24,7 @@ from auditctl.log.volume import BY, Rates, Share, VolumeCounts, add
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.answer_tables import amount, share, table
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.log_sources import LoadedTally, log_input
+from auditctl.operations.log_sources import LoadedTally, log_input, node_policy
 from auditctl.operations.policy.tally_shortfalls import require_enough
 from auditctl.operations.policy_files import LoadedPolicyFile, read_policy, server_version
 from auditctl.policy.types import Policy
@@ -49,9 +49,13 @@ def log_top(plane: ControlPlane, asked: TopOptions) -> CommandResult:
     """Return the biggest users, verbs, resources, namespaces, levels and, with a policy, rules; by bytes.
 
     Raises:
-        RefusedError: a log cannot be read; PolicyError: the server would refuse the policy.
+        RefusedError: a log cannot be read; PolicyError: the server would refuse the policy; UsageError: by rule, and the
+            policy is not known.
     """
-    named = read_policy(asked.policy, server_version(plane, asked.kubernetes)) if asked.policy else None
+    path = asked.policy or (node_policy(plane, asked.logs) if "rule" in asked.by else None)
+    if path is None and "rule" in asked.by:
+        raise UsageError("--by rule needs --policy", fix="name the policy that the log was written with")
+    named = read_policy(path, server_version(plane, asked.kubernetes)) if path else None
     reading, selection = reader(), Selection.of(asked.filters, datetime.now(UTC))
     judge = PolicyMatcher((named.policy,)) if named is not None else None
     with log_input(plane, asked.logs) as logs:

@@ -132,7 +132,7 @@ def diff_with_revision(plane: ControlPlane, revision: str, file: str, kubernetes
 def _diff(one: LoadedPolicyFile, other: LoadedPolicyFile) -> CommandResult:
     groups: dict[tuple[int, int], list[DecisionDifference]] = {}
     for each in differences(one.policy, other.policy):
-        groups.setdefault((each.old.rule, each.new.rule), []).append(each)
+        groups.setdefault((each.before.rule, each.after.rule), []).append(each)
     lines: list[str] = []
     findings: list[Finding] = []
     for pair, found in sorted(groups.items()):
@@ -164,9 +164,9 @@ def _change_finding(new: LoadedPolicyFile, rule: int, found: list[DecisionDiffer
     changes = list(dict.fromkeys(map(_change, found)))
     examples = ", ".join(dict.fromkeys(request_words(each.attributes) for each in found[:_EXAMPLES]))
     more = f" and {len(found) - _EXAMPLES} more" if len(found) > _EXAMPLES else ""
-    lost = any(each.new.level is Level.NONE and each.old.level is not Level.NONE for each in found)
-    less = any(each.new.level < each.old.level for each in found) or any(
-        set(each.new.omit_stages) - set(each.old.omit_stages) for each in found
+    lost = any(each.after.level is Level.NONE and each.before.level is not Level.NONE for each in found)
+    less = any(each.after.level < each.before.level for each in found) or any(
+        set(each.after.omit_stages) - set(each.before.omit_stages) for each in found
     )
     check = "no-longer-recorded" if lost else ("less-recorded" if less else "recorded-otherwise")
     severity = Severity.WARNING if less else Severity.INFO
@@ -181,7 +181,7 @@ def _side(name: str, rules: tuple[Any, ...], rule: int) -> str:
 
 
 def _change(each: DecisionDifference) -> str:
-    old, new = each.old, each.new
+    old, new = each.before, each.after
     if old.level is not new.level:
         return f"{old.level.value} -> {new.level.value}"
     if set(old.omit_stages) != set(new.omit_stages):
@@ -201,8 +201,8 @@ def _row(each: DecisionDifference) -> dict[str, Any]:
         "user": user.name if user else None,
         "groups": list(user.groups) if user else [],
         "attributes": attributes_row(each.attributes),
-        "old": decision_row(each.old),
-        "new": decision_row(each.new),
+        "old": decision_row(each.before),
+        "new": decision_row(each.after),
     }
 
 

@@ -147,9 +147,9 @@ def _at(named: LoadedPolicyFile, miss: Miss) -> str:
 
 def _short(failure: Failure) -> Failure:
     """Return the same with a long list cut, and what is empty in it visible."""
-    wanted = tuple(value or "''" for value in failure.wanted)
-    more = len(wanted) - _MOST_LISTED
-    return failure._replace(wanted=(*wanted[:_MOST_LISTED], f"and {more} more") if more > 0 else wanted)
+    accepted = tuple(value or "''" for value in failure.accepted)
+    more = len(accepted) - _MOST_LISTED
+    return failure._replace(accepted=(*accepted[:_MOST_LISTED], f"and {more} more") if more > 0 else accepted)
 
 
 def _events(told: Explanation) -> Iterator[str]:

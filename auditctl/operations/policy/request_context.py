@@ -39,5 +39,5 @@ def request_context(
 def admin_of_node(plane: ControlPlane) -> User | None:
     """Return the user of the node's ``admin.conf``; None where there is none that can be read."""
     with suppress(RefusedError):
-        return credentials.read(plane.root.host(_ADMIN_CONF)).user
+        return credentials.read(plane.root.followed(_ADMIN_CONF)).user
     return None

@@ -15,7 +15,7 @@ from auditctl.operations.answer import CommandResult
 from auditctl.operations.answer_tables import amount, share
 from auditctl.operations.builtin_api import built_in
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.log_sources import log_input
+from auditctl.operations.log_sources import log_input, node_policy
 from auditctl.operations.policy.tally_shortfalls import require_enough
 from auditctl.operations.policy_files import Version, read, read_policy, server_version
 from auditctl.policy import lint
@@ -26,10 +26,10 @@ _LEAST_SHARE = 0.005
 
 
 class SuggestOptions(NamedTuple):
-    """The options of ``policy suggest``; ``policy`` is what the rules are added to."""
+    """The options of ``policy suggest``; ``policy`` is what the rules are added to (None: the node's own, else baseline)."""
 
     logs: tuple[str, ...]
-    policy: str = "baseline"
+    policy: str | None = None
     most: int = 8
     kubernetes: str | None = None
     processes: int | None = None
@@ -49,7 +49,8 @@ def policy_suggest(plane: ControlPlane, asked: SuggestOptions) -> CommandResult:
         PolicyError: the server would refuse the policy; RefusedError: a log cannot be read.
     """
     version = server_version(plane, asked.kubernetes)
-    named = read_policy(asked.policy, version)
+    name = asked.policy or node_policy(plane, asked.logs) or "baseline"
+    named = read_policy(name, version)
     judge, reading = PolicyMatcher((named.policy,), by_user=True), reader()
     with log_input(plane, asked.logs) as logs:
         require_enough((named,), logs.tallies)
@@ -57,14 +58,14 @@ def policy_suggest(plane: ControlPlane, asked: SuggestOptions) -> CommandResult:
     tally.absorb(cell_counts(judge, (each.tally for each in logs.tallies)))
     seen = _seen(judge, tally)
     chosen = [each for each in suggestions(judge, tally, asked.most) if each.events >= seen.events * _LEAST_SHARE]
-    text, kept = _text(read(asked.policy).raw.decode(), named.policy, chosen, seen, version)
+    text, kept = _text(read(name).raw.decode(), named.policy, chosen, seen, version)
     saved = sum(each.events for each in kept)
     summary = (
-        f"{len(kept)} rules would save {saved} of the {seen.events} events that {asked.policy} writes of this log "
-        f"({share(saved, seen.events)}); all {seen.sensitive} sensitive ones stay"
+        f"{len(kept)} rule{'s' if len(kept) != 1 else ''} would save {saved} of the {seen.events} events that {name} writes of this log "
+        f"({share(saved, seen.events)}); all sensitive ones ({seen.sensitive}) stay"
     )
     document = {
-        "policy": asked.policy,
+        "policy": name,
         "log": tally.account.rows(),
         "events": seen.events,
         "savedEvents": saved,
@@ -73,7 +74,7 @@ def policy_suggest(plane: ControlPlane, asked: SuggestOptions) -> CommandResult:
         "text": text,
     }
     more = len(chosen) - len(kept)
-    left = f"{more} more are left out: with them in it, `policy validate` would have something to say of {asked.policy}"
+    left = f"{more} more are left out: with them in it, `policy validate` would have something to say of {name}"
     told = (*tally.account.sentences(), *((left,) if more else ()), summary)
     return CommandResult(document=document, lines=tuple(text.removesuffix("\n").split("\n")), notes=told, verbatim=True)
 

@@ -249,9 +249,13 @@ def _allowed_ratio(steps: int) -> float:
 
 
 def _joined(parts: Iterable[_Built]) -> tuple[Duplicate, ...]:
-    found = [part.duplicates for part in parts if part.duplicates]
+    not_empty = [part.duplicates for part in parts if part.duplicates]
     # deep nesting passes the same tuple on and on: it is not copied on the way up
-    return found[0] if len(found) == 1 else tuple(duplicate for duplicates in found for duplicate in duplicates)
+    return (
+        not_empty[0]
+        if len(not_empty) == 1
+        else tuple(duplicate for duplicates in not_empty for duplicate in duplicates)
+    )
 
 
 def _inherit(built: _Built, parts: Iterable[_Built]) -> None:

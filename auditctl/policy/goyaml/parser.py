@@ -59,15 +59,15 @@ class _Parser(States):
     # -- the document
 
     def _read_directives(self) -> None:
-        seen_version = False
+        has_version = False
         token = self.scanner.peek()
         while token.kind in _DIRECTIVES:
             if token.kind is TokenKind.VERSION_DIRECTIVE:
-                if seen_version:
+                if has_version:
                     self._fail("found duplicate %YAML directive", token)
                 if token.value != "1.1":
                     self._fail("found incompatible YAML document", token)
-                seen_version = True
+                has_version = True
             elif token.value in self._tags:
                 self._fail("found duplicate %TAG directive", token)
             else:
@@ -118,14 +118,14 @@ class _Parser(States):
 
     def _properties(self, start: Token) -> tuple[str, str]:
         """Return anchor and tag, in either order in the text, one of each at most."""
-        found: dict[TokenKind, Token] = {}
+        properties: dict[TokenKind, Token] = {}
         token = start
-        while token.kind in _PROPERTIES and token.kind not in found:
-            found[token.kind] = token
+        while token.kind in _PROPERTIES and token.kind not in properties:
+            properties[token.kind] = token
             self.scanner.skip()
             token = self.scanner.peek()
-        anchor = found[TokenKind.ANCHOR].value if TokenKind.ANCHOR in found else ""
-        return anchor, self._tag(found[TokenKind.TAG]) if TokenKind.TAG in found else ""
+        anchor = properties[TokenKind.ANCHOR].value if TokenKind.ANCHOR in properties else ""
+        return anchor, self._tag(properties[TokenKind.TAG]) if TokenKind.TAG in properties else ""
 
     def _tag(self, token: Token) -> str:
         if not token.value:

@@ -67,7 +67,7 @@ def _handle(cursor: Cursor, *, directive: bool) -> str:
 def _uri(cursor: Cursor, head: str) -> str:
     """Return the rest of a tag. ``head`` was taken for a handle and is not one: it belongs here, without its ``!``."""
     parts = [head[1:]]
-    found = bool(head)
+    is_present = bool(head)
     cursor.need(1)
     while True:
         run = _URI_RUN.match(cursor.text, cursor.position)
@@ -80,8 +80,8 @@ def _uri(cursor: Cursor, head: str) -> str:
             cursor.need(1)
         else:
             break
-        found = True
-    if not found:
+        is_present = True
+    if not is_present:
         cursor.fail("did not find expected tag URI")
     return "".join(parts)
 

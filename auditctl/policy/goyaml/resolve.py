@@ -59,15 +59,15 @@ def resolve(text: str, tag: str, *, implicit: bool) -> Resolved:
         return Resolved(JsonKind.STRING, _binary(text), "string")
     if tag not in _RESOLVABLE or tag == _STR:
         return Resolved(JsonKind.STRING, text, "string")
-    found, literal, go_type = _guess(text)
+    guessed, literal, go_type = _guess(text)
     if tag == _TIMESTAMP and _is_timestamp(text):
-        found, literal, go_type = tag, text, "string"
+        guessed, literal, go_type = tag, text, "string"
     elif tag == _FLOAT and go_type == "int":
-        found, literal, go_type = tag, float_literal(float(literal)), "float64"
-    if tag and tag != found:
-        raise SyntaxFault(f"yaml: cannot decode {_short(found)} `{text}` as a {_short(tag)}")
+        guessed, literal, go_type = tag, float_literal(float(literal)), "float64"
+    if tag and tag != guessed:
+        raise SyntaxFault(f"yaml: cannot decode {_short(guessed)} `{text}` as a {_short(tag)}")
     kinds = {_BOOL: JsonKind.BOOL, _NULL: JsonKind.NULL, _INT: JsonKind.NUMBER, _FLOAT: JsonKind.NUMBER}
-    return Resolved(kinds.get(found, JsonKind.STRING), literal, go_type)
+    return Resolved(kinds.get(guessed, JsonKind.STRING), literal, go_type)
 
 
 def _short(tag: str) -> str:

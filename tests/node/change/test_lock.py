@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -114,3 +115,26 @@ def test_a_watchdog_whose_state_directory_is_gone_goes_on(state: StateDirectory,
 
     with lock_left_behind(state, manifests):
         pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has lock files in /run")
+def test_the_lock_files_of_killed_runs_are_removed_once_they_are_many(
+    state: StateDirectory, manifests: Path, tmp_path: Path
+) -> None:
+    """One that is held stays, and so does what is no lock of ours."""
+    runtime = Path("/run/auditctl")
+    runtime.mkdir(mode=0o700, exist_ok=True)
+    left = [runtime / f"manifests-fe-{number:x}.lock" for number in range(65)]
+    held, other = runtime / "manifests-fd-1.lock", runtime / "manifests-note"
+    for path in (*left, held, other):
+        path.touch()
+    try:
+        with held.open() as holder:
+            fcntl.flock(holder, fcntl.LOCK_EX)
+            with lock(state, "enable", manifests):
+                assert not any(path.exists() for path in left)
+                assert held.exists()
+                assert other.exists()
+    finally:
+        held.unlink()
+        other.unlink()

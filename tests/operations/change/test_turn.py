@@ -66,7 +66,7 @@ def test_while_a_change_runs_another_node_is_refused_by_name_and_a_run_that_wait
     cluster: LabCluster,
 ) -> None:
     """Never both at once; the one that waits changes its node without a second command."""
-    Faults(only_with="--audit-log-maxage=41", start_seconds=6).save(Layout(cluster.roots["cp1"]))
+    Faults(only_with="--audit-log-maxage=41", never_ready=True).save(Layout(cluster.roots["cp1"]))
     first = node(cluster, "cp1").start(*ON, "41", "--drain", "0")
     until(lambda: held(cluster), "the Lease")
     holder = cluster.lease()["holderIdentity"]
@@ -74,6 +74,9 @@ def test_while_a_change_runs_another_node_is_refused_by_name_and_a_run_that_wait
     dry = node(cluster, "cp2").run(*ON, "41", "--dry-run")
     waiting = node(cluster, "cp2").start(*ON, "41", "--wait-for-turn", "2m", "-o", "json")
 
+    assert waiting.stderr is not None
+    until(lambda: "waiting for the turn" in waiting.stderr.readline(), "it waits")
+    clear(Layout(cluster.roots["cp1"]))
     both = []
     while first.poll() is None:
         both.append(all(listener(cluster.port(name)) is None for name in cluster.roots))
@@ -132,12 +135,14 @@ def test_without_rights_for_leases_the_change_is_made_as_before_and_that_is_said
 def test_a_run_that_is_killed_leaves_the_lease_to_its_watchdog_which_gives_it_back(cluster: LabCluster) -> None:
     cp1 = node(cluster, "cp1")
     before = cp1.manifest.read_bytes()
+    Faults(only_with="--audit-log-maxage=46", never_ready=True).save(Layout(cp1.root))
     process = cp1.start(*ON, "46", "--drain", "0")
     until(lambda: cp1.manifest.read_bytes() != before, "the rename")
     os.kill(process.pid, signal.SIGKILL)
     ended(process)
     assert held(cluster)
     assert node(cluster, "cp2").run(*ON, "46").code == 3
+    clear(Layout(cp1.root))
 
     until(lambda: not held(cluster), "the watchdog gives it back")
     assert cp1.is_ready()
@@ -168,6 +173,29 @@ def test_a_control_plane_that_does_not_read_from_its_storage_does_not_count(clus
         assert (ran.code, ran.report["findings"][0]["check"]) == (3, "other-control-planes"), ran.report
         assert "control plane cp2 (127.0.0.1:" in ran.report["summary"]
         assert "does not read from its storage" in ran.report["summary"]
+
+
+def test_with_its_turn_a_run_asks_the_others_once_more_and_leaves_no_lease_when_it_is_refused(
+    cluster: LabCluster,
+) -> None:
+    Faults(storage_hangs=True).save(Layout(cluster.roots["cp2"]))
+    before = node(cluster, "cp1").manifest.read_bytes()
+    ran = node(cluster, "cp1").run(*ON, "48", "--wait-for-turn", "1s")
+    assert (ran.code, ran.report["findings"][0]["check"]) == (3, "other-control-planes"), ran.report
+    assert "waiting for the turn of this node" in ran.stderr
+    assert (node(cluster, "cp1").manifest.read_bytes(), held(cluster)) == (before, False)
+
+
+def test_a_dry_run_plans_what_the_run_does(cluster: LabCluster, tmp_path: Path) -> None:
+    """The text of the manifest, the way of the restart and the files: what runs is known to both."""
+    policy = tmp_path / "p.yaml"
+    policy.write_text("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: Request\n")
+    cp1 = node(cluster, "cp1")
+    dry = cp1.run("enable", "--policy", policy, "--dry-run")
+    ran = cp1.run("enable", "--policy", policy)
+    assert (dry.code, ran.code) == (0, 0), ran.stderr
+    assert dry.report["manifest"]["after"] == ran.report["manifest"]["after"]
+    assert dry.report["manifest"]["plan"] == ran.report["manifest"]["plan"]
 
 
 def test_a_change_that_restarts_nothing_asks_for_no_turn(cluster: LabCluster) -> None:

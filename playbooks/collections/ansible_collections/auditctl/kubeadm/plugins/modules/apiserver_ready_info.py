@@ -130,7 +130,7 @@ def _asked(rootfs, manifest):
     except (OSError, http.client.HTTPException) as error:
         return False, url, f"gives no answer: {getattr(error, 'strerror', None) or error}"
     if status == 200 and not _reads_storage(address, port, rootfs):
-        return False, url, "answers 200, but the server does not read from its storage: is its etcd member up?"
+        return False, url, "answers 200, but the server does not read from its storage (its etcd member may be down)"
     return status == 200, url, f"answers {status}"
 
 

@@ -14,20 +14,29 @@ from auditctl.node.change.files import Root
 from auditctl.node.preflight import node_checks
 from auditctl.settings import POLICY_FLAG, WEBHOOK_FLAG
 
-HOW_TO_BRING = "`auditctl help clusters` says what a joining control plane needs"
+_OPTIONS = {POLICY_FLAG: "--policy", WEBHOOK_FLAG: "--webhook-config"}
 
 
-def missing(root: Root, manifest: Manifest) -> Iterator[Path]:
-    """Yield the policy and the webhook's file where the manifest names one that is not there."""
-    for flag in (POLICY_FLAG, WEBHOOK_FLAG):
+def missing(root: Root, manifest: Manifest) -> Iterator[tuple[Path, str]]:
+    """Yield the policy and the webhook's file that are not there, each with the option of ``enable`` that installs it."""
+    for flag, option in _OPTIONS.items():
         host = node_checks.host_of(root, manifest, flag)
         if host is not None and not host.exists():
-            yield host
+            yield host, option
+
+
+def command_for(root: Root, manifest: Manifest, complaint: str) -> str:
+    """Return the command that installs the missing file which a complaint of the kubelet names; empty if it names none."""
+    if "hostPath type check failed" not in complaint:
+        return ""
+    options = (option for path, option in missing(root, manifest) if root.node(path) in complaint)
+    option = next(options, "")
+    return f"auditctl enable {option} FILE  # with the file of another control plane of this cluster" if option else ""
 
 
 def brought(root: Root, manifest: Manifest, written: Collection[Path]) -> str:
     """Return what a change brings of the files whose absence keeps the API server from starting; empty if not all."""
-    absent = list(missing(root, manifest))
+    absent = [path for path, _ in missing(root, manifest)]
     if not absent or any(path not in written for path in absent):
         return ""
     names = " and ".join(map(str, absent))

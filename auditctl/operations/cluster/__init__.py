@@ -1,0 +1,1 @@
+"""A whole cluster at one look, read only."""

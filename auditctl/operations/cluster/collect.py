@@ -1,0 +1,270 @@
+"""What a look at a cluster finds: each API server is asked by itself, all at the same time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from auditctl.cluster import flagz, servers
+from auditctl.cluster.connection import ApiConnection, ServerAddress
+from auditctl.cluster.servers import MirrorServer
+from auditctl.errors import ManifestError, RefusedError
+from auditctl.kubeadm.clusterconfiguration import ClusterConfiguration
+from auditctl.node.apiserver import metrics
+from auditctl.node.apiserver.client import Health, Readiness, failing_checks
+from auditctl.node.apiserver.metrics import Counters
+from auditctl.node.apiserver.probe import new_nonce
+from auditctl.node.clock import Clock
+from auditctl.transport import HttpAnswer
+
+RECORD = "/api/v1/namespaces/kube-system/configmaps/kubeadm-config"
+_RECORD_NAME = "kubeadm-config/ClusterConfiguration"
+PROBES = (RECORD, f"{servers.PODS}&limit=1", f"{servers.NODES}&limit=1")
+"""Reads that the rights of ``--template rbac`` allow; a policy that differs may audit one of them at another level."""
+_LEVELS = frozenset(["None", "Metadata", "Request", "RequestResponse"])
+_ROUNDS = 2
+_REPEATS = 10  # more than others are likely to send meanwhile
+_SECONDS = 5.0
+_METRICS_SECONDS = 10.0
+_METRICS_LIMIT_BYTES = 64 << 20  # a busy server answers with several megabytes
+_LIST_LIMIT_BYTES = 64 << 20
+_TRIES = 3  # through a load balancer each try may reach another server
+_COUNTER_READS = 4
+_COUNTER_PAUSE_SECONDS = 0.3
+_HINT = "auditctl status --template rbac"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerEvidence:
+    """What one API server answered. A ``*_reason`` says why the value before it is not known, or not good.
+
+    ``has_storage``: our request, which reads etcd, was answered. ``before`` and ``after`` are the counters around it.
+    ``running_flags`` are those of the process (``/flagz``), None where it does not show them. ``levels`` are, for each of
+    `PROBES`, the levels at which the server can have audited it.
+    """
+
+    server: MirrorServer
+    is_endpoint: bool | None
+    health: Health
+    health_reason: str = ""
+    has_storage: bool | None = None
+    storage_reason: str = ""
+    audit_id: str = ""
+    before: Counters | None = None
+    after: Counters | None = None
+    counters_reason: str = ""
+    running_flags: Mapping[str, str] | None = None
+    levels: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterEvidence:
+    """What is known of a cluster. ``lone_nodes`` are control planes without a Pod of kube-apiserver.
+
+    ``nodes_reason`` says why that is not known, ``record_reason`` why kubeadm's record is not.
+    """
+
+    server: str
+    context: str
+    servers: tuple[ServerEvidence, ...]
+    lone_nodes: tuple[str, ...] = ()
+    nodes_reason: str = ""
+    record: ClusterConfiguration | None = None
+    record_reason: str = ""
+
+
+def collect_cluster(connection: ApiConnection, clock: Clock) -> ClusterEvidence:
+    """Ask the cluster, then each of its API servers; nothing is written.
+
+    Raises:
+        RefusedError: the API servers cannot be listed.
+    """
+    answer = _asked(connection, servers.PODS, ())
+    found = _mirrors(connection, answer)
+    addresses = [one.address for one in found if one.is_ready is not False]
+    endpoints = _json(_asked(connection, servers.ENDPOINTS, addresses))
+    hosts = servers.endpoint_hosts(endpoints) if endpoints is not None else None
+    is_compared = len(found) > 1 and not all(one.policy_sha256 for one in found)
+    with ThreadPoolExecutor(max_workers=max(len(found), 1)) as pool:
+        look = partial(_evidence, connection, hosts=hosts, clock=clock, is_compared=is_compared)
+        evidence = tuple(pool.map(look, found))
+    good = [one.server.address for one in evidence if one.has_storage]
+    nodes = _asked(connection, servers.NODES, good)
+    listed = _json(nodes)
+    names = servers.control_plane_nodes(listed) if listed is not None else ()
+    record, record_reason = _record(_asked(connection, RECORD, good))
+    return ClusterEvidence(
+        server=connection.server,
+        context=connection.context,
+        servers=evidence,
+        lone_nodes=tuple(name for name in names if name not in {one.node for one in found}),
+        nodes_reason="" if listed is not None else _why_not(nodes, "the Nodes"),
+        record=record,
+        record_reason=record_reason,
+    )
+
+
+def _asked(connection: ApiConnection, path: str, addresses: list[ServerAddress] | tuple[()]) -> HttpAnswer:
+    """Ask whoever answers: one server may hang (its etcd member is gone), and a load balancer still sends requests there."""
+    places: list[ServerAddress | None] = [*addresses, *[None] * _TRIES]
+    answer = HttpAnswer(0, "not asked")
+    for place in places:
+        answer = connection.get(path, place, seconds=_SECONDS, limit_bytes=_LIST_LIMIT_BYTES)
+        if answer.status not in (0, 429, 500, 502, 503, 504):
+            break
+    return answer
+
+
+def _mirrors(connection: ApiConnection, answer: HttpAnswer) -> tuple[MirrorServer, ...]:
+    listed = _json(answer)
+    if listed is None:
+        text = f"the API servers cannot be listed: {_why_not(answer, 'the Pods of kube-system', connection.server)}"
+        fix = _HINT if answer.status == 403 else "does the kubeconfig name the right cluster? try: kubectl get nodes"
+        raise RefusedError(text, check="cluster", fix=fix)
+    found = servers.mirror_servers(listed)
+    if not found:
+        text = (
+            "kube-system has no Pod with the label component=kube-apiserver: kubeadm did not make this control plane, "
+            "or a provider runs it elsewhere"
+        )
+        raise RefusedError(text, check="cluster", fix="see what runs the API servers; auditctl knows kubeadm's")
+    return found
+
+
+def _evidence(
+    connection: ApiConnection,
+    server: MirrorServer,
+    *,
+    hosts: frozenset[str] | None,
+    clock: Clock,
+    is_compared: bool,
+) -> ServerEvidence:
+    """Ask one API server at its own address."""
+    place = server.address
+    is_endpoint = None if hosts is None else place.host in hosts
+    health, reason = _health(connection.get("/readyz", place, seconds=_SECONDS), place)
+    if reason.startswith(f"{place}: "):  # no answer
+        return ServerEvidence(server=server, is_endpoint=is_endpoint, health=health, health_reason=reason)
+    audit_id = new_nonce()
+    first = _counters(connection, place)
+    storage = connection.get(RECORD, place, headers={"Audit-ID": audit_id}, seconds=_SECONDS)
+    has_storage = True if storage.status in (200, 404) else False if storage.status in (0, 500, 503, 504) else None
+    last = first if has_storage is False else _counters_after(connection, place, first, clock)
+    counted = _parsed(last)
+    levels = _levels(connection, place, counted) if counted is not None and has_storage and is_compared else {}
+    shown = connection.get(flagz.PATH, place, headers={"Accept": flagz.ACCEPT}, seconds=_SECONDS)
+    return ServerEvidence(
+        server=server,
+        is_endpoint=is_endpoint,
+        health=health,
+        health_reason=reason,
+        has_storage=has_storage,
+        storage_reason="" if has_storage else _why_not(storage, "the ConfigMap kubeadm-config"),
+        audit_id=audit_id,
+        before=_parsed(first),
+        after=counted,
+        counters_reason="" if last.status == 200 else _why_not(last, "/metrics"),
+        running_flags=flagz.flags_of(shown.body) if shown.status == 200 else None,
+        levels=levels,
+    )
+
+
+def _counters_after(connection: ApiConnection, place: ServerAddress, first: HttpAnswer, clock: Clock) -> HttpAnswer:
+    """Read the counters until they differ from the first ones: an event may be counted a moment after its answer."""
+    before, last = _parsed(first), first
+    for turn in range(_COUNTER_READS if before is not None else 0):
+        if turn:
+            clock.sleep(_COUNTER_PAUSE_SECONDS)
+        last = _counters(connection, place)
+        after = _parsed(last)
+        if after is None or before is None or (after.events, after.errors) != (before.events, before.errors):
+            break
+    return last
+
+
+def _levels(connection: ApiConnection, place: ServerAddress, first: Counters) -> dict[str, frozenset[str]]:
+    """Return at which levels each of `PROBES` can have been audited: those whose counter grew by all of our requests.
+
+    Requests of others make counters grow, too, so that more levels than one may be left; the right one always is. The
+    level is counted before the request is served (apiserver pkg/endpoints/filters/audit.go).
+    """
+    possible: dict[str, frozenset[str]] = {}
+    before = first
+    for path in PROBES * _ROUNDS:
+        if len(possible.get(path, _LEVELS)) == 1:
+            continue
+        answers = [connection.get(path, place, seconds=_SECONDS).status for _ in range(_REPEATS)]
+        after = _parsed(_counters(connection, place))
+        if after is None or 0 in answers:
+            break
+        grown = {level for level in _LEVELS if after.levels.get(level, 0) - before.levels.get(level, 0) >= _REPEATS}
+        possible[path] = possible.get(path, _LEVELS) & grown
+        before = after
+    return possible
+
+
+def _parsed(answer: HttpAnswer) -> Counters | None:
+    return metrics.parse(answer.body.decode(errors="replace")) if answer.status == 200 else None
+
+
+def _health(answer: HttpAnswer, place: ServerAddress) -> tuple[Health, str]:
+    """Return what /readyz says, and why it is not ready."""
+    if answer.status == 200:
+        return Health(Readiness.READY), ""
+    if answer.status == 0:  # "refused" comes from the machine itself: it can be reached, and nothing listens there
+        state = Readiness.NOT_READY if "refused" in answer.reason else Readiness.UNREACHABLE
+        return Health(state), f"{place}: {answer.reason}"
+    if answer.status in (401, 403):
+        return Health(Readiness.UNKNOWN), f"{place}/readyz answers {answer.status}"
+    failing = failing_checks(answer.body)
+    named = f" ({', '.join(failing)})" if failing else ""
+    return Health(Readiness.NOT_READY, failing), f"{place}/readyz answers {answer.status}{named}"
+
+
+def _counters(connection: ApiConnection, place: ServerAddress) -> HttpAnswer:
+    return connection.get("/metrics", place, seconds=_METRICS_SECONDS, limit_bytes=_METRICS_LIMIT_BYTES)
+
+
+def _record(answer: HttpAnswer) -> tuple[ClusterConfiguration | None, str]:
+    found = _json(answer)
+    if found is None:
+        return None, _why_not(answer, "the ConfigMap kubeadm-config")
+    text = (found.get("data") or {}).get("ClusterConfiguration")
+    if not isinstance(text, str):
+        return None, "the ConfigMap kubeadm-config has no key ClusterConfiguration"
+    try:
+        return ClusterConfiguration.parse(text, _RECORD_NAME), ""
+    except ManifestError as error:
+        return None, str(error.message)
+
+
+def _json(answer: HttpAnswer) -> Mapping[str, Any] | None:
+    if answer.status != 200:
+        return None
+    try:
+        value = json.loads(answer.body)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _why_not(answer: HttpAnswer, name: str, server: str = "") -> str:
+    """Return why ``name`` could not be read, in words."""
+    at = f" from {server}" if server else ""
+    match answer.status:
+        case 0:
+            return f"no answer{at} ({answer.reason})"
+        case 401:
+            return f"the credentials are not accepted{at} (401)"
+        case 403:
+            return f"the account may not read {name} (403)"
+        case 404:
+            return f"there is none{at} (404)"
+        case 200:
+            return f"what answers{at} is no Kubernetes API"
+        case _:
+            return f"the answer is {answer.status} {answer.reason}".rstrip()
