@@ -45,7 +45,7 @@ def event_block(text: bytes, offset: int, name: str, reader: Reader, account: Re
         events = reader.lines(text)
     except ValueError:
         events = ()
-    if not _is_clean(text, len(events), len(lines)):
+    if not _is_clean(lines, len(events)):
         lines = intact(name, lines, offset, reader, account)
         events = [reader.one(line) for line in lines]
     account.events += len(events)
@@ -141,7 +141,7 @@ def whole_block(
         events = reader.whole_lines(text)
     except ValueError:
         events = ()
-    if not _is_clean(text, len(events), len(lines)):
+    if not _is_clean(lines, len(events)):
         events, lines = _wholes(intact(name, lines, offset, reader, account), reader)
     account.events += len(events)
     account.bytes += len(text)
@@ -179,9 +179,11 @@ def _wholes(lines: list[bytes], reader: Reader) -> tuple[list[FullEvent], list[b
     return events, kept
 
 
-def _is_clean(text: bytes, events: int, lines: int) -> bool:
-    """Return whether every line is one event; only then the n-th line is the n-th event."""
-    return events == lines and text.count(b"}\n{") == lines - 1
+def _is_clean(lines: Sequence[bytes], events: int) -> bool:
+    """Return whether every line is one event; only then the n-th line is the n-th event. See ``_sizes``."""
+    if events != len(lines):
+        return False
+    return all(line.startswith(b"{") for line in lines[1:]) and all(line.endswith(b"}") for line in lines[:-1])
 
 
 def _split(text: bytes) -> list[bytes]:
