@@ -77,7 +77,7 @@ def tail(
         form = TailFormat.LINES if wide else TailFormat(context.obj.output)
         options = TailOptions(
             logs=(*(logs or ()), *(log or ())),
-            wanted=filters,
+            conditions=filters,
             follow=follow,
             most=count,
             form=form,

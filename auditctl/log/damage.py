@@ -221,14 +221,14 @@ def _judge(value: bytes, offset: int, reader: Reader) -> Iterator[RecoveredEvent
 
 def _name(value: bytes) -> str:
     try:
-        found = json.loads(value)
+        value_read = json.loads(value)
     except ValueError:
         return "not JSON"
-    if isinstance(found, dict):
+    if isinstance(value_read, dict):
         for key, name in _WRAPPINGS:
-            if key in found:
+            if key in value_read:
                 return f"wrapped: {name}"
-        kind = found.get("kind")
+        kind = value_read.get("kind")
         if isinstance(kind, str) and re.fullmatch(r"[A-Za-z]{1,40}", kind):
             return f"JSON of kind {kind}, incomplete as an audit event" if kind == "Event" else f"JSON of kind {kind}"
     return "JSON, but no audit event"

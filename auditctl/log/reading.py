@@ -160,12 +160,12 @@ def _canonical(text: bytes) -> int:
 
 
 def _with_needle(text: bytes, needle: bytes) -> list[bytes]:
-    found: list[bytes] = []
+    result: list[bytes] = []
     end = 0
     while (at := text.find(needle, end)) >= 0:
         begin, end = text.rfind(b"\n", end - 1 if end else 0, at) + 1, text.index(b"\n", at)
-        found.append(text[begin:end])
-    return found
+        result.append(text[begin:end])
+    return result
 
 
 def _wholes(lines: list[bytes], reader: Reader) -> tuple[list[FullEvent], list[bytes]]:
@@ -195,7 +195,7 @@ def _split(text: bytes) -> list[bytes]:
 
 def intact(name: str, lines: Sequence[bytes], offset: int, reader: Reader, account: ReadStatistics) -> list[bytes]:
     """Return the bytes of every event in these lines, one by one; the rest is noted."""
-    found: list[bytes] = []
+    result: list[bytes] = []
     for line in lines:
         bare = line.rstrip(b"\r")
         try:
@@ -203,13 +203,13 @@ def intact(name: str, lines: Sequence[bytes], offset: int, reader: Reader, accou
         except ValueError:
             for each in recover(line, offset, reader):
                 if isinstance(each, RecoveredEvent):
-                    found.append(each.raw)
+                    result.append(each.raw)
                 else:
                     account.note(name, each)
         else:
-            found.append(bare)
+            result.append(bare)
         offset += len(line) + 1
-    return found
+    return result
 
 
 def _noted(piece: LogSegment, account: ReadStatistics) -> Iterator[tuple[bytes, int]]:

@@ -17,7 +17,7 @@ from auditctl.log.segments import LogSegment
 from auditctl.log.tally import CellSums, Tally, TallyKey, TallySeries, TallyUser, kept_name, kind_of_user
 from auditctl.log.volume import resource_label
 
-FIRST_SEEN = ("user", "agent", "address")
+CLIENT_FIELDS = ("user", "agent", "address")
 _MOST_KEPT = 4_000
 _MOST_VALUES = 5_000
 _MOST_SAMPLED = 5_000

@@ -59,7 +59,7 @@ class TailOptions:
     """The options of ``log tail``. ``most`` None: 10, all with filters, none with ``follow``."""
 
     logs: tuple[str, ...] = ()
-    wanted: LogFilters = NO_FILTERS
+    conditions: LogFilters = NO_FILTERS
     follow: bool = False
     most: int | None = None
     form: TailFormat = TailFormat.LINES
@@ -68,28 +68,28 @@ class TailOptions:
     header: bool = False
 
 
-def log_tail(plane: ControlPlane, asked: TailOptions) -> CommandResult:
+def log_tail(plane: ControlPlane, options: TailOptions) -> CommandResult:
     """Return the pieces to print; with ``follow`` they end at ``--until`` alone, and an empty one says that nothing came.
 
     Raises:
         UsageError: a filter is not of its form; RefusedError: a log cannot be read.
     """
     now = datetime.now(UTC)
-    if asked.wanted.resource:
+    if options.conditions.resource:
         version = server_version(plane, None)
-        asked = replace(asked, wanted=with_resources(asked.wanted, built_in(version), version))
-    test = compiled(asked.wanted, now) if asked.wanted.given else None
+        options = replace(options, conditions=with_resources(options.conditions, built_in(version), version))
+    test = compiled(options.conditions, now) if options.conditions.given else None
     account = ReadStatistics()
-    if asked.follow:
-        pieces, notes = _followed(_log_of(plane, asked), asked, test, account)
+    if options.follow:
+        pieces, notes = _followed(_log_of(plane, options), options, test, account)
     else:
-        pieces, notes = _read(opened(plane, asked.logs), asked, test, account), ()
+        pieces, notes = _read(opened(plane, options.logs), options, test, account), ()
     matched = _Matched(pieces, account)
     pieces = iter(matched)
-    if asked.header and asked.form is TailFormat.LINES:
-        pieces = chain((f"{header(wide=asked.wide)}\n".encode(),), pieces)
-    closing = matched.sentences if test is not None and not asked.follow else account.sentences
-    return CommandResult(document={}, pieces=pieces, notes=notes, closing_notes=closing, endless=asked.follow)
+    if options.header and options.form is TailFormat.LINES:
+        pieces = chain((f"{header(wide=options.wide)}\n".encode(),), pieces)
+    closing = matched.sentences if test is not None and not options.follow else account.sentences
+    return CommandResult(document={}, pieces=pieces, notes=notes, closing_notes=closing, endless=options.follow)
 
 
 class _Matched:
@@ -112,26 +112,26 @@ class _Matched:
             yield f"No event matches the filters; {self._account.events} events were read."
 
 
-def _log_of(plane: ControlPlane, asked: TailOptions) -> Path:
-    if len(asked.logs) > 1 or STANDARD_INPUT in asked.logs:
+def _log_of(plane: ControlPlane, options: TailOptions) -> Path:
+    if len(options.logs) > 1 or STANDARD_INPUT in options.logs:
         raise UsageError("-f follows one log, by its path", fix="name the file that the API server writes")
-    return Path(asked.logs[0]) if asked.logs else node_log(plane)
+    return Path(options.logs[0]) if options.logs else node_log(plane)
 
 
 def _read(
-    found: list[sources.LogSource], asked: TailOptions, test: Test | None, account: ReadStatistics
+    sources_read: list[sources.LogSource], options: TailOptions, test: Test | None, account: ReadStatistics
 ) -> Iterator[bytes]:
-    count = asked.most
+    count = options.most
     if count is None and test is None:
         count = _USUAL_LINES
     try:
         if count is not None:
-            yield b"".join(_last(found, count, _Printer(asked), test, account))
+            yield b"".join(_last(sources_read, count, _Printer(options), test, account))
             return
-        printer, reading, wanted = _Printer(asked), reader(), needle(asked.wanted)
+        printer, reading, conditions = _Printer(options), reader(), needle(options.conditions)
 
         def printed(piece: LogSegment, met: ReadStatistics) -> Iterator[bytes]:
-            for block in whole_blocks(piece, reading, met, wanted):
+            for block in whole_blocks(piece, reading, met, conditions):
                 now = _seconds_of(block) if printer.folds else 0.0
                 rows = printer.rows(block, test, now)
                 if printer.folds:
@@ -140,11 +140,11 @@ def _read(
                     yield b"".join(rows)
 
         # folded stages belong together wherever the file is cut: one process then
-        pieces = sources.whole_pieces(found) if printer.folds else sources.pieces(found)
+        pieces = sources.whole_pieces(sources_read) if printer.folds else sources.pieces(sources_read)
         yield from in_order(pieces, printed, account, 1 if printer.folds else None)
         yield b"".join(map(printer.row, printer.overdue(math.inf)))
     finally:
-        sources.close(found)
+        sources.close(sources_read)
 
 
 def _seconds_of(block: WholeBlock) -> float:
@@ -155,12 +155,12 @@ def _seconds_of(block: WholeBlock) -> float:
 
 
 def _last(
-    found: list[sources.LogSource], count: int, printer: _Printer, test: Test | None, account: ReadStatistics
+    sources_read: list[sources.LogSource], count: int, printer: _Printer, test: Test | None, account: ReadStatistics
 ) -> list[bytes]:
     """Return the last rows of all: the newest file first, the older ones only as far as they are needed."""
     rows: list[bytes] = []
     reading = reader()
-    for piece in reversed(sources.whole_pieces(found)):
+    for piece in reversed(sources.whole_pieces(sources_read)):
         if len(rows) >= count:
             break
         kept: deque[Item] = deque(maxlen=count)
@@ -181,25 +181,27 @@ def _time_of(item: Item) -> str:
 
 
 def _followed(
-    log: Path, asked: TailOptions, test: Test | None, account: ReadStatistics
+    log: Path, options: TailOptions, test: Test | None, account: ReadStatistics
 ) -> tuple[Iterator[bytes], tuple[str, ...]]:
     try:
         rotated = partial(log_files, log)
-        follower = Follower(log, rotated, from_end=asked.wanted.since is None and not asked.most)
+        follower = Follower(log, rotated, from_end=options.conditions.since is None and not options.most)
     except OSError as error:
         raise sources.unreadable(str(log), error) from error
     notes = (f"{log} is not there yet: it is waited for",) if follower.waits else ()
-    return _following(follower, log, asked, test, account), notes
+    return _following(follower, log, options, test, account), notes
 
 
 def _following(
-    follower: Follower, log: Path, asked: TailOptions, test: Test | None, account: ReadStatistics
+    follower: Follower, log: Path, options: TailOptions, test: Test | None, account: ReadStatistics
 ) -> Iterator[bytes]:
-    printer, reading = _Printer(asked), reader()
-    until = moment("--until", asked.wanted.until, datetime.now(UTC)) if asked.wanted.until is not None else None
+    printer, reading = _Printer(options), reader()
+    until = (
+        moment("--until", options.conditions.until, datetime.now(UTC)) if options.conditions.until is not None else None
+    )
     with closing(follower):
-        if asked.wanted.since is not None or asked.most:
-            yield from _before(asked, test, account, follower, log)
+        if options.conditions.since is not None or options.most:
+            yield from _before(options, test, account, follower, log)
         while True:
             is_over = until is not None and until < moment("", "0", datetime.now(UTC))
             now = time.monotonic()
@@ -227,21 +229,21 @@ def _blocks(follower: Follower, log: Path, reading: Reader, account: ReadStatist
 
 
 def _before(
-    asked: TailOptions, test: Test | None, account: ReadStatistics, follower: Follower, log: Path
+    options: TailOptions, test: Test | None, account: ReadStatistics, follower: Follower, log: Path
 ) -> Iterator[bytes]:
     """Yield what stands in the log already: all since a time, or the last ``most`` rows."""
     earlier = sources.open_sources(map(str, follower.earlier))
-    once = replace(asked, follow=False)
-    if asked.most is None:
+    once = replace(options, follow=False)
+    if options.most is None:
         yield from _read(earlier, once, test, account)
         return
     printer = _Printer(once)
-    kept: deque[Item] = deque(maxlen=asked.most)
+    kept: deque[Item] = deque(maxlen=options.most)
     for block in _blocks(follower, log, reader(), account):
         kept.extend(printer.items(block, test, 0.0))
-    rows = [*map(printer.row, _merged(kept, printer.overdue(0.0)))][-asked.most :]
+    rows = [*map(printer.row, _merged(kept, printer.overdue(0.0)))][-options.most :]
     try:
-        yield b"".join([*_last(earlier, asked.most - len(rows), printer, test, account), *rows])
+        yield b"".join([*_last(earlier, options.most - len(rows), printer, test, account), *rows])
     finally:
         sources.close(earlier)
 
@@ -249,9 +251,9 @@ def _before(
 class _Printer:
     """Events to rows, each with its line end."""
 
-    def __init__(self, asked: TailOptions) -> None:
-        self._asked = asked
-        self._fold = None if asked.form is not TailFormat.LINES or asked.wanted.stage else Fold()
+    def __init__(self, options: TailOptions) -> None:
+        self._options = options
+        self._fold = None if options.form is not TailFormat.LINES or options.conditions.stage else Fold()
 
     @property
     def folds(self) -> bool:
@@ -260,14 +262,14 @@ class _Printer:
 
     def items(self, block: WholeBlock, test: Test | None, now: float) -> list[Item]:
         """Return those of the block that are asked for: events for people, else their bytes."""
-        if self._asked.form is not TailFormat.LINES:
+        if self._options.form is not TailFormat.LINES:
             if test is None:
                 return list(block.lines)
             return [each for event, each in zip(block.events, block.lines, strict=True) if test(event)]
-        wanted = block.events if test is None else [event for event in block.events if test(event)]
+        conditions = block.events if test is None else [event for event in block.events if test(event)]
         if self._fold is None:
-            return list(wanted)
-        return [each for event in wanted for each in self._fold.take(event, now)]
+            return list(conditions)
+        return [each for event in conditions for each in self._fold.take(event, now)]
 
     def rows(self, block: WholeBlock, test: Test | None, now: float) -> list[bytes]:
         """Return the same as they are printed."""
@@ -280,5 +282,5 @@ class _Printer:
     def row(self, item: Item) -> bytes:
         """As it is printed. JSON is YAML too: a document each."""
         if isinstance(item, bytes):
-            return (b"--- " if self._asked.form is TailFormat.YAML else b"") + printable_json(item) + b"\n"
-        return (line(item, colour=self._asked.colour, wide=self._asked.wide) + "\n").encode("utf-8", "replace")
+            return (b"--- " if self._options.form is TailFormat.YAML else b"") + printable_json(item) + b"\n"
+        return (line(item, colour=self._options.colour, wide=self._options.wide) + "\n").encode("utf-8", "replace")
