@@ -63,7 +63,7 @@ def status_metrics(plane: ControlPlane) -> CommandResult:
 
 
 def template_text(name: str) -> CommandResult:
-    """Return the shipped alert rules, Grafana dashboard, systemd service, timer, or rights of ``--server``.
+    """Return the shipped alert rules, Grafana dashboard, systemd service or timer, or the rights of ``--server``.
 
     Raises:
         UsageError: there is no such template.

@@ -22,6 +22,7 @@ from auditctl.log.damage import Damage, ReadStatistics
 from auditctl.log.events import FullEvent, Reader
 from auditctl.log.filters import NO_FILTERS, LogFilters, Test, compiled, moment, needle
 from auditctl.log.follow import Follower
+from auditctl.log.labels import labels_of
 from auditctl.log.lines import Fold, header, line
 from auditctl.log.parallel import in_order
 from auditctl.log.readers import reader
@@ -32,6 +33,7 @@ from auditctl.node.logfiles import log_files
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.builtin_api import built_in
 from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.log import tail_many
 from auditctl.operations.log_sources import node_log, opened
 from auditctl.operations.policy_files import server_version
 from auditctl.printable import printable_json
@@ -41,6 +43,7 @@ _HELD_SECONDS = 0.05
 _LONGEST_SECONDS = 60.0
 """The server's own default --request-timeout: what was not answered by then is not held back any longer."""
 _USUAL_LINES = 10
+_NODE = "LOG"
 
 
 Item = FullEvent | bytes
@@ -59,7 +62,7 @@ class TailOptions:
     """The options of ``log tail``. ``most`` None: 10, all with filters, none with ``follow``."""
 
     logs: tuple[str, ...] = ()
-    conditions: LogFilters = NO_FILTERS
+    wanted: LogFilters = NO_FILTERS
     follow: bool = False
     most: int | None = None
     form: TailFormat = TailFormat.LINES
@@ -68,28 +71,31 @@ class TailOptions:
     header: bool = False
 
 
-def log_tail(plane: ControlPlane, options: TailOptions) -> CommandResult:
+def log_tail(plane: ControlPlane, asked: TailOptions) -> CommandResult:
     """Return the pieces to print; with ``follow`` they end at ``--until`` alone, and an empty one says that nothing came.
 
     Raises:
         UsageError: a filter is not of its form; RefusedError: a log cannot be read.
     """
     now = datetime.now(UTC)
-    if options.conditions.resource:
+    if asked.wanted.resource:
         version = server_version(plane, None)
-        options = replace(options, conditions=with_resources(options.conditions, built_in(version), version))
-    test = compiled(options.conditions, now) if options.conditions.given else None
+        asked = replace(asked, wanted=with_resources(asked.wanted, built_in(version), version))
+    test = compiled(asked.wanted, now) if asked.wanted.given else None
     account = ReadStatistics()
-    if options.follow:
-        pieces, notes = _followed(_log_of(plane, options), options, test, account)
+    labels: tuple[str, ...] = ()
+    if asked.follow:
+        pieces, notes, labels = _all_followed(_logs_of(plane, asked), asked, test, account)
     else:
-        pieces, notes = _read(opened(plane, options.logs), options, test, account), ()
+        pieces, labels = _all_read(opened(plane, asked.logs), asked, test, account)
+        notes = ()
     matched = _Matched(pieces, account)
     pieces = iter(matched)
-    if options.header and options.form is TailFormat.LINES:
-        pieces = chain((f"{header(wide=options.wide)}\n".encode(),), pieces)
-    closing = matched.sentences if test is not None and not options.follow else account.sentences
-    return CommandResult(document={}, pieces=pieces, notes=notes, closing_notes=closing, endless=options.follow)
+    if asked.header and asked.form is TailFormat.LINES:
+        front = tail_many.column([*labels, _NODE])(_NODE) if labels else b""
+        pieces = chain((front + f"{header(wide=asked.wide)}\n".encode(),), pieces)
+    closing = matched.sentences if test is not None and not asked.follow else account.sentences
+    return CommandResult(document={}, pieces=pieces, notes=notes, closing_notes=closing, endless=asked.follow)
 
 
 class _Matched:
@@ -112,26 +118,58 @@ class _Matched:
             yield f"No event matches the filters; {self._account.events} events were read."
 
 
-def _log_of(plane: ControlPlane, options: TailOptions) -> Path:
-    if len(options.logs) > 1 or STANDARD_INPUT in options.logs:
-        raise UsageError("-f follows one log, by its path", fix="name the file that the API server writes")
-    return Path(options.logs[0]) if options.logs else node_log(plane)
+def _logs_of(plane: ControlPlane, asked: TailOptions) -> list[Path]:
+    if STANDARD_INPUT in asked.logs:
+        raise UsageError("-f follows logs by their paths", fix="name the file that the API server writes")
+    return [Path(name) for name in asked.logs] or [node_log(plane)]
+
+
+def _all_read(
+    found: list[sources.LogSource], asked: TailOptions, test: Test | None, account: ReadStatistics
+) -> tuple[Iterator[bytes], tuple[str, ...]]:
+    """Return the pieces, and the labels of the logs where there are several and lines are printed."""
+    groups = tail_many.groups_of(found)
+    if len(groups) == 1:
+        return _read(found, asked, test, account), ()
+    labels = tuple(groups) if asked.form is TailFormat.LINES else ()
+    in_front = tail_many.column([*labels, _NODE]) if labels else _no_label
+    most = _USUAL_LINES if asked.most is None and test is None else asked.most
+    streams = {label: _read(each, asked, test, account) for label, each in groups.items()}
+    return tail_many.merged(streams, most=most, in_front=in_front), labels
+
+
+def _no_label(_: str) -> bytes:
+    return b""
+
+
+def _all_followed(
+    logs: list[Path], asked: TailOptions, test: Test | None, account: ReadStatistics
+) -> tuple[Iterator[bytes], tuple[str, ...], tuple[str, ...]]:
+    """Return the pieces, notes, and the labels of the logs where there are several and lines are printed."""
+    if len(logs) == 1:
+        return (*_followed(logs[0], asked, test, account), ())
+    named = labels_of([str(log) for log in logs])
+    both = {named[str(log)]: _followed(log, asked, test, account) for log in logs}
+    labels = tuple(both) if asked.form is TailFormat.LINES else ()
+    in_front = tail_many.column([*labels, _NODE]) if labels else _no_label
+    pieces = tail_many.followed({label: each for label, (each, _) in both.items()}, in_front)
+    return pieces, tuple(note for _, notes in both.values() for note in notes), labels
 
 
 def _read(
-    sources_read: list[sources.LogSource], options: TailOptions, test: Test | None, account: ReadStatistics
+    found: list[sources.LogSource], asked: TailOptions, test: Test | None, account: ReadStatistics
 ) -> Iterator[bytes]:
-    count = options.most
+    count = asked.most
     if count is None and test is None:
         count = _USUAL_LINES
     try:
         if count is not None:
-            yield b"".join(_last(sources_read, count, _Printer(options), test, account))
+            yield b"".join(_last(found, count, _Printer(asked), test, account))
             return
-        printer, reading, conditions = _Printer(options), reader(), needle(options.conditions)
+        printer, reading, wanted = _Printer(asked), reader(), needle(asked.wanted)
 
         def printed(piece: LogSegment, met: ReadStatistics) -> Iterator[bytes]:
-            for block in whole_blocks(piece, reading, met, conditions):
+            for block in whole_blocks(piece, reading, met, wanted):
                 now = _seconds_of(block) if printer.folds else 0.0
                 rows = printer.rows(block, test, now)
                 if printer.folds:
@@ -140,11 +178,11 @@ def _read(
                     yield b"".join(rows)
 
         # folded stages belong together wherever the file is cut: one process then
-        pieces = sources.whole_pieces(sources_read) if printer.folds else sources.pieces(sources_read)
+        pieces = sources.whole_pieces(found) if printer.folds else sources.pieces(found)
         yield from in_order(pieces, printed, account, 1 if printer.folds else None)
         yield b"".join(map(printer.row, printer.overdue(math.inf)))
     finally:
-        sources.close(sources_read)
+        sources.close(found)
 
 
 def _seconds_of(block: WholeBlock) -> float:
@@ -155,12 +193,12 @@ def _seconds_of(block: WholeBlock) -> float:
 
 
 def _last(
-    sources_read: list[sources.LogSource], count: int, printer: _Printer, test: Test | None, account: ReadStatistics
+    found: list[sources.LogSource], count: int, printer: _Printer, test: Test | None, account: ReadStatistics
 ) -> list[bytes]:
     """Return the last rows of all: the newest file first, the older ones only as far as they are needed."""
     rows: list[bytes] = []
     reading = reader()
-    for piece in reversed(sources.whole_pieces(sources_read)):
+    for piece in reversed(sources.whole_pieces(found)):
         if len(rows) >= count:
             break
         kept: deque[Item] = deque(maxlen=count)
@@ -181,27 +219,25 @@ def _time_of(item: Item) -> str:
 
 
 def _followed(
-    log: Path, options: TailOptions, test: Test | None, account: ReadStatistics
+    log: Path, asked: TailOptions, test: Test | None, account: ReadStatistics
 ) -> tuple[Iterator[bytes], tuple[str, ...]]:
     try:
         rotated = partial(log_files, log)
-        follower = Follower(log, rotated, from_end=options.conditions.since is None and not options.most)
+        follower = Follower(log, rotated, from_end=asked.wanted.since is None and not asked.most)
     except OSError as error:
         raise sources.unreadable(str(log), error) from error
     notes = (f"{log} is not there yet: it is waited for",) if follower.waits else ()
-    return _following(follower, log, options, test, account), notes
+    return _following(follower, log, asked, test, account), notes
 
 
 def _following(
-    follower: Follower, log: Path, options: TailOptions, test: Test | None, account: ReadStatistics
+    follower: Follower, log: Path, asked: TailOptions, test: Test | None, account: ReadStatistics
 ) -> Iterator[bytes]:
-    printer, reading = _Printer(options), reader()
-    until = (
-        moment("--until", options.conditions.until, datetime.now(UTC)) if options.conditions.until is not None else None
-    )
+    printer, reading = _Printer(asked), reader()
+    until = moment("--until", asked.wanted.until, datetime.now(UTC)) if asked.wanted.until is not None else None
     with closing(follower):
-        if options.conditions.since is not None or options.most:
-            yield from _before(options, test, account, follower, log)
+        if asked.wanted.since is not None or asked.most:
+            yield from _before(asked, test, account, follower, log)
         while True:
             is_over = until is not None and until < moment("", "0", datetime.now(UTC))
             now = time.monotonic()
@@ -229,21 +265,21 @@ def _blocks(follower: Follower, log: Path, reading: Reader, account: ReadStatist
 
 
 def _before(
-    options: TailOptions, test: Test | None, account: ReadStatistics, follower: Follower, log: Path
+    asked: TailOptions, test: Test | None, account: ReadStatistics, follower: Follower, log: Path
 ) -> Iterator[bytes]:
     """Yield what stands in the log already: all since a time, or the last ``most`` rows."""
     earlier = sources.open_sources(map(str, follower.earlier))
-    once = replace(options, follow=False)
-    if options.most is None:
+    once = replace(asked, follow=False)
+    if asked.most is None:
         yield from _read(earlier, once, test, account)
         return
     printer = _Printer(once)
-    kept: deque[Item] = deque(maxlen=options.most)
+    kept: deque[Item] = deque(maxlen=asked.most)
     for block in _blocks(follower, log, reader(), account):
         kept.extend(printer.items(block, test, 0.0))
-    rows = [*map(printer.row, _merged(kept, printer.overdue(0.0)))][-options.most :]
+    rows = [*map(printer.row, _merged(kept, printer.overdue(0.0)))][-asked.most :]
     try:
-        yield b"".join([*_last(earlier, options.most - len(rows), printer, test, account), *rows])
+        yield b"".join([*_last(earlier, asked.most - len(rows), printer, test, account), *rows])
     finally:
         sources.close(earlier)
 
@@ -251,9 +287,9 @@ def _before(
 class _Printer:
     """Events to rows, each with its line end."""
 
-    def __init__(self, options: TailOptions) -> None:
-        self._options = options
-        self._fold = None if options.form is not TailFormat.LINES or options.conditions.stage else Fold()
+    def __init__(self, asked: TailOptions) -> None:
+        self._asked = asked
+        self._fold = None if asked.form is not TailFormat.LINES or asked.wanted.stage else Fold()
 
     @property
     def folds(self) -> bool:
@@ -262,14 +298,14 @@ class _Printer:
 
     def items(self, block: WholeBlock, test: Test | None, now: float) -> list[Item]:
         """Return those of the block that are asked for: events for people, else their bytes."""
-        if self._options.form is not TailFormat.LINES:
+        if self._asked.form is not TailFormat.LINES:
             if test is None:
                 return list(block.lines)
             return [each for event, each in zip(block.events, block.lines, strict=True) if test(event)]
-        conditions = block.events if test is None else [event for event in block.events if test(event)]
+        wanted = block.events if test is None else [event for event in block.events if test(event)]
         if self._fold is None:
-            return list(conditions)
-        return [each for event in conditions for each in self._fold.take(event, now)]
+            return list(wanted)
+        return [each for event in wanted for each in self._fold.take(event, now)]
 
     def rows(self, block: WholeBlock, test: Test | None, now: float) -> list[bytes]:
         """Return the same as they are printed."""
@@ -282,5 +318,5 @@ class _Printer:
     def row(self, item: Item) -> bytes:
         """As it is printed. JSON is YAML too: a document each."""
         if isinstance(item, bytes):
-            return (b"--- " if self._options.form is TailFormat.YAML else b"") + printable_json(item) + b"\n"
-        return (line(item, colour=self._options.colour, wide=self._options.wide) + "\n").encode("utf-8", "replace")
+            return (b"--- " if self._asked.form is TailFormat.YAML else b"") + printable_json(item) + b"\n"
+        return (line(item, colour=self._asked.colour, wide=self._asked.wide) + "\n").encode("utf-8", "replace")

@@ -14,6 +14,7 @@ from auditctl.log.damage import ReadStatistics
 from auditctl.log.events import Reader
 from auditctl.log.filters import NO_FILTERS, LogFilters, Selection
 from auditctl.log.forecast import DAY_SECONDS
+from auditctl.log.labels import labels_of
 from auditctl.log.parallel import tallied
 from auditctl.log.readers import reader
 from auditctl.log.segments import LogSegment
@@ -68,6 +69,7 @@ def log_top(plane: ControlPlane, options: TopOptions) -> CommandResult:
     if named is not None and judge is not None:
         for key, volume, _ in both.cells.volumes():
             add(counts.by["rule"], _rule(named, judge.rule(key)), volume.events, volume.bytes)
+    _name_logs(counts)
     dimensions = [name for name in options.by or BY if counts.by[name] or name != "rule"]
     shares = {name: counts.top(name, options.most) for name in dimensions}
     events, total = (sum(column) for column in zip((0, 0), *counts.by["level"].values(), strict=True))
@@ -79,6 +81,14 @@ def log_top(plane: ControlPlane, options: TopOptions) -> CommandResult:
         notes=tuple(account.sentences()),
         exit_code=int(account.is_no_log),
     )
+
+
+def _name_logs(counts: VolumeCounts) -> None:
+    """Put the short names of the logs in the place of their paths."""
+    result, counts.by["log"] = counts.by["log"], {}
+    labels = labels_of(list(result))
+    for name, (events, size) in result.items():
+        add(counts.by["log"], labels[name], events, size)
 
 
 def _summary(events: int, size: int, account: ReadStatistics, filters: LogFilters) -> str:
@@ -105,6 +115,8 @@ class _Both:
         """Add a tally: the cells of the users that the filters let pass."""
         passes = user_test(filters.user)
         self.counts.absorb(volume_counts(tally, passes))
+        for node in tally.nodes if not filters.user else ():
+            add(self.counts.by["log"], node.name, node.events, node.bytes)
         if judge is not None:
             self.cells.absorb(cell_counts(judge, [tally], passes))
 
