@@ -220,9 +220,9 @@ class Counting:
         return self._reader.managed(raw) if b'"managedFields"' in raw else 0
 
     def _user(self, raw: bytes) -> tuple[int, bool, str]:
-        found = self._reader.identity(raw)
-        user = User(found.username, tuple(found.groups)) if found.username else None
-        entry = (self._judge.compiled.by_user(user), user is not None, found.username)
+        identity_read = self._reader.identity(raw)
+        user = User(identity_read.username, tuple(identity_read.groups)) if identity_read.username else None
+        entry = (self._judge.compiled.by_user(user), user is not None, identity_read.username)
         self.tally.users_met += 1
         if len(self._users) >= _MOST_USERS_KEPT:
             self._users.clear()
@@ -252,12 +252,12 @@ def _of_url(event: CompactEvent, namespace: str, name: str) -> tuple[str, str]:
     reference = event.object_ref
     unnamed = UNNAMED if reference is not None and reference.namespace else ""
     try:
-        asked = attributes(METHODS[event.verb], event.request_uri, None)
+        named_by_url = attributes(METHODS[event.verb], event.request_uri, None)
     except RefusedError:
         return namespace or unnamed, name
-    if namespace and not asked.namespace:
-        return "", (name if asked.name == name else "")
-    return namespace or unnamed, (name if asked.name == name else "")
+    if namespace and not named_by_url.namespace:
+        return "", (name if named_by_url.name == name else "")
+    return namespace or unnamed, (name if named_by_url.name == name else "")
 
 
 def add_name(names: set[str], name: str) -> None:

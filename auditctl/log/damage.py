@@ -96,7 +96,7 @@ class ReadStatistics:
         for kind, (count, length) in other.damaged.items():
             mine = self.damaged.get(kind, (0, 0))
             self.damaged[kind] = (mine[0] + count, mine[1] + length)
-            both = (*self._places.get(kind, ()), *other._places[kind])
+            both = (*self._places.get(kind, ()), *other._places.get(kind, ()))  # a tally has no places
             self._places[kind] = sorted(both)[:_MOST_PLACES]
 
     def rows(self) -> dict[str, Any]:
@@ -126,7 +126,8 @@ class ReadStatistics:
         for kind, (count, length) in sorted(self.damaged.items()):
             where = [f"{file} byte {each.offset}" for file, each in self.places if each.kind == kind][:3]
             more = ", ..." if count > len(where) else ""
-            yield f"skipped {count} x {kind} ({length} bytes): {', '.join(where)}{more}"
+            places = f": {', '.join(where)}{more}" if where else ", in what was tallied"
+            yield f"skipped {count} x {kind} ({length} bytes){places}"
 
 
 def _end(damage: Damage) -> int:
@@ -220,14 +221,14 @@ def _judge(value: bytes, offset: int, reader: Reader) -> Iterator[RecoveredEvent
 
 def _name(value: bytes) -> str:
     try:
-        found = json.loads(value)
+        value_read = json.loads(value)
     except ValueError:
         return "not JSON"
-    if isinstance(found, dict):
+    if isinstance(value_read, dict):
         for key, name in _WRAPPINGS:
-            if key in found:
+            if key in value_read:
                 return f"wrapped: {name}"
-        kind = found.get("kind")
+        kind = value_read.get("kind")
         if isinstance(kind, str) and re.fullmatch(r"[A-Za-z]{1,40}", kind):
             return f"JSON of kind {kind}, incomplete as an audit event" if kind == "Event" else f"JSON of kind {kind}"
     return "JSON, but no audit event"

@@ -90,19 +90,19 @@ def _members(line: bytes) -> dict[str, _Value]:
     at = _after_space(text, 0)
     if text[at : at + 1] != "{":
         raise ValueError("no JSON object")
-    found: dict[str, _Value] = {}
+    result: dict[str, _Value] = {}
     at = _after_space(text, at + 1)
     while text[at : at + 1] != "}":
-        if found:
+        if result:
             at = _after_space(text, _past(text, at, ","))
         key, at = _READ(text, at)
         at = _after_space(text, _past(text, _after_space(text, at), ":"))
         value, end = _value(text, at)
-        found[_text(key)] = _Value(value, text[at:end].encode("utf-8", "surrogateescape"))
+        result[_text(key)] = _Value(value, text[at:end].encode("utf-8", "surrogateescape"))
         at = _after_space(text, end)
     if _after_space(text, at + 1) != len(text):
         raise ValueError("more than one value")
-    return found
+    return result
 
 
 def _value(text: str, at: int) -> tuple[Any, int]:
@@ -118,9 +118,9 @@ def _value(text: str, at: int) -> tuple[Any, int]:
         raise ValueError("unfinished") from None
 
 
-def _past(text: str, at: int, wanted: str) -> int:
-    if text[at : at + 1] != wanted:
-        raise ValueError(f"expected {wanted}")
+def _past(text: str, at: int, expected: str) -> int:
+    if text[at : at + 1] != expected:
+        raise ValueError(f"expected {expected}")
     return at + 1
 
 
@@ -256,18 +256,18 @@ def _elements(text: str) -> Iterator[bytes]:
 
 def _managed(body: bytes) -> int:
     try:
-        found = json.loads(body.decode("utf-8", "surrogateescape"))
+        result = json.loads(body.decode("utf-8", "surrogateescape"))
     except (ValueError, RecursionError):
         return 0
-    if not isinstance(found, dict):
+    if not isinstance(result, dict):
         return 0
-    rows = [row.get("object") for row in found.get("rows") or () if isinstance(row, dict)]
-    objects = [found, *(found.get("items") or ()), *rows]
+    rows = [row.get("object") for row in result.get("rows") or () if isinstance(row, dict)]
+    objects = [result, *(result.get("items") or ()), *rows]
     return sum(_managed_of(each) for each in objects if isinstance(each, dict))
 
 
-def _managed_of(found: dict[str, Any]) -> int:
-    metadata = found.get("metadata")
+def _managed_of(result: dict[str, Any]) -> int:
+    metadata = result.get("metadata")
     if not isinstance(metadata, dict) or "managedFields" not in metadata:
         return 0
     text = json.dumps(metadata["managedFields"], separators=(",", ":"), ensure_ascii=False)

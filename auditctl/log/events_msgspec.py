@@ -108,22 +108,22 @@ _KEY_BYTES = len(b'"managedFields":,')
 
 
 def _items(line: bytes) -> Sequence[bytes]:
-    found = _LIST.decode(line)
-    if found.kind != "EventList":
-        raise ValueError(found.kind)
-    return [bytes(cast("Any", item)) for item in found.items]
+    result = _LIST.decode(line)
+    if result.kind != "EventList":
+        raise ValueError(result.kind)
+    return [bytes(cast("Any", item)) for item in result.items]
 
 
 def _managed_texts(body: bytes) -> list[bytes]:
     try:
-        found = _BODY.decode(body)
+        result = _BODY.decode(body)
     except (
         msgspec.MsgspecError,
         UnicodeDecodeError,
         RecursionError,
     ):  # a patch that is a list, or no object of the API
         return []
-    objects = [found, *(found.items or ()), *(row.object for row in found.rows or () if row.object)]
+    objects = [result, *(result.items or ()), *(row.object for row in result.rows or () if row.object)]
     fields = (bytes(cast("Any", each.metadata.managed_fields)) for each in objects if each.metadata)
     return [each for each in fields if each]
 

@@ -88,10 +88,10 @@ def _verb(part: str) -> str:
 
 def _one_of(field: str, known: Sequence[str], part: str) -> str:
     bare = part.lstrip("!")
-    found = [each for each in known if fnmatchcase(each.lower(), bare.lower())]
-    if not found:
+    result = [each for each in known if fnmatchcase(each.lower(), bare.lower())]
+    if not result:
         raise UsageError(f"--{field} {part}: none of {', '.join(known)}")
-    return ",".join(part[: len(part) - len(bare)] + each for each in found)
+    return ",".join(part[: len(part) - len(bare)] + each for each in result)
 
 
 def moment(option: str, text: str, now: datetime) -> str:
@@ -111,8 +111,8 @@ def moment(option: str, text: str, now: datetime) -> str:
 def _moment(text: str, now: datetime) -> datetime:
     """Raises ValueError, OverflowError."""
     if text[:4].isdigit() and "-" in text:
-        found = datetime_of(text)
-        return found if found.tzinfo else found.replace(tzinfo=UTC)
+        result = datetime_of(text)
+        return result if result.tzinfo else result.replace(tzinfo=UTC)
     ago = _AGO.fullmatch(text)
     if ago is None:
         raise ValueError(text)
@@ -120,7 +120,7 @@ def _moment(text: str, now: datetime) -> datetime:
     return now - timedelta(weeks=float(ago[1] or 0), days=float(ago[2] or 0), seconds=seconds)
 
 
-def needle(wanted: LogFilters) -> bytes:
+def needle(conditions: LogFilters) -> bytes:
     """Bytes that every event that is asked for has in it, as the server spells them; none where that is not one text."""
     for field, key in (
         ("name", "name"),
@@ -129,7 +129,7 @@ def needle(wanted: LogFilters) -> bytes:
         ("verb", "verb"),
         ("stage", "stage"),
     ):
-        values = getattr(wanted, field)
+        values = getattr(conditions, field)
         if len(values) == 1 and _PLAIN.fullmatch(values[0]):
             return f'"{key}":"{values[0]}"'.encode()
     return b""
@@ -154,7 +154,7 @@ class Selection(NamedTuple):
 ALL_EVENTS = Selection()
 
 
-def compiled(wanted: LogFilters, now: datetime) -> Test:
+def compiled(conditions: LogFilters, now: datetime) -> Test:
     """Return one test for all of it.
 
     Raises:
@@ -171,19 +171,19 @@ def compiled(wanted: LogFilters, now: datetime) -> Test:
         "stage": lambda event: (event.stage,),
         "agent": lambda event: (event.user_agent,),
     }
-    tests += _identities("user", wanted.user, lambda identity: (identity.username,))
-    tests += _identities("user_group", wanted.user_group, lambda identity: identity.groups)
+    tests += _identities("user", conditions.user, lambda identity: (identity.username,))
+    tests += _identities("user_group", conditions.user_group, lambda identity: identity.groups)
     for field, of in values.items():
-        tests += _texts(field, getattr(wanted, field), of)
-    tests += _codes(wanted.code)
-    tests += _addresses(wanted.source_ip)
-    if wanted.since is not None:
-        since = moment("--since", wanted.since, now)
+        tests += _texts(field, getattr(conditions, field), of)
+    tests += _codes(conditions.code)
+    tests += _addresses(conditions.source_ip)
+    if conditions.since is not None:
+        since = moment("--since", conditions.since, now)
         tests.append(lambda event: (event.stage_timestamp or "") >= since)
-    if wanted.until is not None:
-        until = moment("--until", wanted.until, now)
-        if wanted.since is not None and until < since:
-            raise UsageError(f"--until {wanted.until} is before --since {wanted.since}")
+    if conditions.until is not None:
+        until = moment("--until", conditions.until, now)
+        if conditions.since is not None and until < since:
+            raise UsageError(f"--until {conditions.until} is before --since {conditions.since}")
         tests.append(lambda event: (event.stage_timestamp or "") <= until)
     if len(tests) == 1:
         return tests[0]
@@ -242,8 +242,8 @@ def _value_test(patterns: list[str], of: Callable[[T], Iterable[str]], *, expect
         return lambda event: exact.isdisjoint(of(event)) is not expected
 
     def test(event: T) -> bool:
-        found = any(value in exact or any(fnmatchcase(value, each) for each in globs) for value in of(event))
-        return found is expected
+        result = any(value in exact or any(fnmatchcase(value, each) for each in globs) for value in of(event))
+        return result is expected
 
     return test
 

@@ -108,11 +108,11 @@ class Follower:
 
     def _names(self) -> dict[str, Path]:
         """Rotated files by the name that they had before compression; the plain one, while there are both."""
-        found: dict[str, Path] = {}
+        result: dict[str, Path] = {}
         with suppress(PermissionError):  # a folder that may be passed, not listed
             for path in sorted(each for each in self._rotated() if each != self._path):
-                found.setdefault(path.name.removesuffix(".gz"), path)
-        return found
+                result.setdefault(path.name.removesuffix(".gz"), path)
+        return result
 
     def _is_mine(self, path: Path) -> bool:
         return self._descriptor >= 0 and _identity(path) == _status(self._descriptor)

@@ -82,8 +82,8 @@ def propose(load: Load, days: float, disk_bytes: float | None, maxsize: int = 10
     if disk_bytes is not None:
         files = max(min(files, int(disk_bytes / (size * _MEBIBYTE)) - 1), 1)
     rotation = RotationFlags(size, files, max(math.ceil(days), 1))
-    found = kept(load, rotation)
-    return Proposal(rotation, (files + 1) * size * _MEBIBYTE, found.days if found.days is not None else days)
+    result = kept(load, rotation)
+    return Proposal(rotation, (files + 1) * size * _MEBIBYTE, result.days if result.days is not None else days)
 
 
 class Batching(NamedTuple):

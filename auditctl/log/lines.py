@@ -65,15 +65,15 @@ def line(event: FullEvent, *, colour: bool = False, wide: bool = False) -> str:
         f"{printable(who):32}",
         f"{printable(event.verb):8}",
     )
-    what = (_more(event) if wide else "") + printable(_what(event)) + note
+    target = (_more(event) if wide else "") + printable(_target(event)) + note
     if not colour:
-        return "  ".join((*cells, what))
+        return "  ".join((*cells, target))
     stamp, level, code_cell, latency_cell, who_cell, verb_cell = cells
     painted = (
         f"{_DIM}{stamp}{_RESET}", level, f"{_colour(code)}{code_cell}{_RESET}", f"{_DIM}{latency_cell}{_RESET}",
         f"{_CYAN}{who_cell}{_RESET}", f"{_YELLOW if event.verb not in ('get', 'list', 'watch') else ''}{verb_cell}{_RESET}",
     )  # fmt: skip
-    return "  ".join((*painted, what))
+    return "  ".join((*painted, target))
 
 
 def printable(text: str) -> str:
@@ -112,15 +112,15 @@ def _note(event: FullEvent) -> str:
     return ""
 
 
-def _what(event: FullEvent) -> str:
+def _target(event: FullEvent) -> str:
     reference = event.object_ref
     if reference is None or not reference.resource:
         return event.request_uri
-    what = reference.resource
-    what += f"/{reference.subresource}" if reference.subresource else ""
-    what += f".{reference.api_group}" if reference.api_group else ""
-    what += f" {reference.name}" if reference.name else ""
-    return what + (f" in {reference.namespace}" if reference.namespace else "")
+    target = reference.resource
+    target += f"/{reference.subresource}" if reference.subresource else ""
+    target += f".{reference.api_group}" if reference.api_group else ""
+    target += f" {reference.name}" if reference.name else ""
+    return target + (f" in {reference.namespace}" if reference.namespace else "")
 
 
 def _latency(event: FullEvent) -> str:

@@ -115,9 +115,9 @@ def _difference(
 
     changes = []
     for path in sorted({*before, *after}):
-        old, new = before.get(path, _MISSING), after.get(path, _MISSING)
-        if old is _MISSING or new is _MISSING or old != new or type(old) is not type(new):
-            changes.append(FieldChange(path, text(path, old), text(path, new)))
+        earlier, new = before.get(path, _MISSING), after.get(path, _MISSING)
+        if earlier is _MISSING or new is _MISSING or earlier != new or type(earlier) is not type(new):
+            changes.append(FieldChange(path, text(path, earlier), text(path, new)))
     return HistoryEntry(request, tuple(changes), note or ("" if changes else "nothing changed"))
 
 

@@ -47,12 +47,15 @@ def tallied(pieces: Sequence[LogSegment], scan: Callable[[Iterable[LogSegment]],
     Raises:
         RefusedError: a process ended before it had handed its tally over.
     """
-    wanted = min(len(pieces), processes or cores())
-    if wanted < 2 or any(piece.streams for piece in pieces):
+    process_count = min(len(pieces), processes or cores())
+    if process_count < 2 or any(piece.streams for piece in pieces):
         return scan(pieces)
     if not IS_LINUX:
-        return _elsewhere(pieces, scan, wanted)
-    with _numbers(len(pieces)) as numbers, _workers([partial(_work, pieces, numbers, scan)] * (wanted - 1)) as pipes:
+        return _elsewhere(pieces, scan, process_count)
+    with (
+        _numbers(len(pieces)) as numbers,
+        _workers([partial(_scan_share, pieces, numbers, scan)] * (process_count - 1)) as pipes,
+    ):
         total = scan(_share(pieces, numbers))
         for pipe in pipes:
             total.absorb(_received(pipe))
@@ -136,7 +139,7 @@ def _share(pieces: Sequence[LogSegment], numbers: int) -> Iterator[LogSegment]:
         yield pieces[number[0]]
 
 
-def _work(
+def _scan_share(
     pieces: Sequence[LogSegment], numbers: int, scan: Callable[[Iterable[LogSegment]], Any], pipe: Connection
 ) -> None:
     pipe.send(scan(_share(pieces, numbers)))
@@ -144,12 +147,12 @@ def _work(
 
 def _received(pipe: Connection) -> Any:
     try:
-        found = pipe.recv()
+        received = pipe.recv()
     except EOFError as error:
         raise _ended_early() from error
-    if isinstance(found, Exception):
-        raise found
-    return found
+    if isinstance(received, Exception):
+        raise received
+    return received
 
 
 def _ended_early() -> RefusedError:
@@ -159,17 +162,17 @@ def _ended_early() -> RefusedError:
 def _received_text(pipe: Connection) -> bytes:
     """Text as it is: to pickle it costs as much as to read it. Nothing is the end of a piece."""
     try:
-        found = pipe.recv_bytes()
+        received = pipe.recv_bytes()
     except EOFError as error:
         raise _ended_early() from error
-    if found[:1] != _TEXT:
-        raise pickle.loads(found)  # noqa: S301 (our own process told what went wrong)
-    return found[1:]
+    if received[:1] != _TEXT:
+        raise pickle.loads(received)  # noqa: S301 (our own process told what went wrong)
+    return received[1:]
 
 
 def in_order(
     pieces: Sequence[LogSegment],
-    work: Callable[[LogSegment, ReadStatistics], Iterator[bytes]],
+    produce: Callable[[LogSegment, ReadStatistics], Iterator[bytes]],
     account: ReadStatistics,
     processes: int | None = None,
 ) -> Iterator[bytes]:
@@ -178,27 +181,29 @@ def in_order(
     Raises:
         RefusedError: as ``tallied``.
     """
-    wanted = min(len(pieces), processes or cores())
-    if wanted < 2 or not IS_LINUX or any(piece.streams for piece in pieces):
+    process_count = min(len(pieces), processes or cores())
+    if process_count < 2 or not IS_LINUX or any(piece.streams for piece in pieces):
         for piece in pieces:
-            yield from work(piece, account)
+            yield from produce(piece, account)
         return
-    with _workers([partial(_in_turn, pieces[index::wanted], work) for index in range(wanted)]) as pipes:
+    with _workers(
+        [partial(_in_turn, pieces[index::process_count], produce) for index in range(process_count)]
+    ) as pipes:
         for index in range(len(pieces)):
-            while part := _received_text(pipes[index % wanted]):
+            while part := _received_text(pipes[index % process_count]):
                 yield part
         for pipe in pipes:
             account.absorb(_received(pipe))
 
 
 def _in_turn(
-    pieces: Sequence[LogSegment], work: Callable[[LogSegment, ReadStatistics], Iterator[bytes]], pipe: Connection
+    pieces: Sequence[LogSegment], produce: Callable[[LogSegment, ReadStatistics], Iterator[bytes]], pipe: Connection
 ) -> None:
     account = ReadStatistics()
     for piece in pieces:
         parts: list[bytes] = [_TEXT]
         length = 0
-        for part in work(piece, account):
+        for part in produce(piece, account):
             parts.append(part)
             length += len(part)
             if length > _MOST_HELD_BYTES:

@@ -45,7 +45,7 @@ def event_block(text: bytes, offset: int, name: str, reader: Reader, account: Re
         events = reader.lines(text)
     except ValueError:
         events = ()
-    if not _is_clean(text, len(events), len(lines)):
+    if not _is_clean(lines, len(events)):
         lines = intact(name, lines, offset, reader, account)
         events = [reader.one(line) for line in lines]
     account.events += len(events)
@@ -141,7 +141,7 @@ def whole_block(
         events = reader.whole_lines(text)
     except ValueError:
         events = ()
-    if not _is_clean(text, len(events), len(lines)):
+    if not _is_clean(lines, len(events)):
         events, lines = _wholes(intact(name, lines, offset, reader, account), reader)
     account.events += len(events)
     account.bytes += len(text)
@@ -160,12 +160,12 @@ def _canonical(text: bytes) -> int:
 
 
 def _with_needle(text: bytes, needle: bytes) -> list[bytes]:
-    found: list[bytes] = []
+    result: list[bytes] = []
     end = 0
     while (at := text.find(needle, end)) >= 0:
         begin, end = text.rfind(b"\n", end - 1 if end else 0, at) + 1, text.index(b"\n", at)
-        found.append(text[begin:end])
-    return found
+        result.append(text[begin:end])
+    return result
 
 
 def _wholes(lines: list[bytes], reader: Reader) -> tuple[list[FullEvent], list[bytes]]:
@@ -179,9 +179,11 @@ def _wholes(lines: list[bytes], reader: Reader) -> tuple[list[FullEvent], list[b
     return events, kept
 
 
-def _is_clean(text: bytes, events: int, lines: int) -> bool:
-    """Return whether every line is one event; only then the n-th line is the n-th event."""
-    return events == lines and text.count(b"}\n{") == lines - 1
+def _is_clean(lines: Sequence[bytes], events: int) -> bool:
+    """Return whether every line is one event; only then the n-th line is the n-th event. See ``_sizes``."""
+    if events != len(lines):
+        return False
+    return all(line.startswith(b"{") for line in lines[1:]) and all(line.endswith(b"}") for line in lines[:-1])
 
 
 def _split(text: bytes) -> list[bytes]:
@@ -193,7 +195,7 @@ def _split(text: bytes) -> list[bytes]:
 
 def intact(name: str, lines: Sequence[bytes], offset: int, reader: Reader, account: ReadStatistics) -> list[bytes]:
     """Return the bytes of every event in these lines, one by one; the rest is noted."""
-    found: list[bytes] = []
+    result: list[bytes] = []
     for line in lines:
         bare = line.rstrip(b"\r")
         try:
@@ -201,13 +203,13 @@ def intact(name: str, lines: Sequence[bytes], offset: int, reader: Reader, accou
         except ValueError:
             for each in recover(line, offset, reader):
                 if isinstance(each, RecoveredEvent):
-                    found.append(each.raw)
+                    result.append(each.raw)
                 else:
                     account.note(name, each)
         else:
-            found.append(bare)
+            result.append(bare)
         offset += len(line) + 1
-    return found
+    return result
 
 
 def _noted(piece: LogSegment, account: ReadStatistics) -> Iterator[tuple[bytes, int]]:

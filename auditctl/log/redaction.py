@@ -128,7 +128,7 @@ def _child(path: str, key: str, *, is_item: bool = False) -> str:
 def _names(items: Sequence[Any]) -> list[str]:
     """The items' own names where these are unique; else their numbers. Conditions and ports have other keys."""
     for key in ("name", "type", "uid", "containerPort"):
-        found = [str(each[key]) for each in items if isinstance(each, dict) and each.get(key) not in (None, "")]
-        if len(found) == len(items) == len(set(found)):
-            return found
+        values = [str(each[key]) for each in items if isinstance(each, dict) and each.get(key) not in (None, "")]
+        if len(values) == len(items) == len(set(values)):
+            return values
     return [str(number) for number in range(len(items))]

@@ -135,26 +135,28 @@ class _Counting:
     def take(self, key: CellKey, volume: EventVolume, who: tuple[str, ...]) -> None:
         recorded = level_of(key.level)
         new = decided(self._judge, key, 0)
-        old = decided(self._judge, key, 1) if len(self._judge.policies) > 1 else None
+        compared = decided(self._judge, key, 1) if len(self._judge.policies) > 1 else None
         was = Sum(volume.events, volume.bytes)
         after = self._size(key, volume, new)
-        before = was if old is None else self._size(key, volume, old)
-        old_level = recorded.value if old is None else (old.level.value if before.events else Level.NONE.value)
+        before = was if compared is None else self._size(key, volume, compared)
+        compared_level = (
+            recorded.value if compared is None else (compared.level.value if before.events else Level.NONE.value)
+        )
         new_level = new.level.value if after.events else Level.NONE.value
         self._recorded, self._baseline = self._recorded.plus(was), self._baseline.plus(before)
         self._predicted = self._predicted.plus(after)
-        self._count(old_level, 0, before if before.events else Sum(volume.events))
+        self._count(compared_level, 0, before if before.events else Sum(volume.events))
         self._count(new_level, 1, after if after.events else Sum(volume.events))
         self._rules[new.rule] = self._rules.get(new.rule, Sum()).plus(after)
         self._dropped[new.rule] = self._dropped.get(new.rule, 0) + volume.events - after.events
         if after.events and new.level is recorded:
             self._agreeing += volume.events
         self._expect_stages(key, volume, new)
-        self._move(key, volume, who, new, old)
+        self._move(key, volume, who, new, compared)
 
-    def _count(self, level: str, side: int, found: Sum) -> None:
+    def _count(self, level: str, side: int, part: Sum) -> None:
         pair = list(self._levels[level])
-        pair[side] = pair[side].plus(found)
+        pair[side] = pair[side].plus(part)
         self._levels[level] = (pair[0], pair[1])
 
     def _size(self, key: CellKey, volume: EventVolume, decision: Decision) -> Sum:
@@ -175,25 +177,27 @@ class _Counting:
                 self._unrecorded[stage.value] = self._unrecorded.get(stage.value, 0) + volume.events
 
     def _move(
-        self, key: CellKey, volume: EventVolume, who: tuple[str, ...], new: Decision, old: Decision | None
+        self, key: CellKey, volume: EventVolume, who: tuple[str, ...], new: Decision, compared: Decision | None
     ) -> None:
-        seen = self._is_seen(key, new)
-        was = old is None or self._is_seen(key, old)
-        if seen == was:
+        in_sight = self._is_in_sight(key, new)
+        was = compared is None or self._is_in_sight(key, compared)
+        if in_sight == was:
             return
         target = key.path if not key.resource else key.resource
         target += f"/{key.subresource}" if key.subresource else ""
         target += f".{key.group}" if key.group else ""
         kind = kind_of(key.group, key.resource, key.subresource)
-        moved = self._moved.setdefault((seen, kind, key.verb, target), _Moved())
+        moved = self._moved.setdefault((in_sight, kind, key.verb, target), _Moved())
         moved.take(key.stage, volume, who, new.rule)
 
-    def _is_seen(self, key: CellKey, decision: Decision) -> bool:
+    def _is_in_sight(self, key: CellKey, decision: Decision) -> bool:
         """Return whether any event of the request remains."""
         return writes(decision, key.stage) or bool(stages(decision, _attributes(key), authenticated=key.authenticated))
 
     def result(self) -> Replay:
-        groups = [(seen, moved.group(kind, verb, target)) for (seen, kind, verb, target), moved in self._moved.items()]
+        groups = [
+            (in_sight, moved.group(kind, verb, target)) for (in_sight, kind, verb, target), moved in self._moved.items()
+        ]
         ranked = sorted(groups, key=_rank)
         return Replay(
             self._recorded,
@@ -202,8 +206,8 @@ class _Counting:
             self._levels,
             dict(sorted(self._rules.items())),
             self._agreeing,
-            tuple(group for seen, group in ranked if not seen),
-            tuple(group for seen, group in ranked if seen),
+            tuple(group for in_sight, group in ranked if not in_sight),
+            tuple(group for in_sight, group in ranked if in_sight),
             self._unknown,
             self._unrecorded,
             self._dropped,

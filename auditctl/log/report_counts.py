@@ -17,11 +17,13 @@ from auditctl.log.segments import LogSegment
 from auditctl.log.tally import CellSums, Tally, TallyKey, TallySeries, TallyUser, kept_name, kind_of_user
 from auditctl.log.volume import resource_label
 
-FIRST_SEEN = ("user", "agent", "address")
-_MOST_KEPT = 20_000
+CLIENT_FIELDS = ("user", "agent", "address")
+_MOST_KEPT = 4_000
 _MOST_VALUES = 5_000
 _MOST_SAMPLED = 5_000
 _SAMPLES = 4
+_HELD = 16
+"""The server does not write in the order of its time stamps: the latest events are among so many of the last ones."""
 _MOST_PARTS = 20_000
 _FINAL = frozenset({"ResponseComplete", "Panic"})
 _MOST_TEXT = 300
@@ -106,7 +108,7 @@ class ReportCounts:
         """Keep the latest requests of a kind."""
         if key in self.samples or len(self.samples) < _MOST_SAMPLED:
             both = [*self.samples.get(key, ()), *samples]
-            self.samples[key] = sorted(both, key=lambda each: each.time)[-_SAMPLES:]
+            self.samples[key] = sorted(both, key=lambda each: (each.time, each.audit_id, each.name))[-_SAMPLES:]
 
 
 class _Kind:
@@ -118,7 +120,7 @@ class _Kind:
         self.key = key
         self.cell = cell
         self.user_kind = kind_of_user(key.user.username)
-        self.latest: deque[FullEvent] = deque(maxlen=_SAMPLES)
+        self.latest: deque[FullEvent] = deque(maxlen=_HELD)
 
 
 class ReportCounting:

@@ -50,28 +50,28 @@ class ReportPage:
     logs: Sequence[str]
 
 
-def report_page(told: ReportPage, shell: str, style: str, script: str) -> str:
+def report_page(content: ReportPage, shell: str, style: str, script: str) -> str:
     """Return the page, from its shell, style and script, which ship with us."""
-    details = _Details(told)
-    heat = report_view.heat_map(told.counts)
+    details = _Details(content)
+    heat = report_view.heat_map(content.counts)
     slots = {
         "script-hash": content_hash(script),
         "style-hash": content_hash(style),
         "style": style,
         "script": script,
-        "title": page_text(told.title),
-        "subtitle": page_text(told.subtitle),
+        "title": page_text(content.title),
+        "subtitle": page_text(content.subtitle),
         "figures": "".join(
             f"<li><strong>{page_text(number)}</strong><span>{page_text(words)}</span></li>"
-            for number, words in told.figures
+            for number, words in content.figures
         ),
-        "notes": "".join(f"<p>{page_text(note)}</p>" for note in told.notes),
-        "charts": _charts(told.counts),
+        "notes": "".join(f"<p>{page_text(note)}</p>" for note in content.notes),
+        "charts": _charts(content.counts),
         "heat": _heat_table(heat, details),
-        "refused": _row_table(report_view.refused_rows(told.counts), details, "No request was refused."),
-        "sensitive": _row_table(report_view.sensitive_rows(told.counts), details, "No such request is in the log."),
-        "first-seen": _first_seen(told.counts),
-        "rules": _rule_table(told),
+        "refused": _row_table(report_view.refused_rows(content.counts), details, "No request was refused."),
+        "sensitive": _row_table(report_view.sensitive_rows(content.counts), details, "No such request is in the log."),
+        "first-seen": _newcomer_tables(content.counts),
+        "rules": _rule_table(content),
         "facts": page_json({"details": details.rows}),
     }
     return filled(shell, slots)
@@ -80,8 +80,8 @@ def report_page(told: ReportPage, shell: str, style: str, script: str) -> str:
 class _Details:
     """What the script shows of a cell or row, by its place."""
 
-    def __init__(self, told: ReportPage) -> None:
-        self._told = told
+    def __init__(self, content: ReportPage) -> None:
+        self._content = content
         self.rows: list[dict[str, Any]] = []
 
     def of_cell(self, user: TallyUser, target: str, cell: HeatCell) -> int:
@@ -113,10 +113,10 @@ class _Details:
         name = user.acts_as or user.username
         if not name or _PATTERN & {*name, *target} or not (name + target).isprintable():
             return ""
-        words = [self._told.command, "log tail", f"--user {quote(name)}"]
+        words = [self._content.command, "log tail", f"--user {quote(name)}"]
         words += [f"--resource {quote(target)}"] if not target.startswith("/") else []
         words += [f"--verb {quote(verb)}"] if verb else []
-        return " ".join((*words, *(quote(log) for log in self._told.logs)))
+        return " ".join((*words, *(quote(log) for log in self._content.logs)))
 
 
 def _request(verb: str, request: SampleRequest) -> list[str]:
@@ -214,10 +214,10 @@ def _row(row: ReportRow, details: _Details) -> str:
     return f"<tr><td>{button}</td>{''.join(f'<td>{page_text(cell)}</td>' for cell in cells)}</tr>"
 
 
-def _first_seen(counts: ReportCounts) -> str:
-    found = report_view.first_seen(counts)
+def _newcomer_tables(counts: ReportCounts) -> str:
+    by_field = report_view.newcomers(counts)
     parts = []
-    for field, rows in found.items():
+    for field, rows in by_field.items():
         body = "".join(
             f"<tr><td>{page_text(_time(row.presence.first))}</td><td>{page_text(row.value)}</td>"
             f"<td>{row.presence.events}</td></tr>"
@@ -228,23 +228,23 @@ def _first_seen(counts: ReportCounts) -> str:
             f"<details{' open' if field == 'user' else ''}><summary>{_LABELS[field]} ({len(rows)})</summary>"
             f'<div class="scroll" tabindex="-1"><table class="rows"><thead>{head}</thead><tbody>{body}</tbody></table></div></details>'
         )
-    if "agent" not in found:
+    if "agent" not in by_field:
         parts.append('<p class="quiet">A tally has no user agents and no addresses.</p>')
     return "".join(parts)
 
 
-def _rule_table(told: ReportPage) -> str:
-    note = f'<p class="quiet">{page_text(told.rules_note)}</p>'
-    if not told.rules:
+def _rule_table(content: ReportPage) -> str:
+    note = f'<p class="quiet">{page_text(content.rules_note)}</p>'
+    if not content.rules:
         return note
-    total = sum(rule.bytes for rule in told.rules) or 1
+    total = sum(rule.bytes for rule in content.rules) or 1
     head = "".join(
         f'<th scope="col">{word}</th>'
         for word in ("Rule", "Level", "Events", "Bytes", "Share", "", "Days kept without it")
     )
     return note + (
         f'<div class="scroll" tabindex="-1"><table class="rows"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(_rule_rows(told.rules, total))}</tbody></table></div>"
+        f"<tbody>{''.join(_rule_rows(content.rules, total))}</tbody></table></div>"
     )
 
 

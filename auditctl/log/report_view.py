@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 from auditctl.log.axes import NICE_SECONDS
-from auditctl.log.report_counts import FIRST_SEEN, Presence, ReportCounts, SampleKey, SampleRequest, target_of
+from auditctl.log.report_counts import CLIENT_FIELDS, Presence, ReportCounts, SampleKey, SampleRequest, target_of
 from auditctl.log.sensitive import kind_of
 from auditctl.log.tally import CellSums, TallyKey, TallySeries, TallyUser, kind_of_user
 
@@ -69,7 +69,7 @@ class HeatMap(NamedTuple):
     left_out: tuple[int, int]
 
 
-class FirstSeen(NamedTuple):
+class Newcomer(NamedTuple):
     """A value, and since when it is there."""
 
     value: str
@@ -179,12 +179,12 @@ def _rows(
     ]
 
 
-def first_seen(counts: ReportCounts) -> dict[str, list[FirstSeen]]:
+def newcomers(counts: ReportCounts) -> dict[str, list[Newcomer]]:
     """Return users, agents and addresses, those first that came last; a field without any is left out."""
-    found: dict[str, list[FirstSeen]] = {}
-    for field in FIRST_SEEN:
-        rows = [FirstSeen(value, presence) for (name, value), presence in counts.values.items() if name == field]
+    result: dict[str, list[Newcomer]] = {}
+    for field in CLIENT_FIELDS:
+        rows = [Newcomer(value, presence) for (name, value), presence in counts.values.items() if name == field]
         rows.sort(key=lambda row: (row.presence.first, row.value), reverse=True)
         if rows:
-            found[field] = rows[:_MOST_ROWS]
-    return found
+            result[field] = rows[:_MOST_ROWS]
+    return result

@@ -142,17 +142,17 @@ def whole_requests(requests: Iterable[RecordedRequest]) -> list[RecordedRequest]
     Audit-IDs are the callers' to choose: two events of one ID are one request only where the URL and the verb are the
     same and the stage is a later one.
     """
-    found: list[RecordedRequest] = []
+    result: list[RecordedRequest] = []
     place: dict[tuple[str, str, str], int] = {}
     for each in requests:
         key = (each.audit_id, each.verb, each.uri)
         at = place.get(key)
-        if at is not None and _rank(each) > _rank(found[at]):
-            found[at] = each
+        if at is not None and _rank(each) > _rank(result[at]):
+            result[at] = each
         else:
-            place[key] = len(found)
-            found.append(each)
-    return found
+            place[key] = len(result)
+            result.append(each)
+    return result
 
 
 def _rank(request: RecordedRequest) -> int:
@@ -167,14 +167,14 @@ def _credentials(user: Mapping[str, Any]) -> tuple[str, ...]:
 def _decision(event: Mapping[str, Any]) -> dict[str, Any]:
     """Return who allowed it and why; ``authorizationDecision`` is a field of newer servers (KEP-6001)."""
     annotations = _part(event, "annotations")
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for key in ("decision", "reason"):
         if value := annotations.get(f"authorization.k8s.io/{key}"):
-            found[key] = value
+            result[key] = value
     if isinstance(newer := event.get("authorizationDecision"), dict):
-        found["authorizationDecision"] = newer
+        result["authorizationDecision"] = newer
     constraint = _part(event, "authenticationMetadata").get("impersonationConstraint")
-    return {**found, "impersonationConstraint": constraint} if constraint else found
+    return {**result, "impersonationConstraint": constraint} if constraint else result
 
 
 def _part(row: Mapping[str, Any], key: str) -> Mapping[str, Any]:

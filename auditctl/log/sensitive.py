@@ -35,9 +35,9 @@ _WHOLE = {"secrets", "certificatesigningrequests", "roles", "rolebindings", "clu
 def kind_of(group: str, resource: str, subresource: str = "") -> str:
     """Return in what way a request is sensitive; "" if it is not. Subresources of a sensitive resource are too."""
     if subresource:
-        found = _KINDS.get((group, f"{resource}/{subresource}"))
-        if found is not None:
-            return found
+        kind = _KINDS.get((group, f"{resource}/{subresource}"))
+        if kind is not None:
+            return kind
         return _KINDS.get((group, resource), "") if resource in _WHOLE else ""
     return _KINDS.get((group, resource), "")
 

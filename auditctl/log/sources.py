@@ -52,20 +52,20 @@ def open_sources(names: Iterable[str]) -> list[LogSource]:
     Raises:
         LogError: one is missing or cannot be read, or a directory has no file.
     """
-    found: list[LogSource] = []
+    result: list[LogSource] = []
     met: set[tuple[int, int]] = set()
     try:
         for name in _files(names):
             source = _open(name)
-            found.append(source)
+            result.append(source)
             status = os.fstat(source.descriptor)
             if (status.st_dev, status.st_ino) in met:  # the same file under another name
-                os.close(found.pop().descriptor)
+                os.close(result.pop().descriptor)
             met.add((status.st_dev, status.st_ino))
     except BaseException:
-        close(found)
+        close(result)
         raise
-    return sorted(found, key=lambda source: (source.begins or "9999", source.name))
+    return sorted(result, key=lambda source: (source.begins or "9999", source.name))
 
 
 def _files(names: Iterable[str]) -> Iterator[str]:
@@ -82,12 +82,12 @@ def _expanded(name: str) -> list[str]:
     try:
         if not stat.S_ISDIR(path.stat().st_mode):
             return [name]
-        found = sorted(str(each) for each in path.iterdir() if each.is_file() and not each.name.startswith("."))
+        result = sorted(str(each) for each in path.iterdir() if each.is_file() and not each.name.startswith("."))
     except OSError as error:
         raise unreadable(name, error) from error
-    if not found:
+    if not result:
         raise LogError(f"{name}: there is no file in this directory", check="log-missing", fix="name the log itself")
-    return found
+    return result
 
 
 def unreadable(name: str, error: OSError, fix: str = "name the log with --log") -> LogError:
@@ -142,17 +142,17 @@ def _begins(name: str, head: bytes) -> str:
 
 def pieces(sources: Sequence[LogSource]) -> list[LogSegment]:
     """Plain files in parts of 4 MiB; a compressed file and a stream are one piece each."""
-    found: list[LogSegment] = []
+    result: list[LogSegment] = []
     for source in sources:
         if source.compressed or source.streams or not source.size_bytes:
-            found.append(_whole(source))
+            result.append(_whole(source))
             continue
         starts = range(0, source.size_bytes, _PIECE_BYTES)
-        found += [
+        result += [
             LogSegment(source.name, source.descriptor, start, min(start + _PIECE_BYTES, source.size_bytes))
             for start in starts
         ]
-    return found
+    return result
 
 
 def whole_pieces(sources: Sequence[LogSource]) -> list[LogSegment]:

@@ -64,8 +64,8 @@ def suggestions(judge: PolicyMatcher, tally: CellCounts, most: int) -> list[Sugg
             sums[1] += bytes_at(volume, level_of(key.level), decision.level)
             keys.setdefault(which, []).append(key)
     ranked = sorted(saved, key=lambda which: (-saved[which][0], which))
-    found = [_suggestion(which, keys[which], *saved[which]) for which in ranked[:most]]
-    return [each for each in found if each is not None]
+    result = [_suggestion(which, keys[which], *saved[which]) for which in ranked[:most]]
+    return [each for each in result if each is not None]
 
 
 def _suggestion(which: tuple[str, str], keys: Iterable[CellKey], events: int, size: int) -> Suggestion | None:

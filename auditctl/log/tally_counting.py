@@ -103,8 +103,8 @@ class TallyCounting:
     def _url(self, path: str, verb: str) -> _ObjectUrl:
         """Return what the path of a URL names. What no server takes apart is not known: the reference is believed."""
         try:
-            found = attributes(METHODS[verb], path, None)
-            url = _ObjectUrl(bool(found.namespace), found.name)
+            named = attributes(METHODS[verb], path, None)
+            url = _ObjectUrl(bool(named.namespace), named.name)
         except RefusedError:
             url = _ObjectUrl(has_namespace=True, name=None)
         if len(self._urls) >= _MOST_KEPT:

@@ -70,16 +70,16 @@ class TallyShortfall(NamedTuple):
 
 def shortfalls(policy: Policy, tally: Tally) -> list[TallyShortfall]:
     """Return the rules that this tally cannot decide. Without any, the replay of the tally is that of the log."""
-    found: list[TallyShortfall] = []
+    result: list[TallyShortfall] = []
     folded = sum(cell.sums[0] for key, cell in tally.cells.items() if key.is_folded and key.path != FOLDED)
     if folded:
-        found.append(TallyShortfall(-1, 0, "users and resources", folded))
+        result.append(TallyShortfall(-1, 0, "users and resources", folded))
     for index, rule in enumerate(policy.rules):
         for names, could_match in _open_questions(rule, tally):
             events = sum(cell.sums[0] for key, cell in tally.cells.items() if could_match(key))
             if events:
-                found.append(TallyShortfall(index, rule.line, names, events))
-    return found
+                result.append(TallyShortfall(index, rule.line, names, events))
+    return result
 
 
 def _open_questions(rule: PolicyRule, tally: Tally) -> Iterator[tuple[str, Callable[[TallyKey], bool]]]:

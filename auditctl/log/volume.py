@@ -121,13 +121,13 @@ def resource_label(group: str, resource: str, subresource: str) -> str:
 
 def add(values: dict[str, list[int]], value: str, events: int, size: int) -> None:
     """Count one value; beyond the limit the smaller half of the values becomes one."""
-    found = values.get(value)
-    if found is None:
+    counted = values.get(value)
+    if counted is None:
         if len(values) >= _MOST_KEPT:
             _shrink(values)
-        found = values.setdefault(value, [0, 0])
-    found[0] += events
-    found[1] += size
+        counted = values.setdefault(value, [0, 0])
+    counted[0] += events
+    counted[1] += size
 
 
 def _shrink(values: dict[str, list[int]]) -> None:
@@ -161,11 +161,11 @@ class Rates:
             for block in selected_blocks(piece, self._reader.unnamed_lines, self._reader, self.account, *selection):
                 for event, size in zip(block.events, block.sizes, strict=True):
                     stamp = (event.stage_timestamp or "")[:19]
-                    found = seconds.get(stamp)
-                    if found is None:
-                        found = seconds[stamp] = [0, 0]
-                    found[0] += 1
-                    found[1] += size
+                    counted = seconds.get(stamp)
+                    if counted is None:
+                        counted = seconds[stamp] = [0, 0]
+                    counted[0] += 1
+                    counted[1] += size
                     self.requests += event.stage not in _EARLY
                 if len(seconds) > _MOST_KEPT:
                     self.count(seconds)
@@ -195,17 +195,17 @@ class Rates:
             self._add(second // self.part_seconds, events, size)
 
     def _add(self, part: int, events: int, size: int) -> None:
-        found = self.parts.setdefault(part, [0, 0])
-        found[0] += events
-        found[1] += size
+        counted = self.parts.setdefault(part, [0, 0])
+        counted[0] += events
+        counted[1] += size
         if len(self.parts) > _MOST_PARTS:
             self._coarsen(2 * self.part_seconds)
 
     def _coarsen(self, seconds: int) -> None:
         """Make the parts longer: a multiple of the present ones."""
-        times, old = seconds // self.part_seconds, self.parts
+        times, finer = seconds // self.part_seconds, self.parts
         self.parts, self.part_seconds = {}, seconds
-        for part, (events, size) in old.items():
+        for part, (events, size) in finer.items():
             self._add(part // times, events, size)
 
     def absorb(self, other: Rates) -> None:
@@ -257,8 +257,8 @@ class Rates:
         """Return events in equal parts of the span."""
         if self._first is None:
             return []
-        found = [0] * min(most, self.span_seconds)
+        counted = [0] * min(most, self.span_seconds)
         for part, (events, _) in self.parts.items():
             since = min(max(part * self.part_seconds - self._first, 0), self.span_seconds - 1)
-            found[since * len(found) // self.span_seconds] += events
-        return found
+            counted[since * len(counted) // self.span_seconds] += events
+        return counted

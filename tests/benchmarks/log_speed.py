@@ -40,6 +40,7 @@ query = "select level, verb, objectRef.resource, count(*) from read_json(?, form
 duckdb.execute(query, [sys.argv[1]]).fetchall()
 """
 POLICY = "templates/policies/baseline.yaml"
+SMALL = "tests/golden/logs/request-response-1.36.jsonl"
 
 
 class Cost(NamedTuple):
@@ -77,7 +78,7 @@ def commands_on(log: str) -> dict[str, list[str]]:
         "top, one process": [*ours, "log", "top", log, "-o", "json", "--processes", "1"],
         "filter --policy": [*ours, "log", "filter", "--policy", POLICY, log],
         "tail --verb delete": [*ours, "log", "tail", "-o", "json", "--verb", "delete", log],
-        "start alone": [*ours, "policy", "replay", POLICY, "--log", os.devnull],
+        "start alone": [*ours, "policy", "replay", POLICY, "--log", SMALL],
     }
     if shutil.which("jq"):
         commands["jq"] = ["jq", "-c", 'select(.verb=="delete")', log]

@@ -6,7 +6,7 @@ import pytest
 
 from auditctl.log.axes import NICE_SECONDS
 from auditctl.log.report_counts import Presence, ReportCounts, SampleKey, SampleRequest
-from auditctl.log.report_view import first_seen, heat_map, refused_rows, sensitive_rows, timeline
+from auditctl.log.report_view import heat_map, newcomers, refused_rows, sensitive_rows, timeline
 from auditctl.log.tally import TallyKey, TallySeries, TallyUser
 
 ALICE, NODE = TallyUser("alice", ("dev",)), TallyUser("system:node:a")
@@ -108,5 +108,5 @@ def test_those_who_came_last_are_on_top() -> None:
     counts.add_value(("user", "new"), Presence(1, "2026-11-21T20:30:00", "2026-11-21T20:30:00"))
     counts.add_value(("user", "new"), Presence(1, "2026-11-21T20:29:59", "2026-11-21T20:29:59"))
 
-    assert [(row.value, row.presence.events) for row in first_seen(counts)["user"]] == [("new", 2), ("old", 3)]
-    assert set(first_seen(counts)) == {"user"}
+    assert [(row.value, row.presence.events) for row in newcomers(counts)["user"]] == [("new", 2), ("old", 3)]
+    assert set(newcomers(counts)) == {"user"}

@@ -158,3 +158,15 @@ def test_the_schema_is_printed(call: Call) -> None:
 
     assert code == 0
     assert json.loads(out)["title"].startswith("One line of a tally")
+
+
+def test_damage_is_told_of_tallies_too(call: Call, tmp_path: Path) -> None:
+    log, tally = tmp_path / "audit.log", tmp_path / "cp1.tally"
+    log.write_bytes(LOGS[0].read_bytes() + b'{"kind":"Event","apiV')
+    assert "torn event" in call("log", "tally", log, "--to", tally)[2]
+
+    for words in (("policy", "replay", "baseline"), ("log", "top"), ("log", "stats"), ("log", "report", "--html", "-")):
+        code, _, err = call(*words, "--log", tally)
+        assert code == 0
+        assert "skipped 1 x torn event (21 bytes), in what was tallied" in err
+    assert "torn event" in call("log", "tally", tally, log, "--to", tmp_path / "all.tally")[2]

@@ -150,9 +150,9 @@ def test_the_rules_use_only_metrics_that_there_are(folder_node: ControlPlane) ->
 
 
 def test_templates_are_printed_and_an_unknown_one_is_refused() -> None:
-    for name, file in FILES.items():
-        assert template_text(name).text("text") + "\n" == facts.template("prometheus", file).read_text(encoding="utf-8")
-    with pytest.raises(UsageError, match="not one of alerts, dashboard, service, timer"):
+    for name, parts in FILES.items():
+        assert template_text(name).text("text") + "\n" == facts.template(*parts).read_text(encoding="utf-8")
+    with pytest.raises(UsageError, match="not one of alerts, dashboard, service, timer, rbac"):
         template_text("nosuch")
 
 

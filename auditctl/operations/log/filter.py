@@ -80,14 +80,14 @@ def _pieces(
 
 def _read(plane: ControlPlane, options: PolicyFilterOptions, account: ReadStatistics) -> Iterator[EventBlock]:
     """Return the blocks of all logs in time order; a log that cannot be opened is told before the first piece."""
-    found = opened(plane, options.logs)
+    sources_read = opened(plane, options.logs)
 
     def each() -> Iterator[EventBlock]:
         try:
-            for piece in sources.whole_pieces(found):
+            for piece in sources.whole_pieces(sources_read):
                 yield from blocks(piece, reader(), account)
         finally:
-            sources.close(found)
+            sources.close(sources_read)
 
     return each()
 

@@ -66,21 +66,21 @@ def _check(option: str, value: float | None, most: float) -> None:
         raise UsageError(f"{option} is more than 0 and at most {most:g}")
 
 
-def log_forecast(plane: ControlPlane, asked: ForecastOptions) -> CommandResult:
+def log_forecast(plane: ControlPlane, options: ForecastOptions) -> CommandResult:
     """Return what the flags keep at this load, and what to set instead.
 
     Raises:
         UsageError: an option is not of its form; RefusedError: no load is given and no log can be read.
     """
-    load, basis = _load(plane, asked)
-    disk = size_of("--disk", asked.disk) if asked.disk is not None else None
-    _check("--days", asked.days, _MOST_DAYS)
+    load, basis = _load(plane, options)
+    disk = size_of("--disk", options.disk) if options.disk is not None else None
+    _check("--days", options.days, _MOST_DAYS)
     _check("--disk", disk, _MOST_BYTES)
     rotation, log = node_rotation(plane)
     now = kept(load, rotation) if rotation is not None else None
     full = _until_full(load, rotation, log) if rotation is not None and log is not None else None
-    proposed = propose(load, asked.days if asked.days is not None else 30.0, disk)
-    slowest = _USUAL_SLOWEST_SECONDS if asked.slowest_seconds is None else asked.slowest_seconds
+    proposed = propose(load, options.days if options.days is not None else 30.0, disk)
+    slowest = _USUAL_SLOWEST_SECONDS if options.slowest_seconds is None else options.slowest_seconds
     sets, batch = _rotation_flags(proposed), _batch_flags(load, slowest)
     document: dict[str, Any] = {
         "load": {
@@ -97,9 +97,9 @@ def log_forecast(plane: ControlPlane, asked: ForecastOptions) -> CommandResult:
     lines = [f"load: {load.events_per_second:.1f} events a second of {size}{basis}"]
     lines += _now_lines(rotation, now, full, log)
     lines += [f"for {proposed.days:.1f} days, {amount(proposed.bytes)} of disk:", "  auditctl enable " + _options(sets)]
-    if asked.days is not None and proposed.days < asked.days * 0.999:
-        lines.append(f"  {asked.days:g} days do not fit: they take {amount(load.bytes_per_day * asked.days)}")
-    if asked.slowest_seconds is not None or _has_webhook(plane):
+    if options.days is not None and proposed.days < options.days * 0.999:
+        lines.append(f"  {options.days:g} days do not fit: they take {amount(load.bytes_per_day * options.days)}")
+    if options.slowest_seconds is not None or _has_webhook(plane):
         lines.append(f"for a webhook whose slowest answer takes {slowest:g} s:")
         lines.append("  auditctl enable " + _options(batch))
     return CommandResult(document=document, lines=tuple(lines))
@@ -143,20 +143,20 @@ def _has_webhook(plane: ControlPlane) -> bool:
         return False
 
 
-def _load(plane: ControlPlane, asked: ForecastOptions) -> tuple[Load, str]:
+def _load(plane: ControlPlane, options: ForecastOptions) -> tuple[Load, str]:
     """Return the load, and in words what it was measured on (empty where all of it was given)."""
-    if asked.rate is not None and asked.requests is not None:
+    if options.rate is not None and options.requests is not None:
         raise UsageError("--rate and --requests exclude each other")
-    rate = asked.rate if asked.requests is None else asked.requests * asked.stages
-    size = size_of("--event-size", asked.event_size) if asked.event_size is not None else None
+    rate = options.rate if options.requests is None else options.requests * options.stages
+    size = size_of("--event-size", options.event_size) if options.event_size is not None else None
     for option, value, most in (
-        ("--requests" if asked.rate is None else "--rate", rate, _MOST_RATE),
+        ("--requests" if options.rate is None else "--rate", rate, _MOST_RATE),
         ("--event-size", size, _MOST_BYTES),
     ):
         _check(option, value, most)
     if rate is not None and size is not None:
         return Load(rate, size), ""
-    rates = measured(plane, asked.logs)
+    rates = measured(plane, options.logs)
     events, span = rates.events, rates.span_seconds
     if not events or not span:
         raise RefusedError("the log has no event with a time", check="log-empty", fix="give --rate and --event-size")

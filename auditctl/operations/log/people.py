@@ -120,9 +120,9 @@ def log_session(plane: ControlPlane, identity: str, options: PeopleOptions) -> C
     """
     needle = identity.encode() if _PLAIN.fullmatch(identity) else b""
     matches = _matches(plane, options, lambda _: True, needle)
-    found = [each for each in matches.requests if identity == each.audit_id or identity in each.credentials]
-    summary = _summary(len(found), f"with ID {identity}", matches.account)
-    return _result(map(HistoryEntry, found), matches.account, summary, {"id": identity})
+    resolved = [each for each in matches.requests if identity == each.audit_id or identity in each.credentials]
+    summary = _summary(len(resolved), f"with ID {identity}", matches.account)
+    return _result(map(HistoryEntry, resolved), matches.account, summary, {"id": identity})
 
 
 def log_values(plane: ControlPlane, field: str, most: int, options: PeopleOptions) -> CommandResult:

@@ -129,13 +129,13 @@ def _rules(
         return _Rules([], "Name the policy with --policy FILE: here stands what each rule makes of the volume.")
     sums: dict[int, list[int]] = {}
     for key, volume, _ in cell_counts(judge, [counts.tally]).volumes():
-        found = sums.setdefault(judge.rule(key), [0, 0])
-        found[0] += volume.events
-        found[1] += volume.bytes
+        sums_of_rule = sums.setdefault(judge.rule(key), [0, 0])
+        sums_of_rule[0] += volume.events
+        sums_of_rule[1] += volume.bytes
     flags, _ = node_rotation(plane)
     rotation = flags or _USUAL_ROTATION
-    span, size = counts.tally.rates.span_seconds, sum(found[1] for found in sums.values())
-    rows = [_rule(named, rule, found, (size, span), rotation) for rule, found in sums.items()]
+    span, size = counts.tally.rates.span_seconds, sum(sums_of_rule[1] for sums_of_rule in sums.values())
+    rows = [_rule(named, rule, sums_of_rule, (size, span), rotation) for rule, sums_of_rule in sums.items()]
     rows.sort(key=lambda row: -row.bytes)
     days = kept(_load(size, span), rotation).days if span else None
     whose = "the flags of this node" if flags is not None else "the defaults of enable"
@@ -150,8 +150,8 @@ def _rule(
     size, span = whole
     label, level = "no rule", "None"
     if rule >= 0:
-        found = named.policy.rules[rule]
-        label, level = f"rules[{rule}] {named.name}:{found.line}", found.level.value
+        sums_of_rule = named.policy.rules[rule]
+        label, level = f"rules[{rule}] {named.name}:{sums_of_rule.line}", sums_of_rule.level.value
     days = kept(_load(size - sums[1], span), rotation).days if span else None
     return RuleVolume(label=label, level=level, events=sums[0], bytes=sums[1], days=days)
 

@@ -59,10 +59,10 @@ class ShippedLog:
 
 def programs() -> Mapping[str, Mapping[str, str]]:
     """Return the shippers that there are templates for, each with its facts."""
-    found: Mapping[str, Mapping[str, str]] = json.loads(
+    result: Mapping[str, Mapping[str, str]] = json.loads(
         facts.template("shippers", "programs.json").read_text(encoding="utf-8")
     )
-    return found
+    return result
 
 
 def log_shipper(plane: ControlPlane, program: str, to: str | None, cluster: str) -> CommandResult:

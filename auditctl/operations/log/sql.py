@@ -52,12 +52,12 @@ def log_sql(plane: ControlPlane, query: str, logs: Sequence[str], processes: int
         UsageError: the query is not understood; RefusedError: DuckDB is not installed, or a log cannot be read.
     """
     with events_view(_view(), _files(plane, logs), processes) as connection:
-        found = answer(connection, query)
-    rows = [dict(zip(found.columns, map(_plain, row), strict=True)) for row in found.rows]
-    cells = [[_cell(value) for value in row] for row in found.rows]
+        result = answer(connection, query)
+    rows = [dict(zip(result.columns, map(_plain, row), strict=True)) for row in result.rows]
+    cells = [[_cell(value) for value in row] for row in result.rows]
     return CommandResult(
-        document={"columns": found.columns, "rows": rows},
-        lines=tuple(table([[name.upper() for name in found.columns], *cells])) if found.columns else (),
+        document={"columns": result.columns, "rows": rows},
+        lines=tuple(table([[name.upper() for name in result.columns], *cells])) if result.columns else (),
         notes=(f"{len(rows)} rows; what is no event is not in the view",),
     )
 

@@ -46,38 +46,38 @@ class TopOptions:
     filters: LogFilters = NO_FILTERS
 
 
-def log_top(plane: ControlPlane, asked: TopOptions) -> CommandResult:
+def log_top(plane: ControlPlane, options: TopOptions) -> CommandResult:
     """Return the biggest users, verbs, resources, namespaces, levels and, with a policy, rules; by bytes.
 
     Raises:
         RefusedError: a log cannot be read; PolicyError: the server would refuse the policy; UsageError: by rule, and the
             policy is not known.
     """
-    path = asked.policy or (node_policy(plane, asked.logs) if "rule" in asked.by else None)
-    if path is None and "rule" in asked.by:
+    path = options.policy or (node_policy(plane, options.logs) if "rule" in options.by else None)
+    if path is None and "rule" in options.by:
         raise UsageError("--by rule needs --policy", fix="name the policy that the log was written with")
-    named = read_policy(path, server_version(plane, asked.kubernetes)) if path else None
-    reading, selection = reader(), Selection.of(asked.filters, datetime.now(UTC))
+    named = read_policy(path, server_version(plane, options.kubernetes)) if path else None
+    reading, selection = reader(), Selection.of(options.filters, datetime.now(UTC))
     judge = PolicyMatcher((named.policy,)) if named is not None else None
-    with log_input(plane, asked.logs) as logs:
-        refuse_times(asked.filters, logs.tallies)
+    with log_input(plane, options.logs) as logs:
+        refuse_times(options.filters, logs.tallies)
         require_enough([named] if named is not None else [], logs.tallies)
-        both = tallied(logs.pieces, lambda pieces: _Both(pieces, reading, judge, selection), asked.processes)
+        both = tallied(logs.pieces, lambda pieces: _Both(pieces, reading, judge, selection), options.processes)
     for each in logs.tallies:
-        both.take_tally(each.tally, judge, asked.filters)
+        both.take_tally(each.tally, judge, options.filters)
     counts, account = both.counts, both.counts.account
     if named is not None and judge is not None:
         for key, volume, _ in both.cells.volumes():
             add(counts.by["rule"], _rule(named, judge.rule(key)), volume.events, volume.bytes)
     _name_logs(counts)
-    asked_for = [name for name in asked.by or BY if counts.by[name] or name != "rule"]
-    shares = {name: counts.top(name, asked.most) for name in asked_for}
+    dimensions = [name for name in options.by or BY if counts.by[name] or name != "rule"]
+    shares = {name: counts.top(name, options.most) for name in dimensions}
     events, total = (sum(column) for column in zip((0, 0), *counts.by["level"].values(), strict=True))
     document = {"log": account.rows(), "top": {name: [_row(each, total) for each in shares[name]] for name in shares}}
     return CommandResult(
         document=document,
         lines=tuple(_tables(shares, events, total)),
-        summary=_summary(events, total, account, asked.filters),
+        summary=_summary(events, total, account, options.filters),
         notes=tuple(account.sentences()),
         exit_code=int(account.is_no_log),
     )
@@ -85,9 +85,9 @@ def log_top(plane: ControlPlane, asked: TopOptions) -> CommandResult:
 
 def _name_logs(counts: VolumeCounts) -> None:
     """Put the short names of the logs in the place of their paths."""
-    found, counts.by["log"] = counts.by["log"], {}
-    labels = labels_of(list(found))
-    for name, (events, size) in found.items():
+    result, counts.by["log"] = counts.by["log"], {}
+    labels = labels_of(list(result))
+    for name, (events, size) in result.items():
         add(counts.by["log"], labels[name], events, size)
 
 
@@ -141,10 +141,10 @@ def _row(each: Share, total: int) -> dict[str, Any]:
 
 
 def _tables(shares: dict[str, list[Share]], events: int, total: int) -> Iterator[str]:
-    for name, found in shares.items():
+    for name, result in shares.items():
         rows = [
             (each.events, share(each.events, events), amount(each.bytes), share(each.bytes, total), each.value)
-            for each in found
+            for each in result
         ]
         yield from table([("EVENTS", "SHARE", "BYTES", "SHARE", name.upper()), *rows])
         yield ""
@@ -205,14 +205,14 @@ def measured(
         RefusedError: a log cannot be read; UsageError: a filter is not of its form.
     """
     reading, selection = reader(), Selection.of(filters, datetime.now(UTC))
-    with log_input(plane, logs) as found:
-        refuse_times(filters, found.tallies)
-        if filters.user and found.tallies:
+    with log_input(plane, logs) as result:
+        refuse_times(filters, result.tallies)
+        if filters.user and result.tallies:
             raise UsageError(
-                f"--user: {found.tallies[0].name} is a tally, and has no times by user", fix="name the log"
+                f"--user: {result.tallies[0].name} is a tally, and has no times by user", fix="name the log"
             )
-        rates = tallied(found.pieces, lambda pieces: Rates(reading).scan(pieces, selection), processes)
-    for each in found.tallies:
+        rates = tallied(result.pieces, lambda pieces: Rates(reading).scan(pieces, selection), processes)
+    for each in result.tallies:
         rates.account.absorb(each.tally.account)
         rates.absorb(each.tally.rates)
     return rates
