@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Operation = Callable[[ControlPlane], Report | CommandResult]
 
 _NEED_NO_NODE = ("policy", "log", "flags", "completion", "help", "version")
-_RUN_ANYWHERE = (*_NEED_NO_NODE, "kubeadm render", "kubeadm check", "kubeadm preflight-upgrade")
+_RUN_ANYWHERE = (*_NEED_NO_NODE, "status --server", "kubeadm render", "kubeadm check", "kubeadm preflight-upgrade")
 _NEED_A_NODE = ("policy edit", "log shipper")  # what else begins so runs on every system
 _INTERRUPTED = 130
 FORMATS = ("text", "json", "yaml")
