@@ -335,8 +335,9 @@ def test_kubeconfig_is_found_as_kubectl_finds_it(cluster: Cluster) -> None:
     merged = {**environment, "KUBECONFIG": os.pathsep.join(map(str, parts))}
     ran = subprocess.run(command, capture_output=True, text=True, env=merged)
     assert ran.returncode == 0, ran.stderr
-    ran = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert (ran.returncode, "there is no kubeconfig" in ran.stderr) == (3, True)
+    if not Path("/etc/kubernetes/admin.conf").exists():  # a control plane has one of its own
+        ran = subprocess.run(command, capture_output=True, text=True, env=environment)
+        assert (ran.returncode, "there is no kubeconfig" in ran.stderr) == (3, True)
     (cluster.folder / ".kube").mkdir()
     cluster.kubeconfig().rename(cluster.folder / ".kube/config")
     ran = subprocess.run(command, capture_output=True, text=True, env=environment)
