@@ -37,7 +37,7 @@ Operation = Callable[[ControlPlane], Report | CommandResult]
 # a dry run of these refuses in the words of the run; all others change nothing anyway, and to say it makes people doubt
 _CHANGING = ("enable", "disable", "restart", "rollback", "recover", "doctor", "kubeadm persist", "policy edit")
 _NEED_NO_NODE = ("policy", "log", "flags", "completion", "help", "version")
-_RUN_ANYWHERE = (*_NEED_NO_NODE, "kubeadm render", "kubeadm check", "kubeadm preflight-upgrade")
+_RUN_ANYWHERE = (*_NEED_NO_NODE, "status --server", "kubeadm render", "kubeadm check", "kubeadm preflight-upgrade")
 _NEED_A_NODE = ("policy edit", "log shipper")  # what else begins so runs on every system
 _INTERRUPTED = 130
 FORMATS = ("text", "json", "yaml")

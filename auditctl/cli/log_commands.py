@@ -69,7 +69,8 @@ def tail(
 
     def operation(plane: ControlPlane) -> CommandResult:
         from auditctl.log.filters import LogFilters
-        from auditctl.operations.log.tail import TailFormat, TailOptions, log_tail
+        from auditctl.operations.log.tail import log_tail
+        from auditctl.operations.log.tail_rows import TailFormat, TailOptions
 
         given = (user, user_group, verb, resource, subresource, namespace, name, level, stage, code, agent, source_ip)
         filters = LogFilters.of([tuple(each or ()) for each in given], since, until)

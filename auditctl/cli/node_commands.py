@@ -23,6 +23,7 @@ from auditctl.report import Report
 
 _WATCH_SECONDS = 2.0
 _INTERRUPTED = 130
+_OF_CLUSTER = "status --server"  # needs no node
 _CLEAR = "\x1b[H\x1b[2J"  # the cursor home, the screen empty (ECMA-48)
 
 Watch = Annotated[bool, typer.Option("--watch", help="Redraw every two seconds, until Ctrl-C.")]
@@ -120,7 +121,7 @@ def status(
     if server:
         from auditctl.operations.cluster.status import cluster_status
 
-        _once_or_watch(context, "status", lambda plane: cluster_status(plane, cluster_context), watch=watch)
+        _once_or_watch(context, _OF_CLUSTER, lambda plane: cluster_status(plane, cluster_context), watch=watch)
     from auditctl.operations.evidence.counters import Memory
     from auditctl.operations.status import status as run
 
@@ -136,11 +137,13 @@ def _status_for_prometheus(
     if watch:
         raise typer.BadParameter("it goes neither with -o prometheus nor with --template", param_hint="--watch")
     if template is not None:
-        run_and_exit(context, "status", lambda _: template_text(template))
+        run_and_exit(context, _OF_CLUSTER, lambda _: template_text(template))
     if cluster is not None:
         from auditctl.operations.cluster.status import cluster_status_metrics
 
-        run_and_exit(context, "status", lambda plane: cluster_status_metrics(plane, cluster), formats=("prometheus",))
+        run_and_exit(
+            context, _OF_CLUSTER, lambda plane: cluster_status_metrics(plane, cluster), formats=("prometheus",)
+        )
     run_and_exit(context, "status", status_metrics, formats=("prometheus",))
 
 

@@ -19,6 +19,7 @@ from auditctl.node.apiserver import credentials
 from auditctl.node.apiserver.client import USER_AGENT
 from auditctl.node.apiserver.credentials import Credentials
 from auditctl.node.change import files
+from auditctl.system import IS_LINUX
 from auditctl.transport import ExchangeDeadline, HttpAnswer, connect, exchange, secured
 
 _NEEDS_LIBRARY = {
@@ -74,8 +75,11 @@ class PlainConnection:
         if urlsplit(server).scheme != "https":
             raise RefusedError(f"{path}: the cluster of context {name} has no https server", check="kubeconfig")
         is_verified = cluster.get("insecure-skip-tls-verify") is not True
+        person = credentials.read(path, name)
+        if person.certificate and not IS_LINUX:  # OpenSSL reads it from a file, and only Linux has files in memory
+            raise _without_library(str(path), "has a client certificate")
         entry = ClusterEntry(server, str(cluster.get("tls-server-name") or ""), is_verified)
-        return cls(entry, credentials.read(path, name), name)
+        return cls(entry, person, name)
 
     def get(
         self,

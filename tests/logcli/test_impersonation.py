@@ -10,7 +10,8 @@ import pytest
 from auditctl.errors import UsageError
 from auditctl.log.filters import LogFilters
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.log.tail import TailFormat, TailOptions, log_tail
+from auditctl.operations.log.tail import log_tail
+from auditctl.operations.log.tail_rows import TailFormat, TailOptions
 from auditctl.operations.log.volume import TopOptions, log_top
 
 PROXY = "system:serviceaccount:cattle-system:engine"

@@ -95,7 +95,8 @@ def test_every_option_of_the_changing_commands_is_one_of_the_module_and_a_variab
     assert {f"apiserver_audit_{name}" for name in (ours | node) - {"policy_name"}} <= set(specs["main"]["options"])
     tasks = "".join(path.read_text() for path in (ROLE / "tasks").iterdir())
     assert not [name for name in ours | node if not re.search(rf"(?m)^ +{name}: ", tasks)]
-    assert not [name for name in specs["main"]["options"] if name not in tasks + (ROLE / "vars/main.yml").read_text()]
+    used = tasks + (ROLE / "vars/main.yml").read_text() + (COLLECTION / "playbooks/fleet_audit.yml").read_text()
+    assert not [name for name in specs["main"]["options"] if name not in used]
 
 
 def _of_all_commands() -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -60,6 +61,26 @@ def test_a_node_without_internet_gets_one_file_and_is_changed_with_it(one: Contr
     again = one.play("enable-audit.yml", package_checksum=right, **options)
     assert (again.code, again.results("a", "Copy the single file")[0]["changed"]) == (0, False), again.text
     assert again.change("a")["changed"] is False
+
+
+def test_each_architecture_gets_its_own_file(one: ControlPlanes) -> None:
+    """One that has none is refused before anything is brought."""
+    package, place = single_file(one.folder), one.nodes["a"].root / "kube-auditctl"
+    other = one.folder / "other"
+    other.write_text("#!/bin/sh\nexit 1\n")
+    right = hashlib.sha256(package.read_bytes()).hexdigest()
+    machine = os.uname().machine
+
+    refused = one.play("enable-audit.yml", packages={"riscv64": str(other)}, package_path=str(place))
+    assert (refused.code, refused.touched, place.exists()) == (2, [], False), refused.text
+    assert f"a is {machine}, and apiserver_audit_packages has only riscv64" in refused.last_words
+
+    files = {machine: str(package), "riscv64": str(other)}
+    on = one.play("enable-audit.yml", packages=files, packages_checksums={machine: right}, package_path=str(place))
+    assert (on.code, place.read_bytes()) == (0, package.read_bytes()), on.text
+    assert on.change("a")["receipt"]
+    assert "OUTAGE" in on.text
+    assert "1 control plane in " in on.text
 
 
 def test_a_file_that_does_not_run_there_stops_the_run_before_the_node_is_touched(one: ControlPlanes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,7 +18,6 @@ from auditctl.kubeadm.clusterconfiguration import ClusterConfiguration
 from auditctl.node.apiserver import metrics
 from auditctl.node.apiserver.client import Health, Readiness, failing_checks
 from auditctl.node.apiserver.metrics import Counters
-from auditctl.node.apiserver.probe import new_nonce
 from auditctl.node.clock import Clock
 from auditctl.transport import HttpAnswer
 
@@ -149,7 +149,7 @@ def _evidence(
     health, reason = _health(connection.get("/readyz", place, seconds=_SECONDS), place)
     if reason.startswith(f"{place}: "):  # no answer
         return ServerEvidence(server=server, is_endpoint=is_endpoint, health=health, health_reason=reason)
-    audit_id = new_nonce()
+    audit_id = f"auditctl-{uuid.uuid4()}"
     first = _counters(connection, place)
     storage = connection.get(RECORD, place, headers={"Audit-ID": audit_id}, seconds=_SECONDS)
     has_storage = True if storage.status in (200, 404) else False if storage.status in (0, 500, 503, 504) else None

@@ -8,9 +8,8 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from enum import Enum
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -19,11 +18,11 @@ from auditctl.compatibility import UTC, datetime_of
 from auditctl.errors import UsageError
 from auditctl.log import sources
 from auditctl.log.damage import Damage, ReadStatistics
-from auditctl.log.events import FullEvent, Reader
-from auditctl.log.filters import NO_FILTERS, LogFilters, Test, compiled, moment, needle
+from auditctl.log.events import Reader
+from auditctl.log.filters import Test, compiled, moment, needle
 from auditctl.log.follow import Follower
 from auditctl.log.labels import labels_of
-from auditctl.log.lines import Fold, header, line
+from auditctl.log.lines import header
 from auditctl.log.parallel import in_order
 from auditctl.log.readers import reader
 from auditctl.log.reading import WholeBlock, whole_block, whole_blocks
@@ -34,41 +33,15 @@ from auditctl.operations.answer import CommandResult
 from auditctl.operations.builtin_api import built_in
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.log import tail_many
+from auditctl.operations.log.tail_rows import Item, TailFormat, TailOptions, TailPrinter
 from auditctl.operations.log_sources import node_log, opened
 from auditctl.operations.policy_files import server_version
-from auditctl.printable import printable_json
 
 _POLL_SECONDS = 0.02
 _HELD_SECONDS = 0.05
 _LONGEST_SECONDS = 60.0
 """The server's own default --request-timeout: what was not answered by then is not held back any longer."""
 _USUAL_LINES = 10
-_NODE = "LOG"
-
-
-Item = FullEvent | bytes
-
-
-class TailFormat(Enum):
-    """Lines for people, or the events themselves."""
-
-    LINES = "text"
-    JSON = "json"
-    YAML = "yaml"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TailOptions:
-    """The options of ``log tail``. ``most`` None: 10, all with filters, none with ``follow``."""
-
-    logs: tuple[str, ...] = ()
-    wanted: LogFilters = NO_FILTERS
-    follow: bool = False
-    most: int | None = None
-    form: TailFormat = TailFormat.LINES
-    colour: bool = False
-    wide: bool = False
-    header: bool = False
 
 
 def log_tail(plane: ControlPlane, asked: TailOptions) -> CommandResult:
@@ -92,7 +65,7 @@ def log_tail(plane: ControlPlane, asked: TailOptions) -> CommandResult:
     matched = _Matched(pieces, account)
     pieces = iter(matched)
     if asked.header and asked.form is TailFormat.LINES:
-        front = tail_many.column([*labels, _NODE])(_NODE) if labels else b""
+        front = tail_many.heading(labels)
         pieces = chain((front + f"{header(wide=asked.wide)}\n".encode(),), pieces)
     closing = matched.sentences if test is not None and not asked.follow else account.sentences
     return CommandResult(document={}, pieces=pieces, notes=notes, closing_notes=closing, endless=asked.follow)
@@ -131,15 +104,10 @@ def _all_read(
     groups = tail_many.groups_of(found)
     if len(groups) == 1:
         return _read(found, asked, test, account), ()
-    labels = tuple(groups) if asked.form is TailFormat.LINES else ()
-    in_front = tail_many.column([*labels, _NODE]) if labels else _no_label
+    labels, in_front = tail_many.columns(groups, are_lines=asked.form is TailFormat.LINES)
     most = _USUAL_LINES if asked.most is None and test is None else asked.most
     streams = {label: _read(each, asked, test, account) for label, each in groups.items()}
     return tail_many.merged(streams, most=most, in_front=in_front), labels
-
-
-def _no_label(_: str) -> bytes:
-    return b""
 
 
 def _all_followed(
@@ -150,8 +118,7 @@ def _all_followed(
         return (*_followed(logs[0], asked, test, account), ())
     named = labels_of([str(log) for log in logs])
     both = {named[str(log)]: _followed(log, asked, test, account) for log in logs}
-    labels = tuple(both) if asked.form is TailFormat.LINES else ()
-    in_front = tail_many.column([*labels, _NODE]) if labels else _no_label
+    labels, in_front = tail_many.columns(both, are_lines=asked.form is TailFormat.LINES)
     pieces = tail_many.followed({label: each for label, (each, _) in both.items()}, in_front)
     return pieces, tuple(note for _, notes in both.values() for note in notes), labels
 
@@ -164,9 +131,9 @@ def _read(
         count = _USUAL_LINES
     try:
         if count is not None:
-            yield b"".join(_last(found, count, _Printer(asked), test, account))
+            yield b"".join(_last(found, count, TailPrinter(asked), test, account))
             return
-        printer, reading, wanted = _Printer(asked), reader(), needle(asked.wanted)
+        printer, reading, wanted = TailPrinter(asked), reader(), needle(asked.wanted)
 
         def printed(piece: LogSegment, met: ReadStatistics) -> Iterator[bytes]:
             for block in whole_blocks(piece, reading, met, wanted):
@@ -193,7 +160,7 @@ def _seconds_of(block: WholeBlock) -> float:
 
 
 def _last(
-    found: list[sources.LogSource], count: int, printer: _Printer, test: Test | None, account: ReadStatistics
+    found: list[sources.LogSource], count: int, printer: TailPrinter, test: Test | None, account: ReadStatistics
 ) -> list[bytes]:
     """Return the last rows of all: the newest file first, the older ones only as far as they are needed."""
     rows: list[bytes] = []
@@ -233,7 +200,7 @@ def _followed(
 def _following(
     follower: Follower, log: Path, asked: TailOptions, test: Test | None, account: ReadStatistics
 ) -> Iterator[bytes]:
-    printer, reading = _Printer(asked), reader()
+    printer, reading = TailPrinter(asked), reader()
     until = moment("--until", asked.wanted.until, datetime.now(UTC)) if asked.wanted.until is not None else None
     with closing(follower):
         if asked.wanted.since is not None or asked.most:
@@ -273,7 +240,7 @@ def _before(
     if asked.most is None:
         yield from _read(earlier, once, test, account)
         return
-    printer = _Printer(once)
+    printer = TailPrinter(once)
     kept: deque[Item] = deque(maxlen=asked.most)
     for block in _blocks(follower, log, reader(), account):
         kept.extend(printer.items(block, test, 0.0))
@@ -282,41 +249,3 @@ def _before(
         yield b"".join([*_last(earlier, asked.most - len(rows), printer, test, account), *rows])
     finally:
         sources.close(earlier)
-
-
-class _Printer:
-    """Events to rows, each with its line end."""
-
-    def __init__(self, asked: TailOptions) -> None:
-        self._asked = asked
-        self._fold = None if asked.form is not TailFormat.LINES or asked.wanted.stage else Fold()
-
-    @property
-    def folds(self) -> bool:
-        """Are the stages of a request put together?"""
-        return self._fold is not None
-
-    def items(self, block: WholeBlock, test: Test | None, now: float) -> list[Item]:
-        """Return those of the block that are asked for: events for people, else their bytes."""
-        if self._asked.form is not TailFormat.LINES:
-            if test is None:
-                return list(block.lines)
-            return [each for event, each in zip(block.events, block.lines, strict=True) if test(event)]
-        wanted = block.events if test is None else [event for event in block.events if test(event)]
-        if self._fold is None:
-            return list(wanted)
-        return [each for event in wanted for each in self._fold.take(event, now)]
-
-    def rows(self, block: WholeBlock, test: Test | None, now: float) -> list[bytes]:
-        """Return the same as they are printed."""
-        return [self.row(each) for each in self.items(block, test, now)]
-
-    def overdue(self, before: float) -> list[Item]:
-        """Return requests that are still being answered."""
-        return list(self._fold.overdue(before)) if self._fold is not None else []
-
-    def row(self, item: Item) -> bytes:
-        """As it is printed. JSON is YAML too: a document each."""
-        if isinstance(item, bytes):
-            return (b"--- " if self._asked.form is TailFormat.YAML else b"") + printable_json(item) + b"\n"
-        return (line(item, colour=self._asked.colour, wide=self._asked.wide) + "\n").encode("utf-8", "replace")

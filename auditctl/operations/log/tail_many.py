@@ -15,6 +15,7 @@ from auditctl.printable import printable
 
 _STAMP = re.compile(rb'(?:^|"stageTimestamp":\s*")(?:\x1b\[[0-9;]*m)?(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d[.0-9]*)')
 _EMPTY = b""
+_HEADING = "LOG"
 
 
 def groups_of(found: Sequence[LogSource]) -> Mapping[str, list[LogSource]]:
@@ -28,10 +29,17 @@ def groups_of(found: Sequence[LogSource]) -> Mapping[str, list[LogSource]]:
     return groups
 
 
-def column(labels: Iterable[str]) -> Callable[[str], bytes]:
-    """Return what writes a label in front of a line: all are as wide as the widest."""
-    width = max(map(len, labels))
-    return lambda label: f"{printable(label):{width}}  ".encode()
+def columns(labels: Iterable[str], *, are_lines: bool) -> tuple[tuple[str, ...], Callable[[str], bytes]]:
+    """Return the labels, and what writes one in front of a line; none where events are printed as they are in the log."""
+    shown = tuple(labels) if are_lines else ()
+    width = max(map(len, (*shown, _HEADING)))
+    return shown, lambda label: f"{printable(label):{width}}  ".encode() if shown else _EMPTY
+
+
+def heading(labels: Iterable[str]) -> bytes:
+    """Return the head of the column of labels; nothing where there are none."""
+    shown, in_front = columns(labels, are_lines=True)
+    return in_front(_HEADING) if shown else _EMPTY
 
 
 def merged(
