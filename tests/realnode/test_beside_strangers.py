@@ -56,10 +56,10 @@ def squatter(port: int) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         ["kube-apiserver", "-c", script, f"--secure-port={PORT}"], executable=sys.executable,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        cwd="/",
+        cwd="/", env={**os.environ, "PYTHONHOME": sys.base_prefix},
     )  # fmt: skip
     assert process.stdout
-    process.stdout.readline()
+    assert process.stdout.readline() == "taken\n"
     return process
 
 
