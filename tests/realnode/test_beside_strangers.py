@@ -21,13 +21,14 @@ PORT = 6443
 SQUATTER = """
 import os, socket, sys, time
 os.setgroups([]); os.setresgid({user}, {user}, {user}); os.setresuid({user}, {user}, {user})
-taken = socket.socket(socket.AF_INET6); taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 end = time.monotonic() + 120
 while time.monotonic() < end:
+    taken = socket.socket(socket.AF_INET6)
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         taken.bind(("::", {port})); taken.listen(); break
     except OSError:
-        time.sleep(0.005)
+        taken.close(); time.sleep(0.002)
 print("taken", flush=True)
 sys.stdin.read()
 """
@@ -55,10 +56,10 @@ def squatter(port: int) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         ["kube-apiserver", "-c", script, f"--secure-port={PORT}"], executable=sys.executable,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        cwd="/",
+        cwd="/", env={**os.environ, "PYTHONHOME": sys.base_prefix},
     )  # fmt: skip
     assert process.stdout
-    process.stdout.readline()
+    assert process.stdout.readline() == "taken\n"
     return process
 
 

@@ -99,6 +99,6 @@ def _await_end(run: GuardedRun, old: OutgoingProcess, renames: TwoRenames, watch
     if patience > seconds or not old.process.alive():
         return ""
     return (
-        f"the API server did not serve within {patience:.0f} s: the kubelet has not acted on the manifest"
+        f"the API server did not serve within {run.options.timeout_seconds:.0f} s: the kubelet has not acted on the manifest"
         f" (process {old.process.pid} serves with another command line)"
     )
