@@ -22,7 +22,7 @@ from auditctl.operations.change.cluster import Cluster
 from auditctl.operations.change.turn import Turn
 from auditctl.operations.controlplane import ControlPlane
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(500)]
 ON = ("enable", "--log-maxage")
 
 
@@ -49,7 +49,7 @@ def node(cluster: LabCluster, name: str) -> LabNode:
 
 
 def until(is_so: Callable[[], Any], reason: str) -> Any:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 150
     while time.monotonic() < end:
         if found := is_so():
             return found
@@ -59,7 +59,7 @@ def until(is_so: Callable[[], Any], reason: str) -> Any:
 
 def ended(process: subprocess.Popen[str]) -> int:
     """Return the exit code; the pipes are closed."""
-    process.communicate(timeout=60)
+    process.communicate(timeout=150)
     return process.returncode
 
 
@@ -87,7 +87,7 @@ def test_while_a_change_runs_another_node_is_refused_by_name_and_a_run_that_wait
         both.append(all(listener(cluster.port(name)) is None for name in cluster.roots))
         time.sleep(0.01)
     assert ended(first) == 0
-    stdout, stderr = waiting.communicate(timeout=60)
+    stdout, stderr = waiting.communicate(timeout=150)
 
     assert (refused.code, dry.code) == (3, 3)
     assert refused.report["findings"][0]["check"] == "turn-held"
