@@ -25,14 +25,14 @@ def node_log(plane: ControlPlane) -> Path:
         RefusedError: there is no manifest, or it writes no log to a file.
     """
     _, manifest = plane.read_manifest()
-    found = node_checks.host_of(plane.root, manifest, LOG_FLAG)
-    if found is None:
+    host = node_checks.host_of(plane.root, manifest, LOG_FLAG)
+    if host is None:
         value = manifest.flag(LOG_FLAG)
         reason = "writes it to standard output" if value == STANDARD_OUTPUT else "writes none to a file of this machine"
         raise RefusedError(
             f"{plane.manifest_path}: the API server {reason}", check="log-missing", fix="name one: --log"
         )
-    return found
+    return host
 
 
 def node_policy(plane: ControlPlane, logs: Sequence[str]) -> str | None:
@@ -102,7 +102,7 @@ def _opened(plane: ControlPlane, logs: Sequence[str]) -> list[LogSource]:
     if log.exists() and not log.is_file():
         raise RefusedError(f"{log}: the log is no regular file", check="log-missing", fix=f"ls -l {log}")
     try:
-        found = sorted(log_files(log))
+        paths = sorted(log_files(log))
     except OSError as error:
         raise unreadable(str(log), error) from error
-    return open_sources(str(path) for path in (found or [log]))
+    return open_sources(str(path) for path in (paths or [log]))

@@ -20,7 +20,7 @@ _SHIPPED = "detections.yaml"
 _WORDS = {State.BLIND: "never fires", State.PARTIAL: "misses some"}
 
 
-class Asked(NamedTuple):
+class CoverageOptions(NamedTuple):
     """The options of ``policy coverage``; ``sets`` are names of shipped sets and files, none is all shipped sets."""
 
     file: str
@@ -36,7 +36,7 @@ class Result(NamedTuple):
     change: LeastChange | None
 
 
-def policy_coverage(plane: ControlPlane, asked: Asked) -> CommandResult:
+def policy_coverage(plane: ControlPlane, options: CoverageOptions) -> CommandResult:
     """Return the state of every detection and the least change; exit code 1 if one can never fire.
 
     Raises:
@@ -44,8 +44,8 @@ def policy_coverage(plane: ControlPlane, asked: Asked) -> CommandResult:
         RefusedError: a file cannot be read.
         UsageError: a set is neither shipped nor a file.
     """
-    named = read_policy(asked.file, server_version(plane, asked.kubernetes))
-    judged = coverage(named.policy, chosen_detections(asked.sets))
+    named = read_policy(options.file, server_version(plane, options.kubernetes))
+    judged = coverage(named.policy, chosen_detections(options.sets))
     result = Result(named, judged, least_change(named.policy, judged))
     blind = sum(each.state is State.BLIND for each in judged)
     return CommandResult(

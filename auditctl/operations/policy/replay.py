@@ -33,54 +33,54 @@ class ReplayOptions(NamedTuple):
     processes: int | None = None
 
 
-def policy_replay(plane: ControlPlane, asked: ReplayOptions) -> CommandResult:
+def policy_replay(plane: ControlPlane, options: ReplayOptions) -> CommandResult:
     """Return the traffic of the logs under the policy; exit code 0 whatever it says.
 
     Raises:
         PolicyError: the server would refuse a policy; RefusedError: a log cannot be read.
     """
-    version = server_version(plane, asked.kubernetes)
-    policies = [read_policy(name, version) for name in filter(None, (asked.file, asked.against))]
+    version = server_version(plane, options.kubernetes)
+    policies = [read_policy(name, version) for name in filter(None, (options.file, options.against))]
     judge, reading = judge_of(tuple(each.policy for each in policies)), reader()
-    with log_input(plane, asked.logs) as logs:
+    with log_input(plane, options.logs) as logs:
         require_enough(policies, logs.tallies)
-        tally = tallied(logs.pieces, lambda pieces: judge.scan(pieces, reading), asked.processes)
+        tally = tallied(logs.pieces, lambda pieces: judge.scan(pieces, reading), options.processes)
     tally.absorb(cell_counts(judge, (each.tally for each in logs.tallies)))
-    told = replay(judge, tally)
+    result = replay(judge, tally)
     nodes = replay_by_node(judge, logs.tallies)
-    told_notes = (*tally.account.sentences(), *(note for each in policies for note in notes(each)))
+    remarks = (*tally.account.sentences(), *(note for each in policies for note in notes(each)))
     return CommandResult(
-        document={**_document(told, policies, tally), **nodes_document(nodes)},
-        lines=(*_lines(told, policies), *(("", *table(nodes_table(nodes))) if nodes else ())),
-        summary=_summary(told),
-        notes=told_notes,
+        document={**_document(result, policies, tally), **nodes_document(nodes)},
+        lines=(*_lines(result, policies), *(("", *table(nodes_table(nodes))) if nodes else ())),
+        summary=_summary(result),
+        notes=remarks,
     )
 
 
-def _summary(told: Replay) -> str:
-    before, after = told.baseline, told.predicted
+def _summary(result: Replay) -> str:
+    before, after = result.baseline, result.predicted
     about = "about " if after.estimated_bytes else ""
-    more = "" if not told.unknown_bodies else f"; {told.unknown_bodies} of them with bodies of unknown size on top"
-    out = sum(group.requests for group in told.invisible)
+    more = "" if not result.unknown_bodies else f"; {result.unknown_bodies} of them with bodies of unknown size on top"
+    out = sum(group.requests for group in result.invisible)
     return (
         f"{after.events} events ({about}{amount(after.bytes)}) instead of {before.events} ({amount(before.bytes)}): "
         f"{share(after.events, before.events)} of the events, {share(after.bytes, before.bytes)} of the bytes{more}; "
-        f"{out} requests fall out of sight, {sum(group.requests for group in told.visible)} come into it"
+        f"{out} requests fall out of sight, {sum(group.requests for group in result.visible)} come into it"
     )
 
 
-def _lines(told: Replay, policies: Sequence[LoadedPolicyFile]) -> Iterator[str]:
-    old = policies[1].name if len(policies) > 1 else "RECORDED"
-    head = ("LEVEL", f"EVENTS {old}", "BYTES", f"EVENTS {policies[0].name}", "BYTES", "ESTIMATED OF IT")
+def _lines(result: Replay, policies: Sequence[LoadedPolicyFile]) -> Iterator[str]:
+    baseline = policies[1].name if len(policies) > 1 else "RECORDED"
+    head = ("LEVEL", f"EVENTS {baseline}", "BYTES", f"EVENTS {policies[0].name}", "BYTES", "ESTIMATED OF IT")
     rows = [
         (name, before.events, amount(before.bytes), after.events, amount(after.bytes), amount(after.estimated_bytes))
-        for name, (before, after) in told.levels.items()
+        for name, (before, after) in result.levels.items()
         if before.events or after.events
     ]
     yield from table([head, *rows])
     yield ""
-    yield from table([("RULE", "LEVEL", "EVENTS", "SHARE", "BYTES", "DROPPED"), *_rules(told, policies[0])])
-    for title, groups in (("newly invisible", told.invisible), ("newly visible", told.visible)):
+    yield from table([("RULE", "LEVEL", "EVENTS", "SHARE", "BYTES", "DROPPED"), *_rules(result, policies[0])])
+    for title, groups in (("newly invisible", result.invisible), ("newly visible", result.visible)):
         if groups:
             yield ""
             yield f"{title} requests, sensitive ones first:"
@@ -88,20 +88,20 @@ def _lines(told: Replay, policies: Sequence[LoadedPolicyFile]) -> Iterator[str]:
             if len(groups) > _MOST_LISTED:
                 yield f"and {len(groups) - _MOST_LISTED} more kinds (-o json has all)"
     yield ""
-    yield f"{told.agreeing} of {told.recorded.events} events would be recorded at the very level they have in the log"
-    for stage, events in told.unrecorded.items():
+    yield f"{result.agreeing} of {result.recorded.events} events would be recorded at the very level they have in the log"
+    for stage, events in result.unrecorded.items():
         yield f"this policy writes {stage}, which the log lacks: about {events} events more"
-    if told.predicted.estimated_bytes:
+    if result.predicted.estimated_bytes:
         yield "bytes above the recorded level are an estimate, from the bodies that the log has"
     if len(policies) < 2:
         yield "what was not recorded cannot be seen here: only a log of level RequestResponse shows all traffic"
 
 
-def _rules(told: Replay, named: LoadedPolicyFile) -> Iterator[tuple[object, ...]]:
-    for rule, found in told.rules.items():
-        events, size = found.events, amount(found.bytes)
-        part = share(events, told.predicted.events)
-        yield (_place(named, rule), _level(named, rule), events, part, size, told.dropped[rule])
+def _rules(result: Replay, named: LoadedPolicyFile) -> Iterator[tuple[object, ...]]:
+    for rule, total in result.rules.items():
+        events, size = total.events, amount(total.bytes)
+        part = share(events, result.predicted.events)
+        yield (_place(named, rule), _level(named, rule), events, part, size, result.dropped[rule])
 
 
 def _place(named: LoadedPolicyFile, rule: int) -> str:
@@ -118,35 +118,35 @@ def _group(group: Group, named: LoadedPolicyFile) -> tuple[object, ...]:
     return (f"  {group.requests}", f"{group.verb} {group.target}", group.sensitive, f"by {who}", f"now: {by}")
 
 
-def _document(told: Replay, policies: Sequence[LoadedPolicyFile], tally: CellCounts) -> dict[str, Any]:
+def _document(result: Replay, policies: Sequence[LoadedPolicyFile], tally: CellCounts) -> dict[str, Any]:
     named = policies[0]
     events = tally.account.events
     return {
         "policy": named.name,
         "against": policies[1].name if len(policies) > 1 else None,
         "log": tally.account.rows(),
-        "recorded": _sum(told.recorded),
-        "baseline": _sum(told.baseline),
-        "predicted": _sum(told.predicted),
-        "agreeing": told.agreeing,
+        "recorded": _sum(result.recorded),
+        "baseline": _sum(result.baseline),
+        "predicted": _sum(result.predicted),
+        "agreeing": result.agreeing,
         "levels": [
             {"level": name, "baseline": _sum(before), "predicted": _sum(after)}
-            for name, (before, after) in told.levels.items()
+            for name, (before, after) in result.levels.items()
         ],
         "rules": [
             {
                 "rule": rule,
                 "line": named.policy.rules[rule].line if rule >= 0 else None,
                 "level": _level(named, rule),
-                **_sum(found),
-                "droppedEvents": told.dropped[rule],
+                **_sum(total),
+                "droppedEvents": result.dropped[rule],
             }
-            for rule, found in told.rules.items()
+            for rule, total in result.rules.items()
         ],
-        "newlyInvisible": [_group_row(group) for group in told.invisible],
-        "newlyVisible": [_group_row(group) for group in told.visible],
-        "eventsWithBodiesOfUnknownSize": told.unknown_bodies,
-        "stagesNotInLog": told.unrecorded,
+        "newlyInvisible": [_group_row(group) for group in result.invisible],
+        "newlyVisible": [_group_row(group) for group in result.visible],
+        "eventsWithBodiesOfUnknownSize": result.unknown_bodies,
+        "stagesNotInLog": result.unrecorded,
         "decisionsKept": {
             "events": events,
             "misses": tally.misses,
@@ -156,8 +156,8 @@ def _document(told: Replay, policies: Sequence[LoadedPolicyFile], tally: CellCou
     }
 
 
-def _sum(found: Sum) -> dict[str, int]:
-    return {"events": found.events, "bytes": found.bytes, "estimatedBytes": found.estimated_bytes}
+def _sum(total: Sum) -> dict[str, int]:
+    return {"events": total.events, "bytes": total.bytes, "estimatedBytes": total.estimated_bytes}
 
 
 def _group_row(group: Group) -> dict[str, Any]:

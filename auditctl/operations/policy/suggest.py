@@ -42,44 +42,46 @@ class _PolicyVolume(NamedTuple):
     sensitive: int
 
 
-def policy_suggest(plane: ControlPlane, asked: SuggestOptions) -> CommandResult:
+def policy_suggest(plane: ControlPlane, options: SuggestOptions) -> CommandResult:
     """Print the policy with the rules in it; what they save is in comments, and in ``-o json``.
 
     Raises:
         PolicyError: the server would refuse the policy; RefusedError: a log cannot be read.
     """
-    version = server_version(plane, asked.kubernetes)
-    name = asked.policy or node_policy(plane, asked.logs) or "baseline"
+    version = server_version(plane, options.kubernetes)
+    name = options.policy or node_policy(plane, options.logs) or "baseline"
     named = read_policy(name, version)
     judge, reading = PolicyMatcher((named.policy,), by_user=True), reader()
-    with log_input(plane, asked.logs) as logs:
+    with log_input(plane, options.logs) as logs:
         require_enough((named,), logs.tallies)
-        tally = tallied(logs.pieces, lambda pieces: judge.scan(pieces, reading), asked.processes)
+        tally = tallied(logs.pieces, lambda pieces: judge.scan(pieces, reading), options.processes)
     tally.absorb(cell_counts(judge, (each.tally for each in logs.tallies)))
-    seen = _seen(judge, tally)
-    chosen = [each for each in suggestions(judge, tally, asked.most) if each.events >= seen.events * _LEAST_SHARE]
-    text, kept = _text(read(name).raw.decode(), named.policy, chosen, seen, version)
+    volume = _measured(judge, tally)
+    chosen = [each for each in suggestions(judge, tally, options.most) if each.events >= volume.events * _LEAST_SHARE]
+    text, kept = _text(read(name).raw.decode(), named.policy, chosen, volume, version)
     saved = sum(each.events for each in kept)
     summary = (
-        f"{len(kept)} rule{'s' if len(kept) != 1 else ''} would save {saved} of the {seen.events} events that {name} writes of this log "
-        f"({share(saved, seen.events)}); all sensitive ones ({seen.sensitive}) stay"
+        f"{len(kept)} rule{'s' if len(kept) != 1 else ''} would save {saved} of the {volume.events} events that {name} writes of this log "
+        f"({share(saved, volume.events)}); all sensitive ones ({volume.sensitive}) stay"
     )
     document = {
         "policy": name,
         "log": tally.account.rows(),
-        "events": seen.events,
+        "events": volume.events,
         "savedEvents": saved,
-        "sensitiveEvents": seen.sensitive,
+        "sensitiveEvents": volume.sensitive,
         "suggestions": [_row(each) for each in kept],
         "text": text,
     }
     more = len(chosen) - len(kept)
     left = f"{more} more are left out: with them in it, `policy validate` would have something to say of {name}"
-    told = (*tally.account.sentences(), *((left,) if more else ()), summary)
-    return CommandResult(document=document, lines=tuple(text.removesuffix("\n").split("\n")), notes=told, verbatim=True)
+    sentences = (*tally.account.sentences(), *((left,) if more else ()), summary)
+    return CommandResult(
+        document=document, lines=tuple(text.removesuffix("\n").split("\n")), notes=sentences, verbatim=True
+    )
 
 
-def _seen(judge: PolicyMatcher, tally: CellCounts) -> _PolicyVolume:
+def _measured(judge: PolicyMatcher, tally: CellCounts) -> _PolicyVolume:
     events = sensitive = 0
     for key, volume, _ in tally.volumes():
         if writes(decided(judge, key, 0), key.stage):
@@ -107,15 +109,15 @@ def _row(each: Suggestion) -> dict[str, Any]:
 
 
 def _text(
-    base: str, policy: Policy, chosen: list[Suggestion], seen: _PolicyVolume, version: Version
+    base: str, policy: Policy, chosen: list[Suggestion], volume: _PolicyVolume, version: Version
 ) -> tuple[str, list[Suggestion]]:
     """The policy with the rules before its own first one. A rule that validation has something to say about is left out."""
     kept: list[Suggestion] = []
     before = _complaints(base, version)
     for each in chosen:
-        if _complaints(_spliced(base, policy, [*kept, each], seen), version) <= before:
+        if _complaints(_spliced(base, policy, [*kept, each], volume), version) <= before:
             kept.append(each)
-    return _spliced(base, policy, kept, seen), kept
+    return _spliced(base, policy, kept, volume), kept
 
 
 def _complaints(text: str, version: Version) -> set[str]:
@@ -127,7 +129,7 @@ def _complaints(text: str, version: Version) -> set[str]:
     return {finding.check for finding in (*loaded.findings, *warned)}
 
 
-def _spliced(base: str, policy: Policy, kept: list[Suggestion], seen: _PolicyVolume) -> str:
+def _spliced(base: str, policy: Policy, kept: list[Suggestion], volume: _PolicyVolume) -> str:
     """Return the base's own text, comments and all; the rules stand where its first rule stood."""
     if not kept or not policy.rules:
         return base
@@ -137,10 +139,10 @@ def _spliced(base: str, policy: Policy, kept: list[Suggestion], seen: _PolicyVol
         first -= 1
     own = lines[policy.rules[0].line - 1]
     indent = own[: len(own) - len(own.lstrip())]
-    added = [line for each in kept for line in (*yaml_of(each.rule, _comment(each, seen), indent), "")]
+    added = [line for each in kept for line in (*yaml_of(each.rule, _comment(each, volume), indent), "")]
     return "\n".join((*lines[:first], *added, *lines[first:])) + "\n"
 
 
-def _comment(each: Suggestion, seen: _PolicyVolume) -> str:
-    saved = f"{each.events} of {seen.events} events ({share(each.events, seen.events)}, {amount(each.bytes)})"
+def _comment(each: Suggestion, volume: _PolicyVolume) -> str:
+    saved = f"{each.events} of {volume.events} events ({share(each.events, volume.events)}, {amount(each.bytes)})"
     return f"{each.reason}: saves {saved}; nothing sensitive matches it"
