@@ -362,6 +362,12 @@ def test_every_name_says_what_it_holds(path: Path) -> None:
     assert not [name for name in in_snake_case(identifiers(path, local=True)) if SAYS_NOTHING.search(name)]
 
 
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_paper_is_cited_that_a_clone_does_not_have(path: Path) -> None:
+    """Reasons name the upstream file, or a page below docs/."""
+    assert re.findall(r"\breference \d|\((?:contract|design|measured|faults|field)\b[^)]*\)", path.read_text()) == []
+
+
 def test_the_map_names_every_wing() -> None:
     """The docstring of the package is the project's own short copy of the map."""
     text = (PACKAGE / "__init__.py").read_text()

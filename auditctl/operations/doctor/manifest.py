@@ -18,7 +18,7 @@ from auditctl.report import error_finding
 
 
 class _Distribution(NamedTuple):
-    """A product without kubeadm's manifest: paths that give it away, and where it sets audit flags (reference 9)."""
+    """A product without kubeadm's manifest: paths that give it away, and where it sets audit flags."""
 
     name: str
     marks: tuple[str, ...]
