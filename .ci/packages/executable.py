@@ -26,8 +26,15 @@ _NOT_SHIPPED = re.compile(
     r"|site-packages|lib-dynload|config-[^/]+|__phello__|lib2to3|pathlib/_tests)/"
     r"|(turtle|tarfile|mailbox|_pydecimal|_pydatetime|_pyio|smtplib|imaplib|poplib|ftplib|cgi|_pylong|doctest|pdb|pydoc|antigravity|this|cProfile|profile|pstats|trace|tabnanny|_aix_support|_ios_support"
     r"|_android_support|_apple_support|_osx_support|nturl2path|_sysconfigdata_.*|__hello__)\.py"
+    r"|multiprocessing/(managers|pool|shared_memory|sharedctypes|heap|dummy/.*)\.py|logging/(config|handlers)\.py|http/cookiejar\.py"
     r"|encodings/(mac_|iso8859_[2-9]|iso8859_1[0-6]|iso2022|koi8|cp(?!437|1252)|euc_|big5|gb|hz|johab|shift|ptcp|tis|kz|hp_|palmos)"
 )
+# Of rich we show tables, texts and a live line.
+_RICH_NOT_USED = re.compile(
+    r"rich/(markdown|syntax|progress|traceback|layout|prompt|json|tree|logging|diagnose|_win.*|_inspect)\.py"
+)
+# `help` prints the other pages.
+_PAGES_NOT_PRINTED = tuple(f"auditctl/docs/{folder}/" for folder in ("contributing", "ja", "ko"))
 # A folder of them beside a module in C of that name would be taken for the module.
 _FOR_COMPILERS = re.compile(r"\.(pyi|pyx|pxd|c|h|typed)$")
 _EXTENSION = re.compile(r"(?P<module>.+?)(\.cpython-[^/]+|\.abi3)?\.so")
@@ -42,6 +49,7 @@ def name() -> str:
 def write(folder: Path, wheels: Iterable[Path], interpreter: Path, epoch: int) -> Path:
     """Write it. ``interpreter`` is what `.ci/interpreter` left; ``wheels`` are auditctl's and all that it brings along."""
     files = {**_standard_library(interpreter), **_of_wheels(wheels), FRONT: (_LAUNCHER / "front.py").read_bytes()}
+    files["_posixshmem.py"] = (_LAUNCHER / "posixshmem.py").read_bytes()
     archive = io.BytesIO((interpreter / "launcher").read_bytes())
     archive.seek(0, io.SEEK_END)  # so that the places of the entries count from the first byte of the file
     with ZipFile(archive, "w") as file:
@@ -74,7 +82,9 @@ def _of_wheels(wheels: Iterable[Path]) -> Contents:
         extension = _EXTENSION.fullmatch(each)
         if extension:
             found[f"{extension['module']}.so"] = _stripped(content)
-        elif not _FOR_COMPILERS.search(each):
+        elif not _FOR_COMPILERS.search(each) and not (
+            each.startswith(_PAGES_NOT_PRINTED) or _RICH_NOT_USED.match(each)
+        ):
             found[each] = content
     return found
 

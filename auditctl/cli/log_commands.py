@@ -147,7 +147,7 @@ def stats(
     until: Until = None,
     processes: Processes = None,
 ) -> None:
-    """Events over time: a sparkline, events a second, bytes a day."""
+    """Events over time: a chart with times, events a second, bytes a day."""
 
     def operation(plane: ControlPlane) -> CommandResult:
         from auditctl.log.filters import LogFilters

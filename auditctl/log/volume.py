@@ -20,7 +20,6 @@ _MOST_KEPT = 10_000
 _MOST_PARTS = 20_000
 _OTHERS = "(others)"
 _EARLY = frozenset({"RequestReceived", "ResponseStarted"})
-_BARS = " ▁▂▃▄▅▆▇█"
 
 
 class Share(NamedTuple):
@@ -263,9 +262,3 @@ class Rates:
             since = min(max(part * self.part_seconds - self._first, 0), self.span_seconds - 1)
             found[since * len(found) // self.span_seconds] += events
         return found
-
-
-def sparkline(counts: list[int]) -> str:
-    """Return one character a count, the highest full."""
-    highest = max(counts, default=0) or 1
-    return "".join(_BARS[-(-count * (len(_BARS) - 1) // highest)] for count in counts)

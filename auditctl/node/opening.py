@@ -17,18 +17,16 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import struct
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from auditctl.errors import RefusedError
+from auditctl.node.system_calls import call
 from auditctl.system import open_flag
-
-if TYPE_CHECKING:
-    import ctypes
 
 _SYS_OPENAT2 = 437  # the same number on every architecture
 _AT_FDCWD = -100
@@ -232,35 +230,18 @@ def rename_new(name: str, new: str, holder: int) -> None:
 
 
 def _rename_noreplace(name: str, new: str, holder: int) -> int:
-    """Return 0, or the error number."""
-    import ctypes
-
+    """Return 0, or the error number; ENOSYS where the C library has no such call (musl before 1.2.6)."""
     try:
-        call = _libc().renameat2
-    except AttributeError:  # musl before 1.2.6
-        return errno.ENOSYS
-    done = call(holder, os.fsencode(name), holder, os.fsencode(new), _RENAME_NOREPLACE)
-    return ctypes.get_errno() if done else 0
+        call("renameat2", holder, os.fsencode(name), holder, os.fsencode(new), _RENAME_NOREPLACE)
+    except OSError as error:
+        return error.errno or errno.ENOSYS
+    return 0
 
 
 def _open_without_links(path: Path) -> int:
     """Return a descriptor by openat2. Raises OSError: ELOOP for a link, ENOSYS without the call."""
-    import ctypes
-
-    rule = (ctypes.c_uint64 * 3)(_DIRECTORY, 0, _RESOLVE_NO_LINKS)  # struct open_how: flags, mode, resolve
-    call = _libc().syscall
-    call.restype = ctypes.c_long
-    descriptor = call(
-        ctypes.c_long(_SYS_OPENAT2), _AT_FDCWD, os.fsencode(path), ctypes.byref(rule), ctypes.c_size_t(24)
-    )
-    if descriptor < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), str(path))
-    return int(descriptor)
-
-
-@cache
-def _libc() -> ctypes.CDLL:
-    import ctypes
-
-    return ctypes.CDLL(None, use_errno=True)
+    rule = struct.pack("QQQ", _DIRECTORY, 0, _RESOLVE_NO_LINKS)  # struct open_how: flags, mode, resolve
+    try:
+        return call("syscall", _SYS_OPENAT2, _AT_FDCWD, os.fsencode(path), rule, len(rule))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error

@@ -15,9 +15,11 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from auditctl.errors import RefusedError
 from auditctl.node.change.files import make_directories
 
 POLL_SECONDS = 0.05
+_SHELL = "/bin/sh"
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
 
 
@@ -115,11 +117,16 @@ def detach(command: Sequence[str], log: Path, environment: Mapping[str, str]) ->
     """Start a process in a session of its own, nobody's child, with no descriptor of ours and `/` as its directory.
 
     A shell goes between: it ends at once, so that init inherits (and buries) the process.
+
+    Raises:
+        RefusedError: this system has no shell.
     """
+    if not os.access(_SHELL, os.X_OK):
+        raise RefusedError(f"{_SHELL}: no such file, and a practice node is started by it", check="lab-not-serving")
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
     with open(os.open(log, flags, 0o644), "ab") as output:  # noqa: PTH123 - the mode
         subprocess.run(
-            ["/bin/sh", "-c", '"$@" &', "sh", *command],
+            [_SHELL, "-c", '"$@" &', "sh", *command],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -6,7 +6,6 @@ kernel forgets the signal at the parent's death when credentials change (kernel/
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import os
 import pwd
@@ -19,8 +18,8 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
+from auditctl.node.system_calls import call
 from auditctl.node.trusted_process import uids_of
 
 # Numbers that systemd gives to services for their lifetime (DynamicUser=), and nobody else.
@@ -65,7 +64,6 @@ def give_up(uid: int | None) -> Callable[[], None]:
 
     It raises OSError, so that nothing is executed, where the rights cannot be given up.
     """
-    library = ctypes.CDLL(None, use_errno=True)
     limits = [*_LIMITS, *([(resource.RLIMIT_NPROC, _MOST_THREADS)] if uid is not None else [])]
 
     def prepare() -> None:
@@ -78,38 +76,32 @@ def give_up(uid: int | None) -> Callable[[], None]:
             resource.setrlimit(limit, (most, most))
         os.umask(0o077)
         if uid is not None:
-            _leave_the_network(library)
-            _become(library, uid)
-        _call(library.capset(ctypes.byref(_header()), ctypes.byref((ctypes.c_uint32 * 6)())))
-        _call(library.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0))
-        _call(library.prctl(_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+            _leave_the_network()
+            _become(uid)
+        call("capset", struct.pack("II", _CAPABILITY_VERSION_3, 0), bytes(24))
+        call("prctl", _NO_NEW_PRIVS, 1, 0, 0, 0)
+        call("prctl", _PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
     return prepare
 
 
-def _header() -> Any:
-    return (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-
-
-def _call(code: int) -> None:
-    if code != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-
-
-def _leave_the_network(library: ctypes.CDLL) -> None:
+def _leave_the_network() -> None:
     """Enter a network with nothing but loopback, where the kernel lets us; else the trial listens on the host's loopback."""
-    if library.unshare(_CLONE_NEWNET) != 0:
+    try:
+        call("unshare", _CLONE_NEWNET)
+    except OSError:
         return
     with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         flags = struct.unpack(_INTERFACE, fcntl.ioctl(any_socket, _GET_FLAGS, struct.pack(_INTERFACE, b"lo", 0)))[1]
         fcntl.ioctl(any_socket, _SET_FLAGS, struct.pack(_INTERFACE, b"lo", flags | _IS_UP))
 
 
-def _become(library: ctypes.CDLL, uid: int) -> None:
+def _become(uid: int) -> None:
     for capability in range(_HIGHEST_CAPABILITY + 1):
-        library.prctl(_CAPBSET_DROP, capability, 0, 0, 0)  # fails for those that this kernel does not have
-    library.prctl(_CAP_AMBIENT, _CLEAR_ALL, 0, 0, 0)
+        with suppress(OSError):  # one that this kernel does not have
+            call("prctl", _CAPBSET_DROP, capability, 0, 0, 0)
+    with suppress(OSError):
+        call("prctl", _CAP_AMBIENT, _CLEAR_ALL, 0, 0, 0)
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)

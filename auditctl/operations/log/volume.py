@@ -20,7 +20,8 @@ from auditctl.log.readers import reader
 from auditctl.log.segments import LogSegment
 from auditctl.log.tally import Tally
 from auditctl.log.tally_views import cell_counts, user_test, volume_counts
-from auditctl.log.volume import BY, Rates, Share, VolumeCounts, add, sparkline
+from auditctl.log.terminal_chart import terminal_chart
+from auditctl.log.volume import BY, Rates, Share, VolumeCounts, add
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.answer_tables import amount, share, table
 from auditctl.operations.controlplane import ControlPlane
@@ -165,13 +166,16 @@ def log_stats(
     per_day = size / span * DAY_SECONDS if span else 0.0
     peak, each = rates.busiest, size / rates.events if rates.events else 0.0
     lines = (
-        sparkline(columns),
-        f"{span} s, one bar = {span / len(columns):.1f} s" if columns else "no event has a time",
+        *(("events a second (times are UTC)", *terminal_chart(columns, rates.first or 0, span)) if columns else ()),
+        f"{_moment(rates.first)} to {_moment(rates.last)} UTC ({span} s), a column is {span / len(columns):.1f} s"
+        if columns and rates.first is not None
+        else "no event has a time",
         f"{per_second:.1f} events/s on average, {peak} in the busiest second",
         f"{amount(each) if each else '-'} an event, {amount(per_day)} a day at this rate",
     )
     document = {
         "log": account.rows(),
+        "first": None if rates.first is None else _moment(rates.first),
         "seconds": span,
         "columns": columns,
         "eventsPerSecond": round(per_second, 3),
@@ -186,6 +190,10 @@ def log_stats(
         notes=tuple(account.sentences()),
         exit_code=int(account.is_no_log),
     )
+
+
+def _moment(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def measured(
