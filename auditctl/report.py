@@ -94,7 +94,7 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """The state of the node, as a number (contract: exit codes)."""
+        """Return the state of the node as a number (docs/reference/exit-codes.md)."""
         return EXIT_CODES[self.outcome] if self.code is None else self.code
 
     @property
@@ -108,7 +108,7 @@ class Report:
         return "\n".join(yaml_lines(self.to_dict()))
 
     def to_dict(self) -> dict[str, Any]:
-        """The contract's object: keys are stable, unknown values are None."""
+        """Return the report as a document: keys are stable, unknown values are None (docs/reference/report.md)."""
         document = {
             "apiVersion": "auditctl/v1",
             "kind": "Report",

@@ -313,19 +313,62 @@ def test_rooms_are_small_and_documented(path: Path) -> None:
             assert length <= limit, f"{name_of(path)}:{node.lineno} {node.name} has {length} lines"
 
 
-def identifiers(path: Path) -> Iterator[str]:
+# Words that stand for no thing of the field (docs/contributing/style.md): they are in no name of these wings, local names
+# included. In the others functions, classes and parameters of the first list alone are held so far.
+SAYS_NOTHING = re.compile(r"(^|_)(told|asked|seen|found|wanted|what|how|work|old|thing)(_|$)")
+WINGS_WITHOUT_THEM = (
+    "manifest",
+    "policy",
+    "kubeadm",
+    "cli",
+    "lab",
+    "report",
+    "settings",
+    "findings",
+    "errors",
+    "facts",
+)
+
+
+def identifiers(path: Path, *, local: bool = False) -> Iterator[str]:
+    """Every name that a module gives: functions, classes, parameters; with ``local`` each assigned name, too."""
     for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             yield node.name
         elif isinstance(node, ast.arg):
             yield node.arg
+        elif local and isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif local and isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.attr
+        elif local and isinstance(node, ast.MatchAs) and node.name:
+            yield node.name
+
+
+def in_snake_case(names: Iterator[str]) -> Iterator[str]:
+    return (re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower() for name in names)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_names_are_the_fields_own(path: Path) -> None:
     """Words that say nothing are not in this house."""
-    snake = (re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower() for name in identifiers(path))
+    snake = in_snake_case(identifiers(path))
     assert not [name for name in snake if WORDS_NOT_IN_THIS_HOUSE.search(name) and name not in API_WORDS]
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if wing_of(path) in WINGS_WITHOUT_THEM], ids=name_of)
+def test_every_name_says_what_it_holds(path: Path) -> None:
+    """A tag, mounts, a request, before and after: not found, asked, told, seen, wanted, old."""
+    assert not [name for name in in_snake_case(identifiers(path, local=True)) if SAYS_NOTHING.search(name)]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_paper_is_cited_that_a_clone_does_not_have(path: Path) -> None:
+    """Reasons name the upstream file, or a page below docs/."""
+    assert (
+        re.findall(r"\breference \d|\(contract\b|\b(?:contract|design|measured|faults|field2?)\.md", path.read_text())
+        == []
+    )
 
 
 def test_the_map_names_every_wing() -> None:

@@ -94,10 +94,10 @@ def coverage(
     """Which public detections can never fire under the policy, why, and the least change; exit 1 if there are any."""
 
     def operation(plane: ControlPlane) -> CommandResult:
-        from auditctl.operations.policy.coverage import Asked, policy_coverage
+        from auditctl.operations.policy.coverage import CoverageOptions, policy_coverage
 
         names = tuple(name for each in sets or () for name in each.split(",") if name)
-        return policy_coverage(plane, Asked(file, names, kubernetes, tuple(log or ())))
+        return policy_coverage(plane, CoverageOptions(file, names, kubernetes, tuple(log or ())))
 
     command = "policy coverage"
     run_and_exit(context, command, in_format(context.obj, command, operation), formats=(*FORMATS, *FINDINGS_FORMATS))

@@ -1,6 +1,6 @@
 """What is not an event: located, named and counted, never fatal. Every intact event beside it is found.
 
-Where damage comes from (reference 4): a crash tears the last line; a full disk leaves half an event, and the next one
+Where damage comes from: a crash tears the last line; a full disk leaves half an event, and the next one
 follows in the same line; an external truncation leaves a run of NUL bytes; a shipper wraps each line in its own format.
 """
 

@@ -2,7 +2,7 @@
 
 Rotation (lumberjack v2.2.1): rename, a moment without the file, a new inode. So the old file is drained after the new one is
 seen, and files that came and went between two looks are read whole. Truncation: the server's next write leaves a run of
-NUL bytes at the old length, if the file was not opened for appending (reference 4).
+NUL bytes at the old length, if the file was not opened for appending.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How long the log keeps what, and which values keep more: arithmetic over a rate of events and their mean size.
 
-Rotation is lumberjack's (reference 4): a file a ``maxsize`` MiB, ``maxbackup`` old files beside the current one, none older
+Rotation is lumberjack's (``gopkg.in/natefinch/lumberjack.v2``): a file a ``maxsize`` MiB, ``maxbackup`` old files beside the current one, none older
 than ``maxage`` days; the first limit that is reached decides. Batching is the manual's reckoning
 (kubernetes.io/docs/tasks/debug/debug-cluster/audit, "Parameter tuning").
 """

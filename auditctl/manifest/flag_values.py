@@ -1,7 +1,7 @@
 """Are the values of the audit flags legal for a server of that version, and sensible together? Pure; no file is asked.
 
 The errors are what the server's own parser and ``Validate()`` would refuse (``apiserver/pkg/server/options/audit.go``,
-1.19 to 1.37: reference 1.1, 1.2), the warnings what it accepts to its user's harm (reference 1.4). Unset means default.
+1.19 to 1.37), the warnings what it accepts to the harm of its user. Unset means default.
 """
 
 from __future__ import annotations

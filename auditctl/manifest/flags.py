@@ -1,4 +1,4 @@
-"""The flags of a command line, as pflag reads them (``staging/src/k8s.io/component-base/cli``, reference 1.4)."""
+"""The flags of a command line, as pflag reads them (``github.com/spf13/pflag``, ``staging/src/k8s.io/component-base/cli``)."""
 
 from __future__ import annotations
 

@@ -81,10 +81,10 @@ def server_doubt(pid: int, owner: Owner) -> str:
 
 def host_doubt(pid: int) -> str:
     """Return why the process is not believed to be a kubelet or kubeadm of this machine; empty if nothing is."""
-    found = user_doubt(pid, ROOT)
+    doubt = user_doubt(pid, ROOT)
     for kind in ("user", "pid", "net"):
-        found = found or _namespace_doubt(pid, kind)
-    return found or _root_doubt(pid)
+        doubt = doubt or _namespace_doubt(pid, kind)
+    return doubt or _root_doubt(pid)
 
 
 def user_doubt(pid: int, owner: Owner) -> str:
@@ -158,13 +158,13 @@ def _cgroup_doubt(pid: int, owner: Owner) -> str:
     theirs, ours = (_read(_PROC / str(one) / "cgroup") for one in (pid, "self"))
     if os.geteuid() != 0 or theirs == ours:
         return ""
-    found, own = _POD_OF_CGROUP.search(theirs), _POD_OF_CGROUP.search(ours)
-    if found is not None and own is not None and found[1] == own[1]:
+    their_pod, our_pod = _POD_OF_CGROUP.search(theirs), _POD_OF_CGROUP.search(ours)
+    if their_pod is not None and our_pod is not None and their_pod[1] == our_pod[1]:
         return ""  # we are in that Pod ourselves: a practice node in a container of a cluster
-    if found is None:
+    if their_pod is None:
         is_of_the_host = not _namespace_doubt(pid, "pid") and set(uids_of(pid)) == {0}
         return "" if is_of_the_host or not _has_pods() else "it runs outside of the kubelet's Pods (by its cgroup)"
-    uid, known = found[1].replace("_", "-"), _pod_uids(owner.pod)
+    uid, known = their_pod[1].replace("_", "-"), _pod_uids(owner.pod)
     return "" if not known or uid in known else f"its cgroup is of Pod {uid}, which is not the API server's static Pod"
 
 

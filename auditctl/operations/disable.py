@@ -89,7 +89,7 @@ def _decide(plane: ControlPlane, purge: Purge, options: ChangeOptions) -> Change
         prove=_no_audit_flags if plan.changes else nothing_more,
         afterwards=tuple(_afterwards(purge, options)),
     )
-    found = weigh(_findings(plane, planned, options), options)
+    findings = weigh(_findings(plane, planned, options), options)
 
     def finish(result: ChangeResult) -> ChangeResult:
         if result.outcome is not Outcome.CHANGED:
@@ -98,7 +98,7 @@ def _decide(plane: ControlPlane, purge: Purge, options: ChangeOptions) -> Change
 
     nothing = not plan.changes and not planned.edits and not logs
     notes = tuple(f"would remove {path}" for path in logs)
-    return ChangeDecision(planned=planned, findings=found, nothing=nothing, finish=finish, notes=notes)
+    return ChangeDecision(planned=planned, findings=findings, nothing=nothing, finish=finish, notes=notes)
 
 
 def _findings(plane: ControlPlane, planned: PlannedChange, options: ChangeOptions) -> Iterator[Finding]:
@@ -162,17 +162,19 @@ def _no_audit_flags(process: Process, patience: Deadline) -> Proof:  # noqa: ARG
 
 def _clear_away(plane: ControlPlane, logs: tuple[Path, ...], purge: Purge) -> tuple[Finding, ...]:
     """Remove the logs, and empty directories that earlier changes of ours made; return what went."""
-    found = []
+    findings = []
     for path in logs:
         try:
             files.remove(path)
-            found.append(Finding(check="removed", severity=Severity.INFO, message=f"removed {path}"))
+            findings.append(Finding(check="removed", severity=Severity.INFO, message=f"removed {path}"))
         except OSError as error:
             text = f"{path}: cannot be removed: {(error.strerror or str(error)).lower()}"
-            found.append(Finding(check="not-removed", severity=Severity.WARNING, message=text, fix="remove it by hand"))
+            findings.append(
+                Finding(check="not-removed", severity=Severity.WARNING, message=text, fix="remove it by hand")
+            )
     if purge.files or purge.logs:
         made = {path for journal in plane.state.journals() for path in journal.made_directories}
         for directory in sorted(made, key=len, reverse=True):
             with suppress(OSError):  # not empty, or gone
                 plane.root.host(directory).rmdir()
-    return tuple(found)
+    return tuple(findings)

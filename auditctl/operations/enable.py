@@ -144,11 +144,11 @@ def _weighed(
         RefusedError: a finding is in the way.
     """
     plane, options = node.plane, node.options
-    found = weigh((*_findings(node, planned, chosen, probe_plan), *_webhook(node, planned, installed)), options)
+    findings = weigh((*_findings(node, planned, chosen, probe_plan), *_webhook(node, planned, installed)), options)
     if _is_nothing(planned) or not preflight.is_live(plane, planned.before, options):
-        return found
+        return findings
     tried = preflight.trial_start(plane, planned, chosen, node.process, node.deadline)
-    return (*found, *weigh(tried, options))
+    return (*findings, *weigh(tried, options))
 
 
 def _kept_policy(installed: InstalledFiles, edits: tuple[FileEdit, ...]) -> Iterator[tuple[Path, str]]:

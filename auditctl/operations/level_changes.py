@@ -48,8 +48,8 @@ def request_changes(step: PolicyStep | None) -> tuple[RequestChange, ...]:
     """
     if step is None or not step.is_comparable or step.before is None or step.after is None:
         return ()
-    found = islice(differences(step.before, step.after), _MOST_KINDS)
-    return tuple(sorted(map(_change, found), key=lambda change: change.before == change.after))
+    changes = islice(differences(step.before, step.after), _MOST_KINDS)
+    return tuple(sorted(map(_change, changes), key=lambda change: change.before == change.after))
 
 
 def _change(difference: DecisionDifference) -> RequestChange:

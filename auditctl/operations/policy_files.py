@@ -35,15 +35,15 @@ class PolicyText(NamedTuple):
     raw: bytes
 
 
-def read(name: str, what: str = "policy") -> PolicyText:
+def read(name: str, subject: str = "policy") -> PolicyText:
     """The text of a file anywhere, of standard input (``-``), or of a shipped policy where ``name`` is a bare word.
 
     Raises:
         RefusedError: there is no such file and no such policy, or it cannot be read.
     """
     if name == _STANDARD_INPUT:
-        return PolicyText(name, files.read_following(Path("/dev/stdin"), what))
-    if what == "policy" and _SHIPPED.fullmatch(name):
+        return PolicyText(name, files.read_following(Path("/dev/stdin"), subject))
+    if subject == "policy" and _SHIPPED.fullmatch(name):
         if name in facts.policy_names():
             return PolicyText(name, facts.policy_text(name).encode())
         if not Path(name).exists():
@@ -52,29 +52,29 @@ def read(name: str, what: str = "policy") -> PolicyText:
                 check="policy-missing",
                 fix=f"name a file, or one of: {', '.join(facts.policy_names())}",
             )
-    return PolicyText(name, files.read_following(Path(name), what))
+    return PolicyText(name, files.read_following(Path(name), subject))
 
 
-def opened(name: str, what: str) -> BinaryIO:
+def opened(name: str, subject: str) -> BinaryIO:
     """A file that is read line by line, whatever its size; ``-`` is standard input. Raises RefusedError."""
     path = "/dev/stdin" if name == _STANDARD_INPUT else name
     try:
         return Path(path).open("rb")
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise RefusedError(f"{name}: cannot read {what}: {reason}", check=f"{what}-missing") from error
+        raise RefusedError(f"{name}: cannot read {subject}: {reason}", check=f"{subject}-missing") from error
 
 
-def server_version(plane: ControlPlane, asked: str | None) -> Version:
+def server_version(plane: ControlPlane, kubernetes: str | None) -> Version:
     """``--kubernetes``, else the image tag in the node's manifest, else the newest that we know.
 
     Raises:
-        UsageError: ``asked`` is no version.
+        UsageError: ``kubernetes`` is no version.
     """
-    if asked is not None:
-        match = _VERSION.fullmatch(asked)
+    if kubernetes is not None:
+        match = _VERSION.fullmatch(kubernetes)
         if match is None:
-            raise UsageError(f"--kubernetes {asked}: not a version", fix="write it like 1.36")
+            raise UsageError(f"--kubernetes {kubernetes}: not a version", fix="write it like 1.36")
         return int(match[1]), int(match[2])
     with suppress(RefusedError):
         tag = _IMAGE.search(files.read(plane.manifest_path, "manifest").content)

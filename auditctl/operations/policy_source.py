@@ -63,7 +63,7 @@ def fetch(name: str) -> tuple[str, bytes]:
     return name, files.read_following(Path("/dev/stdin" if name == "-" else name), "policy")
 
 
-def judge(source: str, raw: bytes, version: tuple[int, int], how: ChangeOptions) -> SelectedPolicy:
+def judge(source: str, raw: bytes, version: tuple[int, int], options: ChangeOptions) -> SelectedPolicy:
     """Load it as that server would.
 
     Raises:
@@ -80,7 +80,7 @@ def judge(source: str, raw: bytes, version: tuple[int, int], how: ChangeOptions)
             fix=(len(findings) == 1 and findings[0].fix) or "correct it, then run the command again",
             findings=findings,
         )
-    return SelectedPolicy(source, raw, loaded.policy, weigh(findings, how, source), loaded.places)
+    return SelectedPolicy(source, raw, loaded.policy, weigh(findings, options, source), loaded.places)
 
 
 def _place(finding: Finding) -> str:
@@ -95,11 +95,11 @@ def opinions(chosen: SelectedPolicy, version: tuple[int, int]) -> tuple[Finding,
     from auditctl.operations.builtin_api import built_in
     from auditctl.policy import lint
 
-    found = lint.warnings(chosen.raw, chosen.policy, built_in(version), places=chosen.places)
-    return tuple(replace(finding, file=chosen.source) for finding in found)
+    opinions_left = lint.warnings(chosen.raw, chosen.policy, built_in(version), places=chosen.places)
+    return tuple(replace(finding, file=chosen.source) for finding in opinions_left)
 
 
-def weigh(findings: Iterable[Finding], how: ChangeOptions, what: str = "") -> tuple[Finding, ...]:
+def weigh(findings: Iterable[Finding], options: ChangeOptions, subject: str = "") -> tuple[Finding, ...]:
     """Turn errors that ``--allow`` names into warnings.
 
     Raises:
@@ -107,16 +107,16 @@ def weigh(findings: Iterable[Finding], how: ChangeOptions, what: str = "") -> tu
     """
     weighed = tuple(
         replace(finding, severity=Severity.WARNING)
-        if finding.severity is Severity.ERROR and finding.check in how.allow
+        if finding.severity is Severity.ERROR and finding.check in options.allow
         else finding
         for finding in findings
     )
-    refusing = {Severity.ERROR, Severity.WARNING} if how.strict else {Severity.ERROR}
+    refusing = {Severity.ERROR, Severity.WARNING} if options.strict else {Severity.ERROR}
     bad = [finding for finding in weighed if finding.severity in refusing]
     if not bad:
         return weighed
     first = bad[0]
-    prefix = f"{what}:{first.line}:{first.column}: " if what and first.line else ""
+    prefix = f"{subject}:{first.line}:{first.column}: " if subject and first.line else ""
     more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
     raise RefusedError(
         f"{prefix}{f'{first.path}: ' if first.path else ''}{first.message}{more}",

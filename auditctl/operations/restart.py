@@ -72,8 +72,8 @@ def decide(plane: ControlPlane, options: ChangeOptions, recovered: Recovered = R
         restart=kind,
         prove=receipt.prover(plane, plan.target or manifest, probe_plan),
     )
-    found = (*receipt.findings(probe_plan), *_no_way_back(last_good), *policy_source.opinions(chosen, version))
-    weighed = weigh((*_findings(plane, planned, process, options), *found), options)
+    warnings = (*receipt.findings(probe_plan), *_no_way_back(last_good), *policy_source.opinions(chosen, version))
+    weighed = weigh((*_findings(plane, planned, process, options), *warnings), options)
     tried = weigh(preflight.trial_start(plane, planned, chosen, process, recovered.deadline) if live else (), options)
     findings = (*chosen.findings, *weighed, *tried, reason)
     policies = PolicyStep(receipt.loaded_policy(plane, manifest, process) or before_policy, chosen.policy)

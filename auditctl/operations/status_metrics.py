@@ -81,27 +81,27 @@ def exposition(metrics: Iterable[Metric]) -> str:
 
 def metrics_of(plane: ControlPlane, report: Report) -> list[Metric]:
     """Return the metrics of a report of ``status``, and of the files of the log that it names."""
-    found: dict[str, Any] = report.details["status"]
+    row: dict[str, Any] = report.details["status"]
     now = plane.clock.utc()
-    log = Path(found["log"]["path"]) if found["log"] is not None else None
+    log = Path(row["log"]["path"]) if row["log"] is not None else None
     return [
-        *_state(found),
-        *_counters(found["metrics"]),
-        *(_log(log, found["log"]["lastEvent"], now) if log is not None else ()),
+        *_state(row),
+        *_counters(row["metrics"]),
+        *(_log(log, row["log"]["lastEvent"], now) if log is not None else ()),
         _findings(report),
         _gauge("auditctl_status_timestamp_seconds", "When these metrics were collected.", now.timestamp()),
     ]
 
 
-def _state(found: Mapping[str, Any]) -> Iterator[Metric]:
-    state, policy, process = found["auditing"]["state"], found["policy"], found["process"]
+def _state(row: Mapping[str, Any]) -> Iterator[Metric]:
+    state, policy, process = row["auditing"]["state"], row["policy"], row["process"]
     is_recording = {"recording": 1, "on but not recording": 0, "off": 0}.get(state)
     is_loaded = None
     if policy is not None and policy["loadedSha256"] is not None:
         is_loaded = policy["loadedSha256"] == policy["onDiskSha256"]
-    yield _gauge("auditctl_auditing_enabled", "The manifest sets a policy and a log or webhook.", found["enabled"])
+    yield _gauge("auditctl_auditing_enabled", "The manifest sets a policy and a log or webhook.", row["enabled"])
     yield _gauge("auditctl_auditing_recording", "Requests are recorded; no sample if unknown.", is_recording)
-    yield _gauge("auditctl_apiserver_ready", "The API server of this node is ready.", found["apiServer"]["ready"])
+    yield _gauge("auditctl_apiserver_ready", "The API server of this node is ready.", row["apiServer"]["ready"])
     yield _gauge(
         "auditctl_process_matches_manifest",
         "The API server was started with the manifest's command line.",
@@ -111,7 +111,7 @@ def _state(found: Mapping[str, Any]) -> Iterator[Metric]:
     yield _gauge(
         "auditctl_kubeadm_config_kept",
         "kubeadm-config has the audit settings, so that an upgrade keeps them.",
-        found["kubeadmConfig"]["kept"],
+        row["kubeadmConfig"]["kept"],
     )
 
 

@@ -1,4 +1,4 @@
-"""The log file: opened as the server opens it, rotated as lumberjack rotates it (reference 4)."""
+"""The log file: opened as the server opens it, rotated as lumberjack rotates it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mini kubelet reads the manifest directory as the real one does (reference 7, golden/crashes)."""
+"""The mini kubelet reads the manifest directory as the real one does (tests/golden/crashes)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""hostPath types, as the kubelet checks and makes them (reference 7.6)."""
+"""hostPath types, as the kubelet checks and makes them."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def test_a_strangers_words_decide_nothing(tmp_path: Path) -> None:
             assert list(kubelet_config.static_pods(manifest)) == []
             assert kubelet_config.eviction_threshold() is None
     with named("kubeadm", "init", "\x1b[2J", user=strangers.STRANGER):
-        assert list(kubelet_config.kubeadm_at_work(Root(tmp_path), 0.0)) == []
+        assert list(kubelet_config.running_kubeadm(Root(tmp_path), 0.0)) == []
 
 
 @as_root
@@ -115,7 +115,7 @@ def test_roots_kubeadm_is_told_without_its_control_characters(tmp_path: Path) ->
     )
     assert child.stdout is not None
     child.stdout.readline()
-    [found] = kubelet_config.kubeadm_at_work(Root(tmp_path), 0.0)
+    [found] = kubelet_config.running_kubeadm(Root(tmp_path), 0.0)
     child.communicate()
     assert (found.check, found.message.isprintable()) == ("kubeadm-at-work", True)
     assert found.message.startswith("kubeadm init \\x1b[2J runs")

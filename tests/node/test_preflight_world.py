@@ -193,15 +193,15 @@ def test_a_kubeadm_that_changes_the_node_is_waited_for(tmp_path: Path) -> None:
     """One that only prints is not; fresh backups are for the record."""
     root = Root(tmp_path)
     with named("kubeadm", "token", "list") as pid:
-        assert not [one for one in kubelet_config.kubeadm_at_work(root, 0.0) if f"process {pid}" in one.message]
+        assert not [one for one in kubelet_config.running_kubeadm(root, 0.0) if f"process {pid}" in one.message]
     with named("kubeadm", "upgrade", "apply") as pid:
-        (one,) = [one for one in kubelet_config.kubeadm_at_work(root, 0.0) if f"process {pid}" in one.message]
+        (one,) = [one for one in kubelet_config.running_kubeadm(root, 0.0) if f"process {pid}" in one.message]
         assert (one.check, one.severity) == ("kubeadm-at-work", Severity.ERROR)
     backup = root.host("/etc/kubernetes/tmp/kubeadm-backup-manifests-1")
     backup.mkdir(parents=True)
     written = backup.stat().st_mtime
-    assert Severity.INFO in [one.severity for one in kubelet_config.kubeadm_at_work(root, written + 599)]
-    assert Severity.INFO not in [one.severity for one in kubelet_config.kubeadm_at_work(root, written + 601)]
+    assert Severity.INFO in [one.severity for one in kubelet_config.running_kubeadm(root, written + 599)]
+    assert Severity.INFO not in [one.severity for one in kubelet_config.running_kubeadm(root, written + 601)]
 
 
 @pytest.mark.parametrize(

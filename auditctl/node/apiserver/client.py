@@ -106,8 +106,8 @@ class Endpoint(NamedTuple):
     def version(self) -> tuple[int, int] | None:
         """(major, minor) of the running server; None where it does not say so to anonymous clients."""
         try:
-            told = json.loads(self.request("GET", "/version").body)
-            return int(told["major"]), int(re.sub(r"\D.*", "", told["minor"]))
+            answer = json.loads(self.request("GET", "/version").body)
+            return int(answer["major"]), int(re.sub(r"\D.*", "", answer["minor"]))
         except (ValueError, KeyError, TypeError):
             return None
 

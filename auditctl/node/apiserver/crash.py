@@ -105,11 +105,11 @@ def recognise(lines: Iterable[str]) -> Crash | None:
 
 def weightiest(crashes: Iterable[Crash | None]) -> Crash | None:
     """The one that decides: final before unknown before transient; of one kind the last."""
-    found: Crash | None = None
+    heaviest: Crash | None = None
     for crash in crashes:
-        if crash is not None and crash.outweighs(found):
-            found = crash
-    return found
+        if crash is not None and crash.outweighs(heaviest):
+            heaviest = crash
+    return heaviest
 
 
 def recognised(line: Line, says: str = APISERVER) -> Crash | None:

@@ -50,8 +50,8 @@ def read_kubeconfig(raw: bytes) -> Mapping[str, Any]:
     if value.kind is JsonKind.NULL:
         return {}
     if value.kind is not JsonKind.OBJECT:
-        found = f"json: cannot unmarshal {value.kind.value} into Go value of type {_STRUCT}"
-        raise KubeconfigFault(f"couldn't get version/kind; json parse error: {found}")
+        problem = f"json: cannot unmarshal {value.kind.value} into Go value of type {_STRUCT}"
+        raise KubeconfigFault(f"couldn't get version/kind; json parse error: {problem}")
     config: Mapping[str, Any] = _plain(value)
     kind, version = str(config.get("kind") or "Config"), str(config.get("apiVersion") or "v1")
     if (kind, version) != ("Config", "v1"):
@@ -77,16 +77,16 @@ def _check_entry(list_name: str, entry: Value) -> None:
             _check_type(f"{named}.{list_name}.name", pair.value, JsonKind.STRING)
         elif pair.key == part:
             for field in pair.value.pairs:
-                wanted = JsonKind.BOOL if field.key in _BOOLS else JsonKind.STRING
+                expected = JsonKind.BOOL if field.key in _BOOLS else JsonKind.STRING
                 if field.key not in _OPEN:
-                    _check_type(f"{inner}.{list_name}.{part}.{field.key}", field.value, wanted)
+                    _check_type(f"{inner}.{list_name}.{part}.{field.key}", field.value, expected)
                 if field.key in _BASE64:
                     content_of({field.key: field.value.text}, field.key)
 
 
-def _check_type(path: str, value: Value, wanted: JsonKind) -> None:
-    if value.kind not in (wanted, JsonKind.NULL):
-        name = "bool" if wanted is JsonKind.BOOL else "string"
+def _check_type(path: str, value: Value, expected: JsonKind) -> None:
+    if value.kind not in (expected, JsonKind.NULL):
+        name = "bool" if expected is JsonKind.BOOL else "string"
         raise KubeconfigFault(f"json: cannot unmarshal {value.kind.value} into Go struct field {path} of type {name}")
 
 
@@ -124,8 +124,8 @@ def user_problems(name: str, user: Mapping[str, Any]) -> Iterator[str]:
     """Yield what ``validateAuthInfo`` says, but for files that cannot be read."""
     methods = [word for word, fields in _METHODS if any(user.get(field) for field in fields)]
     if len(methods) > 1:
-        found = " ".join(methods)
-        yield f"more than one authentication method found for {name}; found [{found}], only one is allowed"
+        named = " ".join(methods)
+        yield f"more than one authentication method found for {name}; found [{named}], only one is allowed"
     certificate = user.get("client-certificate") or user.get("client-certificate-data")
     if certificate and not (user.get("client-key") or user.get("client-key-data")):
         yield f"client-key-data or client-key must be specified for {name} to use the clientCert authentication method."

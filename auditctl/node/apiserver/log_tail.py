@@ -41,13 +41,13 @@ class Tail:
 
     def lines(self) -> list[tuple[int, bytes]]:
         """Return the whole lines appended since the last call, each with its number in its file (from 1)."""
-        found = self._read()
+        parts = self._read()
         if self._replaced():
-            found += self._read()  # drain the old one first: it was written to before the rename
+            parts += self._read()  # drain the old one first: it was written to before the rename
             self._close()
         if self.descriptor < 0 and self._open():
-            found += self._read()
-        return found
+            parts += self._read()
+        return parts
 
     def close(self) -> None:
         self._close()
@@ -57,14 +57,14 @@ class Tail:
             return []
         if os.fstat(self.descriptor).st_size < self.offset:  # truncated from outside
             self.offset, self._rest, self._line = 0, b"", 0
-        found: list[tuple[int, bytes]] = []
+        parts: list[tuple[int, bytes]] = []
         end = os.fstat(self.descriptor).st_size  # what comes meanwhile is for the next look
         while self.offset < end and (chunk := os.pread(self.descriptor, _CHUNK_BYTES, self.offset)):
             self.offset += len(chunk)
             self.grew_bytes += len(chunk)
             *whole, self._rest = (self._rest + chunk).split(b"\n")
-            found += [(self._next_line(), line) for line in whole]
-        return found
+            parts += [(self._next_line(), line) for line in whole]
+        return parts
 
     def _next_line(self) -> int:
         if self._line < 0:

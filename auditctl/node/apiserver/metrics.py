@@ -1,6 +1,6 @@
 """The audit counters of this node's own API server, read from ``/metrics``. All are ALPHA and begin at 0 with the process.
 
-Source: ``k8s.io/apiserver`` ``pkg/audit/metrics.go``; what is absent, and when: reference 6.
+Source: ``staging/src/k8s.io/apiserver/pkg/audit/metrics.go``. A counter with labels is absent until it is first counted.
 """
 
 from __future__ import annotations

@@ -63,20 +63,20 @@ class Process(NamedTuple):
 
     def open_inodes(self) -> frozenset[tuple[int, int]]:
         """(device, inode) of every file that it has open."""
-        found = set()
+        inodes = set()
         for link in _children(_PROC / str(self.pid) / "fd"):
             with suppress(OSError):
                 status = link.stat()
-                found.add((status.st_dev, status.st_ino))
-        return frozenset(found)
+                inodes.add((status.st_dev, status.st_ino))
+        return frozenset(inodes)
 
     def open_paths(self) -> tuple[str, ...]:
         """The paths of its open files as its own root has them; the kernel marks one that was removed ``(deleted)``."""
-        found = []
+        paths = []
         for link in _children(_PROC / str(self.pid) / "fd"):
             with suppress(OSError):
-                found.append(str(link.readlink()))
-        return tuple(path for path in found if path.startswith("/"))
+                paths.append(str(link.readlink()))
+        return tuple(path for path in paths if path.startswith("/"))
 
     def alive(self) -> bool:
         """Is this very process (not another with its pid) still there, and not a zombie?"""
@@ -119,8 +119,8 @@ def port_is_taken(port: int) -> bool:
 
 def apiservers(owner: Owner = ROOT) -> Iterator[Process]:
     """Return every trusted process whose command names kube-apiserver, newest first."""
-    found = [process for pid in _pids() if (process := _read(pid, owner)) is not None]
-    for process in sorted(found, key=lambda process: -process.started):
+    processes = [process for pid in _pids() if (process := _read(pid, owner)) is not None]
+    for process in sorted(processes, key=lambda process: -process.started):
         if not trusted_process.server_doubt(process.pid, owner) and process.alive():
             yield process
 
@@ -134,15 +134,15 @@ def listening_inodes(port: int, bind_address: str | None = None) -> frozenset[st
 
     A load balancer may listen on the same port of another address of this machine.
     """
-    wanted = f":{port:04X}"
-    found = set()
+    port_suffix = f":{port:04X}"
+    inodes = set()
     for name in ("tcp", "tcp6"):
         with suppress(OSError):
             for line in (_PROC / "net" / name).read_text().splitlines()[1:]:
                 fields = line.split()
-                if fields[3] == _LISTEN and fields[1].endswith(wanted) and _in_the_way(fields[1], bind_address):
-                    found.add(fields[9])
-    return frozenset(found)
+                if fields[3] == _LISTEN and fields[1].endswith(port_suffix) and _in_the_way(fields[1], bind_address):
+                    inodes.add(fields[9])
+    return frozenset(inodes)
 
 
 def _in_the_way(local: str, bind_address: str | None) -> bool:

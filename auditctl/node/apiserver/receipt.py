@@ -77,15 +77,15 @@ def obtain(sought: ReceiptQuery, process: Process | None, clock: Clock, nonce: s
         if answer.status == 0:
             check = Check("receipt", Status.FAILED, f"{sought.probe} at {sought.endpoint}: {answer.reason}")
             return ReceiptResult(None, (check,))
-        decision, wanted = _expected(sought, answer)
-        if answer.status == 401 and not wanted:
+        decision, stages = _expected(sought, answer)
+        if answer.status == 401 and not stages:
             check = Check("receipt", Status.UNKNOWN, f"{sought.probe}: HTTP 401, which this policy does not record")
             return ReceiptResult(None, (check,), turned_away=True)
-        found = ReceiptResult(None, ())
+        result = ReceiptResult(None, ())
         if tail is not None:
-            events = _look(tail, nonce, wanted, begun + sought.seconds, clock, sought.interrupted)
-            found = judge(sought, answer, decision, wanted, events, tail, process, clock.monotonic() - begun)
-        return found._replace(level=decision.level.value, stages=tuple(stage.value for stage in wanted))
+            events = _look(tail, nonce, stages, begun + sought.seconds, clock, sought.interrupted)
+            result = judge(sought, answer, decision, stages, events, tail, process, clock.monotonic() - begun)
+        return result._replace(level=decision.level.value, stages=tuple(stage.value for stage in stages))
     finally:
         if tail is not None:
             tail.close()
@@ -104,7 +104,7 @@ def judge(
     sought: ReceiptQuery,
     answer: HttpAnswer,
     decision: Decision,
-    wanted: tuple[Stage, ...],
+    stages_due: tuple[Stage, ...],
     events: list[LoggedEvent],
     tail: Tail,
     process: Process | None,
@@ -130,25 +130,25 @@ def judge(
         stages=tuple(event.stage for event in events),
         distinguishes=sought.probe.distinguishes,
     )
-    found = Check(
+    logged = Check(
         "receipt",
         Status.PASSED,
         f"{request}: {last.level or 'recorded'}, {last.stage}, line {last.line} of {sought.log}",
     )
-    return ReceiptResult(receipt, (found, _decision_check(decision, wanted, events), _inode_check(tail, process)))
+    return ReceiptResult(receipt, (logged, _decision_check(decision, stages_due, events), _inode_check(tail, process)))
 
 
-def _decision_check(decision: Decision, wanted: tuple[Stage, ...], events: list[LoggedEvent]) -> Check:
+def _decision_check(decision: Decision, stages_due: tuple[Stage, ...], events: list[LoggedEvent]) -> Check:
     levels, stages = {event.level for event in events}, {event.stage for event in events}
-    expected = {stage.value for stage in wanted}
+    expected = {stage.value for stage in stages_due}
     if levels == {_NO_LEVEL} and stages <= expected:
         text = f"{', '.join(sorted(stages))}, as the policy says; --audit-log-format=legacy does not show the level"
         return Check("policy-loaded", Status.PASSED, text)
-    seen = f"{'/'.join(sorted(levels))} at {', '.join(sorted(stages))}"
+    recorded = f"{'/'.join(sorted(levels))} at {', '.join(sorted(stages))}"
     if levels != {decision.level.value} or not stages <= expected:
-        text = f"recorded {seen}, but the policy says {decision.level.value} at {', '.join(sorted(expected))}"
+        text = f"recorded {recorded}, but the policy says {decision.level.value} at {', '.join(sorted(expected))}"
         return Check("policy-loaded", Status.FAILED, text + ": the server runs another policy")
-    return Check("policy-loaded", Status.PASSED, f"{seen}, as rules[{decision.rule}] of the policy says")
+    return Check("policy-loaded", Status.PASSED, f"{recorded}, as rules[{decision.rule}] of the policy says")
 
 
 def _inode_check(tail: Tail, process: Process | None) -> Check:
@@ -178,7 +178,7 @@ def _expected(sought: ReceiptQuery, answer: HttpAnswer) -> tuple[Decision, tuple
 def _look(
     tail: Tail,
     nonce: str,
-    wanted: tuple[Stage, ...],
+    stages_due: tuple[Stage, ...],
     deadline: float,
     clock: Clock,
     interrupted: Callable[[], bool],
@@ -191,7 +191,7 @@ def _look(
             raise InterruptionError("interrupted while waiting for the event")
         is_last = clock.monotonic() >= deadline
         events += [event for number, line in tail.lines() if needle in line and (event := _event(number, line, nonce))]
-        if is_last or (events and {event.stage for event in events} >= {stage.value for stage in wanted}):
+        if is_last or (events and {event.stage for event in events} >= {stage.value for stage in stages_due}):
             break
         if events:
             deadline = min(deadline, clock.monotonic() + _FURTHER_STAGES_SECONDS)

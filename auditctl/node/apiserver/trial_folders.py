@@ -21,8 +21,8 @@ def sweep() -> None:
     """
     with suppress(OSError), os.scandir(tempfile.gettempdir()) as entries:
         for entry in entries:
-            found = re.fullmatch(rf"{PREFIX}(\d+)-\w+", entry.name)
-            if found is None or not entry.is_dir(follow_symlinks=False) or Path("/proc", found[1]).exists():
+            match = re.fullmatch(rf"{PREFIX}(\d+)-\w+", entry.name)
+            if match is None or not entry.is_dir(follow_symlinks=False) or Path("/proc", match[1]).exists():
                 continue
             status = entry.stat(follow_symlinks=False)
             if status.st_uid == os.geteuid() and time.time() - status.st_mtime > _LEFT_BEHIND_SECONDS:

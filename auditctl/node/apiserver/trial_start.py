@@ -106,11 +106,11 @@ def rehearse(
         with ExitStack() as stack:
             handed = _hand_over(stack, play)
             process = _started(stack, handed)
-            seen = _watched(process, began + patience_seconds, interrupted)
+            output = _watched(process, began + patience_seconds, interrupted)
     except (OSError, subprocess.SubprocessError) as error:
         why = (getattr(error, "strerror", None) or str(error)).lower()
         return _unknown(f"{play.binary.name} cannot be run here: {why}")
-    return replace(judge(seen, handed.play), seconds=time.monotonic() - began)
+    return replace(judge(output, handed.play), seconds=time.monotonic() - began)
 
 
 def _unknown(words: str, version: tuple[int, int] | None = None) -> TrialStartResult:
@@ -126,17 +126,17 @@ class ProcessOutput(NamedTuple):
     exit_code: int | None = None
 
 
-def judge(seen: ProcessOutput, play: TrialStartInput) -> TrialStartResult:
+def judge(output: ProcessOutput, play: TrialStartInput) -> TrialStartResult:
     """What it means. Pure. Only words about auditing refuse: a port, a key, etcd are the rehearsal's own troubles."""
-    found = next(filter(None, map(_VERSION.search, seen.lines)), None)
-    version = (int(found[1]), int(found[2])) if found else None
-    if seen.passed or (seen.settled and seen.exit_code is None):
+    match = next(filter(None, map(_VERSION.search, output.lines)), None)
+    version = (int(match[1]), int(match[2])) if match else None
+    if output.passed or (output.settled and output.exit_code is None):
         return TrialStartResult(verdict=TrialStartVerdict.ACCEPTED, version=version)
-    if seen.exit_code is None:
+    if output.exit_code is None:
         return _unknown("it did not get far enough in time", version)
-    crash = recognise([line for line in seen.lines if Line.of(line).is_last_words])
+    crash = recognise([line for line in output.lines if Line.of(line).is_last_words])
     if crash is None:
-        return _unknown(f"it ended with code {seen.exit_code}, and said nothing of why", version)
+        return _unknown(f"it ended with code {output.exit_code}, and said nothing of why", version)
     is_about_auditing = _OF_AUDITING.search(crash.words) is not None and _OUR_STAND_INS.search(crash.words) is None
     refused = is_about_auditing and crash.kind is not CrashKind.TRANSIENT
     verdict = TrialStartVerdict.REFUSED if refused else TrialStartVerdict.UNKNOWN
@@ -294,6 +294,6 @@ class _Heard:
 
 def _spare_megabytes() -> int | None:
     with suppress(OSError):
-        found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
-        return int(found[1]) // 1024 if found else None
+        match = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
+        return int(match[1]) // 1024 if match else None
     return None

@@ -40,12 +40,12 @@ class Program(NamedTuple):
 
     def flag(self, name: str) -> str | None:
         """The last value of a flag, in any spelling of pflag's."""
-        found = None
+        text = None
         for at, word in enumerate(self.argv[1:], 1):
             key, equals, value = word.lstrip("-").partition("=")
             if word.startswith("-") and key.replace("_", "-") == name:
-                found = value if equals else next(iter(self.argv[at + 1 : at + 2]), "")
-        return found
+                text = value if equals else next(iter(self.argv[at + 1 : at + 2]), "")
+        return text
 
 
 class KubeletSettings(NamedTuple):
@@ -112,17 +112,17 @@ def static_pods(manifest_path: Path) -> Iterator[Finding]:
     """Does the kubelet that runs here read the directory of this manifest? Where none runs, or it may not be asked: unknown."""
     for kubelet in running("kubelet"):
         try:
-            found = settings(kubelet)
-            there = kubelet.host(found.static_pods)
-            same = there.samefile(manifest_path.parent) if found.static_pods and there.exists() else False
+            read = settings(kubelet)
+            there = kubelet.host(read.static_pods)
+            same = there.samefile(manifest_path.parent) if read.static_pods and there.exists() else False
         except (OSError, RefusedError) as error:
             text = f"the kubelet's configuration cannot be read ({error}), so which directory it reads is not known"
             yield Finding(check="static-pod-path", severity=Severity.INFO, message=text, fix="run it as root (sudo)")
             return
         if not same:
-            reads = f"reads static Pods from {found.static_pods}" if found.static_pods else "reads no static Pods"
-            text = f"the kubelet (process {kubelet.pid}) {reads}, by {found.source}: {manifest_path} is not among them"
-            name = f"{found.static_pods}/{manifest_path.name}" if found.static_pods else "PATH"
+            reads = f"reads static Pods from {read.static_pods}" if read.static_pods else "reads no static Pods"
+            text = f"the kubelet (process {kubelet.pid}) {reads}, by {read.source}: {manifest_path} is not among them"
+            name = f"{read.static_pods}/{manifest_path.name}" if read.static_pods else "PATH"
             yield Finding(
                 check="static-pod-path",
                 severity=Severity.ERROR,
@@ -132,7 +132,7 @@ def static_pods(manifest_path: Path) -> Iterator[Finding]:
         return
 
 
-def kubeadm_at_work(root: Root, now: float) -> Iterator[Finding]:
+def running_kubeadm(root: Root, now: float) -> Iterator[Finding]:
     """A kubeadm that runs writes the same file; fresh backups of one that ended are worth a word. ``now``: Unix seconds."""
     for program in running("kubeadm"):
         words = set(program.argv[1:])

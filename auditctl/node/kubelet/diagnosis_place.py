@@ -67,12 +67,12 @@ def _in_policy(crash: Crash, texts: Texts) -> Crash:
     if texts.policy.raw is None:
         return replace(crash, place=Place(texts.policy.name))
     version = texts.manifest_read.version if texts.manifest_read else None
-    found = _finding(crash, load(texts.policy.raw, version[:2] if version else facts.NEWEST).findings)
-    if found is None:
+    finding = _finding(crash, load(texts.policy.raw, version[:2] if version else facts.NEWEST).findings)
+    if finding is None:
         text = f"{crash.cause} (the file reads well now: it was changed since)"
         return replace(crash, cause=text, fix="auditctl restart", place=Place(texts.policy.name))
-    place = Place(texts.policy.name, found.line, found.column)
-    return replace(crash, place=place, fix=found.fix or crash.fix)
+    place = Place(texts.policy.name, finding.line, finding.column)
+    return replace(crash, place=place, fix=finding.fix or crash.fix)
 
 
 def _finding(crash: Crash, findings: tuple[Finding, ...]) -> Finding | None:

@@ -156,8 +156,8 @@ class KubeletLog:
     @classmethod
     def begin(cls, root: Root, manifest: str, pod: PodName, *, since: float, tail_bytes: int = 0) -> KubeletLog:
         """Find the log. ``manifest`` is the node's path of it; ``tail_bytes`` is how far back to look."""
-        found = find(root)
-        path = found.log if found is not None else None
+        source = find(root)
+        path = source.log if source is not None else None
         if path is None and not _has_journal(root) and root.followed(_FALLBACK).is_file():
             path = root.followed(_FALLBACK)
         log = cls(
@@ -167,8 +167,8 @@ class KubeletLog:
             source=_shown(path) if path else "journal" if _has_journal(root) else "",
         )
         log._file = Appended(path, tail_bytes) if path is not None else None
-        if found is not None:
-            pid = found.pid  # its log is a link of this number's, which may become another process's
+        if source is not None:
+            pid = source.pid  # its log is a link of this number's, which may become another process's
             log._is_believed = lambda: _is_trusted(root, pid)
         return log
 

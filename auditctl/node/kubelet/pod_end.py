@@ -40,11 +40,11 @@ class PodRemains:
     @classmethod
     def of(cls, root: Root, process: Process) -> PodRemains | None:
         """Return the cgroups and the folder of the Pod that the process belongs to; None where they are not visible."""
-        found = [(path, uid) for path in _cgroups_of(root, process.pid) if (uid := _uid(path.name))]
-        if not found:
+        groups = [(path, uid) for path in _cgroups_of(root, process.pid) if (uid := _uid(path.name))]
+        if not groups:
             return None
-        folder = root.host(_PODS) / found[0][1]
-        cgroups = tuple(dict.fromkeys(path for path, _ in found))
+        folder = root.host(_PODS) / groups[0][1]
+        cgroups = tuple(dict.fromkeys(path for path, _ in groups))
         return cls(cgroups, folder) if folder.is_dir() and all(path.is_dir() for path in cgroups) else None
 
     def finished(self, now: float) -> bool:

@@ -59,11 +59,11 @@ def container_logs(root: Root, manifest: Manifest) -> list[ContainerLog]:
 def logs_of(root: Root, pod: PodName) -> list[ContainerLog]:
     """Every log of that container, oldest first; what may not be read is left out."""
     prefix = f"{pod.namespace}_{pod.name}-"
-    found = []
+    logs = []
     for folder in _scan(root.followed(POD_LOGS)):
         if folder.name.startswith(prefix):
-            found += list(_logs_in(root, Path(folder.path, pod.container), folder.name.rpartition("_")[2]))
-    return sorted(found, key=lambda log: (log.modified, log.number))
+            logs += list(_logs_in(root, Path(folder.path, pod.container), folder.name.rpartition("_")[2]))
+    return sorted(logs, key=lambda log: (log.modified, log.number))
 
 
 def last_ended(root: Root, manifest: Manifest) -> float | None:

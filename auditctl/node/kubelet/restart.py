@@ -183,7 +183,7 @@ class RestartWaiter:
             crash = self.crash()
             if crash is not None and not crash.heals and expected.or_started_before is None:
                 return Failed(_refuser(crash), self._placed(crash), self.outage())
-            self.tell(self._what_for(process, expected, crash), passed)
+            self.tell(self._purpose(process, expected, crash), passed)
             listens = process is not None and process.started >= expected.renamed_at
             self.clock.sleep(_LISTENING_POLL_SECONDS if listens else _POLL_SECONDS)
         return self._too_late(expected, f"the API server did not serve within {timeout + self.waited_before:.0f} s")
@@ -253,7 +253,7 @@ class RestartWaiter:
             self._dark_seconds += now - self._dark_since
             self._dark_since = None
 
-    def _what_for(self, process: Process | None, expected: RestartTarget, crash: Crash | None) -> str:
+    def _purpose(self, process: Process | None, expected: RestartTarget, crash: Crash | None) -> str:
         if crash is not None:
             return f"{'the kubelet says' if crash.says == KUBELET else 'the new API server died'}: {crash.words}"
         if process is None:

@@ -272,9 +272,9 @@ def _unmounted(flag: str, value: str) -> Finding:
 def _kind(manifest: Manifest, volume: Volume, path: Path, problem: str) -> Finding:
     where = ("spec", "volumes", volume.position)
     text = f"{path} {problem} (volume {volume.name}, type {volume.type}): the kubelet would not start the Pod"
-    found = _error("volume-type", text, "put it there, or correct the type of the volume")
+    error = _error("volume-type", text, "put it there, or correct the type of the volume")
     place = manifest.document.place(where)
-    return replace(found, path=written_path(where), file=place.file, line=place.line, column=place.column)
+    return replace(error, path=written_path(where), file=place.file, line=place.line, column=place.column)
 
 
 def _closed(flag: str, path: Path, user: ContainerUser, verb: str, fix: str) -> Finding:

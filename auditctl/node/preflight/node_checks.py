@@ -70,9 +70,9 @@ def placement(root: Root, manifest_path: Path, paths: HostPaths, before: HostPat
         host = paths.of_flag(flag)
         if host is None:
             continue
-        is_old = before.of_flag(flag) == host
+        is_same = before.of_flag(flag) == host
         for finding in _misplaced(root, manifest_path, host, f"--{flag}", "audit-path"):
-            mild = is_old and not _is_within(host, manifest_path.parent)
+            mild = is_same and not _is_within(host, manifest_path.parent)
             yield replace(
                 finding, severity=Severity.WARNING if mild else finding.severity, fix=_MOVES.get(flag, finding.fix)
             )

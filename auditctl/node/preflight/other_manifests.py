@@ -17,15 +17,15 @@ def strays(root: Root, manifest_path: Path, manifest: Manifest) -> list[Path]:
 
     (pkg/kubelet/config/file.go extractFromDir; a copy named ``kube-apiserver.yaml.bak`` silently rules.)
     """
-    found = []
+    others = []
     for path in sorted(manifest_path.parent.glob("[!.]*")):
         if path.name == manifest_path.name or not root.holds(path) or not path.is_file():
             continue
         with suppress(RefusedError):
             raw = files.read_regular(path, "manifest")
             if manifest.pod_name.encode() in raw and _same_pod(raw, path, manifest):
-                found.append(path)
-    return found
+                others.append(path)
+    return others
 
 
 def _same_pod(raw: bytes, path: Path, manifest: Manifest) -> bool:

@@ -99,19 +99,19 @@ def parse(raw: bytes, container_path: str) -> WebhookConfig:
 
 def resolved(config: WebhookConfig, read: Callable[[FileReference], bytes]) -> WebhookConfig:
     """The configuration with the content of its files; ``read`` raises RefusedError for one that is not to be had."""
-    found: dict[str, Any] = {}
+    contents: dict[str, Any] = {}
     for reference in config.references:
         content = read(reference)
         match reference.field:
             case "certificate-authority":
-                found["authority"] = content
+                contents["authority"] = content
             case "client-certificate":
-                found["certificate"] = content
+                contents["certificate"] = content
             case "client-key":
-                found["key"] = content
+                contents["key"] = content
             case "tokenFile":
-                found["token"] = content.decode(errors="replace").strip()
-    return replace(config, **found)
+                contents["token"] = content.decode(errors="replace").strip()
+    return replace(config, **contents)
 
 
 def _config(cluster: Mapping[str, Any], user: Mapping[str, Any], folder: str) -> WebhookConfig:

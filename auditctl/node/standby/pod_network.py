@@ -23,11 +23,11 @@ _RULES = (("iptables", "-w", "2", "-t", "nat", "-S", "KUBE-SERVICES"), ("nft", "
 
 def bypass(interfaces: Path = _INTERFACES, has_rules: Callable[[], bool] | None = None) -> str:
     """Return a sentence about Pods that a redirect may not reach; empty where nothing speaks for it."""
-    found = [owner for name, owner in _BPF_OF.items() if (interfaces / name).exists()]
-    if not found or (interfaces / _IPVS).exists() or (has_rules or _has_rules)():
+    rules = [owner for name, owner in _BPF_OF.items() if (interfaces / name).exists()]
+    if not rules or (interfaces / _IPVS).exists() or (has_rules or _has_rules)():
         return ""
     return (
-        f"Pods of this node reach Services through eBPF of {found[0]} (there are no rules of kube-proxy), which a redirect"
+        f"Pods of this node reach Services through eBPF of {rules[0]} (there are no rules of kube-proxy), which a redirect"
         " may not see: their requests may fail while the API server restarts"
     )
 

@@ -64,10 +64,10 @@ def _review(opened: Session, decision: ChangeDecision, options: ChangeOptions) -
         RefusedError: a file that was examined was changed meanwhile; nothing was changed by us.
     """
     plane = opened.plane
-    is_asked = plane.root.is_host and not options.assume_yes and decision.planned.restart is not Restart.NONE
+    can_ask = plane.root.is_host and not options.assume_yes and decision.planned.restart is not Restart.NONE
     try:
         with while_asking():
-            is_accepted = plane.reviewer.accepts(plan_lines(plane, decision), "Proceed?" if is_asked else "")
+            is_accepted = plane.reviewer.accepts(plan_lines(plane, decision), "Proceed?" if can_ask else "")
     except KeyboardInterrupt:
         is_accepted = False
     if not is_accepted:

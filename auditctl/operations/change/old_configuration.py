@@ -12,7 +12,7 @@ from auditctl.operations.change_model import GuardedRun, Restart
 LEAST_UNDO_SECONDS = 60.0
 
 
-def wait_for_old_configuration(run: GuardedRun, back_at: float) -> Restarted | Failed:
+def wait_for_previous_configuration(run: GuardedRun, back_at: float) -> Restarted | Failed:
     """Wait until a server runs with the settings that were put back at ``back_at`` (boot clock), and is ready."""
     plane, planned = run.session.plane, run.planned
     now = serving(planned.after)

@@ -72,16 +72,16 @@ def check_places(plane: ControlPlane) -> None:
         node_checks.inside(plane.root, path)
     # Its absence is reported first: a wrong --rootfs is likelier than a wrong user.
     files.read(plane.manifest_path, "manifest")
-    found = [
+    findings = [
         *node_checks.misplaced_state(plane.root, plane.manifest_path, plane.state.path),
         *node_checks.unwritable(plane.manifest_path, plane.state.path),
         *strict_modes.manifest_path(plane.root, plane.manifest_path),
         *strict_modes.state_directory(plane.root, plane.state.path),
     ]
-    found = [finding for finding in found if finding.severity is Severity.ERROR]
-    if found:
-        first = found[0]
-        raise RefusedError(f"{first.message}", check=first.check, fix=first.fix, findings=found)
+    findings = [finding for finding in findings if finding.severity is Severity.ERROR]
+    if findings:
+        first = findings[0]
+        raise RefusedError(f"{first.message}", check=first.check, fix=first.fix, findings=findings)
 
 
 def is_live(plane: ControlPlane, manifest: Manifest, options: ChangeOptions) -> bool:
@@ -171,7 +171,7 @@ def _of_rotated_files(plane: ControlPlane, subject: EditSubject) -> Iterator[Fin
 def _of_the_machine(plane: ControlPlane, subject: EditSubject) -> Iterator[Finding]:
     """Yield findings about kubelet, kubeadm and SELinux; a folder under --rootfs has none of them."""
     yield from kubelet_config.static_pods(plane.manifest_path)
-    yield from kubelet_config.kubeadm_at_work(plane.root, plane.clock.utc().timestamp())
+    yield from kubelet_config.running_kubeadm(plane.root, plane.clock.utc().timestamp())
     if subject.paths.log is not None:
         yield from selinux.log_label(plane.root, subject.after, subject.paths.log)
 

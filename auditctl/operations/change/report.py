@@ -197,9 +197,9 @@ def _manifest_change(plane: ControlPlane, planned: PlannedChange, *, nothing: bo
 
 def changed_flags(before: Manifest, after: Manifest) -> tuple[str, ...]:
     """Return the audit flags that differ, one word each, for the history."""
-    old, new = before.audit_flags, after.audit_flags
-    changed = [f"--{name}={value}" for name, value in sorted(new.items()) if old.get(name) != value]
-    return (*changed, *(f"without --{name}" for name in sorted(old) if name not in new))
+    flags_before, flags_after = before.audit_flags, after.audit_flags
+    changed = [f"--{name}={value}" for name, value in sorted(flags_after.items()) if flags_before.get(name) != value]
+    return (*changed, *(f"without --{name}" for name in sorted(flags_before) if name not in flags_after))
 
 
 def settled(plane: ControlPlane, manifest: Manifest) -> Settled:
@@ -285,10 +285,10 @@ def _change(edit: FileEdit) -> str:
 
 
 def _diff(edit: FileEdit, name: str) -> str:
-    old = _lines(edit.before.content if edit.before is not None else b"")
-    new = _lines(edit.after or b"")
+    lines_before = _lines(edit.before.content if edit.before is not None else b"")
+    lines_after = _lines(edit.after or b"")
     heads = ("/dev/null" if edit.before is None else f"a{name}", "/dev/null" if edit.after is None else f"b{name}")
-    lines = unified_diff(old, new, *heads)
+    lines = unified_diff(lines_before, lines_after, *heads)
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
 

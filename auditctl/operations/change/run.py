@@ -26,7 +26,7 @@ from auditctl.operations.change.failure import (
     said_once,
 )
 from auditctl.operations.change.intent import edits_of, intent_of, keep_turn_for_undo
-from auditctl.operations.change.old_configuration import wait_for_old_configuration
+from auditctl.operations.change.old_configuration import wait_for_previous_configuration
 from auditctl.operations.change.report import restart_checks
 from auditctl.operations.change.restart_strategy import drain_seconds, serving
 from auditctl.operations.change.standby import Standby
@@ -263,7 +263,7 @@ class ChangeRun:
             self._end_standby()
             self.change.try_mark(Step.UNDONE, failure)
             return self._performed(outcome, failure=f"{failure}; put back", checks=checks)
-        result = wait_for_old_configuration(self, back_at)
+        result = wait_for_previous_configuration(self, back_at)
         self._end_standby()
         removal.clear_up(self.change)
         if isinstance(result, Restarted):

@@ -68,21 +68,21 @@ def _refuse_unreadable(plane: ControlPlane) -> None:
 
 def recover_all(plane: ControlPlane, deadline: Deadline) -> tuple[Finding, ...]:
     """Finish or undo every interrupted change, the newest first; return a warning for each."""
-    told = []
+    findings = []
     for journal in reversed(plane.state.open_changes()):
         plane.progress.step(
             f"change {journal.id} ({journal.command}) was interrupted at {journal.step.value}: recovering"
         )
         outcome = _recover(plane, journal, deadline)
         give_back_left(plane, journal)
-        told.append(
+        findings.append(
             Finding(
                 check="interrupted-change",
                 severity=Severity.WARNING,
                 message=f"change {journal.id} ({journal.command}, {journal.started}) had been interrupted: {outcome}",
             )
         )
-    return tuple(told)
+    return tuple(findings)
 
 
 def _recover(plane: ControlPlane, journal: Journal, deadline: Deadline) -> str:
@@ -129,8 +129,8 @@ def _serves_with_it(plane: ControlPlane, journal: Journal, deadline: Deadline) -
         return True
     manifest, replaced_at = plane.read_manifest()[1], renamed_at(plane, journal)
     process = serving(manifest) if journal.restart == Restart.IN_PLACE.name else None
-    is_old = process is not None and replaced_at is not None and process.started < replaced_at
-    return serves(plane, manifest, replaced_at, deadline, ends=process if is_old else None)
+    is_previous = process is not None and replaced_at is not None and process.started < replaced_at
+    return serves(plane, manifest, replaced_at, deadline, ends=process if is_previous else None)
 
 
 def _confirm(plane: ControlPlane, change: Change, text: str, deadline: Deadline, returned: float | None = None) -> str:
@@ -202,15 +202,15 @@ def serves(
     watch = RestartWaiter.begin(plane.root, manifest, plane.clock, plane.progress.waiting, deadline.interrupted)
     # one that nobody starts is not waited for long: a lab folder, a node whose kubelet is stopped
     seconds = _RECOVERY_SECONDS if plane.root.is_host else _RECOVERY_SECONDS / 4
-    old = OutgoingProcess.hold(ends)
+    outgoing = OutgoingProcess.hold(ends)
     drain = drain_seconds(plane, manifest, ChangeOptions(), ends)[0]
     if ends is not None:
         end_in_place(ends)
     try:
-        return isinstance(watch.wait(expected, timeout=seconds, drain=drain, old=old), Restarted)
+        return isinstance(watch.wait(expected, timeout=seconds, drain=drain, old=outgoing), Restarted)
     finally:
-        if old is not None:
-            old.release()
+        if outgoing is not None:
+            outgoing.release()
 
 
 def _nobody_starts_it(plane: ControlPlane, manifest: Manifest) -> bool:

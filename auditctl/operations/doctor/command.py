@@ -43,26 +43,26 @@ def _decide(plane: ControlPlane, options: ChangeOptions, recovered: Recovered) -
         RefusedError: something is in the way of a repair.
     """
     observations = look(plane, options, proving=False)
-    found = repair(plane, observations, options)
-    if found is None:
+    chosen_repair = repair(plane, observations, options)
+    if chosen_repair is None:
         if options.dry_run:
             return _report(plane, observations, options)
         return _nothing(plane, look(plane, options), recovered.findings, options)
-    purpose = found.purpose
+    purpose = chosen_repair.purpose
 
     def conclude(report: Report) -> Report:
         if options.dry_run:
             return replace(report, command="doctor", summary=f"Dry run, nothing changed. The repair would {purpose}")
         return _repaired(plane, replace(report, command="doctor"), purpose, options)
 
-    if found.planned is None:
+    if chosen_repair.planned is None:
         return replace(restart.decide(plane, options, recovered), conclude=conclude)
     return ChangeDecision(
-        planned=found.planned,
-        findings=found.findings,
-        finish=lambda result: _keep_rejected(found, result),
+        planned=chosen_repair.planned,
+        findings=chosen_repair.findings,
+        finish=lambda result: _keep_rejected(chosen_repair, result),
         conclude=conclude,
-        follow_up=(lambda later: _decide(plane, options, later)) if found.more else None,
+        follow_up=(lambda later: _decide(plane, options, later)) if chosen_repair.more else None,
     )
 
 

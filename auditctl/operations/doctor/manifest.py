@@ -18,7 +18,7 @@ from auditctl.report import error_finding
 
 
 class _Distribution(NamedTuple):
-    """A product without kubeadm's manifest: paths that give it away, and where it sets audit flags (reference 9)."""
+    """A product without kubeadm's manifest: paths that give it away, and where it sets audit flags."""
 
     name: str
     marks: tuple[str, ...]
@@ -80,16 +80,16 @@ def _ours(plane: ControlPlane) -> str:
 
 def _missing(plane: ControlPlane) -> Iterator[Finding]:
     path = plane.manifest_path
-    found = list(_candidates(plane))
-    beside = [candidate for candidate in found if candidate.parent == path.parent]
+    candidates = list(_candidates(plane))
+    beside = [candidate for candidate in candidates if candidate.parent == path.parent]
     if beside:
         text = (
             f"{path} is not there; {beside[0]}, in the same directory, is a kube-apiserver's, and the kubelet runs it"
         )
         yield _error("manifest-missing", text, f"name it: --manifest {plane.root.node(beside[0])}")
-    elif found:
-        text = f"{path} is not there, so the kubelet runs no API server; probably it was moved to {found[0]}"
-        yield _error("manifest-missing", text, f"look at it, then: mv {found[0]} {path}")
+    elif candidates:
+        text = f"{path} is not there, so the kubelet runs no API server; probably it was moved to {candidates[0]}"
+        yield _error("manifest-missing", text, f"look at it, then: mv {candidates[0]} {path}")
     elif (product := _distribution(plane)) is not None:
         text = f"{path} is not there: this node runs {product.name}, which auditctl does not edit"
         yield _error("foreign-distribution", text, product.knob)

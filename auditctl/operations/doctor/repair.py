@@ -93,8 +93,8 @@ def repair(plane: ControlPlane, observations: Observations, options: ChangeOptio
         return stray_repair
     policy = node.policy()
     for find in (_policy, _log_directory, _dead_log):
-        if (found := find(node, policy)) is not None:
-            return found
+        if (chosen_repair := find(node, policy)) is not None:
+            return chosen_repair
     return _not_loaded(node)
 
 
@@ -239,7 +239,7 @@ def _weighed(node: _RepairTarget, planned: PlannedChange, mended: tuple[str, ...
         RefusedError: something else is in the way.
     """
     subject = replace(EditSubject.of(planned), before=planned.after)
-    found = preflight.before_edit(node.plane, subject, node.process, node.options)
+    findings = preflight.before_edit(node.plane, subject, node.process, node.options)
     passed = (*_BROKEN_ANYWAY, *mended)
-    weighed = weigh((finding for finding in found if finding.check not in passed), node.options)
+    weighed = weigh((finding for finding in findings if finding.check not in passed), node.options)
     return tuple(finding for finding in weighed if finding.severity is not Severity.INFO)

@@ -46,22 +46,24 @@ def check(plane: ControlPlane, source: Path | None) -> Report:
     snapshot, manifest = plane.read_manifest()
     record = _record(plane, manifest, source)
     deadly = tuple(_deadly(plane, manifest, record))
-    found = (*deadly, *_differing(record, manifest, deadly))
+    findings = (*deadly, *_differing(record, manifest, deadly))
     where = str(source) if source else WHERE
     summary = f"kubeadm upgrade would keep the audit settings of this node ({where})"
     if deadly:
         summary = f"the API server would not start with {where}: {deadly[0].message}"
-    elif found:
-        summary = f"kubeadm upgrade would change the audit settings of this node: {len(found)} differences from {where}"
+    elif findings:
+        summary = (
+            f"kubeadm upgrade would change the audit settings of this node: {len(findings)} differences from {where}"
+        )
     elif not manifest.audit_flags:
         summary = f"auditing is off on this node and in {where}"
     return Report(
         command="kubeadm check",
-        outcome=Outcome.NEGATIVE if found else Outcome.UNCHANGED,
+        outcome=Outcome.NEGATIVE if findings else Outcome.UNCHANGED,
         summary=summary,
         manifest=ManifestChange(path=str(plane.manifest_path), before=snapshot.sha256, after=snapshot.sha256),
-        findings=found,
-        next_steps=("auditctl kubeadm persist",) if found and not source else (),
+        findings=findings,
+        next_steps=("auditctl kubeadm persist",) if findings and not source else (),
         details={
             "kubeadmConfig": {
                 "source": where,

@@ -108,14 +108,14 @@ def _table(expect: str, failed: list[Tested]) -> tuple[str, ...]:
     return tuple(f"{place:{one}}  {request:{two}}  {differs}" for place, request, differs in rows)
 
 
-def diff(plane: ControlPlane, old: str, new: str, kubernetes: str | None) -> CommandResult:
+def diff(plane: ControlPlane, before: str, after: str, kubernetes: str | None) -> CommandResult:
     """Return which requests change level, stages or managed fields. Exit code 1 if any does, as ``kubectl diff``.
 
     Raises:
         PolicyError: the server would refuse one of them.
     """
     version = server_version(plane, kubernetes)
-    return _diff(read_policy(old, version), read_policy(new, version))
+    return _diff(read_policy(before, version), read_policy(after, version))
 
 
 def diff_with_revision(plane: ControlPlane, revision: str, file: str, kubernetes: str | None) -> CommandResult:
@@ -135,14 +135,14 @@ def _diff(one: LoadedPolicyFile, other: LoadedPolicyFile) -> CommandResult:
         groups.setdefault((each.before.rule, each.after.rule), []).append(each)
     lines: list[str] = []
     findings: list[Finding] = []
-    for pair, found in sorted(groups.items()):
+    for pair, members in sorted(groups.items()):
         lines.append(
             f"{_side(one.name, one.policy.rules, pair[0])} -> {_side(other.name, other.policy.rules, pair[1])}"
         )
-        lines += (f"  {_change(each)}  {request_words(each.attributes)}" for each in found[:_EXAMPLES])
-        lines += [f"  and {len(found) - _EXAMPLES} more of this kind"] if len(found) > _EXAMPLES else []
-        findings.append(_change_finding(other, pair[1], found))
-    rows = [_row(each) for _, found in sorted(groups.items()) for each in found]
+        lines += (f"  {_change(each)}  {request_words(each.attributes)}" for each in members[:_EXAMPLES])
+        lines += [f"  and {len(members) - _EXAMPLES} more of this kind"] if len(members) > _EXAMPLES else []
+        findings.append(_change_finding(other, pair[1], members))
+    rows = [_row(each) for _, members in sorted(groups.items()) for each in members]
     summary = f"{one.name} and {other.name} decide {'differently' if rows else 'every request alike'}"
     cases = tuple(ReviewCase(each.check, each.file, each.line, each.message) for each in findings)
     return CommandResult(
@@ -156,24 +156,24 @@ def _diff(one: LoadedPolicyFile, other: LoadedPolicyFile) -> CommandResult:
     )
 
 
-def _change_finding(new: LoadedPolicyFile, rule: int, found: list[DecisionDifference]) -> Finding:
+def _change_finding(after: LoadedPolicyFile, rule: int, members: list[DecisionDifference]) -> Finding:
     """Return one finding of the requests that one rule of the new policy decides and one rule of the old one decided.
 
     A request of which less is recorded is a warning: a review must not miss that something is no longer in the log.
     """
-    changes = list(dict.fromkeys(map(_change, found)))
-    examples = ", ".join(dict.fromkeys(request_words(each.attributes) for each in found[:_EXAMPLES]))
-    more = f" and {len(found) - _EXAMPLES} more" if len(found) > _EXAMPLES else ""
-    lost = any(each.after.level is Level.NONE and each.before.level is not Level.NONE for each in found)
-    less = any(each.after.level < each.before.level for each in found) or any(
-        set(each.after.omit_stages) - set(each.before.omit_stages) for each in found
+    changes = list(dict.fromkeys(map(_change, members)))
+    examples = ", ".join(dict.fromkeys(request_words(each.attributes) for each in members[:_EXAMPLES]))
+    more = f" and {len(members) - _EXAMPLES} more" if len(members) > _EXAMPLES else ""
+    lost = any(each.after.level is Level.NONE and each.before.level is not Level.NONE for each in members)
+    less = any(each.after.level < each.before.level for each in members) or any(
+        set(each.after.omit_stages) - set(each.before.omit_stages) for each in members
     )
     check = "no-longer-recorded" if lost else ("less-recorded" if less else "recorded-otherwise")
     severity = Severity.WARNING if less else Severity.INFO
-    line = new.policy.rules[rule].line if rule >= 0 else 1
+    line = after.policy.rules[rule].line if rule >= 0 else 1
     path = f"rules[{rule}]" if rule >= 0 else "rules"
     message = f"{'; '.join(changes)}: {examples}{more}"
-    return Finding(check=check, severity=severity, message=message, path=path, file=new.name, line=line, column=1)
+    return Finding(check=check, severity=severity, message=message, path=path, file=after.name, line=line, column=1)
 
 
 def _side(name: str, rules: tuple[Any, ...], rule: int) -> str:
@@ -181,13 +181,13 @@ def _side(name: str, rules: tuple[Any, ...], rule: int) -> str:
 
 
 def _change(each: DecisionDifference) -> str:
-    old, new = each.before, each.after
-    if old.level is not new.level:
-        return f"{old.level.value} -> {new.level.value}"
-    if set(old.omit_stages) != set(new.omit_stages):
-        one, other = (", ".join(stage.value for stage in side.omit_stages) or "none" for side in (old, new))
-        return f"{old.level.value}, omitted stages {one} -> {other}"
-    return f"{old.level.value}, omitManagedFields {_bool(old)} -> {_bool(new)}"
+    before, after = each.before, each.after
+    if before.level is not after.level:
+        return f"{before.level.value} -> {after.level.value}"
+    if set(before.omit_stages) != set(after.omit_stages):
+        one, other = (", ".join(stage.value for stage in side.omit_stages) or "none" for side in (before, after))
+        return f"{before.level.value}, omitted stages {one} -> {other}"
+    return f"{before.level.value}, omitManagedFields {_bool(before)} -> {_bool(after)}"
 
 
 def _bool(decision: Decision) -> str:

@@ -21,7 +21,7 @@ _SHIPPED = "detections.yaml"
 _WORDS = {State.BLIND: "never fires", State.PARTIAL: "misses some"}
 
 
-class Asked(NamedTuple):
+class CoverageOptions(NamedTuple):
     """The options of ``policy coverage``; ``sets`` are names of shipped sets and files, none is all shipped sets.
 
     ``logs``: recorded traffic in which requests of the kinds that are missed are counted.
@@ -45,7 +45,7 @@ class Result(NamedTuple):
     traffic: Mapping[Kind, int] | None = None
 
 
-def policy_coverage(plane: ControlPlane, asked: Asked) -> CommandResult:
+def policy_coverage(plane: ControlPlane, options: CoverageOptions) -> CommandResult:
     """Return the state of every detection and the least change; exit code 1 if one can never fire.
 
     Raises:
@@ -53,9 +53,9 @@ def policy_coverage(plane: ControlPlane, asked: Asked) -> CommandResult:
         RefusedError: a file cannot be read.
         UsageError: a set is neither shipped nor a file.
     """
-    named = read_policy(asked.file, server_version(plane, asked.kubernetes))
-    judged = coverage(named.policy, chosen_detections(asked.sets))
-    traffic = recorded_kinds(plane, asked.logs) if asked.logs else None
+    named = read_policy(options.file, server_version(plane, options.kubernetes))
+    judged = coverage(named.policy, chosen_detections(options.sets))
+    traffic = recorded_kinds(plane, options.logs) if options.logs else None
     result = Result(named, judged, least_change(named.policy, judged), traffic)
     blind = sum(each.state is State.BLIND for each in judged)
     return CommandResult(

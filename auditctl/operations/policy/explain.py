@@ -89,11 +89,13 @@ def explain_one(
     Raises:
         PolicyError: the server would refuse the policy; UsageError, RequestError: the request is none.
     """
-    asked = request.attributes(request_context(plane, kubernetes, takes_unknown=takes_unknown, discovery=discovery))
+    attributes = request.attributes(
+        request_context(plane, kubernetes, takes_unknown=takes_unknown, discovery=discovery)
+    )
     named = read_policy(file, server_version(plane, kubernetes))
-    told = explain(named.policy, asked)
-    row = {**decision_row(told.decision), "attributes": attributes_row(asked)}
-    return CommandResult(document={"decisions": [row]}, lines=tuple(_lines(named, told)), notes=notes(named))
+    explanation = explain(named.policy, attributes)
+    row = {**decision_row(explanation.decision), "attributes": attributes_row(attributes)}
+    return CommandResult(document={"decisions": [row]}, lines=tuple(_lines(named, explanation)), notes=notes(named))
 
 
 def notes(named: LoadedPolicyFile) -> tuple[str, ...]:
@@ -111,34 +113,34 @@ def decision_row(decision: Decision) -> dict[str, Any]:
     }
 
 
-def attributes_row(asked: Attributes) -> dict[str, Any]:
+def attributes_row(attributes: Attributes) -> dict[str, Any]:
     """Return the contract's attributes of a request."""
     return {
-        "isResourceRequest": asked.is_resource_request,
-        "verb": asked.verb,
-        "apiGroup": asked.api_group,
-        "apiVersion": asked.api_version,
-        "namespace": asked.namespace,
-        "resource": asked.resource,
-        "subresource": asked.subresource,
-        "name": asked.name,
-        "path": asked.path,
+        "isResourceRequest": attributes.is_resource_request,
+        "verb": attributes.verb,
+        "apiGroup": attributes.api_group,
+        "apiVersion": attributes.api_version,
+        "namespace": attributes.namespace,
+        "resource": attributes.resource,
+        "subresource": attributes.subresource,
+        "name": attributes.name,
+        "path": attributes.path,
     }
 
 
-def _lines(named: LoadedPolicyFile, told: Explanation) -> Iterator[str]:
-    decision = told.decision
-    yield request_words(told.attributes)
+def _lines(named: LoadedPolicyFile, explanation: Explanation) -> Iterator[str]:
+    decision = explanation.decision
+    yield request_words(explanation.attributes)
     if decision.rule < 0:
         yield f"level {decision.level.value}: no rule applies, so nothing is recorded"
     else:
-        place = f"{named.name}:{told.line}" if told.line else named.name
+        place = f"{named.name}:{explanation.line}" if explanation.line else named.name
         yield f"level {decision.level.value}, by rules[{decision.rule}] ({place})"
-    yield from _events(told)
-    for miss in told.misses:
+    yield from _events(explanation)
+    for miss in explanation.misses:
         yield f"rules[{miss.rule}]{_at(named, miss)} does not apply: {_short(miss.first)}"
-    if told.nearest:
-        yield f"nearest: rules[{told.nearest.rule}] would have applied {told.hint}"
+    if explanation.nearest:
+        yield f"nearest: rules[{explanation.nearest.rule}] would have applied {explanation.hint}"
 
 
 def _at(named: LoadedPolicyFile, miss: Miss) -> str:
@@ -152,33 +154,41 @@ def _short(failure: Failure) -> Failure:
     return failure._replace(accepted=(*accepted[:_MOST_LISTED], f"and {more} more") if more > 0 else accepted)
 
 
-def _events(told: Explanation) -> Iterator[str]:
-    decision = told.decision
+def _events(explanation: Explanation) -> Iterator[str]:
+    decision = explanation.decision
     if decision.level is Level.NONE:
         return
-    if not told.stages:
+    if not explanation.stages:
         yield "no event is written: every stage that it has is omitted"
         return
-    yield f"events: {', '.join(stage.value for stage in told.stages)}, with {_content(told)}"
+    yield f"events: {', '.join(stage.value for stage in explanation.stages)}, with {_content(explanation)}"
     if decision.omit_stages:
         yield f"omitted stages: {', '.join(stage.value for stage in decision.omit_stages)}"
     if decision.omit_managed_fields and decision.level > Level.METADATA:
         yield "managed fields are left out of the bodies"
 
 
-def _content(told: Explanation) -> str:
+def _content(explanation: Explanation) -> str:
     """Return which fields the events hold (`apiserver/pkg/audit/request.go`)."""
-    asked, level = told.attributes, told.decision.level
+    attributes, level = explanation.attributes, explanation.decision.level
     content = "metadata (who, what, when, from where, the answer's code)"
     if level is Level.METADATA:
         return content
     bodies = []
-    if asked.is_resource_request and asked.verb in _WITH_REQUEST_BODY and asked.subresource not in _CONNECTIONS:
+    if (
+        attributes.is_resource_request
+        and attributes.verb in _WITH_REQUEST_BODY
+        and attributes.subresource not in _CONNECTIONS
+    ):
         bodies.append("requestObject")
-    if level is Level.REQUEST_RESPONSE and asked.verb != "watch" and asked.subresource not in {*_CONNECTIONS, "log"}:
+    if (
+        level is Level.REQUEST_RESPONSE
+        and attributes.verb != "watch"
+        and attributes.subresource not in {*_CONNECTIONS, "log"}
+    ):
         bodies.append("responseObject")
     if not bodies:
         return f"{content}; such a request has no body to record"
-    if Stage.RESPONSE_COMPLETE not in told.stages:
+    if Stage.RESPONSE_COMPLETE not in explanation.stages:
         return f"{content}; the bodies are lost with the omitted ResponseComplete"
     return f"{content}, {' and '.join(bodies)}"

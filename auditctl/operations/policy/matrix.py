@@ -91,9 +91,9 @@ def draw(plane: ControlPlane, file: str, people: tuple[str, ...], kubernetes: st
     named = understood(text, version)
     shown = [person_of(words, admin) for words in people or USUAL]
     shown += () if people else _named_in(named.policy)
-    asked = tuple(dict.fromkeys(shown))
+    chosen = tuple(dict.fromkeys(shown))
     return Drawn(
-        named, version, matrix(named.policy, asked, api(version), version), text, extents(text.raw, named.policy)
+        named, version, matrix(named.policy, chosen, api(version), version), text, extents(text.raw, named.policy)
     )
 
 

@@ -109,5 +109,5 @@ def _rate_row(rate: DailyRate | None) -> dict[str, int] | None:
     return None if rate is None else {"events": round(rate.events), "bytes": round(rate.bytes)}
 
 
-def _sum_row(found: Sum) -> dict[str, int]:
-    return {"events": found.events, "bytes": found.bytes, "estimatedBytes": found.estimated_bytes}
+def _sum_row(total: Sum) -> dict[str, int]:
+    return {"events": total.events, "bytes": total.bytes, "estimatedBytes": total.estimated_bytes}

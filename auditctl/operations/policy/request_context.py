@@ -31,9 +31,11 @@ def request_context(
     Raises:
         UsageError: ``kubernetes`` is no version; PolicyError, RefusedError: ``discovery`` cannot be had.
     """
-    found = version or server_version(plane, kubernetes)
+    known_version = version or server_version(plane, kubernetes)
     admin = None if kubernetes is not None else admin_of_node(plane)
-    return RequestContext(known_for(plane, discovery, found), found, admin or administrator(found), takes_unknown)
+    return RequestContext(
+        known_for(plane, discovery, known_version), known_version, admin or administrator(known_version), takes_unknown
+    )
 
 
 def admin_of_node(plane: ControlPlane) -> User | None:

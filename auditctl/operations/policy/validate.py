@@ -82,32 +82,32 @@ def show(name: str, *, modeline: bool = False) -> CommandResult:
 
 def _purpose(name: str) -> str:
     """Return what the first paragraph of its header says, the name left out."""
-    told = []
+    sentences = []
     for line in facts.policy_text(name).splitlines():
         said = line.removeprefix("#").strip()
         if not line.startswith("#") or not said:
             break
-        told.append(said)
-    return " ".join(told).removeprefix(f"{name}:").strip()
+        sentences.append(said)
+    return " ".join(sentences).removeprefix(f"{name}:").strip()
 
 
-def validate(plane: ControlPlane, asked: ValidateOptions) -> CommandResult:
+def validate(plane: ControlPlane, options: ValidateOptions) -> CommandResult:
     """Return what that server would refuse, what it would silently drop, and what is surely not meant, for each file.
 
     Raises:
         RefusedError: a file cannot be read; nothing is said of the others.
         UsageError: no file, an unknown check, a wrong version.
     """
-    _check_names(asked)
-    version = server_version(plane, asked.kubernetes)
-    known = known_for(plane, asked.discovery, version)
-    found = policy_sources(asked.files)
-    verdicts = [_judge(source, version, asked, known) for source in found]
-    if asked.rehearse:
-        verdicts = [_rehearsed(plane, source.raw, verdict) for source, verdict in zip(found, verdicts, strict=True)]
+    _check_names(options)
+    version = server_version(plane, options.kubernetes)
+    known = known_for(plane, options.discovery, version)
+    sources = policy_sources(options.files)
+    verdicts = [_judge(source, version, options, known) for source in sources]
+    if options.rehearse:
+        verdicts = [_rehearsed(plane, source.raw, verdict) for source, verdict in zip(sources, verdicts, strict=True)]
     bad = [verdict for verdict in verdicts if verdict.bad]
     summary, code = _summary(verdicts, bad, version), 1 if bad else 0
-    if asked.rehearse and (undone := _not_rehearsed(verdicts)) and not bad:
+    if options.rehearse and (undone := _not_rehearsed(verdicts)) and not bad:
         summary, code = f"the trial start that was asked for (--rehearse) was not done: {undone}", 3
     return CommandResult(
         document={"files": [verdict.row() for verdict in verdicts]},
@@ -138,35 +138,35 @@ def _rehearsed(plane: ControlPlane, raw: bytes, verdict: FileVerdict) -> FileVer
     """Return the verdict, and what the node's own server says; it has the last word."""
     from auditctl.operations.evidence import trial_start
 
-    found = tuple(trial_start.of_policy(plane, raw, verdict.file))
-    bad = verdict.bad or any(finding.severity is Severity.ERROR for finding in found)
-    return verdict._replace(findings=(*verdict.findings, *found), bad=bad)
+    refusals = tuple(trial_start.of_policy(plane, raw, verdict.file))
+    bad = verdict.bad or any(finding.severity is Severity.ERROR for finding in refusals)
+    return verdict._replace(findings=(*verdict.findings, *refusals), bad=bad)
 
 
-def _check_names(asked: ValidateOptions) -> None:
-    if not asked.files:
+def _check_names(options: ValidateOptions) -> None:
+    if not options.files:
         raise UsageError("no policy is named", fix="auditctl policy validate FILE... (or --list for the checks)")
-    for option, names, known in (("--only", asked.only, NAMES), ("--allow", asked.allow, NAMES)):
+    for option, names, known in (("--only", options.only, NAMES), ("--allow", options.allow, NAMES)):
         unknown = sorted(names - set(known))
         if unknown:
             raise UsageError(f"{option} {unknown[0]}: no such check", fix=f"choose of: {', '.join(known)}")
 
 
-def _judge(source: PolicySource, version: Version, asked: ValidateOptions, known: Known) -> FileVerdict:
+def _judge(source: PolicySource, version: Version, options: ValidateOptions, known: Known) -> FileVerdict:
     name, raw = source.name, source.raw
     loaded = load(raw, version)
-    told = lint.with_consequences(located(name, loaded), loaded)
-    warned = lint.warnings(raw, loaded.policy, known, asked.only, loaded.places) if loaded.policy else ()
+    problems = lint.with_consequences(located(name, loaded), loaded)
+    warned = lint.warnings(raw, loaded.policy, known, options.only, loaded.places) if loaded.policy else ()
     findings = (
-        *(_weighed(finding, asked, accepted=loaded.policy is not None) for finding in told),
-        *(finding for finding in warned if finding.check not in asked.allow),
+        *(_weighed(finding, options, accepted=loaded.policy is not None) for finding in problems),
+        *(finding for finding in warned if finding.check not in options.allow),
     )
     findings = (
         *map(source.placed, findings),
-        *(_blind(name, loaded.policy) if loaded.policy and _BLIND in asked.only else ()),
+        *(_blind(name, loaded.policy) if loaded.policy and _BLIND in options.only else ()),
     )
     severities = {finding.severity for finding in findings}
-    bad = Severity.ERROR in severities or (asked.strict and Severity.WARNING in severities)
+    bad = Severity.ERROR in severities or (options.strict and Severity.WARNING in severities)
     return FileVerdict(source.title, loaded.policy is not None, loaded.dropped, findings, bad or loaded.policy is None)
 
 
@@ -183,9 +183,9 @@ def _blind(name: str, policy: Policy) -> Iterator[Finding]:
         )
 
 
-def _weighed(finding: Finding, asked: ValidateOptions, *, accepted: bool) -> Finding:
+def _weighed(finding: Finding, options: ValidateOptions, *, accepted: bool) -> Finding:
     """Return what is allowed is a warning at most; nothing that the server refuses is."""
-    return replace(finding, severity=Severity.WARNING) if accepted and finding.check in asked.allow else finding
+    return replace(finding, severity=Severity.WARNING) if accepted and finding.check in options.allow else finding
 
 
 def _lines(verdict: FileVerdict, version: Version) -> Iterator[str]:
