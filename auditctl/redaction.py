@@ -16,7 +16,7 @@ _WORDS = "password|passwd|secret|token|apikey|api[-_]key|credentials?|client-key
 _URL = lazily(r"(?<=://)[^\s\"'<>]+@")
 _PROXY = lazily(r"(?im)(name: *[\"']?\w*proxy\w*[\"']? *\n[-+ ]?[ \t]*value: *[\"']?)[^\s\"'/]+@")
 """The value of `HTTPS_PROXY` may be `user:password@proxy:3128`: Go takes a proxy without a scheme too."""
-_BEARER = lazily(r"(?i)(?<=\bbearer )[^\s\"',]+")
+_BEARER = lazily(r"(?i)(\bbearer[ \t]+)[^\s\"']+")
 _FLAG = lazily(rf"(?i)(--[\w-]*(?:{_WORDS})=)[^\s\"']+")
 _FIELD = lazily(
     rf"(?im)^([-+ ]?[ \t]*(?:- +)?[\"']?[\w.-]*(?:{_WORDS})[\"']? *: +)(?!(?:true|false|null|~|[0-9]+)? *$|[|>&<])[^\n]+"
@@ -36,7 +36,7 @@ def redacted_urls(text: str) -> str:
     """Return any text without the user part of URLs and without bearer tokens."""
     if "@" in text:
         text = _URL.sub(f"{REDACTED}@", text)
-    return _BEARER.sub(REDACTED, text)
+    return _BEARER.sub(rf"\g<1>{REDACTED}", text)
 
 
 def redacted_values(value: Any) -> Any:

@@ -15,6 +15,30 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# `pytest -m quick`: under a minute with one worker. The laws by hypothesis, the fuzzers and the costs take longer.
+TESTS = Path(__file__).parent
+QUICK_ROOMS = (TESTS / "manifest", TESTS / "policy", TESTS / "kubeadm")
+QUICK_MODULES = ("test_architecture", "test_printable", "test_quality")
+SLOW_MODULES = (
+    "test_configmap",
+    "test_corpus",
+    "test_cost",
+    "test_coverage",
+    "test_fuzz",
+    "test_json_schema",
+    "test_matrix",
+    "test_plan_laws",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the quick tests."""
+    for item in items:
+        room, module = item.path.parent, item.path.stem
+        if module in QUICK_MODULES or (room in QUICK_ROOMS and module not in SLOW_MODULES):
+            item.add_marker("quick")
+
+
 @pytest.fixture
 def folder_node(tmp_path: Path) -> ControlPlane:
     """A node that is just files: kubeadm's own manifest under a root folder; nobody serves it."""

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from auditctl.patterns import lazily
+
 _OLDEST_MINOR = 19  # of the tables of flags and resources
 
 
@@ -93,11 +95,47 @@ def help_words(_: Mapping[str, Any]) -> Iterable[Candidate]:
     return [Candidate(name, title) for name, title in topics().items()]
 
 
+def of_log(field: str) -> Source:
+    """Return a source of the values that a field has lately had in the node's own log, the most frequent first.
+
+    Whoever sends requests writes into a log: a value that a shell could take for anything but a word is left out.
+    """
+
+    def source(options: Mapping[str, Any]) -> Iterable[Candidate]:
+        from auditctl.operations.controlplane import ControlPlane
+        from auditctl.operations.log.people import recent_values
+
+        plane = ControlPlane(
+            rootfs=Path(options["rootfs"]), manifest=options["manifest"], state_dir=options["state_dir"]
+        )
+        rows = recent_values(plane, field)
+        return [Candidate(row.value, f"{row.events} events") for row in rows if _WORD.fullmatch(row.value)]
+
+    return source
+
+
+_WORD = lazily(r"[A-Za-z0-9_./:@][A-Za-z0-9_./:@=+-]{0,200}")
 _LEVELS = of_words("None", "Metadata", "Request", "RequestResponse")
+_STAGES = of_words("RequestReceived", "ResponseStarted", "ResponseComplete", "Panic")
 _VERBS = of_words("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
 
 # By `COMMAND parameter`, or by the parameter alone where it means the same everywhere.
+_OF_LOG = {
+    f"log {command} {parameter}": of_log(field)
+    for commands, parameter, field in (
+        ("tail top stats report who history values", "user", "user"),
+        ("tail", "user_group", "group"),
+        ("tail who values", "resource", "resource"),
+        ("tail who history values report", "namespace", "namespace"),
+        ("tail", "name", "name"),
+        ("tail who history", "agent", "agent"),
+        ("tail who history", "source_ip", "source-ip"),
+        ("tail who history values", "code", "code"),
+    )
+    for command in commands.split()
+}
 CANDIDATES: Mapping[str, Source] = {
+    **_OF_LOG,
     "output": of_words("text", "json", "yaml"),
     "kubernetes": versions,
     "allow": allowed_checks,
@@ -121,7 +159,26 @@ CANDIDATES: Mapping[str, Source] = {
     "log top by": of_words("user", "verb", "resource", "namespace", "level", "rule"),
     "log tail verb": _VERBS,
     "log tail level": _LEVELS,
-    "log tail stage": of_words("RequestReceived", "ResponseStarted", "ResponseComplete", "Panic"),
+    "log tail stage": _STAGES,
+    "log values stage": _STAGES,
+    "log who verb": _VERBS,
+    "log history verb": _VERBS,
+    "log values verb": _VERBS,
+    "log values field": of_words(
+        "user",
+        "impersonated-user",
+        "group",
+        "verb",
+        "resource",
+        "namespace",
+        "name",
+        "agent",
+        "code",
+        "source-ip",
+        "level",
+        "stage",
+    ),
+    "log shipper program": of_words("vector", "alloy", "fluent-bit", "otel", "filebeat", "rsyslog"),
     "policy explain verb": _VERBS,
     "policy coverage sets": of_words("falco", "sigma", "elastic"),
     "shell": of_words("bash", "zsh", "fish"),

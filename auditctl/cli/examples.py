@@ -80,12 +80,14 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "log tail": (
         ("log tail -f", "follow, across rotation"),
         ("log tail --user alice --verb '!get' --since 1h", "filters"),
+        ("log tail -f cp1.log cp2.log", "several nodes: each line says which"),
         ("log tail -o wide", "also source address, user agent and audit ID"),
         ("log tail --code 403 -o json", "the events as they are in the log"),
     ),
     "log top": (
         ("log top", "who and what makes the volume"),
         ("log top --by user --since 1h", ""),
+        ("log top --by log audit-logs/*", "how much each node writes"),
     ),
     "log stats": (("log stats", "events over time"), ("log stats --user 'system:*' --since 1d", "")),
     "log filter": (

@@ -95,7 +95,10 @@ def top(
     logs: Logs = None,
     log: LogOption = None,
     by: Annotated[
-        Many, typer.Option(metavar="WHAT", help="user, verb, resource, namespace, level or rule; default: all.")
+        Many,
+        typer.Option(
+            metavar="WHAT", help="user, verb, resource, namespace, level, rule or log (the node); default: all but log."
+        ),
     ] = None,
     count: Annotated[int, typer.Option("-n", min=1, metavar="N", help="Values of each.")] = 10,
     policy: Annotated[
@@ -115,12 +118,12 @@ def top(
     def operation(plane: ControlPlane) -> CommandResult:
         from auditctl.errors import UsageError
         from auditctl.log.filters import LogFilters
-        from auditctl.log.volume import BY
+        from auditctl.log.volume import DIMENSIONS
         from auditctl.operations.log import volume
 
         for each in by or ():
-            if each not in BY:
-                raise UsageError(f"--by {each}: not one of {', '.join(BY)}")
+            if each not in DIMENSIONS:
+                raise UsageError(f"--by {each}: not one of {', '.join(DIMENSIONS)}")
         options = volume.TopOptions(
             logs=(*(logs or ()), *(log or ())),
             by=tuple(by or ()),
@@ -144,7 +147,7 @@ def stats(
     until: Until = None,
     processes: Processes = None,
 ) -> None:
-    """Events over time: a sparkline, events a second, bytes a day."""
+    """Events over time: a chart with times, events a second, bytes a day."""
 
     def operation(plane: ControlPlane) -> CommandResult:
         from auditctl.log.filters import LogFilters

@@ -95,7 +95,7 @@ def status(
         typer.Option(
             "--template",
             metavar="NAME",
-            help="Print what -o prometheus needs: alerts, service or timer; or what --server may read: rbac.",
+            help="Print what goes with -o prometheus: alerts, dashboard, service or timer; or what --server may read: rbac.",
         ),
     ] = None,
     server: Annotated[

@@ -85,6 +85,10 @@ def coverage(
             help="falco, sigma, elastic, or a file in the format of detections.yaml; commas or repeated; default: all three.",
         ),
     ] = None,
+    log: Annotated[
+        list[str] | None,
+        typer.Option("--log", metavar="LOG", help="Logs or tallies: count the requests that a blind detection misses."),
+    ] = None,
     kubernetes: Kubernetes = None,
 ) -> None:
     """Which public detections can never fire under the policy, why, and the least change; exit 1 if there are any."""
@@ -93,7 +97,7 @@ def coverage(
         from auditctl.operations.policy.coverage import Asked, policy_coverage
 
         names = tuple(name for each in sets or () for name in each.split(",") if name)
-        return policy_coverage(plane, Asked(file, names, kubernetes))
+        return policy_coverage(plane, Asked(file, names, kubernetes, tuple(log or ())))
 
     command = "policy coverage"
     run_and_exit(context, command, in_format(context.obj, command, operation), formats=(*FORMATS, *FINDINGS_FORMATS))

@@ -14,7 +14,8 @@ from pathlib import Path
 from auditctl.cluster.connection import LIBRARY, ApiConnection, KubeconfigChoice
 from auditctl.errors import RefusedError
 
-_ON_THE_NODE = ("/etc/kubernetes/admin.conf", "/etc/kubernetes/super-admin.conf")
+ADMIN_KUBECONFIG = "/etc/kubernetes/admin.conf"
+_ON_THE_NODE = (ADMIN_KUBECONFIG, "/etc/kubernetes/super-admin.conf")
 
 
 def kubeconfig_of(given: Path | None, context: str, home: Path, environment: Mapping[str, str]) -> KubeconfigChoice:

@@ -160,6 +160,9 @@ def _library_api(access: Access, purpose: str) -> Iterator[Any]:
         raise _refusal(access, purpose, int(error.status or 0), str(error.reason or "")) from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise _no_answer(access, purpose, error) from error
+    except ValueError as error:  # the library checks each field of an answer by its own copy of the API
+        text = f"the ConfigMap {NAMESPACE}/{NAME} cannot {purpose}: the answer of {access.server} is no object that the package kubernetes takes"
+        raise RefusedError(text, check="kubeadm-config", fix="upgrade that package, or remove it") from error
     finally:
         os.close(authority)
 

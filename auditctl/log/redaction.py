@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from auditctl.patterns import lazily
+from auditctl.redaction import REDACTED, redacted_urls
 
-REDACTED = "<redacted>"
 _FOLDED = "<folded>"
 _MOST_DEPTH = 60
 _MOST_TEXT = 200
@@ -37,12 +37,10 @@ _ENVIRONMENT = lazily(r"(?i)env\[(?P<name>[^\]]*)\]\.value$")
 _SECRET_NAME = lazily(r"(?i)pass|token|secret|key|cred|auth|pwd|dsn|proxy|^\d+$")
 _IN_TEXT = (
     lazily(r"()eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"),
-    lazily(r"(?i)(bearer\s+)[^\s\"']+"),
     lazily(
         r"(?i)((?:password|passwd|token|secret|api[_-]?key|access[_-]?key|private[_-]?key)[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;]+"
     ),
     lazily(r"(?i)(--?(?:password|passwd|token|secret|api-?key)\s+)[^\s-][^\s]*"),
-    lazily(r"(://)[^\s\"'<>]+(?=@)"),  # up to the last @, as `net/url` splits the authority
     lazily(r"(\s-u\s*[^\s:]+:)\S+"),
     lazily(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(?=-----END|\Z)", re.DOTALL),
 )
@@ -50,6 +48,7 @@ _IN_TEXT = (
 
 def redacted_text(text: str) -> str:
     """Return the text with tokens, passwords and private keys in it replaced."""
+    text = redacted_urls(text)
     for pattern in _IN_TEXT:
         text = pattern.sub(rf"\g<1>{REDACTED}", text)
     return text

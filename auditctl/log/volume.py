@@ -14,11 +14,12 @@ from auditctl.log.reading import CountBlock, selected_blocks
 from auditctl.log.segments import LogSegment
 
 BY = ("user", "verb", "resource", "namespace", "level", "rule")
+DIMENSIONS = (*BY, "log")
+"""Also which log an event is of: its path."""
 _MOST_KEPT = 10_000
 _MOST_PARTS = 20_000
 _OTHERS = "(others)"
 _EARLY = frozenset({"RequestReceived", "ResponseStarted"})
-_BARS = " ▁▂▃▄▅▆▇█"
 
 
 class Share(NamedTuple):
@@ -34,7 +35,7 @@ class VolumeCounts:
 
     def __init__(self, reader: Reader | None = None) -> None:
         self.account = ReadStatistics()
-        self.by: dict[str, dict[str, list[int]]] = {name: {} for name in BY}
+        self.by: dict[str, dict[str, list[int]]] = {name: {} for name in DIMENSIONS}
         self._reader = reader
         self._names: dict[bytes, str] = {}
         self._kinds: dict[tuple[str, str, bytes, bytes, tuple[str, ...]], list[int]] = {}
@@ -51,6 +52,7 @@ class VolumeCounts:
         for piece in pieces:
             for block in selected_blocks(piece, decode, self._reader, self.account, *selection):
                 self._take(block)
+                add(self.by["log"], piece.name, len(block.events), sum(block.sizes))
                 if also is not None:
                     also(block)
         self._spread()
@@ -260,9 +262,3 @@ class Rates:
             since = min(max(part * self.part_seconds - self._first, 0), self.span_seconds - 1)
             found[since * len(found) // self.span_seconds] += events
         return found
-
-
-def sparkline(counts: list[int]) -> str:
-    """Return one character a count, the highest full."""
-    highest = max(counts, default=0) or 1
-    return "".join(_BARS[-(-count * (len(_BARS) - 1) // highest)] for count in counts)

@@ -26,6 +26,7 @@ from auditctl.report import Report
 
 FILES: Mapping[str, tuple[str, str]] = {
     "alerts": ("prometheus", "alerts.yaml"),
+    "dashboard": ("prometheus", "dashboard.json"),
     "service": ("prometheus", "auditctl-status.service"),
     "timer": ("prometheus", "auditctl-status.timer"),
     "rbac": ("rbac", "auditctl-status.yaml"),
@@ -62,7 +63,7 @@ def status_metrics(plane: ControlPlane) -> CommandResult:
 
 
 def template_text(name: str) -> CommandResult:
-    """Return the shipped alert rules, systemd service, timer, or rights of ``--server``.
+    """Return the shipped alert rules, Grafana dashboard, systemd service or timer, or the rights of ``--server``.
 
     Raises:
         UsageError: there is no such template.

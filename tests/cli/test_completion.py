@@ -166,3 +166,40 @@ def test_another_shell_is_a_usage_error() -> None:
     )
     assert ran.returncode == 2
     assert "bash, zsh, fish" in ran.stdout + ran.stderr
+
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+@pytest.fixture
+def node_with_log(tmp_path: Path) -> Path:
+    """A node whose log has recorded users, and some whom an attacker has named."""
+    manifests, logs = tmp_path / "etc/kubernetes/manifests", tmp_path / "var/log/kubernetes/audit"
+    manifests.mkdir(parents=True)
+    logs.mkdir(parents=True)
+    shutil.copy(GOLDEN / "kubeadm/v1.36.2/plain.yaml", manifests / "kube-apiserver.yaml")
+    run(["auditctl", "--rootfs", str(tmp_path), "enable", "--no-wait", "-q"])
+    raw = (GOLDEN / "logs/request-response-1.36.jsonl").read_bytes()
+    lines = [raw.splitlines()[0]] * 4
+    for number, hostile in enumerate((b"$(reboot)", b"a;reboot", b"--option", b"x\\ny")):
+        lines[number] = lines[number].replace(b'"username":"', b'"username":"' + hostile, 1)
+    (logs / "audit.log").write_bytes(raw + b"\n".join(lines) + b"\n")
+    return tmp_path
+
+
+def test_users_and_resources_of_the_nodes_own_log_are_offered(
+    node_with_log: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    root = ("--rootfs", str(node_with_log))
+
+    assert "system:apiserver" in answered(*root, "log", "tail", "--user", "system:a")[0]
+    assert "secrets" in answered(*root, "log", "who", "x", "--resource", "sec")[0]
+    assert answered(*root, "log", "values", "na") == (["namespace", "name"], NO_FILES)
+    assert answered("--rootfs", str(node_with_log / "none"), "log", "who", "sys")[0] == []
+
+
+def test_a_name_that_a_shell_could_obey_is_not_offered(node_with_log: Path) -> None:
+    offered = answered("--rootfs", str(node_with_log), "log", "tail", "--user", "")[0]
+
+    assert offered
+    assert not [each for each in offered if set(each) & set("$;() \\'\"`&|<>*?![]{}~#\n") or each.startswith("-")]

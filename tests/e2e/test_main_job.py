@@ -540,3 +540,12 @@ def test_without_the_right_to_write_nothing_is_touched(node: Node) -> None:
     assert code == 3, told.read_text()
     assert node.manifest.read_bytes() == before
     assert not (node.root / "var/lib/auditctl").exists()
+
+
+def test_the_cluster_of_a_node_is_asked_with_that_nodes_own_kubeconfig(node: Node) -> None:
+    """Not with that of whoever types the command: it may be another cluster's."""
+    node.enable(METADATA)
+    assert node.run("kubeadm", "persist").code == 0
+    ran = node.run("status", "--server")
+    assert ran.code == 0, ran.report["summary"]
+    assert "1 of 1 API servers is ready, 1 of 1 record" in ran.report["summary"]

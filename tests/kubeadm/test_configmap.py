@@ -7,6 +7,7 @@ import ssl
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -136,3 +137,13 @@ def test_a_config_map_without_the_key_is_no_record_of_kubeadm(access: Access) ->
     ApiServer.stored["data"] = {}
     with pytest.raises(RefusedError, match="has no key ClusterConfiguration"):
         configmap.read(access)
+
+
+def test_an_answer_that_the_client_library_refuses_is_one_sentence(access: Access) -> None:
+    """Its newer versions check every field: a container status without ``ready`` ends in a ValueError."""
+    status = {"containerStatuses": [{"name": "kube-apiserver"}]}
+    ApiServer.pods = [
+        {"metadata": {"name": "a"}, "spec": {"nodeName": "a", "containers": [{"name": "c"}]}, "status": status}
+    ]
+    with suppress(RefusedError):  # the plain client takes it, and older libraries too
+        assert configmap.apiservers(access) == (configmap.MirrorPod("a", "", {}),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -151,8 +152,43 @@ def test_the_rules_use_only_metrics_that_there_are(folder_node: ControlPlane) ->
 def test_templates_are_printed_and_an_unknown_one_is_refused() -> None:
     for name, file in FILES.items():
         assert template_text(name).text("text") + "\n" == facts.template("prometheus", file).read_text(encoding="utf-8")
-    with pytest.raises(UsageError, match="not one of alerts, service, timer"):
-        template_text("dashboard")
+    with pytest.raises(UsageError, match="not one of alerts, dashboard, service, timer"):
+        template_text("nosuch")
+
+
+def dashboard_queries() -> list[str]:
+    dashboard = json.loads(template_text("dashboard").text("text"))
+    return [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+
+
+def test_the_dashboard_shows_every_metric_and_no_other() -> None:
+    source = Path(metrics_of.__code__.co_filename).read_text()
+    used = {name for query in dashboard_queries() for name in re.findall(r"auditctl_\w+", query)}
+
+    # the age in seconds is the time stamp, seen from the time of the collection
+    assert used == set(re.findall(r'"(auditctl_\w+)"', source)) - {"auditctl_log_last_event_age_seconds"}
+
+
+def test_the_panels_of_the_dashboard_do_not_overlap() -> None:
+    panels = json.loads(template_text("dashboard").text("text"))["panels"]
+    places = [panel["gridPos"] for panel in panels]
+    cells = [(x, y) for p in places for x in range(p["x"], p["x"] + p["w"]) for y in range(p["y"], p["y"] + p["h"])]
+
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) == 23
+    assert len({panel["id"] for panel in panels}) == len(panels)
+
+
+@promtool
+def test_promtool_accepts_every_query_of_the_dashboard(tmp_path: Path) -> None:
+    queries = [query.replace("$instance", ".*") for query in dashboard_queries()]
+    rules = [{"record": f"dashboard:query{number}", "expr": query} for number, query in enumerate(queries)]
+    file = tmp_path / "rules.json"
+    file.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+
+    ran = subprocess.run(["promtool", "check", "rules", str(file)], capture_output=True, text=True, check=False)
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
 @promtool

@@ -122,7 +122,8 @@ def test_the_wheel_is_a_complete_controller(tmp_path: Path) -> None:
 def test_each_playbook_at_the_top_is_the_collections_own() -> None:
     """One source: the file beside the inventory only names it."""
     names = {path.stem.replace("_", "-") for path in (COLLECTION / "playbooks").glob("*.yml")}
-    assert names == {"enable-audit", "verify-audit", "disable-audit", "restart-audit"}
+    assert names == {path.stem for path in PLAYBOOKS.glob("*.yml")}
+    assert {"enable-audit", "verify-audit", "disable-audit", "restart-audit", "fleet-audit"} <= names
     for name in names:
         text = (PLAYBOOKS / f"{name}.yml").read_text()
         assert f"import_playbook: auditctl.kubeadm.{name.replace('-', '_')}\n" in text

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,3 +116,26 @@ def test_detect_costs_fewer_events_than_the_baseline_and_fewer_bytes_than_cis(po
     }
     assert cost["detect"]["events"] < cost["baseline"]["events"]
     assert cost["detect"]["bytes"] < cost["cis"]["bytes"]
+
+
+def test_recorded_requests_of_the_missed_kinds_are_counted(policy: Call, tmp_path: Path) -> None:
+    """In a log and in its tally alike: pods/exec is called twice, secrets are listed once."""
+    event = {
+        "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata", "auditID": "1", "verb": "create",
+        "stage": "ResponseComplete", "requestURI": "/api/v1/namespaces/a/pods/p/exec", "user": {"username": "alice"},
+        "objectRef": {"resource": "pods", "namespace": "a", "name": "p", "subresource": "exec"},
+    }  # fmt: skip
+    early = {**event, "stage": "RequestReceived"}
+    log, tally, blind = tmp_path / "audit.log", tmp_path / "cp1.tally", tmp_path / "p.yaml"
+    log.write_text("".join(json.dumps(each, separators=(",", ":")) + "\n" for each in (event, early, event)))
+    blind.write_text("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: None}]\n")
+    command = [sys.executable, "-m", "auditctl", "log", "tally", str(log), "--to", str(tally)]
+    subprocess.run(command, check=True, capture_output=True)
+
+    for source in (log, tally):
+        found = json.loads(policy("coverage", blind, "--log", source, "-o", "json").out)
+        misses = [miss for each in found["detections"] for miss in each["misses"]]
+        assert {miss["requestsInLog"] for miss in misses} == {0, 2}
+        assert all("exec" in miss["request"] for miss in misses if miss["requestsInLog"])
+    assert "2 such requests in the log" in policy("coverage", blind, "--log", tally).out
+    assert "such requests" not in policy("coverage", blind).out

@@ -13,9 +13,10 @@ import ssl
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from auditctl.facts import Version
 from auditctl.lab.apiserver import audit_setup
@@ -32,6 +33,7 @@ from auditctl.lab.node import container, klog
 from auditctl.lab.node.klog import KlogSeverity
 from auditctl.lab.node.layout import ADDRESS, STAND_IN, Layout, Timing
 from auditctl.lab.node.volumes import Bind
+from auditctl.lab.node.yaml_reader import YAMLWordsError, read
 
 LINGERS = 2.4  # times the grace period: a real 1.36.3 lived 71 s after a SIGTERM that no SIGKILL followed
 FLUSHES = 0.75  # times the grace period: a batch is handed on late, and is lost to an earlier SIGKILL
@@ -137,10 +139,20 @@ def _tls(options: Options, files: FileSystem) -> ssl.SSLContext:
     return context
 
 
+def _static_pod(manifest: Path) -> dict[str, Any]:
+    """Return the manifest that this server was started from; empty where it can no longer be read."""
+    with suppress(OSError, YAMLWordsError):
+        value = read(manifest.read_bytes())
+        if isinstance(value, dict):
+            return value
+    return {}
+
+
 def _api(options: Options, around: PodEnvironment, health: StandInHealth) -> StandInApi:
     recorder = audit_setup.recorder(options, around.files, health.disk_full)
     shared = SharedObjects(around.layout.shared_objects)
-    objects = Objects(record=around.layout.kubeadm_record, command=around.arguments, shared=shared)
+    pod = _static_pod(around.layout.manifest)
+    objects = Objects(record=around.layout.kubeadm_record, command=around.arguments, pod=pod, shared=shared)
     answers = Answers(
         kubernetes=around.kubernetes,
         counters=recorder.counters,

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs
 from auditctl.compatibility import UTC
 from auditctl.lab.apiserver import json_patch
 from auditctl.lab.apiserver.json_patch import PatchError
+from auditctl.lab.apiserver.mirror_pod import mirror_pod
 from auditctl.lab.apiserver.shared_objects import SharedObjects
 from auditctl.lab.node.layout import NODE_NAME
 from auditctl.node.change import files
@@ -56,12 +57,14 @@ class Objects:
     """Objects by (group, resource, namespace, name).
 
     ``record`` is the file that backs the ConfigMap kubeadm-config, so that it outlives the restarts of a change as it
-    does in etcd, and `lab reset` gives it back with the other files. ``command`` is the command line of the mirror Pod.
+    does in etcd, and `lab reset` gives it back with the other files. ``command`` is the command line of the mirror Pod,
+    ``pod`` the static Pod that it mirrors.
     ``shared`` has what several labs of one cluster share: their Leases, Nodes and mirror Pods.
     """
 
     record: Path | None = None
     command: Sequence[str] = ()
+    pod: Mapping[str, Any] = field(default_factory=dict)
     shared: SharedObjects | None = None
     _kept: dict[tuple[str, str, str, str], Object] = field(default_factory=dict)
     _revision: int = 100
@@ -71,13 +74,8 @@ class Objects:
         for name in ("default", "kube-node-lease", "kube-public", "kube-system"):
             self._put(_attributes("namespaces", "", name), {"metadata": {"name": name}, "status": {"phase": "Active"}})
         self._put(_attributes("nodes", "", NODE_NAME), {"metadata": {"name": NODE_NAME}})
-        pod = f"kube-apiserver-{NODE_NAME}"
-        labels = {"component": "kube-apiserver", "tier": "control-plane"}
-        container = {"name": "kube-apiserver", "command": ["kube-apiserver", *self.command]}
-        self._put(
-            _attributes("pods", "kube-system", pod),
-            {"metadata": {"name": pod, "labels": labels}, "spec": {"nodeName": NODE_NAME, "containers": [container]}},
-        )
+        pod = mirror_pod(self.pod, self.command, NODE_NAME)
+        self._put(_attributes("pods", "kube-system", pod["metadata"]["name"]), pod)
 
     def perform(self, request: Attributes, body: Any, query: str = "") -> tuple[int, Object]:
         """Return code and answer of one request. Raises StatusError."""

@@ -16,6 +16,7 @@ import errno
 import fcntl
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,7 +28,7 @@ from auditctl.node.change.state import StateDirectory, cannot_write
 
 _RUNTIME = Path("/run/auditctl")
 _LOCK_NAME = re.compile(r"manifests-[0-9a-f]+-[0-9a-f]+\.lock")
-_LOCK_FILES_LEFT = 64
+_LEFT_SECONDS = 86400.0
 _ATTEMPTS = 20  # to lock a file that others keep removing
 _FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 # no flock on a directory here (NFS: a lock for writing needs an open for writing)
@@ -154,18 +155,18 @@ def _discard(directory: Path) -> None:
 
 
 def _sweep() -> None:
-    """Remove the lock files of runs that were killed, once they are many: what can be locked is held by nobody.
+    """Remove the lock files of runs that were killed a day ago or earlier: what can be locked is held by nobody.
 
-    A few do no harm: they are empty, a run in the same directory uses its own again, and a boot empties /run.
+    Younger ones do no harm: they are empty, and a run in the same directory uses its own again.
     """
     if os.geteuid() != 0:
         return
     with suppress(OSError, RefusedError), path_trust.private_directory(_RUNTIME) as (folder, _):
         there = os.listdir(folder)  # noqa: PTH208 (of an open directory)
-        names = [name for name in there if _LOCK_NAME.fullmatch(name)]
-        for name in names if len(names) > _LOCK_FILES_LEFT else ():
+        for name in filter(_LOCK_NAME.fullmatch, there):
             with suppress(OSError):
-                _remove_if_free(folder, name)
+                if os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime < time.time() - _LEFT_SECONDS:
+                    _remove_if_free(folder, name)
 
 
 def _remove_if_free(folder: int, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from socket import gethostname
 from typing import NamedTuple
@@ -85,7 +86,7 @@ class Cluster(NamedTuple):
         for finding in sorted(rows, key=lambda row: row.check != TURN_CHECK):
             if is_waiting and finding.severity is Severity.ERROR:
                 text = f"this change has to wait: {finding.message}"
-                yield finding._replace(severity=Severity.INFO, message=text, fix="")
+                yield replace(finding, severity=Severity.INFO, message=text, fix="")
             else:
                 yield finding
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from auditctl.cluster.client_choice import connection_to, kubeconfig_of
+from auditctl.cluster.client_choice import ADMIN_KUBECONFIG, connection_to, kubeconfig_of
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.cluster import judge, rows
 from auditctl.operations.cluster.collect import ClusterEvidence, collect_cluster
@@ -53,5 +53,8 @@ def report_of(found: ClusterEvidence, plane: ControlPlane) -> Report:
 
 
 def _evidence(plane: ControlPlane, context: str) -> ClusterEvidence:
-    chosen = kubeconfig_of(plane.kubeconfig, context, Path.home(), os.environ)
+    given = plane.kubeconfig
+    if given is None and not plane.root.is_host:  # the cluster of that node, not of whoever asks
+        given = plane.root.followed(ADMIN_KUBECONFIG)
+    chosen = kubeconfig_of(given, context, Path.home(), os.environ)
     return collect_cluster(connection_to(chosen), plane.clock)

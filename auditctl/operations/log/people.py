@@ -15,8 +15,8 @@ from auditctl.errors import UsageError
 from auditctl.log import sources
 from auditctl.log.damage import ReadStatistics
 from auditctl.log.events import FullEvent
-from auditctl.log.facets import FIELDS, FacetCounts, field_named
-from auditctl.log.filters import NO_FILTERS, LogFilters, Selection, Test
+from auditctl.log.facets import FIELDS, FacetCounts, FacetValue, field_named
+from auditctl.log.filters import ALL_EVENTS, NO_FILTERS, LogFilters, Selection, Test
 from auditctl.log.lines import printable
 from auditctl.log.object_history import HistoryEntry, ObjectName, with_changes
 from auditctl.log.parallel import in_order, tallied
@@ -27,9 +27,11 @@ from auditctl.log.segments import LogSegment
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.builtin_api import built_in
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.log_sources import opened
+from auditctl.operations.log_sources import node_log, opened
 from auditctl.policy.resource_names import resolve
 
+_RECENT_BYTES = 2 << 20
+_MOST_RECENT = 50
 _PLAIN = re.compile(r"[A-Za-z0-9:._@/=+-]+")  # the same text in JSON: what is not, is looked for in the values alone
 
 
@@ -76,6 +78,21 @@ def log_history(plane: ControlPlane, name: str, namespace: str | None, options: 
     if options.diff and kept and not any(each.changes for each in kept):
         notes = (*notes, _no_bodies(kept))
     return replace(result, notes=(*notes, *result.notes))
+
+
+def recent_values(plane: ControlPlane, field: str) -> list[FacetValue]:
+    """Return the values that a field has at the end of the node's own log: some megabytes, for whoever waits for an answer.
+
+    Raises:
+        RefusedError: there is no log to read.
+    """
+    logs = opened(plane, [str(node_log(plane))])
+    try:
+        begin = max(logs[0].size_bytes - _RECENT_BYTES, 0)
+        piece = LogSegment(logs[0].name, logs[0].descriptor, begin, logs[0].size_bytes)
+        return FacetCounts(field).scan([piece], reader(), ALL_EVENTS).values()[:_MOST_RECENT]
+    finally:
+        sources.close(logs)
 
 
 def log_who(plane: ControlPlane, user: str, options: PeopleOptions) -> CommandResult:

@@ -22,6 +22,7 @@ from auditctl.log.damage import Damage, ReadStatistics
 from auditctl.log.events import FullEvent, Reader
 from auditctl.log.filters import NO_FILTERS, LogFilters, Test, compiled, moment, needle
 from auditctl.log.follow import Follower
+from auditctl.log.labels import labels_of
 from auditctl.log.lines import Fold, header, line
 from auditctl.log.parallel import in_order
 from auditctl.log.readers import reader
@@ -32,6 +33,7 @@ from auditctl.node.logfiles import log_files
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.builtin_api import built_in
 from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.log import tail_many
 from auditctl.operations.log_sources import node_log, opened
 from auditctl.operations.policy_files import server_version
 from auditctl.printable import printable_json
@@ -41,6 +43,7 @@ _HELD_SECONDS = 0.05
 _LONGEST_SECONDS = 60.0
 """The server's own default --request-timeout: what was not answered by then is not held back any longer."""
 _USUAL_LINES = 10
+_NODE = "LOG"
 
 
 Item = FullEvent | bytes
@@ -80,14 +83,17 @@ def log_tail(plane: ControlPlane, asked: TailOptions) -> CommandResult:
         asked = replace(asked, wanted=with_resources(asked.wanted, built_in(version), version))
     test = compiled(asked.wanted, now) if asked.wanted.given else None
     account = ReadStatistics()
+    labels: tuple[str, ...] = ()
     if asked.follow:
-        pieces, notes = _followed(_log_of(plane, asked), asked, test, account)
+        pieces, notes, labels = _all_followed(_logs_of(plane, asked), asked, test, account)
     else:
-        pieces, notes = _read(opened(plane, asked.logs), asked, test, account), ()
+        pieces, labels = _all_read(opened(plane, asked.logs), asked, test, account)
+        notes = ()
     matched = _Matched(pieces, account)
     pieces = iter(matched)
     if asked.header and asked.form is TailFormat.LINES:
-        pieces = chain((f"{header(wide=asked.wide)}\n".encode(),), pieces)
+        front = tail_many.column([*labels, _NODE])(_NODE) if labels else b""
+        pieces = chain((front + f"{header(wide=asked.wide)}\n".encode(),), pieces)
     closing = matched.sentences if test is not None and not asked.follow else account.sentences
     return CommandResult(document={}, pieces=pieces, notes=notes, closing_notes=closing, endless=asked.follow)
 
@@ -112,10 +118,42 @@ class _Matched:
             yield f"No event matches the filters; {self._account.events} events were read."
 
 
-def _log_of(plane: ControlPlane, asked: TailOptions) -> Path:
-    if len(asked.logs) > 1 or STANDARD_INPUT in asked.logs:
-        raise UsageError("-f follows one log, by its path", fix="name the file that the API server writes")
-    return Path(asked.logs[0]) if asked.logs else node_log(plane)
+def _logs_of(plane: ControlPlane, asked: TailOptions) -> list[Path]:
+    if STANDARD_INPUT in asked.logs:
+        raise UsageError("-f follows logs by their paths", fix="name the file that the API server writes")
+    return [Path(name) for name in asked.logs] or [node_log(plane)]
+
+
+def _all_read(
+    found: list[sources.LogSource], asked: TailOptions, test: Test | None, account: ReadStatistics
+) -> tuple[Iterator[bytes], tuple[str, ...]]:
+    """Return the pieces, and the labels of the logs where there are several and lines are printed."""
+    groups = tail_many.groups_of(found)
+    if len(groups) == 1:
+        return _read(found, asked, test, account), ()
+    labels = tuple(groups) if asked.form is TailFormat.LINES else ()
+    in_front = tail_many.column([*labels, _NODE]) if labels else _no_label
+    most = _USUAL_LINES if asked.most is None and test is None else asked.most
+    streams = {label: _read(each, asked, test, account) for label, each in groups.items()}
+    return tail_many.merged(streams, most=most, in_front=in_front), labels
+
+
+def _no_label(_: str) -> bytes:
+    return b""
+
+
+def _all_followed(
+    logs: list[Path], asked: TailOptions, test: Test | None, account: ReadStatistics
+) -> tuple[Iterator[bytes], tuple[str, ...], tuple[str, ...]]:
+    """Return the pieces, notes, and the labels of the logs where there are several and lines are printed."""
+    if len(logs) == 1:
+        return (*_followed(logs[0], asked, test, account), ())
+    named = labels_of([str(log) for log in logs])
+    both = {named[str(log)]: _followed(log, asked, test, account) for log in logs}
+    labels = tuple(both) if asked.form is TailFormat.LINES else ()
+    in_front = tail_many.column([*labels, _NODE]) if labels else _no_label
+    pieces = tail_many.followed({label: each for label, (each, _) in both.items()}, in_front)
+    return pieces, tuple(note for _, notes in both.values() for note in notes), labels
 
 
 def _read(

@@ -14,12 +14,14 @@ from auditctl.log.damage import ReadStatistics
 from auditctl.log.events import Reader
 from auditctl.log.filters import NO_FILTERS, LogFilters, Selection
 from auditctl.log.forecast import DAY_SECONDS
+from auditctl.log.labels import labels_of
 from auditctl.log.parallel import tallied
 from auditctl.log.readers import reader
 from auditctl.log.segments import LogSegment
 from auditctl.log.tally import Tally
 from auditctl.log.tally_views import cell_counts, user_test, volume_counts
-from auditctl.log.volume import BY, Rates, Share, VolumeCounts, add, sparkline
+from auditctl.log.terminal_chart import terminal_chart
+from auditctl.log.volume import BY, Rates, Share, VolumeCounts, add
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.answer_tables import amount, share, table
 from auditctl.operations.controlplane import ControlPlane
@@ -67,6 +69,7 @@ def log_top(plane: ControlPlane, asked: TopOptions) -> CommandResult:
     if named is not None and judge is not None:
         for key, volume, _ in both.cells.volumes():
             add(counts.by["rule"], _rule(named, judge.rule(key)), volume.events, volume.bytes)
+    _name_logs(counts)
     asked_for = [name for name in asked.by or BY if counts.by[name] or name != "rule"]
     shares = {name: counts.top(name, asked.most) for name in asked_for}
     events, total = (sum(column) for column in zip((0, 0), *counts.by["level"].values(), strict=True))
@@ -78,6 +81,14 @@ def log_top(plane: ControlPlane, asked: TopOptions) -> CommandResult:
         notes=tuple(account.sentences()),
         exit_code=int(account.is_no_log),
     )
+
+
+def _name_logs(counts: VolumeCounts) -> None:
+    """Put the short names of the logs in the place of their paths."""
+    found, counts.by["log"] = counts.by["log"], {}
+    labels = labels_of(list(found))
+    for name, (events, size) in found.items():
+        add(counts.by["log"], labels[name], events, size)
 
 
 def _summary(events: int, size: int, account: ReadStatistics, filters: LogFilters) -> str:
@@ -104,6 +115,8 @@ class _Both:
         """Add a tally: the cells of the users that the filters let pass."""
         passes = user_test(filters.user)
         self.counts.absorb(volume_counts(tally, passes))
+        for node in tally.nodes if not filters.user else ():
+            add(self.counts.by["log"], node.name, node.events, node.bytes)
         if judge is not None:
             self.cells.absorb(cell_counts(judge, [tally], passes))
 
@@ -153,13 +166,16 @@ def log_stats(
     per_day = size / span * DAY_SECONDS if span else 0.0
     peak, each = rates.busiest, size / rates.events if rates.events else 0.0
     lines = (
-        sparkline(columns),
-        f"{span} s, one bar = {span / len(columns):.1f} s" if columns else "no event has a time",
+        *(("events a second (times are UTC)", *terminal_chart(columns, rates.first or 0, span)) if columns else ()),
+        f"{_moment(rates.first)} to {_moment(rates.last)} UTC ({span} s), a column is {span / len(columns):.1f} s"
+        if columns and rates.first is not None
+        else "no event has a time",
         f"{per_second:.1f} events/s on average, {peak} in the busiest second",
         f"{amount(each) if each else '-'} an event, {amount(per_day)} a day at this rate",
     )
     document = {
         "log": account.rows(),
+        "first": None if rates.first is None else _moment(rates.first),
         "seconds": span,
         "columns": columns,
         "eventsPerSecond": round(per_second, 3),
@@ -174,6 +190,10 @@ def log_stats(
         notes=tuple(account.sentences()),
         exit_code=int(account.is_no_log),
     )
+
+
+def _moment(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def measured(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from auditctl import facts
@@ -10,6 +10,7 @@ from auditctl.errors import PolicyError, UsageError
 from auditctl.findings import Finding, Severity
 from auditctl.operations.answer import CommandResult, ReviewCase
 from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.policy.coverage_traffic import Kind, kind_of_request, recorded_kinds
 from auditctl.operations.policy_files import LoadedPolicyFile, read, read_policy, server_version
 from auditctl.policy.coverage import Coverage, Insertion, LeastChange, Shortfall, State, coverage, least_change
 from auditctl.policy.detections import Detection, read_detections
@@ -21,19 +22,27 @@ _WORDS = {State.BLIND: "never fires", State.PARTIAL: "misses some"}
 
 
 class Asked(NamedTuple):
-    """The options of ``policy coverage``; ``sets`` are names of shipped sets and files, none is all shipped sets."""
+    """The options of ``policy coverage``; ``sets`` are names of shipped sets and files, none is all shipped sets.
+
+    ``logs``: recorded traffic in which requests of the kinds that are missed are counted.
+    """
 
     file: str
     sets: tuple[str, ...] = ()
     kubernetes: str | None = None
+    logs: tuple[str, ...] = ()
 
 
 class Result(NamedTuple):
-    """A policy judged by detections, and the change that feeds those that it does not feed (None: it feeds all)."""
+    """A policy judged by detections, and the change that feeds those that it does not feed (None: it feeds all).
+
+    ``traffic`` has the recorded requests by kind; None where no log was named.
+    """
 
     named: LoadedPolicyFile
     judged: tuple[Coverage, ...]
     change: LeastChange | None
+    traffic: Mapping[Kind, int] | None = None
 
 
 def policy_coverage(plane: ControlPlane, asked: Asked) -> CommandResult:
@@ -46,7 +55,8 @@ def policy_coverage(plane: ControlPlane, asked: Asked) -> CommandResult:
     """
     named = read_policy(asked.file, server_version(plane, asked.kubernetes))
     judged = coverage(named.policy, chosen_detections(asked.sets))
-    result = Result(named, judged, least_change(named.policy, judged))
+    traffic = recorded_kinds(plane, asked.logs) if asked.logs else None
+    result = Result(named, judged, least_change(named.policy, judged), traffic)
     blind = sum(each.state is State.BLIND for each in judged)
     return CommandResult(
         document=_document(result),
@@ -115,7 +125,7 @@ def _document(result: Result) -> dict[str, Any]:
             {"set": name, "detections": len(rows), **{state.value: _count(rows, state) for state in State}}
             for name, rows in _by_set(result.judged).items()
         ],
-        "detections": [_row(each) for each in result.judged],
+        "detections": [_row(each, result.traffic) for each in result.judged],
         "change": None if result.change is None else _change_row(result.change),
     }
 
@@ -131,7 +141,7 @@ def _count(rows: Sequence[Coverage], state: State) -> int:
     return sum(each.state is state for each in rows)
 
 
-def _row(each: Coverage) -> dict[str, Any]:
+def _row(each: Coverage, traffic: Mapping[Kind, int] | None) -> dict[str, Any]:
     detection = each.detection
     return {
         "set": detection.set,
@@ -150,6 +160,11 @@ def _row(each: Coverage) -> dict[str, Any]:
                 "rule": miss.decision.rule,
                 "line": miss.line or None,
                 "reason": _reason(detection, miss),
+                **(
+                    {}
+                    if traffic is None
+                    else {"requestsInLog": traffic.get(kind_of_request(miss.sample.attributes), 0)}
+                ),
             }
             for miss in each.misses
         ],
@@ -174,7 +189,7 @@ def _lines(result: Result) -> Iterator[str]:
     for state, words in _WORDS.items():
         for each in result.judged:
             if each.state is state:
-                yield f"{each.detection.set}: {each.detection.name}: {words}: {_sentence(each)}"
+                yield f"{each.detection.set}: {each.detection.name}: {words}: {_sentence(each)}{_in_log(each, result)}"
     if result.change:
         yield from _change_lines(result.named, result.change)
 
@@ -183,6 +198,14 @@ def _sentence(each: Coverage) -> str:
     miss = each.misses[0]
     more = f" (and {len(each.misses) - 1} more requests)" if len(each.misses) > 1 else ""
     return f"{miss.sample.text}: {_by(miss)}: {_reason(each.detection, miss)}{more}"
+
+
+def _in_log(each: Coverage, result: Result) -> str:
+    """Return how many such requests are recorded, of all kinds that the detection misses."""
+    if result.traffic is None:
+        return ""
+    kinds = {kind_of_request(miss.sample.attributes) for miss in each.misses}
+    return f"; {sum(result.traffic.get(kind, 0) for kind in kinds)} such requests in the log"
 
 
 def _by(miss: Shortfall) -> str:

@@ -51,6 +51,15 @@ def test_of_many_that_ask_at_once_exactly_one_takes_it(store: LeaseStore) -> Non
     assert all(answer.lease.holder == f"cp{winner}_x" for answer in answers if isinstance(answer, HeldElsewhere))
 
 
+def test_of_many_that_take_over_one_that_has_ended_exactly_one_does(store: LeaseStore) -> None:
+    """The version that was read decides: all of them have seen it free."""
+    assert store.take(Holder("cp9", "x"), 60, NOW) == Taken()
+    later = NOW + timedelta(hours=1)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda n: store.take(Holder(f"cp{n}", "y"), 60, later), range(8)))
+    assert [type(answer) for answer in answers].count(Taken) == 1
+
+
 def test_it_ends_by_itself_some_seconds_after_its_duration(store: LeaseStore) -> None:
     assert store.take(Holder("cp1", "x"), 60, NOW) == Taken()
     assert isinstance(store.take(Holder("cp2", "y"), 60, NOW + timedelta(seconds=65)), HeldElsewhere)

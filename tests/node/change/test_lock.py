@@ -118,23 +118,26 @@ def test_a_watchdog_whose_state_directory_is_gone_goes_on(state: StateDirectory,
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has lock files in /run")
-def test_the_lock_files_of_killed_runs_are_removed_once_they_are_many(
+def test_the_old_lock_file_of_a_killed_run_is_removed_by_the_next(
     state: StateDirectory, manifests: Path, tmp_path: Path
 ) -> None:
     """One that is held stays, and so does what is no lock of ours."""
     runtime = Path("/run/auditctl")
     runtime.mkdir(mode=0o700, exist_ok=True)
-    left = [runtime / f"manifests-fe-{number:x}.lock" for number in range(65)]
-    held, other = runtime / "manifests-fd-1.lock", runtime / "manifests-note"
-    for path in (*left, held, other):
+    left, held, other = (runtime / name for name in ("manifests-fe-1.lock", "manifests-fe-2.lock", "manifests-note"))
+    young = runtime / "manifests-fe-3.lock"
+    for path in (left, held, other, young):
         path.touch()
+    for path in (left, held, other):
+        os.utime(path, (1.0, 1.0))
     try:
         with held.open() as holder:
             fcntl.flock(holder, fcntl.LOCK_EX)
             with lock(state, "enable", manifests):
-                assert not any(path.exists() for path in left)
+                assert not left.exists()
+                assert young.exists()
                 assert held.exists()
                 assert other.exists()
     finally:
-        held.unlink()
-        other.unlink()
+        for path in (held, other, young):
+            path.unlink()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,10 @@ from labcluster import LabCluster, LabNode, lab_cluster
 from auditctl.lab.node.injected_faults import Faults, clear
 from auditctl.lab.node.layout import Layout
 from auditctl.node.apiserver.process import listener
+from auditctl.node.apiserver.turn_lease import Holder, Taken
+from auditctl.operations.change.cluster import Cluster
+from auditctl.operations.change.turn import Turn
+from auditctl.operations.controlplane import ControlPlane
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
 ON = ("enable", "--log-maxage")
@@ -147,6 +152,47 @@ def test_a_run_that_is_killed_leaves_the_lease_to_its_watchdog_which_gives_it_ba
     until(lambda: not held(cluster), "the watchdog gives it back")
     assert cp1.is_ready()
     assert b"--audit-log-maxage=46" in cp1.manifest.read_bytes()
+
+
+def watchdogs(root: Path) -> list[int]:
+    """The watchdogs of this lab, by their name and command line."""
+    pids = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            is_one = (entry / "comm").read_text().strip() == "auditctl-watch"
+            pids += [int(entry.name)] if is_one and str(root) in (entry / "cmdline").read_text() else []
+    return pids
+
+
+def test_recover_gives_back_the_lease_of_a_run_whose_watchdog_died_too(cluster: LabCluster) -> None:
+    """Until then it keeps the others away, to its end at the latest."""
+    cp1 = node(cluster, "cp1")
+    Faults(only_with="--audit-log-maxage=51", never_ready=True).save(Layout(cp1.root))
+    before = cp1.manifest.read_bytes()
+    process = cp1.start(*ON, "51", "--drain", "0")
+    until(lambda: cp1.manifest.read_bytes() != before, "the rename")
+    for pid in (*watchdogs(cp1.root), process.pid):
+        os.kill(pid, signal.SIGKILL)
+    ended(process)
+    until(lambda: not watchdogs(cp1.root), "it is gone")
+    assert held(cluster)
+    clear(Layout(cp1.root))
+
+    recovered = cp1.run("recover")
+
+    assert (recovered.code, "was interrupted" in recovered.stderr) == (0, True), recovered.stderr
+    assert not held(cluster)
+
+
+def test_for_a_restart_that_nobody_waits_for_the_lease_is_left_for_a_minute(cluster: LabCluster) -> None:
+    """Under a root folder a run with --no-wait asks no server, so the turn itself is tried here."""
+    plane = ControlPlane(rootfs=cluster.roots["cp1"])
+    store = Cluster.of(plane, plane.read_manifest()[1]).store
+    assert store.take(Holder("cp1", "x"), 600, plane.clock.utc()) == Taken()
+    own = Turn(plane, "x", "cp1_x", store)
+    own.leave(60)
+    own.give_back()
+    assert cluster.lease()["leaseDurationSeconds"] == 60
 
 
 def test_a_failed_change_keeps_the_lease_until_the_old_configuration_serves_again(cluster: LabCluster) -> None:

@@ -46,12 +46,13 @@ NEGATIVE, DONE = 1, 0
 EARLIER = ("watchdog", "interrupted-change")
 
 
-def run(module, words, names=None):
+def run(module, words, names=None, before=()):
     """Run auditctl with these words; its report (a dict) and its exit code.
 
-    ``names`` maps paths of temporary files to what the user knows them by. A run without a report fails the module.
+    ``names`` maps paths of temporary files to what the user knows them by, ``before`` are words in front of the program's. A
+    run without a report fails the module.
     """
-    command = _located(module) + _node_words(module.params) + list(words) + ["-o", "json"]
+    command = list(before) + _located(module) + _node_words(module.params) + list(words) + ["-o", "json"]
     code, out, err = module.run_command(command, environ_update={"NO_COLOR": "1"})
     for path, name in (names or {}).items():
         out, err = out.replace(path, name), err.replace(path, name)

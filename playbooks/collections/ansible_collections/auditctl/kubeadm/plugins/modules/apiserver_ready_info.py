@@ -72,6 +72,10 @@ detail:
   returned: always
   type: str
   sample: answers 200
+writes_at_once:
+  description: The manifest has no audit webhook and no batch mode, so the process holds no audit records back. Unknown is false.
+  returned: always
+  type: bool
 """
 
 import base64
@@ -108,7 +112,12 @@ def main():
         time.sleep(0.5)
         ready, url, detail = _asked(module.params["rootfs"], module.params["manifest"])
     module.exit_json(
-        changed=False, ready=ready, url=url, detail=detail, msg="{} {}".format(url or "kube-apiserver", detail)
+        changed=False,
+        ready=ready,
+        url=url,
+        detail=detail,
+        writes_at_once=_writes_at_once(module.params["rootfs"], module.params["manifest"]),
+        msg="{} {}".format(url or "kube-apiserver", detail),
     )
 
 
@@ -132,6 +141,15 @@ def _asked(rootfs, manifest):
     if status == 200 and not _reads_storage(address, port, rootfs):
         return False, url, "answers 200, but the server does not read from its storage (its etcd member may be down)"
     return status == 200, url, f"answers {status}"
+
+
+def _writes_at_once(rootfs, manifest):
+    """Tell whether no backend of the manifest holds audit records back."""
+    try:
+        text = Path(rootfs, manifest.lstrip("/")).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return False
+    return not re.search(r"audit[-_]webhook[-_]config[-_]file|audit[-_]log[-_]mode[=\s\"'-]+batch", text)
 
 
 def _place(text):
