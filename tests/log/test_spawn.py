@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from auditctl.log.reading import LogSegment
+from auditctl.log.aggregate import PolicyMatcher
+from auditctl.log.segments import LogSegment
 from auditctl.log.spawn import BrokenExecutor, scans
+from auditctl.policy.types import Level, Policy, PolicyRule
 
 
 def scan_names(pieces: Iterable[LogSegment]) -> list[tuple[str, bool]]:
@@ -34,3 +37,10 @@ def test_each_share_is_scanned_by_another_process_and_comes_back_in_order(
 def test_a_process_that_ends_early_is_an_error() -> None:
     with pytest.raises(BrokenExecutor):
         scans([[LogSegment("one", -1)]], end)
+
+
+def test_the_scan_of_replay_and_suggest_can_be_sent() -> None:
+    """A scan that cannot is done in one process: no test of the answer would notice."""
+    judge = PolicyMatcher((Policy((PolicyRule(level=Level.METADATA),)),), by_user=True)
+
+    assert pickle.loads(pickle.dumps(judge.scan_alone))([]).account.events == 0

@@ -209,6 +209,20 @@ def test_the_rpm_keeps_to_its_own_places(tmp_path: Path) -> None:
     assert "libc.so.6(GLIBC_2." in needs
 
 
+@pytest.mark.skipif(not shutil.which("rpmlint"), reason="rpmlint is not here")
+def test_rpmlint_says_nothing_that_is_not_meant_so(tmp_path: Path) -> None:
+    """`.ci/packages/redhat/rpmlint.toml` has what is meant so, each with its reason."""
+    (package,) = FOLDER.glob("*.rpm")
+    settings = Path(__file__).parents[2] / ".ci/packages/redhat/rpmlint.toml"
+
+    ran = subprocess.run(
+        ["rpmlint", "-c", settings, package], capture_output=True, text=True, env={**os.environ, "HOME": str(tmp_path)}
+    )
+
+    assert ran.returncode == 0, ran.stdout
+    assert " 0 errors, 0 warnings" in ran.stdout, ran.stdout
+
+
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     """AUDITCTL_INTERPRETER names the folder of .ci/interpreter; then all is built once more, in another time zone."""
     interpreter = os.environ.get("AUDITCTL_INTERPRETER")

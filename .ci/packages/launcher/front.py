@@ -77,6 +77,8 @@ def _go_on_on_the_host(root: str, words: list[str]) -> None:
 
 
 sys.meta_path.append(_Extensions)
+# zoneinfo asks how this Python was built for what it finds in none of these; the answer is not in the archive.
+os.environ.setdefault("PYTHONTZPATH", "/usr/share/zoneinfo:/usr/lib/zoneinfo:/usr/share/lib/zoneinfo:/etc/zoneinfo")
 if sys.argv[1:2] == ["--on-host"] and len(sys.argv) > 2:
     _go_on_on_the_host(sys.argv[2].rstrip("/"), sys.argv[3:])
 if len(sys.argv) > 1 and sys.argv[1].startswith("/") and _is_part_of_the_lab(sys.argv[1]):

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from auditctl.log.aggregate import CellCounts
 from auditctl.log.parallel import tallied
-from auditctl.log.readers import reader
 from auditctl.log.replay import Group, Replay, Sum, judge_of, replay
 from auditctl.log.tally_views import cell_counts
 from auditctl.operations.answer import CommandResult
@@ -41,10 +40,10 @@ def policy_replay(plane: ControlPlane, options: ReplayOptions) -> CommandResult:
     """
     version = server_version(plane, options.kubernetes)
     policies = [read_policy(name, version) for name in filter(None, (options.file, options.against))]
-    judge, reading = judge_of(tuple(each.policy for each in policies)), reader()
+    judge = judge_of(tuple(each.policy for each in policies))
     with log_input(plane, options.logs) as logs:
         require_enough(policies, logs.tallies)
-        tally = tallied(logs.pieces, lambda pieces: judge.scan(pieces, reading), options.processes)
+        tally = tallied(logs.pieces, judge.scan_alone, options.processes)
     tally.absorb(cell_counts(judge, (each.tally for each in logs.tallies)))
     replayed = replay(judge, tally)
     nodes = replay_by_node(judge, logs.tallies)

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 from auditctl.log.aggregate import CellCounts, PolicyMatcher
 from auditctl.log.parallel import tallied
-from auditctl.log.readers import reader
 from auditctl.log.replay import decided, writes
 from auditctl.log.sensitive import kind_of
 from auditctl.log.suggest import Suggestion, suggestions, yaml_of
@@ -51,10 +50,10 @@ def policy_suggest(plane: ControlPlane, options: SuggestOptions) -> CommandResul
     version = server_version(plane, options.kubernetes)
     name = options.policy or node_policy(plane, options.logs) or "baseline"
     named = read_policy(name, version)
-    judge, reading = PolicyMatcher((named.policy,), by_user=True), reader()
+    judge = PolicyMatcher((named.policy,), by_user=True)
     with log_input(plane, options.logs) as logs:
         require_enough((named,), logs.tallies)
-        tally = tallied(logs.pieces, lambda pieces: judge.scan(pieces, reading), options.processes)
+        tally = tallied(logs.pieces, judge.scan_alone, options.processes)
     tally.absorb(cell_counts(judge, (each.tally for each in logs.tallies)))
     written = _policy_volume(judge, tally)
     chosen = [each for each in suggestions(judge, tally, options.most) if each.events >= written.events * _LEAST_SHARE]

@@ -17,10 +17,11 @@ BOTH = {
     select: "epoll",
     time: "CLOCK_BOOTTIME",
 }
+# Python itself is still that of Linux, and starts its new interpreters by waitpid with WNOHANG: these stay.
 WINDOWS = {
     os: "O_CLOEXEC O_NOFOLLOW O_DIRECTORY O_NONBLOCK O_NOCTTY O_SYNC fork forkpty geteuid getuid getgid getegid getpgid "
     "getpgrp getsid setsid setuid setgid statvfs fstatvfs pread pwrite preadv lchown chown fchown fchmod fchdir chroot "
-    "killpg mkfifo mknod initgroups register_at_fork uname nice openpty ttyname wait3 wait4 WNOHANG sysconf confstr "
+    "killpg mkfifo mknod initgroups register_at_fork uname nice openpty ttyname wait3 wait4 sysconf confstr "
     "getloadavg posix_spawn sendfile lockf",
     signal: "SIGALRM SIGHUP SIGPIPE SIGKILL SIGTSTP SIGTTOU SIGTTIN SIGCHLD SIGUSR1 SIGUSR2 SIGCONT SIGSTOP ITIMER_REAL "
     "setitimer getitimer alarm pause pthread_sigmask sigwait pthread_kill",
