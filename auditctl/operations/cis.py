@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from auditctl import facts
 from auditctl.errors import RefusedError
-from auditctl.findings import Check, Status, Verification
+from auditctl.findings import Check, Finding, Severity, Status, Verification
 from auditctl.manifest.pod import Manifest
-from auditctl.node.apiserver.process import Process, listener
+from auditctl.node.apiserver.process import Process, listener, untrusted_listener
 from auditctl.node.change import files
 from auditctl.node.preflight import node_checks, strict_modes
 from auditctl.operations import policy_source
@@ -75,17 +76,40 @@ def cis(plane: ControlPlane) -> Report:
     controls = tuple(_controls(node))
     failed = [control for control in controls if control.status is Status.FAILED]
     summary = f"not met: {', '.join(one.id for one in failed)}" if failed else "every audit control is met"
+    doubts = (
+        tuple(_of_no_server(manifest)) if process is None and plane.root.is_host and os.geteuid() == 0 else ()
+    )
+    if doubts:
+        summary += f" by the manifest alone: {doubts[0].message}"
     return Report(
         command="cis",
-        outcome=Outcome.NEGATIVE if failed else Outcome.UNCHANGED,
+        outcome=Outcome.NEGATIVE if failed or _has_errors(doubts) else Outcome.UNCHANGED,
         summary=summary,
         manifest=ManifestChange(path=str(plane.manifest_path), before=snapshot.sha256, after=snapshot.sha256),
         verification=Verification(tuple(Check(one.id, one.status, f"{one.title}: {one.detail}") for one in controls)),
-        next_steps=(_next_step(failed),) if failed else (),
+        next_steps=(_next_step(failed),) if failed else tuple(finding.fix for finding in doubts),
         details={"controls": [_row(control) for control in controls]},
-        findings=tuple(strict_modes.audit_paths(plane.root, manifest)),
+        findings=(*doubts, *strict_modes.audit_paths(plane.root, manifest)),
         lines=tuple(line for control in controls for line in _lines(control)),
     )
+
+
+def _of_no_server(manifest: Manifest) -> Iterator[Finding]:
+    """Yield why a manifest that meets the controls does not make this node meet them: its API server does not run.
+
+    That nobody listens is a warning: the manifest may be a copy that is judged elsewhere.
+    """
+    stranger = untrusted_listener(manifest.secure_port, manifest)
+    if stranger is not None:
+        text, fix = stranger.on(manifest.secure_port), stranger.fix
+        yield Finding(check="untrusted-listener", severity=Severity.ERROR, message=text, fix=fix)
+        return
+    text = f"no kube-apiserver of this node listens on port {manifest.secure_port}"
+    yield Finding(check="apiserver-ready", severity=Severity.WARNING, message=text, fix="auditctl doctor")
+
+
+def _has_errors(findings: Sequence[Finding]) -> bool:
+    return any(finding.severity is Severity.ERROR for finding in findings)
 
 
 def _next_step(failed: Sequence[Control]) -> str:

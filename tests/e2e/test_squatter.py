@@ -64,6 +64,7 @@ def squatted(request: pytest.FixtureRequest, where: Path, tmp_path: Path) -> Ite
         (("enable", "--log-maxage", "9", "--allow", "apiserver-ready", "--timeout", "2s"), 3),
         (("disable", "--allow", "apiserver-ready", "--timeout", "2s"), 3),
         (("verify",), 1),
+        (("cis",), 1),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
