@@ -155,7 +155,10 @@ def _library_api(access: Access, purpose: str) -> Iterator[Any]:
         configuration.api_key["authorization"] = f"Bearer {access.token}"
     try:
         with client.ApiClient(configuration) as connection:
-            yield client.CoreV1Api(connection)
+            try:
+                yield client.CoreV1Api(connection)
+            finally:
+                connection.rest_client.pool_manager.clear()  # close() leaves its kept connections to the collector
     except client.ApiException as error:
         raise _refusal(access, purpose, int(error.status or 0), str(error.reason or "")) from error
     except (urllib3.exceptions.HTTPError, OSError) as error:

@@ -76,9 +76,7 @@ def cis(plane: ControlPlane) -> Report:
     controls = tuple(_controls(node))
     failed = [control for control in controls if control.status is Status.FAILED]
     summary = f"not met: {', '.join(one.id for one in failed)}" if failed else "every audit control is met"
-    doubts = (
-        tuple(_of_no_server(manifest)) if process is None and plane.root.is_host and os.geteuid() == 0 else ()
-    )
+    doubts = tuple(_of_no_server(manifest)) if process is None and plane.root.is_host and os.geteuid() == 0 else ()
     if doubts:
         summary += f" by the manifest alone: {doubts[0].message}"
     return Report(

@@ -117,7 +117,7 @@ def test_check_mode_says_3_where_the_run_does_and_the_node_stays_as_it_is(planes
         ran = planes.play("enable-audit.yml", *words, policy_file=str(policy))
         change = ran.change("a")
         assert (ran.code, ran.touched, change["exit_code"], change["changed"]) == (2, ["a"], 3, False), ran.text
-        assert change["msg"].startswith("policy_content:5:10: ")
+        assert change["msg"].startswith(f"{policy}:5:10: ")
         assert "Done: none. Not touched: b, c." in ran.last_words
         told.append((change["msg"], change["reason"]))
         assert ("var/lib/auditctl" in planes.trees()["a"]) == (not words)  # the run holds a lock there

@@ -17,6 +17,7 @@ ELSEWHERE = {
     "python3 -m venv /opt/auditctl": "tests/packages/test_wheel.py",
     "pipx install .": "tests/packages/test_wheel.py",
     ".ci/build": "tests/packages",
+    "pip install '.[sql]'": "the extra dev has the same package, and tests/logcli asks it",
     "pip install . ansible-core": "tests/playbooks/test_collection.py",
     "ansible-playbook": "tests/playbooks/test_rolling.py",
     "scp dist/auditctl.pyz": "tests/packages/test_single_file.py",

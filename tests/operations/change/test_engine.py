@@ -213,9 +213,9 @@ def test_a_dry_run_on_a_folder_says_that_no_server_was_asked(folder_node: Contro
 def test_a_dry_run_on_the_host_is_refused_where_the_real_run_would_be(
     host: ControlPlane, request_of: EnableRequest
 ) -> None:
-    """Nothing listens there, so that the API server is not ready."""
+    """No kubelet runs there, so that nobody would act on the edit."""
     for options in (ChangeOptions(dry_run=True), ChangeOptions(assume_yes=True)):
         with pytest.raises(RefusedError) as refused:
             enable(host, request_of, options)
-        assert refused.value.check == "apiserver-ready"
+        assert refused.value.check == "kubelet-not-running"
     assert enable(host, request_of, DRY).exit_code == 0
