@@ -31,12 +31,28 @@ SLOW_MODULES = (
 )
 
 
+LONG_ROOMS = (TESTS / "playbooks", TESTS / "scaffold", TESTS / "e2e")
+WORKERS = 4  # of the README's command; `--dist worksteal` gives each of them one part of the list
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the quick tests."""
+    """Mark the quick tests, and put the modules whose single tests take long first in each worker's part of the list."""
     for item in items:
         room, module = item.path.parent, item.path.stem
         if module in QUICK_MODULES or (room in QUICK_ROOMS and module not in SLOW_MODULES):
             item.add_marker("quick")
+    modules = list(dict.fromkeys(item.path for item in items if item.path.parent in LONG_ROOMS))
+    if not modules or len(modules) == len({item.path for item in items}):
+        return
+    others = [item for item in items if item.path.parent not in LONG_ROOMS]
+    share, ordered = -(-len(items) // WORKERS), list[pytest.Item]()
+    for worker in range(WORKERS):
+        mine = modules[worker::WORKERS]
+        part = [item for item in items if item.path in mine]
+        filling = max(share - len(part), 0) if worker < WORKERS - 1 else len(others)
+        ordered += [*part, *others[:filling]]
+        del others[:filling]
+    items[:] = ordered
 
 
 @pytest.fixture
