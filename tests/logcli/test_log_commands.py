@@ -57,17 +57,6 @@ Call = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def call(capfd: pytest.CaptureFixture[str], tmp_path_factory: pytest.TempPathFactory) -> Call:
-    empty = str(tmp_path_factory.mktemp("root"))
-
-    def called(*words: object) -> tuple[int, str, str]:
-        code = run(["auditctl", *map(str, words), "--rootfs", empty])
-        return code, *capfd.readouterr()
-
-    return called
-
-
-@pytest.fixture
 def log(tmp_path: Path) -> Path:
     path = tmp_path / "audit.log"
     path.write_bytes(

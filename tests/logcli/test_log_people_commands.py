@@ -10,21 +10,9 @@ from typing import Any
 
 import pytest
 
-from auditctl.cli.app import run
 from auditctl.log.requests import CREDENTIAL
 
 Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def call(capfd: pytest.CaptureFixture[str], tmp_path_factory: pytest.TempPathFactory) -> Call:
-    empty = str(tmp_path_factory.mktemp("root"))
-
-    def called(*words: object) -> tuple[int, str, str]:
-        code = run(["auditctl", *map(str, words), "--rootfs", empty])
-        return code, *capfd.readouterr()
-
-    return called
 
 
 def line(number: int, verb: str, resource: str, name: str, **more: Any) -> bytes:

@@ -9,22 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from auditctl.cli.app import run
-
 pytest.importorskip("duckdb")
 LOG = Path(__file__).parents[1] / "golden/logs/request-response-1.36.jsonl"
 Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def call(capfd: pytest.CaptureFixture[str], tmp_path_factory: pytest.TempPathFactory) -> Call:
-    empty = str(tmp_path_factory.mktemp("root"))
-
-    def called(*words: object) -> tuple[int, str, str]:
-        code = run(["auditctl", *map(str, words), "--rootfs", empty])
-        return code, *capfd.readouterr()
-
-    return called
 
 
 def test_rows_are_a_table_or_json(call: Call) -> None:

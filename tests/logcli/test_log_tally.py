@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from auditctl.cli.app import run
-
 GOLDEN = Path(__file__).parents[1] / "golden/logs"
 LOGS = [
     GOLDEN / name
@@ -19,17 +17,6 @@ LOGS = [
 ]
 NAMED = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: None\n  resources: [{group: '', resources: [configmaps], resourceNames: [cfg-1, app]}]\n- level: Metadata\n"
 Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def call(capfd: pytest.CaptureFixture[str], tmp_path_factory: pytest.TempPathFactory) -> Call:
-    empty = str(tmp_path_factory.mktemp("root"))
-
-    def called(*words: object) -> tuple[int, str, str]:
-        code = run(["auditctl", *map(str, words), "--rootfs", empty])
-        return code, *capfd.readouterr()
-
-    return called
 
 
 @pytest.fixture
