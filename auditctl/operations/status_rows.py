@@ -27,6 +27,10 @@ from auditctl.policy.load import load
 from auditctl.settings import LOG_FLAG, MAXAGE_FLAG, MAXBACKUP_FLAG, MAXSIZE_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
 
 _LEAST_SPAN_SECONDS = 3600.0  # a rate from less than an hour of events says nothing about a day
+_DOWN = (
+    *(ServerState.CRASH_LOOPING, ServerState.NEVER_STARTED, ServerState.NO_MANIFEST, ServerState.NO_KUBELET),
+    ServerState.UNKNOWN,
+)
 
 
 def headline(evidence: StatusEvidence, bad: Sequence[Finding]) -> str:
@@ -65,7 +69,7 @@ def _server_words(state: ServerState) -> str:
     """Return the state as it follows ``The API server is``."""
     if state is ServerState.NOT_READY:
         return "not ready"
-    if state in (ServerState.CRASH_LOOPING, ServerState.NEVER_STARTED, ServerState.NO_MANIFEST, ServerState.UNKNOWN):
+    if state in _DOWN:
         return f"down ({state.value})"
     return str(state.value)
 

@@ -30,6 +30,7 @@ class ServerState(Enum):
     UNTRUSTED = "not running: another process listens on its port"
     STARTING = "starting: the manifest was changed less than a minute ago"
     NO_MANIFEST = "its manifest is not there"
+    NO_KUBELET = "no kubelet acts on the manifest"
     UNKNOWN = "not running, for a reason that left no trace"
     UNSEEN = "not visible from here"
 
@@ -41,7 +42,8 @@ class Evidence:
     ``process`` owns the listening socket of ``port`` (``is_older``: since before the manifest's last change); ``stray`` is the manifest beside ours whose command line it has;
     ``container`` is what the newest start since the manifest's last change said, ``kubelet`` what the kubelet said
     since; ``changed_seconds`` is how long ago the manifest was changed; ``live`` is False for a folder that no kubelet
-    was started from. ``has_manifest`` is False where no file of its name is there. ``untrusted`` listens on the port in
+    was started from. ``stopped_kubelet`` is the pid of
+    one that a signal has stopped. ``has_manifest`` is False where no file of its name is there. ``untrusted`` listens on the port in
     place of the API server.
     """
 
@@ -56,6 +58,7 @@ class Evidence:
     container: Crash | None = None
     kubelet: Crash | None = None
     kubelet_runs: bool | None = None
+    stopped_kubelet: int = 0
     kubelet_log: str = ""
     sees_all: bool = True
     live: bool = True
@@ -206,14 +209,13 @@ def _by_crash(state: ServerState, crash: Crash) -> Diagnosis:
 def _without_words(evidence: Evidence, nobody: str) -> Diagnosis:
     """Diagnose a live node where no log line is a certain cause: the kubelet, the port, then what is probable."""
     container, refusal = evidence.container, evidence.kubelet
-    if evidence.kubelet_runs is False:
-        text = f"{nobody}, and no kubelet runs on this node to start it"
+    if evidence.kubelet_runs is False or evidence.stopped_kubelet:
+        text, fix = f"{nobody}, and no kubelet runs on this node to start it", _START_KUBELET
+        if pid := evidence.stopped_kubelet:
+            text = f"{nobody}, and the kubelet (process {pid}) is stopped by a signal, so that it starts none"
+            fix = f"kill -CONT {pid}, or restart the kubelet"
         return Diagnosis(
-            state=ServerState.UNKNOWN,
-            check="kubelet-not-running",
-            message=text,
-            fix=_START_KUBELET,
-            crash=container,
+            state=ServerState.NO_KUBELET, check="kubelet-not-running", message=text, fix=fix, crash=container
         )
     if evidence.taken and evidence.sees_all:
         text = f"another process than a kube-apiserver of this node listens on port {evidence.port}"

@@ -23,6 +23,7 @@ from auditctl.node.kubelet.diagnosis_attempts import Attempts
 from auditctl.node.kubelet.diagnosis_place import SourceFile, Texts, placed
 from auditctl.node.kubelet.kubelet_log import TAIL_BYTES, KubeletLog
 from auditctl.node.kubelet.pod_logs import PodName
+from auditctl.node.kubelet.running_kubelet import is_stopped
 from auditctl.node.preflight import node_checks, other_manifests
 from auditctl.patterns import lazily
 from auditctl.settings import POLICY_FLAG, WEBHOOK_FLAG
@@ -49,7 +50,8 @@ def collect(node: EvidenceSources) -> Evidence:
     container, refusal, log = _words(node, changed)
     read = texts(node.root, node.manifest_path, manifest)
     as_manifest = process is not None and manifest is not None and process.runs(manifest.command)
-    runs = kubelet_log.find(node.root) is not None
+    kubelet = kubelet_log.find(node.root)
+    runs = kubelet is not None
     health = Health(Readiness.UNKNOWN)
     if process is not None and node.endpoint is not None:
         health = node.endpoint.health(node.credentials)
@@ -65,6 +67,7 @@ def collect(node: EvidenceSources) -> Evidence:
         container=placed(container, read) if container is not None else None,
         kubelet=placed(refusal, read) if refusal is not None else None,
         kubelet_runs=runs,
+        stopped_kubelet=kubelet.pid if kubelet is not None and is_stopped(kubelet.pid) else 0,
         kubelet_log=log,
         sees_all=os.geteuid() == 0 or not node.root.is_host,
         live=node.root.is_host or runs or process is not None,

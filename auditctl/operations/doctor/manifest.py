@@ -11,7 +11,7 @@ from typing import NamedTuple
 from auditctl.errors import AuditctlError, RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.node.change import files
-from auditctl.node.change.journal import Role
+from auditctl.node.change.journal import Role, Step
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.patterns import lazily
 from auditctl.report import error_finding
@@ -45,6 +45,8 @@ _DISTRIBUTIONS = (
     ),
 )
 _LOOKED_INTO = ("/etc/kubernetes", "/etc/kubernetes/tmp", "/root", "/tmp")  # noqa: S108 (read, never written)
+_OF_A_CONTROL_PLANE = "/etc/kubernetes/pki/apiserver.crt"
+_STANDS = (Step.DONE, Step.UNPROVED)
 _MOST_LOOKED_AT = 200
 _POD = lazily(rb"(?m)^kind:[ \t]*[\"']?Pod\b")
 _COMMAND = lazily(rb"(?m)^[ \t]*-[ \t]+[\"']?(?:/[\w/.-]*/)?kube-apiserver[\"']?[ \t]*$")  # broken elsewhere it may be
@@ -68,14 +70,26 @@ def findings(plane: ControlPlane, error: AuditctlError) -> Iterator[Finding]:
             yield Finding(check="interrupted-change", severity=Severity.WARNING, message=text, fix="auditctl recover")
 
 
-def _ours(plane: ControlPlane) -> str:
-    """The text that our last change left, as the next step."""
+def _written_last(plane: ControlPlane) -> Path | None:
+    """Return the kept text of the last change of ours that stands; None where there is none."""
     with suppress(RefusedError):
         for journal in reversed(plane.state.journals()):
             saved = plane.state.saved(journal, Role.MANIFEST, "after")
-            if saved.is_file():
-                return f"or compare with {saved}, which auditctl wrote last"
-    return ""
+            if journal.step in _STANDS and saved.is_file():
+                return saved
+    return None
+
+
+def _ours(plane: ControlPlane) -> str:
+    """Return the text that our last change left, as the next step."""
+    saved = _written_last(plane)
+    return f"or compare with {saved}, which auditctl wrote last" if saved is not None else ""
+
+
+def _restoring(plane: ControlPlane) -> str:
+    """Return the command that puts the text of our last change back; empty where there is none."""
+    saved = _written_last(plane)
+    return f"install -m 0600 {saved} {plane.manifest_path}  # as auditctl wrote it last" if saved is not None else ""
 
 
 def _missing(plane: ControlPlane) -> Iterator[Finding]:
@@ -93,6 +107,10 @@ def _missing(plane: ControlPlane) -> Iterator[Finding]:
     elif (product := _distribution(plane)) is not None:
         text = f"{path} is not there: this node runs {product.name}, which auditctl does not edit"
         yield _error("foreign-distribution", text, product.knob)
+    elif plane.root.host(_OF_A_CONTROL_PLANE).exists():
+        text = f"{path} is not there, and no copy of it was found; this is a control plane, for it has {_OF_A_CONTROL_PLANE}"
+        fix = "kubeadm init phase control-plane apiserver  # writes a new one, without what was edited by hand"
+        yield _error("manifest-missing", text, _restoring(plane) or fix)
     elif plane.root.host("/etc/kubernetes/kubelet.conf").exists():
         text = f"{path} is not there, and no copy of it was found; probably this is a worker node"
         yield _error("manifest-missing", text, "run auditctl on a control-plane node")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from auditctl.cli.app import run
+from auditctl.operations.controlplane import ControlPlane
 
 COMMANDS = (
     ("enable",),
@@ -64,3 +67,32 @@ def test_the_headline_of_a_moved_manifest_is_that_nothing_is_recorded(
     report = json.loads(capfd.readouterr().out)
     assert "is not there" in report["summary"]
     assert report["nextSteps"] == [f"look at it, then: mv {moved} {moved.parent}/manifests/kube-apiserver.yaml"]
+
+
+def test_a_control_plane_without_its_manifest_is_not_taken_for_a_worker(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("kubelet.conf", "pki/apiserver.crt"):
+        (tmp_path / "etc/kubernetes" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "etc/kubernetes" / name).touch()
+    assert run(["auditctl", "--rootfs", str(tmp_path), "enable"]) == 3
+    said = capfd.readouterr().err
+    assert "this is a control plane" in said
+    assert "next: kubeadm init phase control-plane apiserver" in said
+
+
+def test_what_our_last_change_wrote_is_given_back_where_nothing_else_is_left(
+    folder_node: ControlPlane, policy_file: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    root = str(folder_node.rootfs)
+    assert run(["auditctl", "enable", "--policy", str(policy_file), "--no-wait", "--rootfs", root]) == 0
+    certificate = folder_node.rootfs / "etc/kubernetes/pki/apiserver.crt"
+    certificate.parent.mkdir(exist_ok=True)
+    certificate.touch()
+    text = folder_node.manifest_path.read_bytes()
+    folder_node.manifest_path.unlink()
+    capfd.readouterr()
+    assert run(["auditctl", "doctor", "--rootfs", root, "-o", "json"]) == 1
+    (step,) = json.loads(capfd.readouterr().out)["nextSteps"]
+    subprocess.run(shlex.split(step, comments=True), check=True)
+    assert folder_node.manifest_path.read_bytes() == text
