@@ -185,9 +185,9 @@ CHECKS: tuple[LintCheck, ...] = (
     LintCheck(
         "resource-url",
         _W,
-        "a rule for nonResourceURLs is not asked about the URL of a resource",
+        "an entry of nonResourceURLs that no request has: the URL of a resource, or one with a query",
         "[{level: None, nonResourceURLs: [/api/v1/pods]}, {level: Metadata}]",
-        "select it by `resources`",
+        "select it by `resources`; leave the query out",
     ),
     LintCheck(
         "unknown-resource",

@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
+from auditctl.patterns import lazily
 from auditctl.policy.lint_checks import PolicyMending, Problem
 from auditctl.policy.types import GroupResources, Policy, PolicyRule
 
 _WILDCARD = "*"
+_PATH_ENDS = lazily(r"[?#]")  # of a URL (RFC 3986, 3.3)
 
 
 class _Target(NamedTuple):
@@ -28,6 +30,17 @@ def url_problems(policy: Policy) -> Iterator[Problem]:
     """Yield every such entry, with the policy that has a rule for the resource before the rule."""
     for index, rule in enumerate(policy.rules):
         for place, url in enumerate(rule.non_resource_urls):
+            path = _PATH_ENDS.split(url, maxsplit=1)[0]
+            if path != url:
+                meant = replace(rule, non_resource_urls=(path,))
+                yield Problem(
+                    check="resource-url",
+                    path=f"rules[{index}].nonResourceURLs[{place}]",
+                    message=f"{url!r} has more than a path, and the policy is asked about the path alone: it never matches",
+                    fix=f"write {path}",
+                    mending=PolicyMending.of_rule(index, meant, rule),
+                )
+                continue
             target = _target(url)
             if target is None:
                 continue

@@ -63,6 +63,10 @@ def _as_user(value: str) -> _Meant | None:
     if value in _GROUPS or value == f"{_ACCOUNT}s" or (value.startswith(f"{_ACCOUNT}s:") and value.count(":") == 2):
         return _Meant(f"{value!r} is a group of users", "put it into userGroups", user_groups=(value,))
     account = _account(value)
+    if not account and value.startswith(f"{_ACCOUNT}:") and value.count(":") == 2:
+        group = value.replace(_ACCOUNT, f"{_ACCOUNT}s", 1)
+        text = f"{value!r} is no user name: a service account has a namespace and a name"
+        return _Meant(text, f"put {group} into userGroups, or add the name", user_groups=(group,))
     return _Meant(f"{value!r} is no user name", f"write {account}", users=(account,)) if account else None
 
 

@@ -90,6 +90,7 @@ def test_a_url_of_discovery_is_none_of_a_resource(url: str) -> None:
         ("users", "system:serviceaccounts", "put it into userGroups"),
         ("users", "system:serviceaccounts:kube-system", "put it into userGroups"),
         ("users", "system:nodes", "put it into userGroups"),
+        ("users", "system:serviceaccount:ci", "put system:serviceaccounts:ci into userGroups, or add the name"),
         ("users", "serviceaccount:ci:builder", "write system:serviceaccount:ci:builder"),
         ("users", "system:serviceaccount:ci/builder", "write system:serviceaccount:ci:builder"),
         ("users", "system:serviceaccounts:ci:builder", "write system:serviceaccount:ci:builder"),
@@ -166,3 +167,9 @@ def test_the_start_of_a_watch_may_be_omitted(rule: str) -> None:
 def test_the_start_that_the_policy_omits_is_told_of_the_policy() -> None:
     before = "omitStages: [ResponseStarted]\n"
     assert found("{level: Metadata, omitStages: [ResponseStarted]}", "start-omitted", before) == []
+
+
+@pytest.mark.parametrize(("url", "path"), [("/metrics?x=1", "/metrics"), ("/version#top", "/version")])
+def test_a_url_with_a_query_is_told_to_be_its_path(url: str, path: str) -> None:
+    (problem,) = found(f"{{level: None, nonResourceURLs: ['{url}']}}", "resource-url")
+    assert (problem.path, problem.fix) == ("rules[0].nonResourceURLs[0]", f"write {path}")
