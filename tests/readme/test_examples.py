@@ -44,6 +44,7 @@ ENABLED = (
     "docs/how-to/log-volume.md",
     "docs/how-to/replay.md",
     "docs/how-to/detections.md",
+    "docs/how-to/sql.md",
 )
 NUMBER = re.compile(r"[0-9]+")
 QUIET_SECONDS = 0.7  # no processor time for that long: it has begun to follow; before that, Ctrl-C is 130
