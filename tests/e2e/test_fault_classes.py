@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from nodes import BROKEN, METADATA, NOTHING, Node, Ran
