@@ -95,7 +95,7 @@ def _one_of(field: str, known: Sequence[str], part: str) -> str:
 
 
 def moment(option: str, text: str, now: datetime) -> str:
-    """RFC 3339 in UTC with six decimals, as the server writes it, so that texts compare as times do.
+    """Return a time of an option as the server writes it (RFC 3339, UTC, six decimals): texts compare as times do.
 
     Raises:
         UsageError: neither a time nor a duration.

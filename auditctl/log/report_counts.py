@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
-from auditctl.compatibility import UTC, datetime_of
 from auditctl.log.aggregate import path_of
 from auditctl.log.events import FullEvent, Reader
 from auditctl.log.filters import Selection
@@ -216,17 +215,7 @@ class ReportCounting:
         self._kinds.clear()
 
     def _flush_seconds(self) -> None:
-        by_stamp: dict[str, list[int]] = {}
-        for (stamp, level, kind), (events, size) in self._seconds.items():
-            try:
-                second = int(datetime_of(stamp).replace(tzinfo=UTC).timestamp())
-            except ValueError:  # no time
-                continue
-            self.counts.series.count(second, level, kind, events, size)
-            sums = by_stamp.setdefault(stamp, [0, 0])
-            sums[0] += events
-            sums[1] += size
-        self.counts.tally.rates.count(by_stamp)
+        self.counts.tally.rates.count(self.counts.series.count_stamps(self._seconds))
         self._seconds.clear()
         if len(self.counts.series.parts) > _MOST_PARTS:
             self.counts.series.coarsen(2 * self.counts.series.part_seconds)

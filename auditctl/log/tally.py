@@ -6,10 +6,11 @@ queries of URLs, addresses and user agents are not in it; object names only wher
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from auditctl.compatibility import UTC, datetime_of
 from auditctl.log.damage import ReadStatistics
 from auditctl.log.sizes import EventVolume
 from auditctl.log.volume import Rates
@@ -126,6 +127,20 @@ class TallySeries:
         sums = self.parts.setdefault((second // self.part_seconds, level, kind), [0, 0])
         sums[0] += events
         sums[1] += size
+
+    def count_stamps(self, stamps: Mapping[tuple[str, str, str], Sequence[int]]) -> dict[str, list[int]]:
+        """Count events and bytes by time stamp, level and kind of user; return them by stamp, without what is no time."""
+        by_stamp: dict[str, list[int]] = {}
+        for (stamp, level, kind), (events, size) in stamps.items():
+            try:
+                second = int(datetime_of(stamp).replace(tzinfo=UTC).timestamp())
+            except ValueError:
+                continue
+            self.count(second, level, kind, events, size)
+            sums = by_stamp.setdefault(stamp, [0, 0])
+            sums[0] += events
+            sums[1] += size
+        return by_stamp
 
     def absorb(self, other: TallySeries) -> None:
         """Take in another series; the coarser one decides."""

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from auditctl.compatibility import UTC, datetime_of
 from auditctl.errors import RefusedError
 from auditctl.log.aggregate import BODY_FILLED, METHODS, path_of
 from auditctl.log.events import CompactEvent, ObjectReference, Reader
@@ -127,19 +126,8 @@ class TallyCounting:
 
     def finish(self) -> None:
         """Hand the times over to the tally."""
-        seconds = dict(self._seconds)
+        self.tally.rates.count(self.tally.series.count_stamps(self._seconds))
         self._seconds.clear()
-        by_stamp: dict[str, list[int]] = {}
-        for (stamp, level, kind), (events, size) in seconds.items():
-            try:
-                second = int(datetime_of(stamp).replace(tzinfo=UTC).timestamp())
-            except ValueError:  # no time
-                continue
-            self.tally.series.count(second, level, kind, events, size)
-            sums = by_stamp.setdefault(stamp, [0, 0])
-            sums[0] += events
-            sums[1] += size
-        self.tally.rates.count(by_stamp)
 
     def _known(self, event: CompactEvent, line_key: tuple[object, ...]) -> tuple[CellSums, str]:
         """Return the cell of an event and the kind of its user, and keep them for its like."""

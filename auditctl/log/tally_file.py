@@ -113,7 +113,7 @@ def _second(stamp: str) -> int | None:
 
 
 def read_tally(name: str, file: IO[bytes]) -> Tally:
-    """Return the tally that a file (unpacked as it is read) holds.
+    """Return the tally that an open file holds.
 
     Raises:
         TallyError: it is damaged, cut short, or of a format that this version does not know.

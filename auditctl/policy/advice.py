@@ -78,16 +78,7 @@ def kind(error: str, value: Value, versions: tuple[str, ...]) -> Finding:
         fix = "`auditctl policy convert FILE` prints it as v1"
     odd_kind = error.startswith("no kind") and not error.startswith('no kind "Policy"')
     wrong_kind = odd_kind or error.startswith("converting") or "field .kind" in error
-    place = _place_of(value, ("kind",) if wrong_kind else ("apiVersion",))
-    return Finding(
-        check="kind",
-        severity=Severity.ERROR,
-        message=error,
-        fix=fix,
-        path=place.path,
-        line=place.line,
-        column=place.column,
-    )
+    return _kind_finding(error, fix, _place_of(value, ("kind",) if wrong_kind else ("apiVersion",)))
 
 
 def verdict(error: str, value: Value) -> Finding:
@@ -105,7 +96,16 @@ def verdict(error: str, value: Value) -> Finding:
     fix = "write `apiVersion: audit.k8s.io/v1`"
     if value.kind is JsonKind.NULL:
         fix = "the file has no content but blanks and comments: write a policy into it"
-    place = _place_of(value, ("apiVersion",))
+    return _kind_finding(error, fix, _place_of(value, ("apiVersion",)))
+
+
+class _FieldPlace(NamedTuple):
+    path: str
+    line: int
+    column: int
+
+
+def _kind_finding(error: str, fix: str, place: _FieldPlace) -> Finding:
     return Finding(
         check="kind",
         severity=Severity.ERROR,
@@ -115,12 +115,6 @@ def verdict(error: str, value: Value) -> Finding:
         line=place.line,
         column=place.column,
     )
-
-
-class _FieldPlace(NamedTuple):
-    path: str
-    line: int
-    column: int
 
 
 def _place_of(value: Value, names: tuple[str, ...]) -> _FieldPlace:

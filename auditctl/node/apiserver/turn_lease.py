@@ -30,7 +30,7 @@ _TRY_ANOTHER = frozenset([0, 429, 500, 502, 503, 504])  # this server cannot ans
 
 
 class Holder(NamedTuple):
-    """Who holds the Lease: the node and the change, written as ``NODE_CHANGE`` (no name of a node has a ``_``)."""
+    """The node and the change that hold the Lease, written as ``NODE_CHANGE`` (no name of a node has a ``_``)."""
 
     node: str
     change: str

@@ -112,7 +112,7 @@ class Standby:
 
     @property
     def is_left(self) -> bool:
-        """Tell whether it was started and has not been ended."""
+        """Tell whether the standby server was started and has not been ended."""
         return self.started_at > 0 and self.use is None
 
     @property

@@ -83,20 +83,20 @@ def collect_cluster(connection: ApiConnection, clock: Clock) -> ClusterEvidence:
     Raises:
         RefusedError: the API servers cannot be listed.
     """
-    answer = _asked(connection, servers.PODS, ())
+    answer = _first_answer(connection, servers.PODS, ())
     found = _mirrors(connection, answer)
     addresses = [one.address for one in found if one.is_ready is not False]
-    endpoints = _json(_asked(connection, servers.ENDPOINTS, addresses))
+    endpoints = _json(_first_answer(connection, servers.ENDPOINTS, addresses))
     hosts = servers.endpoint_hosts(endpoints) if endpoints is not None else None
     is_compared = len(found) > 1 and not all(one.policy_sha256 for one in found)
     with ThreadPoolExecutor(max_workers=max(len(found), 1)) as pool:
         look = partial(_evidence, connection, hosts=hosts, clock=clock, is_compared=is_compared)
         evidence = tuple(pool.map(look, found))
     good = [one.server.address for one in evidence if one.has_storage]
-    nodes = _asked(connection, servers.NODES, good)
+    nodes = _first_answer(connection, servers.NODES, good)
     listed = _json(nodes)
     names = servers.control_plane_nodes(listed) if listed is not None else ()
-    record, record_reason = _record(_asked(connection, RECORD, good))
+    record, record_reason = _record(_first_answer(connection, RECORD, good))
     return ClusterEvidence(
         server=connection.server,
         context=connection.context,
@@ -108,7 +108,7 @@ def collect_cluster(connection: ApiConnection, clock: Clock) -> ClusterEvidence:
     )
 
 
-def _asked(connection: ApiConnection, path: str, addresses: list[ServerAddress] | tuple[()]) -> HttpAnswer:
+def _first_answer(connection: ApiConnection, path: str, addresses: list[ServerAddress] | tuple[()]) -> HttpAnswer:
     """Ask whoever answers: one server may hang (its etcd member is gone), and a load balancer still sends requests there."""
     places: list[ServerAddress | None] = [*addresses, *[None] * _TRIES]
     answer = HttpAnswer(0, "not asked")
