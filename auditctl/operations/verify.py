@@ -124,7 +124,8 @@ def _next_steps(running: Running, verification: Verification, options: VerifyOpt
         return ("auditctl restart",)
     if kind == "expect" and running.loaded.policy is not None:
         host = node_checks.host_of(running.plane.root, running.manifest, POLICY_FLAG)
-        return (f"auditctl policy explain {host} {shlex.quote(subject)}",)
+        if host is not None:
+            return (f"auditctl policy explain {shlex.quote(str(host))} {shlex.quote(subject)}",)
     if kind == "policy" and running.loaded.policy is not None:
         return (f"auditctl enable --policy {shlex.quote(options.policies[0])} --dry-run",)
     if kind == "flag" and running.process is not None:
