@@ -19,11 +19,11 @@ from auditctl.kubeadm.clusterconfiguration import (
     ClusterConfiguration,
     ExtraVolume,
 )
-from auditctl.kubeadm.filling import fill
 from auditctl.kubeadm.sections import (
     STEP,
     argument_lines,
     arguments_section,
+    fill,
     volume_lines,
     volume_value,
     volumes_section,

@@ -17,11 +17,10 @@ from auditctl.findings import Finding, Severity
 from auditctl.manifest.blocks import Path, entry_step, mapping_block
 from auditctl.manifest.document import Document
 from auditctl.manifest.edits import Edit, PlanDraft
-from auditctl.manifest.flag_edits import edit_flags
 from auditctl.manifest.flag_targets import FlagTarget, flag_target
-from auditctl.manifest.mount_edits import edit_mounts
 from auditctl.manifest.mount_plan import MountPlan, audit_paths, plan_mounts
 from auditctl.manifest.pod import Manifest
+from auditctl.manifest.pod_edits import edit_flags, edit_mounts
 from auditctl.manifest.yaml_scalars import spelled
 from auditctl.redaction import redacted
 from auditctl.settings import ENDING_ANNOTATION, LOG_FLAG, POLICY_ANNOTATION, Settings

@@ -13,7 +13,7 @@ from auditctl.node.apiserver.process import Process, listener
 from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.files import sha256
 from auditctl.node.change.journal import Role
-from auditctl.operations import flags, policy_source, readers
+from auditctl.operations import flags, policy_source
 from auditctl.operations.change import preflight
 from auditctl.operations.change.engine import run_change
 from auditctl.operations.change.preflight import EditSubject
@@ -35,9 +35,11 @@ from auditctl.operations.enable_files import (
     InstalledFiles,
     choose,
     edits_of,
+    grant_readers,
     in_force,
     overwrites,
     read_installed,
+    readers_findings,
 )
 from auditctl.operations.evidence import receipt
 from auditctl.operations.level_changes import PolicyStep
@@ -169,7 +171,7 @@ def _granting(request: EnableRequest, log: Path | None) -> Callable[[ChangeResul
     def finish(result: ChangeResult) -> ChangeResult:
         if result.outcome not in (Outcome.CHANGED, Outcome.UNCHANGED):
             return result
-        return replace(result, findings=(*readers.grant(request.readers, log), *result.findings))
+        return replace(result, findings=(*grant_readers(request.readers, log), *result.findings))
 
     return finish
 
@@ -195,7 +197,7 @@ def _findings(
     checked = preflight.before_edit(plane, EditSubject.of(planned), node.process, node.options)
     yield from (finding for finding in checked if finding.check not in said)
     yield from overwrites(planned.before, planned.edits, request)
-    yield from readers.before_edit(plane, request.readers, probe_plan.log)
+    yield from readers_findings(plane, request.readers, probe_plan.log)
     yield from receipt.findings(probe_plan)
     yield from policy_source.opinions(chosen, version) if request.policy is not None else ()
 

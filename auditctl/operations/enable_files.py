@@ -1,4 +1,4 @@
-"""Find the files that ``enable`` installs; each is read once, tried and written with the same bytes."""
+"""Find the files that ``enable`` installs, each read once, and the group that ``--readers`` lets read the log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from auditctl.node.change import files
 from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.files import Snapshot
 from auditctl.node.change.journal import Role
+from auditctl.node.logfiles import log_names
 from auditctl.node.preflight import node_checks
+from auditctl.node.preflight.acl import group_id, let_group_read
 from auditctl.node.preflight.node_checks import HostPaths
 from auditctl.operations import policy_source
 from auditctl.operations.change import preflight
@@ -128,3 +130,57 @@ def in_force(plane: ControlPlane, before: Manifest, installed: InstalledFiles) -
     host = node_checks.host_of(plane.root, before, POLICY_FLAG)
     there = installed.policy if host == installed.paths.policy else _read(host, "policy")
     return load(there.content).policy if host is not None and there is not None else None
+
+
+def readers_findings(plane: ControlPlane, group: str | None, log: Path | None) -> tuple[Finding, ...]:
+    """Return what speaks against ``--readers``: no log file, or a directory that was there before us.
+
+    Raises:
+        RefusedError: there is no such group.
+    """
+    if group is None:
+        return ()
+    group_id(group)
+    if log is None:
+        return (
+            Finding(
+                check="readers", severity=Severity.ERROR, message=f"--readers {group}: there is no log file to read"
+            ),
+        )
+    made = {path for journal in plane.state.journals() for path in journal.made_directories}
+    if log.parent.exists() and plane.root.node(log.parent) not in made:
+        text = f"--readers {group}: {log.parent} was there before auditctl, so its permissions are not ours to change"
+        return (
+            Finding(
+                check="readers",
+                severity=Severity.ERROR,
+                message=text,
+                fix=f"setfacl -m g:{group}:rX,d:g:{group}:rX {log.parent}",
+            ),
+        )
+    return ()
+
+
+def grant_readers(group: str | None, log: Path | None) -> tuple[Finding, ...]:
+    """Set the ACL once the log is there; return what was done, or a warning where there are no ACLs."""
+    if group is None or log is None:
+        return ()
+    try:
+        left = let_group_read(log.parent, log_names(log), group_id(group))
+    except OSError as error:
+        text = f"--readers {group}: {log.parent}: {(error.strerror or str(error)).lower()}"
+        return (
+            Finding(
+                check="readers",
+                severity=Severity.WARNING,
+                message=text,
+                fix="mount the file system with ACLs, or copy the log elsewhere",
+            ),
+        )
+    return (
+        *(
+            Finding(check="readers", severity=Severity.WARNING, message=f"--readers {group}: {text}", fix="remove it")
+            for text in left
+        ),
+        Finding(check="readers", severity=Severity.INFO, message=f"group {group} may read {log.parent}"),
+    )

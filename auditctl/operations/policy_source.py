@@ -92,7 +92,7 @@ def opinions(chosen: SelectedPolicy, version: tuple[int, int]) -> tuple[Finding,
     """What of it is surely not meant, unsafe or dear, as warnings at the lines of its source; a shipped policy has none."""
     if chosen.source in facts.policy_names():
         return ()
-    from auditctl.operations.builtin_api import built_in
+    from auditctl.operations.policy_files import built_in
     from auditctl.policy import lint
 
     opinions_left = lint.warnings(chosen.raw, chosen.policy, built_in(version), places=chosen.places)

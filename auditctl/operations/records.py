@@ -12,8 +12,7 @@ from auditctl.log.ends import utc_time
 from auditctl.node.change.journal import EFFECTIVE, Role, Step
 from auditctl.node.standby import pod as standby_pod
 from auditctl.operations.change.watchdog_notice import notice
-from auditctl.operations.change_records import damaged
-from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.controlplane import ControlPlane, damaged
 
 
 class Installation(NamedTuple):

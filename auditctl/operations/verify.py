@@ -9,7 +9,7 @@ from typing import NamedTuple
 from auditctl import facts
 from auditctl.errors import RefusedError, UsageError
 from auditctl.findings import Check, Finding, Severity, Status, Verification
-from auditctl.manifest.flag_meaning import same_value
+from auditctl.manifest.flag_values import same_value
 from auditctl.manifest.flags import normalised
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.process import Process
@@ -17,8 +17,7 @@ from auditctl.node.preflight import node_checks
 from auditctl.operations import policy_source
 from auditctl.operations.change.report import settled
 from auditctl.operations.change_model import ChangeOptions, Proof
-from auditctl.operations.change_records import damaged
-from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.controlplane import ControlPlane, damaged
 from auditctl.operations.evidence import last_known_good
 from auditctl.operations.evidence.running_server import STALE, ActivePolicy, Running
 from auditctl.operations.policy.request_context import request_context

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from auditctl.errors import AuditctlError
 from auditctl.facts import Version
-from auditctl.lab.apiserver import log_rotation, webhook_config
+from auditctl.lab.apiserver import log_rotation, webhook_backend
 from auditctl.lab.apiserver.audit_backends import Backend, BackendCounters, Batched, LogBackend
 from auditctl.lab.apiserver.audit_events import Recorder
 from auditctl.lab.apiserver.audit_options import Options
@@ -83,8 +83,8 @@ def _log_file(options: Options, files: FileSystem, path: str, disk_full: Callabl
 def _webhook(options: Options, files: FileSystem, counters: BackendCounters) -> Backend | None:
     if path := options.value("webhook-config-file"):
         try:
-            destination = webhook_config.check(files, path)
-        except webhook_config.WebhookError as error:
+            destination = webhook_backend.check(files, path)
+        except webhook_backend.WebhookError as error:
             raise StartError(f"initializing audit webhook: {error.message}") from error
         pause = options.seconds("webhook-initial-backoff")
         strict = options.value("webhook-mode") == "blocking-strict"

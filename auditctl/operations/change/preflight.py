@@ -16,16 +16,7 @@ from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.journal import Role
 from auditctl.node.kubelet import config as kubelet_config
 from auditctl.node.kubelet import running_kubelet
-from auditctl.node.preflight import (
-    disk,
-    log_deletion,
-    missing_files,
-    mounts,
-    node_checks,
-    other_managers,
-    selinux,
-    strict_modes,
-)
+from auditctl.node.preflight import disk, log_deletion, mounts, node_checks, other_managers, selinux, strict_modes
 from auditctl.node.preflight.log_deletion import LogSettings
 from auditctl.node.preflight.node_checks import HostPaths
 from auditctl.operations.change_model import ChangeOptions, Deadline, PlannedChange, Restart
@@ -220,7 +211,7 @@ def _of_the_server(
 
 def _brought(plane: ControlPlane, subject: EditSubject) -> str:
     """Return what the change installs where that is all that keeps the API server from starting; else empty."""
-    return missing_files.brought(plane.root, subject.before, [edit.path for edit in subject.written.values()])
+    return node_checks.brought(plane.root, subject.before, [edit.path for edit in subject.written.values()])
 
 
 def _not_ready(reason: str) -> Finding:

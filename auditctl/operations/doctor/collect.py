@@ -19,8 +19,7 @@ from auditctl.node.preflight import node_checks
 from auditctl.operations import flags, policy_source
 from auditctl.operations.change import preflight as change_preflight
 from auditctl.operations.change_model import ChangeOptions
-from auditctl.operations.change_records import damaged
-from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.controlplane import ControlPlane, damaged
 from auditctl.operations.doctor import manifest as doctor_manifest
 from auditctl.operations.doctor import stray
 from auditctl.operations.evidence import counters, last_known_good

@@ -15,7 +15,7 @@ from auditctl.node.change import files
 from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.files import Snapshot
 from auditctl.node.change.journal import Role
-from auditctl.node.preflight import node_checks, other_manifests
+from auditctl.node.preflight import node_checks
 from auditctl.node.preflight.node_checks import HostPaths
 from auditctl.operations import policy_source
 from auditctl.operations.change import preflight
@@ -99,7 +99,7 @@ def repair(plane: ControlPlane, observations: Observations, options: ChangeOptio
 
 
 def _stray(node: _RepairTarget) -> Repair | None:
-    strays = other_manifests.strays(node.plane.root, node.plane.manifest_path, node.manifest)
+    strays = node_checks.strays(node.plane.root, node.plane.manifest_path, node.manifest)
     if not strays:
         return None
     for path in strays:

@@ -18,7 +18,7 @@ from auditctl.node.kubelet import diagnosis
 from auditctl.node.kubelet.diagnosis import Diagnosis, Evidence, ServerState
 from auditctl.node.kubelet.diagnosis_evidence import EvidenceSources, collect
 from auditctl.node.kubelet.diagnosis_recording import Recording
-from auditctl.node.preflight import missing_files, node_checks
+from auditctl.node.preflight import node_checks
 from auditctl.operations import policy_source
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.policy.load import load
@@ -78,7 +78,7 @@ def server_findings(root: Root, judged: Diagnosis, manifest: Manifest | None) ->
     severity = Severity.WARNING if judged.state in {ServerState.SERVING, *_MILD} else Severity.ERROR
     guessed = not judged.certain and judged.state is not ServerState.UNSEEN
     text = f"probably: {judged.message}" if guessed else judged.message
-    fix = (missing_files.command_for(root, manifest, text) if manifest is not None else "") or judged.fix
+    fix = (node_checks.command_for(root, manifest, text) if manifest is not None else "") or judged.fix
     place = (judged.crash.place if judged.crash is not None else None) or Place("")
     return (
         Finding(

@@ -11,9 +11,8 @@ from typing import NamedTuple
 from auditctl.errors import RefusedError
 from auditctl.findings import Finding, Severity
 from auditctl.kubeadm import configmap
-from auditctl.kubeadm.clusterconfiguration import REMOVED_IN, ClusterConfiguration, carried_by_configmap
+from auditctl.kubeadm.clusterconfiguration import REMOVED_IN, ClusterConfiguration, carried_by_configmap, faults
 from auditctl.kubeadm.configmap import Access, Stored
-from auditctl.kubeadm.faults import faults
 from auditctl.kubeadm.persist import Fate, SettingDifference, differences, plan_persist
 from auditctl.manifest.plan import Plan
 from auditctl.manifest.pod import Manifest
