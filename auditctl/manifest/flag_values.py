@@ -225,11 +225,11 @@ def _text(version: Version) -> str:
 
 
 def _error(check: str, name: str, text: str, fix: str) -> Finding:
-    return Finding(check=check, severity=Severity.ERROR, message=f"--{name}: {text}", fix=fix, path=f"--{name}")
+    return Finding.error(check, f"--{name}: {text}", fix, path=f"--{name}")
 
 
 def _warning(check: str, name: str, text: str, fix: str) -> Finding:
-    return Finding(check=check, severity=Severity.WARNING, message=f"--{name}: {text}", fix=fix, path=f"--{name}")
+    return Finding.warning(check, f"--{name}: {text}", fix, path=f"--{name}")
 
 
 _BOOLS = {

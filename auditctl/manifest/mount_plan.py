@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from auditctl.errors import ManifestError, RefusedError
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Finding
 from auditctl.manifest import fields, path_rules
 from auditctl.manifest.mounts import HostPath, Mount, Volume, covering, host_path, normalised_path, within
 from auditctl.manifest.pod import Manifest
@@ -204,15 +204,8 @@ class _Making:
         """Add a finding of severity error that points at the flag of the log."""
         flag = next((flag for flag in self.manifest.flag_list if flag.name == LOG_FLAG), None)
         place = self.manifest.document.place(flag.item.path if flag else self.manifest.container_path)
-        finding = Finding(
-            check=check,
-            severity=Severity.ERROR,
-            message=message,
-            fix=fix,
-            path=LOG_FLAG,
-            file=place.file,
-            line=place.line,
-            column=place.column,
+        finding = Finding.error(
+            check, message, fix, path=LOG_FLAG, file=place.file, line=place.line, column=place.column
         )
         self.plan.findings.append(finding)
 

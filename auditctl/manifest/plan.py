@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from auditctl.errors import BugError, ManifestError, RefusedError
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Finding
 from auditctl.manifest.blocks import Path, entry_step, mapping_block
 from auditctl.manifest.document import Document
 from auditctl.manifest.edits import Edit, PlanDraft
@@ -92,9 +92,7 @@ def _version_findings(manifest: Manifest) -> list[Finding]:
     if version is None or version >= FIRST_WITH_POLICIES:
         return []
     message = f"kube-apiserver {'.'.join(map(str, version))} knows no audit policy: it came with 1.7"
-    return [
-        Finding(check="too-old-server", severity=Severity.WARNING, message=message, fix="upgrade the cluster first")
-    ]
+    return [Finding.warning("too-old-server", message, "upgrade the cluster first")]
 
 
 def plan_disable(manifest: Manifest) -> Plan:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from auditctl.errors import RefusedError
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Finding
 from auditctl.node.change import files
 from auditctl.node.change.files import Root, Snapshot
 from auditctl.node.clock import Clock
@@ -129,4 +129,4 @@ def damaged(plane: ControlPlane) -> Iterator[Finding]:
         for folder in plane.state.unreadable():
             text = f"{folder}: this version cannot read this record of a change (damaged, or of a newer version)"
             fix = "use the version that wrote it, or move it out of that directory if its change is settled"
-            yield Finding(check="state-unreadable", severity=Severity.ERROR, message=text, fix=fix)
+            yield Finding.error("state-unreadable", text, fix)

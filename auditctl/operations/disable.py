@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from auditctl.errors import RefusedError, UsageError
-from auditctl.findings import Check, Finding, Severity, Status
+from auditctl.findings import Check, Finding, Status
 from auditctl.manifest.plan import plan_disable
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.process import Process, listener
@@ -166,12 +166,10 @@ def _clear_away(plane: ControlPlane, logs: tuple[Path, ...], purge: Purge) -> tu
     for path in logs:
         try:
             files.remove(path)
-            findings.append(Finding(check="removed", severity=Severity.INFO, message=f"removed {path}"))
+            findings.append(Finding.info("removed", f"removed {path}"))
         except OSError as error:
             text = f"{path}: cannot be removed: {(error.strerror or str(error)).lower()}"
-            findings.append(
-                Finding(check="not-removed", severity=Severity.WARNING, message=text, fix="remove it by hand")
-            )
+            findings.append(Finding.warning("not-removed", text, "remove it by hand"))
     if purge.files or purge.logs:
         made = {path for journal in plane.state.journals() for path in journal.made_directories}
         for directory in sorted(made, key=len, reverse=True):

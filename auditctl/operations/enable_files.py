@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from auditctl.errors import RefusedError
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Finding
 from auditctl.manifest.pod import Manifest
 from auditctl.node.change import files
 from auditctl.node.change.file_edit import FileEdit
@@ -117,11 +117,10 @@ def overwrites(before: Manifest, edits: tuple[FileEdit, ...], request: EnableReq
             and request.policy is None
             and before.flag(POLICY_FLAG) is None
         ):
-            yield Finding(
-                check="policy-replaced",
-                severity=Severity.WARNING,
-                message=f"{edit.path} was there already and is replaced by the shipped policy {policy_source.DEFAULT_POLICY}",
-                fix=f"to keep it, use --policy {edit.path}",
+            yield Finding.warning(
+                "policy-replaced",
+                f"{edit.path} was there already and is replaced by the shipped policy {policy_source.DEFAULT_POLICY}",
+                f"to keep it, use --policy {edit.path}",
             )
 
 
@@ -142,22 +141,11 @@ def readers_findings(plane: ControlPlane, group: str | None, log: Path | None) -
         return ()
     group_id(group)
     if log is None:
-        return (
-            Finding(
-                check="readers", severity=Severity.ERROR, message=f"--readers {group}: there is no log file to read"
-            ),
-        )
+        return (Finding.error("readers", f"--readers {group}: there is no log file to read"),)
     made = {path for journal in plane.state.journals() for path in journal.made_directories}
     if log.parent.exists() and plane.root.node(log.parent) not in made:
         text = f"--readers {group}: {log.parent} was there before auditctl, so its permissions are not ours to change"
-        return (
-            Finding(
-                check="readers",
-                severity=Severity.ERROR,
-                message=text,
-                fix=f"setfacl -m g:{group}:rX,d:g:{group}:rX {log.parent}",
-            ),
-        )
+        return (Finding.error("readers", text, f"setfacl -m g:{group}:rX,d:g:{group}:rX {log.parent}"),)
     return ()
 
 
@@ -169,18 +157,8 @@ def grant_readers(group: str | None, log: Path | None) -> tuple[Finding, ...]:
         left = let_group_read(log.parent, log_names(log), group_id(group))
     except OSError as error:
         text = f"--readers {group}: {log.parent}: {(error.strerror or str(error)).lower()}"
-        return (
-            Finding(
-                check="readers",
-                severity=Severity.WARNING,
-                message=text,
-                fix="mount the file system with ACLs, or copy the log elsewhere",
-            ),
-        )
+        return (Finding.warning("readers", text, "mount the file system with ACLs, or copy the log elsewhere"),)
     return (
-        *(
-            Finding(check="readers", severity=Severity.WARNING, message=f"--readers {group}: {text}", fix="remove it")
-            for text in left
-        ),
-        Finding(check="readers", severity=Severity.INFO, message=f"group {group} may read {log.parent}"),
+        *(Finding.warning("readers", f"--readers {group}: {text}", "remove it") for text in left),
+        Finding.info("readers", f"group {group} may read {log.parent}"),
     )

@@ -116,7 +116,7 @@ class LoadedPolicyFile(NamedTuple):
 def located(name: str, loaded: LoadResult) -> tuple[Finding, ...]:
     """What loading found, each finding with its file's name; never nothing for a policy that is refused."""
     if loaded.policy is None and not loaded.findings:
-        return (Finding(check="policy", severity=Severity.ERROR, message=loaded.error, file=name),)
+        return (Finding.error("policy", loaded.error, file=name),)
     return tuple(replace(finding, file=name) for finding in loaded.findings)
 
 
@@ -151,9 +151,7 @@ def understood(text: PolicyText, version: Version) -> LoadedPolicyFile:
             fix="correct the lines named above",
             findings=findings,
         )
-    guesses = tuple(
-        Finding(check="version-unknown", severity=Severity.WARNING, message=text) for text in unknown_version(version)
-    )
+    guesses = tuple(Finding.warning("version-unknown", text) for text in unknown_version(version))
     dropped = tuple(replace(finding, severity=Severity.WARNING) for finding in findings)
     return LoadedPolicyFile(name, loaded.policy, (*guesses, *dropped))
 

@@ -73,7 +73,7 @@ def judge(source: str, raw: bytes, version: tuple[int, int], options: ChangeOpti
     loaded = load(raw, version)
     findings = tuple(replace(finding, file=source) for finding in loaded.findings)
     if loaded.policy is None:
-        findings = findings or (Finding(check="policy", severity=Severity.ERROR, message=loaded.error, file=source),)
+        findings = findings or (Finding.error("policy", loaded.error, file=source),)
         raise PolicyError(
             f"{_place(findings[0])}: kube-apiserver {version[0]}.{version[1]} would refuse this policy: {loaded.error}",
             check="policy",

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from auditctl.errors import RefusedError
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Finding
 from auditctl.manifest.plan import Plan
 from auditctl.node.apiserver.process import Process, listener
 from auditctl.node.change import files, rejected_files
@@ -105,7 +105,7 @@ def _no_way_back(last_good: bytes | None) -> tuple[Finding, ...]:
     if last_good is not None:
         return ()
     text = "no policy was proved by auditctl on this node yet, so there is no last known good one to fall back to"
-    return (Finding(check="last-known-good", severity=Severity.WARNING, message=text),)
+    return (Finding.warning("last-known-good", text),)
 
 
 def _with_repair(plane: ControlPlane, result: ChangeResult) -> ChangeResult:

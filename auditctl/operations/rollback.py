@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from auditctl.errors import RefusedError
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Finding
 from auditctl.manifest.plan import Plan, plan_between
 from auditctl.manifest.pod import Manifest
 from auditctl.manifest.three_way_merge import undo
@@ -174,7 +174,7 @@ def _files_before(
         digest = there.sha256 if there else None
         if digest not in (record.after, record.before):
             text = f"{path} was changed by somebody else since, so it is left alone"
-            left.append(Finding(check="changed-meanwhile", severity=Severity.WARNING, message=text))
+            left.append(Finding.warning("changed-meanwhile", text))
             continue
         if digest == oldest.before:
             continue
@@ -183,7 +183,7 @@ def _files_before(
         except RefusedError as error:
             if error.check != "webhook-gone" or path == target.webhook:
                 raise
-            left.append(Finding(check=error.check, severity=Severity.WARNING, message=error.message, fix=error.fix))
+            left.append(Finding.warning(error.check, error.message, error.fix))
             continue
         edits.append(_edit(path, there, original))
     return tuple(edits), tuple(left)

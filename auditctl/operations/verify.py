@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from auditctl import facts
 from auditctl.errors import RefusedError, UsageError
-from auditctl.findings import Check, Finding, Severity, Status, Verification
+from auditctl.findings import Check, Finding, Status, Verification
 from auditctl.manifest.flag_values import same_value
 from auditctl.manifest.flags import normalised
 from auditctl.manifest.pod import Manifest
@@ -152,7 +152,7 @@ def _not_loaded(loaded: ActivePolicy, process: Process | None) -> tuple[Finding,
     text = "the policy on disk was edited after the API server had started, and is not loaded"
     if not loaded.known:
         text = "the policy file was touched after the API server had started; what it loaded is judged by the receipt alone"
-    return (Finding(check="policy-not-loaded", severity=Severity.WARNING, message=text, fix="auditctl restart"),)
+    return (Finding.warning("policy-not-loaded", text, "auditctl restart"),)
 
 
 Expected = tuple[str, Attributes, Level]

@@ -20,7 +20,7 @@ from zipfile import BadZipFile, ZipFile
 import auditctl
 from auditctl import facts
 from auditctl.errors import RefusedError, UsageError
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Finding
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import ManifestChange, Outcome, Report
 
@@ -182,11 +182,10 @@ def scaffold(plane: ControlPlane, directory: Path, binary: Path | None, language
 
 
 def _missing(target: Path) -> Finding:
-    return Finding(
-        check="single-file",
-        severity=Severity.WARNING,
-        message=f"the single-file build is not known here, so the scenario cannot install auditctl yet: {target / BINARY}",
-        fix=f"name it with --binary, or put it there (`.ci/build` in a clone makes dist/{NAME})",
+    return Finding.warning(
+        "single-file",
+        f"the single-file build is not known here, so the scenario cannot install auditctl yet: {target / BINARY}",
+        f"name it with --binary, or put it there (`.ci/build` in a clone makes dist/{NAME})",
     )
 
 

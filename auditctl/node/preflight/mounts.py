@@ -179,7 +179,7 @@ def _log(root: Root, place: HostPath, user: ContainerUser) -> Iterator[Finding]:
             f"the log {place.path} is mounted as a single file: it cannot be rotated (EBUSY), then every event is lost"
         )
         fix = f"auditctl enable --log-path {LOG_PATH}  # its directory is mounted whole"
-        yield Finding(check="single-file-log", severity=Severity.WARNING, message=text, fix=fix)
+        yield Finding.warning("single-file-log", text, fix)
     if place.read_only:
         text = (
             f"the log {place.path} lies on the mount {place.mount_path}, which is read-only: the server would not start"
@@ -187,10 +187,10 @@ def _log(root: Root, place: HostPath, user: ContainerUser) -> Iterator[Finding]:
         yield _error("read-only-log", text, "make that mount read-write")
     if path_rules.belongs_to_auditd(place.path):
         text = f"the log {place.path} is in {path_rules.AUDITD_DIRECTORY}, which belongs to auditd: its rotation and label are others"
-        yield Finding(check="shared-log-directory", severity=Severity.WARNING, message=text, fix=ELSEWHERE)
+        yield Finding.warning("shared-log-directory", text, ELSEWHERE)
     if within(place.path, "/tmp") or within(place.path, "/var/tmp") or within(place.path, "/run"):  # noqa: S108
         text = f"the log {place.path} is in a directory that the system empties"
-        yield Finding(check="log-volatile", severity=Severity.WARNING, message=text, fix=ELSEWHERE)
+        yield Finding.warning("log-volatile", text, ELSEWHERE)
     there = next((one for one in (path, *path.parents) if one.exists()), path)
     if os.statvfs(there).f_flag & os.ST_RDONLY:
         yield _error("log-unwritable", f"{there} is on a file system that is read-only", "mount it read-write")
@@ -283,4 +283,4 @@ def _closed(flag: str, path: Path, user: ContainerUser, verb: str, fix: str) -> 
 
 
 def _error(check: str, message: str, fix: str) -> Finding:
-    return Finding(check=check, severity=Severity.ERROR, message=message, fix=fix)
+    return Finding.error(check, message, fix)

@@ -217,7 +217,7 @@ def _misplaced(root: Root, manifest_path: Path, path: Path, what: str, check: st
 
 
 def _error(check: str, message: str, fix: str) -> Finding:
-    return Finding(check=check, severity=Severity.ERROR, message=message, fix=fix)
+    return Finding.error(check, message, fix)
 
 
 _OPTIONS = {POLICY_FLAG: "--policy", WEBHOOK_FLAG: "--webhook-config"}

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Finding
 from auditctl.manifest import path_rules
 from auditctl.node.change.files import Root
 from auditctl.node.logfiles import log_files
@@ -27,12 +27,10 @@ def open_to_others(root: Root, path: Path) -> Iterator[Finding]:
     if path.is_file() and path.stat().st_mode & stat.S_IROTH:
         # lumberjack gives a new file the mode of the one before it (lumberjack.go openNew), so one chmod lasts
         fix = f"chmod 0700 {path.parent}" if alone else f"chmod 0600 {path}; or: {ELSEWHERE}"
-        yield Finding(
-            check="log-readable", severity=Severity.WARNING, message=f"every user of this node may read {path}", fix=fix
-        )
+        yield Finding.warning("log-readable", f"every user of this node may read {path}", fix)
     elif alone and path.parent.stat().st_mode & stat.S_IROTH:
         text = f"every user of this node may list {path.parent}"
-        yield Finding(check="log-readable", severity=Severity.INFO, message=text, fix=f"chmod 0700 {path.parent}")
+        yield Finding.info("log-readable", text, f"chmod 0700 {path.parent}")
 
 
 def is_ours_alone(root: Root, directory: Path, files: Collection[Path]) -> bool:

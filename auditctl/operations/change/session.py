@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from auditctl.errors import AuditctlError, RefusedError, StrandedError
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Finding
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver import trial_binary
 from auditctl.node.apiserver.process import Process, port_is_taken
@@ -75,10 +75,9 @@ def recover_all(plane: ControlPlane, deadline: Deadline) -> tuple[Finding, ...]:
         outcome = _recover(plane, journal, deadline)
         give_back_left(plane, journal)
         findings.append(
-            Finding(
-                check="interrupted-change",
-                severity=Severity.WARNING,
-                message=f"change {journal.id} ({journal.command}, {journal.started}) had been interrupted: {outcome}",
+            Finding.warning(
+                "interrupted-change",
+                f"change {journal.id} ({journal.command}, {journal.started}) had been interrupted: {outcome}",
             )
         )
     return tuple(findings)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from auditctl.errors import InterruptionError, RefusedError
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Finding
 from auditctl.node.apiserver import turn_lease
 from auditctl.node.apiserver.turn_lease import HeldElsewhere, Holder, LeaseStore, Unavailable
 from auditctl.node.change.change_id import new_id
@@ -143,10 +143,10 @@ def _not_taken(answer: Unavailable) -> Finding:
     """Return the finding about a change that goes on without the Lease; one of a server that is down takes nothing away."""
     text = f"the {turn_lease.WHERE} was not taken: {answer.reason}"
     if answer.is_down:
-        return Finding(check=_UNKNOWN_CHECK, severity=Severity.INFO, message=text)
+        return Finding.info(_UNKNOWN_CHECK, text)
     text += ". A change of another control plane at the same time would not be noticed"
     fix = "change one control plane at a time; `auditctl help clusters` has the rights that the Lease needs"
-    return Finding(check=_UNKNOWN_CHECK, severity=Severity.WARNING, message=text, fix=fix)
+    return Finding.warning(_UNKNOWN_CHECK, text, fix)
 
 
 def _alone(cluster: Cluster) -> str:

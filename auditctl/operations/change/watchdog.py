@@ -22,7 +22,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from auditctl import facts
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Finding
 from auditctl.manifest import document  # noqa: F401
 from auditctl.node.apiserver import credentials, probe, receipt  # noqa: F401
 from auditctl.node.apiserver.crash import APISERVER, KUBELET
@@ -65,9 +65,7 @@ def guard(run: GuardedRun, watch: RestartWaiter) -> Watchdog | None:
             "no watchdog could be started (out of memory, processes or descriptors): if this run is killed, the change "
             "stays open"
         )
-        run.findings += (
-            Finding(check=CHECK, severity=Severity.WARNING, message=text, fix="after a kill: auditctl recover"),
-        )
+        run.findings += (Finding.warning(CHECK, text, "after a kill: auditctl recover"),)
         return None
     plane.progress.step(
         f"watchdog {watchdog.pid} takes over if this command is killed or hangs: it finishes or undoes the change"

@@ -104,10 +104,10 @@ def _unseen(plane: ControlPlane, evidence: Evidence) -> Iterator[Finding]:
     """What this run could not look at, and why."""
     if os.geteuid() != 0 and plane.root.is_host:
         text = "not run as root: whose the port is, what the process has open, container logs and secrets were not seen"
-        yield Finding(check="not-root", severity=Severity.WARNING, message=text, fix="sudo auditctl doctor")
+        yield Finding.warning("not-root", text, "sudo auditctl doctor")
     if not evidence.kubelet_log and evidence.live:
         text = "the kubelet's own log was not found: neither a file behind its stderr nor a journal"
-        yield Finding(check="kubelet-log", severity=Severity.INFO, message=text)
+        yield Finding.info("kubelet-log", text)
 
 
 def _is_said(finding: Finding, said: Collection[Finding]) -> bool:
@@ -135,7 +135,7 @@ def _guarded(plane: ControlPlane, manifest: Manifest, evidence: Evidence, option
             yield error_finding(error)
         except OSError as error:
             text = f"{error.filename}: could not be looked at: {(error.strerror or str(error)).lower()}"
-            yield Finding(check="unreadable", severity=Severity.WARNING, message=text, fix="run it as root (sudo)")
+            yield Finding.warning("unreadable", text, "run it as root (sudo)")
 
 
 def _flags(plane: ControlPlane, manifest: Manifest) -> Iterator[Finding]:
@@ -181,13 +181,10 @@ def _proof(plane: ControlPlane) -> tuple[Verification, Receipt | None, list[Find
         return (
             Verification(),
             None,
-            [Finding(check=error.check, severity=Severity.WARNING, message=error.message, fix=error.fix)],
+            [Finding.warning(error.check, error.message, error.fix)],
         )
     failed = [check for check in report.verification.checks if check.status is Status.FAILED]
-    said = [
-        Finding(check=check.name, severity=Severity.ERROR, message=check.detail, fix=_FIXES.get(check.name, _RESTART))
-        for check in failed
-    ]
+    said = [Finding.error(check.name, check.detail, _FIXES.get(check.name, _RESTART)) for check in failed]
     return report.verification, report.receipt, said
 
 
@@ -206,11 +203,7 @@ def _last_good(plane: ControlPlane) -> Iterator[Finding]:
     path = plane.state.last_good_of(Role.POLICY)
     with suppress(OSError):
         if path.is_file() and last_known_good.recall(plane, Role.POLICY) is not None:
-            yield Finding(
-                check="last-known-good",
-                severity=Severity.INFO,
-                message=f"the last policy that was proved on this node: {path}",
-            )
+            yield Finding.info("last-known-good", f"the last policy that was proved on this node: {path}")
 
 
 def _once(complaints: list[Finding]) -> tuple[Finding, ...]:
