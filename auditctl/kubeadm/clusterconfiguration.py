@@ -99,12 +99,6 @@ class ClusterConfiguration:
         )
 
     @property
-    def kubernetes_version(self) -> str | None:
-        """The version that kubeadm would write (``v1.36.2``), None where none is said."""
-        value = self.document.value.get("kubernetesVersion")
-        return value if isinstance(value, str) and value else None
-
-    @property
     def audit_arguments(self) -> dict[str, str]:
         """Every extra argument ``audit-*`` by its name."""
         return {argument.name: argument.value for argument in self.arguments if argument.is_audit}

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from auditctl.errors import RefusedError
-from auditctl.lab.keepsake_files import is_same, kind_of, read, second_name, small_enough, walk
+from auditctl.lab.exercises.snapshot_files import is_same, kind_of, read, second_name, small_enough, walk
 from auditctl.node.change import files
 from auditctl.node.change.files import Root, Snapshot
 from auditctl.node.path_trust import beneath, is_plain
