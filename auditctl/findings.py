@@ -43,7 +43,7 @@ class Finding:
         return cls(check=check, severity=Severity.WARNING, message=message, fix=fix, **place)
 
     @classmethod
-    def info(cls, check: str, message: str, fix: str = "", **place: Any) -> Finding:
+    def note(cls, check: str, message: str, fix: str = "", **place: Any) -> Finding:
         """Return a finding for the record."""
         return cls(check=check, severity=Severity.INFO, message=message, fix=fix, **place)
 

@@ -166,7 +166,7 @@ def _clear_away(plane: ControlPlane, logs: tuple[Path, ...], purge: Purge) -> tu
     for path in logs:
         try:
             files.remove(path)
-            findings.append(Finding.info("removed", f"removed {path}"))
+            findings.append(Finding.note("removed", f"removed {path}"))
         except OSError as error:
             text = f"{path}: cannot be removed: {(error.strerror or str(error)).lower()}"
             findings.append(Finding.warning("not-removed", text, "remove it by hand"))

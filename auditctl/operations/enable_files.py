@@ -160,5 +160,5 @@ def grant_readers(group: str | None, log: Path | None) -> tuple[Finding, ...]:
         return (Finding.warning("readers", text, "mount the file system with ACLs, or copy the log elsewhere"),)
     return (
         *(Finding.warning("readers", f"--readers {group}: {text}", "remove it") for text in left),
-        Finding.info("readers", f"group {group} may read {log.parent}"),
+        Finding.note("readers", f"group {group} may read {log.parent}"),
     )

@@ -31,7 +31,7 @@ def change_findings(plane: ControlPlane) -> Iterator[Finding]:
     """
     journals = plane.state.journals()
     if plane.state.is_locked():
-        yield Finding.info("running-change", f"{plane.state.holder()} is changing this node now")
+        yield Finding.note("running-change", f"{plane.state.holder()} is changing this node now")
     else:
         for journal in (journal for journal in journals if not journal.finished):
             text = f"change {journal.id} ({journal.command}) was interrupted at {journal.step.value}"

@@ -83,7 +83,7 @@ def reachable(config: WebhookConfig, after: Manifest) -> Iterator[Finding]:
     """Yield whether the receiver answers, tried from the host's own network as the API server does."""
     if after.flag(_EGRESS_FLAG):
         text = f"whether {_host(config)} answers is not known: the API server goes there through --{_EGRESS_FLAG}"
-        yield Finding.info("webhook-reachable", text)
+        yield Finding.note("webhook-reachable", text)
         return
     if _resolves_cluster_names(after) and is_cluster_internal(_host(config)):
         text = (
@@ -95,9 +95,9 @@ def reachable(config: WebhookConfig, after: Manifest) -> Iterator[Finding]:
     tried = attempt(config, _surroundings(after))
     match tried.verdict:
         case WebhookTrialVerdict.REACHED:
-            yield Finding.info("webhook-reachable", f"the receiver {_host(config)} answers: {tried.words}")
+            yield Finding.note("webhook-reachable", f"the receiver {_host(config)} answers: {tried.words}")
         case WebhookTrialVerdict.UNKNOWN:
-            yield Finding.info("webhook-reachable", f"{_host(config)} was not tried: {tried.words}")
+            yield Finding.note("webhook-reachable", f"{_host(config)} was not tried: {tried.words}")
         case WebhookTrialVerdict.FAILED:
             yield Finding.error(
                 "webhook-reachable",

@@ -158,7 +158,7 @@ def judged(cluster: ClusterServers, problems: Sequence[str]) -> Iterator[Finding
     if cluster.others and not any(problems):
         names = ", ".join(other.node for other in cluster.others)
         text = f"{_count(cluster.others)} meanwhile: {names}"
-        yield Finding.info(CHECK, text)
+        yield Finding.note(CHECK, text)
 
 
 def _count(others: Sequence[OtherServer]) -> str:

@@ -30,7 +30,7 @@ def open_to_others(root: Root, path: Path) -> Iterator[Finding]:
         yield Finding.warning("log-readable", f"every user of this node may read {path}", fix)
     elif alone and path.parent.stat().st_mode & stat.S_IROTH:
         text = f"every user of this node may list {path.parent}"
-        yield Finding.info("log-readable", text, f"chmod 0700 {path.parent}")
+        yield Finding.note("log-readable", text, f"chmod 0700 {path.parent}")
 
 
 def is_ours_alone(root: Root, directory: Path, files: Collection[Path]) -> bool:

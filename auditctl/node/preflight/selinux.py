@@ -40,7 +40,7 @@ def judged(directory: Path, label: str) -> Iterator[Finding]:
         yield Finding.warning("selinux", text, fix)
     elif kind not in _WRITABLE:
         text = f"SELinux enforces; whether a container may write to {directory} (type {kind}) is not known"
-        yield Finding.info("selinux", text, fix)
+        yield Finding.note("selinux", text, fix)
 
 
 def is_enforcing(root: Root) -> bool:

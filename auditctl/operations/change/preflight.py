@@ -184,11 +184,11 @@ def _of_the_server(
     readiness = endpoint.readiness(credentials)
     if plane.kubeconfig is None and credentials.source.endswith("super-admin.conf"):
         text = f"{credentials.source} is used, because there is no admin.conf"
-        yield Finding.info("kubeconfig", text)
+        yield Finding.note("kubeconfig", text)
     if readiness is client.Readiness.UNKNOWN:
         yield _not_ready(f"{endpoint}/readyz answers neither us nor the kubelet's anonymous probe (401 or 403)")
     elif process is None and (text := _brought(plane, subject)):
-        yield Finding.info("apiserver-ready", text)
+        yield Finding.note("apiserver-ready", text)
     elif readiness is not client.Readiness.READY:
         yield _not_ready(f"{endpoint}/readyz: {readiness.value}")
     elif process is None:

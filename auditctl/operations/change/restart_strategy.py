@@ -57,7 +57,7 @@ def reload(
 
 
 def _said(way_and_reason: str) -> Finding:
-    return Finding.info("policy-reload", f"the API server is restarted {way_and_reason}")
+    return Finding.note("policy-reload", f"the API server is restarted {way_and_reason}")
 
 
 def _against_in_place(plane: ControlPlane, manifest: Manifest, process: Process | None, options: ChangeOptions) -> str:
@@ -104,7 +104,7 @@ def drain_seconds(
     if not reason:
         return _DRAIN_SECONDS, ()
     text = f"{reason}, so the old process gets the kubelet's whole grace period (--drain 0)"
-    return 0.0, (Finding.info("drain", text),)
+    return 0.0, (Finding.note("drain", text),)
 
 
 def _has_peers(plane: ControlPlane, manifest: Manifest) -> bool:

@@ -226,7 +226,7 @@ def settle_standby(
         lacking.append("--no-wait waits for no standby server")
     if not lacking:
         text = bypass() if plane.root.is_host else ""
-        more = (Finding.info("no-downtime", text),) if text else ()
+        more = (Finding.note("no-downtime", text),) if text else ()
         return replace(decision, standby=True, findings=(*decision.findings, *more)), options
     reason = "; ".join(lacking)
     if options.no_downtime is NoDowntime.REQUIRED:

@@ -143,7 +143,7 @@ def _not_taken(answer: Unavailable) -> Finding:
     """Return the finding about a change that goes on without the Lease; one of a server that is down takes nothing away."""
     text = f"the {turn_lease.WHERE} was not taken: {answer.reason}"
     if answer.is_down:
-        return Finding.info(_UNKNOWN_CHECK, text)
+        return Finding.note(_UNKNOWN_CHECK, text)
     text += ". A change of another control plane at the same time would not be noticed"
     fix = "change one control plane at a time; `auditctl help clusters` has the rights that the Lease needs"
     return Finding.warning(_UNKNOWN_CHECK, text, fix)

@@ -107,7 +107,7 @@ def _unseen(plane: ControlPlane, evidence: Evidence) -> Iterator[Finding]:
         yield Finding.warning("not-root", text, "sudo auditctl doctor")
     if not evidence.kubelet_log and evidence.live:
         text = "the kubelet's own log was not found: neither a file behind its stderr nor a journal"
-        yield Finding.info("kubelet-log", text)
+        yield Finding.note("kubelet-log", text)
 
 
 def _is_said(finding: Finding, said: Collection[Finding]) -> bool:
@@ -203,7 +203,7 @@ def _last_good(plane: ControlPlane) -> Iterator[Finding]:
     path = plane.state.last_good_of(Role.POLICY)
     with suppress(OSError):
         if path.is_file() and last_known_good.recall(plane, Role.POLICY) is not None:
-            yield Finding.info("last-known-good", f"the last policy that was proved on this node: {path}")
+            yield Finding.note("last-known-good", f"the last policy that was proved on this node: {path}")
 
 
 def _once(complaints: list[Finding]) -> tuple[Finding, ...]:

@@ -64,12 +64,12 @@ def findings(planned: ProbePlan) -> Iterator[Finding]:
             "add a rule that records reads of /version, or go without proof: --allow no-receipt",
         )
     elif planned.probe is not None and planned.probe.distinguishes is False and planned.log is not None:
-        yield Finding.info(
+        yield Finding.note(
             "receipt",
             "the old and the new policy decide every test request alike, so the proof cannot show which of them is loaded",
         )
     if planned.probe is not None and not planned.probe.is_fixed and planned.log is not None:
-        yield Finding.info("receipt", _disclosure(planned.probe))
+        yield Finding.note("receipt", _disclosure(planned.probe))
 
 
 def _disclosure(probe: Probe) -> str:

@@ -127,7 +127,7 @@ def _why_not(plane: ControlPlane, process: Process | None, manifest: Manifest) -
 
 
 def _unknown(why: str) -> Finding:
-    return Finding.info(CHECK, f"{NOT_DONE}{why}")
+    return Finding.note(CHECK, f"{NOT_DONE}{why}")
 
 
 def verdict_findings(result: TrialStartResult, plane: ControlPlane, subject: Subject) -> Iterator[Finding]:

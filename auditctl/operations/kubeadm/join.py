@@ -19,4 +19,4 @@ def of_a_join(plane: ControlPlane, manifest: Manifest) -> tuple[Finding, ...]:
         return ()
     text = f"a control plane that joins later needs {' and '.join(needed)} before `kubeadm join`: without it its API server never starts"
     fix = "bring it there from this node, with playbooks/prepare-control-plane.yml or by hand; see `auditctl help clusters`"
-    return (Finding.info("join-files", text, fix),)
+    return (Finding.note("join-files", text, fix),)

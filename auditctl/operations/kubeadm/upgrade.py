@@ -75,7 +75,7 @@ def _findings(
     yield from _record(plane, manifest, source, then)
     if kubeadm_sorts((*now, 0)) and not kubeadm_sorts((*then, 0)):
         text = "the new kubeadm writes extra flags behind its own, in their own order: the manifest will look different and mean the same"
-        yield Finding.info("flag-order", text)
+        yield Finding.note("flag-order", text)
 
 
 def _flags(manifest: Manifest, now: Version, then: Version) -> Iterator[Finding]:
@@ -153,4 +153,4 @@ def _record(plane: ControlPlane, manifest: Manifest, source: Path | None, then: 
         if source is not None:
             raise
         text = f"whether kubeadm-config carries these settings is not known: {error.message}"
-        yield Finding.info("kubeadm-config", text, error.fix or "auditctl kubeadm check")
+        yield Finding.note("kubeadm-config", text, error.fix or "auditctl kubeadm check")
