@@ -13,7 +13,7 @@ from auditctl.node.apiserver.probe import Callers, Probe, choose
 from auditctl.operations.change_model import Deadline, Proof, ProofFunction
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import last_known_good
-from auditctl.operations.evidence.webhook_delivery import batch_seconds, held
+from auditctl.operations.evidence.batching import batch_seconds, held
 from auditctl.policy.load import load
 from auditctl.policy.types import Policy
 from auditctl.settings import LOG_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
