@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 
 from auditctl.errors import ManifestError
 from auditctl.findings import Finding, Severity
-from auditctl.manifest import path_rules
 from auditctl.manifest.fields import mapping
 from auditctl.manifest.fields import written as written_path
-from auditctl.manifest.mounts import HostPath, Volume, covering, within
+from auditctl.manifest.paths import AUDITD_DIRECTORY, HostPath, Volume, belongs_to_auditd, covering, within
 from auditctl.manifest.pod import Manifest
 from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.files import Root
@@ -185,8 +184,10 @@ def _log(root: Root, place: HostPath, user: ContainerUser) -> Iterator[Finding]:
             f"the log {place.path} lies on the mount {place.mount_path}, which is read-only: the server would not start"
         )
         yield _error("read-only-log", text, "make that mount read-write")
-    if path_rules.belongs_to_auditd(place.path):
-        text = f"the log {place.path} is in {path_rules.AUDITD_DIRECTORY}, which belongs to auditd: its rotation and label are others"
+    if belongs_to_auditd(place.path):
+        text = (
+            f"the log {place.path} is in {AUDITD_DIRECTORY}, which belongs to auditd: its rotation and label are others"
+        )
         yield Finding.warning("shared-log-directory", text, ELSEWHERE)
     if within(place.path, "/tmp") or within(place.path, "/var/tmp") or within(place.path, "/run"):  # noqa: S108
         text = f"the log {place.path} is in a directory that the system empties"
