@@ -6,6 +6,7 @@ import ast
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from examples import TOP
@@ -75,7 +76,8 @@ def crash_names() -> set[str]:
     return {row["name"] for row in json.loads((TOP / "templates/crashes.json").read_text())}
 
 
-def check_names() -> set[str]:
+@cache
+def check_names() -> frozenset[str]:
     """Return every name of a check."""
     found = {name for path in PACKAGE.rglob("*.py") for name in in_module(path)}
-    return {name for name in found if NAME.fullmatch(name)} | crash_names()
+    return frozenset(name for name in found if NAME.fullmatch(name)) | crash_names()
