@@ -25,13 +25,23 @@ def missing(root: Root, manifest: Manifest) -> Iterator[tuple[Path, str]]:
             yield host, option
 
 
-def command_for(root: Root, manifest: Manifest, complaint: str) -> str:
-    """Return the command that installs the missing file which a complaint of the kubelet names; empty if it names none."""
+def command_for(root: Root, manifest: Manifest, complaint: str, proved: Path | None = None) -> str:
+    """Return the command that installs the missing file which a complaint of the kubelet names; empty if it names none.
+
+    ``proved`` is the last policy that was proved on this node.
+    """
     if "hostPath type check failed" not in complaint:
         return ""
     options = (option for path, option in missing(root, manifest) if root.node(path) in complaint)
     option = next(options, "")
+    if option == _OPTIONS[POLICY_FLAG] and proved is not None:
+        return last_policy_again(proved)
     return f"auditctl enable {option} FILE  # with the file of another control plane of this cluster" if option else ""
+
+
+def last_policy_again(proved: Path) -> str:
+    """Return the command that installs the last policy that was proved on this node."""
+    return f"auditctl enable {_OPTIONS[POLICY_FLAG]} {proved}  # the last policy that was proved on this node"
 
 
 def brought(root: Root, manifest: Manifest, written: Collection[Path]) -> str:

@@ -17,6 +17,7 @@ from auditctl.node.change.files import Root
 from auditctl.node.preflight import other_manifests
 from auditctl.settings import LOG_FLAG, LOG_PATH, POLICY_FLAG, POLICY_PATH, STANDARD_OUTPUT, WEBHOOK_FLAG
 
+SHIPPED_POLICY = "auditctl enable --policy baseline"
 _MOVES = {
     POLICY_FLAG: f"auditctl enable --policy baseline --policy-path {POLICY_PATH}",
     LOG_FLAG: f"auditctl enable --log-path {LOG_PATH}",
@@ -96,9 +97,7 @@ def kinds(root: Root, paths: HostPaths, *, policy_is_written: bool, webhook_is_w
             yield _error(
                 "audit-path",
                 f"{host}, for --{flag}, is not there; the Pod would not start",
-                "auditctl enable --policy baseline"
-                if flag == POLICY_FLAG
-                else "put the file there, or: auditctl enable --no-webhook",
+                SHIPPED_POLICY if flag == POLICY_FLAG else "put the file there, or: auditctl enable --no-webhook",
             )
     log = paths.log
     if log is not None:
