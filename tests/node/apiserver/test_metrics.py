@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from auditctl.node.apiserver.metrics import Durations, parse_durations
 
-_SERIES = 'apiserver_request_duration_seconds_{}{{component="apiserver",subresource="{}",verb="{}",version="v1"{}}} {}\n'
+_SERIES = (
+    'apiserver_request_duration_seconds_{}{{component="apiserver",subresource="{}",verb="{}",version="v1"{}}} {}\n'
+)
 
 
 def series(verb: str, counted: int, quick: int, subresource: str = "") -> str:
