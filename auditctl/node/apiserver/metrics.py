@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from auditctl.node.apiserver.client import Endpoint
-from auditctl.node.apiserver.credentials import Credentials
+if TYPE_CHECKING:
+    from auditctl.node.apiserver.client import Endpoint
+    from auditctl.node.apiserver.credentials import Credentials
 
 _LINE = re.compile(
     r'^apiserver_audit_(event_total|error_total|level_total|requests_rejected_total)(?:\{(?:plugin|level)="([^"]*)"\})? '
