@@ -69,7 +69,7 @@ class ChangeRun:
     options: ChangeOptions
     change: Change
     before: Process | None
-    old: OutgoingProcess | None
+    outgoing: OutgoingProcess | None
     drain: float
     findings: tuple[Finding, ...]
     began: float
@@ -102,7 +102,7 @@ class ChangeRun:
             options=options,
             change=change,
             before=before,
-            old=OutgoingProcess.hold(before),
+            outgoing=OutgoingProcess.hold(before),
             drain=drain,
             findings=findings,
             began=began,
@@ -124,8 +124,8 @@ class ChangeRun:
             self._end_standby()
             if watchdog is not None and (performed is not None or self.change.journal.finished):
                 watchdog.dismiss()
-            if self.old is not None:
-                self.old.release()
+            if self.outgoing is not None:
+                self.outgoing.release()
         if plane.root.is_host:
             ended = f"{self.planned.command}: {performed.outcome.value}: {self.planned.summary}"
             record(f"change {self.change.journal.id}: {ended}")
@@ -167,7 +167,9 @@ class ChangeRun:
         if still is not None and still == self.before:  # a watchdog may come after it was ended
             restart.end_in_place(still)
         if self.planned.restart is not Restart.NONE:
-            result = watch.wait(self._restart_target(), timeout=self.patience(), drain=self.drain, old=self.old)
+            result = watch.wait(
+                self._restart_target(), timeout=self.patience(), drain=self.drain, outgoing=self.outgoing
+            )
             if isinstance(result, Failed):
                 self.dark_before = result.outage
                 result = in_the_users_words(result, self.planned)
