@@ -370,6 +370,42 @@ def test_the_map_names_every_wing() -> None:
         assert wing in text, wing
 
 
+# Where an operation imports as late as it can, and the heavy module that a light command (a dry run, `policy validate`, the
+# options of a command) does not pay for. All other modules of operations import at their top; the list only shrinks.
+LATE_IMPORTS = {
+    "change/engine.py:run_change": "ssl, http.client: only a run that is not dry",
+    "change/kubeadm_record.py:recording": "ssl: only with --persist",
+    "change/preflight.py:trial_start": "subprocess: only where a server runs",
+    "change/preflight.py:_of_the_server": "ssl: only where a server runs",
+    "change/restart_strategy.py:_has_peers": "ssl: only where a server runs",
+    "controlplane.py:state": "fcntl: Linux only",
+    "controlplane.py:parse": "ruamel.yaml: commands that read no manifest",
+    "controlplane.py:credentials": "ruamel.yaml: commands that ask no server",
+    "controlplane.py:endpoint": "ssl: commands that ask no server",
+    "enable_files.py:read_installed": "ssl: only with --webhook-config",
+    "evidence/receipt.py:prover": "ssl: only a run that is not dry",
+    "evidence/receipt.py:prove": "the same function, within prover",
+    "evidence/receipt.py:obtain": "ssl: only a run that is not dry",
+    "policy/discovered.py:_live": "ssl: only with --discovery live",
+    "policy/validate.py:_not_rehearsed": "subprocess: only on a node",
+    "policy/validate.py:_rehearsed": "subprocess: only on a node",
+    "policy/validate.py:_blind": "subprocess and the rooms of log: only where detections are looked at",
+}
+
+
+def test_operations_import_late_only_what_is_heavy() -> None:
+    """A reader sees at the top of a module what it uses, and a fork has loaded what it needs."""
+    late = {
+        f"{path.relative_to(PACKAGE / 'operations')}:{function.name}"
+        for path in (PACKAGE / "operations").rglob("*.py")
+        for function in ast.walk(tree_of(path))
+        if isinstance(function, ast.FunctionDef)
+        if any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(function))
+    }
+
+    assert late == set(LATE_IMPORTS)
+
+
 LIGHT = "import sys; from auditctl.cli.app import run; run({words!r}); print(*sorted(sys.modules), file=sys.stderr)"
 
 

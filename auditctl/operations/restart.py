@@ -73,11 +73,9 @@ def decide(plane: ControlPlane, options: ChangeOptions, recovered: Recovered = R
         prove=receipt.prover(plane, plan.target or manifest, probe_plan),
     )
     warnings = (*receipt.findings(probe_plan), *_no_way_back(last_good), *policy_source.lint_warnings(chosen, version))
-    weighed = apply_allowances((*_findings(plane, planned, process, options), *warnings), options)
-    tried = apply_allowances(
-        preflight.trial_start(plane, planned, chosen, process, recovered.deadline) if live else (), options
-    )
-    findings = (*chosen.findings, *weighed, *tried, reason)
+    findings = apply_allowances((*_findings(plane, planned, process, options), *warnings), options)
+    tried = preflight.trial_start(plane, planned, chosen, process, recovered.deadline) if live else ()
+    findings = (*chosen.findings, *findings, *apply_allowances(tried, options), reason)
     policies = PolicyStep(receipt.loaded_policy(plane, manifest, process) or before_policy, chosen.policy)
     finish = partial(_with_repair, plane)
     examined = ((policy_path, on_disk.sha256),)

@@ -13,6 +13,7 @@ from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.process import Process
 from auditctl.node.change import files
 from auditctl.node.change.files import Snapshot
+from auditctl.node.change.journal import Role
 from auditctl.node.kubelet import diagnosis_recording
 from auditctl.node.kubelet.diagnosis import Diagnosis, Evidence, ServerState
 from auditctl.node.preflight import node_checks
@@ -22,7 +23,7 @@ from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane, damaged
 from auditctl.operations.doctor import manifest as doctor_manifest
 from auditctl.operations.doctor import stray
-from auditctl.operations.evidence import counters, last_known_good
+from auditctl.operations.evidence import counters, last_known_good, trial_start
 from auditctl.operations.evidence.auditing import is_on
 from auditctl.operations.evidence.node_state import read_state, recording_of, server_findings
 from auditctl.operations.installed_policy import not_loaded, policy_findings
@@ -190,7 +191,6 @@ def _proof(plane: ControlPlane) -> tuple[Verification, Receipt | None, list[Find
 
 def _rehearsed(plane: ControlPlane, manifest: Manifest, evidence: Evidence) -> Iterator[Finding]:
     """What the node's own server says of the audit set-up as it stands; last, for it takes seconds."""
-    from auditctl.operations.evidence import trial_start
 
     if evidence.process is not None and is_on(manifest):
         yield from trial_start.findings(plane, manifest, None, evidence.process)
@@ -198,7 +198,6 @@ def _rehearsed(plane: ControlPlane, manifest: Manifest, evidence: Evidence) -> I
 
 def _last_good(plane: ControlPlane) -> Iterator[Finding]:
     """What auditctl could put back."""
-    from auditctl.node.change.journal import Role
 
     path = plane.state.last_good_of(Role.POLICY)
     with suppress(OSError):
