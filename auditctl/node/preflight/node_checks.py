@@ -46,6 +46,7 @@ def _same_pod(raw: bytes, path: Path, manifest: Manifest) -> bool:
     return (metadata.get("name"), metadata.get("namespace", "default")) == (manifest.pod_name, manifest.namespace)
 
 
+SHIPPED_POLICY = "auditctl enable --policy baseline"
 _MOVES = {
     POLICY_FLAG: f"auditctl enable --policy baseline --policy-path {POLICY_PATH}",
     LOG_FLAG: f"auditctl enable --log-path {LOG_PATH}",
@@ -125,9 +126,7 @@ def kinds(root: Root, paths: HostPaths, *, policy_is_written: bool, webhook_is_w
             yield Finding.error(
                 "audit-path",
                 f"{host}, for --{flag}, is not there; the Pod would not start",
-                "auditctl enable --policy baseline"
-                if flag == POLICY_FLAG
-                else "put the file there, or: auditctl enable --no-webhook",
+                SHIPPED_POLICY if flag == POLICY_FLAG else "put the file there, or: auditctl enable --no-webhook",
             )
     log = paths.log
     if log is not None:
@@ -229,13 +228,23 @@ def missing(root: Root, manifest: Manifest) -> Iterator[tuple[Path, str]]:
             yield host, option
 
 
-def command_for(root: Root, manifest: Manifest, complaint: str) -> str:
-    """Return the command that installs the missing file which a complaint of the kubelet names; empty if it names none."""
+def command_for(root: Root, manifest: Manifest, complaint: str, proved: Path | None = None) -> str:
+    """Return the command that installs the missing file which a complaint of the kubelet names; empty if it names none.
+
+    ``proved`` is the last policy that was proved on this node.
+    """
     if "hostPath type check failed" not in complaint:
         return ""
     options = (option for path, option in missing(root, manifest) if root.node(path) in complaint)
     option = next(options, "")
+    if option == _OPTIONS[POLICY_FLAG] and proved is not None:
+        return last_policy_again(proved)
     return f"auditctl enable {option} FILE  # with the file of another control plane of this cluster" if option else ""
+
+
+def last_policy_again(proved: Path) -> str:
+    """Return the command that installs the last policy that was proved on this node."""
+    return f"auditctl enable {_OPTIONS[POLICY_FLAG]} {proved}  # the last policy that was proved on this node"
 
 
 def brought(root: Root, manifest: Manifest, written: Collection[Path]) -> str:

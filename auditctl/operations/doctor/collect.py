@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from auditctl.errors import AuditctlError
@@ -13,7 +12,6 @@ from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.process import Process
 from auditctl.node.change import files
 from auditctl.node.change.files import Snapshot
-from auditctl.node.change.journal import Role
 from auditctl.node.kubelet import diagnosis_recording
 from auditctl.node.kubelet.diagnosis import Diagnosis, Evidence, ServerState
 from auditctl.node.preflight import node_checks
@@ -77,7 +75,7 @@ def look(plane: ControlPlane, options: ChangeOptions, *, proving: bool = True) -
     state = read_state(plane)
     evidence, judged, manifest = state.evidence, state.diagnosis, state.manifest
     unread = list(doctor_manifest.findings(plane, state.unread)) if state.unread is not None else []
-    said = () if unread and judged.crash is None else server_findings(plane.root, judged, manifest)
+    said = () if unread and judged.crash is None else server_findings(plane, judged, manifest)
     complaints = [*unread, *damaged(plane), *_unseen(plane, evidence), *said]
     verification, receipt = Verification(), None
     if manifest is not None:
@@ -170,8 +168,11 @@ def _preflight(
     paths = node_checks.host_paths(plane.root, manifest)
     subject = change_preflight.EditSubject(before=manifest, after=manifest, paths=paths)
     for finding in change_preflight.before_edit(plane, subject, process, options):
-        if finding.check not in _SAID_ELSEWHERE:
-            yield finding
+        if finding.check in _SAID_ELSEWHERE:
+            continue
+        if finding.fix == node_checks.SHIPPED_POLICY and (path := last_known_good.proved_policy(plane)) is not None:
+            finding = replace(finding, fix=node_checks.last_policy_again(path))  # noqa: PLW2901
+        yield finding
 
 
 def _proof(plane: ControlPlane) -> tuple[Verification, Receipt | None, list[Finding]]:
@@ -191,18 +192,15 @@ def _proof(plane: ControlPlane) -> tuple[Verification, Receipt | None, list[Find
 
 def _rehearsed(plane: ControlPlane, manifest: Manifest, evidence: Evidence) -> Iterator[Finding]:
     """What the node's own server says of the audit set-up as it stands; last, for it takes seconds."""
-
     if evidence.process is not None and is_on(manifest):
         yield from trial_start.findings(plane, manifest, None, evidence.process)
 
 
 def _last_good(plane: ControlPlane) -> Iterator[Finding]:
     """What auditctl could put back."""
-
-    path = plane.state.last_good_of(Role.POLICY)
-    with suppress(OSError):
-        if path.is_file() and last_known_good.recall(plane, Role.POLICY) is not None:
-            yield Finding.note("last-known-good", f"the last policy that was proved on this node: {path}")
+    path = last_known_good.proved_policy(plane)
+    if path is not None:
+        yield Finding.note("last-known-good", f"the last policy that was proved on this node: {path}")
 
 
 def _once(complaints: list[Finding]) -> tuple[Finding, ...]:

@@ -49,7 +49,6 @@ def plan(
     Raises:
         RefusedError: ``--kubeconfig`` names something that is not a kubeconfig.
     """
-
     nonce = new_nonce()
     probe = choose(policy, before, _callers(plane, manifest), nonce)
     return ProbePlan(policy, probe, nonce, log, _why_unknown(manifest) if log is None else "")
@@ -161,7 +160,6 @@ def loaded_policy(plane: ControlPlane, manifest: Manifest, process: Process | No
 
 
 def _callers(plane: ControlPlane, manifest: Manifest) -> Callers:
-
     try:
         credentials = plane.credentials()
     except RefusedError:

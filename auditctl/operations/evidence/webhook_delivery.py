@@ -138,7 +138,6 @@ def foreign(manifest: Manifest) -> str:
 
 def _config(plane: ControlPlane, manifest: Manifest, process: Process) -> WebhookConfig | None:
     """The webhook's file as the process has read it; None where it was touched since."""
-
     path = manifest.flag(WEBHOOK_FLAG) or ""
     raw = loaded_file(process, plane.root, manifest, path)
     if raw is None:
@@ -205,7 +204,6 @@ def ask(config: WebhookConfig, audit_id: str) -> Mapping[str, Any]:
 
 def _get(config: WebhookConfig, audit_id: str, headers: Mapping[str, str]) -> HttpAnswer:
     """Return the receiver's answer. Raises NotOursError for an authority that is none, and OSError."""
-
     parts = urlsplit(config.server)
     host, port = parts.hostname or "", parts.port or 443
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

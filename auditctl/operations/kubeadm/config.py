@@ -232,7 +232,6 @@ def access(plane: ControlPlane, manifest: Manifest) -> Iterator[Access]:
     Raises:
         RefusedError: there are no credentials.
     """
-
     credentials, endpoint = plane.credentials(), plane.endpoint(manifest)
     if credentials.anonymous:
         raise RefusedError(
