@@ -159,7 +159,7 @@ class Standby:
             endpoint=plane.endpoint(self.manifest),
             credentials=plane.credentials(),
         )
-        result = watch.wait(expected, timeout=READY_SECONDS, drain=0, old=None)
+        result = watch.wait(expected, timeout=READY_SECONDS, drain=0, outgoing=None)
         if isinstance(result, Failed):
             raise RefusedError(
                 f"the standby server, which has the new settings, did not get ready: {result}", check="no-downtime"

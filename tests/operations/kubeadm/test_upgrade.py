@@ -18,7 +18,7 @@ from auditctl.operations.kubeadm.render import rendered
 from auditctl.operations.kubeadm.upgrade import preflight_upgrade
 from auditctl.report import Report
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "kubeadm"
+GOLDEN = Path(__file__).parents[2] / "golden" / "kubeadm"
 HEAD = "kind: ClusterConfiguration\napiVersion: kubeadm.k8s.io/v1beta4\n"
 POST_ONLY = """\
 apiVersion: audit.k8s.io/v1
