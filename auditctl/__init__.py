@@ -14,7 +14,7 @@ The map of the house (imports go downward only; ``tests/test_architecture.py`` h
     kubeadm/   log/                          kubeadm's own record of the cluster / the audit log: events, following, figures
     cluster/                                 a cluster from any machine with a kubeconfig: every API server by the API itself
     operations/                              one module a verb: calls rooms in order, returns a Report
-    lab/                                     an embedded practice node; exercises, the grader, a killercoda scenario
+    lab/                                     a practice node in a folder; exercises, the grader, a killercoda scenario
     cli/                                     typer: arguments -> one operation -> print the report -> exit
 
 Text is located with ruamel.yaml (composed nodes carry marks), changed by splicing the original text, and proved with
