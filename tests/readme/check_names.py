@@ -44,6 +44,8 @@ def in_call(node: ast.Call, known: dict[str, int], named: dict[str, str]) -> Ite
     """Yield the names that a call gives to a known parameter."""
     called = node.func.body if isinstance(node.func, ast.IfExp) else node.func  # (_error if is_new else _warning)(...)
     function = called.id if isinstance(called, ast.Name) else getattr(called, "attr", "")
+    if isinstance(called, ast.Attribute) and getattr(called.value, "id", "") in RECORDS:  # Finding.error(...)
+        function = ast.unparse(called.value)
     position = known.get(function)
     if position is not None and len(node.args) > position:
         yield from constants(node.args[position], named)

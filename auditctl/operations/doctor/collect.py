@@ -14,12 +14,11 @@ from auditctl.node.change import files
 from auditctl.node.change.files import Snapshot
 from auditctl.node.kubelet import diagnosis_recording
 from auditctl.node.kubelet.diagnosis import Diagnosis, Evidence, ServerState
-from auditctl.node.preflight import missing_files, node_checks
+from auditctl.node.preflight import node_checks
 from auditctl.operations import flags, policy_source
 from auditctl.operations.change import preflight as change_preflight
 from auditctl.operations.change_model import ChangeOptions
-from auditctl.operations.change_records import damaged
-from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.controlplane import ControlPlane, damaged
 from auditctl.operations.doctor import manifest as doctor_manifest
 from auditctl.operations.doctor import stray
 from auditctl.operations.evidence import counters, last_known_good
@@ -104,10 +103,10 @@ def _unseen(plane: ControlPlane, evidence: Evidence) -> Iterator[Finding]:
     """What this run could not look at, and why."""
     if os.geteuid() != 0 and plane.root.is_host:
         text = "not run as root: whose the port is, what the process has open, container logs and secrets were not seen"
-        yield Finding(check="not-root", severity=Severity.WARNING, message=text, fix="sudo auditctl doctor")
+        yield Finding.warning("not-root", text, "sudo auditctl doctor")
     if not evidence.kubelet_log and evidence.live:
         text = "the kubelet's own log was not found: neither a file behind its stderr nor a journal"
-        yield Finding(check="kubelet-log", severity=Severity.INFO, message=text)
+        yield Finding.note("kubelet-log", text)
 
 
 def _is_said(finding: Finding, said: Collection[Finding]) -> bool:
@@ -135,7 +134,7 @@ def _guarded(plane: ControlPlane, manifest: Manifest, evidence: Evidence, option
             yield error_finding(error)
         except OSError as error:
             text = f"{error.filename}: could not be looked at: {(error.strerror or str(error)).lower()}"
-            yield Finding(check="unreadable", severity=Severity.WARNING, message=text, fix="run it as root (sudo)")
+            yield Finding.warning("unreadable", text, "run it as root (sudo)")
 
 
 def _flags(plane: ControlPlane, manifest: Manifest) -> Iterator[Finding]:
@@ -172,7 +171,7 @@ def _preflight(
         if finding.check in _SAID_ELSEWHERE:
             continue
         if finding.fix == node_checks.SHIPPED_POLICY and (path := last_known_good.proved_policy(plane)) is not None:
-            finding = replace(finding, fix=missing_files.last_policy_again(path))  # noqa: PLW2901
+            finding = replace(finding, fix=node_checks.last_policy_again(path))  # noqa: PLW2901
         yield finding
 
 
@@ -184,13 +183,10 @@ def _proof(plane: ControlPlane) -> tuple[Verification, Receipt | None, list[Find
         return (
             Verification(),
             None,
-            [Finding(check=error.check, severity=Severity.WARNING, message=error.message, fix=error.fix)],
+            [Finding.warning(error.check, error.message, error.fix)],
         )
     failed = [check for check in report.verification.checks if check.status is Status.FAILED]
-    said = [
-        Finding(check=check.name, severity=Severity.ERROR, message=check.detail, fix=_FIXES.get(check.name, _RESTART))
-        for check in failed
-    ]
+    said = [Finding.error(check.name, check.detail, _FIXES.get(check.name, _RESTART)) for check in failed]
     return report.verification, report.receipt, said
 
 
@@ -206,8 +202,7 @@ def _last_good(plane: ControlPlane) -> Iterator[Finding]:
     """What auditctl could put back."""
     path = last_known_good.proved_policy(plane)
     if path is not None:
-        text = f"the last policy that was proved on this node: {path}"
-        yield Finding(check="last-known-good", severity=Severity.INFO, message=text)
+        yield Finding.note("last-known-good", f"the last policy that was proved on this node: {path}")
 
 
 def _once(complaints: list[Finding]) -> tuple[Finding, ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditctl.errors import RefusedError
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Finding
 from auditctl.node.apiserver.loaded_policy import LoadedPolicyRecord, file_of_process, loaded_file
 from auditctl.node.change import files
 from auditctl.node.change.file_edit import FileEdit
@@ -110,9 +110,4 @@ def webhook_edited_by_hand(plane: ControlPlane, path: Path | None) -> Iterator[F
             f"{path} was edited since it was last proved; it holds secrets, so auditctl keeps no copy of it, and if the "
             "API server dies of the edit the old one cannot be put back"
         )
-        yield Finding(
-            check="webhook-edited",
-            severity=Severity.WARNING,
-            message=text,
-            fix="keep your own copy of the one that worked",
-        )
+        yield Finding.warning("webhook-edited", text, "keep your own copy of the one that worked")

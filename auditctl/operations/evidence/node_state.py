@@ -18,7 +18,7 @@ from auditctl.node.kubelet import diagnosis
 from auditctl.node.kubelet.diagnosis import Diagnosis, Evidence, ServerState
 from auditctl.node.kubelet.diagnosis_evidence import EvidenceSources, collect
 from auditctl.node.kubelet.diagnosis_recording import Recording
-from auditctl.node.preflight import missing_files, node_checks
+from auditctl.node.preflight import node_checks
 from auditctl.operations import policy_source
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import last_known_good
@@ -81,7 +81,7 @@ def server_findings(plane: ControlPlane, judged: Diagnosis, manifest: Manifest |
     text = f"probably: {judged.message}" if guessed else judged.message
     command = ""
     if manifest is not None:
-        command = missing_files.command_for(plane.root, manifest, text, last_known_good.proved_policy(plane))
+        command = node_checks.command_for(plane.root, manifest, text, last_known_good.proved_policy(plane))
     place = (judged.crash.place if judged.crash is not None else None) or Place("")
     return (
         Finding(
