@@ -17,6 +17,8 @@ _LINE = re.compile(
     r"([0-9.eE+-]+)(?: \d+)?$",
     re.MULTILINE,
 )
+_START = re.compile(r"^process_start_time_seconds ([0-9.eE+-]+)", re.MULTILINE)
+_AUDIT = b"\napiserver_audit_"
 _LIMIT = 64 << 20  # bytes; a busy server answers with several megabytes
 _SECONDS = 10.0
 
@@ -45,6 +47,24 @@ def read(endpoint: Endpoint, credentials: Credentials) -> Counters | None:
         return None
     answer = endpoint.request("GET", "/metrics", credentials=credentials, timeout=_SECONDS, limit_bytes=_LIMIT)
     return parse(answer.body.decode(errors="replace")) if answer.status == 200 else None
+
+
+def process_start(text: str) -> float | None:
+    """Return when the process started, as a Unix time; None where the text does not say so."""
+    match = _START.search(text)
+    return float(match[1]) if match is not None else None
+
+
+def audit_end(page: bytes) -> int:
+    """Return where the last line of an audit counter ends in a page of ``/metrics``; 0 where there is none."""
+    last = page.rfind(_AUDIT)
+    end = page.find(b"\n", last + 1) if last >= 0 else -1
+    return len(page) if last >= 0 > end else end + 1
+
+
+def is_cut(page: bytes) -> bool:
+    """Return whether a page may end inside of its audit counters: no whole line stands behind them."""
+    return b"\n" not in page[audit_end(page) :]
 
 
 def parse(text: str) -> Counters:

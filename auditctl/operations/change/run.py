@@ -42,6 +42,7 @@ from auditctl.operations.change_model import (
     Restart,
     Session,
 )
+from auditctl.operations.change_records import outage_note
 from auditctl.operations.evidence import last_known_good
 from auditctl.report import Outcome
 
@@ -228,7 +229,8 @@ class ChangeRun:
 
     def _finish(self, outcome: WaitOutcome) -> ChangeResult:
         self._end_standby()
-        self._end(Step.DONE, left_to_do(self.planned.afterwards) if self.change.by else "")
+        to_do = left_to_do(self.planned.afterwards) if self.change.by else outage_note(change_timings(self, None))
+        self._end(Step.DONE, to_do)
         policy = next((edit.after for edit in self.planned.edits if edit.role is Role.POLICY), None)
         # the server was started with it, or it decides as the loaded one does
         last_known_good.keep(self.session.plane, self.planned.after, outcome.process, policy)
