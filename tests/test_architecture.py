@@ -402,6 +402,33 @@ def test_operations_import_late_only_what_is_heavy() -> None:
     assert late == set(LATE_IMPORTS)
 
 
+@pytest.mark.parametrize("path", [path for path in MODULES if path.name == "__init__.py"], ids=name_of)
+def test_every_module_that_the_map_of_a_package_names_exists(path: Path) -> None:
+    """In double backquotes: a module or a package beside it, or a name in one."""
+    text = ast.get_docstring(ast.parse(path.read_text())) or ""
+    named = re.findall(r"``([a-z][a-z_]*)(?:/[a-z]+)?(?:\.[a-z_]+)?``", text)
+
+    assert [name for name in named if not list(path.parent.glob(f"{name}*"))] == []
+
+
+PAGES_FOR_CONTRIBUTORS = (
+    *sorted((PACKAGE.parent / "docs/contributing").rglob("*.md")),
+    PACKAGE.parent / "CONTRIBUTING.md",
+)
+
+
+@pytest.mark.parametrize("page", PAGES_FOR_CONTRIBUTORS, ids=lambda page: page.name)
+def test_every_path_that_contributors_are_sent_to_exists(page: Path) -> None:
+    """Also one that is written with braces, as `lint.{py,md}`, or with a pattern."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    named = re.findall(r"`((?:auditctl|tests|templates|playbooks|\.ci)/[\w./*-]*)`", text)
+    examples = re.compile("NAME|vX")
+
+    assert [
+        name for name in named if not examples.search(name) and not list(PACKAGE.parent.glob(name.rstrip("/")))
+    ] == []
+
+
 LIGHT = "import sys; from auditctl.cli.app import run; run({words!r}); print(*sorted(sys.modules), file=sys.stderr)"
 
 

@@ -139,6 +139,11 @@ def test_none_is_started_while_another_does_not_serve_reachable_or_not_limit_or_
     assert "nothing was changed on a" in refused.last_words
     assert "Left out by --limit: b, c." in refused.last_words
 
+    planes.write_inventory(c="ansible_python_interpreter=/bin/false")
+    unasked = planes.play("enable-audit.yml", "--limit", "a")
+    assert (unasked.code, unasked.touched) == (2, []), unasked.text
+    assert "c could not be asked, for no module runs there (" in unasked.last_words
+
     planes.write_inventory(a="ansible_connection=ssh ansible_host=127.0.0.1 ansible_port=1")
     lost = planes.play("enable-audit.yml", "--limit", "a", "-e", "apiserver_audit_allow=other-control-planes")
     assert (lost.code, lost.touched) == (2, []), lost.text

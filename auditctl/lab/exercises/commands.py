@@ -45,7 +45,7 @@ def begin(ground: PracticeNode, choice: BreakOptions) -> Report:
     permit(ground, confirmed=choice.confirmed)
     exercise, seed = _chosen(ground, choice)
     if exercise.only_lab and ground.layout is None:
-        text = f"the exercise {exercise.name!r} is for the embedded node alone"
+        text = f"the exercise {exercise.name!r} is for a practice node alone"
         raise RefusedError(text, check="lab-node", fix="auditctl lab up")
     desk = ground.desk
     with alone(desk, making=True):

@@ -1,4 +1,4 @@
-"""Steps that start the API server anew, switch a fault of the embedded node, or stand for a command of auditctl."""
+"""Steps that start the API server anew, switch a fault of the practice node, or stand for a command of auditctl."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class RestartStep(ExerciseStep):
 
 @dataclass(frozen=True, slots=True)
 class Switch(ExerciseStep):
-    """A fault of the embedded node that no file of it can cause."""
+    """A fault of the practice node that no file of it can cause."""
 
     kind = "switch"
     words = "the simulated fault has been switched off (a switch of the lab; no file of the node shows it)"
@@ -68,7 +68,7 @@ class Switch(ExerciseStep):
 
     def run(self, target: StepTarget) -> None:
         if target.ground.layout is None:
-            raise StepError("this exercise is for the embedded node alone", check="lab-step", fix="auditctl lab up")
+            raise StepError("this exercise is for a practice node alone", check="lab-step", fix="auditctl lab up")
         self.faults.save(target.ground.layout)
 
 

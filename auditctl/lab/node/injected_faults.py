@@ -26,7 +26,7 @@ class Faults:
     start_seconds: float = 0.0  # longer from the exec to the first answer
     never_ready: bool = False  # /livez is well, /readyz never
     failing_checks: tuple[str, ...] = ()  # these checks of /readyz fail
-    etcd_refused: bool = False  # never answers, and ends after `Pace.etcd` as one whose etcd is away
+    etcd_refused: bool = False  # never answers, and ends after `Timing.etcd` as one whose etcd is away
     dies_after_seconds: float | None = None  # after its start, of a hook that fails
     held_port_seconds: float = 0.0  # an old server that must go keeps the port that long, and nobody waits for it
     disk_full: bool = False  # every write to the audit log fails
