@@ -84,6 +84,12 @@ class Node(NamedTuple):
         lab = status(self.root)
         return lab is not None and lab.serving
 
+    def auditctl(self, *words: str) -> None:
+        """Run auditctl there as a person does, without Ansible; it has to end well."""
+        command = [sys.executable, "-m", "auditctl", "--rootfs", str(self.root), *words]
+        ran = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stderr
+
     def never_ready_with(self, flag: str) -> None:
         """From now on a server with that flag does not get ready."""
         Faults(only_with=flag, never_ready=True).save(Layout(self.root))

@@ -233,7 +233,7 @@ class ChangeRun:
         outage = outage_note(change_timings(self, None))
         self._end(Step.DONE, left_to_do(self.planned.afterwards) if self.change.by else outage)
         policy = next((edit.after for edit in self.planned.edits if edit.role is Role.POLICY), None)
-        last_known_good.keep(self.session.plane, self.planned.after, outcome.process, policy)  # loaded, or decides the same
+        last_known_good.keep(self.session.plane, self.planned.after, outcome.process, policy)  # it is loaded
         return self._performed(
             Outcome.CHANGED,
             checks=outcome.checks,
