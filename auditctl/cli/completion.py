@@ -16,8 +16,8 @@ from typing import Annotated, Any
 import typer
 
 from auditctl.cli.candidates import CANDIDATES, Candidate
+from auditctl.cli.command_line import hoist
 from auditctl.cli.context import run_and_exit
-from auditctl.cli.global_options import hoist
 from auditctl.errors import UsageError
 from auditctl.operations.answer import CommandResult, text_result
 from auditctl.report import ManifestChange, Outcome, Report

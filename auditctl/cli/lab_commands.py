@@ -11,7 +11,7 @@ import typer
 from auditctl.cli import lab_exercises
 from auditctl.cli.context import run_and_exit
 from auditctl.cli.help_command import CommandWithExamples, GroupWithPanels
-from auditctl.cli.values import duration
+from auditctl.cli.options import duration
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import ManifestChange, Outcome, Report
 
@@ -139,8 +139,7 @@ def receiver(
 
     def operation(plane: ControlPlane) -> Report:
         from auditctl.lab.node.own_folder import own_folder
-        from auditctl.lab.tools.received_events import receive
-        from auditctl.lab.tools.receiver import Behaviour
+        from auditctl.lab.tools.receiver import Behaviour, receive
 
         folder = directory or own_folder("receiver")
         behaviour = Behaviour(duration("--delay", delay), fail)

@@ -182,7 +182,7 @@ def forecast(
     """Days kept with the flags as they are, days until the disk is full, and the values for what is wanted."""
 
     def operation(plane: ControlPlane) -> CommandResult:
-        from auditctl.cli.values import duration
+        from auditctl.cli.options import duration
         from auditctl.operations.log import forecast as log_forecast
 
         names = (*(logs or ()), *(log or ()))

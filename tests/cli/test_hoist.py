@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from auditctl import durations
-from auditctl.cli.global_options import hoist
+from auditctl.cli.command_line import hoist
 
 
 @pytest.mark.parametrize(

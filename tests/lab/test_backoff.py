@@ -12,8 +12,8 @@ import pytest
 from labroom import Node, eventually
 
 from auditctl.lab import down, up
-from auditctl.lab.node.backoff import Backoff, go_duration
 from auditctl.lab.node.layout import Timing
+from auditctl.lab.node.pod_worker import Backoff, go_duration
 from auditctl.node.apiserver.process import listener
 
 REAL = Backoff(10, 300)

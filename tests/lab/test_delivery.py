@@ -17,8 +17,7 @@ from labroom import AUDIT_FLAGS, Node, eventually, with_auditing
 from auditctl.lab.apiserver.audit_backends import BackendCounters, Batched, Fields, LogBackend, legacy
 from auditctl.lab.apiserver.container_files import FileSystem
 from auditctl.lab.apiserver.log_rotation import LogFileError
-from auditctl.lab.apiserver.webhook_backend import WebhookBackend
-from auditctl.lab.apiserver.webhook_config import WebhookError, check
+from auditctl.lab.apiserver.webhook_backend import WebhookBackend, WebhookError, check
 from auditctl.lab.node.process import until
 from auditctl.lab.node.volumes import Bind
 from auditctl.lab.tools.receiver import Behaviour, Receiver, open_receiver

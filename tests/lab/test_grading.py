@@ -216,7 +216,7 @@ def test_predictions_are_judged_by_the_policy_that_they_are_about(graded: Node, 
 
 
 def test_a_file_of_requirements_makes_a_report_with_the_first_that_is_not_met(graded: Node, tmp_path: Path) -> None:
-    from auditctl.lab.grading.command import grade_file
+    from auditctl.lab.grading.grade import grade_file
 
     wants = tmp_path / "wants.yaml"
 

@@ -16,7 +16,7 @@ from labroom import EVERYTHING, QUICK, Node, eventually, with_auditing
 
 from auditctl.errors import RefusedError
 from auditctl.lab import down, status, up
-from auditctl.lab.node import certificates, certificates_openssl
+from auditctl.lab.node import certificates
 from auditctl.lab.node.layout import ADDRESS, MARKER, STAND_IN
 from auditctl.lab.node.process import identify
 
@@ -131,7 +131,7 @@ def test_tls_verifies_against_the_authority_with_the_name_kubernetes(
     by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if by == "openssl":
-        monkeypatch.setattr(certificates, "issue", certificates_openssl.issue)
+        monkeypatch.setattr(certificates, "issue", certificates.issue_by_openssl)
     lab = up(tmp_path / "n", pace=QUICK)
     context = ssl.create_default_context(cafile=str(lab.root / "etc/kubernetes/pki/ca.crt"))
     if hasattr(ssl, "VERIFY_X509_STRICT"):

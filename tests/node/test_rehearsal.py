@@ -14,7 +14,7 @@ from shutil import rmtree
 import pytest
 
 from auditctl.errors import InterruptionError
-from auditctl.node.apiserver import trial_key
+from auditctl.node.apiserver import trial_binary
 from auditctl.node.apiserver.trial_binary import Binary, opened
 from auditctl.node.apiserver.trial_start import TrialStartInput, TrialStartResult, TrialStartVerdict, rehearse
 
@@ -226,7 +226,9 @@ def test_the_real_server_says_its_own_words(words: tuple[str, ...], policy: byte
     with opened(Path(BINARIES) / "kube-apiserver") as binary:
         all_words = (*KEYS, "--advertise-address=192.0.2.1", "--audit-log-path=-", *words)
         found = rehearse(
-            TrialStartInput(binary=binary, words=all_words, policy=policy, contents={KEY: trial_key.pem()})
+            TrialStartInput(
+                binary=binary, words=all_words, policy=policy, contents={KEY: trial_binary.throw_away_key()}
+            )
         )
     assert found.verdict is (TrialStartVerdict.REFUSED if refusal else TrialStartVerdict.ACCEPTED), found
     assert refusal in found.words

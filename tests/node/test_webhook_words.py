@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from auditctl.node.apiserver import trial_key
+from auditctl.node.apiserver import trial_binary
 from auditctl.node.apiserver.trial_binary import opened
 from auditctl.node.apiserver.trial_start import TrialStartInput, TrialStartVerdict, rehearse
 
@@ -37,7 +37,7 @@ def test_the_real_server_says_the_same(row: dict[str, Any]) -> None:
         "--service-cluster-ip-range=10.0.0.0/24",
     )
     with opened(SERVER) as binary:
-        contents = {KEY: trial_key.pem()}
+        contents = {KEY: trial_binary.throw_away_key()}
         seen = rehearse(
             TrialStartInput(
                 binary=binary,

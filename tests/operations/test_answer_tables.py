@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from auditctl.operations.answer_tables import amount, share, table
+from auditctl.operations.answer import amount, share, table
 
 
 @pytest.mark.parametrize(

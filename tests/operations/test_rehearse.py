@@ -17,8 +17,8 @@ from auditctl.node.apiserver.process import Process
 from auditctl.node.apiserver.trial_start import TrialStartResult, TrialStartVerdict
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import trial_input
+from auditctl.operations.evidence.trial_input import on_host
 from auditctl.operations.evidence.trial_start import DIFFERS, Subject, findings, verdict_findings
-from auditctl.operations.evidence.trial_webhook import on_host
 from auditctl.settings import Settings
 
 PLANE = ControlPlane()

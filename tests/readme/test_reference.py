@@ -12,6 +12,8 @@ import yaml
 from check_names import NAME, check_names
 from examples import TOP
 
+from auditctl.operations.change_model import ALLOWED_CHECKS
+
 REFERENCE = TOP / "docs/reference"
 ROLE = TOP / "playbooks/collections/ansible_collections/auditctl/kubeadm/roles/apiserver_audit"
 
@@ -52,6 +54,13 @@ def test_every_check_has_what_why_and_how_to_mend(row: str) -> None:
 
     assert len(cells) == 4
     assert all(cells)
+
+
+def test_the_page_names_allow_where_the_program_takes_it() -> None:
+    """In the row of each check that `--allow` takes, and in no other."""
+    allowed = re.findall(r"^\| `([a-z-]+)` .*--allow \1`", (REFERENCE / "checks.md").read_text(), re.MULTILINE)
+
+    assert sorted(allowed) == sorted(set(ALLOWED_CHECKS) - explained(REFERENCE / "policy-checks.md"))
 
 
 def test_every_ansible_variable_is_explained_and_no_other() -> None:

@@ -12,7 +12,7 @@ from learner import SCENARIO
 
 from auditctl.errors import UsageError
 from auditctl.lab.grading.requirements import _KINDS
-from auditctl.lab.tools.translation import BLOCK_MARK, translated
+from auditctl.lab.tools.scaffold import BLOCK_MARK, translated
 
 REPOSITORY = Path(__file__).parents[2]
 TEMPLATES = REPOSITORY / "templates" / "killercoda"

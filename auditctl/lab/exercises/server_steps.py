@@ -43,7 +43,7 @@ class RestartStep(ExerciseStep):
         if _ANNOTATIONS in text:
             stamp = f'{_OURS}"{plane.clock.utc().timestamp():.3f}"\n'
             text = text.replace(_ANNOTATIONS, f"{_ANNOTATIONS}{stamp}", 1)
-            files.replace(target.host("manifest"), text.encode(), snapshot)
+            files.replace_file(target.host("manifest"), text.encode(), snapshot)
         elif (process := listener(plane.parse(snapshot.content).secure_port)) is not None:
             end_in_place(process)
 
@@ -124,7 +124,7 @@ class EnableStep(CommandStep):
         ground, policy = target.ground, self.policy
         if policy is not None and "\n" in policy:
             draft = ground.desk.folder / "policy.yaml"
-            files.replace(draft, policy.encode(), None)
+            files.replace_file(draft, policy.encode(), None)
             policy = str(draft)
         elif policy is not None and policy.startswith("/"):
             policy = str(ground.plane.root.host(policy))

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from auditctl.lab.node.layout import Layout
-from auditctl.node.change.files import replace
+from auditctl.node.change.files import replace_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class Faults:
 
     def save(self, layout: Layout) -> None:
         """Switch them on, in place of any others."""
-        replace(_path(layout), (json.dumps(asdict(self), indent=2) + "\n").encode(), None)
+        replace_file(_path(layout), (json.dumps(asdict(self), indent=2) + "\n").encode(), None)
 
     @classmethod
     def load(cls, layout: Layout) -> Faults:

@@ -146,7 +146,7 @@ def _end_pod(change: Change, text: bytes) -> float:
     change.mark(Step.ENDING, f"{change.clock.boot_id()} {renamed_at:.3f}")
     record = change.journal.manifest
     path = change.root.host(record.path)
-    files.replace(path, text, files.read(path, "manifest"), expected=record.before)
+    files.replace_file(path, text, files.read(path, "manifest"), expected=record.before)
     return renamed_at
 
 
@@ -173,7 +173,7 @@ def _announce(change: Change) -> None:
     """
     path = change.root.host(change.journal.manifest.path)
     standing_now = files.read(path, "manifest")
-    files.replace(path, standing_now.content, standing_now, expected=change.journal.manifest.after)
+    files.replace_file(path, standing_now.content, standing_now, expected=change.journal.manifest.after)
 
 
 def _take_back_or_strand(change: Change, reason: OSError | AuditctlError) -> None:

@@ -26,7 +26,7 @@ from auditctl.node.kubelet import kubelet_log
 from auditctl.node.kubelet.diagnosis_attempts import Attempts
 from auditctl.node.kubelet.kubelet_log import KubeletLog
 from auditctl.node.kubelet.pod_logs import PodName
-from auditctl.node.preflight import other_manifests
+from auditctl.node.preflight import node_checks
 from auditctl.node.trusted_process import owner_of
 
 _POLL_SECONDS = 0.1
@@ -195,7 +195,7 @@ class RestartWaiter:
         if stranger is not None:
             return Failed(f"{text}: {stranger.on(expected.endpoint.port)}", None, self.outage())
         if process is None or not process.runs(expected.command):
-            strays = other_manifests.strays(self.root, Path(self.manifest.document.name), self.manifest)
+            strays = node_checks.strays(self.root, Path(self.manifest.document.name), self.manifest)
             why = f"{strays[0]} defines the same Pod, and of equal names the last wins" if strays else ""
             if process is not None:
                 why = why or "the kubelet has not acted on the manifest"

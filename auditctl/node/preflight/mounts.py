@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 
 from auditctl.errors import ManifestError
 from auditctl.findings import Finding, Severity
-from auditctl.manifest import path_rules
 from auditctl.manifest.fields import mapping
 from auditctl.manifest.fields import written as written_path
-from auditctl.manifest.mounts import HostPath, Volume, covering, within
+from auditctl.manifest.paths import AUDITD_DIRECTORY, HostPath, Volume, belongs_to_auditd, covering, within
 from auditctl.manifest.pod import Manifest
 from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.files import Root
@@ -179,18 +178,20 @@ def _log(root: Root, place: HostPath, user: ContainerUser) -> Iterator[Finding]:
             f"the log {place.path} is mounted as a single file: it cannot be rotated (EBUSY), then every event is lost"
         )
         fix = f"auditctl enable --log-path {LOG_PATH}  # its directory is mounted whole"
-        yield Finding(check="single-file-log", severity=Severity.WARNING, message=text, fix=fix)
+        yield Finding.warning("single-file-log", text, fix)
     if place.read_only:
         text = (
             f"the log {place.path} lies on the mount {place.mount_path}, which is read-only: the server would not start"
         )
         yield _error("read-only-log", text, "make that mount read-write")
-    if path_rules.belongs_to_auditd(place.path):
-        text = f"the log {place.path} is in {path_rules.AUDITD_DIRECTORY}, which belongs to auditd: its rotation and label are others"
-        yield Finding(check="shared-log-directory", severity=Severity.WARNING, message=text, fix=ELSEWHERE)
+    if belongs_to_auditd(place.path):
+        text = (
+            f"the log {place.path} is in {AUDITD_DIRECTORY}, which belongs to auditd: its rotation and label are others"
+        )
+        yield Finding.warning("shared-log-directory", text, ELSEWHERE)
     if within(place.path, "/tmp") or within(place.path, "/var/tmp") or within(place.path, "/run"):  # noqa: S108
         text = f"the log {place.path} is in a directory that the system empties"
-        yield Finding(check="log-volatile", severity=Severity.WARNING, message=text, fix=ELSEWHERE)
+        yield Finding.warning("log-volatile", text, ELSEWHERE)
     there = next((one for one in (path, *path.parents) if one.exists()), path)
     if os.statvfs(there).f_flag & os.ST_RDONLY:
         yield _error("log-unwritable", f"{there} is on a file system that is read-only", "mount it read-write")
@@ -283,4 +284,4 @@ def _closed(flag: str, path: Path, user: ContainerUser, verb: str, fix: str) -> 
 
 
 def _error(check: str, message: str, fix: str) -> Finding:
-    return Finding(check=check, severity=Severity.ERROR, message=message, fix=fix)
+    return Finding.error(check, message, fix)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from auditctl.errors import RefusedError
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Finding
 from auditctl.manifest.pod import Manifest
 from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
@@ -77,7 +77,7 @@ def _as_it_is(report: Report) -> Report:
 
 def _not_recorded(report: Report, error: RefusedError) -> Report:
     """Return the report of a node that is well, but whose settings the next upgrade would undo."""
-    finding = Finding(check=error.check, severity=Severity.ERROR, message=error.message, fix=error.fix)
+    finding = Finding.error(error.check, error.message, error.fix)
     return replace(
         report,
         outcome=Outcome.NEGATIVE,

@@ -25,15 +25,14 @@ from auditctl.operations.change.failure import (
     not_proved,
     said_once,
 )
-from auditctl.operations.change.intent import edits_of, intent_of, keep_turn_for_undo
-from auditctl.operations.change.old_configuration import wait_for_previous_configuration
 from auditctl.operations.change.report import restart_checks
 from auditctl.operations.change.restart_strategy import drain_seconds, serving
+from auditctl.operations.change.run_record import change_timings, edits_of, intent_of
 from auditctl.operations.change.standby import Standby
-from auditctl.operations.change.timings import change_timings
 from auditctl.operations.change.two_renames import TwoRenames, bring_new_text
+from auditctl.operations.change.undo import keep_turn_for_undo, wait_for_previous_configuration
 from auditctl.operations.change.watchdog import guard
-from auditctl.operations.change.watchdog_notice import left_to_do
+from auditctl.operations.change.watchdog_notice import left_to_do, outage_note
 from auditctl.operations.change_model import (
     ChangeOptions,
     ChangeResult,
@@ -43,7 +42,6 @@ from auditctl.operations.change_model import (
     Restart,
     Session,
 )
-from auditctl.operations.change_records import outage_note
 from auditctl.operations.evidence import last_known_good
 from auditctl.report import Outcome
 

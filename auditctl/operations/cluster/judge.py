@@ -12,7 +12,7 @@ from auditctl.errors import AuditctlError
 from auditctl.kubeadm.clusterconfiguration import ClusterConfiguration
 from auditctl.kubeadm.persist import SettingDifference, differences
 from auditctl.manifest.document import Document
-from auditctl.manifest.flag_meaning import same_value
+from auditctl.manifest.flag_values import same_value
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.client import Readiness
 from auditctl.operations.cluster.collect import PROBES, ClusterEvidence, ServerEvidence

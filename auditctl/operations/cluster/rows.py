@@ -11,7 +11,7 @@ from auditctl.compatibility import datetime_of
 from auditctl.durations import age
 from auditctl.findings import Finding
 from auditctl.node.apiserver.client import Readiness
-from auditctl.operations.answer_tables import table
+from auditctl.operations.answer import table
 from auditctl.operations.cluster.collect import ClusterEvidence, ServerEvidence
 from auditctl.operations.cluster.judge import (
     ClusterDifference,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from auditctl.errors import RefusedError
-from auditctl.findings import Check, Finding, Severity, Status
+from auditctl.findings import Check, Finding, Status
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.probe import Callers, Probe, choose
 from auditctl.operations.change_model import Deadline, Proof, ProofFunction
@@ -58,20 +58,18 @@ def plan(
 def findings(planned: ProbePlan) -> Iterator[Finding]:
     """Yield what the choice of the request means, before the edit."""
     if planned.unprovable:
-        yield Finding(
-            check="no-receipt",
-            severity=Severity.ERROR,
-            message="no request that auditctl may send would be recorded by this policy, so nothing could be proved",
-            fix="add a rule that records reads of /version, or go without proof: --allow no-receipt",
+        yield Finding.error(
+            "no-receipt",
+            "no request that auditctl may send would be recorded by this policy, so nothing could be proved",
+            "add a rule that records reads of /version, or go without proof: --allow no-receipt",
         )
     elif planned.probe is not None and planned.probe.distinguishes is False and planned.log is not None:
-        yield Finding(
-            check="receipt",
-            severity=Severity.INFO,
-            message="the old and the new policy decide every test request alike, so the proof cannot show which of them is loaded",
+        yield Finding.note(
+            "receipt",
+            "the old and the new policy decide every test request alike, so the proof cannot show which of them is loaded",
         )
     if planned.probe is not None and not planned.probe.is_fixed and planned.log is not None:
-        yield Finding(check="receipt", severity=Severity.INFO, message=_disclosure(planned.probe))
+        yield Finding.note("receipt", _disclosure(planned.probe))
 
 
 def _disclosure(probe: Probe) -> str:

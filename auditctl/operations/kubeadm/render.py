@@ -6,9 +6,8 @@ import os
 from collections.abc import Mapping
 
 from auditctl.errors import RefusedError, UsageError
-from auditctl.kubeadm.job import job
 from auditctl.kubeadm.persist import Extras, extras_of
-from auditctl.kubeadm.render import RenderFormat, extras_for, render
+from auditctl.kubeadm.render import RenderFormat, extras_for, job, render
 from auditctl.kubeadm.render_tools import TOOLS, PolicyForTool, render_tool
 from auditctl.manifest.flag_targets import flag_target
 from auditctl.manifest.pod import Manifest

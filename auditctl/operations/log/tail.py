@@ -30,12 +30,11 @@ from auditctl.log.resource_filters import with_resources
 from auditctl.log.segments import STANDARD_INPUT, LogSegment
 from auditctl.node.logfiles import log_files
 from auditctl.operations.answer import CommandResult
-from auditctl.operations.builtin_api import built_in
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.log import tail_many
 from auditctl.operations.log.tail_rows import Item, TailFormat, TailOptions, TailPrinter
 from auditctl.operations.log_sources import node_log, opened
-from auditctl.operations.policy_files import server_version
+from auditctl.operations.policy_files import built_in, server_version
 
 _POLL_SECONDS = 0.02
 _HELD_SECONDS = 0.05

@@ -9,7 +9,7 @@ from foldernode import FakeClock
 from auditctl.node.change.change import begin
 from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.journal import Role, decode, encode_header
-from auditctl.operations.change.intent import intent_of
+from auditctl.operations.change.run_record import intent_of
 from auditctl.operations.change.turn import Turn
 from auditctl.operations.change_model import ChangeDecision, ChangeOptions
 from auditctl.operations.controlplane import ControlPlane

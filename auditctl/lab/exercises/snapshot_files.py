@@ -1,4 +1,4 @@
-"""What `keepsake` does with single files: look, read, give a second name; never through a link at the last element."""
+"""Read single files for a snapshot: walk, read, give a second name; never through a link at the last element."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wait until the old configuration is ready again, once a failed change has been put back."""
+"""Undo a failed change: keep the turn in the cluster, and wait until the old configuration is ready again."""
 
 from __future__ import annotations
 
@@ -34,3 +34,9 @@ def wait_for_previous_configuration(run: GuardedRun, back_at: float) -> Restarte
     finally:
         if hanging is not None:
             hanging.release()
+
+
+def keep_turn_for_undo(run: GuardedRun) -> None:
+    """Extend the cluster's Lease to the deadline of an undo, which counts anew; it raises nothing."""
+    if run.session.turn is not None:
+        run.session.turn.renew(max(run.options.timeout_seconds, LEAST_UNDO_SECONDS) + run.drain)

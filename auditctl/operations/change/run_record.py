@@ -1,13 +1,38 @@
-"""Count how long the parts of a change took."""
+"""Put a run in the terms of the journal (its intent, the files that it writes) and of the report (the seconds that it took)."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 from auditctl.findings import Timings
+from auditctl.node.change.actor import who
+from auditctl.node.change.change import Intent
+from auditctl.node.change.file_edit import FileEdit
+from auditctl.node.change.journal import Role
 from auditctl.node.kubelet.restart import Restarted
 from auditctl.operations.change.standby import Standby
-from auditctl.operations.change_model import Session
+from auditctl.operations.change_model import HeldTurn, PlannedChange, Session
+
+
+def intent_of(planned: PlannedChange, turn: HeldTurn | None) -> Intent:
+    """Return what the journal says of a planned change, and of the turn that it has."""
+    return Intent(
+        command=planned.command,
+        summary=planned.summary,
+        who=who(),
+        directories=planned.directories,
+        undoes=planned.undoes,
+        restart=planned.restart.name,
+        turn=turn.identity if turn is not None else "",
+        change_id=turn.change_id if turn is not None else "",
+    )
+
+
+def edits_of(planned: PlannedChange, manifest: Path) -> tuple[FileEdit, ...]:
+    """Return the writes in their order: the files beside the manifest first, then the manifest."""
+    edit = FileEdit(role=Role.MANIFEST, path=manifest, before=planned.snapshot, after=planned.new_text)
+    return (*planned.edits, edit)
 
 
 class TimedRun(Protocol):

@@ -1,9 +1,25 @@
-"""Global options may stand before or after the command: bring them to the front, where typer reads them."""
+"""Read a command line: the program's name, and the global options, which may stand before or after the command."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextvars import ContextVar
 from typing import NamedTuple
+
+from auditctl.hints import PROGRAM, program_name
+
+_PROGRAM: ContextVar[str] = ContextVar("program", default=PROGRAM)
+
+
+def set_program(argument: str) -> None:
+    """Note ``argv[0]``, from which the program's name is derived."""
+    _PROGRAM.set(program_name(argument))
+
+
+def program() -> str:
+    """Return the program's name as usage lines and hints show it."""
+    return _PROGRAM.get()
+
 
 WITH_VALUE = ("--rootfs", "--manifest", "--state-dir", "--kubeconfig", "--output", "-o")
 WITHOUT_VALUE = ("--quiet", "-q", "--verbose", "-v", "--version")
