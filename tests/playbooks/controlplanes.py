@@ -166,7 +166,7 @@ class ControlPlanes:
             named = {f"apiserver_audit_{name}": value for name, value in options.items()}
             words = (*words, "--extra-vars", json.dumps(named))
         process = self.start(playbook, *words)
-        text, _ = process.communicate(timeout=150)
+        text, _ = process.communicate(timeout=280)
         rows = [json.loads(line) for line in (self.folder / "noted.jsonl").read_text().splitlines()]
         assert "Traceback" not in text, text
         return Play(process.returncode, text, rows)
