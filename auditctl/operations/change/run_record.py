@@ -12,9 +12,8 @@ from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.journal import Role
 from auditctl.node.kubelet.restart import Restarted
 from auditctl.operations.change.standby import Standby
-from auditctl.operations.change.watchdog_notice import left_to_do
+from auditctl.operations.change.watchdog_notice import left_to_do, outage_note
 from auditctl.operations.change_model import HeldTurn, PlannedChange, Session
-from auditctl.operations.change_records import outage_note
 
 
 def intent_of(planned: PlannedChange, turn: HeldTurn | None) -> Intent:
