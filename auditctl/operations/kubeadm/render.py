@@ -36,8 +36,7 @@ def rendered(
 ) -> Report:
     """Return a report whose summary is the text itself, so that it can be piped.
 
-    ``policy`` goes along where a tool carries it; default: the node's own, else the shipped one. Where none is carried,
-    a comment says where a named one has to be put.
+    ``policy`` goes along where a tool carries it; default: the node's own, else the shipped one. Else a comment says more.
 
     Raises:
         UsageError: no such form or version, ``image`` or ``node`` for another form than the Job, ``policy`` for patches.
