@@ -56,8 +56,8 @@ def decide(plane: ControlPlane, options: ChangeOptions, recovered: Recovered = R
     chosen = policy_source.load_or_refuse(str(policy_path), on_disk.content, version, options)
     process = listener(manifest.secure_port, manifest) if live else None
     last_good = last_known_good.recall(plane, Role.POLICY)
-    text = manifest.document.text
-    plan, kind, reason = reload(plane, Plan(text, text), manifest, on_disk.sha256, process, options)
+    unchanged = Plan(manifest.document.text, manifest.document.text)
+    plan, kind, reason = reload(plane, unchanged, manifest, on_disk.sha256, process, options)
     before_policy = load(last_good).policy if last_good is not None and last_good != on_disk.content else None
     probe_plan = receipt.plan(plane, plan.target or manifest, chosen.policy, before_policy, log=paths.log)
     planned = PlannedChange(
@@ -73,12 +73,11 @@ def decide(plane: ControlPlane, options: ChangeOptions, recovered: Recovered = R
         prove=receipt.prover(plane, plan.target or manifest, probe_plan),
     )
     warnings = (*receipt.findings(probe_plan), *_no_way_back(last_good), *policy_source.lint_warnings(chosen, version))
-    findings = apply_allowances((*_findings(plane, planned, process, options), *warnings), options)
-    tried = preflight.trial_start(plane, planned, chosen, process, recovered.deadline) if live else ()
-    findings = (*chosen.findings, *findings, *apply_allowances(tried, options), reason)
+    weighed = apply_allowances((*_findings(plane, planned, process, options), *warnings), options)
+    trial = preflight.trial_start(plane, planned, chosen, process, recovered.deadline) if live else ()
+    findings = (*chosen.findings, *weighed, *apply_allowances(trial, options), reason)
     policies = PolicyStep(receipt.loaded_policy(plane, manifest, process) or before_policy, chosen.policy)
-    finish = partial(_with_repair, plane)
-    examined = ((policy_path, on_disk.sha256),)
+    finish, examined = partial(_with_repair, plane), ((policy_path, on_disk.sha256),)
     return ChangeDecision(planned=planned, findings=findings, finish=finish, policies=policies, examined=examined)
 
 

@@ -27,12 +27,11 @@ from auditctl.operations.change.failure import (
 )
 from auditctl.operations.change.report import restart_checks
 from auditctl.operations.change.restart_strategy import drain_seconds, serving
-from auditctl.operations.change.run_record import change_timings, edits_of, intent_of
+from auditctl.operations.change.run_record import change_timings, edits_of, intent_of, last_note
 from auditctl.operations.change.standby import Standby
 from auditctl.operations.change.two_renames import TwoRenames, bring_new_text
 from auditctl.operations.change.undo import keep_turn_for_undo, wait_for_previous_configuration
 from auditctl.operations.change.watchdog import guard
-from auditctl.operations.change.watchdog_notice import left_to_do
 from auditctl.operations.change_model import (
     ChangeOptions,
     ChangeResult,
@@ -230,7 +229,7 @@ class ChangeRun:
 
     def _finish(self, outcome: WaitOutcome) -> ChangeResult:
         self._end_standby()
-        self._end(Step.DONE, left_to_do(self.planned.afterwards) if self.change.by else "")
+        self._end(Step.DONE, last_note(self))
         policy = next((edit.after for edit in self.planned.edits if edit.role is Role.POLICY), None)
         # the server was started with it, or it decides as the loaded one does
         last_known_good.keep(self.session.plane, self.planned.after, outcome.process, policy)

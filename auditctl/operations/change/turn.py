@@ -152,7 +152,7 @@ def _not_taken(answer: Unavailable) -> Finding:
 def _alone(cluster: Cluster) -> str:
     if cluster.credentials.anonymous:
         return f"there are no credentials, so no {turn_lease.WHERE} is taken: other control planes are not known"
-    return f"this cluster has one control plane, so no {turn_lease.WHERE} is needed"
+    return "one control plane: no Lease"
 
 
 def _seconds(options: ChangeOptions) -> float:
