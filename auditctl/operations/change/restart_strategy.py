@@ -11,7 +11,6 @@ from typing import NamedTuple
 from auditctl.findings import Finding
 from auditctl.manifest.plan import Plan, plan_annotation
 from auditctl.manifest.pod import Manifest
-from auditctl.node.apiserver import metrics
 from auditctl.node.apiserver.process import Process, listener
 from auditctl.node.kubelet import pod_logs
 from auditctl.operations.change_model import ChangeOptions, Restart
@@ -23,7 +22,7 @@ _DRAIN_SECONDS = 5.0
 # waiting is one in which every new connection is refused.
 _QUICK_DRAIN_SECONDS = 1.0
 _LEAST_ANSWERED = 100
-_QUICK_SHARE = 0.99
+_QUICK_SHARE = 0.95  # a request that is cut is worse than one that is refused; not twenty times
 _BATCH_FLAG = "audit-log-mode"
 _BACKOFF_SECONDS = 600.0  # client-go flowcontrol.Backoff forgets after twice its longest wait, the kubelet's 5 minutes
 
@@ -124,6 +123,8 @@ def _held_back(plane: ControlPlane, manifest: Manifest, process: Process) -> str
 
 def _answers_quickly(plane: ControlPlane, manifest: Manifest) -> bool:
     """Return whether the running server has answered nearly all of its requests within a second."""
+    from auditctl.node.apiserver import metrics
+
     durations = metrics.read_durations(plane.endpoint(manifest), plane.credentials())
     if durations is None or durations.answered < _LEAST_ANSWERED:
         return False
