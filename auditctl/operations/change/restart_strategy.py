@@ -11,6 +11,7 @@ from typing import NamedTuple
 from auditctl.findings import Finding
 from auditctl.manifest.plan import Plan, plan_annotation
 from auditctl.manifest.pod import Manifest
+from auditctl.node.apiserver import metrics
 from auditctl.node.apiserver.process import Process, listener
 from auditctl.node.kubelet import pod_logs
 from auditctl.operations.change_model import ChangeOptions, Restart
@@ -123,8 +124,6 @@ def _held_back(plane: ControlPlane, manifest: Manifest, process: Process) -> str
 
 def _answers_quickly(plane: ControlPlane, manifest: Manifest) -> bool:
     """Return whether the running server has answered nearly all of its requests within a second."""
-    from auditctl.node.apiserver import metrics
-
     durations = metrics.read_durations(plane.endpoint(manifest), plane.credentials())
     if durations is None or durations.answered < _LEAST_ANSWERED:
         return False
