@@ -313,23 +313,8 @@ def test_rooms_are_small_and_documented(path: Path) -> None:
             assert length <= limit, f"{name_of(path)}:{node.lineno} {node.name} has {length} lines"
 
 
-# Words that stand for no thing of the field (docs/contributing/style.md): they are in no name of these wings, local names
-# included. In the others functions, classes and parameters of the first list alone are held so far.
+# Words that stand for no thing of the field (docs/contributing/style.md): no name has them, local names included.
 SAYS_NOTHING = re.compile(r"(^|_)(told|asked|seen|found|wanted|what|how|work|old|thing)(_|$)")
-WINGS_WITHOUT_THEM = (
-    "manifest",
-    "policy",
-    "kubeadm",
-    "cli",
-    "lab",
-    "cluster",
-    "report",
-    "settings",
-    "findings",
-    "errors",
-    "facts",
-)
-ROOMS_WITHOUT_THEM = ("operations/cluster",)
 
 
 def identifiers(path: Path, *, local: bool = False) -> Iterator[str]:
@@ -358,12 +343,7 @@ def test_names_are_the_fields_own(path: Path) -> None:
     assert not [name for name in snake if WORDS_NOT_IN_THIS_HOUSE.search(name) and name not in API_WORDS]
 
 
-def is_without_them(path: Path) -> bool:
-    room = path.parent.relative_to(PACKAGE).as_posix()
-    return wing_of(path) in WINGS_WITHOUT_THEM or room in ROOMS_WITHOUT_THEM
-
-
-@pytest.mark.parametrize("path", [path for path in MODULES if is_without_them(path)], ids=name_of)
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_every_name_says_what_it_holds(path: Path) -> None:
     """A tag, mounts, a request, before and after: not found, asked, told, seen, wanted, old."""
     assert not [name for name in in_snake_case(identifiers(path, local=True)) if SAYS_NOTHING.search(name)]
@@ -384,6 +364,42 @@ def test_the_map_names_every_wing() -> None:
 
     for wing in {wing_of(path) for path in MODULES} - {"__init__", "__main__", "durations", "patterns"}:
         assert wing in text, wing
+
+
+# Where an operation imports as late as it can, and the heavy module that a light command (a dry run, `policy validate`, the
+# options of a command) does not pay for. All other modules of operations import at their top; the list only shrinks.
+LATE_IMPORTS = {
+    "change/engine.py:run_change": "ssl, http.client: only a run that is not dry",
+    "change/kubeadm_record.py:recording": "ssl: only with --persist",
+    "change/preflight.py:trial_start": "subprocess: only where a server runs",
+    "change/preflight.py:_of_the_server": "ssl: only where a server runs",
+    "change/restart_strategy.py:_has_peers": "ssl: only where a server runs",
+    "controlplane.py:state": "fcntl: Linux only",
+    "controlplane.py:parse": "ruamel.yaml: commands that read no manifest",
+    "controlplane.py:credentials": "ruamel.yaml: commands that ask no server",
+    "controlplane.py:endpoint": "ssl: commands that ask no server",
+    "enable_files.py:read_installed": "ssl: only with --webhook-config",
+    "evidence/receipt.py:prover": "ssl: only a run that is not dry",
+    "evidence/receipt.py:prove": "the same function, within prover",
+    "evidence/receipt.py:obtain": "ssl: only a run that is not dry",
+    "policy/discovered.py:_live": "ssl: only with --discovery live",
+    "policy/validate.py:_not_rehearsed": "subprocess: only on a node",
+    "policy/validate.py:_rehearsed": "subprocess: only on a node",
+    "policy/validate.py:_blind": "subprocess and the rooms of log: only where detections are looked at",
+}
+
+
+def test_operations_import_late_only_what_is_heavy() -> None:
+    """A reader sees at the top of a module what it uses, and a fork has loaded what it needs."""
+    late = {
+        f"{path.relative_to(PACKAGE / 'operations')}:{function.name}"
+        for path in (PACKAGE / "operations").rglob("*.py")
+        for function in ast.walk(tree_of(path))
+        if isinstance(function, ast.FunctionDef)
+        if any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(function))
+    }
+
+    assert late == set(LATE_IMPORTS)
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if path.name == "__init__.py"], ids=name_of)

@@ -34,5 +34,5 @@ def test_the_readme_holds_both_commands() -> None:
         "ruff check .",
         "ruff format --check .",
         "mypy",
-        "python -m pytest -n 4 --dist worksteal",
+        "python -m pytest -n 6 --dist worksteal",
     ]

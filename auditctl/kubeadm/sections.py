@@ -85,3 +85,13 @@ def volumes_section(volumes: Sequence[ExtraVolume]) -> tuple[Any, list[str]]:
 
 def _dashed(lines: Sequence[str]) -> list[str]:
     return [f"- {lines[0]}", *(STEP + line for line in lines[1:])]
+
+
+def literal_block(key: str, text: str, indent: int) -> list[str]:
+    """Return a literal block; its indentation is written down where the text begins with white space."""
+    indicator = "|2" if text[:1].isspace() else "|"
+    pad = " " * (indent + 2)
+    return [
+        " " * indent + f"{key}: {indicator}",
+        *(pad + line if line else "" for line in text.rstrip("\n").split("\n")),
+    ]

@@ -16,6 +16,8 @@ from auditctl.manifest.pod import Manifest
 from auditctl.node.change import files
 from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.policy_files import built_in
+from auditctl.policy import lint
 from auditctl.policy.load import Places, load
 from auditctl.policy.types import Policy
 
@@ -92,8 +94,6 @@ def lint_warnings(chosen: SelectedPolicy, version: tuple[int, int]) -> tuple[Fin
     """What of it is surely not meant, unsafe or dear, as warnings at the lines of its source; a shipped policy has none."""
     if chosen.source in facts.policy_names():
         return ()
-    from auditctl.operations.policy_files import built_in
-    from auditctl.policy import lint
 
     left = lint.warnings(chosen.raw, chosen.policy, built_in(version), places=chosen.places)
     return tuple(replace(finding, file=chosen.source) for finding in left)

@@ -75,14 +75,10 @@ def decide(plane: ControlPlane, options: ChangeOptions, recovered: Recovered = R
     warnings = (*receipt.findings(probe_plan), *_no_way_back(last_good), *policy_source.lint_warnings(chosen, version))
     weighed = apply_allowances((*_findings(plane, planned, process, options), *warnings), options)
     trial = preflight.trial_start(plane, planned, chosen, process, recovered.deadline) if live else ()
+    findings = (*chosen.findings, *weighed, *apply_allowances(trial, options), reason)
     policies = PolicyStep(receipt.loaded_policy(plane, manifest, process) or before_policy, chosen.policy)
-    return ChangeDecision(
-        planned=planned,
-        findings=(*chosen.findings, *weighed, *apply_allowances(trial, options), reason),
-        finish=partial(_with_repair, plane),
-        policies=policies,
-        examined=((policy_path, on_disk.sha256),),
-    )
+    finish, examined = partial(_with_repair, plane), ((policy_path, on_disk.sha256),)
+    return ChangeDecision(planned=planned, findings=findings, finish=finish, policies=policies, examined=examined)
 
 
 def _installed_policy(plane: ControlPlane, paths: HostPaths) -> tuple[Path, Snapshot]:

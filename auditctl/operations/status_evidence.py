@@ -17,6 +17,7 @@ from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import auditing, counters, last_known_good
 from auditctl.operations.evidence.auditing import Auditing
 from auditctl.operations.evidence.node_state import NodeState, read_state, running_version
+from auditctl.operations.kubeadm.config import differences_of
 from auditctl.operations.records import Installation, installed_by, newest_change
 from auditctl.settings import LOG_FLAG, POLICY_FLAG
 
@@ -85,7 +86,6 @@ def _kept(plane: ControlPlane, node: NodeState, manifest: Manifest) -> tuple[boo
     """Tell whether kubeadm upgrade would keep the audit settings, and why that is not known."""
     if not node.is_ready:
         return None, "the API server cannot be asked"
-    from auditctl.operations.kubeadm.config import differences_of
 
     try:
         differing = differences_of(plane, manifest, None, plainly=True)

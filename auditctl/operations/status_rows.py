@@ -19,7 +19,7 @@ from auditctl.node.kubelet.diagnosis import ServerState
 from auditctl.node.preflight import node_checks, webhook_config
 from auditctl.operations import flags, policy_source
 from auditctl.operations.answer import amount
-from auditctl.operations.change_records import outage_of
+from auditctl.operations.change.watchdog_notice import outage_of
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import auditing, counters
 from auditctl.operations.evidence.auditing import AuditingState

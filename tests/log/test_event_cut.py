@@ -14,7 +14,7 @@ from auditctl import facts
 from auditctl.log import events_json, events_msgspec, policy_filter
 from auditctl.log.damage import ReadStatistics
 from auditctl.log.event_cut import cut_bytes
-from auditctl.log.policy_filter import PolicyFilter
+from auditctl.log.policy_filter import FilterCounts, PolicyFilter
 from auditctl.log.reading import event_block
 from auditctl.policy.load import load
 from auditctl.policy.types import Level, Policy
@@ -39,7 +39,8 @@ def policy(text: str) -> Policy:
 
 
 def filtered(chosen: Policy, text: bytes) -> list[bytes]:
-    return list(PolicyFilter(chosen, READER).lines(event_block(text, 0, "log", READER, ReadStatistics())))
+    block = event_block(text, 0, "log", READER, ReadStatistics())
+    return list(PolicyFilter(chosen, READER).lines(block, FilterCounts()))
 
 
 def by_json(monkeypatch: pytest.MonkeyPatch, chosen: Policy, text: bytes) -> list[bytes]:

@@ -56,7 +56,13 @@ class TwoRenames(NamedTuple):
         return cls(plan.after.encode(), remains) if plan.changes else None
 
     def await_end(
-        self, watch: RestartWaiter, old: OutgoingProcess, drain: float, port: int, deadline: Deadline, seconds: float
+        self,
+        watch: RestartWaiter,
+        outgoing: OutgoingProcess,
+        drain: float,
+        port: int,
+        deadline: Deadline,
+        seconds: float,
     ) -> bool:
         """Wait up to ``seconds`` until the kubelet has finished with the old Pod; tell whether it has.
 
@@ -68,8 +74,8 @@ class TwoRenames(NamedTuple):
             if deadline.interrupted():
                 raise InterruptionError("interrupted while waiting for the old API server to end")
             watch.count_listener(port)
-            old.drain(port, drain, clock.monotonic())
-            if not old.process.alive() and self.remains.finished(clock.monotonic()):
+            outgoing.drain(port, drain, clock.monotonic())
+            if not outgoing.process.alive() and self.remains.finished(clock.monotonic()):
                 return True
             watch.tell("waiting for the kubelet to end the old API server", passed)
             clock.sleep(_POLL_SECONDS)
@@ -80,7 +86,7 @@ def bring_new_text(run: GuardedRun, renames: TwoRenames | None, watch: RestartWa
     """Go on after the first of two renames; return why the second failed, empty if it is done or there is none."""
     if run.change.journal.step is not Step.ENDING:
         return ""
-    if renames is not None and run.old is not None and (reason := _await_end(run, run.old, renames, watch)):
+    if renames is not None and run.outgoing is not None and (reason := _await_end(run, run.outgoing, renames, watch)):
         return reason
     try:
         run.renamed_at = replace_manifest(run.change)
@@ -90,15 +96,15 @@ def bring_new_text(run: GuardedRun, renames: TwoRenames | None, watch: RestartWa
     return ""
 
 
-def _await_end(run: GuardedRun, old: OutgoingProcess, renames: TwoRenames, watch: RestartWaiter) -> str:
+def _await_end(run: GuardedRun, outgoing: OutgoingProcess, renames: TwoRenames, watch: RestartWaiter) -> str:
     """Wait for the end of the old Pod, not longer than one rename would take; return why to give up, empty if not to."""
     began, patience = watch.clock.monotonic(), run.patience()
     port, seconds = run.planned.before.secure_port, min(LONGEST_WAIT_SECONDS, patience)
-    renames.await_end(watch, old, run.drain, port, run.session.deadline, seconds)
+    renames.await_end(watch, outgoing, run.drain, port, run.session.deadline, seconds)
     watch.waited_before = watch.clock.monotonic() - began
-    if patience > seconds or not old.process.alive():
+    if patience > seconds or not outgoing.process.alive():
         return ""
     return (
         f"the API server did not serve within {run.options.timeout_seconds:.0f} s: the kubelet has not acted on the manifest"
-        f" (process {old.process.pid} serves with another command line)"
+        f" (process {outgoing.process.pid} serves with another command line)"
     )

@@ -30,7 +30,7 @@ def wait_for_previous_configuration(run: GuardedRun, back_at: float) -> Restarte
         or_started_before=run.first_renamed_at,
     )
     try:
-        return watch.wait(expected, timeout=timeout, drain=run.drain, old=hanging or run.old)
+        return watch.wait(expected, timeout=timeout, drain=run.drain, outgoing=hanging or run.outgoing)
     finally:
         if hanging is not None:
             hanging.release()

@@ -32,17 +32,17 @@ def findings(cluster: ClusterEvidence) -> Iterator[Finding]:
     """Yield all that is wrong or not known: servers that are down first, then what differs, then the rest."""
     for node in cluster.lone_nodes:
         text = f"{node} is a control plane, but the API shows no Pod of kube-apiserver on it"
-        yield Finding(check="apiserver-ready", severity=Severity.ERROR, message=text, fix=_doctor(node))
+        yield Finding.error("apiserver-ready", text, _doctor(node))
     yield from _unreachable(cluster)
     for one in cluster.servers:
         yield from _server_findings(one)
     for difference in flag_differences(cluster):
         text, fix = difference.sentence(), _same_everywhere(difference)
-        yield Finding(check="flags-differ", severity=Severity.ERROR, message=text, fix=fix)
+        yield Finding.error("flags-differ", text, fix)
     policy = policy_difference(cluster) or level_difference(cluster)
     if policy is not None:
         text = f"the policies differ: {policy.sentence()}"
-        yield Finding(check="policies-differ", severity=Severity.ERROR, message=text, fix=_same_everywhere(policy))
+        yield Finding.error("policies-differ", text, _same_everywhere(policy))
     for one in cluster.servers:
         yield from _recording_findings(one)
     yield from _kept_findings(cluster)
@@ -58,13 +58,13 @@ def _unknown(cluster: ClusterEvidence) -> Iterator[Finding]:
         )
         alike = " (requests of ours are audited alike)" if any(one.levels for one in cluster.servers) else ""
         fix = "run auditctl's `verify --policy FILE` on each of them, or the playbook verify_audit"
-        yield Finding(check="policies-unknown", severity=Severity.INFO, message=f"{text}{alike}", fix=fix)
+        yield Finding.note("policies-unknown", f"{text}{alike}", fix)
     if cluster.nodes_reason:
         text = f"control planes without an API server would not be noticed: {cluster.nodes_reason}"
-        yield Finding(check="nodes-unknown", severity=Severity.INFO, message=text, fix=_RIGHTS)
+        yield Finding.note("nodes-unknown", text, _RIGHTS)
     if cluster.record is None and any(map(is_enabled, cluster.servers)):
         text = f"whether kubeadm upgrade keeps the settings is not known: {cluster.record_reason}"
-        yield Finding(check="kubeadm-config", severity=Severity.INFO, message=text, fix=_RIGHTS)
+        yield Finding.note("kubeadm-config", text, _RIGHTS)
 
 
 def _unreachable(cluster: ClusterEvidence) -> Iterator[Finding]:
@@ -79,7 +79,7 @@ def _unreachable(cluster: ClusterEvidence) -> Iterator[Finding]:
         "what their processes run with is not known"
     )
     fix = "run the command where the addresses of the control planes can be reached"
-    yield Finding(check="unreachable", severity=Severity.WARNING, message=text, fix=fix)
+    yield Finding.warning("unreachable", text, fix)
 
 
 def _server_findings(one: ServerEvidence) -> Iterator[Finding]:
@@ -89,24 +89,20 @@ def _server_findings(one: ServerEvidence) -> Iterator[Finding]:
     if one.health.readiness is not Readiness.READY:
         state = "is down" if one.health.readiness is Readiness.UNREACHABLE else "is not ready"
         state = "may be ready or not" if one.health.readiness is Readiness.UNKNOWN else state
-        yield Finding(
-            check="apiserver-ready", severity=Severity.ERROR, message=f"{node} {state}: {reason}", fix=_doctor(node)
-        )
+        yield Finding.error("apiserver-ready", f"{node} {state}: {reason}", _doctor(node))
     elif one.has_storage is False:
         text = f"{node} answers /readyz, but does not read its storage: {one.storage_reason}"
-        yield Finding(check="storage", severity=Severity.ERROR, message=text, fix=f"look at etcd on {node}")
+        yield Finding.error("storage", text, f"look at etcd on {node}")
     elif one.is_endpoint is False:
         text = f"{node} is ready, but {one.server.address.host} is not among the endpoints of the Service kubernetes"
-        yield Finding(check="endpoints", severity=Severity.WARNING, message=text, fix=f"look at etcd on {node}")
+        yield Finding.warning("endpoints", text, f"look at etcd on {node}")
     if lags(one):
         text = f"{node} was restarted, and the API still shows its Pod of before: its policy{_and_flags(one)} is not known yet"
-        yield Finding(check="mirror-lag", severity=Severity.WARNING, message=text, fix="look again in a minute")
+        yield Finding.warning("mirror-lag", text, "look again in a minute")
     for drift in drifts(one):
         manifest, process = drift.values.values()
         text = f"{node}: {drift.setting} is {manifest} in the manifest and {process} in the process"
-        yield Finding(
-            check="drift", severity=Severity.WARNING, message=text, fix=f"look again; if it stays so, {_doctor(node)}"
-        )
+        yield Finding.warning("drift", text, f"look again; if it stays so, {_doctor(node)}")
 
 
 def _and_flags(one: ServerEvidence) -> str:
@@ -117,10 +113,10 @@ def _recording_findings(one: ServerEvidence) -> Iterator[Finding]:
     node, verdict = one.server.node, recording(one)
     if verdict.state is RecordingState.NOT_RECORDING:
         text = f"{node} does not record: {verdict.reason}"
-        yield Finding(check="not-recording", severity=Severity.ERROR, message=text, fix=_doctor(node))
+        yield Finding.error("not-recording", text, _doctor(node))
     elif verdict.state is RecordingState.UNKNOWN and one.health.readiness is Readiness.READY and one.has_storage:
         text = f"whether {node} records is not known: {verdict.reason}"
-        yield Finding(check="recording-unknown", severity=Severity.WARNING, message=text, fix=_RIGHTS)
+        yield Finding.warning("recording-unknown", text, _RIGHTS)
     elif one.after is not None:
         for finding in counters.findings(one.after, enabled=False):
             yield replace(finding, message=f"{node}: {finding.message}", fix=_doctor(node))
@@ -135,12 +131,7 @@ def _kept_findings(cluster: ClusterEvidence) -> Iterator[Finding]:
             nodes.setdefault(tuple(difference.setting for difference in changed), []).append(one.server.node)
     for settings, names in nodes.items():
         text = f"kubeadm upgrade would change the audit settings of {', '.join(names)}: {', '.join(settings)}"
-        yield Finding(
-            check="kubeadm-config",
-            severity=Severity.WARNING,
-            message=text,
-            fix=f"run auditctl's `kubeadm persist` on {names[0]}",
-        )
+        yield Finding.warning("kubeadm-config", text, f"run auditctl's `kubeadm persist` on {names[0]}")
 
 
 def _same_everywhere(difference: ClusterDifference) -> str:

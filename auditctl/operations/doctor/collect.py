@@ -21,7 +21,7 @@ from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane, damaged
 from auditctl.operations.doctor import manifest as doctor_manifest
 from auditctl.operations.doctor import stray
-from auditctl.operations.evidence import counters, last_known_good
+from auditctl.operations.evidence import counters, last_known_good, trial_start
 from auditctl.operations.evidence.auditing import is_on
 from auditctl.operations.evidence.node_state import read_state, recording_of, server_findings
 from auditctl.operations.installed_policy import not_loaded, policy_findings
@@ -192,8 +192,6 @@ def _proof(plane: ControlPlane) -> tuple[Verification, Receipt | None, list[Find
 
 def _rehearsed(plane: ControlPlane, manifest: Manifest, evidence: Evidence) -> Iterator[Finding]:
     """What the node's own server says of the audit set-up as it stands; last, for it takes seconds."""
-    from auditctl.operations.evidence import trial_start
-
     if evidence.process is not None and is_on(manifest):
         yield from trial_start.findings(plane, manifest, None, evidence.process)
 

@@ -16,6 +16,7 @@ from auditctl.kubeadm.configmap import Access, Stored
 from auditctl.kubeadm.persist import Fate, SettingDifference, differences, plan_persist
 from auditctl.manifest.plan import Plan
 from auditctl.manifest.pod import Manifest
+from auditctl.node.apiserver.credentials import in_memory
 from auditctl.node.change import files
 from auditctl.node.change.files import sha256
 from auditctl.operations.change_model import ChangeOptions
@@ -231,8 +232,6 @@ def access(plane: ControlPlane, manifest: Manifest) -> Iterator[Access]:
     Raises:
         RefusedError: there are no credentials.
     """
-    from auditctl.node.apiserver.credentials import in_memory
-
     credentials, endpoint = plane.credentials(), plane.endpoint(manifest)
     if credentials.anonymous:
         raise RefusedError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from auditctl.findings import Timings
 from auditctl.node.change.journal import FileRecord, Journal, Role, Step
-from auditctl.operations.change_records import outage_note, outage_of
+from auditctl.operations.change.watchdog_notice import outage_note, outage_of
 
 MANIFEST = FileRecord(role=Role.MANIFEST, path="/etc/kubernetes/manifests/kube-apiserver.yaml", before="a", after="b")
 PLANNED = Journal(id="1", command="enable", started="2026-12-01T00:00:00Z", who={}, files=(MANIFEST,))

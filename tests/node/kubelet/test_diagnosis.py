@@ -562,7 +562,7 @@ def watch_with(folder: Path, line: str | None) -> tuple[Failed | Restarted, floa
     expected = RestartTarget(
         command=manifest.command, renamed_at=clock.boot(), endpoint=Endpoint("127.0.0.1", PORT), credentials=NOBODY
     )
-    return watch.wait(expected, timeout=60, drain=0, old=None), clock.passed
+    return watch.wait(expected, timeout=60, drain=0, outgoing=None), clock.passed
 
 
 def test_a_fatal_word_ends_the_wait_within_two_seconds(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from auditctl import facts
 from auditctl.errors import PolicyError, RefusedError, UsageError
@@ -18,7 +19,7 @@ from auditctl.operations.kubeadm.render import rendered
 from auditctl.operations.kubeadm.upgrade import preflight_upgrade
 from auditctl.report import Report
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "kubeadm"
+GOLDEN = Path(__file__).parents[2] / "golden" / "kubeadm"
 HEAD = "kind: ClusterConfiguration\napiVersion: kubeadm.k8s.io/v1beta4\n"
 POST_ONLY = """\
 apiVersion: audit.k8s.io/v1
@@ -215,6 +216,36 @@ def test_a_job_runs_enable_on_the_named_node_from_a_pinned_image(plane: ControlP
     with pytest.raises(UsageError, match="are for --as job"):
         rendered(plane, "kind", None, {}, image=image)
     assert "REGISTRY/auditctl@sha256:DIGEST" in rendered(plane, "job", None, {}).summary
+
+
+def test_a_job_carries_the_policy_that_is_named(plane: ControlPlane, tmp_path: Path) -> None:
+    """A shipped one by its name; a file in a ConfigMap, mounted below the folder that becomes the program's root."""
+    file = tmp_path / "p.yaml"
+    file.write_text(facts.policy_text("quiet"))
+    config, job = YAML(typ="safe", pure=True).load_all(rendered(plane, "job", None, {}, policy=str(file)).summary)
+    pod = job["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    mount = container["volumeMounts"][1]
+
+    assert config["data"]["policy.yaml"] == file.read_text()
+    assert pod["volumes"][1] == {"name": mount["name"], "configMap": {"name": config["metadata"]["name"]}}
+    assert f"/host{container['args'][-1]}" == f"{mount['mountPath']}/policy.yaml"
+    assert container["args"][-2] == "--policy"
+    assert '"enable", "--policy", "detect"]' in rendered(plane, "job", None, {}, policy="detect").summary
+
+
+def test_a_named_policy_is_never_left_out_without_a_word(plane: ControlPlane, tmp_path: Path) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_text(facts.policy_text("quiet"))
+
+    for form in ("cluster-configuration", "rke2", "k3s"):
+        text = rendered(plane, form, None, {}, policy=str(file)).summary
+        assert f"# Not carried: put the policy ({file}) at /etc/kubernetes/audit/policy.yaml of" in text
+        assert "# Not carried" not in rendered(plane, form, None, {}).summary
+    kind: Any = load(rendered(plane, "kind", None, {}, policy=str(file)).summary)
+    assert str(file) in [mount["hostPath"] for mount in kind["nodes"][0]["extraMounts"]]
+    with pytest.raises(UsageError, match="no place for a policy"):
+        rendered(plane, "patches", None, {}, policy=str(file))
 
 
 def test_a_tool_carries_the_nodes_own_policy_or_the_one_that_is_named(plane: ControlPlane, tmp_path: Path) -> None:
