@@ -78,7 +78,7 @@ def tail(
         form = TailFormat.LINES if wide else TailFormat(context.obj.output)
         options = TailOptions(
             logs=(*(logs or ()), *(log or ())),
-            wanted=filters,
+            filters=filters,
             follow=follow,
             most=count,
             form=form,

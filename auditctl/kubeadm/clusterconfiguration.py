@@ -18,7 +18,7 @@ from auditctl.manifest import fields
 from auditctl.manifest.document import Document
 from auditctl.manifest.flag_values import complaints
 from auditctl.manifest.flags import AUDIT, normalised
-from auditctl.manifest.mounts import normalised_path
+from auditctl.manifest.paths import normalised_path
 
 KIND = "ClusterConfiguration"
 API_GROUP = "kubeadm.k8s.io/"

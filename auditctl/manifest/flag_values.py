@@ -15,8 +15,7 @@ from auditctl.durations import parse
 from auditctl.facts import TABLE_BEGINS, AuditFlag, FlagType, audit_flags
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.flag_targets import PATTERNS
-from auditctl.manifest.mounts import normalised_path
-from auditctl.manifest.path_rules import STREAMS
+from auditctl.manifest.paths import STREAMS, normalised_path
 from auditctl.settings import LOG_FLAG, MAXAGE_FLAG, MAXBACKUP_FLAG, MAXSIZE_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
 
 STRICT = "blocking-strict"

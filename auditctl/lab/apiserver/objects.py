@@ -194,7 +194,7 @@ class Objects:
         key = _key(request, made["metadata"]["name"])
         self._kept[key] = made
         if key == _RECORD and self.record is not None:
-            files.replace(self.record, record_content(made.get("data") or {}), None)
+            files.replace_file(self.record, record_content(made.get("data") or {}), None)
         return made
 
     def _read_record(self) -> None:

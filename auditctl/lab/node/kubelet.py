@@ -1,7 +1,7 @@
 """A mini kubelet: keeps the static Pods of one lab folder running, in the foreground, until told to stop.
 
 Differs from the real one, knowingly: one container a Pod, hostPath only, no probes, no mirror Pod, no API; a poll
-instead of inotify; shorter times (`layout.Pace`). It ends by itself when its folder disappears.
+instead of inotify; shorter times (`layout.Timing`). It ends by itself when its folder disappears.
 """
 
 from __future__ import annotations

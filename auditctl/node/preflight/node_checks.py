@@ -46,6 +46,7 @@ def _same_pod(raw: bytes, path: Path, manifest: Manifest) -> bool:
     return (metadata.get("name"), metadata.get("namespace", "default")) == (manifest.pod_name, manifest.namespace)
 
 
+SHIPPED_POLICY = "auditctl enable --policy baseline"
 _MOVES = {
     POLICY_FLAG: f"auditctl enable --policy baseline --policy-path {POLICY_PATH}",
     LOG_FLAG: f"auditctl enable --log-path {LOG_PATH}",
@@ -114,7 +115,7 @@ def kinds(root: Root, paths: HostPaths, *, policy_is_written: bool, webhook_is_w
         if host is None:
             continue
         if host.is_dir():
-            yield _error(
+            yield Finding.error(
                 "audit-path",
                 f"{host}, for --{flag}, is a directory; the API server would not start",
                 f"rmdir {host}  # if it is empty; else use another path",
@@ -122,17 +123,15 @@ def kinds(root: Root, paths: HostPaths, *, policy_is_written: bool, webhook_is_w
         elif host.exists() and not host.is_file():
             yield _no_regular_file(host, flag)
         elif not written and not host.is_file():
-            yield _error(
+            yield Finding.error(
                 "audit-path",
                 f"{host}, for --{flag}, is not there; the Pod would not start",
-                "auditctl enable --policy baseline"
-                if flag == POLICY_FLAG
-                else "put the file there, or: auditctl enable --no-webhook",
+                SHIPPED_POLICY if flag == POLICY_FLAG else "put the file there, or: auditctl enable --no-webhook",
             )
     log = paths.log
     if log is not None:
         if log.is_dir():
-            yield _error(
+            yield Finding.error(
                 "audit-path",
                 f"{log}, for --{LOG_FLAG}, is a directory; the API server would not start",
                 f"auditctl enable --log-path {root.node(log)}/audit.log",
@@ -141,7 +140,7 @@ def kinds(root: Root, paths: HostPaths, *, policy_is_written: bool, webhook_is_w
             yield _no_regular_file(log, LOG_FLAG)
         obstacle = next((parent for parent in log.parents if parent.exists()), None)
         if obstacle is not None and not obstacle.is_dir():
-            yield _error(
+            yield Finding.error(
                 "audit-path",
                 f"{obstacle} is not a directory, so {log} cannot be written",
                 f"auditctl enable --log-path {LOG_PATH}",
@@ -151,7 +150,7 @@ def kinds(root: Root, paths: HostPaths, *, policy_is_written: bool, webhook_is_w
 def _no_regular_file(path: Path, flag: str) -> Finding:
     """A device, a pipe, a socket, or a link to one."""
     text = f"{path}, for --{flag}, is no regular file: the API server would hang, or what it writes be lost"
-    return _error("audit-path", text, f"ls -l {path}; then move it away, or use another path")
+    return Finding.error("audit-path", text, f"ls -l {path}; then move it away, or use another path")
 
 
 def stray_manifests(
@@ -163,7 +162,7 @@ def stray_manifests(
         runs = f"{last} wins"
         if process is not None:
             runs += ", and runs now" if process.runs(manifest.command) == (last == manifest_path) else " the next time"
-        yield _error(
+        yield Finding.error(
             "stray-manifests",
             f"{path} defines the same Pod: the kubelet reads every file there whose name does not begin with a dot, "
             f"and the last name wins ({runs})",
@@ -177,7 +176,7 @@ def unwritable(manifest_path: Path, state_path: Path) -> Iterator[Finding]:
     for directory in (manifest_path.parent, state):
         if not files.writable_directory(directory):
             fix = "run it as root (sudo)" if os.geteuid() else "is the file system mounted read-only?"
-            yield _error("not-root" if os.geteuid() else "not-writable", f"{directory}: not writable", fix)
+            yield Finding.error("not-root" if os.geteuid() else "not-writable", f"{directory}: not writable", fix)
 
 
 def host_of(root: Root, manifest: Manifest, flag: str) -> Path | None:
@@ -202,22 +201,20 @@ def inside(root: Root, path: Path) -> Path:
     return path
 
 
-def _misplaced(root: Root, manifest_path: Path, path: Path, what: str, check: str) -> Iterator[Finding]:
+def _misplaced(root: Root, manifest_path: Path, path: Path, subject: str, check: str) -> Iterator[Finding]:
     directory = manifest_path.parent.resolve()
     resolved = path.resolve()
     pki = root.host("/etc/kubernetes/pki").resolve()
     if _is_within(path, manifest_path.parent):
-        yield _error(
+        yield Finding.error(
             check,
-            f"{what} ({path}) is in, above or equal to the manifest directory {directory}, where the kubelet reads every file",
+            f"{subject} ({path}) is in, above or equal to the manifest directory {directory}, where the kubelet reads every file",
             "name another path",
         )
     elif resolved == pki or pki in resolved.parents:
-        yield _error(check, f"{what} ({path}) is in {pki}, which holds the cluster's keys", "name another path")
-
-
-def _error(check: str, message: str, fix: str) -> Finding:
-    return Finding.error(check, message, fix)
+        yield Finding.error(
+            check, f"{subject} ({path}) is in {pki}, which holds the cluster's keys", "name another path"
+        )
 
 
 _OPTIONS = {POLICY_FLAG: "--policy", WEBHOOK_FLAG: "--webhook-config"}
@@ -231,13 +228,23 @@ def missing(root: Root, manifest: Manifest) -> Iterator[tuple[Path, str]]:
             yield host, option
 
 
-def command_for(root: Root, manifest: Manifest, complaint: str) -> str:
-    """Return the command that installs the missing file which a complaint of the kubelet names; empty if it names none."""
+def command_for(root: Root, manifest: Manifest, complaint: str, proved: Path | None = None) -> str:
+    """Return the command that installs the missing file which a complaint of the kubelet names; empty if it names none.
+
+    ``proved`` is the last policy that was proved on this node.
+    """
     if "hostPath type check failed" not in complaint:
         return ""
     options = (option for path, option in missing(root, manifest) if root.node(path) in complaint)
     option = next(options, "")
+    if option == _OPTIONS[POLICY_FLAG] and proved is not None:
+        return last_policy_again(proved)
     return f"auditctl enable {option} FILE  # with the file of another control plane of this cluster" if option else ""
+
+
+def last_policy_again(proved: Path) -> str:
+    """Return the command that installs the last policy that was proved on this node."""
+    return f"auditctl enable {_OPTIONS[POLICY_FLAG]} {proved}  # the last policy that was proved on this node"
 
 
 def brought(root: Root, manifest: Manifest, written: Collection[Path]) -> str:

@@ -19,6 +19,7 @@ from auditctl.node.apiserver.trial_binary import of_process
 from auditctl.node.apiserver.trial_start import TrialStartResult, TrialStartVerdict, rehearse
 from auditctl.node.change.journal import Role
 from auditctl.node.trusted_process import owner_of
+from auditctl.operations import flags
 from auditctl.operations.change_model import Deadline, PlannedChange
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence.trial_input import Subject, trial_input
@@ -161,7 +162,6 @@ def _is_refused_by_us(result: TrialStartResult, subject: Subject) -> bool:
         return _loaded(result, subject).policy is None
     if result.crash.startswith("webhook"):
         return True
-    from auditctl.operations import flags
 
     version = result.version or (subject.after.version or (0, 0))[:2]
     return any(finding.severity is Severity.ERROR for finding in flags.findings(subject.after, version))

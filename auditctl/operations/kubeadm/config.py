@@ -16,12 +16,13 @@ from auditctl.kubeadm.configmap import Access, Stored
 from auditctl.kubeadm.persist import Fate, SettingDifference, differences, plan_persist
 from auditctl.manifest.plan import Plan
 from auditctl.manifest.pod import Manifest
+from auditctl.node.apiserver.credentials import in_memory
 from auditctl.node.change import files
 from auditctl.node.change.files import sha256
 from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.kubeadm.join import of_a_join
-from auditctl.operations.policy_source import version_of, weigh
+from auditctl.operations.policy_source import apply_allowances, version_of
 from auditctl.report import ManifestChange, Outcome, Report
 from auditctl.system import require_linux
 
@@ -195,7 +196,7 @@ def prepare(plane: ControlPlane, after: Manifest, options: ChangeOptions) -> Pre
     """
     record = _from_api(plane, after)
     assert record.stored is not None  # noqa: S101 (read from the API)
-    findings = weigh(tuple(_others(plane, after)), options)
+    findings = apply_allowances(tuple(_others(plane, after)), options)
     return PreparedRecord(plan_persist(record.configuration, after), record.stored, findings)
 
 
@@ -231,8 +232,6 @@ def access(plane: ControlPlane, manifest: Manifest) -> Iterator[Access]:
     Raises:
         RefusedError: there are no credentials.
     """
-    from auditctl.node.apiserver.credentials import in_memory
-
     credentials, endpoint = plane.credentials(), plane.endpoint(manifest)
     if credentials.anonymous:
         raise RefusedError(
