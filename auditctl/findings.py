@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from auditctl.hints import Invocation
 
@@ -31,6 +31,21 @@ class Finding:
     file: str = ""
     line: int = 0
     column: int = 0
+
+    @classmethod
+    def error(cls, check: str, message: str, fix: str = "", **place: Any) -> Finding:
+        """Return a finding that refuses; ``place`` are the fields ``path``, ``file``, ``line`` and ``column``."""
+        return cls(check=check, severity=Severity.ERROR, message=message, fix=fix, **place)
+
+    @classmethod
+    def warning(cls, check: str, message: str, fix: str = "", **place: Any) -> Finding:
+        """Return a finding that is printed and goes on."""
+        return cls(check=check, severity=Severity.WARNING, message=message, fix=fix, **place)
+
+    @classmethod
+    def note(cls, check: str, message: str, fix: str = "", **place: Any) -> Finding:
+        """Return a finding for the record."""
+        return cls(check=check, severity=Severity.INFO, message=message, fix=fix, **place)
 
     def pasteable(self, invocation: Invocation) -> Finding:
         """Return the finding with the commands that it names as they have to be typed."""

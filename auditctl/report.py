@@ -104,9 +104,6 @@ class Report:
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), indent=2)
 
-    def to_yaml(self) -> str:
-        return "\n".join(yaml_lines(self.to_dict()))
-
     def to_dict(self) -> dict[str, Any]:
         """Return the report as a document: keys are stable, unknown values are None (docs/reference/report.md)."""
         document = {

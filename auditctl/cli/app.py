@@ -11,9 +11,8 @@ import typer
 from typer.main import get_command
 
 from auditctl.cli.application import build
+from auditctl.cli.command_line import hoist, program, set_program
 from auditctl.cli.completion import VARIABLE, answer_shell
-from auditctl.cli.global_options import hoist
-from auditctl.cli.invocation import program, set_program
 from auditctl.cli.output import Delivery, not_written, write
 
 _CLICK_ERROR: Any = typer.BadParameter.__mro__[2]  # ClickException; typer 0.26 and later brings its own copy of click

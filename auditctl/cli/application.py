@@ -10,10 +10,10 @@ import typer
 
 from auditctl import __version__
 from auditctl.cli import help_command, node_commands
+from auditctl.cli.command_line import program
 from auditctl.cli.completion import completion
 from auditctl.cli.context import Globals
 from auditctl.cli.help_command import PANELS, CommandWithExamples, GroupWithPanels
-from auditctl.cli.invocation import program
 from auditctl.hints import Invocation
 from auditctl.operations.controlplane import MANIFEST, STATE
 

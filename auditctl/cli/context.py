@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from auditctl.cli.invocation import program
+from auditctl.cli.command_line import program
 from auditctl.cli.output import (
     Delivery,
     PlainProgress,

@@ -9,8 +9,7 @@ from typing import Annotated
 
 import typer
 
-from auditctl.cli.options import ChangeArguments, Persist
-from auditctl.cli.values import flag_pairs, plain_name
+from auditctl.cli.options import ChangeArguments, Persist, flag_pairs, plain_name
 from auditctl.errors import UsageError
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import Report

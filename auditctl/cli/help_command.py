@@ -9,9 +9,9 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from auditctl import __version__, facts
+from auditctl.cli.command_line import program
 from auditctl.cli.context import run_and_exit
 from auditctl.cli.examples import EXAMPLES
-from auditctl.cli.invocation import program
 from auditctl.errors import UsageError
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane

@@ -10,8 +10,7 @@ import typer
 from auditctl.cli.context import run_and_exit
 from auditctl.cli.enable_options import SetFlags
 from auditctl.cli.help_command import CommandWithExamples, GroupWithPanels
-from auditctl.cli.options import Allow, ChangeArguments, DryRun, Strict
-from auditctl.cli.values import flag_pairs
+from auditctl.cli.options import Allow, ChangeArguments, DryRun, Strict, flag_pairs
 from auditctl.operations.answer import CommandResult, text_result
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import Report
@@ -77,7 +76,9 @@ def render(
     ] = None,
     policy: Annotated[
         str | None,
-        typer.Option("--policy", metavar="FILE", help="What the tool carries; default: the node's own, else baseline."),
+        typer.Option(
+            "--policy", metavar="FILE", help="The policy that goes along; default: the node's own, else baseline."
+        ),
     ] = None,
 ) -> None:
     """Print the node's audit settings (or the defaults, where there is no manifest) for another tool."""

@@ -1,4 +1,4 @@
-"""``auditctl lab``: an embedded practice node, whose API server is a stand-in."""
+"""``auditctl lab``: a practice node in a folder, whose API server is a stand-in."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from auditctl.cli import lab_exercises
 from auditctl.cli.context import run_and_exit
 from auditctl.cli.help_command import CommandWithExamples, GroupWithPanels
-from auditctl.cli.values import duration
+from auditctl.cli.options import duration
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import ManifestChange, Outcome, Report
 
@@ -22,7 +22,7 @@ app = typer.Typer(
     cls=GroupWithPanels,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="An embedded practice node: no root, no cluster; its API server is a stand-in.",
+    help="A practice node in a folder: no root, no cluster; its API server is a stand-in.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 Directory = Annotated[
@@ -139,8 +139,7 @@ def receiver(
 
     def operation(plane: ControlPlane) -> Report:
         from auditctl.lab.node.own_folder import own_folder
-        from auditctl.lab.tools.received_events import receive
-        from auditctl.lab.tools.receiver import Behaviour
+        from auditctl.lab.tools.receiver import Behaviour, receive
 
         folder = directory or own_folder("receiver")
         behaviour = Behaviour(duration("--delay", delay), fail)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from auditctl.cli.context import run_and_exit
-from auditctl.cli.options import Timeout
-from auditctl.cli.values import duration
+from auditctl.cli.options import Timeout, duration
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import Report
 
@@ -41,7 +40,7 @@ def listing(
 
     def operation(node: "PracticeNode") -> Report:
         from auditctl.lab.exercises.catalogue import ExerciseKind
-        from auditctl.lab.exercises.listing import listed
+        from auditctl.lab.exercises.exercise_report import listed
 
         return listed(node, list(ExerciseKind) if kind is None else [ExerciseKind(kind.value)])
 
@@ -91,7 +90,7 @@ def check(context: typer.Context, wants: Wants = None) -> None:
         path = wants
 
         def grading(plane: ControlPlane) -> Report:
-            from auditctl.lab.grading.command import grade_file
+            from auditctl.lab.grading.grade import grade_file
 
             return grade_file(plane, path)
 

@@ -78,7 +78,7 @@ def tail(
         form = TailFormat.LINES if wide else TailFormat(context.obj.output)
         options = TailOptions(
             logs=(*(logs or ()), *(log or ())),
-            wanted=filters,
+            filters=filters,
             follow=follow,
             most=count,
             form=form,
@@ -182,7 +182,7 @@ def forecast(
     """Days kept with the flags as they are, days until the disk is full, and the values for what is wanted."""
 
     def operation(plane: ControlPlane) -> CommandResult:
-        from auditctl.cli.values import duration
+        from auditctl.cli.options import duration
         from auditctl.operations.log import forecast as log_forecast
 
         names = (*(logs or ()), *(log or ()))

@@ -31,6 +31,9 @@ def filter_events(
     kubernetes: Annotated[
         str | None, typer.Option(metavar="VERSION", help="The server's version; default: the newest known.")
     ] = None,
+    processes: Annotated[
+        int | None, typer.Option("--processes", min=1, metavar="N", help="Default: one a core.")
+    ] = None,
 ) -> None:
     """Write the log as an API server with the policy would have: events dropped, bodies and managed fields cut.
 
@@ -40,7 +43,14 @@ def filter_events(
     def operation(plane: ControlPlane) -> CommandResult:
         from auditctl.operations.log.filter import PolicyFilterOptions, log_filter
 
-        names = (*(logs or ()), *(log or ()))
-        return log_filter(plane, PolicyFilterOptions(policy, names, kubernetes, follow, sys.stdout.isatty()))
+        options = PolicyFilterOptions(
+            policy=policy,
+            logs=(*(logs or ()), *(log or ())),
+            kubernetes=kubernetes,
+            follow=follow,
+            terminal=sys.stdout.isatty(),
+            processes=processes,
+        )
+        return log_filter(plane, options)
 
     run_and_exit(context, "log filter", operation, formats=("text", "json"))

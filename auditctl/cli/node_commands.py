@@ -236,9 +236,9 @@ def recover(
     """Finish or undo an interrupted change."""
 
     def printed(_: ControlPlane) -> CommandResult:
-        from auditctl.operations import boot_unit
+        from auditctl.operations import recover
 
-        return text_result(boot_unit.unit((sys.executable, str(Path(sys.argv[0]).resolve()))))
+        return text_result(recover.unit((sys.executable, str(Path(sys.argv[0]).resolve()))))
 
     def recovered(plane: ControlPlane) -> Report:
         from auditctl.operations.recover import recover as run

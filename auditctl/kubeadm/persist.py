@@ -19,11 +19,11 @@ from auditctl.kubeadm.clusterconfiguration import (
     ClusterConfiguration,
     ExtraVolume,
 )
-from auditctl.kubeadm.filling import fill
 from auditctl.kubeadm.sections import (
     STEP,
     argument_lines,
     arguments_section,
+    fill,
     volume_lines,
     volume_value,
     volumes_section,
@@ -31,7 +31,7 @@ from auditctl.kubeadm.sections import (
 from auditctl.manifest.blocks import mapping_block
 from auditctl.manifest.edits import NewEntry, PlanDraft
 from auditctl.manifest.mount_plan import audit_paths
-from auditctl.manifest.mounts import KUBEADM_VOLUMES, covering, within
+from auditctl.manifest.paths import KUBEADM_VOLUMES, covering, within
 from auditctl.manifest.plan import Plan, prove
 from auditctl.manifest.pod import Manifest
 

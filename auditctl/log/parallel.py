@@ -14,7 +14,6 @@ from multiprocessing.connection import Connection
 from typing import Any, Protocol, TypeVar
 
 from auditctl.errors import RefusedError
-from auditctl.log.damage import ReadStatistics
 from auditctl.log.segments import LogSegment
 from auditctl.system import IS_LINUX
 
@@ -172,11 +171,13 @@ def _received_text(pipe: Connection) -> bytes:
 
 def in_order(
     pieces: Sequence[LogSegment],
-    produce: Callable[[LogSegment, ReadStatistics], Iterator[bytes]],
-    account: ReadStatistics,
+    produce: Callable[[LogSegment, T], Iterator[bytes]],
+    account: T,
     processes: int | None = None,
 ) -> Iterator[bytes]:
-    """Yield what ``work`` makes of each piece, in the order of the pieces; each process has every n-th of them.
+    """Yield what ``produce`` makes of each piece, in the order of the pieces; each process has every n-th of them.
+
+    What it counts is added to ``account``, which is empty and of a class that can be made without values.
 
     Raises:
         RefusedError: as ``tallied``.
@@ -187,7 +188,7 @@ def in_order(
             yield from produce(piece, account)
         return
     with _workers(
-        [partial(_in_turn, pieces[index::process_count], produce) for index in range(process_count)]
+        [partial(_in_turn, pieces[index::process_count], produce, type(account)) for index in range(process_count)]
     ) as pipes:
         for index in range(len(pieces)):
             while part := _received_text(pipes[index % process_count]):
@@ -197,9 +198,12 @@ def in_order(
 
 
 def _in_turn(
-    pieces: Sequence[LogSegment], produce: Callable[[LogSegment, ReadStatistics], Iterator[bytes]], pipe: Connection
+    pieces: Sequence[LogSegment],
+    produce: Callable[[LogSegment, T], Iterator[bytes]],
+    empty: Callable[[], T],
+    pipe: Connection,
 ) -> None:
-    account = ReadStatistics()
+    account = empty()
     for piece in pieces:
         parts: list[bytes] = [_TEXT]
         length = 0

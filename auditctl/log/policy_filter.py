@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from auditctl.log.aggregate import CellKey, Counting, PolicyMatcher
+from auditctl.log.damage import ReadStatistics
 from auditctl.log.event_cut import cut_bytes
 from auditctl.log.events import CompactEvent, Reader
 from auditctl.log.json_spans import Edit, edited, edited_elements
@@ -36,28 +37,41 @@ class _Cut(NamedTuple):
     strips: bool
 
 
-class PolicyFilter:
-    """Cuts events to what a policy records. ``kept``, ``dropped`` and ``poorer`` count them.
+class FilterCounts:
+    """What the reading met, and the events that were ``kept`` and ``dropped``.
 
     ``poorer``: written at the recorded level, as the policy's level is higher and its bodies are not in the log.
     """
+
+    def __init__(self) -> None:
+        self.account = ReadStatistics()
+        self.kept = self.dropped = self.poorer = 0
+
+    def absorb(self, other: FilterCounts) -> None:
+        self.account.absorb(other.account)
+        self.kept += other.kept
+        self.dropped += other.dropped
+        self.poorer += other.poorer
+
+
+class PolicyFilter:
+    """Cuts events to what a policy records."""
 
     def __init__(self, policy: Policy, reader: Reader) -> None:
         self._reader = reader
         self._matcher = PolicyMatcher((policy,))
         self._keys = Counting(self._matcher, reader)
         self._cuts: dict[tuple[object, ...], _Cut] = {}
-        self.kept = self.dropped = self.poorer = 0
 
-    def lines(self, block: EventBlock) -> Iterator[bytes]:
-        """Yield the lines that the server would have written, without line ends."""
+    def lines(self, block: EventBlock, counts: FilterCounts) -> Iterator[bytes]:
+        """Yield the lines that the server would have written, without line ends, and count the events."""
         for event, line in zip(block.events, block.lines, strict=True):
             cut = self._cut_of(event)
             if not cut.is_written:
-                self.dropped += 1
+                counts.dropped += 1
                 continue
-            self.kept += 1
-            self.poorer += cut.is_poorer
+            counts.kept += 1
+            counts.poorer += cut.is_poorer
             if cut.level is cut.recorded and not (cut.strips and _MANAGED in line):
                 yield line
             else:

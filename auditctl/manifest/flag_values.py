@@ -15,7 +15,7 @@ from auditctl.durations import parse
 from auditctl.facts import TABLE_BEGINS, AuditFlag, FlagType, audit_flags
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.flag_targets import PATTERNS
-from auditctl.manifest.path_rules import STREAMS
+from auditctl.manifest.paths import STREAMS, normalised_path
 from auditctl.settings import LOG_FLAG, MAXAGE_FLAG, MAXBACKUP_FLAG, MAXSIZE_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
 
 STRICT = "blocking-strict"
@@ -224,8 +224,47 @@ def _text(version: Version) -> str:
 
 
 def _error(check: str, name: str, text: str, fix: str) -> Finding:
-    return Finding(check=check, severity=Severity.ERROR, message=f"--{name}: {text}", fix=fix, path=f"--{name}")
+    return Finding.error(check, f"--{name}: {text}", fix, path=f"--{name}")
 
 
 def _warning(check: str, name: str, text: str, fix: str) -> Finding:
-    return Finding(check=check, severity=Severity.WARNING, message=f"--{name}: {text}", fix=fix, path=f"--{name}")
+    return Finding.warning(check, f"--{name}: {text}", fix, path=f"--{name}")
+
+
+_BOOLS = {
+    **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
+    **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
+}
+
+
+def same_value(name: str, one: str, other: str) -> bool:
+    """Whether both are one value of the flag ``name`` (without dashes); what the parser refuses is only itself."""
+    if one == other:
+        return True
+    flag = audit_flags().get(name)
+    try:
+        return flag is not None and _value(flag.type, one) == _value(flag.type, other)
+    except (ValueError, KeyError):
+        return False
+
+
+def _value(kind: FlagType, text: str) -> object:
+    match kind:
+        case FlagType.BOOL:
+            return _BOOLS[text]
+        case FlagType.INT | FlagType.INT64:
+            return _whole(text)
+        case FlagType.FLOAT:
+            return float(text)
+        case FlagType.DURATION:
+            return -parse(text[1:]) if text.startswith("-") else parse(text.removeprefix("+"))
+        case FlagType.STRING:
+            return normalised_path(text) if text.startswith("/") else text
+
+
+def _whole(text: str) -> int:
+    """``strconv.ParseInt`` with base 0: a leading zero alone means octal."""
+    digits = text.lstrip("+-")
+    octal = len(digits) > 1 and digits.startswith("0") and digits.isdecimal()
+    number = int(digits, 8 if octal else 0)
+    return -number if text.startswith("-") else number

@@ -13,15 +13,14 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from auditctl.errors import BugError, ManifestError, RefusedError
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Finding
 from auditctl.manifest.blocks import Path, entry_step, mapping_block
 from auditctl.manifest.document import Document
 from auditctl.manifest.edits import Edit, PlanDraft
-from auditctl.manifest.flag_edits import edit_flags
 from auditctl.manifest.flag_targets import FlagTarget, flag_target
-from auditctl.manifest.mount_edits import edit_mounts
 from auditctl.manifest.mount_plan import MountPlan, audit_paths, plan_mounts
 from auditctl.manifest.pod import Manifest
+from auditctl.manifest.pod_edits import edit_flags, edit_mounts
 from auditctl.manifest.yaml_scalars import spelled
 from auditctl.redaction import redacted
 from auditctl.settings import ENDING_ANNOTATION, LOG_FLAG, POLICY_ANNOTATION, Settings
@@ -93,9 +92,7 @@ def _version_findings(manifest: Manifest) -> list[Finding]:
     if version is None or version >= FIRST_WITH_POLICIES:
         return []
     message = f"kube-apiserver {'.'.join(map(str, version))} knows no audit policy: it came with 1.7"
-    return [
-        Finding(check="too-old-server", severity=Severity.WARNING, message=message, fix="upgrade the cluster first")
-    ]
+    return [Finding.warning("too-old-server", message, "upgrade the cluster first")]
 
 
 def plan_disable(manifest: Manifest) -> Plan:

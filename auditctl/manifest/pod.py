@@ -11,7 +11,7 @@ from auditctl.errors import ManifestError, Place
 from auditctl.manifest import fields
 from auditctl.manifest.document import Document
 from auditctl.manifest.flags import Flag, Item, Path, normalised, read_flags
-from auditctl.manifest.mounts import HostPath, Mount, Volume, host_path
+from auditctl.manifest.paths import HostPath, Mount, Volume, host_path
 from auditctl.patterns import lazily
 
 PROGRAM = "kube-apiserver"

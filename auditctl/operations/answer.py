@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -93,3 +93,29 @@ def _fixes_typed(value: Any, invocation: Invocation) -> Any:
 def finding_rows(findings: Iterable[Finding]) -> list[Mapping[str, Any]]:
     """Return the findings in the shape that a report gives them."""
     return [finding_row(finding) for finding in findings]
+
+
+def share(part: float, whole: float) -> str:
+    """Return the share as ``12.3 %``."""
+    return f"{100 * part / whole:.1f} %" if whole else "-"
+
+
+def amount(count: float) -> str:
+    """Return bytes as people read them: ``1.2 MB``."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(count) < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def table(rows: Sequence[Sequence[object]]) -> Iterator[str]:
+    """Columns; those of numbers to the right. What a log says is escaped where a terminal would obey it."""
+    texts = [[printable(str(cell)) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in texts) for column in range(len(texts[0]))] if texts else []
+    for row in texts:
+        cells = (
+            cell.rjust(width) if cell[:1].isdigit() or cell == "-" else cell.ljust(width)
+            for cell, width in zip(row, widths, strict=True)
+        )
+        yield "  ".join(cells).rstrip()

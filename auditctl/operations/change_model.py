@@ -249,7 +249,7 @@ class GuardedRun(Protocol):
     options: ChangeOptions
     change: Change
     before: Process | None
-    old: OutgoingProcess | None
+    outgoing: OutgoingProcess | None
     drain: float
     findings: tuple[Finding, ...]
     renamed_at: float

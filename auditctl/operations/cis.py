@@ -100,10 +100,10 @@ def _of_no_server(manifest: Manifest) -> Iterator[Finding]:
     stranger = untrusted_listener(manifest.secure_port, manifest)
     if stranger is not None:
         text, fix = stranger.on(manifest.secure_port), stranger.fix
-        yield Finding(check="untrusted-listener", severity=Severity.ERROR, message=text, fix=fix)
+        yield Finding.error("untrusted-listener", text, fix)
         return
     text = f"no kube-apiserver of this node listens on port {manifest.secure_port}"
-    yield Finding(check="apiserver-ready", severity=Severity.WARNING, message=text, fix="auditctl doctor")
+    yield Finding.warning("apiserver-ready", text, "auditctl doctor")
 
 
 def _has_errors(findings: Sequence[Finding]) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from auditctl.errors import RefusedError
+from auditctl.findings import Finding
 from auditctl.node.change import files
 from auditctl.node.change.files import Root, Snapshot
 from auditctl.node.clock import Clock
@@ -16,6 +19,7 @@ if TYPE_CHECKING:  # ssl comes with one, ruamel.yaml with the other: --help need
     from auditctl.node.apiserver.client import Endpoint
     from auditctl.node.apiserver.credentials import Credentials
     from auditctl.node.change.state import StateDirectory
+
 
 MANIFEST = "/etc/kubernetes/manifests/kube-apiserver.yaml"
 STATE = "/var/lib/auditctl"
@@ -117,3 +121,12 @@ class ControlPlane:
         from auditctl.node.apiserver import client
 
         return client.endpoint(manifest, (self.root.followed("/etc/kubernetes/pki/ca.crt"),))
+
+
+def damaged(plane: ControlPlane) -> Iterator[Finding]:
+    """Yield an error for each such record; none where the state directory itself may not be read."""
+    with suppress(RefusedError):
+        for folder in plane.state.unreadable():
+            text = f"{folder}: this version cannot read this record of a change (damaged, or of a newer version)"
+            fix = "use the version that wrote it, or move it out of that directory if its change is settled"
+            yield Finding.error("state-unreadable", text, fix)

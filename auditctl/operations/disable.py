@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from auditctl.errors import RefusedError, UsageError
-from auditctl.findings import Check, Finding, Severity, Status
+from auditctl.findings import Check, Finding, Status
 from auditctl.manifest.plan import plan_disable
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.process import Process, listener
@@ -38,7 +38,7 @@ from auditctl.operations.change_model import (
     nothing_more,
 )
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.policy_source import weigh
+from auditctl.operations.policy_source import apply_allowances
 from auditctl.report import Outcome, Report
 
 
@@ -89,7 +89,7 @@ def _decide(plane: ControlPlane, purge: Purge, options: ChangeOptions) -> Change
         prove=_no_audit_flags if plan.changes else nothing_more,
         afterwards=tuple(_afterwards(purge, options)),
     )
-    findings = weigh(_findings(plane, planned, options), options)
+    findings = apply_allowances(_findings(plane, planned, options), options)
 
     def finish(result: ChangeResult) -> ChangeResult:
         if result.outcome is not Outcome.CHANGED:
@@ -166,12 +166,10 @@ def _clear_away(plane: ControlPlane, logs: tuple[Path, ...], purge: Purge) -> tu
     for path in logs:
         try:
             files.remove(path)
-            findings.append(Finding(check="removed", severity=Severity.INFO, message=f"removed {path}"))
+            findings.append(Finding.note("removed", f"removed {path}"))
         except OSError as error:
             text = f"{path}: cannot be removed: {(error.strerror or str(error)).lower()}"
-            findings.append(
-                Finding(check="not-removed", severity=Severity.WARNING, message=text, fix="remove it by hand")
-            )
+            findings.append(Finding.warning("not-removed", text, "remove it by hand"))
     if purge.files or purge.logs:
         made = {path for journal in plane.state.journals() for path in journal.made_directories}
         for directory in sorted(made, key=len, reverse=True):

@@ -1,4 +1,4 @@
-"""Find the files that ``enable`` installs; each is read once, tried and written with the same bytes."""
+"""Find the files that ``enable`` installs, each read once, and the group that ``--readers`` lets read the log."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from auditctl.errors import RefusedError
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Finding
 from auditctl.manifest.pod import Manifest
 from auditctl.node.change import files
 from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.files import Snapshot
 from auditctl.node.change.journal import Role
+from auditctl.node.logfiles import log_names
 from auditctl.node.preflight import node_checks
+from auditctl.node.preflight.acl import group_id, let_group_read
 from auditctl.node.preflight.node_checks import HostPaths
 from auditctl.operations import policy_source
-from auditctl.operations.change import preflight
-from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.policy_source import SelectedPolicy
 from auditctl.policy.load import load
@@ -63,23 +63,19 @@ def _read(host: Path | None, name: str) -> Snapshot | None:
     return files.read_if_there(host, name) if host is not None and not host.is_dir() else None
 
 
-def choose(
-    plane: ControlPlane,
-    request: EnableRequest,
-    before: Manifest,
-    installed: InstalledFiles,
-    options: ChangeOptions,
-) -> SelectedPolicy:
-    """Return the policy that will be loaded: the named one, else the installed one, else ``baseline``.
+def policy_text(
+    plane: ControlPlane, request: EnableRequest, before: Manifest, installed: InstalledFiles
+) -> tuple[str, bytes]:
+    """Return the policy that will be loaded, as (source, bytes): the named one, else the installed one, else ``baseline``.
 
     A file at ``--policy-path`` counts as installed, also where the manifest does not name it yet.
+
+    Raises:
+        RefusedError: there is no such file.
     """
-    version = policy_source.version_of(plane, before, live=preflight.is_live(plane, before, options))
-    if request.policy is not None:
-        return policy_source.judge(*policy_source.fetch(request.policy), version, options)
     is_adopted = request.settings.policy_path is not None and installed.policy is not None
-    if before.flag(POLICY_FLAG) is None and not is_adopted:
-        return policy_source.judge(*policy_source.fetch(policy_source.DEFAULT_POLICY), version, options)
+    if request.policy is not None or (before.flag(POLICY_FLAG) is None and not is_adopted):
+        return policy_source.fetch(request.policy or policy_source.DEFAULT_POLICY)
     host, there = installed.paths.policy, installed.policy
     if there is None:  # --policy-path moves the installed policy to another path
         host = node_checks.host_of(plane.root, before, POLICY_FLAG)
@@ -90,7 +86,7 @@ def choose(
             check="policy-missing",
             fix="specify the policy of the other control planes with --policy FILE, or bring it there",
         )
-    return policy_source.judge(str(host), there.content, version, options)
+    return str(host), there.content
 
 
 def edits_of(request: EnableRequest, installed: InstalledFiles, chosen: SelectedPolicy) -> Iterator[FileEdit]:
@@ -115,11 +111,10 @@ def overwrites(before: Manifest, edits: tuple[FileEdit, ...], request: EnableReq
             and request.policy is None
             and before.flag(POLICY_FLAG) is None
         ):
-            yield Finding(
-                check="policy-replaced",
-                severity=Severity.WARNING,
-                message=f"{edit.path} was there already and is replaced by the shipped policy {policy_source.DEFAULT_POLICY}",
-                fix=f"to keep it, use --policy {edit.path}",
+            yield Finding.warning(
+                "policy-replaced",
+                f"{edit.path} was there already and is replaced by the shipped policy {policy_source.DEFAULT_POLICY}",
+                f"to keep it, use --policy {edit.path}",
             )
 
 
@@ -128,3 +123,36 @@ def in_force(plane: ControlPlane, before: Manifest, installed: InstalledFiles) -
     host = node_checks.host_of(plane.root, before, POLICY_FLAG)
     there = installed.policy if host == installed.paths.policy else _read(host, "policy")
     return load(there.content).policy if host is not None and there is not None else None
+
+
+def readers_findings(plane: ControlPlane, group: str | None, log: Path | None) -> tuple[Finding, ...]:
+    """Return what speaks against ``--readers``: no log file, or a directory that was there before us.
+
+    Raises:
+        RefusedError: there is no such group.
+    """
+    if group is None:
+        return ()
+    group_id(group)
+    if log is None:
+        return (Finding.error("readers", f"--readers {group}: there is no log file to read"),)
+    made = {path for journal in plane.state.journals() for path in journal.made_directories}
+    if log.parent.exists() and plane.root.node(log.parent) not in made:
+        text = f"--readers {group}: {log.parent} was there before auditctl, so its permissions are not ours to change"
+        return (Finding.error("readers", text, f"setfacl -m g:{group}:rX,d:g:{group}:rX {log.parent}"),)
+    return ()
+
+
+def grant_readers(group: str | None, log: Path | None) -> tuple[Finding, ...]:
+    """Set the ACL once the log is there; return what was done, or a warning where there are no ACLs."""
+    if group is None or log is None:
+        return ()
+    try:
+        left = let_group_read(log.parent, log_names(log), group_id(group))
+    except OSError as error:
+        text = f"--readers {group}: {log.parent}: {(error.strerror or str(error)).lower()}"
+        return (Finding.warning("readers", text, "mount the file system with ACLs, or copy the log elsewhere"),)
+    return (
+        *(Finding.warning("readers", f"--readers {group}: {text}", "remove it") for text in left),
+        Finding.note("readers", f"group {group} may read {log.parent}"),
+    )

@@ -11,8 +11,7 @@ from auditctl.compatibility import datetime_of
 from auditctl.errors import RefusedError
 from auditctl.node.change.backup import saved_bytes
 from auditctl.node.change.journal import BY_THE_WATCHDOG, EFFECTIVE, FileRecord, Journal, Role, Step
-from auditctl.operations.change_records import damaged
-from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.controlplane import ControlPlane, damaged
 from auditctl.report import ManifestChange, Outcome, Report
 
 _HEAD = ("ID", "AGE", "COMMAND", "OUTCOME", "BY", "WHAT")

@@ -39,7 +39,7 @@ def not_loaded(path: Path, on_disk: str | None, loaded: str | None) -> Iterator[
     text = f"{path} was edited after the API server had started, and is not loaded"
     if loaded is None:
         text = f"{path} was touched after the API server had started; what it loaded is not known"
-    yield Finding(check="policy-not-loaded", severity=Severity.WARNING, message=text, fix="auditctl restart")
+    yield Finding.warning("policy-not-loaded", text, "auditctl restart")
 
 
 def shipped_name(digest: str | None) -> str:

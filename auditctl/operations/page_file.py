@@ -50,7 +50,7 @@ def _replace(path: Path, content: bytes) -> None:
         temporary.replace(path)
         return
     like = files.read_if_there(path, "page")
-    files.replace(path, content, like)
+    files.replace_file(path, content, like)
     if like is None:
         umask = os.umask(0)
         os.umask(umask)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from auditctl import facts
 from auditctl.errors import PolicyError, RefusedError, UsageError
@@ -14,6 +17,7 @@ from auditctl.node.change import files
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.patterns import lazily
 from auditctl.policy.embedded import embedded_policies
+from auditctl.policy.lint_checks import Known, Resource
 from auditctl.policy.load import LoadResult, load
 from auditctl.policy.types import Policy
 
@@ -112,7 +116,7 @@ class LoadedPolicyFile(NamedTuple):
 def located(name: str, loaded: LoadResult) -> tuple[Finding, ...]:
     """What loading found, each finding with its file's name; never nothing for a policy that is refused."""
     if loaded.policy is None and not loaded.findings:
-        return (Finding(check="policy", severity=Severity.ERROR, message=loaded.error, file=name),)
+        return (Finding.error("policy", loaded.error, file=name),)
     return tuple(replace(finding, file=name) for finding in loaded.findings)
 
 
@@ -147,8 +151,36 @@ def understood(text: PolicyText, version: Version) -> LoadedPolicyFile:
             fix="correct the lines named above",
             findings=findings,
         )
-    guesses = tuple(
-        Finding(check="version-unknown", severity=Severity.WARNING, message=text) for text in unknown_version(version)
-    )
+    guesses = tuple(Finding.warning("version-unknown", text) for text in unknown_version(version))
     dropped = tuple(replace(finding, severity=Severity.WARNING) for finding in findings)
     return LoadedPolicyFile(name, loaded.policy, (*guesses, *dropped))
+
+
+@cache
+def built_in(version: Version = NEWEST) -> Known:
+    """The resources that a server of that version has of its own, and the groups that it no longer serves."""
+    table = json.loads(facts.template("resources.json").read_text(encoding="utf-8"))
+    rows = (_resource(row) for row in table["resources"])
+    preview = (_resource(row) for row in table["preview"])
+    gone = (group for group, until in table["goneGroups"].items() if version >= numbers(until))
+    return Known.of(tuple(rows), frozenset(gone), tuple(preview))
+
+
+def _resource(row: Mapping[str, Any]) -> Resource:
+    """A preview has no ``since``: no stable version serves it."""
+    return Resource(
+        group=row["group"],
+        name=row["resource"],
+        kind=row["kind"],
+        short_names=tuple(row["short"]),
+        namespaced=row["namespaced"],
+        since=numbers(row["since"]) if "since" in row else (1, 0),
+        singular=row["singular"],
+        preview=tuple(numbers(release) for release in row.get("releases", ())),
+    )
+
+
+def numbers(version: str) -> Version:
+    """``1.22`` of a table as (1, 22)."""
+    major, minor = version.split(".")
+    return int(major), int(minor)

@@ -16,6 +16,8 @@ from auditctl.manifest.pod import Manifest
 from auditctl.node.change import files
 from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.policy_files import built_in
+from auditctl.policy import lint
 from auditctl.policy.load import Places, load
 from auditctl.policy.types import Policy
 
@@ -63,7 +65,7 @@ def fetch(name: str) -> tuple[str, bytes]:
     return name, files.read_following(Path("/dev/stdin" if name == "-" else name), "policy")
 
 
-def judge(source: str, raw: bytes, version: tuple[int, int], options: ChangeOptions) -> SelectedPolicy:
+def load_or_refuse(source: str, raw: bytes, version: tuple[int, int], options: ChangeOptions) -> SelectedPolicy:
     """Load it as that server would.
 
     Raises:
@@ -73,14 +75,14 @@ def judge(source: str, raw: bytes, version: tuple[int, int], options: ChangeOpti
     loaded = load(raw, version)
     findings = tuple(replace(finding, file=source) for finding in loaded.findings)
     if loaded.policy is None:
-        findings = findings or (Finding(check="policy", severity=Severity.ERROR, message=loaded.error, file=source),)
+        findings = findings or (Finding.error("policy", loaded.error, file=source),)
         raise PolicyError(
             f"{_place(findings[0])}: kube-apiserver {version[0]}.{version[1]} would refuse this policy: {loaded.error}",
             check="policy",
             fix=(len(findings) == 1 and findings[0].fix) or "correct it, then run the command again",
             findings=findings,
         )
-    return SelectedPolicy(source, raw, loaded.policy, weigh(findings, options, source), loaded.places)
+    return SelectedPolicy(source, raw, loaded.policy, apply_allowances(findings, options, source), loaded.places)
 
 
 def _place(finding: Finding) -> str:
@@ -88,18 +90,16 @@ def _place(finding: Finding) -> str:
     return ":".join(str(part) for part in (finding.file, finding.line, finding.column) if part)
 
 
-def opinions(chosen: SelectedPolicy, version: tuple[int, int]) -> tuple[Finding, ...]:
+def lint_warnings(chosen: SelectedPolicy, version: tuple[int, int]) -> tuple[Finding, ...]:
     """What of it is surely not meant, unsafe or dear, as warnings at the lines of its source; a shipped policy has none."""
     if chosen.source in facts.policy_names():
         return ()
-    from auditctl.operations.builtin_api import built_in
-    from auditctl.policy import lint
 
-    opinions_left = lint.warnings(chosen.raw, chosen.policy, built_in(version), places=chosen.places)
-    return tuple(replace(finding, file=chosen.source) for finding in opinions_left)
+    left = lint.warnings(chosen.raw, chosen.policy, built_in(version), places=chosen.places)
+    return tuple(replace(finding, file=chosen.source) for finding in left)
 
 
-def weigh(findings: Iterable[Finding], options: ChangeOptions, subject: str = "") -> tuple[Finding, ...]:
+def apply_allowances(findings: Iterable[Finding], options: ChangeOptions, subject: str = "") -> tuple[Finding, ...]:
     """Turn errors that ``--allow`` names into warnings.
 
     Raises:

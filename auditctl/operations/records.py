@@ -7,13 +7,12 @@ from datetime import datetime
 from typing import NamedTuple
 
 from auditctl.errors import RefusedError
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Finding
 from auditctl.log.ends import utc_time
-from auditctl.node.change.journal import EFFECTIVE, Role, Step
+from auditctl.node.change.journal import EFFECTIVE, Journal, Role, Step
 from auditctl.node.standby import pod as standby_pod
 from auditctl.operations.change.watchdog_notice import notice
-from auditctl.operations.change_records import damaged
-from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.controlplane import ControlPlane, damaged
 
 
 class Installation(NamedTuple):
@@ -32,22 +31,29 @@ def change_findings(plane: ControlPlane) -> Iterator[Finding]:
     """
     journals = plane.state.journals()
     if plane.state.is_locked():
-        yield Finding(
-            check="running-change", severity=Severity.INFO, message=f"{plane.state.holder()} is changing this node now"
-        )
+        yield Finding.note("running-change", f"{plane.state.holder()} is changing this node now")
     else:
         for journal in (journal for journal in journals if not journal.finished):
             text = f"change {journal.id} ({journal.command}) was interrupted at {journal.step.value}"
-            yield Finding(check="interrupted-change", severity=Severity.WARNING, message=text, fix="auditctl recover")
+            yield Finding.warning("interrupted-change", text, "auditctl recover")
         if standby_pod.remains(plane.root, plane.manifest_path):
             text = "an interrupted run has left a standby server or its redirect"
-            yield Finding(check="standby", severity=Severity.WARNING, message=text, fix="auditctl recover")
+            yield Finding.warning("standby", text, "auditctl recover")
     yield from notice(plane)
     yield from damaged(plane)
     if journals and journals[-1].step is Step.STRANDED:
         text = f"change {journals[-1].id} ({journals[-1].command}) failed, and the old configuration was not restored"
         fix = f"auditctl rollback {journals[-1].id} --allow apiserver-ready"
-        yield Finding(check="stranded-change", severity=Severity.WARNING, message=text, fix=fix)
+        yield Finding.warning("stranded-change", text, fix)
+
+
+def newest_change(plane: ControlPlane) -> Journal | None:
+    """Return the newest change of this node; None where there is none, or its record may not be read."""
+    try:
+        journals = plane.state.journals()
+    except RefusedError:
+        return None
+    return journals[-1] if journals else None
 
 
 def installed_by(plane: ControlPlane, role: Role, digest: str | None) -> Installation | None:

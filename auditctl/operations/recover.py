@@ -1,7 +1,10 @@
-"""``recover``: finish or undo an interrupted change, and nothing else."""
+"""``recover``: finish or undo an interrupted change; ``recover --unit``: the systemd unit that does so at boot."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from auditctl import facts
 from auditctl.findings import Verification
 from auditctl.operations.change.session import session
 from auditctl.operations.controlplane import ControlPlane
@@ -26,3 +29,24 @@ def recover(plane: ControlPlane) -> Report:
         findings=findings,
         verification=Verification(),
     )
+
+
+_SHIPPED = "ExecStart=/usr/bin/env kube-auditctl --quiet recover"
+
+
+def unit(program: Sequence[str]) -> Report:
+    """The shipped unit for a program that is not on PATH as ``kube-auditctl``: interpreter and file, both absolute."""
+    text = facts.template("systemd", "auditctl-recover.service").read_text(encoding="utf-8")
+    words = " ".join(_quoted(word) for word in (*program, "--quiet", "recover"))
+    return Report(
+        command="recover",
+        outcome=Outcome.UNCHANGED,
+        summary=text.replace(_SHIPPED, f"ExecStart={words}").strip(),
+        manifest=ManifestChange(path=""),
+    )
+
+
+def _quoted(word: str) -> str:
+    """A word of ExecStart (systemd.service(5)): specifiers and variables are doubled, what has a blank is quoted."""
+    plain = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return plain if plain.isascii() and not any(one.isspace() or one in "'\";" for one in word) else f'"{plain}"'

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from auditctl.errors import RefusedError
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Finding
 from auditctl.manifest.plan import Plan, plan_between
 from auditctl.manifest.pod import Manifest
 from auditctl.manifest.three_way_merge import undo
@@ -38,7 +38,7 @@ from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import receipt
 from auditctl.operations.history import person
 from auditctl.operations.level_changes import PolicyStep
-from auditctl.operations.policy_source import weigh
+from auditctl.operations.policy_source import apply_allowances
 from auditctl.policy.load import load
 from auditctl.policy.types import Policy
 from auditctl.report import Outcome, Report
@@ -86,7 +86,7 @@ def _decide(plane: ControlPlane, change_id: str | None, options: ChangeOptions) 
     checked = preflight.before_edit(plane, EditSubject.of(planned), process, options)
     return ChangeDecision(
         planned=planned,
-        findings=weigh((*left, *checked), options),
+        findings=apply_allowances((*left, *checked), options),
         conclude=lambda report: _naming(report, undone),
         notes=tuple(f"would undo {_words(journal)}" for journal in undone),
         policies=PolicyStep(_in_force(plane, before, process), policy),
@@ -174,7 +174,7 @@ def _files_before(
         digest = there.sha256 if there else None
         if digest not in (record.after, record.before):
             text = f"{path} was changed by somebody else since, so it is left alone"
-            left.append(Finding(check="changed-meanwhile", severity=Severity.WARNING, message=text))
+            left.append(Finding.warning("changed-meanwhile", text))
             continue
         if digest == oldest.before:
             continue
@@ -183,7 +183,7 @@ def _files_before(
         except RefusedError as error:
             if error.check != "webhook-gone" or path == target.webhook:
                 raise
-            left.append(Finding(check=error.check, severity=Severity.WARNING, message=error.message, fix=error.fix))
+            left.append(Finding.warning(error.check, error.message, error.fix))
             continue
         edits.append(_edit(path, there, original))
     return tuple(edits), tuple(left)
@@ -250,7 +250,7 @@ def _policy(
     if raw is None:
         return None
     version = policy_source.version_of(plane, after, live=False)
-    return policy_source.judge(str(host), raw, version, options).policy
+    return policy_source.load_or_refuse(str(host), raw, version, options).policy
 
 
 def _prover(plane: ControlPlane, after: Manifest, paths: HostPaths, policy: Policy) -> ProofFunction:

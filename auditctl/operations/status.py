@@ -81,7 +81,7 @@ def _all_findings(plane: ControlPlane, evidence: StatusEvidence) -> Iterator[Fin
     if node.unread is not None:
         yield from doctor_manifest.findings(plane, node.unread)
     if node.unread is None or node.diagnosis.crash is not None:
-        yield from server_findings(plane.root, node.diagnosis, node.manifest)
+        yield from server_findings(plane, node.diagnosis, node.manifest)
     if manifest is not None:
         try:
             yield from stray.findings(plane, manifest, node.evidence.process)
@@ -91,26 +91,21 @@ def _all_findings(plane: ControlPlane, evidence: StatusEvidence) -> Iterator[Fin
             yield error_finding(error)
         except OSError as error:
             text = f"{error.filename}: could not be read: {(error.strerror or str(error)).lower()}"
-            yield Finding(check="unreadable", severity=Severity.WARNING, message=text, fix="run it as root (sudo)")
+            yield Finding.warning("unreadable", text, "run it as root (sudo)")
     if evidence.auditing.state is AuditingState.NOT_RECORDING and node.diagnosis.state is ServerState.SERVING:
         known = {finding.message for finding in evidence.auditing.findings}
         if evidence.auditing.reason not in known:
             fix = evidence.auditing.fix
-            yield Finding(
-                check="not-recording",
-                severity=Severity.ERROR,
-                message=f"nothing is recorded: {evidence.auditing.reason}",
-                fix=fix,
-            )
+            yield Finding.error("not-recording", f"nothing is recorded: {evidence.auditing.reason}", fix)
     try:
         yield from change_findings(plane)
     except RefusedError as error:
-        yield Finding(check=error.check, severity=Severity.WARNING, message=error.message, fix=error.fix)
+        yield Finding.warning(error.check, error.message, error.fix)
     if evidence.counters is not None and manifest is not None:
         yield from counters.findings(evidence.counters, enabled=auditing.is_on(manifest))
     if evidence.kept is False:
         text = f"{evidence.kept_text} from the ConfigMap kubeadm-config: kubeadm upgrade would change them back"
-        yield Finding(check="kubeadm-config", severity=Severity.WARNING, message=text, fix="auditctl kubeadm persist")
+        yield Finding.warning("kubeadm-config", text, "auditctl kubeadm persist")
 
 
 def _audit_files(plane: ControlPlane, manifest: Manifest, evidence: StatusEvidence) -> Iterator[Finding]:
@@ -123,13 +118,7 @@ def _audit_files(plane: ControlPlane, manifest: Manifest, evidence: StatusEviden
     if policy is not None and not policy.is_file():
         state = "a directory" if policy.is_dir() else "not there"
         text = f"{policy}, for --{POLICY_FLAG}, is {state}: the API server would not start again"
-        yield Finding(
-            check="policy-missing",
-            severity=Severity.ERROR,
-            message=text,
-            fix="auditctl enable --policy baseline",
-            file=str(policy),
-        )
+        yield Finding.error("policy-missing", text, "auditctl enable --policy baseline", file=str(policy))
     elif policy is not None:
         yield from auditing.weighty(tuple(policy_findings(plane, policy)))
         if running is not None:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from auditctl import facts
 from auditctl.errors import RefusedError, UsageError
-from auditctl.findings import Check, Finding, Severity, Status, Verification
-from auditctl.manifest.flag_meaning import same_value
+from auditctl.findings import Check, Finding, Status, Verification
+from auditctl.manifest.flag_values import same_value
 from auditctl.manifest.flags import normalised
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.process import Process
@@ -17,8 +17,7 @@ from auditctl.node.preflight import node_checks
 from auditctl.operations import policy_source
 from auditctl.operations.change.report import settled
 from auditctl.operations.change_model import ChangeOptions, Proof
-from auditctl.operations.change_records import damaged
-from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.controlplane import ControlPlane, damaged
 from auditctl.operations.evidence import last_known_good
 from auditctl.operations.evidence.running_server import STALE, ActivePolicy, Running
 from auditctl.operations.policy.request_context import request_context
@@ -153,7 +152,7 @@ def _not_loaded(loaded: ActivePolicy, process: Process | None) -> tuple[Finding,
     text = "the policy on disk was edited after the API server had started, and is not loaded"
     if not loaded.known:
         text = "the policy file was touched after the API server had started; what it loaded is judged by the receipt alone"
-    return (Finding(check="policy-not-loaded", severity=Severity.WARNING, message=text, fix="auditctl restart"),)
+    return (Finding.warning("policy-not-loaded", text, "auditctl restart"),)
 
 
 Expected = tuple[str, Attributes, Level]
@@ -179,7 +178,7 @@ def _graded(running: Running, options: VerifyOptions, expected: tuple[Expected, 
 
 
 def _same_policy(path: str, version: tuple[int, int], loaded: ActivePolicy) -> Check:
-    chosen = policy_source.judge(*policy_source.fetch(path), version, ChangeOptions())
+    chosen = policy_source.load_or_refuse(*policy_source.fetch(path), version, ChangeOptions())
     if loaded.policy is None:
         return Check("policy", Status.FAILED, f"no policy is loaded, so not that of {path}")
     if loaded.stale:

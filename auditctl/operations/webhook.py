@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from auditctl.errors import ManifestError, Place, RefusedError
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Finding
 from auditctl.manifest.document import Document
 from auditctl.manifest.edits import PlanDraft
 from auditctl.manifest.fields import mapping, sequence, value_at
@@ -83,40 +83,26 @@ def reachable(config: WebhookConfig, after: Manifest) -> Iterator[Finding]:
     """Yield whether the receiver answers, tried from the host's own network as the API server does."""
     if after.flag(_EGRESS_FLAG):
         text = f"whether {_host(config)} answers is not known: the API server goes there through --{_EGRESS_FLAG}"
-        yield Finding(check="webhook-reachable", severity=Severity.INFO, message=text)
+        yield Finding.note("webhook-reachable", text)
         return
     if _resolves_cluster_names(after) and is_cluster_internal(_host(config)):
         text = (
             f"whether {_host(config)} answers is not known: this Pod resolves names through the DNS of the cluster "
             "(dnsPolicy), and this node does not"
         )
-        yield Finding(
-            check="webhook-reachable",
-            severity=Severity.WARNING,
-            message=text,
-            fix="prove it afterwards: the receiver's own log",
-        )
+        yield Finding.warning("webhook-reachable", text, "prove it afterwards: the receiver's own log")
         return
     tried = attempt(config, _surroundings(after))
     match tried.verdict:
         case WebhookTrialVerdict.REACHED:
-            yield Finding(
-                check="webhook-reachable",
-                severity=Severity.INFO,
-                message=f"the receiver {_host(config)} answers: {tried.words}",
-            )
+            yield Finding.note("webhook-reachable", f"the receiver {_host(config)} answers: {tried.words}")
         case WebhookTrialVerdict.UNKNOWN:
-            yield Finding(
-                check="webhook-reachable",
-                severity=Severity.INFO,
-                message=f"{_host(config)} was not tried: {tried.words}",
-            )
+            yield Finding.note("webhook-reachable", f"{_host(config)} was not tried: {tried.words}")
         case WebhookTrialVerdict.FAILED:
-            yield Finding(
-                check="webhook-reachable",
-                severity=Severity.ERROR,
-                message=f"the webhook receiver {_host(config)} does not take events: {tried.words}",
-                fix="repair it or the kubeconfig, or say --allow webhook-reachable",
+            yield Finding.error(
+                "webhook-reachable",
+                f"the webhook receiver {_host(config)} does not take events: {tried.words}",
+                "repair it or the kubeconfig, or say --allow webhook-reachable",
             )
 
 

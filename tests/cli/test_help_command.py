@@ -14,8 +14,8 @@ from typer.main import get_command
 from auditctl import __main__ as front
 from auditctl.cli.app import run
 from auditctl.cli.application import COMMAND_WORDS, build
+from auditctl.cli.command_line import hoist
 from auditctl.cli.examples import EXAMPLES
-from auditctl.cli.global_options import hoist
 from auditctl.cli.help_command import PANELS, pages, topics
 
 

@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 from nodes import METADATA, QUICK, Node
+from standby_relay import Relay
 
 from auditctl.lab import down, up
 from auditctl.lab.node.injected_faults import Faults, clear
 from auditctl.lab.node.layout import Layout
-from auditctl.lab.tools.relay import Relay
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 DEADLINE_SECONDS = 60.0

@@ -24,7 +24,7 @@ from auditctl.manifest.document import Document
 from auditctl.manifest.pod import Manifest
 from auditctl.manifest.standby import standby_pod
 from auditctl.node.standby.pod import STANDBY_FILE
-from auditctl.operations.boot_unit import unit
+from auditctl.operations.recover import unit
 
 SYSTEMD = Path("/lib/systemd/systemd")
 LOW = 4.0

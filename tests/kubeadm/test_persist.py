@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from auditctl.errors import ManifestError
-from auditctl.kubeadm.clusterconfiguration import ClusterConfiguration
-from auditctl.kubeadm.faults import faults
+from auditctl.kubeadm.clusterconfiguration import ClusterConfiguration, faults
 from auditctl.kubeadm.persist import Fate, differences, plan_persist
 from auditctl.manifest.document import Document
 from auditctl.manifest.pod import Manifest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from auditctl.lab.apiserver.mirror_pod import mirror_pod
+from auditctl.lab.apiserver.shared_objects import mirror_pod
 
 VOLUMES = [{"name": "audit-log", "hostPath": {"path": "/var/log/kubernetes/audit"}}]
 STATIC = {

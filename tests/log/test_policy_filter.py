@@ -11,7 +11,7 @@ import pytest
 from auditctl import facts
 from auditctl.log import events_json, events_msgspec
 from auditctl.log.damage import ReadStatistics
-from auditctl.log.policy_filter import PolicyFilter
+from auditctl.log.policy_filter import FilterCounts, PolicyFilter
 from auditctl.log.reading import event_block
 from auditctl.policy.evaluate import evaluate
 from auditctl.policy.load import load
@@ -40,7 +40,7 @@ def policy_of(text: str) -> Policy:
 def filtered(text: str, log: bytes, reader: Any = events_msgspec.READER) -> bytes:
     cutting = PolicyFilter(policy_of(text), reader)
     block = event_block(log, 0, "log", reader, ReadStatistics())
-    return b"".join(line + b"\n" for line in cutting.lines(block))
+    return b"".join(line + b"\n" for line in cutting.lines(block, FilterCounts()))
 
 
 def decision_of(policy: Policy, event: dict[str, Any]) -> Decision:
@@ -179,8 +179,10 @@ def test_what_was_not_recorded_is_not_made_up_but_counted() -> None:
     log = event("Metadata")
     block = event_block(log, 0, "log", events_msgspec.READER, ReadStatistics())
 
-    assert [*cutting.lines(block)] == [log.strip()]
-    assert (cutting.kept, cutting.dropped, cutting.poorer) == (1, 0, 1)
+    counts = FilterCounts()
+
+    assert [*cutting.lines(block, counts)] == [log.strip()]
+    assert (counts.kept, counts.dropped, counts.poorer) == (1, 0, 1)
 
 
 def test_a_body_that_is_too_deep_to_be_built_is_cut_all_the_same() -> None:

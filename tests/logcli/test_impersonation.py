@@ -48,7 +48,7 @@ def log(tmp_path: Path) -> Path:
 def shown(log: Path, **filters: tuple[str, ...]) -> tuple[list[int], list[str]]:
     wanted = LogFilters.of([filters.get(name, ()) for name in LogFilters._fields[:-2]], None, None)
     tailed = log_tail(
-        ControlPlane(rootfs=log.parent), TailOptions(logs=(str(log),), wanted=wanted, form=TailFormat.JSON)
+        ControlPlane(rootfs=log.parent), TailOptions(logs=(str(log),), filters=wanted, form=TailFormat.JSON)
     )
     lines = b"".join(tailed.pieces or ()).splitlines()
     return [int(json.loads(each)["auditID"][3:]) for each in lines], list(tailed.closing_notes())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from auditctl.manifest.flag_meaning import same_value
+from auditctl.manifest.flag_values import same_value
 
 
 @pytest.mark.parametrize(

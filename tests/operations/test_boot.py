@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from auditctl.operations.boot_unit import unit
+from auditctl.operations.recover import unit
 
 
 def test_the_unit_calls_the_program_that_printed_it(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from auditctl.node.apiserver.credentials import ANONYMOUS
 from auditctl.node.apiserver.probe import Callers, choose
-from auditctl.operations.builtin_api import built_in
+from auditctl.operations.policy_files import built_in
 from auditctl.policy.lint import warnings
 from auditctl.policy.load import load
 

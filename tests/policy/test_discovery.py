@@ -7,7 +7,7 @@ import json
 import pytest
 
 from auditctl.errors import PolicyError
-from auditctl.operations.builtin_api import built_in
+from auditctl.operations.policy_files import built_in
 from auditctl.policy.discovery import known_of, read_discovery
 from auditctl.policy.lint import warnings
 from auditctl.policy.load import load

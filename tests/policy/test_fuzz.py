@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from auditctl import facts
 from auditctl.errors import AuditctlError
-from auditctl.operations.builtin_api import built_in
 from auditctl.operations.policy.matrix import api, person_of
+from auditctl.operations.policy_files import built_in
 from auditctl.policy.convert import convert
 from auditctl.policy.evaluate import evaluate
 from auditctl.policy.expectations import read_expectations

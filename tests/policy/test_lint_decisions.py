@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from auditctl.operations.builtin_api import built_in
+from auditctl.operations.policy_files import built_in
 from auditctl.policy.compare import first_difference
 from auditctl.policy.lint import problems, warnings, with_consequences
 from auditctl.policy.lint_checks import Problem

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from auditctl.findings import Finding
-from auditctl.operations.builtin_api import built_in
+from auditctl.operations.policy_files import built_in
 from auditctl.policy.compare import first_difference, request_words
 from auditctl.policy.lint import problems, warnings, with_consequences
 from auditctl.policy.lint_decisions import MOST_PROVEN

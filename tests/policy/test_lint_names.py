@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from auditctl.operations.builtin_api import built_in
+from auditctl.operations.policy_files import built_in
 from auditctl.policy.compare import outcome
 from auditctl.policy.evaluate import evaluate
 from auditctl.policy.lint import problems

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from auditctl.operations.builtin_api import built_in
+from auditctl.operations.policy_files import built_in
 from auditctl.policy.lint import warnings
 from auditctl.policy.load import load
 from auditctl.policy.people import MOST_PEOPLE, named_people

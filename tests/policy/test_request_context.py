@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from auditctl.operations.builtin_api import built_in
+from auditctl.operations.policy_files import built_in
 from auditctl.policy.request_context import RequestContext, UnsendableRequestError, administrator
 from auditctl.policy.shorthand import parse
 from auditctl.policy.types import User

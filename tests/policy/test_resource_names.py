@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from auditctl import facts
-from auditctl.operations.builtin_api import built_in
+from auditctl.operations.policy_files import built_in
 from auditctl.policy.resource_names import resolve
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from auditctl.errors import PolicyError
-from auditctl.operations.builtin_api import built_in
+from auditctl.operations.policy_files import built_in
 from auditctl.policy.evaluate import evaluate, stages
 from auditctl.policy.expectations import read_expectations, unmet
 from auditctl.policy.load import load

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from auditctl.operations.builtin_api import built_in
+from auditctl.operations.policy_files import built_in
 from auditctl.policy.compare import outcome
 from auditctl.policy.evaluate import evaluate, matches
 from auditctl.policy.lint import problems, warnings

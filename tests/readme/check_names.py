@@ -6,6 +6,7 @@ import ast
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from examples import TOP
@@ -43,6 +44,8 @@ def in_call(node: ast.Call, known: dict[str, int], named: dict[str, str]) -> Ite
     """Yield the names that a call gives to a known parameter."""
     called = node.func.body if isinstance(node.func, ast.IfExp) else node.func  # (_error if is_new else _warning)(...)
     function = called.id if isinstance(called, ast.Name) else getattr(called, "attr", "")
+    if isinstance(called, ast.Attribute) and getattr(called.value, "id", "") in RECORDS:  # Finding.error(...)
+        function = ast.unparse(called.value)
     position = known.get(function)
     if position is not None and len(node.args) > position:
         yield from constants(node.args[position], named)
@@ -73,7 +76,8 @@ def crash_names() -> set[str]:
     return {row["name"] for row in json.loads((TOP / "templates/crashes.json").read_text())}
 
 
-def check_names() -> set[str]:
+@cache
+def check_names() -> frozenset[str]:
     """Return every name of a check."""
     found = {name for path in PACKAGE.rglob("*.py") for name in in_module(path)}
-    return {name for name in found if NAME.fullmatch(name)} | crash_names()
+    return frozenset(name for name in found if NAME.fullmatch(name)) | crash_names()

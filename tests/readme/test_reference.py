@@ -12,6 +12,8 @@ import yaml
 from check_names import NAME, check_names
 from examples import TOP
 
+from auditctl.operations.change_model import ALLOWED_CHECKS
+
 REFERENCE = TOP / "docs/reference"
 ROLE = TOP / "playbooks/collections/ansible_collections/auditctl/kubeadm/roles/apiserver_audit"
 
@@ -54,12 +56,23 @@ def test_every_check_has_what_why_and_how_to_mend(row: str) -> None:
     assert all(cells)
 
 
+def test_the_page_names_allow_where_the_program_takes_it() -> None:
+    """In the row of each check that `--allow` takes, and in no other."""
+    allowed = re.findall(r"^\| `([a-z-]+)` .*--allow \1`", (REFERENCE / "checks.md").read_text(), re.MULTILINE)
+
+    assert sorted(allowed) == sorted(set(ALLOWED_CHECKS) - explained(REFERENCE / "policy-checks.md"))
+
+
 def test_every_ansible_variable_is_explained_and_no_other() -> None:
     """Those of the role's `meta/argument_specs.yml`."""
     specs = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"]
     known = {name for spec in specs.values() for name in spec["options"]}
 
     assert explained(REFERENCE / "ansible-variables.md") == known
+    plays = "".join(play.read_text() for play in ROLE.parents[1].glob("playbooks/*.yml"))
+    for page in (TOP / "docs/how-to").glob("*.md"):
+        named = set(re.findall(r"\bapiserver_audit_[a-z_]+(?=[`=\"])", page.read_text()))
+        assert named <= known | set(re.findall(r"\bapiserver_audit_[a-z_]+", plays)), page.name
 
 
 def test_every_environment_variable_of_the_help_is_on_the_page_of_files() -> None:

@@ -20,8 +20,7 @@ from typing import Any, NoReturn
 
 from auditctl.facts import Version
 from auditctl.lab.apiserver import audit_setup
-from auditctl.lab.apiserver.audit_options import Options, aggregate, validate
-from auditctl.lab.apiserver.audit_setup import StartError
+from auditctl.lab.apiserver.audit_setup import Options, StartError, aggregate, validate
 from auditctl.lab.apiserver.container_files import FileSystem
 from auditctl.lab.apiserver.flags import FlagError, parse
 from auditctl.lab.apiserver.health import StandInHealth

@@ -16,8 +16,7 @@ from urllib.parse import parse_qs
 from auditctl.compatibility import UTC
 from auditctl.lab.apiserver import json_patch
 from auditctl.lab.apiserver.json_patch import PatchError
-from auditctl.lab.apiserver.mirror_pod import mirror_pod
-from auditctl.lab.apiserver.shared_objects import SharedObjects
+from auditctl.lab.apiserver.shared_objects import SharedObjects, mirror_pod
 from auditctl.lab.node.layout import NODE_NAME
 from auditctl.node.change import files
 from auditctl.policy.types import Attributes
@@ -195,7 +194,7 @@ class Objects:
         key = _key(request, made["metadata"]["name"])
         self._kept[key] = made
         if key == _RECORD and self.record is not None:
-            files.replace(self.record, record_content(made.get("data") or {}), None)
+            files.replace_file(self.record, record_content(made.get("data") or {}), None)
         return made
 
     def _read_record(self) -> None:

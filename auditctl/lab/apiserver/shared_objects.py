@@ -1,5 +1,7 @@
 """Objects that outlive a server and that the labs of one cluster share: Leases, Nodes and mirror Pods, in one file.
 
+A mirror Pod is the Pod as the manifest has it, with an annotation more (pkg/kubelet/pod/mirror_client.go CreateMirrorPod).
+
 Every request is answered under a lock of that file, so that two servers never write one version twice, as etcd has it.
 """
 
@@ -8,7 +10,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -60,9 +63,41 @@ class SharedObjects(NamedTuple):
         if not rows and not self.path.exists():
             return
         content = json.dumps({"revision": revision, "objects": rows}, indent=1)
-        files.replace(Path(os.path.realpath(self.path)), content.encode(), None)
+        files.replace_file(Path(os.path.realpath(self.path)), content.encode(), None)
 
 
 def _key(text: str) -> Key:
     group, resource, namespace, name = text.split("/")
     return group, resource, namespace, name
+
+
+_LABELS = {"component": "kube-apiserver", "tier": "control-plane"}
+_NAME = "kube-apiserver"
+_ADDRESS = "--advertise-address="
+
+
+def mirror_pod(pod: Mapping[str, Any], command: Sequence[str], node: str) -> dict[str, Any]:
+    """Return the object: the static Pod ``pod`` with the ``command`` line that runs, on ``node``, ready since now."""
+    metadata, spec = dict(pod.get("metadata") or {}), dict(pod.get("spec") or {})
+    metadata |= {"name": f"{_NAME}-{node}", "labels": {**_LABELS, **(metadata.get("labels") or {})}}
+    metadata["annotations"] = {**(metadata.get("annotations") or {}), "kubernetes.io/config.mirror": "stand-in"}
+    first, *others = spec.get("containers") or [{"name": _NAME}]
+    spec |= {"nodeName": node, "containers": [{**first, "command": [_NAME, *command]}, *others]}
+    address = next((word.removeprefix(_ADDRESS) for word in command if word.startswith(_ADDRESS)), "127.0.0.1")
+    started = {"startedAt": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    status = {
+        "phase": "Running",
+        "hostIP": address,
+        "conditions": [{"type": "Ready", "status": "True"}],
+        "containerStatuses": [
+            {
+                "name": _NAME,
+                "image": str(first.get("image") or ""),
+                "imageID": "",
+                "ready": True,
+                "restartCount": 0,
+                "state": {"running": started},
+            }
+        ],
+    }
+    return {"metadata": metadata, "spec": spec, "status": status}

@@ -10,7 +10,7 @@ What a learner sees, what the engine does, what a grader wants::
     task: |                            # a task, in its place: what is to be done
       ...
     touches: [PATH, ...]               # what else may change: paths that no step names
-    where: lab                         # left out: on every node; lab: only on the embedded one
+    where: lab                         # left out: on every node; lab: only on a practice node
     needs: [STEP, ...]                 # brings the node to the state in which the exercise begins; nothing: as it is
     start: [STEP, ...]                 # a fault: what breaks it. Without a word to the learner
     symptom: crash-looping             # a fault: the state that `doctor` sees then (`node.diagnosis.State`);

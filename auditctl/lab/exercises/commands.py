@@ -23,7 +23,7 @@ from auditctl.lab.exercises.target_node import PracticeNode, permit
 from auditctl.node.change.signals import deferred
 from auditctl.node.kubelet.diagnosis import ServerState
 from auditctl.operations.change_model import ChangeOptions
-from auditctl.operations.controlplane import ControlPlane, Silence
+from auditctl.operations.controlplane import AcceptAll, ControlPlane, Silence
 from auditctl.report import Outcome, Report
 
 
@@ -45,7 +45,7 @@ def begin(ground: PracticeNode, choice: BreakOptions) -> Report:
     permit(ground, confirmed=choice.confirmed)
     exercise, seed = _chosen(ground, choice)
     if exercise.only_lab and ground.layout is None:
-        text = f"the exercise {exercise.name!r} is for the embedded node alone"
+        text = f"the exercise {exercise.name!r} is for a practice node alone"
         raise RefusedError(text, check="lab-node", fix="auditctl lab up")
     desk = ground.desk
     with alone(desk, making=True):
@@ -106,8 +106,8 @@ def _port(plane: ControlPlane) -> int:
 def _prepare(ground: PracticeNode, exercise: Exercise, choice: BreakOptions) -> Places:
     """The files that the manifest named when the fault was still to come."""
     options = ChangeOptions(timeout_seconds=choice.timeout_seconds)
-    quiet = ground._replace(plane=replace(ground.plane, progress=Silence()))
-    ground.plane.progress.step("preparing the node")
+    quiet = ground._replace(plane=replace(ground.plane, progress=Silence(), reviewer=AcceptAll()))
+    ground.plane.progress.step("preparing the node; `lab reset` gives your files back")
     for step in exercise.needs:
         perform(step, StepTarget(quiet, Places.of(ground.plane), options))
     places, before = Places.of(ground.plane), watch.serving(ground.plane)

@@ -123,7 +123,7 @@ def _manifests(kept: NodeSnapshot, plane: ControlPlane, manifests: str) -> int:
     if strays and all(entry.path != plane.manifest for entry in changed):
         with suppress(AuditctlError):
             there = files.read(plane.manifest_path, "manifest")
-            files.replace(plane.manifest_path, there.content, there)
+            files.replace_file(plane.manifest_path, there.content, there)
     return len(strays) + len(changed)
 
 

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from auditctl.errors import RefusedError
-from auditctl.lab.keepsake_files import is_same, kind_of, read, second_name, small_enough, walk
+from auditctl.lab.exercises.snapshot_files import is_same, kind_of, read, second_name, small_enough, walk
 from auditctl.node.change import files
 from auditctl.node.change.files import Root, Snapshot
 from auditctl.node.path_trust import beneath, is_plain
@@ -84,7 +84,7 @@ class NodeSnapshot:
             else:
                 xattrs = {name: bytes.fromhex(value) for name, value in entry.xattrs.items()}
                 like = Snapshot(content=b"", mode=entry.mode, uid=entry.uid, gid=entry.gid, xattrs=xattrs)
-                files.replace(path, self.content(entry), like)
+                files.replace_file(path, self.content(entry), like)
 
     def take_away(self, path: Path) -> None:
         """Remove one of `extra`, if it is still there. Raises OSError."""
@@ -164,7 +164,7 @@ def take(root: Root, folder: Path, trees: Iterable[str], logs: Iterable[str]) ->
                     entries[name] = _keep(_entry(name, path), path, folder, len(entries), is_log=is_log)
     ordered = tuple(entries[path] for path in sorted(entries))
     rows = {"places": (*log_places, *places), "entries": [asdict(entry) for entry in ordered]}
-    files.replace(folder / LIST, json.dumps(rows).encode(), None)
+    files.replace_file(folder / LIST, json.dumps(rows).encode(), None)
     return NodeSnapshot(root, folder, (*log_places, *places), ordered)
 
 
@@ -279,5 +279,5 @@ def _keep(entry: SnapshotEntry, path: Path, folder: Path, number: int, *, is_log
     if is_log:
         return SnapshotEntry(**{**fields, "is_linked": second_name(path, kept)})
     small_enough(path)
-    files.replace(kept, read(path), None)
+    files.replace_file(kept, read(path), None)
     return SnapshotEntry(**fields)

@@ -214,4 +214,4 @@ def _read_record(text: str) -> ExerciseRecord:
 
 def _write(folder: Path, record: ExerciseRecord) -> None:
     row = {**asdict(record), "phase": record.phase.value}
-    files.replace(folder / _STATE, (json.dumps(row, indent=2) + "\n").encode(), None)
+    files.replace_file(folder / _STATE, (json.dumps(row, indent=2) + "\n").encode(), None)

@@ -1,4 +1,4 @@
-"""Where an exercise may be played: on the embedded node, or on a real one that its author has marked as one to throw away."""
+"""Where an exercise may be played: on the practice node, or on a real one that its author has marked as one to throw away."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def default_folder() -> Path:
 
 
 def find(plane: ControlPlane, *, real: bool = False, beginning: bool = False) -> PracticeNode:
-    """The node that is meant: ``--rootfs``; else this machine if ``real``; else the embedded node in its usual folder,
+    """The node that is meant: ``--rootfs``; else this machine if ``real``; else the practice node in its usual folder,
     unless it is not there, or the one exercise that is open is this machine's and none is ``beginning``.
 
     Raises:

@@ -11,8 +11,7 @@ from auditctl.findings import Check, Status
 from auditctl.lab.exercises.catalogue import Exercise, ExerciseKind
 from auditctl.lab.exercises.outgoing_server import OutgoingServer
 from auditctl.lab.exercises.reset import ready
-from auditctl.lab.grading.command import report_of
-from auditctl.lab.grading.grade import grade
+from auditctl.lab.grading.grade import grade, report_of
 from auditctl.node.apiserver.client import Endpoint, Readiness
 from auditctl.node.apiserver.process import Process, listener
 from auditctl.node.kubelet.diagnosis import Diagnosis, ServerState

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import NamedTuple
 
 from auditctl.errors import RefusedError
-from auditctl.manifest.mounts import normalised_path
+from auditctl.manifest.paths import normalised_path
 
 
 class RequirementError(RefusedError):

@@ -11,7 +11,7 @@ from auditctl.errors import RefusedError
 from auditctl.findings import Check
 from auditctl.lab.grading.fields import Fields
 from auditctl.lab.grading.requirement_kind import ServerRequirement
-from auditctl.manifest.flag_meaning import same_value
+from auditctl.manifest.flag_values import same_value
 from auditctl.manifest.flags import normalised
 from auditctl.node.apiserver.loaded_policy import loaded_file
 from auditctl.node.preflight.webhook_config import parse as parse_kubeconfig

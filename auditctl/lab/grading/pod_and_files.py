@@ -11,9 +11,9 @@ from auditctl.findings import Check
 from auditctl.lab.grading.fields import Fields
 from auditctl.lab.grading.requirement_kind import RequestSpec, Requirement, ServerRequirement, request_of
 from auditctl.manifest.flags import normalised
-from auditctl.manifest.mounts import normalised_path, within
+from auditctl.manifest.paths import normalised_path, within
 from auditctl.node.change import files
-from auditctl.node.preflight import other_manifests
+from auditctl.node.preflight import node_checks
 from auditctl.operations import policy_source
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence.running_server import Running
@@ -113,7 +113,7 @@ class NoStrays(Requirement):
     written = "none"
 
     def judge(self, running: Running) -> Check:
-        if other_manifests.strays(running.plane.root, running.plane.manifest_path, running.manifest):
+        if node_checks.strays(running.plane.root, running.plane.manifest_path, running.manifest):
             return self.failed("another file in the manifest directory defines the same Pod")
         return self.passed("one file defines the Pod")
 

@@ -10,9 +10,9 @@ from auditctl.errors import AuditctlError
 from auditctl.facts import NEWEST
 from auditctl.findings import Check, Status
 from auditctl.lab.grading.fields import Fields
-from auditctl.operations.builtin_api import built_in
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence.running_server import Running
+from auditctl.operations.policy_files import built_in
 from auditctl.policy.request_context import RequestContext, administrator
 from auditctl.policy.shorthand import parse
 from auditctl.policy.types import Attributes, Level, Stage

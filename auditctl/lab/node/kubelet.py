@@ -1,7 +1,7 @@
 """A mini kubelet: keeps the static Pods of one lab folder running, in the foreground, until told to stop.
 
 Differs from the real one, knowingly: one container a Pod, hostPath only, no probes, no mirror Pod, no API; a poll
-instead of inotify; shorter times (`layout.Pace`). It ends by itself when its folder disappears.
+instead of inotify; shorter times (`layout.Timing`). It ends by itself when its folder disappears.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
 
-from auditctl.lab.node import container, klog, pod_traces
-from auditctl.lab.node.backoff import Backoff
+from auditctl.lab.node import container, klog, pod_worker
 from auditctl.lab.node.container import Container
 from auditctl.lab.node.injected_faults import Faults
 from auditctl.lab.node.klog import KlogSeverity
 from auditctl.lab.node.layout import STAND_IN, Layout, Marker
 from auditctl.lab.node.manifest_directory import ManifestSource
-from auditctl.lab.node.pod_worker import PodPhase, PodWorker
+from auditctl.lab.node.pod_worker import Backoff, PodPhase, PodWorker
 from auditctl.lab.node.process import ChildProcess, end, identify
 from auditctl.lab.node.static_pod import StaticPod
 from auditctl.lab.node.yaml_reader import read
@@ -69,7 +68,7 @@ class PracticeKubelet:
 
     def step(self, now: float, faults: Faults) -> None:
         """Bring what runs one step nearer to what should run."""
-        pod_traces.clean_up(self.layout, frozenset(worker.pod.uid for worker in self.workers.values()))
+        pod_worker.clean_up(self.layout, frozenset(worker.pod.uid for worker in self.workers.values()))
         for key, worker in list(self.workers.items()):
             desired = self.source.desired.get(key)
             if desired is None or desired.uid != worker.pod.uid:
@@ -78,7 +77,7 @@ class PracticeKubelet:
             if worker.phase is PodPhase.GONE:
                 del self.workers[key]
                 container.forget(self.layout, worker.pod)
-                pod_traces.complete(self.layout, worker.pod)
+                pod_worker.complete(self.layout, worker.pod)
         for key, pod in self.source.desired.items():
             self._start(key, pod, now)
         for orphan, kill_at in list(self._orphans):

@@ -17,6 +17,7 @@ import json
 import os
 import re
 import secrets
+import signal
 import ssl
 import stat
 import tempfile
@@ -276,3 +277,18 @@ def _tls(bundle: certificate_names.Bundle) -> ssl.SSLContext:
         pair.write_bytes(bundle.server.certificate + bundle.server.key)
         context.load_cert_chain(pair)
     return context
+
+
+def receive(folder: Path, port: int, behaviour: Behaviour, say: Callable[[str], None]) -> ReceivedCounts:
+    """Serve until SIGINT or SIGTERM; what came is counted. Raises RefusedError where it cannot start."""
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: ended.set())
+    receiver = open_receiver(folder.absolute(), port, behaviour)
+    receiver.say = say
+    receiver.start()
+    say(f"receiver listens at {receiver.url}. To use it: auditctl enable --webhook-config {receiver.config}")
+    while not ended.wait(0.5):  # an endless wait would not let Python see the signal
+        pass
+    receiver.stop()
+    return receiver.counts

@@ -5,33 +5,134 @@ The scenario is whole before anybody sees it, or nothing is left of it.
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+from zipfile import BadZipFile, ZipFile
 
+import auditctl
 from auditctl import facts
-from auditctl.errors import RefusedError
-from auditctl.findings import Finding, Severity
-from auditctl.lab.tools import singlefile
-from auditctl.lab.tools.translation import translated
+from auditctl.errors import RefusedError, UsageError
+from auditctl.findings import Finding
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.report import ManifestChange, Outcome, Report
 
 if TYPE_CHECKING:
     from auditctl.compatibility import Traversable
 
-SCENARIO = "audit-logging"
-BINARY = f"{SCENARIO}/assets/{singlefile.NAME}"
-PLACE = f"{SCENARIO}/assets/PUT-{singlefile.NAME}-HERE.txt"
-_PLACE_TEXT = f"""\
-The scenario installs auditctl from one file, which is not here yet: put it beside this note as {singlefile.NAME}, and remove
-the note. `.ci/build` in a clone of auditctl makes it (dist/{singlefile.NAME}); or run once more, into an empty folder:
 
-    auditctl lab scaffold --binary {singlefile.NAME} DIR
+LANGUAGES = ("en", "ja", "ko")
+BLOCK_MARK = "{{block}}"
+_PART = re.compile(r"<!-- (\S+) -->\n")
+_BLOCK = re.compile(r"^```bash\n.*?^```\{\{exec\}\}$", re.MULTILINE | re.DOTALL)
+
+
+def translated(files: Mapping[str, bytes], language: str, scenario: str) -> dict[str, bytes]:
+    """Return the files with the pages and titles of ``scenario`` in that language.
+
+    Raises:
+        UsageError: there is no such language.
+    """
+    if language not in LANGUAGES:
+        raise UsageError(f"--language {language}: not one of {', '.join(LANGUAGES)}")
+    if language == LANGUAGES[0]:
+        return dict(files)
+    parts = _parts(facts.template("scenario", f"{language}.md").read_text(encoding="utf-8"))
+    answer, titles = dict(files), dict[str, str]()
+    for name, text in parts.items():
+        path = f"{scenario}/{name}"
+        if name.endswith(".md"):
+            titles[name], body = _title(text)
+            answer[path] = _with_blocks(body, files[path].decode()).encode()
+    for name in ("structure.json", f"{scenario}/index.json"):
+        title, description = parts[name.rpartition("/")[2]].splitlines()
+        answer[name] = _titled(files[name], title, description, titles)
+    return answer
+
+
+def _parts(text: str) -> dict[str, str]:
+    _, *pieces = _PART.split(text)
+    return dict(zip(pieces[::2], pieces[1::2], strict=True))
+
+
+def _title(text: str) -> tuple[str, str]:
+    """Return the title of a page, "" where it has none, and the rest."""
+    if not text.startswith("# "):
+        return "", text
+    title, _, body = text[2:].partition("\n")
+    return title, body
+
+
+def _with_blocks(body: str, english: str) -> str:
+    blocks = iter(_BLOCK.findall(english))
+    return "\n".join(next(blocks) if line == BLOCK_MARK else line for line in body.split("\n"))
+
+
+def _titled(raw: bytes, title: str, description: str, titles: Mapping[str, str]) -> bytes:
+    """Return an index with its titles; a step's is that of its page."""
+    index: dict[str, Any] = json.loads(raw)
+    index["title"], index["description"] = title, description
+    for step in index.get("details", {}).get("steps", ()):
+        step["title"] = titles[step["text"]]
+    return (json.dumps(index, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+NAME = "auditctl.pyz"
+_FRONT = frozenset(["__main__.py", "auditctl/__init__.py"])
+
+
+def checked(path: Path) -> Path:
+    """The same path.
+
+    Raises:
+        RefusedError: it is not a single-file build of auditctl.
+    """
+    try:
+        if is_one(path):
+            return path
+        text = f"{path} is no single-file build of auditctl"
+    except OSError as error:
+        text = f"{path}: {(error.strerror or str(error)).lower()}"
+    raise RefusedError(text, check="single-file", fix=f"`.ci/build` in a clone of auditctl makes dist/{NAME}")
+
+
+def is_one(path: Path) -> bool:
+    """Is it a zip archive with auditctl in it? Raises OSError where it cannot be read."""
+    try:
+        with ZipFile(path) as archive:
+            return set(archive.namelist()) >= _FRONT
+    except BadZipFile:
+        return False
+
+
+def find() -> Path | None:
+    """The one that runs now, else one beside the program or in the clone's ``dist``; None where there is none."""
+    home = Path(auditctl.__file__).resolve().parents[1]
+    candidates = (home, Path(sys.argv[0]).resolve().with_name(NAME), home / "dist" / NAME)
+    for path in candidates:
+        try:
+            if path.is_file() and is_one(path):
+                return path
+        except OSError:
+            continue
+    return None
+
+
+SCENARIO = "audit-logging"
+BINARY = f"{SCENARIO}/assets/{NAME}"
+PLACE = f"{SCENARIO}/assets/PUT-{NAME}-HERE.txt"
+_PLACE_TEXT = f"""\
+The scenario installs auditctl from one file, which is not here yet: put it beside this note as {NAME}, and remove
+the note. `.ci/build` in a clone of auditctl makes it (dist/{NAME}); or run once more, into an empty folder:
+
+    auditctl lab scaffold --binary {NAME} DIR
 """
 
 
@@ -52,7 +153,7 @@ def scaffold(plane: ControlPlane, directory: Path, binary: Path | None, language
         RefusedError: the folder is not empty or cannot be written, or ``binary`` is no single-file build.
     """
     pages = translated(dict(_shipped(facts.template("killercoda"))), language, SCENARIO)
-    chosen = singlefile.checked(binary) if binary is not None else singlefile.find()
+    chosen = checked(binary) if binary is not None else find()
     target = directory.absolute()
     _claim(target)
     try:
@@ -65,8 +166,7 @@ def scaffold(plane: ControlPlane, directory: Path, binary: Path | None, language
     return Report(
         command="lab scaffold",
         outcome=Outcome.CHANGED,
-        summary=f"a killercoda scenario is in {where}"
-        + ("" if made.binary else f"; {singlefile.NAME} is still missing in it"),
+        summary=f"a killercoda scenario is in {where}" + ("" if made.binary else f"; {NAME} is still missing in it"),
         manifest=ManifestChange(path=str(plane.manifest_path)),
         findings=() if made.binary else (_missing(target),),
         changed=True,
@@ -82,11 +182,10 @@ def scaffold(plane: ControlPlane, directory: Path, binary: Path | None, language
 
 
 def _missing(target: Path) -> Finding:
-    return Finding(
-        check="single-file",
-        severity=Severity.WARNING,
-        message=f"the single-file build is not known here, so the scenario cannot install auditctl yet: {target / BINARY}",
-        fix=f"name it with --binary, or put it there (`.ci/build` in a clone makes dist/{singlefile.NAME})",
+    return Finding.warning(
+        "single-file",
+        f"the single-file build is not known here, so the scenario cannot install auditctl yet: {target / BINARY}",
+        f"name it with --binary, or put it there (`.ci/build` in a clone makes dist/{NAME})",
     )
 
 

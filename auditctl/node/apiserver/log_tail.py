@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 _CHUNK_BYTES = 1 << 20
@@ -22,7 +22,6 @@ class Tail:
     grew_bytes: int = 0
     _rest: bytes = b""
     _line: int = -1
-    _drained: list[bytes] = field(default_factory=list)
 
     @classmethod
     def at_end(cls, path: Path) -> Tail:

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from auditctl.node.apiserver.client import Endpoint
-from auditctl.node.apiserver.credentials import Credentials
+if TYPE_CHECKING:
+    from auditctl.node.apiserver.client import Endpoint
+    from auditctl.node.apiserver.credentials import Credentials
 
 _LINE = re.compile(
     r'^apiserver_audit_(event_total|error_total|level_total|requests_rejected_total)(?:\{(?:plugin|level)="([^"]*)"\})? '
     r"([0-9.eE+-]+)(?: \d+)?$",
     re.MULTILINE,
 )
+_START = re.compile(r"^process_start_time_seconds ([0-9.eE+-]+)", re.MULTILINE)
+_AUDIT = b"\napiserver_audit_"
 _DURATION = re.compile(
     r"^apiserver_request_duration_seconds_(?:(count)|bucket)\{([^}]*)\} ([0-9.eE+-]+)(?: \d+)?$", re.MULTILINE
 )
@@ -82,6 +85,24 @@ def parse_durations(text: str) -> Durations:
         elif _A_SECOND in labels:
             within += int(float(number))
     return Durations(answered, within)
+
+
+def process_start(text: str) -> float | None:
+    """Return when the process started, as a Unix time; None where the text does not say so."""
+    match = _START.search(text)
+    return float(match[1]) if match is not None else None
+
+
+def audit_end(page: bytes) -> int:
+    """Return where the last line of an audit counter ends in a page of ``/metrics``; 0 where there is none."""
+    last = page.rfind(_AUDIT)
+    end = page.find(b"\n", last + 1) if last >= 0 else -1
+    return len(page) if last >= 0 > end else end + 1
+
+
+def is_cut(page: bytes) -> bool:
+    """Return whether a page may end inside of its audit counters: no whole line stands behind them."""
+    return b"\n" not in page[audit_end(page) :]
 
 
 def parse(text: str) -> Counters:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Finding
 from auditctl.node.apiserver import client
 from auditctl.node.apiserver.client import Endpoint, Readiness
 from auditctl.node.apiserver.credentials import Credentials
@@ -151,24 +151,14 @@ def judged(cluster: ClusterServers, problems: Sequence[str]) -> Iterator[Finding
     """Yield what the answers mean; ``problems`` has one text for each other control plane, empty where it serves."""
     for other, text in zip(cluster.others, problems, strict=True):
         if text:
-            yield Finding(
-                check=CHECK,
-                severity=Severity.ERROR,
-                message=f"control plane {other.place}: {text}; fewer serve meanwhile",
-                fix=_ALLOW,
-            )
+            yield Finding.error(CHECK, f"control plane {other.place}: {text}; fewer serve meanwhile", _ALLOW)
         elif other.not_ready:
             said = f"the Node {other.node} is not Ready ({other.not_ready}), but its API server serves"
-            yield Finding(
-                check="node-not-ready",
-                severity=Severity.WARNING,
-                message=said,
-                fix=f"kubectl describe node {other.node}",
-            )
+            yield Finding.warning("node-not-ready", said, f"kubectl describe node {other.node}")
     if cluster.others and not any(problems):
         names = ", ".join(other.node for other in cluster.others)
         text = f"{_count(cluster.others)} meanwhile: {names}"
-        yield Finding(check=CHECK, severity=Severity.INFO, message=text)
+        yield Finding.note(CHECK, text)
 
 
 def _count(others: Sequence[OtherServer]) -> str:

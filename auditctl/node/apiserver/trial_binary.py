@@ -1,4 +1,6 @@
-"""The program of a trial start: opened once, checked through its descriptor, and executed through the same descriptor.
+"""What a trial start is made with: the program, its folders, and a key pair where the node's own may not be read.
+
+The program is opened once, checked through its descriptor, and executed through the same descriptor.
 
 Whatever a path under /proc/PID leads to can change between two looks. Nothing of a container ever gets rights of ours by
 this (CVE-2019-5736 is the same kind); `trial_rights` takes away those that it would have.
@@ -6,11 +8,17 @@ this (CVE-2019-5736 is the same kind); `trial_rights` takes away those that it w
 
 from __future__ import annotations
 
+import base64
 import os
+import re
+import secrets
 import stat
+import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
+from shutil import rmtree
 from typing import NamedTuple
 
 from auditctl.errors import RefusedError
@@ -84,3 +92,38 @@ def _doubt(status: os.stat_result) -> str:
     if not status.st_mode & stat.S_IXOTH and os.geteuid() == 0:
         return "an unprivileged user may not execute the program"
     return ""
+
+
+_BEFORE = bytes.fromhex("30310201010420")  # SEQUENCE, version 1, 32 octets: RFC 5915 ECPrivateKey
+_AFTER = bytes.fromhex("a00a06082a8648ce3d030107")  # the curve: prime256v1
+_KIND = "EC PRIVATE KEY"
+
+
+def throw_away_key() -> bytes:
+    """Return a new private key on P-256 (PEM), for the service accounts of a trial start: it must not have the cluster's.
+
+    Its top bit is clear, so that it is below the order of the curve.
+    """
+    number = bytearray(secrets.token_bytes(32))
+    number[0] &= 0x7F
+    text = base64.encodebytes(_BEFORE + number + _AFTER).decode()
+    return f"-----BEGIN {_KIND}-----\n{text}-----END {_KIND}-----\n".encode()
+
+
+PREFIX = "auditctl-rehearsal-"
+_LEFT_BEHIND_SECONDS = 600.0  # many times as long as a rehearsal takes
+
+
+def sweep_folders() -> None:
+    """Remove the folders that killed runs have left: our user's own, old, and of a process that is gone.
+
+    Links are not followed: anybody may put one into the directory for temporary files.
+    """
+    with suppress(OSError), os.scandir(tempfile.gettempdir()) as entries:
+        for entry in entries:
+            match = re.fullmatch(rf"{PREFIX}(\d+)-\w+", entry.name)
+            if match is None or not entry.is_dir(follow_symlinks=False) or Path("/proc", match[1]).exists():
+                continue
+            status = entry.stat(follow_symlinks=False)
+            if status.st_uid == os.geteuid() and time.time() - status.st_mtime > _LEFT_BEHIND_SECONDS:
+                rmtree(entry.path, ignore_errors=True)

@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 from auditctl.errors import InterruptionError
 from auditctl.facts import CrashKind
-from auditctl.node.apiserver import trial_folders, trial_rights
+from auditctl.node.apiserver import trial_binary, trial_rights
 from auditctl.node.apiserver.crash import Line, recognise
 from auditctl.node.apiserver.trial_binary import Binary
 
@@ -98,7 +98,7 @@ def rehearse(
         InterruptionError: the user asked to stop; nothing was changed.
     """
     began = time.monotonic()
-    trial_folders.sweep()
+    trial_binary.sweep_folders()
     spare = _spare_megabytes()
     if spare is not None and spare < _SPARE_MEGABYTES:
         return _unknown(f"only {spare} MB of memory are free, and it takes about 120")
@@ -183,7 +183,7 @@ def _started(stack: ExitStack, handed: _Handed) -> subprocess.Popen[bytes]:
     """Start the server; when the stack ends it and all that it started are gone, and its folder too."""
     binary, user = handed.play.binary, trial_rights.lesser_user()
     # 0700 and ours; within it is the server's own folder, in which it starts, for the certificate that it generates
-    outer = tempfile.mkdtemp(prefix=f"{trial_folders.PREFIX}{os.getpid()}-")
+    outer = tempfile.mkdtemp(prefix=f"{trial_binary.PREFIX}{os.getpid()}-")
     stack.callback(rmtree, outer, ignore_errors=True)
     folder = Path(outer, "own")
     folder.mkdir(mode=0o700)

@@ -156,7 +156,7 @@ def end_pod(change: Change, number: int, expected: str | None) -> None:
         RefusedError: somebody else has changed the manifest meanwhile.
     """
     path = change.root.host(change.journal.manifest.path)
-    files.replace(path, change.ending_texts[number], files.read(path, "manifest"), expected=expected)
+    files.replace_file(path, change.ending_texts[number], files.read(path, "manifest"), expected=expected)
 
 
 def replace_manifest(change: Change) -> float:
@@ -182,7 +182,7 @@ def _announce(change: Change) -> None:
     """
     path = change.root.host(change.journal.manifest.path)
     standing_now = files.read(path, "manifest")
-    files.replace(path, standing_now.content, standing_now, expected=change.journal.manifest.after)
+    files.replace_file(path, standing_now.content, standing_now, expected=change.journal.manifest.after)
 
 
 def _take_back_or_strand(change: Change, reason: OSError | AuditctlError) -> None:

@@ -24,7 +24,7 @@ from auditctl.node.kubelet.diagnosis_place import SourceFile, Texts, placed
 from auditctl.node.kubelet.kubelet_log import TAIL_BYTES, KubeletLog
 from auditctl.node.kubelet.pod_logs import PodName
 from auditctl.node.kubelet.running_kubelet import is_stopped
-from auditctl.node.preflight import node_checks, other_manifests
+from auditctl.node.preflight import node_checks
 from auditctl.patterns import lazily
 from auditctl.settings import POLICY_FLAG, WEBHOOK_FLAG
 
@@ -99,7 +99,7 @@ def stray_of(node: EvidenceSources, manifest: Manifest | None, process: Process)
     """The manifest beside ours that the process was started from; empty where there is none."""
     if manifest is None:
         return ""
-    for path in other_manifests.strays(node.root, node.manifest_path, manifest):
+    for path in node_checks.strays(node.root, node.manifest_path, manifest):
         with suppress(RefusedError):
             if process.runs(read_stray(path).command):
                 return str(path)

@@ -13,7 +13,6 @@ from auditctl.node.apiserver.crash import Crash
 from auditctl.policy.types import Level, Policy, PolicyRule, Stage
 from auditctl.settings import LOG_FLAG, LOG_PATH, POLICY_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
 
-_DELETED = " (deleted)"
 _NO_ROOM_BYTES = 1 << 20
 
 

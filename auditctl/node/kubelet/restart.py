@@ -26,7 +26,7 @@ from auditctl.node.kubelet import kubelet_log
 from auditctl.node.kubelet.diagnosis_attempts import Attempts
 from auditctl.node.kubelet.kubelet_log import KubeletLog
 from auditctl.node.kubelet.pod_logs import PodName
-from auditctl.node.preflight import other_manifests
+from auditctl.node.preflight import node_checks
 from auditctl.node.trusted_process import owner_of
 
 _POLL_SECONDS = 0.1
@@ -160,7 +160,7 @@ class RestartWaiter:
         )
 
     def wait(
-        self, expected: RestartTarget, *, timeout: float, drain: float, old: OutgoingProcess | None
+        self, expected: RestartTarget, *, timeout: float, drain: float, outgoing: OutgoingProcess | None
     ) -> Restarted | Failed:
         """Wait until the expected process serves.
 
@@ -178,8 +178,8 @@ class RestartWaiter:
             self._count_outage(process, serving=serving)
             if serving and process is not None:
                 return Restarted(process, self.clock.boot() - expected.renamed_at, self._dark_seconds, self._failing)
-            if old is not None:
-                old.drain(expected.endpoint.port, drain, self.clock.monotonic())
+            if outgoing is not None:
+                outgoing.drain(expected.endpoint.port, drain, self.clock.monotonic())
             crash = self.crash()
             if crash is not None and not crash.heals and expected.or_started_before is None:
                 return Failed(_refuser(crash), self._placed(crash), self.outage())
@@ -195,7 +195,7 @@ class RestartWaiter:
         if stranger is not None:
             return Failed(f"{text}: {stranger.on(expected.endpoint.port)}", None, self.outage())
         if process is None or not process.runs(expected.command):
-            strays = other_manifests.strays(self.root, Path(self.manifest.document.name), self.manifest)
+            strays = node_checks.strays(self.root, Path(self.manifest.document.name), self.manifest)
             why = f"{strays[0]} defines the same Pod, and of equal names the last wins" if strays else ""
             if process is not None:
                 why = why or "the kubelet has not acted on the manifest"

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Finding
 from auditctl.manifest.pod import Manifest
 from auditctl.node.change.files import Root
 from auditctl.settings import LOG_FLAG, MAXAGE_FLAG, MAXBACKUP_FLAG, MAXSIZE_FLAG
@@ -28,13 +28,7 @@ def budget(root: Root, manifest: Manifest, log: Path, eviction: str | None = Non
     free, whole = system.f_bavail * system.f_frsize, system.f_blocks * system.f_frsize
     if unlimited := _unlimited(values):
         text = f"{unlimited}: the log grows until {there} is full ({_size(free)} free)"
-        yield Finding(
-            check="disk",
-            severity=Severity.WARNING,
-            message=text,
-            fix=f"set --{MAXSIZE_FLAG} and --{MAXBACKUP_FLAG}",
-            path=LOG_FLAG,
-        )
+        yield Finding.warning("disk", text, f"set --{MAXSIZE_FLAG} and --{MAXBACKUP_FLAG}", path=LOG_FLAG)
         return
     megabytes, backups = values[MAXSIZE_FLAG], values[MAXBACKUP_FLAG]
     if manifest.flag("audit-log-compress") == "true":
@@ -48,19 +42,16 @@ def budget(root: Root, manifest: Manifest, log: Path, eviction: str | None = Non
             f"the log may take {_size(needed)} ({backups + 1} files of {megabytes} MB), and {there} has {_size(free)} free"
             f"{f', of which the kubelet wants {_size(kept)}' if kept else ''}{shared}"
         )
-        yield Finding(
-            check="disk", severity=Severity.WARNING, message=text, fix=_fitting(room, megabytes), path=LOG_FLAG
-        )
+        yield Finding.warning("disk", text, _fitting(room, megabytes), path=LOG_FLAG)
     if system.f_files and system.f_favail < backups + 2:
         yield _few_inodes(there, system.f_favail, backups + 1)
 
 
 def _few_inodes(there: Path, left: int, needed: int) -> Finding:
-    return Finding(
-        check="disk",
-        severity=Severity.WARNING,
-        message=f"{there} has {left} inodes left, and the log may take {needed}",
-        fix="remove small files there, or choose another --log-path",
+    return Finding.warning(
+        "disk",
+        f"{there} has {left} inodes left, and the log may take {needed}",
+        "remove small files there, or choose another --log-path",
         path=LOG_FLAG,
     )
 

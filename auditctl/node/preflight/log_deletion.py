@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from auditctl.facts import audit_flags
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Finding
 from auditctl.manifest.pod import Manifest
 from auditctl.node.logfiles import RotatedFile, rotated_files
 from auditctl.settings import MAXAGE_FLAG, MAXBACKUP_FLAG, MAXSIZE_FLAG
@@ -105,4 +105,4 @@ def _finding(log: Path, lost: list[RotatedFile], count: int, limits: RotationLim
         f"{' to '.join(ages)}; auditctl cannot bring them back"
     )
     fix = "copy them elsewhere, or keep them with larger values; to let them go: --allow log-deletion"
-    return Finding(check="log-deletion", severity=Severity.ERROR, message=text, fix=fix)
+    return Finding.error("log-deletion", text, fix)

@@ -3,20 +3,50 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from auditctl.errors import RefusedError
+from auditctl.errors import ManifestError, RefusedError
 from auditctl.findings import Finding, Severity
+from auditctl.manifest.document import Document
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.process import Process
 from auditctl.node.change import files
 from auditctl.node.change.files import Root
-from auditctl.node.preflight import other_manifests
 from auditctl.settings import LOG_FLAG, LOG_PATH, POLICY_FLAG, POLICY_PATH, STANDARD_OUTPUT, WEBHOOK_FLAG
 
+
+def strays(root: Root, manifest_path: Path, manifest: Manifest) -> list[Path]:
+    """Other files in the manifest directory that define the same Pod: of equal names the last in byte order wins.
+
+    (pkg/kubelet/config/file.go extractFromDir; a copy named ``kube-apiserver.yaml.bak`` silently rules.)
+    """
+    others = []
+    for path in sorted(manifest_path.parent.glob("[!.]*")):
+        if path.name == manifest_path.name or not root.holds(path) or not path.is_file():
+            continue
+        with suppress(RefusedError):
+            raw = files.read_regular(path, "manifest")
+            if manifest.pod_name.encode() in raw and _same_pod(raw, path, manifest):
+                others.append(path)
+    return others
+
+
+def _same_pod(raw: bytes, path: Path, manifest: Manifest) -> bool:
+    try:
+        value = Document.parse(raw, str(path)).value
+    except ManifestError:
+        return False
+    metadata = value.get("metadata") if isinstance(value, dict) else None
+    if not isinstance(metadata, dict):
+        return False
+    return (metadata.get("name"), metadata.get("namespace", "default")) == (manifest.pod_name, manifest.namespace)
+
+
+SHIPPED_POLICY = "auditctl enable --policy baseline"
 _MOVES = {
     POLICY_FLAG: f"auditctl enable --policy baseline --policy-path {POLICY_PATH}",
     LOG_FLAG: f"auditctl enable --log-path {LOG_PATH}",
@@ -85,7 +115,7 @@ def kinds(root: Root, paths: HostPaths, *, policy_is_written: bool, webhook_is_w
         if host is None:
             continue
         if host.is_dir():
-            yield _error(
+            yield Finding.error(
                 "audit-path",
                 f"{host}, for --{flag}, is a directory; the API server would not start",
                 f"rmdir {host}  # if it is empty; else use another path",
@@ -93,17 +123,15 @@ def kinds(root: Root, paths: HostPaths, *, policy_is_written: bool, webhook_is_w
         elif host.exists() and not host.is_file():
             yield _no_regular_file(host, flag)
         elif not written and not host.is_file():
-            yield _error(
+            yield Finding.error(
                 "audit-path",
                 f"{host}, for --{flag}, is not there; the Pod would not start",
-                "auditctl enable --policy baseline"
-                if flag == POLICY_FLAG
-                else "put the file there, or: auditctl enable --no-webhook",
+                SHIPPED_POLICY if flag == POLICY_FLAG else "put the file there, or: auditctl enable --no-webhook",
             )
     log = paths.log
     if log is not None:
         if log.is_dir():
-            yield _error(
+            yield Finding.error(
                 "audit-path",
                 f"{log}, for --{LOG_FLAG}, is a directory; the API server would not start",
                 f"auditctl enable --log-path {root.node(log)}/audit.log",
@@ -112,7 +140,7 @@ def kinds(root: Root, paths: HostPaths, *, policy_is_written: bool, webhook_is_w
             yield _no_regular_file(log, LOG_FLAG)
         obstacle = next((parent for parent in log.parents if parent.exists()), None)
         if obstacle is not None and not obstacle.is_dir():
-            yield _error(
+            yield Finding.error(
                 "audit-path",
                 f"{obstacle} is not a directory, so {log} cannot be written",
                 f"auditctl enable --log-path {LOG_PATH}",
@@ -122,19 +150,19 @@ def kinds(root: Root, paths: HostPaths, *, policy_is_written: bool, webhook_is_w
 def _no_regular_file(path: Path, flag: str) -> Finding:
     """A device, a pipe, a socket, or a link to one."""
     text = f"{path}, for --{flag}, is no regular file: the API server would hang, or what it writes be lost"
-    return _error("audit-path", text, f"ls -l {path}; then move it away, or use another path")
+    return Finding.error("audit-path", text, f"ls -l {path}; then move it away, or use another path")
 
 
 def stray_manifests(
     root: Root, manifest_path: Path, manifest: Manifest, process: Process | None = None
 ) -> Iterator[Finding]:
     """Copies of the manifest beside it: the kubelet would run whichever sorts last. ``process`` shows which one it is."""
-    for path in other_manifests.strays(root, manifest_path, manifest):
+    for path in strays(root, manifest_path, manifest):
         last = max(path, manifest_path, key=lambda one: one.name.encode())
         runs = f"{last} wins"
         if process is not None:
             runs += ", and runs now" if process.runs(manifest.command) == (last == manifest_path) else " the next time"
-        yield _error(
+        yield Finding.error(
             "stray-manifests",
             f"{path} defines the same Pod: the kubelet reads every file there whose name does not begin with a dot, "
             f"and the last name wins ({runs})",
@@ -148,7 +176,7 @@ def unwritable(manifest_path: Path, state_path: Path) -> Iterator[Finding]:
     for directory in (manifest_path.parent, state):
         if not files.writable_directory(directory):
             fix = "run it as root (sudo)" if os.geteuid() else "is the file system mounted read-only?"
-            yield _error("not-root" if os.geteuid() else "not-writable", f"{directory}: not writable", fix)
+            yield Finding.error("not-root" if os.geteuid() else "not-writable", f"{directory}: not writable", fix)
 
 
 def host_of(root: Root, manifest: Manifest, flag: str) -> Path | None:
@@ -173,19 +201,57 @@ def inside(root: Root, path: Path) -> Path:
     return path
 
 
-def _misplaced(root: Root, manifest_path: Path, path: Path, what: str, check: str) -> Iterator[Finding]:
+def _misplaced(root: Root, manifest_path: Path, path: Path, subject: str, check: str) -> Iterator[Finding]:
     directory = manifest_path.parent.resolve()
     resolved = path.resolve()
     pki = root.host("/etc/kubernetes/pki").resolve()
     if _is_within(path, manifest_path.parent):
-        yield _error(
+        yield Finding.error(
             check,
-            f"{what} ({path}) is in, above or equal to the manifest directory {directory}, where the kubelet reads every file",
+            f"{subject} ({path}) is in, above or equal to the manifest directory {directory}, where the kubelet reads every file",
             "name another path",
         )
     elif resolved == pki or pki in resolved.parents:
-        yield _error(check, f"{what} ({path}) is in {pki}, which holds the cluster's keys", "name another path")
+        yield Finding.error(
+            check, f"{subject} ({path}) is in {pki}, which holds the cluster's keys", "name another path"
+        )
 
 
-def _error(check: str, message: str, fix: str) -> Finding:
-    return Finding(check=check, severity=Severity.ERROR, message=message, fix=fix)
+_OPTIONS = {POLICY_FLAG: "--policy", WEBHOOK_FLAG: "--webhook-config"}
+
+
+def missing(root: Root, manifest: Manifest) -> Iterator[tuple[Path, str]]:
+    """Yield the policy and the webhook's file that are not there, each with the option of ``enable`` that installs it."""
+    for flag, option in _OPTIONS.items():
+        host = host_of(root, manifest, flag)
+        if host is not None and not host.exists():
+            yield host, option
+
+
+def command_for(root: Root, manifest: Manifest, complaint: str, proved: Path | None = None) -> str:
+    """Return the command that installs the missing file which a complaint of the kubelet names; empty if it names none.
+
+    ``proved`` is the last policy that was proved on this node.
+    """
+    if "hostPath type check failed" not in complaint:
+        return ""
+    options = (option for path, option in missing(root, manifest) if root.node(path) in complaint)
+    option = next(options, "")
+    if option == _OPTIONS[POLICY_FLAG] and proved is not None:
+        return last_policy_again(proved)
+    return f"auditctl enable {option} FILE  # with the file of another control plane of this cluster" if option else ""
+
+
+def last_policy_again(proved: Path) -> str:
+    """Return the command that installs the last policy that was proved on this node."""
+    return f"auditctl enable {_OPTIONS[POLICY_FLAG]} {proved}  # the last policy that was proved on this node"
+
+
+def brought(root: Root, manifest: Manifest, written: Collection[Path]) -> str:
+    """Return what a change brings of the files whose absence keeps the API server from starting; empty if not all."""
+    absent = [path for path, _ in missing(root, manifest)]
+    if not absent or any(path not in written for path in absent):
+        return ""
+    names = " and ".join(map(str, absent))
+    verb = "is" if len(absent) == 1 else "are"
+    return f"the API server does not run: {names}, which its manifest names, {verb} not there; this change installs it"

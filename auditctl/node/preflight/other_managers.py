@@ -116,14 +116,5 @@ def _headers(manifest: Manifest) -> Iterator[Finding]:
                 message = f"{name} claims the manifest ({line.strip()!r}) and will write it anew at its next run"
                 place = manifest.document.place(("kind",))
                 fix = f"set the audit flags in {where}"
-                yield Finding(
-                    check="foreign-manager",
-                    severity=Severity.ERROR,
-                    message=message,
-                    fix=fix,
-                    path="",
-                    file=place.file,
-                    line=number,
-                    column=1,
-                )
+                yield Finding.error("foreign-manager", message, fix, path="", file=place.file, line=number, column=1)
                 return

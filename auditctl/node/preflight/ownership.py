@@ -7,8 +7,8 @@ import stat
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from auditctl.findings import Finding, Severity
-from auditctl.manifest import path_rules
+from auditctl.findings import Finding
+from auditctl.manifest.paths import belongs_to_others
 from auditctl.node.change.files import Root
 from auditctl.node.logfiles import log_files
 from auditctl.settings import LOG_PATH
@@ -27,17 +27,15 @@ def open_to_others(root: Root, path: Path) -> Iterator[Finding]:
     if path.is_file() and path.stat().st_mode & stat.S_IROTH:
         # lumberjack gives a new file the mode of the one before it (lumberjack.go openNew), so one chmod lasts
         fix = f"chmod 0700 {path.parent}" if alone else f"chmod 0600 {path}; or: {ELSEWHERE}"
-        yield Finding(
-            check="log-readable", severity=Severity.WARNING, message=f"every user of this node may read {path}", fix=fix
-        )
+        yield Finding.warning("log-readable", f"every user of this node may read {path}", fix)
     elif alone and path.parent.stat().st_mode & stat.S_IROTH:
         text = f"every user of this node may list {path.parent}"
-        yield Finding(check="log-readable", severity=Severity.INFO, message=text, fix=f"chmod 0700 {path.parent}")
+        yield Finding.note("log-readable", text, f"chmod 0700 {path.parent}")
 
 
 def is_ours_alone(root: Root, directory: Path, files: Collection[Path]) -> bool:
     """Tell whether ``directory`` is not the system's and holds nothing but ``files``, so that its mode may be changed."""
-    if path_rules.belongs_to_others(root.node(directory)):
+    if belongs_to_others(root.node(directory)):
         return False
     try:
         return {directory / name for name in os.listdir(directory)} <= set(files)  # noqa: PTH208 (names are enough)

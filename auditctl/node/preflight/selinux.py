@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Finding
 from auditctl.manifest.fields import mapping
 from auditctl.manifest.pod import Manifest
 from auditctl.node.change.files import Root
@@ -37,10 +37,10 @@ def judged(directory: Path, label: str) -> Iterator[Finding]:
     fix = f"semanage fcontext -a -t container_file_t '{directory}(/.*)?' && restorecon -R {directory}"
     if kind in _CLOSED:
         text = f"SELinux enforces, and a container may not write to {directory} (type {kind}): the API server would not start"
-        yield Finding(check="selinux", severity=Severity.WARNING, message=text, fix=fix)
+        yield Finding.warning("selinux", text, fix)
     elif kind not in _WRITABLE:
         text = f"SELinux enforces; whether a container may write to {directory} (type {kind}) is not known"
-        yield Finding(check="selinux", severity=Severity.INFO, message=text, fix=fix)
+        yield Finding.note("selinux", text, fix)
 
 
 def is_enforcing(root: Root) -> bool:

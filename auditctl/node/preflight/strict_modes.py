@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Finding
 from auditctl.manifest.pod import Manifest
 from auditctl.node import path_trust
 from auditctl.node.opening import Root
@@ -36,15 +36,10 @@ def manifest_path(root: Root, path: Path) -> Iterator[Finding]:
         return
     if unsafe.path == path.parent.resolve() / path.name and not unsafe.mode & 0o022:
         text = f"{path} belongs to another user (uid {unsafe.uid}), who may change what root runs"
-        yield Finding(check=_CHECK, severity=Severity.WARNING, message=text, fix=f"chown root {path}")
+        yield Finding.warning(_CHECK, text, f"chown root {path}")
         return
     text = f"the manifest {path} is not edited: {unsafe}; whoever may write it decides what root runs"
-    yield Finding(
-        check="path-untrusted",
-        severity=Severity.ERROR,
-        message=text,
-        fix=f"chown root {unsafe.path} && chmod go-w {unsafe.path}",
-    )
+    yield Finding.error("path-untrusted", text, f"chown root {unsafe.path} && chmod go-w {unsafe.path}")
 
 
 def state_directory(root: Root, path: Path) -> Iterator[Finding]:
@@ -52,12 +47,7 @@ def state_directory(root: Root, path: Path) -> Iterator[Finding]:
     unsafe = _first_unsafe(root, path / "changes" / "record")
     if unsafe is not None:
         fix = "choose a --state-dir below a directory that only root writes"
-        yield Finding(
-            check="path-untrusted",
-            severity=Severity.ERROR,
-            message=f"the state directory {path} is not used: {unsafe}",
-            fix=fix,
-        )
+        yield Finding.error("path-untrusted", f"the state directory {path} is not used: {unsafe}", fix)
 
 
 def _first_unsafe(root: Root, path: Path) -> UnsafeComponent | None:
@@ -96,9 +86,7 @@ def audit_paths(root: Root, manifest: Manifest) -> Iterator[Finding]:
             place, reason = unsafe
             loss = "read or remove its events" if flag == LOG_FLAG else "replace it, and the API server loads it"
             text = f"{place} {reason}, so somebody else may change {path} (--{flag}): {loss}"
-            yield Finding(
-                check=_CHECK, severity=Severity.WARNING, message=text, fix=f"chown root {place} && chmod go-w {place}"
-            )
+            yield Finding.warning(_CHECK, text, f"chown root {place} && chmod go-w {place}")
 
 
 def _first_writable(path: Path, trusted: set[int]) -> tuple[Path, str] | None:

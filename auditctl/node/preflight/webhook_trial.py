@@ -15,8 +15,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from auditctl.node.apiserver.credentials import in_memory
 from auditctl.node.apiserver.kubeconfig_rules import without_secrets
-from auditctl.node.preflight.webhook_config import WebhookConfig
-from auditctl.node.preflight.webhook_proxy import proxy_for
+from auditctl.node.preflight.webhook_config import WebhookConfig, proxy_for
 from auditctl.transport import ExchangeDeadline, HttpAnswer, TimedStream, connect, exchange, secured
 
 _SECONDS = 10.0  # for all of it: connect, shake hands, answer

@@ -189,7 +189,7 @@ class FolderRedirect(NamedTuple):
         """Write the file."""
         files.make_directories(self.path.parent, 0o755)
         until = self.clock.boot() + TIMEOUT_SECONDS
-        files.replace(self.path, json.dumps({"port": self.target.standby_port, "until": until}).encode(), None)
+        files.replace_file(self.path, json.dumps({"port": self.target.standby_port, "until": until}).encode(), None)
 
     def connections(self) -> None:
         """Return nothing: the relay counts for itself."""

@@ -97,6 +97,4 @@ def held(lease: Lease) -> Finding:
     whose = f"control plane {holder.node} is being changed" + (f" (change {holder.change})" if holder.change else "")
     until = f" until {lease.until:%H:%M:%S} UTC at the latest" if lease.until is not None else ""
     fix = f"wait for it with --wait-for-turn 10m; if {holder.node} is gone for good: {_FREE}"
-    return Finding(
-        check=TURN_CHECK, severity=Severity.ERROR, message=f"{whose}: it holds the {turn_lease.WHERE}{until}", fix=fix
-    )
+    return Finding.error(TURN_CHECK, f"{whose}: it holds the {turn_lease.WHERE}{until}", fix)

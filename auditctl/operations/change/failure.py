@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from auditctl.errors import Place, RefusedError
-from auditctl.findings import Check, Finding, Receipt, Severity
+from auditctl.findings import Check, Finding, Receipt
 from auditctl.node.apiserver.crash import Crash
 from auditctl.node.apiserver.process import Process
 from auditctl.node.change import files
@@ -69,16 +69,7 @@ def crash_findings(crash: Crash | None) -> Iterator[Finding]:
     if crash is not None:
         place = crash.place or Place("")
         text = str(replace(crash, place=None))
-        yield Finding(
-            check=crash.name,
-            severity=Severity.ERROR,
-            message=text,
-            fix=crash.fix,
-            path="",
-            file=place.file,
-            line=place.line,
-            column=place.column,
-        )
+        yield Finding.error(crash.name, text, crash.fix, path="", file=place.file, line=place.line, column=place.column)
 
 
 def failing_before(plane: ControlPlane, planned: PlannedChange, options: ChangeOptions) -> frozenset[str]:
@@ -97,12 +88,7 @@ def failing_before(plane: ControlPlane, planned: PlannedChange, options: ChangeO
 def left_over(change: Change, failed: Sequence[str]) -> Iterator[Finding]:
     """Yield what a finished change could not do: remove a file, or write the last entry of its journal."""
     for text in failed:
-        yield Finding(check="not-removed", severity=Severity.WARNING, message=text, fix="remove it by hand")
+        yield Finding.warning("not-removed", text, "remove it by hand")
     if not change.journal.finished:
         text = f"{change.backup.parent}: the journal's last entry could not be written, so the next run takes this change for an interrupted one and looks at it again"
-        yield Finding(
-            check="journal-incomplete",
-            severity=Severity.WARNING,
-            message=text,
-            fix="make room or make it writable, then: auditctl recover",
-        )
+        yield Finding.warning("journal-incomplete", text, "make room or make it writable, then: auditctl recover")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from auditctl.errors import RefusedError
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Finding
 from auditctl.manifest.pod import Manifest
 from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
@@ -27,21 +27,20 @@ def recording(plane: ControlPlane, after: Manifest, options: ChangeOptions) -> C
     """
     if not options.persist:
         return _as_it_is
-    from auditctl.operations.kubeadm import config as kubeadm_config
-    from auditctl.operations.kubeadm.join import of_a_join
+    from auditctl.operations.kubeadm import config, join  # ssl comes with it
 
-    prepared = kubeadm_config.prepare(plane, after, options)
+    prepared = config.prepare(plane, after, options)
 
     def record(report: Report) -> Report:
-        findings = (*report.findings, *prepared.findings, *of_a_join(plane, after))
-        row = {"source": kubeadm_config.WHERE, "changes": prepared.plan.changes, "written": False}
+        findings = (*report.findings, *prepared.findings, *join.of_a_join(plane, after))
+        row = {"source": config.WHERE, "changes": prepared.plan.changes, "written": False}
         if options.dry_run:
             return _of_a_dry_run(replace(report, findings=findings), prepared, row)
         report = replace(report, findings=findings)
         if report.outcome not in (Outcome.CHANGED, Outcome.UNCHANGED) or report.verification.holds is False:
             return report
         try:
-            written = kubeadm_config.write_anew(plane, after)
+            written = config.write_anew(plane, after)
         except RefusedError as error:
             return replace(_not_recorded(report, error), details={**report.details, "kubeadmConfig": row})
         return replace(
@@ -77,7 +76,7 @@ def _as_it_is(report: Report) -> Report:
 
 def _not_recorded(report: Report, error: RefusedError) -> Report:
     """Return the report of a node that is well, but whose settings the next upgrade would undo."""
-    finding = Finding(check=error.check, severity=Severity.ERROR, message=error.message, fix=error.fix)
+    finding = Finding.error(error.check, error.message, error.fix)
     return replace(
         report,
         outcome=Outcome.NEGATIVE,

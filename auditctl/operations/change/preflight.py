@@ -16,16 +16,7 @@ from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.journal import Role
 from auditctl.node.kubelet import config as kubelet_config
 from auditctl.node.kubelet import running_kubelet
-from auditctl.node.preflight import (
-    disk,
-    log_deletion,
-    missing_files,
-    mounts,
-    node_checks,
-    other_managers,
-    selinux,
-    strict_modes,
-)
+from auditctl.node.preflight import disk, log_deletion, mounts, node_checks, other_managers, selinux, strict_modes
 from auditctl.node.preflight.log_deletion import LogSettings
 from auditctl.node.preflight.node_checks import HostPaths
 from auditctl.operations.change_model import ChangeOptions, Deadline, PlannedChange, Restart
@@ -119,7 +110,7 @@ def before_edit(
             yield from _of_the_machine(plane, subject)
     except OSError as error:
         text = f"{error.filename}: cannot be examined: {(error.strerror or str(error)).lower()}"
-        yield Finding(check="unreadable", severity=Severity.WARNING, message=text, fix="run it as root (sudo)")
+        yield Finding.warning("unreadable", text, "run it as root (sudo)")
     if live and subject.restarts:
         severity = Severity.ERROR if options.wait else Severity.WARNING  # --no-wait awaits nobody
         yield from (replace(finding, severity=severity) for finding in running_kubelet.findings(plane.root))
@@ -184,9 +175,7 @@ def _of_the_server(
     stranger = untrusted_listener(manifest.secure_port, manifest) if process is None else None
     if stranger is not None:  # nothing that it answers is asked for
         fix = f"{stranger.fix} (or use --allow untrusted-listener: the change then waits for the API server itself)"
-        yield Finding(
-            check="untrusted-listener", severity=Severity.ERROR, message=stranger.on(manifest.secure_port), fix=fix
-        )
+        yield Finding.error("untrusted-listener", stranger.on(manifest.secure_port), fix)
         return
     from auditctl.node.apiserver import client, other_control_planes
     from auditctl.operations.change.cluster import Cluster
@@ -195,21 +184,18 @@ def _of_the_server(
     readiness = endpoint.readiness(credentials)
     if plane.kubeconfig is None and credentials.source.endswith("super-admin.conf"):
         text = f"{credentials.source} is used, because there is no admin.conf"
-        yield Finding(check="kubeconfig", severity=Severity.INFO, message=text)
+        yield Finding.note("kubeconfig", text)
     if readiness is client.Readiness.UNKNOWN:
         yield _not_ready(f"{endpoint}/readyz answers neither us nor the kubelet's anonymous probe (401 or 403)")
     elif process is None and (text := _brought(plane, subject)):
-        yield Finding(check="apiserver-ready", severity=Severity.INFO, message=text)
+        yield Finding.note("apiserver-ready", text)
     elif readiness is not client.Readiness.READY:
         yield _not_ready(f"{endpoint}/readyz: {readiness.value}")
     elif process is None:
         yield _not_ready(f"no kube-apiserver process of this machine owns port {manifest.secure_port}")
     elif not process.runs(manifest.command):
-        yield Finding(
-            check="drift",
-            severity=Severity.WARNING,
-            message=f"process {process.pid} was not started with the manifest's command line",
-            fix="auditctl doctor",
+        yield Finding.warning(
+            "drift", f"process {process.pid} was not started with the manifest's command line", "auditctl doctor"
         )
     if readiness is client.Readiness.READY:
         if text := other_control_planes.storage_problem(endpoint, credentials):
@@ -220,13 +206,12 @@ def _of_the_server(
 
 def _brought(plane: ControlPlane, subject: EditSubject) -> str:
     """Return what the change installs where that is all that keeps the API server from starting; else empty."""
-    return missing_files.brought(plane.root, subject.before, [edit.path for edit in subject.written.values()])
+    return node_checks.brought(plane.root, subject.before, [edit.path for edit in subject.written.values()])
 
 
 def _not_ready(reason: str) -> Finding:
-    return Finding(
-        check="apiserver-ready",
-        severity=Severity.ERROR,
-        message=f"the API server is not ready: {reason}",
-        fix="auditctl doctor names the cause; or continue with --allow apiserver-ready",
+    return Finding.error(
+        "apiserver-ready",
+        f"the API server is not ready: {reason}",
+        "auditctl doctor names the cause; or continue with --allow apiserver-ready",
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Finding
 from auditctl.manifest.plan import Plan, plan_annotation
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.process import Process, listener
@@ -62,9 +62,7 @@ def reload(
 
 
 def _said(way_and_reason: str) -> Finding:
-    return Finding(
-        check="policy-reload", severity=Severity.INFO, message=f"the API server is restarted {way_and_reason}"
-    )
+    return Finding.note("policy-reload", f"the API server is restarted {way_and_reason}")
 
 
 def _against_in_place(plane: ControlPlane, manifest: Manifest, process: Process | None, options: ChangeOptions) -> str:
@@ -112,7 +110,7 @@ def drain_seconds(
     if not reason:
         return (_QUICK_DRAIN_SECONDS if _answers_quickly(plane, manifest) else _DRAIN_SECONDS), ()
     text = f"{reason}, so the old process gets the kubelet's whole grace period (--drain 0)"
-    return 0.0, (Finding(check="drain", severity=Severity.INFO, message=text),)
+    return 0.0, (Finding.note("drain", text),)
 
 
 def _held_back(plane: ControlPlane, manifest: Manifest, process: Process) -> str:

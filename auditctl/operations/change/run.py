@@ -25,15 +25,13 @@ from auditctl.operations.change.failure import (
     not_proved,
     said_once,
 )
-from auditctl.operations.change.intent import edits_of, intent_of, keep_turn_for_undo
-from auditctl.operations.change.old_configuration import wait_for_previous_configuration
 from auditctl.operations.change.report import restart_checks
 from auditctl.operations.change.restart_strategy import drain_seconds, serving
+from auditctl.operations.change.run_record import change_timings, edits_of, intent_of, last_note
 from auditctl.operations.change.standby import Standby
-from auditctl.operations.change.timings import change_timings
 from auditctl.operations.change.two_renames import TwoRenames, bring_new_text, end_new_pod
+from auditctl.operations.change.undo import keep_turn_for_undo, wait_for_previous_configuration
 from auditctl.operations.change.watchdog import guard
-from auditctl.operations.change.watchdog_notice import left_to_do
 from auditctl.operations.change_model import (
     ChangeOptions,
     ChangeResult,
@@ -70,7 +68,7 @@ class ChangeRun:
     options: ChangeOptions
     change: Change
     before: Process | None
-    old: OutgoingProcess | None
+    outgoing: OutgoingProcess | None
     drain: float
     findings: tuple[Finding, ...]
     began: float
@@ -103,7 +101,7 @@ class ChangeRun:
             options=options,
             change=change,
             before=before,
-            old=OutgoingProcess.hold(before),
+            outgoing=OutgoingProcess.hold(before),
             drain=drain,
             findings=findings,
             began=began,
@@ -124,8 +122,8 @@ class ChangeRun:
             self._end_standby()
             if watchdog is not None and (performed is not None or self.change.journal.finished):
                 watchdog.dismiss()
-            if self.old is not None:
-                self.old.release()
+            if self.outgoing is not None:
+                self.outgoing.release()
         if plane.root.is_host:
             ended = f"{self.planned.command}: {performed.outcome.value}: {self.planned.summary}"
             record(f"change {self.change.journal.id}: {ended}")
@@ -168,7 +166,9 @@ class ChangeRun:
         if still is not None and still == self.before:  # a watchdog may come after it was ended
             restart.end_in_place(still)
         if self.planned.restart is not Restart.NONE:
-            result = watch.wait(self._restart_target(), timeout=self.patience(), drain=self.drain, old=self.old)
+            result = watch.wait(
+                self._restart_target(), timeout=self.patience(), drain=self.drain, outgoing=self.outgoing
+            )
             if isinstance(result, Failed):
                 self.dark_before = result.outage
                 result = in_the_users_words(result, self.planned)
@@ -229,7 +229,7 @@ class ChangeRun:
 
     def _finish(self, outcome: WaitOutcome) -> ChangeResult:
         self._end_standby()
-        self._end(Step.DONE, left_to_do(self.planned.afterwards) if self.change.by else "")
+        self._end(Step.DONE, last_note(self))
         policy = next((edit.after for edit in self.planned.edits if edit.role is Role.POLICY), None)
         # the server was started with it, or it decides as the loaded one does
         last_known_good.keep(self.session.plane, self.planned.after, outcome.process, policy)

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from auditctl.errors import AuditctlError, RefusedError, StrandedError
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Finding
 from auditctl.manifest.pod import Manifest
-from auditctl.node.apiserver import trial_folders
+from auditctl.node.apiserver import trial_binary
 from auditctl.node.apiserver.process import Process, port_is_taken
 from auditctl.node.change import backup, files, rejected_files, removal
 from auditctl.node.change import change as changes
@@ -26,8 +26,7 @@ from auditctl.operations.change.standby_remains import end_left_standby
 from auditctl.operations.change.turn import give_back_left
 from auditctl.operations.change.watchdog_notice import notice
 from auditctl.operations.change_model import ChangeOptions, Deadline, Restart, Session
-from auditctl.operations.change_records import damaged
-from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.controlplane import ControlPlane, damaged
 
 _RECOVERY_SECONDS = 120.0
 
@@ -47,7 +46,7 @@ def session(plane: ControlPlane, command: str) -> Iterator[Session]:
         deferred(plane.progress.step) as interrupted,
     ):
         plane.state.sweep()
-        trial_folders.sweep()
+        trial_binary.sweep_folders()
         _refuse_unreadable(plane)
         deadline = Deadline(interrupted=interrupted)
         recovered = (*notice(plane), *recover_all(plane, deadline), *end_left_standby(plane))
@@ -76,10 +75,9 @@ def recover_all(plane: ControlPlane, deadline: Deadline) -> tuple[Finding, ...]:
         outcome = _recover(plane, journal, deadline)
         give_back_left(plane, journal)
         findings.append(
-            Finding(
-                check="interrupted-change",
-                severity=Severity.WARNING,
-                message=f"change {journal.id} ({journal.command}, {journal.started}) had been interrupted: {outcome}",
+            Finding.warning(
+                "interrupted-change",
+                f"change {journal.id} ({journal.command}, {journal.started}) had been interrupted: {outcome}",
             )
         )
     return tuple(findings)
@@ -207,7 +205,7 @@ def serves(
     if ends is not None:
         end_in_place(ends)
     try:
-        return isinstance(watch.wait(expected, timeout=seconds, drain=drain, old=outgoing), Restarted)
+        return isinstance(watch.wait(expected, timeout=seconds, drain=drain, outgoing=outgoing), Restarted)
     finally:
         if outgoing is not None:
             outgoing.release()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from auditctl.errors import RefusedError
-from auditctl.findings import Finding, Severity, StandbyUse, Status
+from auditctl.findings import Finding, StandbyUse, Status
 from auditctl.manifest.document import Document
 from auditctl.manifest.pod import Manifest
 from auditctl.manifest.standby import StandbyPod, standby_pod
@@ -162,7 +162,7 @@ class Standby:
             endpoint=plane.endpoint(self.manifest),
             credentials=plane.credentials(),
         )
-        result = watch.wait(expected, timeout=READY_SECONDS, drain=0, old=None)
+        result = watch.wait(expected, timeout=READY_SECONDS, drain=0, outgoing=None)
         if isinstance(result, Failed):
             raise RefusedError(
                 f"the standby server, which has the new settings, did not get ready: {result}", check="no-downtime"
@@ -229,7 +229,7 @@ def settle_standby(
         lacking.append("--no-wait waits for no standby server")
     if not lacking:
         text = bypass() if plane.root.is_host else ""
-        more = (Finding(check="no-downtime", severity=Severity.INFO, message=text),) if text else ()
+        more = (Finding.note("no-downtime", text),) if text else ()
         return replace(decision, standby=True, findings=(*decision.findings, *more)), options
     reason = "; ".join(lacking)
     if options.no_downtime is NoDowntime.REQUIRED:
@@ -239,5 +239,5 @@ def settle_standby(
             fix="use --no-downtime=auto to go on without one",
         )
     text = f"no standby server can serve here, so the API server is down while it restarts: {reason}"
-    findings = (*decision.findings, Finding(check="no-downtime", severity=Severity.WARNING, message=text))
+    findings = (*decision.findings, Finding.warning("no-downtime", text))
     return replace(decision, findings=findings), replace(options, no_downtime=NoDowntime.OFF)

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from auditctl.errors import AuditctlError
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Finding
 from auditctl.manifest.pod import Manifest
 from auditctl.manifest.standby import standby_log
 from auditctl.node.apiserver.process import Process
@@ -81,7 +81,7 @@ def end_left_standby(plane: ControlPlane) -> tuple[Finding, ...]:
         log = host_paths(plane.root, manifest).log
     end_remains(plane, log or _left_log(plane), process, manifest)
     text = "a standby server that an interrupted run had left was ended, and its redirect was removed"
-    return (Finding(check="standby", severity=Severity.WARNING, message=text),)
+    return (Finding.warning("standby", text),)
 
 
 def _left_log(plane: ControlPlane) -> Path | None:

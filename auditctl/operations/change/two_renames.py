@@ -80,7 +80,11 @@ def bring_new_text(run: GuardedRun, renames: TwoRenames | None, watch: RestartWa
     if run.change.journal.step is not Step.ENDING:
         return ""
     try:
-        if renames is not None and run.old is not None and (reason := _await_old_pod(run, run.old, renames, watch)):
+        if (
+            renames is not None
+            and run.outgoing is not None
+            and (reason := _await_old_pod(run, run.outgoing, renames, watch))
+        ):
             return reason
         run.renamed_at = replace_manifest(run.change)
     except (OSError, RefusedError) as error:
@@ -89,18 +93,18 @@ def bring_new_text(run: GuardedRun, renames: TwoRenames | None, watch: RestartWa
     return ""
 
 
-def _await_old_pod(run: GuardedRun, old: OutgoingProcess, renames: TwoRenames, watch: RestartWaiter) -> str:
+def _await_old_pod(run: GuardedRun, outgoing: OutgoingProcess, renames: TwoRenames, watch: RestartWaiter) -> str:
     """Wait for the end of the old Pod, not longer than one rename would take; return why to give up, empty if not to."""
     began, patience = watch.clock.monotonic(), run.patience()
-    end = PodEnd(run.change, renames.remains, old, run.drain, run.planned.before.secure_port)
+    end = PodEnd(run.change, renames.remains, outgoing, run.drain, run.planned.before.secure_port)
     seconds = min(renames.longest, patience)
     end.wait(watch, run.session.deadline, seconds, _PURPOSE.format("old"))
     watch.waited_before = watch.clock.monotonic() - began
-    if patience > seconds or not old.process.alive():
+    if patience > seconds or not outgoing.process.alive():
         return ""
     return (
         f"the API server did not serve within {run.options.timeout_seconds:.0f} s: the kubelet has not acted on the manifest"
-        f" (process {old.process.pid} serves with another command line)"
+        f" (process {outgoing.process.pid} serves with another command line)"
     )
 
 
@@ -111,7 +115,7 @@ def end_new_pod(run: GuardedRun, renames: TwoRenames | None, watch: RestartWaite
     linger beyond the kubelet's first look, or a standby server serves meanwhile. Raises nothing.
     """
     change, record = run.change, run.change.journal.manifest
-    is_old_alive = run.old is not None and run.old.process.alive()
+    is_old_alive = run.outgoing is not None and run.outgoing.process.alive()
     is_standby_there = run.standby is not None and run.standby.is_left
     if renames is None or is_old_alive or is_standby_there or change.standing(record) is not OnDisk.AFTER:
         return

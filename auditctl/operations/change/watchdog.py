@@ -7,13 +7,24 @@ blocked in a read) is killed; then the kernel releases its locks.
 
 from __future__ import annotations
 
+# A watchdog goes on with a change whose run has died: maybe because the disk is full, or because the package was replaced
+# meanwhile. Nothing that it needs may be read from a file then, so modules that others import only when they first need
+# them are imported here, before the fork; what those import comes along.
+import base64  # noqa: F401
+import encodings.idna  # noqa: F401 (socket.create_connection encodes every host name with it)
+import json  # noqa: F401
 import os
+import ssl  # noqa: F401
+import subprocess  # noqa: F401
+import syslog  # noqa: F401
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 
 from auditctl import facts
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Finding
+from auditctl.manifest import document  # noqa: F401
+from auditctl.node.apiserver import credentials, probe, receipt  # noqa: F401
 from auditctl.node.apiserver.crash import APISERVER, KUBELET
 from auditctl.node.change import change as changes
 from auditctl.node.change import files, removal
@@ -21,13 +32,14 @@ from auditctl.node.change.actor import record
 from auditctl.node.change.journal import BY_THE_WATCHDOG, Journal, OnDisk, Recovery, Step, recovery, standing
 from auditctl.node.change.lock import lock_left_behind
 from auditctl.node.change.watchdog import RunEnd, StepLimit, Watchdog, set_out, wait_for_end
+from auditctl.node.kubelet import diagnosis_evidence, diagnosis_place  # noqa: F401
 from auditctl.node.kubelet.restart import RestartWaiter
-from auditctl.operations.change import imported_beforehand  # noqa: F401 (see its docstring)
 from auditctl.operations.change.session import first_renamed_at, renamed_at
 from auditctl.operations.change.standby_remains import LONGEST_END_SECONDS, LONGEST_START_SECONDS, end_left_standby
 from auditctl.operations.change.watchdog_notice import CHECK
 from auditctl.operations.change_model import Deadline, GuardedRun
 from auditctl.operations.controlplane import Silence
+from auditctl.operations.evidence import webhook_delivery  # noqa: F401
 from auditctl.report import Outcome
 
 _FILES_SECONDS = 60.0  # for steps that only write files: a disk may be slow
@@ -52,9 +64,7 @@ def guard(run: GuardedRun, watch: RestartWaiter) -> Watchdog | None:
             "no watchdog could be started (out of memory, processes or descriptors): if this run is killed, the change "
             "stays open"
         )
-        run.findings += (
-            Finding(check=CHECK, severity=Severity.WARNING, message=text, fix="after a kill: auditctl recover"),
-        )
+        run.findings += (Finding.warning(CHECK, text, "after a kill: auditctl recover"),)
         return None
     plane.progress.step(
         f"watchdog {watchdog.pid} takes over if this command is killed or hangs: it finishes or undoes the change"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from auditctl.errors import AuditctlError
@@ -19,11 +18,10 @@ from auditctl.node.preflight import node_checks
 from auditctl.operations import flags, policy_source
 from auditctl.operations.change import preflight as change_preflight
 from auditctl.operations.change_model import ChangeOptions
-from auditctl.operations.change_records import damaged
-from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.controlplane import ControlPlane, damaged
 from auditctl.operations.doctor import manifest as doctor_manifest
 from auditctl.operations.doctor import stray
-from auditctl.operations.evidence import counters, last_known_good
+from auditctl.operations.evidence import counters, last_known_good, trial_start
 from auditctl.operations.evidence.auditing import is_on
 from auditctl.operations.evidence.node_state import read_state, recording_of, server_findings
 from auditctl.operations.installed_policy import not_loaded, policy_findings
@@ -77,7 +75,7 @@ def look(plane: ControlPlane, options: ChangeOptions, *, proving: bool = True) -
     state = read_state(plane)
     evidence, judged, manifest = state.evidence, state.diagnosis, state.manifest
     unread = list(doctor_manifest.findings(plane, state.unread)) if state.unread is not None else []
-    said = () if unread and judged.crash is None else server_findings(plane.root, judged, manifest)
+    said = () if unread and judged.crash is None else server_findings(plane, judged, manifest)
     complaints = [*unread, *damaged(plane), *_unseen(plane, evidence), *said]
     verification, receipt = Verification(), None
     if manifest is not None:
@@ -105,10 +103,10 @@ def _unseen(plane: ControlPlane, evidence: Evidence) -> Iterator[Finding]:
     """What this run could not look at, and why."""
     if os.geteuid() != 0 and plane.root.is_host:
         text = "not run as root: whose the port is, what the process has open, container logs and secrets were not seen"
-        yield Finding(check="not-root", severity=Severity.WARNING, message=text, fix="sudo auditctl doctor")
+        yield Finding.warning("not-root", text, "sudo auditctl doctor")
     if not evidence.kubelet_log and evidence.live:
         text = "the kubelet's own log was not found: neither a file behind its stderr nor a journal"
-        yield Finding(check="kubelet-log", severity=Severity.INFO, message=text)
+        yield Finding.note("kubelet-log", text)
 
 
 def _is_said(finding: Finding, said: Collection[Finding]) -> bool:
@@ -136,7 +134,7 @@ def _guarded(plane: ControlPlane, manifest: Manifest, evidence: Evidence, option
             yield error_finding(error)
         except OSError as error:
             text = f"{error.filename}: could not be looked at: {(error.strerror or str(error)).lower()}"
-            yield Finding(check="unreadable", severity=Severity.WARNING, message=text, fix="run it as root (sudo)")
+            yield Finding.warning("unreadable", text, "run it as root (sudo)")
 
 
 def _flags(plane: ControlPlane, manifest: Manifest) -> Iterator[Finding]:
@@ -170,8 +168,11 @@ def _preflight(
     paths = node_checks.host_paths(plane.root, manifest)
     subject = change_preflight.EditSubject(before=manifest, after=manifest, paths=paths)
     for finding in change_preflight.before_edit(plane, subject, process, options):
-        if finding.check not in _SAID_ELSEWHERE:
-            yield finding
+        if finding.check in _SAID_ELSEWHERE:
+            continue
+        if finding.fix == node_checks.SHIPPED_POLICY and (path := last_known_good.proved_policy(plane)) is not None:
+            finding = replace(finding, fix=node_checks.last_policy_again(path))  # noqa: PLW2901
+        yield finding
 
 
 def _proof(plane: ControlPlane) -> tuple[Verification, Receipt | None, list[Finding]]:
@@ -182,36 +183,24 @@ def _proof(plane: ControlPlane) -> tuple[Verification, Receipt | None, list[Find
         return (
             Verification(),
             None,
-            [Finding(check=error.check, severity=Severity.WARNING, message=error.message, fix=error.fix)],
+            [Finding.warning(error.check, error.message, error.fix)],
         )
     failed = [check for check in report.verification.checks if check.status is Status.FAILED]
-    said = [
-        Finding(check=check.name, severity=Severity.ERROR, message=check.detail, fix=_FIXES.get(check.name, _RESTART))
-        for check in failed
-    ]
+    said = [Finding.error(check.name, check.detail, _FIXES.get(check.name, _RESTART)) for check in failed]
     return report.verification, report.receipt, said
 
 
 def _rehearsed(plane: ControlPlane, manifest: Manifest, evidence: Evidence) -> Iterator[Finding]:
     """What the node's own server says of the audit set-up as it stands; last, for it takes seconds."""
-    from auditctl.operations.evidence import trial_start
-
     if evidence.process is not None and is_on(manifest):
         yield from trial_start.findings(plane, manifest, None, evidence.process)
 
 
 def _last_good(plane: ControlPlane) -> Iterator[Finding]:
     """What auditctl could put back."""
-    from auditctl.node.change.journal import Role
-
-    path = plane.state.last_good_of(Role.POLICY)
-    with suppress(OSError):
-        if path.is_file() and last_known_good.recall(plane, Role.POLICY) is not None:
-            yield Finding(
-                check="last-known-good",
-                severity=Severity.INFO,
-                message=f"the last policy that was proved on this node: {path}",
-            )
+    path = last_known_good.proved_policy(plane)
+    if path is not None:
+        yield Finding.note("last-known-good", f"the last policy that was proved on this node: {path}")
 
 
 def _once(complaints: list[Finding]) -> tuple[Finding, ...]:

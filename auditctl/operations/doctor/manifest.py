@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from auditctl.errors import AuditctlError, RefusedError
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Finding
 from auditctl.node.change import files
 from auditctl.node.change.journal import Role, Step
 from auditctl.operations.controlplane import ControlPlane
@@ -67,7 +67,7 @@ def findings(plane: ControlPlane, error: AuditctlError) -> Iterator[Finding]:
     with suppress(RefusedError):
         for journal in plane.state.open_changes():
             text = f"change {journal.id} ({journal.command}) was interrupted at {journal.step.value}"
-            yield Finding(check="interrupted-change", severity=Severity.WARNING, message=text, fix="auditctl recover")
+            yield Finding.warning("interrupted-change", text, "auditctl recover")
 
 
 def _written_last(plane: ControlPlane) -> Path | None:
@@ -153,4 +153,4 @@ def _distribution(plane: ControlPlane) -> _Distribution | None:
 
 
 def _error(check: str, message: str, fix: str) -> Finding:
-    return Finding(check=check, severity=Severity.ERROR, message=message, fix=fix)
+    return Finding.error(check, message, fix)

@@ -15,7 +15,7 @@ from auditctl.node.change import files
 from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.files import Snapshot
 from auditctl.node.change.journal import Role
-from auditctl.node.preflight import node_checks, other_manifests
+from auditctl.node.preflight import node_checks
 from auditctl.node.preflight.node_checks import HostPaths
 from auditctl.operations import policy_source
 from auditctl.operations.change import preflight
@@ -25,7 +25,7 @@ from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.doctor import stray
 from auditctl.operations.doctor.collect import Observations
 from auditctl.operations.evidence import last_known_good, receipt
-from auditctl.operations.policy_source import weigh
+from auditctl.operations.policy_source import apply_allowances
 from auditctl.policy.convert import convert
 from auditctl.policy.load import load
 
@@ -99,7 +99,7 @@ def repair(plane: ControlPlane, observations: Observations, options: ChangeOptio
 
 
 def _stray(node: _RepairTarget) -> Repair | None:
-    strays = other_manifests.strays(node.plane.root, node.plane.manifest_path, node.manifest)
+    strays = node_checks.strays(node.plane.root, node.plane.manifest_path, node.manifest)
     if not strays:
         return None
     for path in strays:
@@ -241,5 +241,5 @@ def _weighed(node: _RepairTarget, planned: PlannedChange, mended: tuple[str, ...
     subject = replace(EditSubject.of(planned), before=planned.after)
     findings = preflight.before_edit(node.plane, subject, node.process, node.options)
     passed = (*_BROKEN_ANYWAY, *mended)
-    weighed = weigh((finding for finding in findings if finding.check not in passed), node.options)
+    weighed = apply_allowances((finding for finding in findings if finding.check not in passed), node.options)
     return tuple(finding for finding in weighed if finding.severity is not Severity.INFO)

@@ -23,7 +23,7 @@ from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.files import Snapshot
 from auditctl.node.change.journal import Role
 from auditctl.node.kubelet import diagnosis_evidence
-from auditctl.node.preflight import node_checks, other_manifests
+from auditctl.node.preflight import node_checks
 from auditctl.operations.change_model import Deadline, PlannedChange, Proof, ProofFunction, Restart
 from auditctl.operations.controlplane import ControlPlane
 
@@ -36,7 +36,7 @@ _LOOK_SECONDS = 0.5
 
 def findings(plane: ControlPlane, manifest: Manifest, process: Process | None) -> Iterator[Finding]:
     """Each of them, with the one that runs."""
-    for path in other_manifests.strays(plane.root, plane.manifest_path, manifest):
+    for path in node_checks.strays(plane.root, plane.manifest_path, manifest):
         runs, because = _winner(plane, manifest, path, process)
         yield Finding(
             check="stray-manifests",

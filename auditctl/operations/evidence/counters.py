@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from auditctl.errors import RefusedError
-from auditctl.findings import Check, Finding, Severity, Status
+from auditctl.findings import Check, Finding, Status
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver import metrics
 from auditctl.node.apiserver.metrics import Counters
@@ -51,20 +51,13 @@ def findings(counters: Counters, *, enabled: bool) -> Iterator[Finding]:
     for plugin, number in sorted(counters.errors.items()):
         if number:
             text = f"{number} audit events {_MEANING.get(plugin, f'were lost by the plugin {plugin}')}, since this API server started"
-            yield Finding(
-                check="events-lost", severity=Severity.WARNING, message=text, fix=_FIXES.get(plugin, "auditctl doctor")
-            )
+            yield Finding.warning("events-lost", text, _FIXES.get(plugin, "auditctl doctor"))
     if counters.rejected:
         text = f"{counters.rejected} requests were answered 500 because their event could not be recorded (blocking-strict)"
-        yield Finding(
-            check="requests-rejected",
-            severity=Severity.WARNING,
-            message=text,
-            fix="auditctl enable --set audit-log-mode=blocking",
-        )
+        yield Finding.warning("requests-rejected", text, "auditctl enable --set audit-log-mode=blocking")
     if enabled and not counters.auditing:
         text = "the running API server counts no audit levels: it evaluates no policy, whatever the manifest says"
-        yield Finding(check="not-auditing", severity=Severity.WARNING, message=text, fix="auditctl restart")
+        yield Finding.warning("not-auditing", text, "auditctl restart")
 
 
 def check(before: Counters | None, after: Counters | None) -> Iterator[Check]:

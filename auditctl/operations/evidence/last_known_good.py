@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditctl.errors import RefusedError
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Finding
 from auditctl.node.apiserver.loaded_policy import LoadedPolicyRecord, file_of_process, loaded_file
 from auditctl.node.change import files
 from auditctl.node.change.file_edit import FileEdit
@@ -87,6 +87,15 @@ def recall(plane: ControlPlane, role: Role) -> bytes | None:
         return None
 
 
+def proved_policy(plane: ControlPlane) -> Path | None:
+    """Return the path of the last policy that was proved on this node; None where there is none to read."""
+    path = plane.state.last_good_of(Role.POLICY)
+    with suppress(OSError):
+        if path.is_file() and recall(plane, Role.POLICY) is not None:
+            return path
+    return None
+
+
 def edits_made_by_hand(path: Path, on_disk: Snapshot, last_good: bytes | None) -> Iterator[FileEdit]:
     """Yield what somebody has edited in the policy since: from the last known good one to the one on disk."""
     if last_good is not None and last_good != on_disk.content:
@@ -101,9 +110,4 @@ def webhook_edited_by_hand(plane: ControlPlane, path: Path | None) -> Iterator[F
             f"{path} was edited since it was last proved; it holds secrets, so auditctl keeps no copy of it, and if the "
             "API server dies of the edit the old one cannot be put back"
         )
-        yield Finding(
-            check="webhook-edited",
-            severity=Severity.WARNING,
-            message=text,
-            fix="keep your own copy of the one that worked",
-        )
+        yield Finding.warning("webhook-edited", text, "keep your own copy of the one that worked")

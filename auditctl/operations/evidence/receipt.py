@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from auditctl.errors import RefusedError
-from auditctl.findings import Check, Finding, Severity, Status
+from auditctl.findings import Check, Finding, Status
 from auditctl.manifest.pod import Manifest
-from auditctl.node.apiserver.probe import Callers, Probe, choose
+from auditctl.node.apiserver.credentials import ANONYMOUS, NOBODY
+from auditctl.node.apiserver.probe import Callers, Probe, choose, new_nonce
 from auditctl.operations.change_model import Deadline, Proof, ProofFunction
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import last_known_good
@@ -48,8 +49,6 @@ def plan(
     Raises:
         RefusedError: ``--kubeconfig`` names something that is not a kubeconfig.
     """
-    from auditctl.node.apiserver.probe import new_nonce
-
     nonce = new_nonce()
     probe = choose(policy, before, _callers(plane, manifest), nonce)
     return ProbePlan(policy, probe, nonce, log, _why_unknown(manifest) if log is None else "")
@@ -58,20 +57,18 @@ def plan(
 def findings(planned: ProbePlan) -> Iterator[Finding]:
     """Yield what the choice of the request means, before the edit."""
     if planned.unprovable:
-        yield Finding(
-            check="no-receipt",
-            severity=Severity.ERROR,
-            message="no request that auditctl may send would be recorded by this policy, so nothing could be proved",
-            fix="add a rule that records reads of /version, or go without proof: --allow no-receipt",
+        yield Finding.error(
+            "no-receipt",
+            "no request that auditctl may send would be recorded by this policy, so nothing could be proved",
+            "add a rule that records reads of /version, or go without proof: --allow no-receipt",
         )
     elif planned.probe is not None and planned.probe.distinguishes is False and planned.log is not None:
-        yield Finding(
-            check="receipt",
-            severity=Severity.INFO,
-            message="the old and the new policy decide every test request alike, so the proof cannot show which of them is loaded",
+        yield Finding.note(
+            "receipt",
+            "the old and the new policy decide every test request alike, so the proof cannot show which of them is loaded",
         )
     if planned.probe is not None and not planned.probe.is_fixed and planned.log is not None:
-        yield Finding(check="receipt", severity=Severity.INFO, message=_disclosure(planned.probe))
+        yield Finding.note("receipt", _disclosure(planned.probe))
 
 
 def _disclosure(probe: Probe) -> str:
@@ -163,8 +160,6 @@ def loaded_policy(plane: ControlPlane, manifest: Manifest, process: Process | No
 
 
 def _callers(plane: ControlPlane, manifest: Manifest) -> Callers:
-    from auditctl.node.apiserver.credentials import ANONYMOUS, NOBODY
-
     try:
         credentials = plane.credentials()
     except RefusedError:

@@ -19,6 +19,7 @@ from auditctl.node.apiserver.trial_binary import of_process
 from auditctl.node.apiserver.trial_start import TrialStartResult, TrialStartVerdict, rehearse
 from auditctl.node.change.journal import Role
 from auditctl.node.trusted_process import owner_of
+from auditctl.operations import flags
 from auditctl.operations.change_model import Deadline, PlannedChange
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence.trial_input import Subject, trial_input
@@ -127,7 +128,7 @@ def _why_not(plane: ControlPlane, process: Process | None, manifest: Manifest) -
 
 
 def _unknown(why: str) -> Finding:
-    return Finding(check=CHECK, severity=Severity.INFO, message=f"{NOT_DONE}{why}")
+    return Finding.note(CHECK, f"{NOT_DONE}{why}")
 
 
 def verdict_findings(result: TrialStartResult, plane: ControlPlane, subject: Subject) -> Iterator[Finding]:
@@ -137,11 +138,10 @@ def verdict_findings(result: TrialStartResult, plane: ControlPlane, subject: Sub
             yield _unknown(result.words)
         case TrialStartVerdict.REFUSED:
             place, path = _place(result, plane, subject)
-            yield Finding(
-                check=CHECK,
-                severity=Severity.ERROR,
-                message=f"the node's own kube-apiserver would not start with it: {result.words}",
-                fix=result.fix or "correct what it names",
+            yield Finding.error(
+                CHECK,
+                f"the node's own kube-apiserver would not start with it: {result.words}",
+                result.fix or "correct what it names",
                 path=path,
                 file=place.file,
                 line=place.line,
@@ -149,13 +149,11 @@ def verdict_findings(result: TrialStartResult, plane: ControlPlane, subject: Sub
             )
             if not _is_refused_by_us(result, subject):
                 text = "auditctl itself had found nothing wrong with it: that is a bug of auditctl"
-                yield Finding(check=DIFFERS, severity=Severity.WARNING, message=text, fix=_REPORT_IT)
+                yield Finding.warning(DIFFERS, text, _REPORT_IT)
         case TrialStartVerdict.ACCEPTED:
             if subject.policy is not None and _loaded(result, subject).policy is None:
                 text = "the node's own kube-apiserver accepts this policy, and auditctl does not: that is a bug of auditctl"
-                yield Finding(
-                    check=DIFFERS, severity=Severity.WARNING, message=text, fix=_REPORT_IT, file=subject.policy_name
-                )
+                yield Finding.warning(DIFFERS, text, _REPORT_IT, file=subject.policy_name)
 
 
 def _is_refused_by_us(result: TrialStartResult, subject: Subject) -> bool:
@@ -164,7 +162,6 @@ def _is_refused_by_us(result: TrialStartResult, subject: Subject) -> bool:
         return _loaded(result, subject).policy is None
     if result.crash.startswith("webhook"):
         return True
-    from auditctl.operations import flags
 
     version = result.version or (subject.after.version or (0, 0))[:2]
     return any(finding.severity is Severity.ERROR for finding in flags.findings(subject.after, version))

@@ -8,6 +8,7 @@ nothing of the file reaches a foreign receiver from here.
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
@@ -22,6 +23,7 @@ from auditctl.node.preflight.webhook_config import WebhookConfig, parse, resolve
 from auditctl.operations.change_model import Deadline
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence.batching import batch_seconds, held
+from auditctl.operations.webhook import in_container
 from auditctl.settings import LOG_FLAG, RECEIVER, WEBHOOK_FLAG
 from auditctl.transport import ExchangeDeadline, HttpAnswer, connect, exchange, secured
 
@@ -136,8 +138,6 @@ def foreign(manifest: Manifest) -> str:
 
 def _config(plane: ControlPlane, manifest: Manifest, process: Process) -> WebhookConfig | None:
     """The webhook's file as the process has read it; None where it was touched since."""
-    from auditctl.operations.webhook import in_container
-
     path = manifest.flag(WEBHOOK_FLAG) or ""
     raw = loaded_file(process, plane.root, manifest, path)
     if raw is None:
@@ -204,8 +204,6 @@ def ask(config: WebhookConfig, audit_id: str) -> Mapping[str, Any]:
 
 def _get(config: WebhookConfig, audit_id: str, headers: Mapping[str, str]) -> HttpAnswer:
     """Return the receiver's answer. Raises NotOursError for an authority that is none, and OSError."""
-    import ssl
-
     parts = urlsplit(config.server)
     host, port = parts.hostname or "", parts.port or 443
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

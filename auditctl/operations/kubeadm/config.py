@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 from auditctl.errors import RefusedError
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Finding
 from auditctl.kubeadm import configmap
-from auditctl.kubeadm.clusterconfiguration import REMOVED_IN, ClusterConfiguration, carried_by_configmap
+from auditctl.kubeadm.clusterconfiguration import REMOVED_IN, ClusterConfiguration, carried_by_configmap, faults
 from auditctl.kubeadm.configmap import Access, Stored
-from auditctl.kubeadm.faults import faults
 from auditctl.kubeadm.persist import Fate, SettingDifference, differences, plan_persist
 from auditctl.manifest.plan import Plan
 from auditctl.manifest.pod import Manifest
+from auditctl.node.apiserver.credentials import in_memory
 from auditctl.node.change import files
 from auditctl.node.change.files import sha256
 from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.kubeadm.join import of_a_join
-from auditctl.operations.policy_source import version_of, weigh
+from auditctl.operations.policy_source import apply_allowances, version_of
 from auditctl.report import ManifestChange, Outcome, Report
 from auditctl.system import require_linux
 
@@ -96,11 +96,10 @@ def _deadly(plane: ControlPlane, manifest: Manifest, record: KubeadmRecord) -> I
         place = problem.place
         fix = f"take it out of {record.path}" if record.path else "auditctl kubeadm persist"
         consequence = "" if "not start" in problem.message else ": the API server would not start"
-        yield Finding(
-            check="kubeadm-config",
-            severity=Severity.ERROR,
-            message=f"{problem.message}{consequence}",
-            fix=f"{problem.fix}; or {fix}" if problem.fix else fix,
+        yield Finding.error(
+            "kubeadm-config",
+            f"{problem.message}{consequence}",
+            f"{problem.fix}; or {fix}" if problem.fix else fix,
             path=problem.name,
             file=place.file,
             line=place.line,
@@ -129,11 +128,10 @@ def upgrade_findings(
     where = str(record.path) if record.path else WHERE
     last = f"{removed[0]}.{removed[1] - 1}"
     return (
-        Finding(
-            check="kubeadm-dialect",
-            severity=Severity.ERROR,
-            message=f"{where} is kubeadm.k8s.io/{dialect}, which kubeadm no longer reads from {removed[0]}.{removed[1]} on",
-            fix=f"convert it with a kubeadm of {last} or older: kubeadm config migrate --old-config FILE --new-config NEW",
+        Finding.error(
+            "kubeadm-dialect",
+            f"{where} is kubeadm.k8s.io/{dialect}, which kubeadm no longer reads from {removed[0]}.{removed[1]} on",
+            f"convert it with a kubeadm of {last} or older: kubeadm config migrate --old-config FILE --new-config NEW",
             file=where,
         ),
         *findings,
@@ -198,7 +196,7 @@ def prepare(plane: ControlPlane, after: Manifest, options: ChangeOptions) -> Pre
     """
     record = _from_api(plane, after)
     assert record.stored is not None  # noqa: S101 (read from the API)
-    findings = weigh(tuple(_others(plane, after)), options)
+    findings = apply_allowances(tuple(_others(plane, after)), options)
     return PreparedRecord(plan_persist(record.configuration, after), record.stored, findings)
 
 
@@ -234,8 +232,6 @@ def access(plane: ControlPlane, manifest: Manifest) -> Iterator[Access]:
     Raises:
         RefusedError: there are no credentials.
     """
-    from auditctl.node.apiserver.credentials import in_memory
-
     credentials, endpoint = plane.credentials(), plane.endpoint(manifest)
     if credentials.anonymous:
         raise RefusedError(
@@ -270,11 +266,10 @@ def _others(plane: ControlPlane, after: Manifest) -> Iterator[Finding]:
     for pod in pods:
         # our own mirror Pod may still show what it ran before
         if pod.audit_flags != after.audit_flags and len(pods) > 1 and pod.address != own:
-            yield Finding(
-                check="other-control-planes",
-                severity=Severity.ERROR,
-                message=f"the kube-apiserver of node {pod.node} does not run with the same audit flags, and kubeadm upgrade would give it these",
-                fix="run the same enable there first, or say --allow other-control-planes",
+            yield Finding.error(
+                "other-control-planes",
+                f"the kube-apiserver of node {pod.node} does not run with the same audit flags, and kubeadm upgrade would give it these",
+                "run the same enable there first, or say --allow other-control-planes",
             )
 
 
@@ -288,7 +283,7 @@ def _finding(one: SettingDifference, record: KubeadmRecord) -> Finding:
     fix = "auditctl kubeadm persist"
     if record.path:
         fix = f"{'take it out of' if one.fate is Fate.BACK else 'write it into'} {record.path}"
-    return Finding(check="kubeadm-config", severity=Severity.ERROR, message=text, fix=fix, path=one.setting)
+    return Finding.error("kubeadm-config", text, fix, path=one.setting)
 
 
 def _row(one: SettingDifference) -> dict[str, str | None]:

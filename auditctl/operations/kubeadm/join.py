@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from auditctl.findings import Finding, Severity
+from auditctl.findings import Finding
 from auditctl.manifest.pod import Manifest
 from auditctl.node.preflight import node_checks
 from auditctl.operations.controlplane import ControlPlane
@@ -19,4 +19,4 @@ def of_a_join(plane: ControlPlane, manifest: Manifest) -> tuple[Finding, ...]:
         return ()
     text = f"a control plane that joins later needs {' and '.join(needed)} before `kubeadm join`: without it its API server never starts"
     fix = "bring it there from this node, with playbooks/prepare-control-plane.yml or by hand; see `auditctl help clusters`"
-    return (Finding(check="join-files", severity=Severity.INFO, message=text, fix=fix),)
+    return (Finding.note("join-files", text, fix),)

@@ -61,12 +61,10 @@ def _unknown(now: Version, then: Version) -> Iterator[Finding]:
     """Yield what makes the question one that cannot be answered: a version beyond the tables, or one that goes back."""
     for text in unknown_version(then):
         fix = "read the changes of that version to --audit-* and audit.k8s.io, or use a newer auditctl"
-        yield Finding(check="version-unknown", severity=Severity.WARNING, message=text, fix=fix)
+        yield Finding.warning("version-unknown", text, fix)
     if then < now:
         text = f"{words(then)} is older than this node's {words(now)}: kubeadm upgrade does not go back"
-        yield Finding(
-            check="version-older", severity=Severity.WARNING, message=text, fix="name the version that you upgrade to"
-        )
+        yield Finding.warning("version-older", text, "name the version that you upgrade to")
 
 
 def _findings(
@@ -77,7 +75,7 @@ def _findings(
     yield from _record(plane, manifest, source, then)
     if kubeadm_sorts((*now, 0)) and not kubeadm_sorts((*then, 0)):
         text = "the new kubeadm writes extra flags behind its own, in their own order: the manifest will look different and mean the same"
-        yield Finding(check="flag-order", severity=Severity.INFO, message=text)
+        yield Finding.note("flag-order", text)
 
 
 def _flags(manifest: Manifest, now: Version, then: Version) -> Iterator[Finding]:
@@ -85,28 +83,25 @@ def _flags(manifest: Manifest, now: Version, then: Version) -> Iterator[Finding]
     for name, flag in facts.audit_flags().items():
         value = manifest.flag(name)
         if value is not None and (*then, 0) < flag.since != facts.TABLE_BEGINS:
-            yield Finding(
-                check="flag-version",
-                severity=Severity.ERROR,
-                message=f"kube-apiserver {then[0]}.{then[1]} does not know --{name}, and would not start",
-                fix=f"auditctl enable --unset {name}",
+            yield Finding.error(
+                "flag-version",
+                f"kube-apiserver {then[0]}.{then[1]} does not know --{name}, and would not start",
+                f"auditctl enable --unset {name}",
                 file=path,
             )
         before, after = flag.default((*now, 0)), flag.default((*then, 0))
         if value is None and before != after and _matters(manifest, name):
-            yield Finding(
-                check="flag-default",
-                severity=Severity.WARNING,
-                message=f"--{name} is not set, and its default changes from {before} to {after}",
-                fix=f"say which you want: auditctl enable --set {name}=VALUE",
+            yield Finding.warning(
+                "flag-default",
+                f"--{name} is not set, and its default changes from {before} to {after}",
+                f"say which you want: auditctl enable --set {name}=VALUE",
                 file=path,
             )
     if manifest.flag(MAXSIZE_FLAG) == "0" and now < _ZERO_MEANS_UNLIMITED_SINCE <= then:
-        yield Finding(
-            check="flag-meaning",
-            severity=Severity.WARNING,
-            message=f"--{MAXSIZE_FLAG}=0 means 100 megabytes now, and no rotation at all from 1.36 on",
-            fix="auditctl enable --log-maxsize 100",
+        yield Finding.warning(
+            "flag-meaning",
+            f"--{MAXSIZE_FLAG}=0 means 100 megabytes now, and no rotation at all from 1.36 on",
+            "auditctl enable --log-maxsize 100",
             file=path,
         )
 
@@ -123,19 +118,17 @@ def _policy(plane: ControlPlane, manifest: Manifest, now: Version, then: Version
     try:
         raw = files.read_regular(host, "policy")
     except RefusedError as error:
-        yield Finding(check="policy-missing", severity=Severity.ERROR, message=error.message, fix=error.fix)
+        yield Finding.error("policy-missing", error.message, error.fix)
         return
     before, after = load(raw, now), load(raw, then)
     if after.policy is None:
         yield from (replace(finding, file=str(host)) for finding in after.findings)
         text = f"kube-apiserver {then[0]}.{then[1]} would refuse this policy and not start: {after.error}"
-        yield Finding(
-            check="policy", severity=Severity.ERROR, message=text, fix=f"auditctl policy convert {host}", file=str(host)
-        )
+        yield Finding.error("policy", text, f"auditctl policy convert {host}", file=str(host))
         return
     for path in sorted(set(after.dropped) - set(before.dropped)):
         text = f"{path} is known to {now[0]}.{now[1]} and would be dropped by {then[0]}.{then[1]}"
-        yield Finding(check="dropped-fields", severity=Severity.ERROR, message=text, path=path, file=str(host))
+        yield Finding.error("dropped-fields", text, path=path, file=str(host))
     if now < _EXEC_IS_A_GET_SINCE <= then:
         yield from _sessions(after.policy, str(host))
 
@@ -149,13 +142,7 @@ def _sessions(policy: Policy, file: str) -> Iterator[Finding]:
                 f"kubectl {subresource} is recorded at {over_post.level.value} as a POST, and from kubectl 1.30 on it is a "
                 f"GET, which is recorded at {over_get.level.value}"
             )
-            yield Finding(
-                check="exec-over-get",
-                severity=Severity.WARNING,
-                message=text,
-                fix="name no verbs in that rule",
-                file=file,
-            )
+            yield Finding.warning("exec-over-get", text, "name no verbs in that rule", file=file)
 
 
 def _record(plane: ControlPlane, manifest: Manifest, source: Path | None, then: Version) -> Iterator[Finding]:
@@ -166,6 +153,4 @@ def _record(plane: ControlPlane, manifest: Manifest, source: Path | None, then: 
         if source is not None:
             raise
         text = f"whether kubeadm-config carries these settings is not known: {error.message}"
-        yield Finding(
-            check="kubeadm-config", severity=Severity.INFO, message=text, fix=error.fix or "auditctl kubeadm check"
-        )
+        yield Finding.note("kubeadm-config", text, error.fix or "auditctl kubeadm check")

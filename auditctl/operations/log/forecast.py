@@ -24,8 +24,7 @@ from auditctl.log.forecast import (
     propose,
 )
 from auditctl.node.logfiles import log_files
-from auditctl.operations.answer import CommandResult
-from auditctl.operations.answer_tables import amount
+from auditctl.operations.answer import CommandResult, amount
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.log.volume import measured
 from auditctl.operations.log_sources import node_log

@@ -25,9 +25,9 @@ from auditctl.log.reading import whole_blocks
 from auditctl.log.requests import RecordedRequest, recorded, whole_requests
 from auditctl.log.segments import LogSegment
 from auditctl.operations.answer import CommandResult
-from auditctl.operations.builtin_api import built_in
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.log_sources import node_log, opened
+from auditctl.operations.policy_files import built_in
 from auditctl.policy.resource_names import resolve
 
 _RECENT_BYTES = 2 << 20

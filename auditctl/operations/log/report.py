@@ -19,8 +19,7 @@ from auditctl.log.report_counts import ReportCounting, ReportCounts
 from auditctl.log.report_html import ReportPage, RuleVolume, report_page
 from auditctl.log.report_view import refused_rows, sensitive_rows
 from auditctl.log.tally_views import cell_counts
-from auditctl.operations.answer import CommandResult
-from auditctl.operations.answer_tables import amount
+from auditctl.operations.answer import CommandResult, amount
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.log.forecast import node_rotation
 from auditctl.operations.log.volume import refuse_times

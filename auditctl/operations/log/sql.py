@@ -15,8 +15,7 @@ from auditctl import facts
 from auditctl.errors import RefusedError, UsageError
 from auditctl.log.sources import close
 from auditctl.log.sql import answer, events_view, export_parquet
-from auditctl.operations.answer import CommandResult
-from auditctl.operations.answer_tables import table
+from auditctl.operations.answer import CommandResult, table
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.log_sources import opened
 

@@ -30,12 +30,11 @@ from auditctl.log.resource_filters import with_resources
 from auditctl.log.segments import STANDARD_INPUT, LogSegment
 from auditctl.node.logfiles import log_files
 from auditctl.operations.answer import CommandResult
-from auditctl.operations.builtin_api import built_in
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.log import tail_many
 from auditctl.operations.log.tail_rows import Item, TailFormat, TailOptions, TailPrinter
 from auditctl.operations.log_sources import node_log, opened
-from auditctl.operations.policy_files import server_version
+from auditctl.operations.policy_files import built_in, server_version
 
 _POLL_SECONDS = 0.02
 _HELD_SECONDS = 0.05
@@ -44,31 +43,31 @@ _LONGEST_SECONDS = 60.0
 _USUAL_LINES = 10
 
 
-def log_tail(plane: ControlPlane, asked: TailOptions) -> CommandResult:
+def log_tail(plane: ControlPlane, options: TailOptions) -> CommandResult:
     """Return the pieces to print; with ``follow`` they end at ``--until`` alone, and an empty one says that nothing came.
 
     Raises:
         UsageError: a filter is not of its form; RefusedError: a log cannot be read.
     """
     now = datetime.now(UTC)
-    if asked.wanted.resource:
+    if options.filters.resource:
         version = server_version(plane, None)
-        asked = replace(asked, wanted=with_resources(asked.wanted, built_in(version), version))
-    test = compiled(asked.wanted, now) if asked.wanted.given else None
+        options = replace(options, filters=with_resources(options.filters, built_in(version), version))
+    test = compiled(options.filters, now) if options.filters.given else None
     account = ReadStatistics()
     labels: tuple[str, ...] = ()
-    if asked.follow:
-        pieces, notes, labels = _all_followed(_logs_of(plane, asked), asked, test, account)
+    if options.follow:
+        pieces, notes, labels = _all_followed(_logs_of(plane, options), options, test, account)
     else:
-        pieces, labels = _all_read(opened(plane, asked.logs), asked, test, account)
+        pieces, labels = _all_read(opened(plane, options.logs), options, test, account)
         notes = ()
     matched = _Matched(pieces, account)
     pieces = iter(matched)
-    if asked.header and asked.form is TailFormat.LINES:
+    if options.header and options.form is TailFormat.LINES:
         front = tail_many.heading(labels)
-        pieces = chain((front + f"{header(wide=asked.wide)}\n".encode(),), pieces)
-    closing = matched.sentences if test is not None and not asked.follow else account.sentences
-    return CommandResult(document={}, pieces=pieces, notes=notes, closing_notes=closing, endless=asked.follow)
+        pieces = chain((front + f"{header(wide=options.wide)}\n".encode(),), pieces)
+    closing = matched.sentences if test is not None and not options.follow else account.sentences
+    return CommandResult(document={}, pieces=pieces, notes=notes, closing_notes=closing, endless=options.follow)
 
 
 class _Matched:
@@ -91,52 +90,52 @@ class _Matched:
             yield f"No event matches the filters; {self._account.events} events were read."
 
 
-def _logs_of(plane: ControlPlane, asked: TailOptions) -> list[Path]:
-    if STANDARD_INPUT in asked.logs:
+def _logs_of(plane: ControlPlane, options: TailOptions) -> list[Path]:
+    if STANDARD_INPUT in options.logs:
         raise UsageError("-f follows logs by their paths", fix="name the file that the API server writes")
-    return [Path(name) for name in asked.logs] or [node_log(plane)]
+    return [Path(name) for name in options.logs] or [node_log(plane)]
 
 
 def _all_read(
-    found: list[sources.LogSource], asked: TailOptions, test: Test | None, account: ReadStatistics
+    opened_logs: list[sources.LogSource], options: TailOptions, test: Test | None, account: ReadStatistics
 ) -> tuple[Iterator[bytes], tuple[str, ...]]:
     """Return the pieces, and the labels of the logs where there are several and lines are printed."""
-    groups = tail_many.groups_of(found)
+    groups = tail_many.groups_of(opened_logs)
     if len(groups) == 1:
-        return _read(found, asked, test, account), ()
-    labels, in_front = tail_many.columns(groups, are_lines=asked.form is TailFormat.LINES)
-    most = _USUAL_LINES if asked.most is None and test is None else asked.most
-    streams = {label: _read(each, asked, test, account) for label, each in groups.items()}
+        return _read(opened_logs, options, test, account), ()
+    labels, in_front = tail_many.columns(groups, are_lines=options.form is TailFormat.LINES)
+    most = _USUAL_LINES if options.most is None and test is None else options.most
+    streams = {label: _read(each, options, test, account) for label, each in groups.items()}
     return tail_many.merged(streams, most=most, in_front=in_front), labels
 
 
 def _all_followed(
-    logs: list[Path], asked: TailOptions, test: Test | None, account: ReadStatistics
+    logs: list[Path], options: TailOptions, test: Test | None, account: ReadStatistics
 ) -> tuple[Iterator[bytes], tuple[str, ...], tuple[str, ...]]:
     """Return the pieces, notes, and the labels of the logs where there are several and lines are printed."""
     if len(logs) == 1:
-        return (*_followed(logs[0], asked, test, account), ())
+        return (*_followed(logs[0], options, test, account), ())
     named = labels_of([str(log) for log in logs])
-    both = {named[str(log)]: _followed(log, asked, test, account) for log in logs}
-    labels, in_front = tail_many.columns(both, are_lines=asked.form is TailFormat.LINES)
+    both = {named[str(log)]: _followed(log, options, test, account) for log in logs}
+    labels, in_front = tail_many.columns(both, are_lines=options.form is TailFormat.LINES)
     pieces = tail_many.followed({label: each for label, (each, _) in both.items()}, in_front)
     return pieces, tuple(note for _, notes in both.values() for note in notes), labels
 
 
 def _read(
-    found: list[sources.LogSource], asked: TailOptions, test: Test | None, account: ReadStatistics
+    opened_logs: list[sources.LogSource], options: TailOptions, test: Test | None, account: ReadStatistics
 ) -> Iterator[bytes]:
-    count = asked.most
+    count = options.most
     if count is None and test is None:
         count = _USUAL_LINES
     try:
         if count is not None:
-            yield b"".join(_last(found, count, TailPrinter(asked), test, account))
+            yield b"".join(_last(opened_logs, count, TailPrinter(options), test, account))
             return
-        printer, reading, wanted = TailPrinter(asked), reader(), needle(asked.wanted)
+        printer, reading, known_bytes = TailPrinter(options), reader(), needle(options.filters)
 
         def printed(piece: LogSegment, met: ReadStatistics) -> Iterator[bytes]:
-            for block in whole_blocks(piece, reading, met, wanted):
+            for block in whole_blocks(piece, reading, met, known_bytes):
                 now = _seconds_of(block) if printer.folds else 0.0
                 rows = printer.rows(block, test, now)
                 if printer.folds:
@@ -145,11 +144,11 @@ def _read(
                     yield b"".join(rows)
 
         # folded stages belong together wherever the file is cut: one process then
-        pieces = sources.whole_pieces(found) if printer.folds else sources.pieces(found)
+        pieces = sources.whole_pieces(opened_logs) if printer.folds else sources.pieces(opened_logs)
         yield from in_order(pieces, printed, account, 1 if printer.folds else None)
         yield b"".join(map(printer.row, printer.overdue(math.inf)))
     finally:
-        sources.close(found)
+        sources.close(opened_logs)
 
 
 def _seconds_of(block: WholeBlock) -> float:
@@ -160,12 +159,12 @@ def _seconds_of(block: WholeBlock) -> float:
 
 
 def _last(
-    found: list[sources.LogSource], count: int, printer: TailPrinter, test: Test | None, account: ReadStatistics
+    opened_logs: list[sources.LogSource], count: int, printer: TailPrinter, test: Test | None, account: ReadStatistics
 ) -> list[bytes]:
     """Return the last rows of all: the newest file first, the older ones only as far as they are needed."""
     rows: list[bytes] = []
     reading = reader()
-    for piece in reversed(sources.whole_pieces(found)):
+    for piece in reversed(sources.whole_pieces(opened_logs)):
         if len(rows) >= count:
             break
         kept: deque[Item] = deque(maxlen=count)
@@ -186,25 +185,25 @@ def _time_of(item: Item) -> str:
 
 
 def _followed(
-    log: Path, asked: TailOptions, test: Test | None, account: ReadStatistics
+    log: Path, options: TailOptions, test: Test | None, account: ReadStatistics
 ) -> tuple[Iterator[bytes], tuple[str, ...]]:
     try:
         rotated = partial(log_files, log)
-        follower = Follower(log, rotated, from_end=asked.wanted.since is None and not asked.most)
+        follower = Follower(log, rotated, from_end=options.filters.since is None and not options.most)
     except OSError as error:
         raise sources.unreadable(str(log), error) from error
     notes = (f"{log} is not there yet: it is waited for",) if follower.waits else ()
-    return _following(follower, log, asked, test, account), notes
+    return _following(follower, log, options, test, account), notes
 
 
 def _following(
-    follower: Follower, log: Path, asked: TailOptions, test: Test | None, account: ReadStatistics
+    follower: Follower, log: Path, options: TailOptions, test: Test | None, account: ReadStatistics
 ) -> Iterator[bytes]:
-    printer, reading = TailPrinter(asked), reader()
-    until = moment("--until", asked.wanted.until, datetime.now(UTC)) if asked.wanted.until is not None else None
+    printer, reading = TailPrinter(options), reader()
+    until = moment("--until", options.filters.until, datetime.now(UTC)) if options.filters.until is not None else None
     with closing(follower):
-        if asked.wanted.since is not None or asked.most:
-            yield from _before(asked, test, account, follower, log)
+        if options.filters.since is not None or options.most:
+            yield from _before(options, test, account, follower, log)
         while True:
             is_over = until is not None and until < moment("", "0", datetime.now(UTC))
             now = time.monotonic()
@@ -232,20 +231,20 @@ def _blocks(follower: Follower, log: Path, reading: Reader, account: ReadStatist
 
 
 def _before(
-    asked: TailOptions, test: Test | None, account: ReadStatistics, follower: Follower, log: Path
+    options: TailOptions, test: Test | None, account: ReadStatistics, follower: Follower, log: Path
 ) -> Iterator[bytes]:
     """Yield what stands in the log already: all since a time, or the last ``most`` rows."""
     earlier = sources.open_sources(map(str, follower.earlier))
-    once = replace(asked, follow=False)
-    if asked.most is None:
+    once = replace(options, follow=False)
+    if options.most is None:
         yield from _read(earlier, once, test, account)
         return
     printer = TailPrinter(once)
-    kept: deque[Item] = deque(maxlen=asked.most)
+    kept: deque[Item] = deque(maxlen=options.most)
     for block in _blocks(follower, log, reader(), account):
         kept.extend(printer.items(block, test, 0.0))
-    rows = [*map(printer.row, _merged(kept, printer.overdue(0.0)))][-asked.most :]
+    rows = [*map(printer.row, _merged(kept, printer.overdue(0.0)))][-options.most :]
     try:
-        yield b"".join([*_last(earlier, asked.most - len(rows), printer, test, account), *rows])
+        yield b"".join([*_last(earlier, options.most - len(rows), printer, test, account), *rows])
     finally:
         sources.close(earlier)

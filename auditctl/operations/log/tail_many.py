@@ -18,13 +18,13 @@ _EMPTY = b""
 _HEADING = "LOG"
 
 
-def groups_of(found: Sequence[LogSource]) -> Mapping[str, list[LogSource]]:
+def groups_of(sources: Sequence[LogSource]) -> Mapping[str, list[LogSource]]:
     """Return the logs by their labels; standard input and pipes are all of one group, for they cannot wait."""
-    if any(source.streams for source in found):
-        return {"": list(found)}
-    labels = labels_of([source.name for source in found])
+    if any(source.streams for source in sources):
+        return {"": list(sources)}
+    labels = labels_of([source.name for source in sources])
     groups: dict[str, list[LogSource]] = {}
-    for source in found:
+    for source in sources:
         groups.setdefault(labels[source.name], []).append(source)
     return groups
 
@@ -84,6 +84,6 @@ def _rows(pieces: Iterator[bytes], front: bytes) -> Iterator[tuple[bytes, bytes]
     stamp = _EMPTY
     for piece in pieces:
         for row in piece.splitlines(keepends=True):
-            if found := _STAMP.search(row):
-                stamp = found[1].replace(b"T", b" ")
+            if match := _STAMP.search(row):
+                stamp = match[1].replace(b"T", b" ")
             yield stamp, front + row

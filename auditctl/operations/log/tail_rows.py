@@ -27,7 +27,7 @@ class TailOptions:
     """The options of ``log tail``. ``most`` None: 10, all with filters, none with ``follow``."""
 
     logs: tuple[str, ...] = ()
-    wanted: LogFilters = NO_FILTERS
+    filters: LogFilters = NO_FILTERS
     follow: bool = False
     most: int | None = None
     form: TailFormat = TailFormat.LINES
@@ -39,9 +39,9 @@ class TailOptions:
 class TailPrinter:
     """Events to rows, each with its line end."""
 
-    def __init__(self, asked: TailOptions) -> None:
-        self._asked = asked
-        self._fold = None if asked.form is not TailFormat.LINES or asked.wanted.stage else Fold()
+    def __init__(self, options: TailOptions) -> None:
+        self._options = options
+        self._fold = None if options.form is not TailFormat.LINES or options.filters.stage else Fold()
 
     @property
     def folds(self) -> bool:
@@ -50,14 +50,14 @@ class TailPrinter:
 
     def items(self, block: WholeBlock, test: Test | None, now: float) -> list[Item]:
         """Return those of the block that are asked for: events for people, else their bytes."""
-        if self._asked.form is not TailFormat.LINES:
+        if self._options.form is not TailFormat.LINES:
             if test is None:
                 return list(block.lines)
             return [each for event, each in zip(block.events, block.lines, strict=True) if test(event)]
-        wanted = block.events if test is None else [event for event in block.events if test(event)]
+        matching = block.events if test is None else [event for event in block.events if test(event)]
         if self._fold is None:
-            return list(wanted)
-        return [each for event in wanted for each in self._fold.take(event, now)]
+            return list(matching)
+        return [each for event in matching for each in self._fold.take(event, now)]
 
     def rows(self, block: WholeBlock, test: Test | None, now: float) -> list[bytes]:
         """Return the same as they are printed."""
@@ -70,5 +70,5 @@ class TailPrinter:
     def row(self, item: Item) -> bytes:
         """As it is printed. JSON is YAML too: a document each."""
         if isinstance(item, bytes):
-            return (b"--- " if self._asked.form is TailFormat.YAML else b"") + printable_json(item) + b"\n"
-        return (line(item, colour=self._asked.colour, wide=self._asked.wide) + "\n").encode("utf-8", "replace")
+            return (b"--- " if self._options.form is TailFormat.YAML else b"") + printable_json(item) + b"\n"
+        return (line(item, colour=self._options.colour, wide=self._options.wide) + "\n").encode("utf-8", "replace")

@@ -20,8 +20,7 @@ from auditctl.log.readers import reader
 from auditctl.log.tally import Tally, TallyNode
 from auditctl.log.tally_counting import TallyCounting
 from auditctl.log.tally_file import tally_bytes
-from auditctl.operations.answer import CommandResult
-from auditctl.operations.answer_tables import amount
+from auditctl.operations.answer import CommandResult, amount
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.log_sources import log_input
 from auditctl.operations.policy_files import read_policy, server_version

@@ -22,8 +22,7 @@ from auditctl.log.tally import Tally
 from auditctl.log.tally_views import cell_counts, user_test, volume_counts
 from auditctl.log.terminal_chart import terminal_chart
 from auditctl.log.volume import BY, Rates, Share, VolumeCounts, add
-from auditctl.operations.answer import CommandResult
-from auditctl.operations.answer_tables import amount, share, table
+from auditctl.operations.answer import CommandResult, amount, share, table
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.log_sources import LoadedTally, log_input, node_policy
 from auditctl.operations.policy.tally_shortfalls import require_enough

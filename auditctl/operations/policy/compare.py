@@ -93,9 +93,7 @@ def test(
 
 def _unmet_finding(expect: str, each: Tested) -> Finding:
     message = f"{each.expectation.request}: {each.differs}"
-    return Finding(
-        check="expectation", severity=Severity.ERROR, message=message, file=expect, line=each.expectation.line, column=1
-    )
+    return Finding.error("expectation", message, file=expect, line=each.expectation.line, column=1)
 
 
 def _table(expect: str, failed: list[Tested]) -> tuple[str, ...]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from auditctl.operations.builtin_api import built_in
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.policy_files import Version, read
+from auditctl.operations.policy_files import Version, built_in, read
 from auditctl.policy.discovery import known_of, read_discovery
 from auditctl.policy.lint_checks import Known, Resource
 from auditctl.system import IS_LINUX

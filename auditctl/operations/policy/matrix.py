@@ -10,12 +10,20 @@ from typing import Any, NamedTuple
 from auditctl import facts
 from auditctl.errors import UsageError
 from auditctl.operations.answer import CommandResult
-from auditctl.operations.builtin_api import built_in, numbers
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.page_file import write_page
 from auditctl.operations.policy.explain import notes
 from auditctl.operations.policy.request_context import request_context
-from auditctl.operations.policy_files import LoadedPolicyFile, PolicyText, Version, read, server_version, understood
+from auditctl.operations.policy_files import (
+    LoadedPolicyFile,
+    PolicyText,
+    Version,
+    built_in,
+    numbers,
+    read,
+    server_version,
+    understood,
+)
 from auditctl.policy.matrix import Case, Cell, Cells, Matrix, Person, matrix
 from auditctl.policy.matrix_html import Page, page
 from auditctl.policy.matrix_lines import extents

@@ -9,8 +9,7 @@ from auditctl.log.aggregate import CellCounts
 from auditctl.log.parallel import tallied
 from auditctl.log.replay import Group, Replay, Sum, judge_of, replay
 from auditctl.log.tally_views import cell_counts
-from auditctl.operations.answer import CommandResult
-from auditctl.operations.answer_tables import amount, share, table
+from auditctl.operations.answer import CommandResult, amount, share, table
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.log_sources import log_input
 from auditctl.operations.policy.explain import notes

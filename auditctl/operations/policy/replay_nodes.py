@@ -11,7 +11,7 @@ from auditctl.log.forecast import DAY_SECONDS
 from auditctl.log.replay import Sum, replay
 from auditctl.log.tally import TallyNode
 from auditctl.log.tally_views import cell_counts
-from auditctl.operations.answer_tables import amount
+from auditctl.operations.answer import amount
 from auditctl.operations.log_sources import LoadedTally
 
 

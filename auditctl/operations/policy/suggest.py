@@ -10,13 +10,11 @@ from auditctl.log.replay import decided, writes
 from auditctl.log.sensitive import kind_of
 from auditctl.log.suggest import Suggestion, suggestions, yaml_of
 from auditctl.log.tally_views import cell_counts
-from auditctl.operations.answer import CommandResult
-from auditctl.operations.answer_tables import amount, share
-from auditctl.operations.builtin_api import built_in
+from auditctl.operations.answer import CommandResult, amount, share
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.log_sources import log_input, node_policy
 from auditctl.operations.policy.tally_shortfalls import require_enough
-from auditctl.operations.policy_files import Version, read, read_policy, server_version
+from auditctl.operations.policy_files import Version, built_in, read, read_policy, server_version
 from auditctl.policy import lint
 from auditctl.policy.load import load
 from auditctl.policy.types import Policy

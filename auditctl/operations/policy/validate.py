@@ -178,9 +178,7 @@ def _blind(name: str, policy: Policy) -> Iterator[Finding]:
     if blind := states.count(State.BLIND):
         message = f"{blind} of {len(states)} public detections can never fire"
         fix = f"see auditctl policy coverage {name}"
-        yield Finding(
-            check=_BLIND, severity=Severity.INFO, message=message, fix=fix, path="rules", file=name, line=1, column=1
-        )
+        yield Finding.note(_BLIND, message, fix, path="rules", file=name, line=1, column=1)
 
 
 def _weighed(finding: Finding, options: ValidateOptions, *, accepted: bool) -> Finding:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from auditctl.node.preflight.webhook_config import WebhookConfig
-from auditctl.node.preflight.webhook_proxy import proxy_for
+from auditctl.node.preflight.webhook_config import WebhookConfig, proxy_for
 from auditctl.node.preflight.webhook_trial import ContainerEnvironment, WebhookTrialVerdict, attempt
 
 PROXY = "http://proxy:3128"
