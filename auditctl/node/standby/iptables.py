@@ -69,7 +69,7 @@ class IptablesRedirect(NamedTuple):
             f"{mine} -d {own_loopback(version)} -j RETURN",
             f"{mine} -p tcp --dport {target.port} -m addrtype --dst-type LOCAL {timed} :{target.standby_port}",
         ]
-        service, there = target.service_in(version)
+        service, there = target.cluster_ip_in(version)
         if service:
             lines.append(f"{mine} -d {service} -p tcp --dport 443 {timed} {there}")
         return "\n".join([*lines, "COMMIT"]) + "\n"

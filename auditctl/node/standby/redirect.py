@@ -126,7 +126,7 @@ def _body(target: RedirectTarget, version: int) -> str:
   {family} daddr {own_loopback(version)} accept
   tcp dport @ports fib daddr type local counter dnat to :{target.standby_port}
 """
-    _, there = target.service_in(version)
+    _, there = target.cluster_ip_in(version)
     if there:
         rules += f"  {family} daddr @services tcp dport 443 counter dnat to {there}\n"
     return f"""{{
@@ -140,7 +140,7 @@ def _body(target: RedirectTarget, version: int) -> str:
 def _refreshed(target: RedirectTarget, family: str, version: int) -> Sequence[str]:
     lines = [f"flush set {family} {_TABLE} ports", f"flush set {family} {_TABLE} services"]
     lines.append(f"add element {family} {_TABLE} ports {{ {target.port} timeout {TIMEOUT_SECONDS}s }}")
-    service, _ = target.service_in(version)
+    service, _ = target.cluster_ip_in(version)
     if service:
         lines.append(f"add element {family} {_TABLE} services {{ {service} timeout {TIMEOUT_SECONDS}s }}")
     return lines

@@ -24,7 +24,7 @@ class RedirectTarget(NamedTuple):
     service: str = ""
     address: str = ""
 
-    def service_in(self, version: int) -> tuple[str, str]:
+    def cluster_ip_in(self, version: int) -> tuple[str, str]:
         """Return the Service's address and where it leads, both empty where it has none of this IP version."""
         if not self.address or ipaddress.ip_address(self.address).version != version:
             return "", ""

@@ -132,8 +132,8 @@ def test_a_service_of_ipv6_leads_to_an_address_of_ipv6() -> None:
     address = next(line for line in text.splitlines() if "--advertise-address=" in line).partition("=")[2]
     target = target_of(Manifest.of(Document.of_text(text.replace(f"={address}", "=2001:db8::7"), "m.yaml")), 6444)
 
-    assert target.service_in(6) == ("2001:db8:1::1", "[2001:db8::7]:6444")
-    assert target.service_in(4) == ("", "")
+    assert target.cluster_ip_in(6) == ("2001:db8:1::1", "[2001:db8::7]:6444")
+    assert target.cluster_ip_in(4) == ("", "")
     assert mixed.service == ""
 
 
