@@ -107,7 +107,10 @@ class Standby:
 
     @property
     def usual_drain(self) -> float:
-        """Return how long the old process may linger: the kubelet's grace period, as nobody else would end it."""
+        """Return how long the old process may linger: the kubelet's grace period, as nobody else would end it.
+
+        Nobody waits for it, so that its Pod is replaced in one rename.
+        """
         return _IN_PLACE_DRAIN_SECONDS if self.planned.restart is Restart.IN_PLACE else 0.0
 
     @property
