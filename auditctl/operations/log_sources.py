@@ -100,7 +100,7 @@ def _opened(plane: ControlPlane, logs: Sequence[str]) -> list[LogSource]:
         return open_sources(logs)
     log = node_log(plane)
     if log.exists() and not log.is_file():
-        raise RefusedError(f"{log}: the log is no regular file", check="log-missing", fix=f"ls -l {log}")
+        raise RefusedError(f"{log}: the log is not a regular file", check="log-missing", fix=f"ls -l {log}")
     try:
         result = sorted(log_files(log))
     except OSError as error:

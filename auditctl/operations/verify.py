@@ -231,7 +231,8 @@ def _pair(text: str) -> tuple[str, str]:
         raise UsageError(f"--flag {text}: not of the form NAME=VALUE")
     if normalised(name) not in facts.audit_flags():
         raise UsageError(
-            f"--flag {text}: {normalised(name)} is no audit flag", fix="name one of kube-apiserver's --audit-* flags"
+            f"--flag {text}: {normalised(name)} is not an audit flag",
+            fix="specify one of kube-apiserver's --audit-* flags",
         )
     return normalised(name), value
 

@@ -73,12 +73,12 @@ def _against_in_place(plane: ControlPlane, manifest: Manifest, process: Process 
     if process is None or not process.runs(manifest.command):
         return "what runs now is not known"
     if not options.wait:
-        return "with --no-wait nobody ends a process that lingers"
+        return "with --no-wait no process that lingers is ended"
     is_drained = (
         options.drain_seconds > 0 if options.drain_seconds is not None else not _held_back(plane, manifest, process)
     )
     if not is_drained:
-        return "without a drain nobody ends a process that lingers"
+        return "without a drain no process that lingers is ended"
     ended = pod_logs.last_ended(plane.root, manifest)
     passed = plane.clock.utc().timestamp() - ended if ended is not None else _BACKOFF_SECONDS
     if passed < _BACKOFF_SECONDS:

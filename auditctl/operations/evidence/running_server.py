@@ -21,7 +21,7 @@ from auditctl.policy.load import load
 from auditctl.policy.types import Policy
 from auditctl.settings import LOG_FLAG, POLICY_FLAG, WEBHOOK_FLAG
 
-STALE = "the policy file was written after the API server had started, which has not read what stands there now"
+STALE = "the policy file was written after the API server had started, which has not read its text as it is now"
 
 _NOT_KNOWN = Proof((Check("receipt", Status.UNKNOWN, "the policy that the API server has loaded is not known"),))
 

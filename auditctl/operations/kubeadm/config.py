@@ -235,7 +235,7 @@ def access(plane: ControlPlane, manifest: Manifest) -> Iterator[Access]:
     credentials, endpoint = plane.credentials(), plane.endpoint(manifest)
     if credentials.anonymous:
         raise RefusedError(
-            f"no credentials to read the {WHERE} with", check="kubeconfig", fix="name some with --kubeconfig"
+            f"no credentials to read the {WHERE} with", check="kubeconfig", fix="specify some with --kubeconfig"
         )
     authority = credentials.authority.decode(errors="replace")
     if not authority:
@@ -269,7 +269,7 @@ def _others(plane: ControlPlane, after: Manifest) -> Iterator[Finding]:
             yield Finding.error(
                 "other-control-planes",
                 f"the kube-apiserver of node {pod.node} does not run with the same audit flags, and kubeadm upgrade would give it these",
-                "run the same enable there first, or say --allow other-control-planes",
+                "run the same enable there first, or use --allow other-control-planes",
             )
 
 
