@@ -64,7 +64,7 @@ def pod(name: str, **spec: Any) -> dict[str, Any]:
 class Case(NamedTuple):
     """A rule by set and name, the requests of somebody who does what it looks for, and the fields that it reads.
 
-    A field is a path of keys, with a space between two; of a list each item counts.
+    A field is a path of keys, with a space between two; every item of a list counts.
     """
 
     rule: str
@@ -345,9 +345,9 @@ def test_a_shell_in_a_running_pod_is_in_the_log_for_falco_and_for_elastic(record
     power = body(
         f"{RBAC}/v1",
         "ClusterRoleBinding",
-        "kubeadm:cluster-admins",
+        "apiserver-to-kubelet",
         roleRef={"apiGroup": RBAC, "kind": "ClusterRole", "name": "cluster-admin"},
-        subjects=[{"apiGroup": RBAC, "kind": "Group", "name": "kubeadm:cluster-admins"}],
+        subjects=[{"apiGroup": RBAC, "kind": "User", "name": "kube-apiserver-kubelet-client"}],
     )
     assert client.send(Request("POST", BINDINGS, body=power), "setup-1") in (201, 409)
     assert client.send(Request("POST", PODS, body=pod("shell")), "setup-2") == 201
