@@ -1,4 +1,4 @@
-"""Every class of fault on the embedded node: refused beforehand (3), or undone (4), and the API server serves again.
+"""Every class of fault on the embedded node: refused beforehand (3), or undone (4), and the API server is ready again.
 
 Never started, crash looping, started but not ready, ready but not recording, the wrong process, an invalid manifest.
 Where the tool may see a fault before or after, both codes are right: the node is the same.

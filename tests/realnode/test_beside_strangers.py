@@ -129,7 +129,7 @@ def test_enable_a_policy_change_and_doctor_beside_them(policy: Path, run: Run, t
 
 
 def test_an_unprivileged_process_that_takes_the_servers_port(run: Run) -> None:
-    """It is named, and the old configuration serves once it is gone."""
+    """It is named, and the old configuration is ready once it is gone."""
     process: list[subprocess.Popen[str]] = []
 
     def take() -> None:

@@ -277,4 +277,4 @@ def _opened(ground: PracticeNode) -> tuple[ExerciseRecord, Exercise]:
 
 
 def _served(back: ResetResult) -> str:
-    return ", the API server is up" if back.serves else ", but the API server does not serve yet"
+    return ", the API server is up" if back.serves else ", but the API server is not ready yet"

@@ -24,13 +24,13 @@ _POLL_SECONDS = 0.2
 _TELL_SECONDS = 5.0
 # of a fault a learner is told what a client, or a reader of the log, would see: anything more could name the cause
 _LEARNER_WORDS = {
-    "serving": "the API server does not serve, or not as its manifest says",
+    "serving": "the API server is not ready, or does not run as its manifest says",
     "receipt": "a request that was sent now is not found in the audit log",
     "expect": "{about}: not recorded as it should be",
     "stages": "{about}: not recorded at the stages at which it should be",
     "log-host-path": "on the host the audit log is not where it should be",
 }
-_HIDDEN = "the API server serves, but something is not as it should be, or will not be for long"
+_HIDDEN = "the API server is ready, but something is not as it should be, or will not be for long"
 
 
 class AwaitedState(NamedTuple):
@@ -52,7 +52,7 @@ def serving(plane: ControlPlane) -> Process:
     """
     plane.read_manifest()  # root, another node: told in its own words
     if (process := ready(plane)) is None:
-        text = "the API server does not serve as its manifest says, even before the exercise"
+        text = "the API server is not ready as its manifest says, even before the exercise"
         raise RefusedError(text, check="apiserver-ready", fix="auditctl doctor")
     return process
 

@@ -241,7 +241,7 @@ def _success(planned: PlannedChange, result: ChangeResult) -> str:
     if not result.proved:
         unknown = [check.detail for check in result.checks if check.status is Status.UNKNOWN]
         return f"{verb}, not proved: {'; '.join(unknown) or 'nothing was asked'}"
-    return f"{verb}, and the API server serves"
+    return f"{verb}, and the API server is ready"
 
 
 def _next_steps(planned: PlannedChange, result: ChangeResult) -> tuple[str, ...]:

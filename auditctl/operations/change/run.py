@@ -269,10 +269,10 @@ class ChangeRun:
         if isinstance(result, Restarted):
             self.restarted = result
             self.change.try_mark(Step.UNDONE, failure)
-            text = f"{failure}; put back, and the old configuration serves again"
+            text = f"{failure}; put back, and the old configuration is ready again"
             return self._performed(outcome, failure=text, checks=checks)
         self.change.try_mark(Step.UNCONFIRMED, str(result))
-        text = f"{failure}; the old manifest is back, but the API server does not serve with it: {said_once(failure, result)}"
+        text = f"{failure}; the old manifest is back, but the API server is not ready with it: {said_once(failure, result)}"
         return self._performed(
             Outcome.STRANDED,
             failure=f"{text}; the saved manifest is {self.change.backup}",

@@ -105,6 +105,6 @@ def _await_end(run: GuardedRun, outgoing: OutgoingProcess, renames: TwoRenames, 
     if patience > seconds or not outgoing.process.alive():
         return ""
     return (
-        f"the API server did not serve within {run.options.timeout_seconds:.0f} s: the kubelet has not acted on the manifest"
-        f" (process {outgoing.process.pid} serves with another command line)"
+        f"the API server was not ready within {run.options.timeout_seconds:.0f} s: the kubelet has not acted on the manifest"
+        f" (process {outgoing.process.pid} runs with another command line)"
     )
