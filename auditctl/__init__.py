@@ -26,3 +26,4 @@ a verdict is made, so ``policy/goyaml`` is a reader of that lineage of its own (
 """
 
 __version__ = "0.2.0"
+REPOSITORY = "https://github.com/auditctl/auditctl"

@@ -81,7 +81,7 @@ def _indented(lines: list[str], by: str = STEP) -> list[str]:
 
 
 def _patches(extras: Extras) -> str:
-    """A JSON patch appends; a strategic one would replace the whole ``command`` (``util/patches/patches.go``)."""
+    """Return a JSON patch, which appends; a strategic one would replace ``command`` (util/patches/patches.go)."""
     operations: list[dict[str, Any]] = [
         {"op": "add", "path": "/spec/containers/0/command/-", "value": f"--{argument.name}={argument.value}"}
         for argument in extras.arguments
@@ -97,7 +97,7 @@ def _patches(extras: Extras) -> str:
 
 
 def _kind(extras: Extras, policy_file: str, *, as_list: bool) -> list[str]:
-    """Inside kind's node the "host" is the node's container: what is to be there is mounted into it as well."""
+    """Return a configuration for kind: what must be on the "host" is mounted into the node's container, too."""
     lines = ["kind: Cluster", "apiVersion: kind.x-k8s.io/v1alpha4", "nodes:", "- role: control-plane"]
     lines += ["  kubeadmConfigPatches:", "  - |", *_indented(_configuration(extras, as_list=as_list), "    ")]
     lines.append("  extraMounts:")

@@ -43,7 +43,7 @@ def write_page(out: str, text: str, example: str) -> None:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """By one rename; what is there keeps its mode and owner, a new file has the usual mode."""
+    """Replace the page by one rename; an existing one keeps its mode and owner, a new one has the usual mode."""
     if not IS_LINUX:
         temporary = files.temporary_of(path)
         temporary.write_bytes(content)

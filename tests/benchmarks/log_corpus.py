@@ -5,20 +5,21 @@ python tests/benchmarks/log_corpus.py OUT MEGABYTES
 
 from __future__ import annotations
 
+import gzip
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
-GOLDEN = Path(__file__).parents[3] / "shared/golden/logs"
+GOLDEN = Path(__file__).parents[1] / "golden/logs"
 _MARK = "\x00"
 
 
 def templates() -> list[tuple[str, ...]]:
     """Every recorded line, cut where the number of the copy goes."""
-    found = []
-    for path in sorted(GOLDEN.glob("*.jsonl")):
-        for line in path.read_text().splitlines():
+    lines = []
+    for path in sorted(GOLDEN.glob("mixed-traffic-*.jsonl.gz")):
+        for line in gzip.decompress(path.read_bytes()).decode().splitlines():
             event: dict[str, Any] = json.loads(line)
             name = event.get("objectRef", {}).get("name")
             if event["user"].get("username"):
@@ -30,8 +31,8 @@ def templates() -> list[tuple[str, ...]]:
             text = json.dumps(event, separators=(",", ":"), ensure_ascii=False)
             for plain, escaped in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
                 text = text.replace(plain, escaped)
-            found.append(tuple(text.split("\\u0000")))
-    return found
+            lines.append(tuple(text.split("\\u0000")))
+    return lines
 
 
 def write(out: Path, megabytes: int) -> int:

@@ -90,8 +90,16 @@ def test_bodies_that_hold_the_same_keys_are_cut_alike(
                 assert filtered(chosen, spelled) == by_json(monkeypatch, chosen, spelled)
 
 
+def as_the_server(**bodies: Any) -> bytes:
+    """A line of level RequestResponse, with the bodies where the server writes them."""
+    members = [*{**EVENT, "level": "RequestResponse"}.items()]
+    at = next(index for index, (key, _) in enumerate(members) if key == "requestReceivedTimestamp")
+    members[at:at] = bodies.items()
+    return json.dumps(dict(members), separators=(",", ":")).encode()
+
+
 def test_keys_that_are_there_twice_are_left_to_the_json() -> None:
-    line = json.dumps({**EVENT, "level": "RequestResponse", "requestObject": OBJECT}, separators=(",", ":")).encode()
+    line = as_the_server(requestObject=OBJECT)
     twice = line[:-1] + b',"requestObject":{"kind":"Other"}}'
 
     assert cut_bytes(READER.one(line), line, Level.METADATA, READER, strips=False) is not None
@@ -119,7 +127,7 @@ def test_random_lines_are_cut_alike(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_standard_librarys_reader_leaves_managed_fields_to_the_json() -> None:
-    line = json.dumps({**EVENT, "level": "RequestResponse", "responseObject": OBJECT}, separators=(",", ":")).encode()
+    line = as_the_server(responseObject=OBJECT)
     reader = events_json.READER
 
     assert cut_bytes(reader.one(line), line, Level.REQUEST_RESPONSE, reader, strips=True) is None

@@ -22,7 +22,7 @@ def put(change: Change, record: FileRecord, when: str) -> None:
     current = files.digest(path)
     if current == target:
         return
-    if current is not None and current == record.ending:
+    if current in record.ending:
         other = current
     if current != other:
         if when == "before":

@@ -13,7 +13,7 @@ one has ended (pkg/kubelet/pleg/generic.go), and then it is through at once, for
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +48,14 @@ class PodRemains:
         cgroups = tuple(dict.fromkeys(path for path, _ in groups))
         return cls(cgroups, folder) if folder.is_dir() and all(path.is_dir() for path in cgroups) else None
 
+    def of_sibling(self, uid: str) -> PodRemains | None:
+        """Return the same of another Pod beside it, of which no process may run; None where it is not visible."""
+        own, folder = self.folder.name, self.folder.with_name(uid)
+        names = ((own, uid), (own.replace("-", "_"), uid.replace("-", "_")))  # as the two drivers write them
+        cgroups = tuple(path.with_name(_replaced(path.name, names)) for path in self.cgroups)
+        is_visible = uid != own and folder.is_dir() and all(path.is_dir() for path in cgroups)
+        return PodRemains(cgroups, folder) if is_visible else None
+
     def finished(self, now: float) -> bool:
         """Tell whether the kubelet has finished with the Pod at ``now`` (monotonic); call it often, it keeps the times."""
         if any(path.is_dir() for path in self.cgroups):
@@ -57,6 +65,12 @@ class PodRemains:
             self._settle_seconds = _COMPLETED_SECONDS if self.folder.is_dir() else _CLEANED_UP_SECONDS
             self._gone_at = now
         return now - self._gone_at >= self._settle_seconds
+
+
+def _replaced(name: str, pairs: Iterable[tuple[str, str]]) -> str:
+    for own, other in pairs:
+        name = name.replace(own, other)
+    return name
 
 
 def _uid(name: str) -> str:

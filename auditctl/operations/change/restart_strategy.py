@@ -23,7 +23,7 @@ _DRAIN_SECONDS = 5.0
 # waiting is one in which every new connection is refused.
 _QUICK_DRAIN_SECONDS = 1.0
 _LEAST_ANSWERED = 100
-_QUICK_SHARE = 0.99
+_QUICK_SHARE = 0.95  # a request that is cut is worse than one that is refused; not twenty times
 _BATCH_FLAG = "audit-log-mode"
 _BACKOFF_SECONDS = 600.0  # client-go flowcontrol.Backoff forgets after twice its longest wait, the kubelet's 5 minutes
 

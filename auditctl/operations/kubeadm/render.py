@@ -42,7 +42,7 @@ def rendered(
         UsageError: no such form or version, ``image`` or ``node`` for another form than the Job, ``policy`` for patches.
         RefusedError: the manifest, a flag or the policy cannot be rendered.
     """
-    _refuse_what_does_not_fit(form, for_job=bool(image or node), policy=bool(policy))
+    _refuse_unfit_options(form, for_job=bool(image or node), policy=bool(policy))
     manifest = _manifest(plane)
     version = server_version(plane, kubernetes)
     extras = _extras(manifest, set_flags, version)
@@ -56,7 +56,7 @@ def rendered(
     else:
         text = render(RenderFormat(form), extras, version, policy_file="" if shipped else policy or "")
     if policy:
-        text = _with_what_is_not_carried(text, form, f"shipped: {shipped}" if shipped else policy, extras)
+        text = _with_steps_before(text, form, f"shipped: {shipped}" if shipped else policy, extras)
     return Report(
         command="kubeadm render",
         outcome=Outcome.UNCHANGED,
@@ -83,7 +83,7 @@ def _policy(plane: ControlPlane, manifest: Manifest | None, name: str | None, ve
         raise RefusedError(f"{text.name}: not UTF-8, as other tools read it", check="encoding") from None
 
 
-def _refuse_what_does_not_fit(form: str, *, for_job: bool, policy: bool) -> None:
+def _refuse_unfit_options(form: str, *, for_job: bool, policy: bool) -> None:
     if form not in FORMS:
         raise UsageError(f"--as {form}: not one of {', '.join(FORMS)}")
     if form != RenderFormat.JOB.value and for_job:
@@ -92,7 +92,7 @@ def _refuse_what_does_not_fit(form: str, *, for_job: bool, policy: bool) -> None
         raise UsageError("--as patches: a patch has no place for a policy, so leave --policy out")
 
 
-def _with_what_is_not_carried(text: str, form: str, policy: str, extras: Extras) -> str:
+def _with_steps_before(text: str, form: str, policy: str, extras: Extras) -> str:
     """Return the text with a comment for what has to be done before, where the text does not carry the policy."""
     place = policy_place(extras)
     if form == RenderFormat.CLUSTER_CONFIGURATION.value:
@@ -104,7 +104,7 @@ def _with_what_is_not_carried(text: str, form: str, policy: str, extras: Extras)
 
 
 def _manifest(plane: ControlPlane) -> Manifest | None:
-    """None where this machine is no control plane: then the defaults are rendered."""
+    """Return the manifest; None where this machine is no control plane: then the defaults are rendered."""
     if not plane.manifest_path.exists():
         return None
     return plane.read_manifest()[1]
