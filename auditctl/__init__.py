@@ -1,6 +1,7 @@
 """auditctl: switch Kubernetes API-server auditing on, change it, prove it, take it out.
 
-The map of the house (imports go downward only; ``tests/test_architecture.py`` holds it)::
+The map of the packages (imports go downward only; ``tests/test_architecture.py`` holds it). Each package has its own map in
+its docstring; docs/contributing/architecture.md says where to look for what::
 
     errors, facts, findings, settings        values and words, no I/O (facts reads package data; durations, patterns, printable,
                                              compatibility: newer names of the standard library;
@@ -13,8 +14,8 @@ The map of the house (imports go downward only; ``tests/test_architecture.py`` h
     node/                                    the WORLD: files, journal, processes, kubelet, API server, receipt
     kubeadm/   log/                          kubeadm's own record of the cluster / the audit log: events, following, figures
     cluster/                                 a cluster from any machine with a kubeconfig: every API server by the API itself
-    operations/                              one module a verb: calls rooms in order, returns a Report
-    lab/                                     an embedded practice node; exercises, the grader, a killercoda scenario
+    operations/                              one module a verb: calls the packages in order, returns a Report
+    lab/                                     a practice node in a folder; exercises, the grader, a killercoda scenario
     cli/                                     typer: arguments -> one operation -> print the report -> exit
 
 Text is located with ruamel.yaml (composed nodes carry marks), changed by splicing the original text, and proved with
@@ -25,3 +26,4 @@ a verdict is made, so ``policy/goyaml`` is a reader of that lineage of its own (
 """
 
 __version__ = "0.2.0"
+REPOSITORY = "https://github.com/auditctl/auditctl"

@@ -87,6 +87,12 @@ def main() -> None:
     sys.exit(code)
 
 
+def kubectl_complete() -> None:
+    """Answer `kubectl auditctl WORDS<TAB>`: kubectl calls a program of this name (pkg/cmd/plugin_completion.go)."""
+    os.environ["_AUDITCTL_COMPLETE"] = "1"
+    main()
+
+
 def _open_closed_descriptors() -> None:
     """Open /dev/null where a descriptor of 0 to 2 is closed (``>&-``).
 

@@ -44,7 +44,7 @@ THOROUGH = (
     ),
 )
 LONG_ROOMS = (TESTS / "playbooks", TESTS / "scaffold", TESTS / "e2e")
-WORKERS = 4  # of the README's command; `--dist worksteal` gives each of them one part of the list
+WORKERS = 6  # of the README's command; `--dist worksteal` gives each of them one part of the list
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

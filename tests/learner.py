@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from auditctl.findings import Status
+from auditctl.lab.grading import requirements
 from auditctl.lab.grading.grade import grade
 from auditctl.node.apiserver.process import listener
 from auditctl.operations.controlplane import ControlPlane
@@ -120,6 +121,12 @@ class Learner:
         """The Check button: exit code, and what the learner may read of it."""
         ran = self.script(f"{step.name}/verify.sh")
         return Ran(ran.code, self.at("/opt/auditctl-lab/last-check").read_text())
+
+    def is_solved(self, step: Path) -> bool:
+        """As Check grades it, without a process of its own: for looks that are repeated."""
+        wants = self.at(f"/opt/auditctl-lab/wants/{step.name}.yaml")
+        rows = requirements.read_text(wants.read_text(), wants.name)
+        return all(check.status is Status.PASSED for check in grade(ControlPlane(rootfs=self.root), rows))
 
     @property
     def manifest(self) -> Path:

@@ -313,29 +313,8 @@ def test_rooms_are_small_and_documented(path: Path) -> None:
             assert length <= limit, f"{name_of(path)}:{node.lineno} {node.name} has {length} lines"
 
 
-# Words that stand for no thing of the field (docs/contributing/style.md): they are in no name of these wings, local names
-# included. In the others functions, classes and parameters of the first list alone are held so far.
+# Words that stand for no thing of the field (docs/contributing/style.md): no name has them, local names included.
 SAYS_NOTHING = re.compile(r"(^|_)(told|asked|seen|found|wanted|what|how|work|old|thing)(_|$)")
-WINGS_WITHOUT_THEM = (
-    "manifest",
-    "policy",
-    "kubeadm",
-    "cli",
-    "lab",
-    "log",
-    "operations/log",
-    "report",
-    "settings",
-    "findings",
-    "errors",
-    "facts",
-)
-
-
-def is_held(path: Path) -> bool:
-    """Whether a module is in one of these wings, or in one of their folders that is named."""
-    folders = (path.parent.relative_to(PACKAGE).as_posix(), wing_of(path))
-    return any(folder in WINGS_WITHOUT_THEM for folder in folders)
 
 
 def identifiers(path: Path, *, local: bool = False) -> Iterator[str]:
@@ -364,7 +343,7 @@ def test_names_are_the_fields_own(path: Path) -> None:
     assert not [name for name in snake if WORDS_NOT_IN_THIS_HOUSE.search(name) and name not in API_WORDS]
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if is_held(path)], ids=name_of)
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_every_name_says_what_it_holds(path: Path) -> None:
     """A tag, mounts, a request, before and after: not found, asked, told, seen, wanted, old."""
     assert not [name for name in in_snake_case(identifiers(path, local=True)) if SAYS_NOTHING.search(name)]
@@ -385,6 +364,69 @@ def test_the_map_names_every_wing() -> None:
 
     for wing in {wing_of(path) for path in MODULES} - {"__init__", "__main__", "durations", "patterns"}:
         assert wing in text, wing
+
+
+# Where an operation imports as late as it can, and the heavy module that a light command (a dry run, `policy validate`, the
+# options of a command) does not pay for. All other modules of operations import at their top; the list only shrinks.
+LATE_IMPORTS = {
+    "change/engine.py:run_change": "ssl, http.client: only a run that is not dry",
+    "change/kubeadm_record.py:recording": "ssl: only with --persist",
+    "change/preflight.py:trial_start": "subprocess: only where a server runs",
+    "change/preflight.py:_of_the_server": "ssl: only where a server runs",
+    "change/restart_strategy.py:_has_peers": "ssl: only where a server runs",
+    "controlplane.py:state": "fcntl: Linux only",
+    "controlplane.py:parse": "ruamel.yaml: commands that read no manifest",
+    "controlplane.py:credentials": "ruamel.yaml: commands that ask no server",
+    "controlplane.py:endpoint": "ssl: commands that ask no server",
+    "enable_files.py:read_installed": "ssl: only with --webhook-config",
+    "evidence/receipt.py:prover": "ssl: only a run that is not dry",
+    "evidence/receipt.py:prove": "the same function, within prover",
+    "evidence/receipt.py:obtain": "ssl: only a run that is not dry",
+    "policy/discovered.py:_live": "ssl: only with --discovery live",
+    "policy/validate.py:_not_rehearsed": "subprocess: only on a node",
+    "policy/validate.py:_rehearsed": "subprocess: only on a node",
+    "policy/validate.py:_blind": "subprocess and the rooms of log: only where detections are looked at",
+}
+
+
+def test_operations_import_late_only_what_is_heavy() -> None:
+    """A reader sees at the top of a module what it uses, and a fork has loaded what it needs."""
+    late = {
+        f"{path.relative_to(PACKAGE / 'operations')}:{function.name}"
+        for path in (PACKAGE / "operations").rglob("*.py")
+        for function in ast.walk(tree_of(path))
+        if isinstance(function, ast.FunctionDef)
+        if any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(function))
+    }
+
+    assert late == set(LATE_IMPORTS)
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.name == "__init__.py"], ids=name_of)
+def test_every_module_that_the_map_of_a_package_names_exists(path: Path) -> None:
+    """In double backquotes: a module or a package beside it, or a name in one."""
+    text = ast.get_docstring(ast.parse(path.read_text())) or ""
+    named = re.findall(r"``([a-z][a-z_]*)(?:/[a-z]+)?(?:\.[a-z_]+)?``", text)
+
+    assert [name for name in named if not list(path.parent.glob(f"{name}*"))] == []
+
+
+PAGES_FOR_CONTRIBUTORS = (
+    *sorted((PACKAGE.parent / "docs/contributing").rglob("*.md")),
+    PACKAGE.parent / "CONTRIBUTING.md",
+)
+
+
+@pytest.mark.parametrize("page", PAGES_FOR_CONTRIBUTORS, ids=lambda page: page.name)
+def test_every_path_that_contributors_are_sent_to_exists(page: Path) -> None:
+    """Also one that is written with braces, as `lint.{py,md}`, or with a pattern."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    named = re.findall(r"`((?:auditctl|tests|templates|playbooks|\.ci)/[\w./*-]*)`", text)
+    examples = re.compile("NAME|vX")
+
+    assert [
+        name for name in named if not examples.search(name) and not list(PACKAGE.parent.glob(name.rstrip("/")))
+    ] == []
 
 
 LIGHT = "import sys; from auditctl.cli.app import run; run({words!r}); print(*sorted(sys.modules), file=sys.stderr)"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,5 +36,29 @@ def test_the_readme_holds_both_commands() -> None:
         "ruff check .",
         "ruff format --check .",
         "mypy",
-        "python -m pytest -n 4 --dist worksteal",
+        "python -m pytest -n 6 --dist worksteal",
     ]
+
+
+TESTS = TOP / "tests"
+FEW_LINES = 40
+TESTED_AS_A_WHOLE = "policy/goyaml/"  # by tests/policy/test_goyaml.py, against recorded answers of go-yaml
+
+
+def without_a_test_of_its_name() -> Iterator[str]:
+    """Yield each module of more than a few lines for which there is no file ``test_<module>.py``."""
+    names = {path.name for path in TESTS.rglob("test_*.py")}
+    for path in sorted((TOP / "auditctl").rglob("*.py")):
+        module = path.relative_to(TOP / "auditctl").as_posix()
+        is_long = len(path.read_text().splitlines()) > FEW_LINES
+        is_one_of_many = path.name.startswith("__") or module.startswith(TESTED_AS_A_WHOLE)
+        if is_long and not is_one_of_many and f"test_{path.name}" not in names:
+            yield module
+
+
+def test_the_tests_of_a_module_are_found_by_its_name() -> None:
+    """A new module has ``test_<module>.py``; where older ones are tested stands in a list that only shrinks."""
+    elsewhere: dict[str, list[str]] = json.loads((TESTS / "tested_elsewhere.json").read_text())
+
+    assert set(without_a_test_of_its_name()) - {module for modules in elsewhere.values() for module in modules} == set()
+    assert [name for name in elsewhere if not (TESTS / name).is_file()] == []

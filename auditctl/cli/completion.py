@@ -93,7 +93,8 @@ def completion(
 ) -> None:
     """Print the completion script of a shell: source <(auditctl completion bash)."""
     program = Path(sys.argv[0]).name  # also kube-auditctl, kubectl-auditctl
-    program = program if "auditctl" in program else "auditctl"
+    in_venv = sys.prefix != sys.base_prefix and Path(sys.argv[0]).with_name("auditctl").exists()
+    program = "auditctl" if in_venv or "auditctl" not in program else program
 
     def operation(_: object) -> CommandResult:
         if shell not in _SCRIPTS:
@@ -111,8 +112,8 @@ def completion(
 
 
 def script(program: str, shell: str) -> str:
-    """Return the script for ``program`` and its other names; `auditctl` itself is left to auditd where it is not ours."""
-    names = ("auditctl", "kube-auditctl") if program == "auditctl" else ("kube-auditctl", "kubectl-auditctl")
+    """Return the script for the names of the program; `auditctl` is one of them only if ``program`` says that it is ours."""
+    names = ("kube-auditctl", "kubectl-auditctl", *(("auditctl",) if program == "auditctl" else ()))
     text = _SCRIPTS[shell].replace("NAMES", " ".join(names)).replace("VARIABLE", VARIABLE)
     if shell == "fish":
         text += "\n".join(_FISH_FOR_ONE.replace("NAME", name) for name in names)

@@ -76,7 +76,9 @@ def render(
     ] = None,
     policy: Annotated[
         str | None,
-        typer.Option("--policy", metavar="FILE", help="What the tool carries; default: the node's own, else baseline."),
+        typer.Option(
+            "--policy", metavar="FILE", help="The policy that goes along; default: the node's own, else baseline."
+        ),
     ] = None,
 ) -> None:
     """Print the node's audit settings (or the defaults, where there is no manifest) for another tool."""

@@ -1,4 +1,4 @@
-"""``auditctl lab``: an embedded practice node, whose API server is a stand-in."""
+"""``auditctl lab``: a practice node in a folder, whose API server is a stand-in."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ app = typer.Typer(
     cls=GroupWithPanels,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="An embedded practice node: no root, no cluster; its API server is a stand-in.",
+    help="A practice node in a folder: no root, no cluster; its API server is a stand-in.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 Directory = Annotated[

@@ -126,7 +126,8 @@ class ChangeArguments:
             "--drain",
             metavar="DURATION",
             help="Wait this long after the old process has stopped listening, then end it; 0 leaves it to the kubelet. "
-            "Default: 5s; 0 with a webhook, a batch mode or another control plane.",
+            "Default: 5s, or 1s where 19 of 20 requests are answered within a second; 0 with a webhook, a batch mode or "
+            "another control plane.",
         ),
     ] = None
     allow: Allow = None

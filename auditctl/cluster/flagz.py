@@ -21,8 +21,8 @@ def flags_of(body: bytes) -> Mapping[str, str] | None:
     text = body.decode(errors="replace")
     if text.lstrip().startswith("{"):
         try:
-            found = json.loads(text)["flags"]
-            return {str(name): str(value) for name, value in found.items()}
+            shown = json.loads(text)["flags"]
+            return {str(name): str(value) for name, value in shown.items()}
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
     _, warning, rest = text.partition(_WARNING)

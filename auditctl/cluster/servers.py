@@ -50,21 +50,21 @@ class MirrorServer:
 def mirror_servers(pods: Mapping[str, Any]) -> tuple[MirrorServer, ...]:
     """Return the API servers of a PodList, by the names of their nodes."""
     rows = pods.get("items")
-    found = [_server(row) for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-    return tuple(sorted(found, key=lambda one: one.node))
+    mirrors = [_server(row) for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    return tuple(sorted(mirrors, key=lambda one: one.node))
 
 
-def endpoint_hosts(found: Mapping[str, Any]) -> frozenset[str]:
+def endpoint_hosts(endpoint_slice: Mapping[str, Any]) -> frozenset[str]:
     """Return the addresses in the EndpointSlice ``kubernetes``: each server whose lease in etcd has not run out.
 
     Source: ``pkg/controlplane/reconcilers/lease.go``; the lease is renewed every 10 s and lives 15 s.
     """
-    return frozenset(str(host) for row in _rows(found, "endpoints") for host in row.get("addresses") or ())
+    return frozenset(str(host) for row in _rows(endpoint_slice, "endpoints") for host in row.get("addresses") or ())
 
 
-def control_plane_nodes(found: Mapping[str, Any]) -> tuple[str, ...]:
+def control_plane_nodes(nodes: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the names in a NodeList."""
-    return tuple(sorted(str(_part(row, "metadata").get("name")) for row in _rows(found, "items")))
+    return tuple(sorted(str(_part(row, "metadata").get("name")) for row in _rows(nodes, "items")))
 
 
 def _server(pod: Mapping[str, Any]) -> MirrorServer:
@@ -104,10 +104,10 @@ def _flags(words: Sequence[Any]) -> Iterator[tuple[str, str]]:
 
 
 def _part(value: Any, name: str) -> Mapping[str, Any]:
-    found = value.get(name) if isinstance(value, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
+    part = value.get(name) if isinstance(value, Mapping) else None
+    return part if isinstance(part, Mapping) else {}
 
 
 def _rows(value: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any]]:
-    found = value.get(name)
-    yield from (row for row in found if isinstance(row, Mapping)) if isinstance(found, list) else ()
+    rows = value.get(name)
+    yield from (row for row in rows if isinstance(row, Mapping)) if isinstance(rows, list) else ()

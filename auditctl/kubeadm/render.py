@@ -11,15 +11,15 @@ import posixpath
 import re
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from auditctl.errors import UsageError
 from auditctl.kubeadm.clusterconfiguration import Argument, ExtraVolume
 from auditctl.kubeadm.persist import Extras
-from auditctl.kubeadm.sections import STEP, arguments_section, volumes_section
+from auditctl.kubeadm.sections import STEP, arguments_section, literal_block, volumes_section
 from auditctl.manifest.mount_plan import VOLUME_NAMES, audit_paths
 from auditctl.manifest.yaml_scalars import spelled
-from auditctl.settings import LOG_FLAG
+from auditctl.settings import LOG_FLAG, POLICY_FLAG
 
 FIRST_WITH_LISTS = (1, 31)  # v1beta4 (kubeadm 1.31)
 FIRST_KIND_WITH_LISTS = (1, 36)
@@ -48,15 +48,18 @@ def extras_for(flags: Mapping[str, str]) -> Extras:
     return Extras(arguments, tuple(sorted(volumes.values())))
 
 
-def render(form: RenderFormat, extras: Extras, version: tuple[int, int]) -> str:
-    """Return the text for ``form``; ``version`` is that of the cluster's Kubernetes."""
+def render(form: RenderFormat, extras: Extras, version: tuple[int, int], policy_file: str = "") -> str:
+    """Return the text for ``form``; ``version`` is that of the cluster's Kubernetes.
+
+    ``policy_file`` is a file of this machine, which kind takes into its node.
+    """
     match form:
         case RenderFormat.CLUSTER_CONFIGURATION:
             return _text(_configuration(extras, as_list=version >= FIRST_WITH_LISTS))
         case RenderFormat.PATCHES:
             return _patches(extras)
         case RenderFormat.KIND:
-            return _text(_kind(extras, as_list=version >= FIRST_KIND_WITH_LISTS))
+            return _text(_kind(extras, policy_file, as_list=version >= FIRST_KIND_WITH_LISTS))
         case RenderFormat.JOB:
             raise ValueError("a Job is made of a command line, not of extras")  # job.py
 
@@ -78,7 +81,7 @@ def _indented(lines: list[str], by: str = STEP) -> list[str]:
 
 
 def _patches(extras: Extras) -> str:
-    """A JSON patch appends; a strategic one would replace the whole ``command`` (``util/patches/patches.go``)."""
+    """Return a JSON patch, which appends; a strategic one would replace ``command`` (util/patches/patches.go)."""
     operations: list[dict[str, Any]] = [
         {"op": "add", "path": "/spec/containers/0/command/-", "value": f"--{argument.name}={argument.value}"}
         for argument in extras.arguments
@@ -93,13 +96,14 @@ def _patches(extras: Extras) -> str:
     return "[\n" + ",\n".join(f"  {json.dumps(one)}" for one in operations) + "\n]\n"
 
 
-def _kind(extras: Extras, *, as_list: bool) -> list[str]:
-    """Inside kind's node the "host" is the node's container: what is to be there is mounted into it as well."""
+def _kind(extras: Extras, policy_file: str, *, as_list: bool) -> list[str]:
+    """Return a configuration for kind: what must be on the "host" is mounted into the node's container, too."""
     lines = ["kind: Cluster", "apiVersion: kind.x-k8s.io/v1alpha4", "nodes:", "- role: control-plane"]
     lines += ["  kubeadmConfigPatches:", "  - |", *_indented(_configuration(extras, as_list=as_list), "    ")]
     lines.append("  extraMounts:")
     for volume in extras.volumes:
-        here = "./" + posixpath.basename(volume.host_path)
+        is_policy = volume.name == VOLUME_NAMES[POLICY_FLAG]
+        here = (is_policy and policy_file) or "./" + posixpath.basename(volume.host_path)
         lines += [f"  - hostPath: {spelled(here)} # of this machine", f"    containerPath: {spelled(volume.host_path)}"]
         if volume.read_only:
             lines.append("    readOnly: true")
@@ -137,15 +141,42 @@ spec:
         volumeMounts:
         - name: node
           mountPath: /host
-      volumes:
+{mount}      volumes:
       - name: node
         hostPath:
           path: /
+{volume}"""
+_CONFIG_MAP = """\
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: auditctl-policy
+  namespace: kube-system
+data:
+"""
+_POLICY_FOLDER = "/run/auditctl-policy"  # gone with the next start of the node
+_MOUNT = f"""\
+        - name: policy
+          mountPath: /host{_POLICY_FOLDER} # {_POLICY_FOLDER} for the program, whose root is the node's
+"""
+_VOLUME = """\
+      - name: policy
+        configMap:
+          name: auditctl-policy
 """
 
 
-def job(image: str | None, node: str, flags: Mapping[str, str]) -> str:
+class JobPolicy(NamedTuple):
+    """The policy that a Job switches on: the name of a shipped one, or the text of a file, which goes along."""
+
+    name: str = ""
+    text: str = ""
+
+
+def job(image: str | None, node: str, flags: Mapping[str, str], policy: JobPolicy = JobPolicy()) -> str:  # noqa: B008
     """Return the Job. Without ``image`` a placeholder stands there, which no kubelet can pull.
+
+    A policy of a file lies in a ConfigMap beside it.
 
     Raises:
         UsageError: the image is not pinned by its digest.
@@ -153,6 +184,16 @@ def job(image: str | None, node: str, flags: Mapping[str, str]) -> str:
     if image is not None and not _PINNED.fullmatch(image):
         raise UsageError(f"--image {image}: not pinned; it runs as root on the node, so name it NAME@sha256:DIGEST")
     words = ["--on-host", "/host", "enable"]
+    if policy.name or policy.text:
+        words += ["--policy", policy.name or f"{_POLICY_FOLDER}/policy.yaml"]
     for name, value in flags.items():
         words += ["--set", f"{name}={value}"]
-    return _TEXT.format(node=json.dumps(node), image=json.dumps(image or NO_IMAGE), arguments=json.dumps(words))
+    fields = {"node": node, "image": image or NO_IMAGE, "arguments": words}
+    text = _TEXT.format(
+        **{name: json.dumps(value) for name, value in fields.items()},
+        mount=_MOUNT if policy.text else "",
+        volume=_VOLUME if policy.text else "",
+    )
+    if not policy.text:
+        return text
+    return f"{_CONFIG_MAP}{_text(literal_block('policy.yaml', policy.text, 2))}---\n{text}"

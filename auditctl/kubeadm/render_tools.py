@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from auditctl.errors import RefusedError
 from auditctl.kubeadm.persist import Extras
-from auditctl.kubeadm.sections import arguments_section, volumes_section
+from auditctl.kubeadm.sections import arguments_section, literal_block, volumes_section
 from auditctl.manifest.yaml_scalars import spelled
 from auditctl.policy.rule_yaml import rule_lines
 from auditctl.policy.types import Policy, Stage
@@ -58,6 +58,12 @@ def render_tool(form: str, extras: Extras, policy: PolicyForTool) -> str:
     return "".join(f"{line}\n" for line in TOOLS[form](extras, policy))
 
 
+def policy_place(extras: Extras) -> str:
+    """Return the node's path of the policy; empty where no flag names one."""
+    path = _flags(extras).get(POLICY_FLAG, "")
+    return next((each.host_path for each in extras.volumes if each.mount_path == path), path)
+
+
 def _flags(extras: Extras) -> dict[str, str]:
     return {argument.name: argument.value for argument in extras.arguments}
 
@@ -71,13 +77,6 @@ def _refuse(tool: str, names: Iterable[str]) -> None:
 
 def _indented(lines: Iterable[str], by: int) -> Lines:
     return [" " * by + line if line else "" for line in lines]
-
-
-def _literal(key: str, text: str, indent: int) -> Lines:
-    """Return a literal block; its indentation is written down, as the text may begin with spaces."""
-    lines = text.rstrip("\n").split("\n")
-    indicator = "|2" if lines[:1] and lines[0].startswith(" ") else "|"
-    return [" " * indent + f"{key}: {indicator}", *_indented(lines, indent + 2)]
 
 
 def _kubeadm_control_plane(extras: Extras, policy: PolicyForTool) -> Lines:
@@ -96,11 +95,13 @@ def _kubeadm_control_plane(extras: Extras, policy: PolicyForTool) -> Lines:
     if extras.volumes:
         lines += _indented(volumes_section(extras.volumes)[1], 8)
     if POLICY_FLAG in flags:
-        host = next(
-            (each.host_path for each in extras.volumes if each.mount_path == flags[POLICY_FLAG]), flags[POLICY_FLAG]
-        )
-        lines += ["    files:", f"    - path: {spelled(host)}", "      owner: root:root", '      permissions: "0600"']
-        lines += _literal("content", policy.text, 6)
+        lines += [
+            "    files:",
+            f"    - path: {spelled(policy_place(extras))}",
+            "      owner: root:root",
+            '      permissions: "0600"',
+        ]
+        lines += literal_block("content", policy.text, 6)
     return lines
 
 
@@ -224,7 +225,7 @@ def _kops(extras: Extras, policy: PolicyForTool) -> Lines:
     ]
     if POLICY_FLAG in flags:
         lines += ["  fileAssets:", "  - name: audit-policy", f"    path: {spelled(flags[POLICY_FLAG])}"]
-        lines += ["    roles: [ControlPlane]", *_literal("content", policy.text, 4)]
+        lines += ["    roles: [ControlPlane]", *literal_block("content", policy.text, 4)]
     return lines
 
 
@@ -237,3 +238,5 @@ TOOLS: Mapping[str, Callable[[Extras, PolicyForTool], Lines]] = {
     "minikube": _minikube,
     "kops": _kops,
 }
+WITHOUT_POLICY = ("rke2", "k3s")
+"""Tools that take the paths of files, and no file."""

@@ -1,22 +1,22 @@
-"""The embedded node: a stand-in for practice and for tests, never for work. `up`, `down`, `status`.
+"""The practice node: a folder with a small kubelet and a stand-in API server, for practice and tests. `up`, `down`, `status`.
 
-What is true to the real thing: the manifest and its tree (`kubeadm`, `tree`), which files the kubelet reads and when it
-replaces a Pod (`manifests`, `staticpod`), what it refuses and in which words (`podfields`, `podvalidation`, `volumes`),
-when it starts a container again and which logs it keeps (`backoff`, `container`), how kube-apiserver reads its flags and
-why it does not start (`flags`, `options`, `recording`, `apiserver`), what it records (`events`, `backends`, `rotation`),
-sends to a webhook (`delivery`), answers (`server`, `answers`, `identity`) and counts (`metrics`).
+What agrees with the real thing, and where it is:
 
-Slow and failing starts are switched by a file, DIR/var/lib/auditctl-lab/faults.json (`faults.Faults(...).save(layout)`):
-a slow start, never ready, single checks that fail, etcd refusing, a death after so many seconds, an old server that keeps
-the port, a kubelet that does nothing; all of it for every server, or only for those with a flag (`only_with`).
+- ``node``: the manifest and its tree as kubeadm writes them, which files the kubelet reads and when it replaces a Pod, what it
+  refuses and in which words, when it starts a container again and which logs it keeps.
+- ``apiserver``: how kube-apiserver reads its flags and why it does not start, what it records, sends to a webhook, answers
+  and counts.
+- ``exercises``: faults to find and tasks to do, on it or on a real node that is marked for it; how one is begun and judged,
+  what the node was, and how it becomes that again. ``grading``: the requirements of `lab check`.
+- ``tools``: a webhook receiver, the scenario for learners, the demo.
 
-Exercises are played on it, and on a real node that is marked for it: what they are (`exercises`, `exercise_steps`), how one
-is begun and judged (`practice`), what the node was (`keepsake`, `exercise_state`) and how it becomes that again
-(`exercise_reset`); the grader (`grading`, `requirements`) is that of `lab check`.
+Slow and failing starts are switched by a file, DIR/var/lib/auditctl-lab/faults.json (``node.injected_faults``): a slow start,
+never ready, single checks that fail, etcd refusing, an end after so many seconds, an old server that keeps the port, a
+kubelet that does nothing; all of it for every server, or only for those with a flag (`only_with`).
 
 What differs, knowingly:
 
-- Times are short (`layout.Pace`): grace 2 s for 30, listing every 1 s for 20, back-off 1 to 8 s for 10 to 300, forgotten
+- Times are short (`layout.Timing`): grace 2 s for 30, listing every 1 s for 20, back-off 1 to 8 s for 10 to 300, forgotten
   after 16 s of quiet for 600. `lab up --real-times` has the real ones.
 - One address, 127.0.0.1, whatever `--bind-address` says; HTTP/1.1 only. A client certificate that the authority did not
   sign fails the handshake, where a real server answers 401. Bearer tokens are never known.

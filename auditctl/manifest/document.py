@@ -93,7 +93,7 @@ class Document(NamedTuple):
         return Place(self.name, line + 1, offset - self.lines.start(line) + 1)
 
     def _deepest(self, path: tuple[str | int, ...]) -> Node:
-        """The node of the deepest part of a path that is written."""
+        """Return the node of the deepest part of a path that is written."""
         node = self.node(path)
         while node is None and path:
             path = path[:-1]

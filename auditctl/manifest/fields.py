@@ -7,7 +7,7 @@ from typing import Any
 
 from auditctl.errors import ManifestError
 from auditctl.manifest.document import Document
-from auditctl.manifest.mounts import Mount, Volume, normalised_path
+from auditctl.manifest.paths import Mount, Volume, normalised_path
 
 Path = tuple[str | int, ...]
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from auditctl.errors import RefusedError
 from auditctl.facts import TABLE_BEGINS, AuditFlag, FlagType, Version, audit_flags
-from auditctl.manifest import path_rules
 from auditctl.manifest.flags import normalised
+from auditctl.manifest.paths import absolute, log_path
 from auditctl.settings import (
     LOG_FLAG,
     LOG_PATH,
@@ -89,7 +89,7 @@ def _path(name: str, value: str, current: Mapping[str, str]) -> str:
     """Return the value of a path flag normalised; other values, and one that the manifest has already, as they are."""
     if value == current.get(name) or name not in {POLICY_FLAG, WEBHOOK_FLAG, LOG_FLAG}:
         return value
-    return path_rules.log_path(value, name) if name == LOG_FLAG else path_rules.absolute(value, name)
+    return log_path(value, name) if name == LOG_FLAG else absolute(value, name)
 
 
 def _known(name: str) -> AuditFlag:

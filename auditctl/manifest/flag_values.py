@@ -15,8 +15,7 @@ from auditctl.durations import parse
 from auditctl.facts import TABLE_BEGINS, AuditFlag, FlagType, audit_flags
 from auditctl.findings import Finding, Severity
 from auditctl.manifest.flag_targets import PATTERNS
-from auditctl.manifest.mounts import normalised_path
-from auditctl.manifest.path_rules import STREAMS
+from auditctl.manifest.paths import STREAMS, normalised_path
 from auditctl.settings import LOG_FLAG, MAXAGE_FLAG, MAXBACKUP_FLAG, MAXSIZE_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
 
 STRICT = "blocking-strict"
@@ -40,7 +39,7 @@ class Flags(NamedTuple):
     version: Version
 
     def value(self, name: str) -> str:
-        """The effective value: set, or the default of the version."""
+        """Return the effective value: set, or the default of the version."""
         return self.given.get(name, audit_flags()[name].default((*self.version, 0)))
 
     def number(self, name: str) -> float:
@@ -69,7 +68,7 @@ def complaints(given: Mapping[str, str], version: Version, before: Mapping[str, 
 
 
 def _alone(name: str, value: str, version: Version) -> Iterator[Finding]:
-    """What the server's parser refuses of one flag."""
+    """Yield what the server's parser refuses of one flag."""
     flag = audit_flags().get(name)
     if flag is None and " " in name:
         text = "name and value are one item, which kube-apiserver takes for the name of a flag"
@@ -86,7 +85,7 @@ def _alone(name: str, value: str, version: Version) -> Iterator[Finding]:
 
 
 def is_known(flag: AuditFlag, version: Version) -> bool:
-    """Does a server of that version know it?"""
+    """Tell whether a server of that version knows the flag."""
     return flag.since == TABLE_BEGINS or (*version, 0) >= flag.since
 
 
@@ -97,14 +96,14 @@ def _form(flag: AuditFlag) -> str:
 
 
 def _unconditional(flags: Flags) -> Iterator[Finding]:
-    """The webhook's version is parsed even where there is no webhook; the log's only with a log."""
+    """Yield faults of API versions: the webhook's is parsed even without a webhook, the log's only with a log."""
     version = flags.value("audit-webhook-version")
     if version.count("/") > 1:
         yield _error("flag-value", "audit-webhook-version", f"{version!r} is no group and version", f"write {_V1}")
 
 
 def _refused(flags: Flags, backend: str) -> Iterator[Finding]:
-    """What ``Validate()`` refuses of a backend that is configured."""
+    """Yield what ``Validate()`` refuses of a backend that is configured."""
     mode, version = flags.value(f"audit-{backend}-mode"), flags.value(f"audit-{backend}-version")
     if mode not in MODES:
         text = f"{mode!r} is no mode; allowed modes are {', '.join(MODES)}"
@@ -127,7 +126,7 @@ def _refused(flags: Flags, backend: str) -> Iterator[Finding]:
 
 
 def _log(flags: Flags) -> Iterator[Finding]:
-    """What is the log's alone: its format, its rotation, its path."""
+    """Yield faults of the log alone: its format, its rotation, its path."""
     path = flags.value(LOG_FLAG)
     if not path:
         return
@@ -171,7 +170,7 @@ def _rotation(flags: Flags) -> Iterator[Finding]:
 
 
 def _unwise(flags: Flags, backend: str, before: Mapping[str, str]) -> Iterator[Finding]:
-    """What the server accepts to its user's harm."""
+    """Yield what the server accepts to its user's harm."""
     mode = f"audit-{backend}-mode"
     if flags.value(mode) == STRICT:
         text = "with blocking-strict a full disk or a dead receiver makes every request fail, /livez too"
@@ -208,14 +207,14 @@ def _batching(flags: Flags, backend: str) -> Iterator[Finding]:
 
 
 def _idle(flags: Flags, backend: str, path: str) -> Iterator[Finding]:
-    """Flags of a backend that there is not."""
+    """Yield the flags of a backend that is not configured."""
     idle = [name for name in flags.given if name.startswith(f"audit-{backend}-") and name != path]
     if idle:
         yield _warning("flag-unused", idle[0], f"means nothing without --{path}", "unset it")
 
 
 def _seconds(text: str) -> float:
-    """Seconds of a Go duration, a sign before it included."""
+    """Return the seconds of a Go duration; a sign may stand before it."""
     seconds = parse(text.lstrip("+-"))
     return -seconds if text.startswith("-") else seconds
 
@@ -239,7 +238,7 @@ _BOOLS = {
 
 
 def same_value(name: str, one: str, other: str) -> bool:
-    """Whether both are one value of the flag ``name`` (without dashes); what the parser refuses is only itself."""
+    """Tell whether both are one value of the flag ``name`` (without dashes); a bad value equals only itself."""
     if one == other:
         return True
     flag = audit_flags().get(name)
@@ -264,7 +263,7 @@ def _value(kind: FlagType, text: str) -> object:
 
 
 def _whole(text: str) -> int:
-    """``strconv.ParseInt`` with base 0: a leading zero alone means octal."""
+    """Return a whole number as ``strconv.ParseInt`` with base 0 reads it: a leading zero means octal."""
     digits = text.lstrip("+-")
     octal = len(digits) > 1 and digits.startswith("0") and digits.isdecimal()
     number = int(digits, 8 if octal else 0)

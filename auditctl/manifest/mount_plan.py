@@ -8,8 +8,23 @@ from dataclasses import dataclass
 
 from auditctl.errors import ManifestError, RefusedError
 from auditctl.findings import Finding
-from auditctl.manifest import fields, path_rules
-from auditctl.manifest.mounts import HostPath, Mount, Volume, covering, host_path, normalised_path, within
+from auditctl.manifest import fields
+from auditctl.manifest.paths import (
+    AUDITD_DIRECTORY,
+    HostPath,
+    Mount,
+    Volume,
+    belongs_to_auditd,
+    belongs_to_others,
+    covering,
+    host_path,
+    is_system_directory,
+    may_hold_a_log,
+    normalised_path,
+    own_log_path,
+    serves_only_audit,
+    within,
+)
 from auditctl.manifest.pod import Manifest
 from auditctl.settings import (
     LOG_FLAG,
@@ -136,7 +151,7 @@ class _Making:
         """
         mount = covering(self.manifest.mounts, path)
         values = () if migrated else self.paths.values()
-        if mount is None or not path_rules.serves_only_audit(mount, path, [*values, *self._other_words()]):
+        if mount is None or not serves_only_audit(mount, path, [*values, *self._other_words()]):
             return False
         self.plan.removed.setdefault(mount.position, f"mount {mount.path}: {reason}")
         return True
@@ -157,9 +172,11 @@ class _Making:
         host = (
             mounted.path if mounted is not None else path
         )  # the directory of the host is auditd's, not the container's
-        if path_rules.belongs_to_auditd(host) and (is_new or mounted is None):
-            text = f"the log {host} is in {path_rules.AUDITD_DIRECTORY}, which belongs to auditd: its rotation and label are others"
-            self._complain("shared-log-directory", text, f"use --log-path {path_rules.own_log_path(path)}")
+        if belongs_to_auditd(host) and (is_new or mounted is None):
+            text = (
+                f"the log {host} is in {AUDITD_DIRECTORY}, which belongs to auditd: its rotation and label are others"
+            )
+            self._complain("shared-log-directory", text, f"use --log-path {own_log_path(path)}")
         if mounted and mounted.exact:
             self._migrate(path, mounted)
             mounted = self.cover(path)
@@ -175,12 +192,12 @@ class _Making:
 
     def _add_log_directory(self, path: str) -> None:
         directory = posixpath.dirname(path)
-        if not path_rules.is_system_directory(directory):
+        if not is_system_directory(directory):
             self.add(LOG_FLAG, directory, directory, "DirectoryOrCreate", read_only=False)
             return
         problem = f"the log {path} needs {directory} mounted whole into the API server, and it is not the log's own"
-        fix = f"use --log-path {path_rules.own_log_path(path)}"
-        if path_rules.may_hold_a_log(directory):
+        fix = f"use --log-path {own_log_path(path)}"
+        if may_hold_a_log(directory):
             text = f"the log {path} lies directly in {directory}: this mounts all of {directory} read-write into the API server"
             self._complain("system-log-directory", text, f"{fix}, or continue with --allow system-log-directory")
             self.add(LOG_FLAG, directory, directory, "DirectoryOrCreate", read_only=False)
@@ -192,13 +209,13 @@ class _Making:
     def _migrate(self, path: str, mounted: HostPath) -> None:
         """Put the log's directory in the place of its single-file mount; say so where that cannot be."""
         inside, outside = posixpath.dirname(path), posixpath.dirname(mounted.path)
-        possible = not path_rules.belongs_to_others(inside) and not path_rules.belongs_to_others(outside)
+        possible = not belongs_to_others(inside) and not belongs_to_others(outside)
         if possible and self.drop(path, "a file that is mounted alone cannot be rotated", migrated=True):
             if self.cover(path) is None:
                 self.add(LOG_FLAG, inside, outside, "DirectoryOrCreate", read_only=False)
             return
         message = f"the log {path} is mounted as a single file: it cannot be rotated (EBUSY), then every event is lost"
-        self._complain("single-file-log", message, f"use --log-path {path_rules.own_log_path(path)}")
+        self._complain("single-file-log", message, f"use --log-path {own_log_path(path)}")
 
     def _complain(self, check: str, message: str, fix: str) -> None:
         """Add a finding of severity error that points at the flag of the log."""

@@ -70,7 +70,7 @@ _TYPES: dict[str, tuple[type, str]] = {
 
 
 def findings(document: Document, version: tuple[int, ...] | None) -> Iterator[Finding]:
-    """Everything that the kubelet of ``version`` (None: not known, the newest) would refuse or silently ignore."""
+    """Yield all that the kubelet of ``version`` (None: the newest) would refuse or silently ignore."""
     value = document.value
     for path, severity, message in _pod(value, version) if isinstance(value, dict) else ():
         check, fix = ("pod-field", "correct its spelling, or take it out")
@@ -143,7 +143,7 @@ def _host_path(source: Fields, here: Path) -> Iterator[PodFault]:
 
 
 def _references(spec: Fields, version: tuple[int, ...] | None) -> Iterator[PodFault]:
-    """Objects of the API: the kubelet refuses them since 1.34; before, it needs the API server to start the API server."""
+    """Yield references to API objects: refused since 1.34; before, the server would need itself to start."""
     for path, kind in _named_objects(spec):
         if version is None or version[:2] >= REFERENCES_REFUSED_SINCE:
             yield _refused(path, f"a static Pod may not refer to {kind}")
@@ -280,12 +280,12 @@ def _typed(entry: Fields, here: Path) -> Iterator[PodFault]:
 
 
 def is_label(text: str, longest: int = 63) -> bool:
-    """Is it an RFC 1123 label: lower-case letters, digits and inner dashes, at most ``longest`` characters?"""
+    """Tell whether it is an RFC 1123 label of at most ``longest`` characters."""
     return 0 < len(text) <= longest and set(text) <= _LABEL and text[0] != "-" and text[-1] != "-"
 
 
 def _items(fields: Fields, key: str) -> Iterator[tuple[int, Fields]]:
-    """The entries of a list that are mappings; others are refused elsewhere."""
+    """Yield the entries of a list that are mappings; others are refused elsewhere."""
     entries = fields.get(key)
     for index, entry in enumerate(entries if isinstance(entries, list) else ()):
         if isinstance(entry, dict):

@@ -233,6 +233,10 @@ class Session(NamedTuple):
 class StandbyServer(Protocol):
     """A standby server as the watchdog needs it."""
 
+    @property
+    def is_left(self) -> bool:
+        """Tell whether it was started and has not been ended."""
+
     def resume(self) -> None:
         """Keep the redirect up in the place of a run that has died."""
 
@@ -245,15 +249,16 @@ class GuardedRun(Protocol):
     options: ChangeOptions
     change: Change
     before: Process | None
-    old: OutgoingProcess | None
+    outgoing: OutgoingProcess | None
     drain: float
     findings: tuple[Finding, ...]
     renamed_at: float
     first_renamed_at: float
+    longest_end: float  # seconds that the first of two renames may take to end the old Pod
 
     @property
     def standby(self) -> StandbyServer | None:
-        """The standby server of the change, if it has one."""
+        """Return the standby server of the change, if it has one."""
 
     def seconds_left(self, renamed_at: float | None) -> float:
         """Return the seconds to the deadline of the change."""

@@ -38,7 +38,7 @@ from auditctl.operations.change_model import (
     nothing_more,
 )
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.policy_source import weigh
+from auditctl.operations.policy_source import apply_allowances
 from auditctl.report import Outcome, Report
 
 
@@ -89,7 +89,7 @@ def _decide(plane: ControlPlane, purge: Purge, options: ChangeOptions) -> Change
         prove=_no_audit_flags if plan.changes else nothing_more,
         afterwards=tuple(_afterwards(purge, options)),
     )
-    findings = weigh(_findings(plane, planned, options), options)
+    findings = apply_allowances(_findings(plane, planned, options), options)
 
     def finish(result: ChangeResult) -> ChangeResult:
         if result.outcome is not Outcome.CHANGED:

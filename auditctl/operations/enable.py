@@ -33,17 +33,17 @@ from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.enable_files import (
     EnableRequest,
     InstalledFiles,
-    choose,
     edits_of,
     grant_readers,
     in_force,
     overwrites,
+    policy_text,
     read_installed,
     readers_findings,
 )
 from auditctl.operations.evidence import receipt
 from auditctl.operations.level_changes import PolicyStep
-from auditctl.operations.policy_source import SelectedPolicy, weigh
+from auditctl.operations.policy_source import SelectedPolicy, apply_allowances, load_or_refuse
 from auditctl.policy.types import Policy
 from auditctl.report import Outcome, Report
 from auditctl.settings import POLICY_ANNOTATION
@@ -53,12 +53,17 @@ __all__ = ["EnableRequest", "decide", "enable"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Node:
-    """The node, all that its user asked for, and what runs on it now (None: not known, or nothing)."""
+    """The node, all that its user asked for, and what runs on it now (None: not known, or nothing).
+
+    ``version`` is the server's that will read the files; ``is_live``: it can be asked.
+    """
 
     plane: ControlPlane
     request: EnableRequest
     options: ChangeOptions
     deadline: Deadline
+    is_live: bool
+    version: tuple[int, int]
     process: Process | None
     running: Policy | None
 
@@ -72,9 +77,18 @@ class _Node:
         deadline: Deadline,
     ) -> _Node:
         """Return it with the process that listens on the manifest's port, if the node is live."""
-        process = listener(manifest.secure_port, manifest) if preflight.is_live(plane, manifest, options) else None
-        running = receipt.loaded_policy(plane, manifest, process)
-        return cls(plane=plane, request=request, options=options, deadline=deadline, process=process, running=running)
+        is_live = preflight.is_live(plane, manifest, options)
+        process = listener(manifest.secure_port, manifest) if is_live else None
+        return cls(
+            plane=plane,
+            request=request,
+            options=options,
+            deadline=deadline,
+            is_live=is_live,
+            version=policy_source.version_of(plane, manifest, live=is_live),
+            process=process,
+            running=receipt.loaded_policy(plane, manifest, process),
+        )
 
 
 def enable(plane: ControlPlane, request: EnableRequest, options: ChangeOptions) -> Report:
@@ -98,8 +112,8 @@ def decide(
     snapshot, before = plane.read_manifest()
     plan = plan_enable(before, request.settings)
     installed = read_installed(plane, request, plan.target or before)
-    chosen = choose(plane, request, before, installed, options)
     node = _Node.of(plane, request, options, before, recovered.deadline)
+    chosen = load_or_refuse(*policy_text(plane, request, before, installed), node.version, options)
     edits = tuple(edits_of(request, installed, chosen))
     must_load = _must_load(edits, chosen, node.running, node.process)
     plan, restart, reasons = _restart(node, before, plan, edits, sha256(chosen.raw), must_load=must_load)
@@ -146,11 +160,13 @@ def _weighed(
         RefusedError: a finding is in the way.
     """
     plane, options = node.plane, node.options
-    findings = weigh((*_findings(node, planned, chosen, probe_plan), *_webhook(node, planned, installed)), options)
-    if _is_nothing(planned) or not preflight.is_live(plane, planned.before, options):
+    findings = apply_allowances(
+        (*_findings(node, planned, chosen, probe_plan), *_webhook(node, planned, installed)), options
+    )
+    if _is_nothing(planned) or not node.is_live:
         return findings
     tried = preflight.trial_start(plane, planned, chosen, node.process, node.deadline)
-    return (*findings, *weigh(tried, options))
+    return (*findings, *apply_allowances(tried, options))
 
 
 def _kept_policy(installed: InstalledFiles, edits: tuple[FileEdit, ...]) -> Iterator[tuple[Path, str]]:
@@ -199,13 +215,13 @@ def _findings(
     yield from overwrites(planned.before, planned.edits, request)
     yield from readers_findings(plane, request.readers, probe_plan.log)
     yield from receipt.findings(probe_plan)
-    yield from policy_source.opinions(chosen, version) if request.policy is not None else ()
+    yield from policy_source.lint_warnings(chosen, version) if request.policy is not None else ()
 
 
 def _webhook(node: _Node, planned: PlannedChange, installed: InstalledFiles) -> Iterator[Finding]:
     """Yield whether a new receiver answers. One in use is not tried: its faults are not of this change."""
     is_written = any(edit.role is Role.WEBHOOK for edit in planned.edits)
-    if installed.prepared is not None and is_written and preflight.is_live(node.plane, planned.before, node.options):
+    if installed.prepared is not None and is_written and node.is_live:
         yield from installed.prepared.trial(planned.after)
 
 

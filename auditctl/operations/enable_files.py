@@ -18,8 +18,6 @@ from auditctl.node.preflight import node_checks
 from auditctl.node.preflight.acl import group_id, let_group_read
 from auditctl.node.preflight.node_checks import HostPaths
 from auditctl.operations import policy_source
-from auditctl.operations.change import preflight
-from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.policy_source import SelectedPolicy
 from auditctl.policy.load import load
@@ -65,23 +63,19 @@ def _read(host: Path | None, name: str) -> Snapshot | None:
     return files.read_if_there(host, name) if host is not None and not host.is_dir() else None
 
 
-def choose(
-    plane: ControlPlane,
-    request: EnableRequest,
-    before: Manifest,
-    installed: InstalledFiles,
-    options: ChangeOptions,
-) -> SelectedPolicy:
-    """Return the policy that will be loaded: the named one, else the installed one, else ``baseline``.
+def policy_text(
+    plane: ControlPlane, request: EnableRequest, before: Manifest, installed: InstalledFiles
+) -> tuple[str, bytes]:
+    """Return the policy that will be loaded, as (source, bytes): the named one, else the installed one, else ``baseline``.
 
     A file at ``--policy-path`` counts as installed, also where the manifest does not name it yet.
+
+    Raises:
+        RefusedError: there is no such file.
     """
-    version = policy_source.version_of(plane, before, live=preflight.is_live(plane, before, options))
-    if request.policy is not None:
-        return policy_source.judge(*policy_source.fetch(request.policy), version, options)
     is_adopted = request.settings.policy_path is not None and installed.policy is not None
-    if before.flag(POLICY_FLAG) is None and not is_adopted:
-        return policy_source.judge(*policy_source.fetch(policy_source.DEFAULT_POLICY), version, options)
+    if request.policy is not None or (before.flag(POLICY_FLAG) is None and not is_adopted):
+        return policy_source.fetch(request.policy or policy_source.DEFAULT_POLICY)
     host, there = installed.paths.policy, installed.policy
     if there is None:  # --policy-path moves the installed policy to another path
         host = node_checks.host_of(plane.root, before, POLICY_FLAG)
@@ -92,7 +86,7 @@ def choose(
             check="policy-missing",
             fix="specify the policy of the other control planes with --policy FILE, or bring it there",
         )
-    return policy_source.judge(str(host), there.content, version, options)
+    return str(host), there.content
 
 
 def edits_of(request: EnableRequest, installed: InstalledFiles, chosen: SelectedPolicy) -> Iterator[FileEdit]:

@@ -43,14 +43,14 @@ def write_page(out: str, text: str, example: str) -> None:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """By one rename; what is there keeps its mode and owner, a new file has the usual mode."""
+    """Replace the page by one rename; an existing one keeps its mode and owner, a new one has the usual mode."""
     if not IS_LINUX:
         temporary = files.temporary_of(path)
         temporary.write_bytes(content)
         temporary.replace(path)
         return
     like = files.read_if_there(path, "page")
-    files.replace(path, content, like)
+    files.replace_file(path, content, like)
     if like is None:
         umask = os.umask(0)
         os.umask(umask)

@@ -16,6 +16,8 @@ from auditctl.manifest.pod import Manifest
 from auditctl.node.change import files
 from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.policy_files import built_in
+from auditctl.policy import lint
 from auditctl.policy.load import Places, load
 from auditctl.policy.types import Policy
 
@@ -34,7 +36,7 @@ class SelectedPolicy(NamedTuple):
 
 
 def version_of(plane: ControlPlane, manifest: Manifest, *, live: bool) -> tuple[int, int]:
-    """The running server's minor version, else that of the image tag, else the newest that we know."""
+    """Return the running server's minor version, else that of the image tag, else the newest known."""
     running = None
     if live:
         with suppress(RefusedError):
@@ -43,7 +45,7 @@ def version_of(plane: ControlPlane, manifest: Manifest, *, live: bool) -> tuple[
 
 
 def fetch(name: str) -> tuple[str, bytes]:
-    """(source, bytes) of a file anywhere, or of a shipped policy where ``name`` is a bare word.
+    """Return (source, bytes) of a file, or of a shipped policy where ``name`` is a bare word.
 
     Raises:
         RefusedError: neither such a file nor such a policy.
@@ -63,7 +65,7 @@ def fetch(name: str) -> tuple[str, bytes]:
     return name, files.read_following(Path("/dev/stdin" if name == "-" else name), "policy")
 
 
-def judge(source: str, raw: bytes, version: tuple[int, int], options: ChangeOptions) -> SelectedPolicy:
+def load_or_refuse(source: str, raw: bytes, version: tuple[int, int], options: ChangeOptions) -> SelectedPolicy:
     """Load it as that server would.
 
     Raises:
@@ -80,26 +82,24 @@ def judge(source: str, raw: bytes, version: tuple[int, int], options: ChangeOpti
             fix=(len(findings) == 1 and findings[0].fix) or "correct it, then run the command again",
             findings=findings,
         )
-    return SelectedPolicy(source, raw, loaded.policy, weigh(findings, options, source), loaded.places)
+    return SelectedPolicy(source, raw, loaded.policy, apply_allowances(findings, options, source), loaded.places)
 
 
 def _place(finding: Finding) -> str:
-    """``policy.yaml:4:10``, as an editor takes it."""
+    """Return the place as an editor takes it: ``policy.yaml:4:10``."""
     return ":".join(str(part) for part in (finding.file, finding.line, finding.column) if part)
 
 
-def opinions(chosen: SelectedPolicy, version: tuple[int, int]) -> tuple[Finding, ...]:
-    """What of it is surely not meant, unsafe or dear, as warnings at the lines of its source; a shipped policy has none."""
+def lint_warnings(chosen: SelectedPolicy, version: tuple[int, int]) -> tuple[Finding, ...]:
+    """Return warnings for what is surely not meant, unsafe or costly in it; none for a shipped policy."""
     if chosen.source in facts.policy_names():
         return ()
-    from auditctl.operations.policy_files import built_in
-    from auditctl.policy import lint
 
-    opinions_left = lint.warnings(chosen.raw, chosen.policy, built_in(version), places=chosen.places)
-    return tuple(replace(finding, file=chosen.source) for finding in opinions_left)
+    left = lint.warnings(chosen.raw, chosen.policy, built_in(version), places=chosen.places)
+    return tuple(replace(finding, file=chosen.source) for finding in left)
 
 
-def weigh(findings: Iterable[Finding], options: ChangeOptions, subject: str = "") -> tuple[Finding, ...]:
+def apply_allowances(findings: Iterable[Finding], options: ChangeOptions, subject: str = "") -> tuple[Finding, ...]:
     """Turn errors that ``--allow`` names into warnings.
 
     Raises:
@@ -127,7 +127,7 @@ def weigh(findings: Iterable[Finding], options: ChangeOptions, subject: str = ""
 
 
 def decides_the_same(one: Policy | None, other: Policy) -> bool:
-    """Do both policies decide every request alike, as far as their rules are literally the same?"""
+    """Tell whether both policies decide every request alike, as far as their rules are literally the same."""
     return one is not None and _placeless(one) == _placeless(other)
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from auditctl.errors import RefusedError
 from auditctl.findings import Finding
 from auditctl.log.ends import utc_time
-from auditctl.node.change.journal import EFFECTIVE, Role, Step
+from auditctl.node.change.journal import EFFECTIVE, Journal, Role, Step
 from auditctl.node.standby import pod as standby_pod
 from auditctl.operations.change.watchdog_notice import notice
 from auditctl.operations.controlplane import ControlPlane, damaged
@@ -45,6 +45,15 @@ def change_findings(plane: ControlPlane) -> Iterator[Finding]:
         text = f"change {journals[-1].id} ({journals[-1].command}) failed, and the old configuration was not restored"
         fix = f"auditctl rollback {journals[-1].id} --allow apiserver-ready"
         yield Finding.warning("stranded-change", text, fix)
+
+
+def newest_change(plane: ControlPlane) -> Journal | None:
+    """Return the newest change of this node; None where there is none, or its record may not be read."""
+    try:
+        journals = plane.state.journals()
+    except RefusedError:
+        return None
+    return journals[-1] if journals else None
 
 
 def installed_by(plane: ControlPlane, role: Role, digest: str | None) -> Installation | None:

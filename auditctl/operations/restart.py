@@ -25,7 +25,7 @@ from auditctl.operations.change_model import ChangeDecision, ChangeOptions, Chan
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import last_known_good, receipt
 from auditctl.operations.level_changes import PolicyStep
-from auditctl.operations.policy_source import weigh
+from auditctl.operations.policy_source import apply_allowances
 from auditctl.policy.load import load
 from auditctl.report import Outcome, Report
 from auditctl.settings import POLICY_FLAG
@@ -53,11 +53,11 @@ def decide(plane: ControlPlane, options: ChangeOptions, recovered: Recovered = R
     policy_path, on_disk = _installed_policy(plane, paths)
     live = preflight.is_live(plane, manifest, options)
     version = policy_source.version_of(plane, manifest, live=live)
-    chosen = policy_source.judge(str(policy_path), on_disk.content, version, options)
+    chosen = policy_source.load_or_refuse(str(policy_path), on_disk.content, version, options)
     process = listener(manifest.secure_port, manifest) if live else None
     last_good = last_known_good.recall(plane, Role.POLICY)
-    text = manifest.document.text
-    plan, kind, reason = reload(plane, Plan(text, text), manifest, on_disk.sha256, process, options)
+    unchanged = Plan(manifest.document.text, manifest.document.text)
+    plan, kind, reason = reload(plane, unchanged, manifest, on_disk.sha256, process, options)
     before_policy = load(last_good).policy if last_good is not None and last_good != on_disk.content else None
     probe_plan = receipt.plan(plane, plan.target or manifest, chosen.policy, before_policy, log=paths.log)
     planned = PlannedChange(
@@ -72,13 +72,12 @@ def decide(plane: ControlPlane, options: ChangeOptions, recovered: Recovered = R
         restart=kind,
         prove=receipt.prover(plane, plan.target or manifest, probe_plan),
     )
-    warnings = (*receipt.findings(probe_plan), *_no_way_back(last_good), *policy_source.opinions(chosen, version))
-    weighed = weigh((*_findings(plane, planned, process, options), *warnings), options)
-    tried = weigh(preflight.trial_start(plane, planned, chosen, process, recovered.deadline) if live else (), options)
-    findings = (*chosen.findings, *weighed, *tried, reason)
+    warnings = (*receipt.findings(probe_plan), *_no_way_back(last_good), *policy_source.lint_warnings(chosen, version))
+    weighed = apply_allowances((*_findings(plane, planned, process, options), *warnings), options)
+    trial = preflight.trial_start(plane, planned, chosen, process, recovered.deadline) if live else ()
+    findings = (*chosen.findings, *weighed, *apply_allowances(trial, options), reason)
     policies = PolicyStep(receipt.loaded_policy(plane, manifest, process) or before_policy, chosen.policy)
-    finish = partial(_with_repair, plane)
-    examined = ((policy_path, on_disk.sha256),)
+    finish, examined = partial(_with_repair, plane), ((policy_path, on_disk.sha256),)
     return ChangeDecision(planned=planned, findings=findings, finish=finish, policies=policies, examined=examined)
 
 

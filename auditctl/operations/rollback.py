@@ -38,7 +38,7 @@ from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import receipt
 from auditctl.operations.history import person
 from auditctl.operations.level_changes import PolicyStep
-from auditctl.operations.policy_source import weigh
+from auditctl.operations.policy_source import apply_allowances
 from auditctl.policy.load import load
 from auditctl.policy.types import Policy
 from auditctl.report import Outcome, Report
@@ -86,7 +86,7 @@ def _decide(plane: ControlPlane, change_id: str | None, options: ChangeOptions) 
     checked = preflight.before_edit(plane, EditSubject.of(planned), process, options)
     return ChangeDecision(
         planned=planned,
-        findings=weigh((*left, *checked), options),
+        findings=apply_allowances((*left, *checked), options),
         conclude=lambda report: _naming(report, undone),
         notes=tuple(f"would undo {_words(journal)}" for journal in undone),
         policies=PolicyStep(_in_force(plane, before, process), policy),
@@ -250,7 +250,7 @@ def _policy(
     if raw is None:
         return None
     version = policy_source.version_of(plane, after, live=False)
-    return policy_source.judge(str(host), raw, version, options).policy
+    return policy_source.load_or_refuse(str(host), raw, version, options).policy
 
 
 def _prover(plane: ControlPlane, after: Manifest, paths: HostPaths, policy: Policy) -> ProofFunction:

@@ -81,7 +81,7 @@ def _all_findings(plane: ControlPlane, evidence: StatusEvidence) -> Iterator[Fin
     if node.unread is not None:
         yield from doctor_manifest.findings(plane, node.unread)
     if node.unread is None or node.diagnosis.crash is not None:
-        yield from server_findings(plane.root, node.diagnosis, node.manifest)
+        yield from server_findings(plane, node.diagnosis, node.manifest)
     if manifest is not None:
         try:
             yield from stray.findings(plane, manifest, node.evidence.process)

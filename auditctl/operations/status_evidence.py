@@ -11,13 +11,14 @@ from auditctl.log.ends import LogEnds, read_ends
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.metrics import Counters
 from auditctl.node.change import files
-from auditctl.node.change.journal import Role
+from auditctl.node.change.journal import Journal, Role
 from auditctl.node.preflight import node_checks
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import auditing, counters, last_known_good
 from auditctl.operations.evidence.auditing import Auditing
 from auditctl.operations.evidence.node_state import NodeState, read_state, running_version
-from auditctl.operations.records import Installation, installed_by
+from auditctl.operations.kubeadm.config import differences_of
+from auditctl.operations.records import Installation, installed_by, newest_change
 from auditctl.settings import LOG_FLAG, POLICY_FLAG
 
 
@@ -32,6 +33,7 @@ class StatusEvidence:
     policy_digest: str | None = None
     loaded_digest: str | None = None
     installation: Installation | None = None
+    last_change: Journal | None = None
     log: Path | None = None
     ends: LogEnds | None = None
     counters: Counters | None = None
@@ -65,6 +67,7 @@ def collect_status(plane: ControlPlane) -> StatusEvidence:
         policy_digest=digest,
         loaded_digest=files.sha256(loaded) if loaded is not None else None,
         installation=installed_by(plane, Role.POLICY, digest),
+        last_change=newest_change(plane),
         log=log,
         ends=read_ends(log) if log is not None and judged.receipt is not None else ends,
         counters=counted,
@@ -83,7 +86,6 @@ def _kept(plane: ControlPlane, node: NodeState, manifest: Manifest) -> tuple[boo
     """Tell whether kubeadm upgrade would keep the audit settings, and why that is not known."""
     if not node.is_ready:
         return None, "the API server cannot be asked"
-    from auditctl.operations.kubeadm.config import differences_of
 
     try:
         differing = differences_of(plane, manifest, None, plainly=True)

@@ -14,10 +14,12 @@ from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.metrics import Counters
 from auditctl.node.apiserver.process import Process
 from auditctl.node.change import files
+from auditctl.node.change.journal import Journal
 from auditctl.node.kubelet.diagnosis import ServerState
 from auditctl.node.preflight import node_checks, webhook_config
 from auditctl.operations import flags, policy_source
 from auditctl.operations.answer import amount
+from auditctl.operations.change.watchdog_notice import outage_of
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import auditing, counters
 from auditctl.operations.evidence.auditing import AuditingState
@@ -243,6 +245,19 @@ def details(plane: ControlPlane, evidence: StatusEvidence) -> dict[str, Any]:
         else None,
         "kubeadmConfig": {"kept": evidence.kept, "reason": evidence.kept_text or None},
         "metrics": counters.row(evidence.counters),
+        "lastChange": _last_change(evidence.last_change),
+    }
+
+
+def _last_change(journal: Journal | None) -> dict[str, Any] | None:
+    if journal is None:
+        return None
+    return {
+        "id": journal.id,
+        "time": journal.started,
+        "command": journal.command,
+        "outcome": journal.step.value,
+        "outageSeconds": outage_of(journal),
     }
 
 

@@ -178,7 +178,7 @@ def _graded(running: Running, options: VerifyOptions, expected: tuple[Expected, 
 
 
 def _same_policy(path: str, version: tuple[int, int], loaded: ActivePolicy) -> Check:
-    chosen = policy_source.judge(*policy_source.fetch(path), version, ChangeOptions())
+    chosen = policy_source.load_or_refuse(*policy_source.fetch(path), version, ChangeOptions())
     if loaded.policy is None:
         return Check("policy", Status.FAILED, f"no policy is loaded, so not that of {path}")
     if loaded.stale:

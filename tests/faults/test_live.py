@@ -27,6 +27,7 @@ OTHER = ("enable", "--policy", "{root}/q.yaml", "--log-maxage", "7", "--timeout"
 OUT = ("disable", "--purge", "--timeout", "20s")
 BACK = ("rollback", "--timeout", "20s")
 WAYS = {"enable": ((), ON), "enable-another": ((ON,), OTHER), "disable": ((ON,), OUT), "rollback": ((ON, OTHER), BACK)}
+ENDING = b"auditctl/ending"
 KILLED = -signal.SIGKILL
 DEADLINE_SECONDS = 60.0
 
@@ -210,7 +211,7 @@ def test_a_change_takes_two_renames_and_no_pod_starts_in_between(live: Live) -> 
     assert steps == ["backed-up", "installing", "ending", "replacing", "waiting", "done"]
     kubelet = (live.root / "var/log/kubelet.log").read_text()
     assert kubelet.count("Started container") == 2, kubelet
-    assert b"auditctl/ending" not in live.manifest.read_bytes()
+    assert ENDING not in live.manifest.read_bytes()
 
 
 @pytest.mark.parametrize("killed", ["the-run", "the-run-and-its-watchdog"])
@@ -223,7 +224,7 @@ def test_killed_between_the_two_renames(killed: str, live: Live) -> None:
     )
     assert process.stderr is not None
     watchdog = next(int(line.split()[2]) for line in process.stderr if " takes over" in line)
-    assert until(lambda: b"auditctl/ending" in live.manifest.read_bytes())
+    assert until(lambda: ENDING in live.manifest.read_bytes())
     os.kill(process.pid, signal.SIGKILL)
     if killed == "the-run-and-its-watchdog":
         os.kill(watchdog, signal.SIGKILL)
@@ -240,6 +241,34 @@ def test_killed_between_the_two_renames(killed: str, live: Live) -> None:
     recovered = live.run("recover")
     assert recovered.code == 0, recovered
     assert "the old configuration serves" in recovered.said
+    assert live.manifest.read_bytes() == old
+    assert not live.policy.exists()
+    assert until(live.serves)
+
+
+@pytest.mark.parametrize("killed", ["nobody", "the-run", "the-run-and-its-watchdog"])
+def test_an_undo_takes_two_renames_too(killed: str, live: Live) -> None:
+    """The first one ends the Pod that failed; whoever goes on from there, the old manifest comes back byte for byte."""
+    old = live.manifest.read_bytes()
+    Faults(only_with="--audit-", never_ready=True).save(Layout(live.root))
+    words = ("enable", "--policy", "{root}/p.yaml", "--timeout", "2s", "--drain", "1s")
+    process = subprocess.Popen(
+        straced.program(live.root, words), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    assert process.stderr is not None
+    watchdog = next(int(line.split()[2]) for line in process.stderr if " takes over" in line)
+    assert until(lambda: b"Z-2\n" in live.manifest.read_bytes())
+    assert live.plane().state.journals()[-1].step.value == "undoing"
+    for pid in {"nobody": (), "the-run": (process.pid,)}.get(killed, (process.pid, watchdog)):
+        os.kill(pid, signal.SIGKILL)
+    process.communicate()
+    TALLY["kills between the two renames"] += killed != "nobody"
+
+    if killed == "the-run-and-its-watchdog":
+        clear(Layout(live.root))
+        assert live.run("recover").code == 0
+    assert until(lambda: not live.open_changes())
+    assert live.plane().state.journals()[-1].step.value == "undone"
     assert live.manifest.read_bytes() == old
     assert not live.policy.exists()
     assert until(live.serves)

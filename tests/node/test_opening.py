@@ -77,7 +77,7 @@ def test_nothing_is_read_written_removed_or_made_through_a_strangers_link(linked
     with pytest.raises(RefusedError, match="symbolic link of another user"):
         files.read(link / "precious", "policy")
     for act in (
-        lambda: files.replace(link / "planted", b"x", None),
+        lambda: files.replace_file(link / "planted", b"x", None),
         lambda: files.remove(link / "precious"),
         lambda: files.make_directories(link / "made"),
         lambda: files.sync_directory(link),

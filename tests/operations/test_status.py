@@ -130,7 +130,7 @@ def test_a_root_that_is_not_there_is_refused(folder_node: ControlPlane) -> None:
 
 
 def test_the_object_has_every_key_also_where_nothing_is_known(folder_node: ControlPlane) -> None:
-    keys = {"enabled", "auditing", "apiServer", "process", "policy", "log", "kubeadmConfig", "metrics"}
+    keys = {"enabled", "auditing", "apiServer", "process", "policy", "log", "kubeadmConfig", "metrics", "lastChange"}
     assert set(json.loads(status(folder_node).to_json())["status"]) == keys
     folder_node.manifest_path.write_text("{}")
     report = json.loads(status(folder_node).to_json())

@@ -186,6 +186,8 @@ def test_beside_each_file_is_what_is_in_it(program: Path) -> None:
     rows = "".join((top / name).read_text() for name in ("shipped.txt", "compiled.txt")).splitlines()
     pinned = {row.split()[0] for row in rows if not row.startswith(("#", "pygments", "markdown-it-py", "mdurl"))}
     for document in FOLDER.glob("*.cdx.json"):
+        if document.name.endswith((".pyz.cdx.json", ".deb.cdx.json")):
+            continue  # `.ci/build` made them, where it filled the same folder
         content = json.loads(document.read_text())
         subject = document.with_name(document.name.removesuffix(".cdx.json"))
         named = {f"{one['name']}=={one['version']}" for one in content["components"]}

@@ -156,6 +156,7 @@ def test_check_mode_gives_the_diffs_of_manifest_and_policy_and_never_the_webhook
     assert "+    - --audit-webhook-config-file=/etc/kubernetes/audit/webhook.yaml\n" in manifest
     assert policy.endswith("".join(f"+{line}" for line in POLICY.splitlines(keepends=True)))
     assert SECRET not in seen["text"]
+    assert seen["msg"].endswith("Run it without check mode to apply")
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
 
     run("apiserver_audit", policy_content=POLICY, no_wait=True, rootfs=str(root))

@@ -26,6 +26,7 @@ def proof(maxage: str = "30", digest: str = "a" * 64, *, holds: bool = True, los
                 "policy": {"loadedSha256": digest},
                 "metrics": {"eventTotal": 12, "errorTotal": {"log": lost}},
                 "kubeadmConfig": {"kept": None},
+                "lastChange": {"id": "20261201-1", "outageSeconds": 5.4},
             },
         },
         "verification": {"settings": {"flags": {"audit-log-maxage": maxage}}, "timings": {"total": 1.0}},
@@ -38,7 +39,7 @@ def lines(**nodes: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def test_what_differs_from_the_most_is_said() -> None:
-    """A flag, a policy, a node without proof; KEPT is not known."""
+    """A flag, a policy, a node without proof; KEPT is not known. The outage is that of the node's last change."""
     rows = lines(
         a={"apiserver_audit_seen": proof()},
         b={"apiserver_audit_seen": proof("7", holds=False, lost=3)},
@@ -58,8 +59,8 @@ def test_what_differs_from_the_most_is_said() -> None:
         "OUTAGE",
         "RECEIPT",
     ]
-    assert rows["a"] == ["a", "yes", "yes", "equal", "aaaaaaaaaaaa", "12", "0", "?", "-", "/v/audit.log:7"]
-    assert rows["b"] == ["b", "yes", "NO", "DIFFER", "aaaaaaaaaaaa", "12", "3", "?", "-", "-"]
+    assert rows["a"] == ["a", "yes", "yes", "equal", "aaaaaaaaaaaa", "12", "0", "?", "5.4", "s", "/v/audit.log:7"]
+    assert rows["b"] == ["b", "yes", "NO", "DIFFER", "aaaaaaaaaaaa", "12", "3", "?", "5.4", "s", "-"]
     assert rows["c"][4:6] == ["bbbbbbbbbbbb", "DIFFERS"]
 
 

@@ -41,7 +41,7 @@ def test_a_machine_that_was_prepared_starts_with_the_manifest_of_its_join(tmp_pa
         b = planes.nodes["b"]
         refused = planes.play("prepare-control-plane.yml", joining="b")
         assert (refused.code, "a runs without an audit policy" in refused.last_words) == (2, True), refused.text
-        assert planes.play("enable-audit.yml", "--limit", "a", policy_file=str(policy)).code == 0
+        planes.nodes["a"].auditctl("enable", "--policy", str(policy))
 
         checked = planes.play("prepare-control-plane.yml", "--check", joining="b")
         assert (checked.code, b.policy.exists()) == (0, False), checked.text
@@ -53,7 +53,6 @@ def test_a_machine_that_was_prepared_starts_with_the_manifest_of_its_join(tmp_pa
         assert (b.root / "var/log/kubernetes/audit").is_dir()
         join(planes, "b", of="a")
         until_it_audits(planes, "b")
-        proof = planes.play("verify-audit.yml", "--limit", "b")
-        assert proof.code == 0, proof.text
+        b.auditctl("verify")
         again = planes.play("prepare-control-plane.yml", joining="b")
         assert (again.code, "changed=0" in again.text) == (0, True), again.text

@@ -19,7 +19,8 @@ def test_a_policy_is_replayed_on_the_tallies_and_the_logs_are_brought(tmp_path: 
         policy, nothing = tmp_path / "policy.yaml", tmp_path / "nothing.yaml"
         policy.write_text(METADATA)
         nothing.write_text(NOTHING)
-        assert planes.play("enable-audit.yml", policy_file=str(policy)).code == 0
+        for node in planes.nodes.values():
+            node.auditctl("enable", "--policy", str(policy))
         trees = planes.trees()
 
         replayed = planes.play("replay-policy.yml", replay_policy="nothing.yaml")
@@ -37,6 +38,7 @@ def test_a_policy_is_replayed_on_the_tallies_and_the_logs_are_brought(tmp_path: 
             "b",
         ]
         assert "0 events (0 B) instead of " in answer
+        assert answer.splitlines()[-1].startswith("2 control planes in ")
         _the_logs_are_brought(planes, tmp_path)
         refused = planes.play("replay-policy.yml")
         assert (refused.code, "apiserver_audit_replay_policy" in refused.text) == (2, True)

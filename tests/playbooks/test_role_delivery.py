@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -31,6 +33,21 @@ def single_file(folder: Path) -> Path:
     return path
 
 
+def debian_package(folder: Path) -> Path:
+    """A stand-in for the .deb, with the places of the real one."""
+    content, path = folder / "content", folder / "kube-auditctl.deb"
+    (content / "DEBIAN").mkdir(parents=True)
+    (content / "DEBIAN/control").write_text(
+        "Package: kube-auditctl\nVersion: 9\nArchitecture: all\nMaintainer: nobody <n@example.com>\nDescription: a test\n"
+    )
+    (content / "opt/auditctl/bin").mkdir(parents=True)
+    python = content / "opt/auditctl/bin/python3"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    subprocess.run(["dpkg-deb", "--build", content, path], check=True, capture_output=True)
+    return path
+
+
 def test_a_node_without_internet_gets_one_file_and_is_changed_with_it(one: ControlPlanes) -> None:
     package, place = single_file(one.folder), one.nodes["a"].root / "usr/local/sbin/kube-auditctl"
     place.parent.mkdir(parents=True)
@@ -51,6 +68,13 @@ def test_a_node_without_internet_gets_one_file_and_is_changed_with_it(one: Contr
     assert not place.exists()
     assert not list(Path(tempfile.gettempdir()).glob("auditctl-check.*"))
     assert (one.nodes["a"].tree(), one.nodes["a"].process) == (tree, process)
+
+    if shutil.which("dpkg-deb") and not Path("/opt/auditctl").exists():
+        package = debian_package(one.folder)
+        checked = one.play("enable-audit.yml", "--check", **{**options, "package": package.name})
+        assert (checked.code, checked.change("a")["changed"]) == (0, True), checked.text
+        assert not list(Path(tempfile.gettempdir()).glob("auditctl-check.*"))
+        package = one.folder / "auditctl.pyz"
 
     on = one.play("enable-audit.yml", package_checksum=right, **options)
     assert on.code == 0, on.text

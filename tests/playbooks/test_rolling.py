@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
 
 def test_the_whole_way_of_three_control_planes(planes: ControlPlanes) -> None:
-    """Check mode, on with receipts, the same again, one alone, proof, an edited policy, off: the bytes of before."""
+    """Check mode, on with receipts, one alone, proof, an edited policy, off: the bytes of before."""
     before, started = planes.manifests(), planes.processes()
     policy = planes.folder / "policy.yaml"
     policy.write_text(METADATA)
@@ -19,22 +19,13 @@ def test_the_whole_way_of_three_control_planes(planes: ControlPlanes) -> None:
     running = _on_with_a_receipt_each(planes, str(policy))
     assert not set(running.values()) & set(started.values())
 
-    again = planes.play("enable-audit.yml", policy_file=str(policy))
-    assert (again.code, [again.change(name)["changed"] for name in planes.nodes]) == (0, [False] * 3), again.text
-    assert planes.processes() == running
-
     alone = planes.play("enable-audit.yml", "--limit", "b", log_maxage=8, persist=True)
     assert (alone.code, alone.touched) == (0, ["b"]), alone.text
     assert "a, c was left out by --limit" in alone.text
     same = {name: process == running[name] for name, process in planes.processes().items()}
     assert same == {"a": True, "b": False, "c": True}
 
-    proof = planes.play("verify-audit.yml", expect_flags={"audit-log-maxage": 30})
-    assert (proof.code, "--audit-log-maxage is 8 (set), not 30" in proof.last_words) == (2, True), proof.text
-    proof = planes.play("verify-audit.yml", expect=["get secrets in prod -> Metadata"])
-    assert proof.code == 0, proof.text
-    assert all(proof.results(name, "Ask for the proof")[0]["receipt"] for name in planes.nodes)
-
+    _proof(planes)
     planes.nodes["c"].policy.write_text(METADATA.replace("Metadata", "Request"))
     loaded = planes.play("restart-audit.yml", "--limit", "c")
     assert (loaded.code, loaded.change("c")["receipt"]["level"]) == (0, "Request"), loaded.text
@@ -42,9 +33,27 @@ def test_the_whole_way_of_three_control_planes(planes: ControlPlanes) -> None:
     off = planes.play("disable-audit.yml", purge=True)
     assert (off.code, off.touched) == (0, ["a", "b", "c"]), off.text
     assert planes.manifests() == before
-    off = planes.play("disable-audit.yml", "--limit", "a", purge=True)
-    assert (off.code, off.change("a")["changed"]) == (0, False), off.text
     assert not any(node.policy.exists() for node in planes.nodes.values())
+
+
+def _proof(planes: ControlPlanes) -> None:
+    """Only b does not hold; the table has the receipt of each, and the outage of its last change."""
+    proof = planes.play(
+        "verify-audit.yml", expect_flags={"audit-log-maxage": 30}, expect=["get secrets in prod -> Metadata"]
+    )
+    assert (proof.code, "--audit-log-maxage is 8 (set), not 30" in proof.last_words) == (2, True), proof.text
+    assert all(proof.results(name, "Ask for the proof")[0]["receipt"] for name in planes.nodes)
+    assert [proof.results(name, "does not hold")[0].get("failed", False) for name in planes.nodes] == [
+        False,
+        True,
+        False,
+    ]
+    head, *rows, took = proof.results("a", "Say what is known of each control plane")[0]["msg"]
+    assert head.split()[-2:] == ["OUTAGE", "RECEIPT"]
+    for row in rows:
+        outage, unit, receipt = row.split()[-3:]
+        assert (float(outage) > 0, unit, ":" in receipt) == (True, "s", True), row
+    assert took.startswith("3 control planes in ")
 
 
 def _check_mode_shows_all_and_touches_nothing(planes: ControlPlanes, policy: str) -> None:
@@ -92,19 +101,17 @@ def test_a_failure_on_the_second_of_three_stops_there_and_a_repaired_run_goes_on
     done = planes.nodes["a"].process
 
     planes.nodes["b"].heal()
-    resumed = planes.play("enable-audit.yml", log_maxage=77)
-    assert (resumed.code, resumed.touched) == (0, ["a", "b", "c"]), resumed.text
-    assert [resumed.change(name)["outcome"] for name in planes.nodes] == ["Unchanged", "Changed", "Changed"]
+    # the ConfigMap, which is written once, on the last
+    (planes.nodes["c"].root / "var/lib/auditctl-lab/kubeadm-config.json").unlink()
+    resumed = planes.play("enable-audit.yml", log_maxage=77, persist=True)
+    assert resumed.touched == ["a", "b", "c"], resumed.text
+    changes = [resumed.results(name, "Switch auditing on") for name in planes.nodes]
+    assert [rows[0]["outcome"] for rows in changes] == ["Unchanged", "Changed", "Changed"]
     assert planes.nodes["a"].process == done
-
-    (
-        planes.nodes["c"].root / "var/lib/auditctl-lab/kubeadm-config.json"
-    ).unlink()  # the record, of which the last writes
-    recorded = planes.play("enable-audit.yml", persist=True)
-    assert (recorded.code, recorded.change("c")["reason"]) == (2, "kubeadm-config"), recorded.text
-    assert recorded.last_words.startswith("Every control plane is done; only kubeadm-config is not written: ")
-    assert "there is none" in recorded.last_words
-    assert [recorded.change(name)["exit_code"] for name in planes.nodes] == [0, 0, 3]  # once, on the last
+    assert (resumed.code, [len(rows) for rows in changes]) == (2, [1, 1, 2]), resumed.text
+    assert (changes[2][1]["reason"], changes[2][1]["exit_code"]) == ("kubeadm-config", 3)
+    assert resumed.last_words.startswith("Every control plane is done; only kubeadm-config is not written: ")
+    assert "there is none" in resumed.last_words
 
 
 def test_check_mode_says_3_where_the_run_does_and_the_node_stays_as_it_is(planes: ControlPlanes) -> None:
@@ -139,6 +146,11 @@ def test_none_is_started_while_another_does_not_serve_reachable_or_not_limit_or_
     assert "nothing was changed on a" in refused.last_words
     assert "Left out by --limit: b, c." in refused.last_words
 
+    planes.write_inventory(c="ansible_python_interpreter=/bin/false")
+    unasked = planes.play("enable-audit.yml", "--limit", "a")
+    assert (unasked.code, unasked.touched) == (2, []), unasked.text
+    assert "c could not be asked, for no module runs there (" in unasked.last_words
+
     planes.write_inventory(a="ansible_connection=ssh ansible_host=127.0.0.1 ansible_port=1")
     lost = planes.play("enable-audit.yml", "--limit", "a", "-e", "apiserver_audit_allow=other-control-planes")
     assert (lost.code, lost.touched) == (2, []), lost.text
@@ -152,8 +164,10 @@ def test_none_is_started_while_another_does_not_serve_reachable_or_not_limit_or_
     assert "b does not serve (" in refused.last_words
     assert planes.nodes["a"].process == started["a"]
 
-    allowed = planes.play("enable-audit.yml", "--limit", "a,c", "-e", "apiserver_audit_allow=other-control-planes")
+    words = ("--check", "--limit", "a,c", "-e", "apiserver_audit_allow=other-control-planes")
+    allowed = planes.play("enable-audit.yml", *words)
     assert (allowed.code, allowed.touched) == (0, ["a", "c"]), allowed.text
+    assert all(allowed.change(name)["changed"] for name in ("a", "c"))
 
 
 def until_gone(planes: ControlPlanes) -> None:

@@ -16,7 +16,7 @@ import pytest
 from auditctl.cli.app import run
 from auditctl.errors import RefusedError
 from auditctl.operations.change_model import ChangeOptions
-from auditctl.operations.policy_source import judge
+from auditctl.operations.policy_source import load_or_refuse
 from auditctl.policy.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -135,11 +135,11 @@ def test_a_key_that_is_there_twice_is_loaded_and_told(policy: Call, file: Call) 
 )
 def test_enable_says_of_a_key_that_is_there_twice_what_validate_says(policy: Call, file: Call, text: str) -> None:
     how = ChangeOptions()
-    (found,) = judge("p.yaml", text.encode(), (1, 36), how).findings
+    (found,) = load_or_refuse("p.yaml", text.encode(), (1, 36), how).findings
     (row,) = policy("validate", file(text), "--only", "duplicate-key", "-o", "json").json["files"][0]["findings"]
     assert (found.check, found.severity.value) == (row["check"], row["severity"]) == ("duplicate-key", "warning")
     with pytest.raises(RefusedError, match=r"keeps the last one|decodes the second into the first"):
-        judge("p.yaml", text.encode(), (1, 36), replace(how, strict=True))
+        load_or_refuse("p.yaml", text.encode(), (1, 36), replace(how, strict=True))
 
 
 @pytest.mark.parametrize("old", ["v1beta1", "v1alpha1"])

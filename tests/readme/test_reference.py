@@ -69,6 +69,10 @@ def test_every_ansible_variable_is_explained_and_no_other() -> None:
     known = {name for spec in specs.values() for name in spec["options"]}
 
     assert explained(REFERENCE / "ansible-variables.md") == known
+    plays = "".join(play.read_text() for play in ROLE.parents[1].glob("playbooks/*.yml"))
+    for page in (TOP / "docs/how-to").glob("*.md"):
+        named = set(re.findall(r"\bapiserver_audit_[a-z_]+(?=[`=\"])", page.read_text()))
+        assert named <= known | set(re.findall(r"\bapiserver_audit_[a-z_]+", plays)), page.name
 
 
 def test_every_environment_variable_of_the_help_is_on_the_page_of_files() -> None:

@@ -95,6 +95,13 @@ def test_every_script_parses_and_shellcheck_finds_nothing(scenario: Path) -> Non
     assert ran.returncode == 0, ran.stdout
 
 
+def test_check_does_the_same_at_every_step(scenario: Path) -> None:
+    """It grades by the requirements of its own step: the walk looks at some of them without the script."""
+    texts = {step.name: (step / "verify.sh").read_text() for step in scenario.glob("step*")}
+
+    assert len({text.replace(f"wants/{name}.yaml", "wants/STEP.yaml") for name, text in texts.items()}) == 1
+
+
 def test_every_command_of_a_page_parses_and_each_step_has_both_ways(scenario: Path) -> None:
     steps = sorted(scenario.glob("step*"))
     assert len(steps) == len(WRONG) == 10

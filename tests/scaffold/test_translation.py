@@ -115,6 +115,15 @@ def test_a_step_is_ten_lines_of_reading_with_one_thing_to_do_and_one_to_see(page
     assert [line[:10] for line in lines if line.startswith("- ")] == ["- **Do**: ", "- **See**:"]
 
 
+def test_a_step_is_as_short_in_the_other_language(other: tuple[str, dict[str, str]]) -> None:
+    for page in (page for page in PAGES if "step" in page):
+        reading, _, _ = other[1][page].partition("<details>")
+        lines = [line for line in reading.splitlines() if line.strip()]
+
+        assert len(lines) <= LONGEST_READING
+        assert sum(line.startswith("- **") for line in lines) == 2
+
+
 def test_the_introduction_explains_every_kind_of_requirement_that_the_steps_use() -> None:
     wants = [ENGLISH[name].decode() for name in ENGLISH if "/wants/" in name]
     used = {kind for text in wants for kind in re.findall(r"(?m)^- ([a-z-]+):", text)}

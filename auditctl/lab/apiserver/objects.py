@@ -194,7 +194,7 @@ class Objects:
         key = _key(request, made["metadata"]["name"])
         self._kept[key] = made
         if key == _RECORD and self.record is not None:
-            files.replace(self.record, record_content(made.get("data") or {}), None)
+            files.replace_file(self.record, record_content(made.get("data") or {}), None)
         return made
 
     def _read_record(self) -> None:
@@ -247,7 +247,7 @@ def _patched(kept: Object, operations: Any) -> Object:
 
 
 def _complete(request: Attributes, body: Object, revision: int) -> Object:
-    """What the server adds to an object: kind, uid, resourceVersion, creation time."""
+    """Add what the server adds to an object: kind, uid, resourceVersion, creation time."""
     kind, namespaced = KINDS[request.api_group, request.resource]
     metadata = {name: value for name, value in body["metadata"].items() if name != "creationTimestamp"}
     if namespaced and request.namespace:
@@ -260,7 +260,7 @@ def _complete(request: Attributes, body: Object, revision: int) -> Object:
 
 
 def _merge(kept: Any, patch: Any) -> Any:
-    """RFC 7396; a strategic merge patch is treated the same."""
+    """Merge as RFC 7396 says; a strategic merge patch is treated the same."""
     if not isinstance(patch, dict) or not isinstance(kept, dict):
         return patch
     merged = {**kept, **{name: _merge(kept.get(name), value) for name, value in patch.items()}}

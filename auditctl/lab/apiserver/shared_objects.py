@@ -63,7 +63,7 @@ class SharedObjects(NamedTuple):
         if not rows and not self.path.exists():
             return
         content = json.dumps({"revision": revision, "objects": rows}, indent=1)
-        files.replace(Path(os.path.realpath(self.path)), content.encode(), None)
+        files.replace_file(Path(os.path.realpath(self.path)), content.encode(), None)
 
 
 def _key(text: str) -> Key:

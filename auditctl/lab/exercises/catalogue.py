@@ -10,7 +10,7 @@ What a learner sees, what the engine does, what a grader wants::
     task: |                            # a task, in its place: what is to be done
       ...
     touches: [PATH, ...]               # what else may change: paths that no step names
-    where: lab                         # left out: on every node; lab: only on the embedded one
+    where: lab                         # left out: on every node; lab: only on a practice node
     needs: [STEP, ...]                 # brings the node to the state in which the exercise begins; nothing: as it is
     start: [STEP, ...]                 # a fault: what breaks it. Without a word to the learner
     symptom: crash-looping             # a fault: the state that `doctor` sees then (`node.diagnosis.State`);
@@ -91,12 +91,12 @@ class Exercise:
 
 @cache
 def names() -> Mapping[str, ExerciseKind]:
-    """Every name with its kind, sorted, faults first."""
+    """Return every name with its kind, sorted, faults first."""
     return {name: kind for kind in ExerciseKind for name in sorted(_names_of(kind))}
 
 
 def load(name: str) -> Exercise:
-    """The exercise of that name.
+    """Return the exercise of that name.
 
     Raises:
         RefusedError: there is none (the nearest name is the next step), or its file is wrong.
@@ -111,12 +111,12 @@ def load(name: str) -> Exercise:
 
 
 def everything() -> Iterator[Exercise]:
-    """All of them, faults first."""
+    """Return all exercises, faults first."""
     return (load(name) for name in names())
 
 
 def read(name: str, kind: ExerciseKind, text: str) -> Exercise:
-    """Read one from its YAML.
+    """Read an exercise from its YAML.
 
     Raises:
         RequirementError: something in it is wrong; the message says what and where.

@@ -165,7 +165,7 @@ class Copy(TwoFileStep):
 
     def run(self, target: StepTarget) -> None:
         snapshot = files.read(target.host(self.source), "file")
-        files.replace(target.host(self.target), snapshot.content, snapshot)
+        files.replace_file(target.host(self.target), snapshot.content, snapshot)
 
     def text(self, places: Places) -> str:
         return f"cp {places.path(self.source)} {places.path(self.target)}"

@@ -1,4 +1,4 @@
-"""Steps that start the API server anew, switch a fault of the embedded node, or stand for a command of auditctl."""
+"""Steps that start the API server anew, switch a fault of the practice node, or stand for a command of auditctl."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ class RestartStep(ExerciseStep):
         if _ANNOTATIONS in text:
             stamp = f'{_OURS}"{plane.clock.utc().timestamp():.3f}"\n'
             text = text.replace(_ANNOTATIONS, f"{_ANNOTATIONS}{stamp}", 1)
-            files.replace(target.host("manifest"), text.encode(), snapshot)
+            files.replace_file(target.host("manifest"), text.encode(), snapshot)
         elif (process := listener(plane.parse(snapshot.content).secure_port)) is not None:
             end_in_place(process)
 
 
 @dataclass(frozen=True, slots=True)
 class Switch(ExerciseStep):
-    """A fault of the embedded node that no file of it can cause."""
+    """A fault of the practice node that no file of it can cause."""
 
     kind = "switch"
     words = "the simulated fault has been switched off (a switch of the lab; no file of the node shows it)"
@@ -68,7 +68,7 @@ class Switch(ExerciseStep):
 
     def run(self, target: StepTarget) -> None:
         if target.ground.layout is None:
-            raise StepError("this exercise is for the embedded node alone", check="lab-step", fix="auditctl lab up")
+            raise StepError("this exercise is for a practice node alone", check="lab-step", fix="auditctl lab up")
         self.faults.save(target.ground.layout)
 
 
@@ -124,7 +124,7 @@ class EnableStep(CommandStep):
         ground, policy = target.ground, self.policy
         if policy is not None and "\n" in policy:
             draft = ground.desk.folder / "policy.yaml"
-            files.replace(draft, policy.encode(), None)
+            files.replace_file(draft, policy.encode(), None)
             policy = str(draft)
         elif policy is not None and policy.startswith("/"):
             policy = str(ground.plane.root.host(policy))

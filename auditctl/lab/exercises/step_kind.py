@@ -78,7 +78,7 @@ class StepTarget(NamedTuple):
         path = self.host(file)
         files.make_directories(path.parent, 0o755)
         like = files.read_if_there(path, "file") or Snapshot(content=b"")
-        files.replace(path, content, replace(like, mode=mode) if mode is not None else like)
+        files.replace_file(path, content, replace(like, mode=mode) if mode is not None else like)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ files that this node's own manifest names::
     link: {file: FILE, to: TEXT}                  # a symbolic link
     mode: {file: FILE, mode: '0400'}
     restart: true                                 # end the API server; the kubelet starts it with what stands on disk
-    switch: {etcd_refused: true}                  # of the embedded node (`faults`); an empty mapping: none
+    switch: {etcd_refused: true}                  # of the practice node (`faults`); an empty mapping: none
     enable: {policy: NAME or TEXT, set: {FLAG: VALUE}, log-path: PATH, policy-path: PATH, webhook: FILE}   # as the command
     disable: true                                 # as the command, likewise the next two
     reload: true                                  # auditctl restart

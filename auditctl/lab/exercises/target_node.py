@@ -1,4 +1,4 @@
-"""Where an exercise may be played: on the embedded node, or on a real one that its author has marked as one to throw away."""
+"""Where an exercise may be played: on the practice node, or on a real one that its author has marked as one to throw away."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ class PracticeNode(NamedTuple):
 
     @property
     def words(self) -> str:
-        """How a command line names this node."""
+        """Return how a command line names this node."""
         return "auditctl" if self.plane.root.is_host else f"auditctl --rootfs {self.plane.rootfs}"
 
 
 def default_folder() -> Path:
-    """Where `lab up` puts a node that nobody named."""
+    """Return where `lab up` puts a node that nobody named."""
     return own_folder("lab")
 
 
 def find(plane: ControlPlane, *, real: bool = False, beginning: bool = False) -> PracticeNode:
-    """The node that is meant: ``--rootfs``; else this machine if ``real``; else the embedded node in its usual folder,
+    """Return the node: ``--rootfs``; else this machine if ``real``; else the embedded node in its usual folder,
     unless it is not there, or the one exercise that is open is this machine's and none is ``beginning``.
 
     Raises:

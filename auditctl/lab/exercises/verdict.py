@@ -45,7 +45,7 @@ class AwaitedState(NamedTuple):
 
 
 def serving(plane: ControlPlane) -> Process:
-    """The API server, which serves as the manifest says.
+    """Return the API server that runs as the manifest says.
 
     Raises:
         RefusedError: it does not, so that nobody could tell what the exercise broke.
@@ -97,7 +97,7 @@ def _diagnosis(plane: ControlPlane) -> Diagnosis | None:
 
 
 def verdict(plane: ControlPlane, exercise: Exercise) -> Report:
-    """Exit code 0: solved; 1: not yet; 3: it cannot be told. Of a fault, only what a client would see is said.
+    """Judge the exercise: exit code 0 solved, 1 not yet, 3 unknown. Of a fault only what a client would see is said.
 
     Raises:
         RefusedError: the node may not be read.
@@ -124,7 +124,7 @@ def _guarded(check: Check) -> Check:
 def until_solved(
     plane: ControlPlane, exercise: Exercise, leaving: OutgoingServer, timeout_seconds: float, *, anew: bool
 ) -> Report:
-    """The verdict, once it is a good one, or the last in that time. ``anew``: not of the server that is to go.
+    """Wait for a good verdict; return it, or the last one. ``anew``: not of the server that is to go.
 
     Raises:
         RefusedError: the node may not be read.

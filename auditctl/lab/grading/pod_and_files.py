@@ -11,7 +11,7 @@ from auditctl.findings import Check
 from auditctl.lab.grading.fields import Fields
 from auditctl.lab.grading.requirement_kind import RequestSpec, Requirement, ServerRequirement, request_of
 from auditctl.manifest.flags import normalised
-from auditctl.manifest.mounts import normalised_path, within
+from auditctl.manifest.paths import normalised_path, within
 from auditctl.node.change import files
 from auditctl.node.preflight import node_checks
 from auditctl.operations import policy_source

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from auditctl.lab.node.layout import Layout
-from auditctl.node.change.files import replace
+from auditctl.node.change.files import replace_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class Faults:
     start_seconds: float = 0.0  # longer from the exec to the first answer
     never_ready: bool = False  # /livez is well, /readyz never
     failing_checks: tuple[str, ...] = ()  # these checks of /readyz fail
-    etcd_refused: bool = False  # never answers, and ends after `Pace.etcd` as one whose etcd is away
+    etcd_refused: bool = False  # never answers, and ends after `Timing.etcd` as one whose etcd is away
     dies_after_seconds: float | None = None  # after its start, of a hook that fails
     held_port_seconds: float = 0.0  # an old server that must go keeps the port that long, and nobody waits for it
     disk_full: bool = False  # every write to the audit log fails
@@ -35,16 +35,16 @@ class Faults:
     kubelet_idle: bool = False  # the kubelet sees and does nothing
 
     def concern(self, arguments: Sequence[str]) -> bool:
-        """Whether a server with these arguments is meant."""
+        """Tell whether a server with these arguments is meant."""
         return not self.only_with or any(argument.startswith(self.only_with) for argument in arguments)
 
     def save(self, layout: Layout) -> None:
         """Switch them on, in place of any others."""
-        replace(_path(layout), (json.dumps(asdict(self), indent=2) + "\n").encode(), None)
+        replace_file(_path(layout), (json.dumps(asdict(self), indent=2) + "\n").encode(), None)
 
     @classmethod
     def load(cls, layout: Layout) -> Faults:
-        """None at all where no file is, or one that nobody can read."""
+        """Return the faults; none where no file is, or one that nobody can read."""
         with suppress(OSError, ValueError, TypeError):
             fields = json.loads(_path(layout).read_text(encoding="utf-8"))
             lists = {name: tuple(fields.get(name, ())) for name in ("failing_checks", "forbidden_resources")}

@@ -89,7 +89,7 @@ _FRONT = frozenset(["__main__.py", "auditctl/__init__.py"])
 
 
 def checked(path: Path) -> Path:
-    """The same path.
+    """Return the same path.
 
     Raises:
         RefusedError: it is not a single-file build of auditctl.
@@ -104,7 +104,7 @@ def checked(path: Path) -> Path:
 
 
 def is_one(path: Path) -> bool:
-    """Is it a zip archive with auditctl in it? Raises OSError where it cannot be read."""
+    """Tell whether it is a zip archive with auditctl in it. Raises OSError where it cannot be read."""
     try:
         with ZipFile(path) as archive:
             return set(archive.namelist()) >= _FRONT
@@ -113,7 +113,7 @@ def is_one(path: Path) -> bool:
 
 
 def find() -> Path | None:
-    """The one that runs now, else one beside the program or in the clone's ``dist``; None where there is none."""
+    """Return the one that runs now, else one beside the program or in the clone's ``dist``; None: none."""
     home = Path(auditctl.__file__).resolve().parents[1]
     candidates = (home, Path(sys.argv[0]).resolve().with_name(NAME), home / "dist" / NAME)
     for path in candidates:
@@ -206,7 +206,7 @@ def _claim(target: Path) -> None:
 
 
 def _make(target: Path, pages: Mapping[str, bytes], binary: Path | None) -> Made:
-    """Whole or not at all: a draft within the folder, then a rename for each of its entries."""
+    """Write all or nothing: a draft within the folder, then a rename for each of its entries."""
     made_folder = not target.exists()
     target.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".auditctl-", dir=target))
@@ -243,7 +243,7 @@ def _fill(draft: Path, pages: Mapping[str, bytes], binary: Path | None) -> None:
 
 
 def _shipped(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, bytes]]:
-    """Every file of the templates, below ``folder``: a folder on disk, or one within the single file."""
+    """Yield every file of the templates, below ``folder``: a folder on disk, or one within the single file."""
     for entry in folder.iterdir():
         if entry.is_dir():
             yield from _shipped(entry, f"{prefix}{entry.name}/")

@@ -37,7 +37,7 @@ def save(state: StateDirectory, journal: Journal, edit: FileEdit, record: FileRe
             # attributes go with the backup, so that a human's `cp -p` puts back the whole file
             like = edit.before or edit.like
             like = replace(like, xattrs={}) if like is not None else None
-            files.replace(path, content, like)
+            files.replace_file(path, content, like)
             if files.digest(path) != files.sha256(content):
                 raise OSError(0, "the saved bytes read back differ")
 

@@ -22,7 +22,7 @@ from auditctl.node.change.placement import put
 from auditctl.node.change.state import StateDirectory, cannot_write
 from auditctl.node.clock import Clock
 
-__all__ = ["Change", "Intent", "begin", "install", "put_back", "remove_directories", "replace_manifest"]
+__all__ = ["Change", "Intent", "begin", "end_pod", "install", "put_back", "remove_directories", "replace_manifest"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +49,11 @@ def begin(
     clock: Clock,
     edits: Sequence[FileEdit],
     intent: Intent,
-    ending_text: bytes | None = None,
+    ending_texts: Sequence[bytes] = (),
 ) -> Change:
     """Write the intent and the backups, and return the change; nothing of the node is touched yet.
 
-    ``ending_text`` is the manifest's text that only ends the old Pod; None where the new text does that.
+    ``ending_texts`` are texts of the manifest that only end the Pod.
 
     Raises:
         RefusedError: the state directory cannot take it (full, read-only).
@@ -64,7 +64,7 @@ def begin(
         command=intent.command,
         started=timestamp(clock),
         who=intent.who,
-        files=tuple(_record(root, edit, ending_text) for edit in edits),
+        files=tuple(_record(root, edit, ending_texts) for edit in edits),
         made_directories=tuple(root.node(path) for path in sorted(missing)),
         summary=intent.summary,
         undoes=intent.undoes,
@@ -77,7 +77,7 @@ def begin(
             backup.save(state, journal, edit, record)
         journal = state.append(journal, Step.BACKED_UP, timestamp(clock))
         memory = {root.node(edit.path): edit for edit in edits}
-        return Change(state=state, root=root, clock=clock, journal=journal, memory=memory, ending_text=ending_text)
+        return Change(state=state, root=root, clock=clock, journal=journal, memory=memory, ending_texts=ending_texts)
     except (OSError, RefusedError) as error:
         backup.discard(state, root, journal)
         if isinstance(error, RefusedError):
@@ -96,10 +96,10 @@ def _missing_directories(edits: Sequence[FileEdit], intent: Intent) -> set[Path]
     return {parent for directory in needed for parent in (directory, *directory.parents) if not parent.exists()}
 
 
-def _record(root: Root, edit: FileEdit, ending_text: bytes | None) -> FileRecord:
+def _record(root: Root, edit: FileEdit, ending_texts: Sequence[bytes]) -> FileRecord:
     before = edit.before.sha256 if edit.before else None
     after = files.sha256(edit.after) if edit.after is not None else None
-    ending = files.sha256(ending_text) if ending_text is not None and edit.role is Role.MANIFEST else None
+    ending = tuple(files.sha256(text) for text in ending_texts) if edit.role is Role.MANIFEST else ()
     return FileRecord(
         role=edit.role,
         path=root.node(edit.path),
@@ -110,11 +110,11 @@ def _record(root: Root, edit: FileEdit, ending_text: bytes | None) -> FileRecord
     )
 
 
-def install(change: Change, before_manifest: Callable[[], None] = lambda: None) -> float:
+def install(change: Change, before_manifest: Callable[[], None] = lambda: None, *, two_renames: bool = False) -> float:
     """Put the files in place, the manifest last; return the boot-clock time right before its rename.
 
-    ``before_manifest`` is called when the other files are in place; if it raises, they are taken back. If the change has
-    an ``ending_text``, that text is put in the manifest's place, and the caller goes on with `replace_manifest`.
+    ``before_manifest`` is called when the other files are in place; if it raises, they are taken back. With
+    ``two_renames`` the first ending text is put in the manifest's place, and the caller goes on with `replace_manifest`.
 
     Raises:
         InterruptionError: from ``before_manifest``; everything was put back, nothing is changed.
@@ -129,7 +129,7 @@ def install(change: Change, before_manifest: Callable[[], None] = lambda: None) 
             if record.role is not Role.MANIFEST and not record.removed_last:
                 put(change, record, "after")
         before_manifest()
-        return replace_manifest(change) if change.ending_text is None else _end_pod(change, change.ending_text)
+        return _begin_end(change) if two_renames else replace_manifest(change)
     except (OSError, RefusedError, InterruptionError) as error:
         _take_back_or_strand(change, error)
         verb = "interrupted" if isinstance(error, InterruptionError) else "refused"
@@ -140,14 +140,23 @@ def install(change: Change, before_manifest: Callable[[], None] = lambda: None) 
         raise
 
 
-def _end_pod(change: Change, text: bytes) -> float:
-    """Rename the text into place that only ends the old Pod; return the boot-clock time right before."""
+def _begin_end(change: Change) -> float:
+    """Make the first of two renames; return the boot-clock time right before."""
     renamed_at = change.clock.boot()
     change.mark(Step.ENDING, f"{change.clock.boot_id()} {renamed_at:.3f}")
-    record = change.journal.manifest
-    path = change.root.host(record.path)
-    files.replace(path, text, files.read(path, "manifest"), expected=record.before)
+    end_pod(change, 0, change.journal.manifest.before)
     return renamed_at
+
+
+def end_pod(change: Change, number: int, expected: str | None) -> None:
+    """Rename the text of that number into place, which only ends the Pod; the file has the SHA-256 ``expected``.
+
+    Raises:
+        OSError: the file system was in the way.
+        RefusedError: somebody else has changed the manifest meanwhile.
+    """
+    path = change.root.host(change.journal.manifest.path)
+    files.replace_file(path, change.ending_texts[number], files.read(path, "manifest"), expected=expected)
 
 
 def replace_manifest(change: Change) -> float:
@@ -173,7 +182,7 @@ def _announce(change: Change) -> None:
     """
     path = change.root.host(change.journal.manifest.path)
     standing_now = files.read(path, "manifest")
-    files.replace(path, standing_now.content, standing_now, expected=change.journal.manifest.after)
+    files.replace_file(path, standing_now.content, standing_now, expected=change.journal.manifest.after)
 
 
 def _take_back_or_strand(change: Change, reason: OSError | AuditctlError) -> None:
@@ -203,8 +212,10 @@ def _take_back(change: Change) -> None:
     remove_directories(change, change.journal.made_directories)
 
 
-def put_back(change: Change) -> None:
+def put_back(change: Change, before_manifest: Callable[[], None] = lambda: None) -> None:
     """Restore every file that nobody else has changed; the caller writes the last journal entry.
+
+    ``before_manifest`` is called when the files are back that the old Pod needs.
 
     Raises:
         StrandedError: the manifest is neither of our two texts, or the file system refused; the message names the
@@ -221,6 +232,7 @@ def put_back(change: Change) -> None:
         for record in others:
             if record.before is not None:
                 put(change, record, "before")
+        before_manifest()
         put(change, manifest, "before")
         for record in others:
             if record.before is None:

@@ -38,7 +38,7 @@ __all__ = [  # Root, Snapshot and sha256 have this door, too
     "read_regular",
     "remove",
     "remove_directory",
-    "replace",
+    "replace_file",
     "sha256",
     "sync_directory",
     "temporary_of",
@@ -171,11 +171,11 @@ def digest(path: Path) -> str | None:
 
 
 def temporary_of(path: Path) -> Path:
-    """Return the dot-named sibling through which `replace` writes ``path``."""
+    """Return the dot-named sibling through which `replace_file` writes ``path``."""
     return path.with_name(f".{path.name}{_TEMPORARY_SUFFIX}")
 
 
-def replace(path: Path, content: bytes, like: Snapshot | None, *, expected: str | None = None) -> None:
+def replace_file(path: Path, content: bytes, like: Snapshot | None, *, expected: str | None = None) -> None:
     """Put ``content`` at ``path``: dot-named temporary file, fsync, one rename, fsync of the directory.
 
     Mode, owner and extended attributes are those of ``like``, else 0600 and ours. With ``expected``, the SHA-256 of

@@ -70,8 +70,8 @@ class Role(Enum):
 class FileRecord:
     """One file of a change: SHA-256 before and after (None: absent), and its node path.
 
-    ``removed_last`` marks a file that goes only after the change is proved (``disable --purge``). ``ending`` is the SHA-256
-    of the text that stands in between, while the old Pod ends; None where there is none.
+    ``removed_last`` marks a file that goes only after the change is proved (``disable --purge``). ``ending`` are the SHA-256
+    of texts that stand in between, while a Pod ends; none where there are none.
     """
 
     role: Role
@@ -79,7 +79,7 @@ class FileRecord:
     before: str | None
     after: str | None
     removed_last: bool = False
-    ending: str | None = None
+    ending: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +143,7 @@ def standing(record: FileRecord, digest: str | None) -> OnDisk:
         return OnDisk.SAME
     if digest == record.before:
         return OnDisk.BEFORE
-    if digest is not None and digest == record.ending:
+    if digest in record.ending:
         return OnDisk.ENDING
     return OnDisk.AFTER if digest == record.after else OnDisk.OTHER
 
@@ -246,14 +246,15 @@ def _file_record(row: dict[str, Any]) -> FileRecord:
     if not isinstance(removed_last, bool):
         raise TypeError("removed_last")
     before, after = _text_or_none(row["before"]), _text_or_none(row["after"])
-    ending = _text_or_none(row.get("ending"))
+    ending = row.get("ending") or ()  # one text alone, as earlier versions had it
+    ending = (ending,) if isinstance(ending, str) else ending
     return FileRecord(
         role=Role(row["role"]),
         path=_node_path(row["path"]),
         before=before,
         after=after,
         removed_last=removed_last,
-        ending=ending,
+        ending=tuple(_text(digest) for digest in ending),
     )
 
 

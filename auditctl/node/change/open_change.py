@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +20,8 @@ class Change:
     """A change in progress. ``journal`` is replaced as entries are written; everything else is fixed.
 
     ``by`` is who writes them, where it is not the run that began it. ``memory`` has both states of every file, by node
-    path: what the run and its watchdog need to go back is not left to the disk that the backups lie on. ``ending_text`` is
-    the manifest's text that only ends the old Pod; None where the new text does that.
+    path: what the run and its watchdog need to go back is not left to the disk that the backups lie on. ``ending_texts``
+    are texts of the manifest that only end the Pod: the old settings, each with another value of an annotation.
     """
 
     state: StateDirectory
@@ -30,7 +30,7 @@ class Change:
     journal: Journal
     by: str = ""
     memory: Mapping[str, FileEdit] = field(default_factory=dict, repr=False)
-    ending_text: bytes | None = None
+    ending_texts: Sequence[bytes] = ()
 
     @property
     def backup(self) -> Path:

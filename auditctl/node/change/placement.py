@@ -22,7 +22,7 @@ def put(change: Change, record: FileRecord, when: str) -> None:
     current = files.digest(path)
     if current == target:
         return
-    if current is not None and current == record.ending:
+    if current in record.ending:
         other = current
     if current != other:
         if when == "before":
@@ -37,7 +37,7 @@ def put(change: Change, record: FileRecord, when: str) -> None:
         _put_webhook_back(change, record, path)
         return
     like = files.read_if_there(path, record.role.value) or _saved_attributes(change, record)
-    files.replace(path, _content(change, record, when), like, expected=other or files.ABSENT)
+    files.replace_file(path, _content(change, record, when), like, expected=other or files.ABSENT)
 
 
 def _content(change: Change, record: FileRecord, when: str) -> bytes:
@@ -65,7 +65,7 @@ def _put_webhook_back(change: Change, record: FileRecord, path: Path) -> None:
         if remembered is None or remembered.before is None:
             raise
         before = remembered.before
-        files.replace(path, before.content, before, expected=record.after or files.ABSENT)
+        files.replace_file(path, before.content, before, expected=record.after or files.ABSENT)
 
 
 def _saved_attributes(change: Change, record: FileRecord) -> Snapshot | None:

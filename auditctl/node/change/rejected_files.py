@@ -29,7 +29,7 @@ def keep(root: Root, journal: Journal) -> None:
         with suppress(OSError, RefusedError):
             there = files.read(path, role.value)
             if there.sha256 == edited:
-                files.replace(beside, there.content, there)
+                files.replace_file(beside, there.content, there)
 
 
 def _edited(root: Root, journal: Journal) -> Iterator[tuple[Role, Path, Path, str]]:

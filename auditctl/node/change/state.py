@@ -155,7 +155,7 @@ class StateDirectory(NamedTuple):
     def write_header(self, journal: Journal) -> None:
         """Make the change's folder, write its intent and fsync both."""
         files.make_directories(self.folder(journal.id))
-        files.replace(self.folder(journal.id) / "journal.jsonl", encode_header(journal).encode(), None)
+        files.replace_file(self.folder(journal.id) / "journal.jsonl", encode_header(journal).encode(), None)
 
     def append(self, journal: Journal, step: Step, at: str, note: str = "") -> Journal:
         """Append one entry, fsync it, and return the journal with it.
@@ -195,12 +195,12 @@ class StateDirectory(NamedTuple):
         files.make_directories(self.last_good)
         path = self.last_good_of(role)
         if files.digest(path) != files.sha256(content):
-            files.replace(path, content, None)
+            files.replace_file(path, content, None)
 
     def keep_last_process(self, record: Mapping[str, object]) -> None:
         """Remember which process was verified: while it lives, the last good policy is the one that it loaded."""
         files.make_directories(self.last_good)
-        files.replace(self.last_good / "process.json", json.dumps(record).encode(), None)
+        files.replace_file(self.last_good / "process.json", json.dumps(record).encode(), None)
 
     def last_process(self) -> Mapping[str, object]:
         """Return the record of the last verified process; an empty one where there is none that can be read."""

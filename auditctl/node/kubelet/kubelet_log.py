@@ -151,7 +151,7 @@ class KubeletLog:
     ignored_uids: frozenset[str] = frozenset()
     _file: Appended | None = None
     _is_believed: Callable[[], bool] = lambda: True
-    _asked: float = field(default=0.0)
+    _read_at: float = field(default=0.0)
 
     @classmethod
     def begin(cls, root: Root, manifest: str, pod: PodName, *, since: float, tail_bytes: int = 0) -> KubeletLog:
@@ -180,9 +180,9 @@ class KubeletLog:
         if self._file is not None:
             return self._file.lines() if self._is_believed() else []
         now = time.monotonic()
-        if self.source != "journal" or now - self._asked < every_seconds:
+        if self.source != "journal" or now - self._read_at < every_seconds:
             return []
-        self._asked = now
+        self._read_at = now
         return list(_journal(self.since))
 
     def _judged(self, raw: str) -> Crash | None:

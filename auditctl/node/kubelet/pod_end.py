@@ -5,14 +5,15 @@ The kubelet lets a new static Pod wait until the one of the same name is termina
 worker of a Pod has completed, but two places of the host tell it: SyncTerminatedPod (pkg/kubelet/kubelet.go) removes the
 Pod's cgroups as its last act, and HandlePodCleanups (pkg/kubelet/kubelet_pods.go), which runs every two seconds, removes
 first the Pod's folder and then its cgroups, also while the worker still waits. So cgroups that are gone while the folder
-is there were removed by the worker: it is through. Where the folder is gone too, the worker may have to wait for the next
-listing of containers (every second) and for the next look at volumes (every 0.3 s).
+is there were removed by the worker: it is through. Where the folder is gone too, the worker may still wait for a listing
+of containers that began after their end (podCache.GetNewerThan in podWorkerLoop): listings begin a second after the last
+one has ended (pkg/kubelet/pleg/generic.go), and then it is through at once, for no volume is left.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from auditctl.node.change.files import Root
 _PODS = "/var/lib/kubelet/pods"
 _PROC = Path("/proc")
 _COMPLETED_SECONDS = 0.1
-_CLEANED_UP_SECONDS = 1.6
+_CLEANED_UP_SECONDS = 1.3  # one second, and two listings on a busy node
 _SYSTEMD_UID = re.compile(r"-pod([0-9a-f_]+(?:_[0-9a-f]+)*)\.slice$")
 _CGROUPFS_UID = re.compile(r"^pod([0-9a-f-]+)$")
 
@@ -47,6 +48,14 @@ class PodRemains:
         cgroups = tuple(dict.fromkeys(path for path, _ in groups))
         return cls(cgroups, folder) if folder.is_dir() and all(path.is_dir() for path in cgroups) else None
 
+    def of_sibling(self, uid: str) -> PodRemains | None:
+        """Return the same of another Pod beside it, of which no process may run; None where it is not visible."""
+        own, folder = self.folder.name, self.folder.with_name(uid)
+        names = ((own, uid), (own.replace("-", "_"), uid.replace("-", "_")))  # as the two drivers write them
+        cgroups = tuple(path.with_name(_replaced(path.name, names)) for path in self.cgroups)
+        is_visible = uid != own and folder.is_dir() and all(path.is_dir() for path in cgroups)
+        return PodRemains(cgroups, folder) if is_visible else None
+
     def finished(self, now: float) -> bool:
         """Tell whether the kubelet has finished with the Pod at ``now`` (monotonic); call it often, it keeps the times."""
         if any(path.is_dir() for path in self.cgroups):
@@ -56,6 +65,12 @@ class PodRemains:
             self._settle_seconds = _COMPLETED_SECONDS if self.folder.is_dir() else _CLEANED_UP_SECONDS
             self._gone_at = now
         return now - self._gone_at >= self._settle_seconds
+
+
+def _replaced(name: str, pairs: Iterable[tuple[str, str]]) -> str:
+    for own, other in pairs:
+        name = name.replace(own, other)
+    return name
 
 
 def _uid(name: str) -> str:

@@ -160,7 +160,7 @@ class RestartWaiter:
         )
 
     def wait(
-        self, expected: RestartTarget, *, timeout: float, drain: float, old: OutgoingProcess | None
+        self, expected: RestartTarget, *, timeout: float, drain: float, outgoing: OutgoingProcess | None
     ) -> Restarted | Failed:
         """Wait until the expected process serves.
 
@@ -178,8 +178,8 @@ class RestartWaiter:
             self._count_outage(process, serving=serving)
             if serving and process is not None:
                 return Restarted(process, self.clock.boot() - expected.renamed_at, self._dark_seconds, self._failing)
-            if old is not None:
-                old.drain(expected.endpoint.port, drain, self.clock.monotonic())
+            if outgoing is not None:
+                outgoing.drain(expected.endpoint.port, drain, self.clock.monotonic())
             crash = self.crash()
             if crash is not None and not crash.heals and expected.or_started_before is None:
                 return Failed(_refuser(crash), self._placed(crash), self.outage())

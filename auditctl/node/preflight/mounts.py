@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 
 from auditctl.errors import ManifestError
 from auditctl.findings import Finding, Severity
-from auditctl.manifest import path_rules
 from auditctl.manifest.fields import mapping
 from auditctl.manifest.fields import written as written_path
-from auditctl.manifest.mounts import HostPath, Volume, covering, within
+from auditctl.manifest.paths import AUDITD_DIRECTORY, HostPath, Volume, belongs_to_auditd, covering, within
 from auditctl.manifest.pod import Manifest
 from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.files import Root
@@ -82,7 +81,7 @@ def audit_paths(root: Root, manifest: Manifest, written: Mapping[str, FileEdit])
             yield _unmounted(flag, value)
         elif lost := hidden(root, manifest, value):
             fix = f"put the file itself at {place.path}, or mount the directory that the link leads to"
-            yield _error("audit-mount", f"--{flag}={value}: {lost}, so the API server cannot reach it", fix)
+            yield Finding.error("audit-mount", f"--{flag}={value}: {lost}, so the API server cannot reach it", fix)
         elif flag == LOG_FLAG:
             yield from _log(root, place, user)
         else:
@@ -184,20 +183,22 @@ def _log(root: Root, place: HostPath, user: ContainerUser) -> Iterator[Finding]:
         text = (
             f"the log {place.path} lies on the mount {place.mount_path}, which is read-only: the server would not start"
         )
-        yield _error("read-only-log", text, "make that mount read-write")
-    if path_rules.belongs_to_auditd(place.path):
-        text = f"the log {place.path} is in {path_rules.AUDITD_DIRECTORY}, which belongs to auditd: its rotation and label are others"
+        yield Finding.error("read-only-log", text, "make that mount read-write")
+    if belongs_to_auditd(place.path):
+        text = (
+            f"the log {place.path} is in {AUDITD_DIRECTORY}, which belongs to auditd: its rotation and label are others"
+        )
         yield Finding.warning("shared-log-directory", text, ELSEWHERE)
     if within(place.path, "/tmp") or within(place.path, "/var/tmp") or within(place.path, "/run"):  # noqa: S108
         text = f"the log {place.path} is in a directory that the system empties"
         yield Finding.warning("log-volatile", text, ELSEWHERE)
     there = next((one for one in (path, *path.parents) if one.exists()), path)
     if os.statvfs(there).f_flag & os.ST_RDONLY:
-        yield _error("log-unwritable", f"{there} is on a file system that is read-only", "mount it read-write")
+        yield Finding.error("log-unwritable", f"{there} is on a file system that is read-only", "mount it read-write")
     for one, flags in ((path.parent, _IMMUTABLE | _APPEND_ONLY), (path, _IMMUTABLE | _APPEND_ONLY)):
         if attributes(one) & flags:
             text = f"{one} is immutable or append-only (lsattr): the API server could not write or rotate its log"
-            yield _error("log-unwritable", text, f"ask who made it so, then: chattr -i -a {one}")
+            yield Finding.error("log-unwritable", text, f"ask who made it so, then: chattr -i -a {one}")
     yield from open_to_others(root, path)
     if not user.overrides:
         yield from _log_of_user(root, place, path, user)
@@ -222,7 +223,7 @@ def unchangeable(manifest_path: Path, policy: Path | None) -> Iterator[Finding]:
     for path in (manifest_path, manifest_path.parent, *((policy, policy.parent) if policy else ())):
         if attributes(path) & (_IMMUTABLE | _APPEND_ONLY):
             text = f"{path} is immutable or append-only (lsattr): somebody wants it to stay as it is"
-            yield _error("immutable", text, f"ask who did it, then: chattr -i -a {path}")
+            yield Finding.error("immutable", text, f"ask who did it, then: chattr -i -a {path}")
 
 
 def attributes(path: Path) -> int:
@@ -266,21 +267,17 @@ def _unmounted(flag: str, value: str) -> Finding:
             fix="auditctl enable  # mounts its directory",
         )
     text = f"--{flag}={value} is on no mount: the API server would not find it and not start"
-    return _error("audit-mount", text, "auditctl enable  # mounts it")
+    return Finding.error("audit-mount", text, "auditctl enable  # mounts it")
 
 
 def _kind(manifest: Manifest, volume: Volume, path: Path, problem: str) -> Finding:
     where = ("spec", "volumes", volume.position)
     text = f"{path} {problem} (volume {volume.name}, type {volume.type}): the kubelet would not start the Pod"
-    error = _error("volume-type", text, "put it there, or correct the type of the volume")
+    error = Finding.error("volume-type", text, "put it there, or correct the type of the volume")
     place = manifest.document.place(where)
     return replace(error, path=written_path(where), file=place.file, line=place.line, column=place.column)
 
 
 def _closed(flag: str, path: Path, user: ContainerUser, verb: str, fix: str) -> Finding:
     text = f"the API server runs as user {user.uid}, which may not {verb} {path}, for --{flag}"
-    return _error("audit-permission", text, fix)
-
-
-def _error(check: str, message: str, fix: str) -> Finding:
-    return Finding.error(check, message, fix)
+    return Finding.error("audit-permission", text, fix)

@@ -20,7 +20,7 @@ from auditctl.settings import LOG_FLAG, LOG_PATH, POLICY_FLAG, POLICY_PATH, STAN
 
 
 def strays(root: Root, manifest_path: Path, manifest: Manifest) -> list[Path]:
-    """Other files in the manifest directory that define the same Pod: of equal names the last in byte order wins.
+    """Return other files in the manifest directory that define the same Pod; the last in byte order wins.
 
     (pkg/kubelet/config/file.go extractFromDir; a copy named ``kube-apiserver.yaml.bak`` silently rules.)
     """
@@ -46,6 +46,7 @@ def _same_pod(raw: bytes, path: Path, manifest: Manifest) -> bool:
     return (metadata.get("name"), metadata.get("namespace", "default")) == (manifest.pod_name, manifest.namespace)
 
 
+SHIPPED_POLICY = "auditctl enable --policy baseline"
 _MOVES = {
     POLICY_FLAG: f"auditctl enable --policy baseline --policy-path {POLICY_PATH}",
     LOG_FLAG: f"auditctl enable --log-path {LOG_PATH}",
@@ -67,7 +68,7 @@ class HostPaths(NamedTuple):
 
     @property
     def log_directories(self) -> tuple[Path, ...]:
-        """The log's directory, as a change creates it where it is missing."""
+        """Return the log's directory, as a change creates it where it is missing."""
         return (self.log.parent,) if self.log is not None else ()
 
     def of_flag(self, flag: str) -> Path | None:
@@ -86,7 +87,7 @@ def host_paths(root: Root, manifest: Manifest) -> HostPaths:
 
 
 def misplaced_state(root: Root, manifest_path: Path, state_path: Path) -> Iterator[Finding]:
-    """The state directory may not be where the kubelet reads."""
+    """Yield an error for a state directory where the kubelet reads."""
     yield from _misplaced(root, manifest_path, state_path, "the state directory", "state-directory")
 
 
@@ -108,13 +109,13 @@ def placement(root: Root, manifest_path: Path, paths: HostPaths, before: HostPat
 
 
 def kinds(root: Root, paths: HostPaths, *, policy_is_written: bool, webhook_is_written: bool) -> Iterator[Finding]:
-    """Each audit path is of the right kind on the host, as the mount types and the server demand."""
+    """Yield an error for an audit path of the wrong kind, as the mount types and the server demand it."""
     for flag, written in ((POLICY_FLAG, policy_is_written), (WEBHOOK_FLAG, webhook_is_written)):
         host = paths.of_flag(flag)
         if host is None:
             continue
         if host.is_dir():
-            yield _error(
+            yield Finding.error(
                 "audit-path",
                 f"{host}, for --{flag}, is a directory; the API server would not start",
                 f"rmdir {host}  # if it is empty; else use another path",
@@ -122,17 +123,15 @@ def kinds(root: Root, paths: HostPaths, *, policy_is_written: bool, webhook_is_w
         elif host.exists() and not host.is_file():
             yield _no_regular_file(host, flag)
         elif not written and not host.is_file():
-            yield _error(
+            yield Finding.error(
                 "audit-path",
                 f"{host}, for --{flag}, is not there; the Pod would not start",
-                "auditctl enable --policy baseline"
-                if flag == POLICY_FLAG
-                else "put the file there, or: auditctl enable --no-webhook",
+                SHIPPED_POLICY if flag == POLICY_FLAG else "put the file there, or: auditctl enable --no-webhook",
             )
     log = paths.log
     if log is not None:
         if log.is_dir():
-            yield _error(
+            yield Finding.error(
                 "audit-path",
                 f"{log}, for --{LOG_FLAG}, is a directory; the API server would not start",
                 f"auditctl enable --log-path {root.node(log)}/audit.log",
@@ -141,7 +140,7 @@ def kinds(root: Root, paths: HostPaths, *, policy_is_written: bool, webhook_is_w
             yield _no_regular_file(log, LOG_FLAG)
         obstacle = next((parent for parent in log.parents if parent.exists()), None)
         if obstacle is not None and not obstacle.is_dir():
-            yield _error(
+            yield Finding.error(
                 "audit-path",
                 f"{obstacle} is not a directory, so {log} cannot be written",
                 f"auditctl enable --log-path {LOG_PATH}",
@@ -149,21 +148,21 @@ def kinds(root: Root, paths: HostPaths, *, policy_is_written: bool, webhook_is_w
 
 
 def _no_regular_file(path: Path, flag: str) -> Finding:
-    """A device, a pipe, a socket, or a link to one."""
+    """Return the error for a device, a pipe, a socket, or a link to one."""
     text = f"{path}, for --{flag}, is no regular file: the API server would hang, or what it writes be lost"
-    return _error("audit-path", text, f"ls -l {path}; then move it away, or use another path")
+    return Finding.error("audit-path", text, f"ls -l {path}; then move it away, or use another path")
 
 
 def stray_manifests(
     root: Root, manifest_path: Path, manifest: Manifest, process: Process | None = None
 ) -> Iterator[Finding]:
-    """Copies of the manifest beside it: the kubelet would run whichever sorts last. ``process`` shows which one it is."""
+    """Yield an error for each copy of the manifest beside it: the kubelet runs whichever sorts last."""
     for path in strays(root, manifest_path, manifest):
         last = max(path, manifest_path, key=lambda one: one.name.encode())
         runs = f"{last} wins"
         if process is not None:
             runs += ", and runs now" if process.runs(manifest.command) == (last == manifest_path) else " the next time"
-        yield _error(
+        yield Finding.error(
             "stray-manifests",
             f"{path} defines the same Pod: the kubelet reads every file there whose name does not begin with a dot, "
             f"and the last name wins ({runs})",
@@ -172,16 +171,16 @@ def stray_manifests(
 
 
 def unwritable(manifest_path: Path, state_path: Path) -> Iterator[Finding]:
-    """A run that may not write ends here, before it could half do its work."""
+    """Yield an error where the run may not write, before it could do half of its changes."""
     state = next(path for path in (state_path, *state_path.parents) if path.exists())
     for directory in (manifest_path.parent, state):
         if not files.writable_directory(directory):
             fix = "run it as root (sudo)" if os.geteuid() else "is the file system mounted read-only?"
-            yield _error("not-root" if os.geteuid() else "not-writable", f"{directory}: not writable", fix)
+            yield Finding.error("not-root" if os.geteuid() else "not-writable", f"{directory}: not writable", fix)
 
 
 def host_of(root: Root, manifest: Manifest, flag: str) -> Path | None:
-    """Where the file that a flag names is on this machine; None if it is not set, standard output, or not mounted."""
+    """Return where the file of a flag is on this machine; None if not set, standard output, or not mounted."""
     value = manifest.flag(flag)
     if not value or value == STANDARD_OUTPUT:
         return None
@@ -202,22 +201,20 @@ def inside(root: Root, path: Path) -> Path:
     return path
 
 
-def _misplaced(root: Root, manifest_path: Path, path: Path, what: str, check: str) -> Iterator[Finding]:
+def _misplaced(root: Root, manifest_path: Path, path: Path, subject: str, check: str) -> Iterator[Finding]:
     directory = manifest_path.parent.resolve()
     resolved = path.resolve()
     pki = root.host("/etc/kubernetes/pki").resolve()
     if _is_within(path, manifest_path.parent):
-        yield _error(
+        yield Finding.error(
             check,
-            f"{what} ({path}) is in, above or equal to the manifest directory {directory}, where the kubelet reads every file",
+            f"{subject} ({path}) is in, above or equal to the manifest directory {directory}, where the kubelet reads every file",
             "name another path",
         )
     elif resolved == pki or pki in resolved.parents:
-        yield _error(check, f"{what} ({path}) is in {pki}, which holds the cluster's keys", "name another path")
-
-
-def _error(check: str, message: str, fix: str) -> Finding:
-    return Finding.error(check, message, fix)
+        yield Finding.error(
+            check, f"{subject} ({path}) is in {pki}, which holds the cluster's keys", "name another path"
+        )
 
 
 _OPTIONS = {POLICY_FLAG: "--policy", WEBHOOK_FLAG: "--webhook-config"}
@@ -231,13 +228,23 @@ def missing(root: Root, manifest: Manifest) -> Iterator[tuple[Path, str]]:
             yield host, option
 
 
-def command_for(root: Root, manifest: Manifest, complaint: str) -> str:
-    """Return the command that installs the missing file which a complaint of the kubelet names; empty if it names none."""
+def command_for(root: Root, manifest: Manifest, complaint: str, proved: Path | None = None) -> str:
+    """Return the command that installs the missing file which a complaint of the kubelet names; empty if it names none.
+
+    ``proved`` is the last policy that was proved on this node.
+    """
     if "hostPath type check failed" not in complaint:
         return ""
     options = (option for path, option in missing(root, manifest) if root.node(path) in complaint)
     option = next(options, "")
+    if option == _OPTIONS[POLICY_FLAG] and proved is not None:
+        return last_policy_again(proved)
     return f"auditctl enable {option} FILE  # with the file of another control plane of this cluster" if option else ""
+
+
+def last_policy_again(proved: Path) -> str:
+    """Return the command that installs the last policy that was proved on this node."""
+    return f"auditctl enable {_OPTIONS[POLICY_FLAG]} {proved}  # the last policy that was proved on this node"
 
 
 def brought(root: Root, manifest: Manifest, written: Collection[Path]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from auditctl.findings import Finding
-from auditctl.manifest import path_rules
+from auditctl.manifest.paths import belongs_to_others
 from auditctl.node.change.files import Root
 from auditctl.node.logfiles import log_files
 from auditctl.settings import LOG_PATH
@@ -35,7 +35,7 @@ def open_to_others(root: Root, path: Path) -> Iterator[Finding]:
 
 def is_ours_alone(root: Root, directory: Path, files: Collection[Path]) -> bool:
     """Tell whether ``directory`` is not the system's and holds nothing but ``files``, so that its mode may be changed."""
-    if path_rules.belongs_to_others(root.node(directory)):
+    if belongs_to_others(root.node(directory)):
         return False
     try:
         return {directory / name for name in os.listdir(directory)} <= set(files)  # noqa: PTH208 (names are enough)

@@ -57,16 +57,6 @@ class IptablesRedirect(NamedTuple):
     def connections(self) -> None:
         """Return nothing: the counters begin anew with each renewal."""
 
-    def stop(self) -> None:
-        """Empty the chain."""
-        for version in (4, 6):
-            with suppress(OSError, subprocess.SubprocessError):
-                _run(version, "-F", _CHAIN)
-
-    def remove(self) -> None:
-        """Remove the chain."""
-        remove()
-
     def _rules(self, version: int) -> str:
         """Return the input of iptables-restore; to name the chain empties it, within the same transaction."""
         until = self.clock.utc() + timedelta(seconds=TIMEOUT_SECONDS)
@@ -83,6 +73,13 @@ class IptablesRedirect(NamedTuple):
             there = f"{target.address}:{target.standby_port}"
             lines.append(f"{mine} -d {target.service} -p tcp --dport 443 {timed} {there}")
         return "\n".join([*lines, "COMMIT"]) + "\n"
+
+
+def stop() -> None:
+    """Empty our chains, if they are there; raises nothing."""
+    for version in (4, 6):
+        with suppress(OSError, subprocess.SubprocessError):
+            _run(version, "-F", _CHAIN)
 
 
 def is_left() -> bool:

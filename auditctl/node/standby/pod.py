@@ -45,7 +45,7 @@ def place(manifest_path: Path, text: str) -> None:
     path = path_of(manifest_path)
     if path.exists() and not is_ours(path):
         raise RefusedError(f"{path}: a file that auditctl has not written", check="no-downtime", fix="move it away")
-    files.replace(path, text.encode(), None, expected=None if path.exists() else files.ABSENT)
+    files.replace_file(path, text.encode(), None, expected=None if path.exists() else files.ABSENT)
 
 
 def is_ours(path: Path) -> bool:

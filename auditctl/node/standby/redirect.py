@@ -46,12 +46,6 @@ class Redirect(Protocol):
     def connections(self) -> int | None:
         """Return how many connections have been redirected; None where that is not known."""
 
-    def stop(self) -> None:
-        """Redirect no new connection any more; those that are there go on."""
-
-    def remove(self) -> None:
-        """Remove all of it."""
-
 
 def redirect(root: Root, target: RedirectTarget, clock: Clock) -> Redirect:
     """Return the redirect of this node: the kernel's on the host, a file for a relay in a folder under ``--rootfs``.
@@ -107,16 +101,6 @@ class NftRedirect(NamedTuple):
                 for packets in re.findall(r"counter packets (\d+)", _listed(family) or ""):
                     counted = (counted or 0) + int(packets)
         return counted
-
-    def stop(self) -> None:
-        """Empty the sets."""
-        for family in ("ip", "ip6"):
-            with suppress(OSError, subprocess.SubprocessError):
-                _nft(f"flush set {family} {_TABLE} ports\nflush set {family} {_TABLE} services\n")
-
-    def remove(self) -> None:
-        """Delete the tables."""
-        remove_tables()
 
 
 def tables_left() -> bool:
@@ -203,18 +187,21 @@ class FolderRedirect(NamedTuple):
         """Write the file."""
         files.make_directories(self.path.parent, 0o755)
         until = self.clock.boot() + TIMEOUT_SECONDS
-        files.replace(self.path, json.dumps({"port": self.target.standby_port, "until": until}).encode(), None)
+        files.replace_file(self.path, json.dumps({"port": self.target.standby_port, "until": until}).encode(), None)
 
     def connections(self) -> None:
         """Return nothing: the relay counts for itself."""
 
-    def stop(self) -> None:
-        """Remove the file."""
-        remove_redirect(self.root)
 
-    def remove(self) -> None:
-        """Remove the file."""
-        remove_redirect(self.root)
+def stop_redirect(root: Root) -> None:
+    """Redirect no new connection any more; those that are there go on. Raises nothing."""
+    if not root.is_host:
+        remove_redirect(root)
+        return
+    iptables.stop()
+    for family in ("ip", "ip6"):
+        with suppress(OSError, subprocess.SubprocessError):
+            _nft(f"flush set {family} {_TABLE} ports\nflush set {family} {_TABLE} services\n")
 
 
 def remove_redirect(root: Root) -> None:

@@ -27,21 +27,20 @@ def recording(plane: ControlPlane, after: Manifest, options: ChangeOptions) -> C
     """
     if not options.persist:
         return _as_it_is
-    from auditctl.operations.kubeadm import config as kubeadm_config
-    from auditctl.operations.kubeadm.join import of_a_join
+    from auditctl.operations.kubeadm import config, join  # ssl comes with it
 
-    prepared = kubeadm_config.prepare(plane, after, options)
+    prepared = config.prepare(plane, after, options)
 
     def record(report: Report) -> Report:
-        findings = (*report.findings, *prepared.findings, *of_a_join(plane, after))
-        row = {"source": kubeadm_config.WHERE, "changes": prepared.plan.changes, "written": False}
+        findings = (*report.findings, *prepared.findings, *join.of_a_join(plane, after))
+        row = {"source": config.WHERE, "changes": prepared.plan.changes, "written": False}
         if options.dry_run:
             return _of_a_dry_run(replace(report, findings=findings), prepared, row)
         report = replace(report, findings=findings)
         if report.outcome not in (Outcome.CHANGED, Outcome.UNCHANGED) or report.verification.holds is False:
             return report
         try:
-            written = kubeadm_config.write_anew(plane, after)
+            written = config.write_anew(plane, after)
         except RefusedError as error:
             return replace(_not_recorded(report, error), details={**report.details, "kubeadmConfig": row})
         return replace(

@@ -248,7 +248,7 @@ def _next_steps(planned: PlannedChange, result: ChangeResult) -> tuple[str, ...]
     if result.outcome is not Outcome.CHANGED or planned.command not in ("enable", "disable"):
         return ()
     if planned.command == "disable":
-        return (f"auditctl kubeadm persist  # {_UPGRADE}: auditing would come back",)
+        return (f"auditctl kubeadm persist  # if it was done before: {_UPGRADE}, and auditing would come back",)
     look = ("auditctl log tail -f",) if planned.paths.log is not None else ()
     return (*look, f"auditctl kubeadm persist  # {_UPGRADE}: these settings would be lost")
 

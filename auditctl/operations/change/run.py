@@ -27,12 +27,11 @@ from auditctl.operations.change.failure import (
 )
 from auditctl.operations.change.report import restart_checks
 from auditctl.operations.change.restart_strategy import drain_seconds, serving
-from auditctl.operations.change.run_record import change_timings, edits_of, intent_of
+from auditctl.operations.change.run_record import change_timings, edits_of, intent_of, last_note
 from auditctl.operations.change.standby import Standby
-from auditctl.operations.change.two_renames import TwoRenames, bring_new_text
+from auditctl.operations.change.two_renames import TwoRenames, bring_new_text, end_new_pod
 from auditctl.operations.change.undo import keep_turn_for_undo, wait_for_previous_configuration
 from auditctl.operations.change.watchdog import guard
-from auditctl.operations.change.watchdog_notice import left_to_do
 from auditctl.operations.change_model import (
     ChangeOptions,
     ChangeResult,
@@ -69,11 +68,12 @@ class ChangeRun:
     options: ChangeOptions
     change: Change
     before: Process | None
-    old: OutgoingProcess | None
+    outgoing: OutgoingProcess | None
     drain: float
     findings: tuple[Finding, ...]
     began: float
     two_renames: TwoRenames | None
+    longest_end: float
     standby: Standby | None = None
     renamed_at: float = 0.0
     first_renamed_at: float = 0.0
@@ -92,40 +92,38 @@ class ChangeRun:
         if standby is not None:  # nobody waits for the old process, so it may finish what it has begun
             drain, findings = options.drain_seconds or standby.usual_drain, ()
         failing = failing_before(plane, planned, options)
-        renames = TwoRenames.of(plane, planned, options, before, drain)
-        edits, text = edits_of(planned, plane.manifest_path), renames.text if renames else None
-        intent = intent_of(planned, session.turn)
-        change = changes.begin(plane.state, plane.root, plane.clock, edits, intent, text)
+        renames = None if standby and not drain else TwoRenames.of(plane, planned, options, before, drain)
+        edits, intent = edits_of(planned, plane.manifest_path), intent_of(planned, session.turn)
+        change = changes.begin(plane.state, plane.root, plane.clock, edits, intent, renames.texts if renames else ())
         return cls(
             session=session,
             planned=planned,
             options=options,
             change=change,
             before=before,
-            old=OutgoingProcess.hold(before),
+            outgoing=OutgoingProcess.hold(before),
             drain=drain,
             findings=findings,
             began=began,
             two_renames=renames,
+            longest_end=renames.longest if renames else 0.0,
             standby=standby,
             failing_before=failing,
         )
 
     def run(self) -> ChangeResult:
-        plane = self.session.plane
-        watch = RestartWaiter.begin(
-            plane.root, self.planned.after, plane.clock, plane.progress.waiting, self.session.deadline.interrupted
-        )
+        plane, interrupted = self.session.plane, self.session.deadline.interrupted
+        watch = RestartWaiter.begin(plane.root, self.planned.after, plane.clock, plane.progress.waiting, interrupted)
         watchdog = guard(self, watch)
         performed = None  # the journal may not say that it ended: its directory may be gone or full
         try:
-            performed = self._stopped_early() if self.session.deadline.interrupted() else self._install(watch)
+            performed = self._stopped_early() if interrupted() else self._install(watch)
         finally:
             self._end_standby()
             if watchdog is not None and (performed is not None or self.change.journal.finished):
                 watchdog.dismiss()
-            if self.old is not None:
-                self.old.release()
+            if self.outgoing is not None:
+                self.outgoing.release()
         if plane.root.is_host:
             ended = f"{self.planned.command}: {performed.outcome.value}: {self.planned.summary}"
             record(f"change {self.change.journal.id}: {ended}")
@@ -139,7 +137,8 @@ class ChangeRun:
     def _install(self, watch: RestartWaiter) -> ChangeResult:
         plane = self.session.plane
         plane.progress.step(f"change {self.change.journal.id}: {self.planned.summary}")
-        self.renamed_at = self.first_renamed_at = changes.install(self.change, self._start_standby)
+        in_two = self.two_renames is not None
+        self.renamed_at = self.first_renamed_at = changes.install(self.change, self._start_standby, two_renames=in_two)
         self.edited = plane.clock.monotonic() - self.began
         return self._unproved() if not self.options.wait else self.prove_or_undo(watch)
 
@@ -167,7 +166,9 @@ class ChangeRun:
         if still is not None and still == self.before:  # a watchdog may come after it was ended
             restart.end_in_place(still)
         if self.planned.restart is not Restart.NONE:
-            result = watch.wait(self._restart_target(), timeout=self.patience(), drain=self.drain, old=self.old)
+            result = watch.wait(
+                self._restart_target(), timeout=self.patience(), drain=self.drain, outgoing=self.outgoing
+            )
             if isinstance(result, Failed):
                 self.dark_before = result.outage
                 result = in_the_users_words(result, self.planned)
@@ -197,7 +198,7 @@ class ChangeRun:
         )
 
     def seconds_left(self, renamed_at: float | None) -> float:
-        """Return the seconds to the deadline of the change, which is counted from its rename."""
+        """Return the seconds to the deadline of the change, from its rename on."""
         return self.options.timeout_seconds - (self.session.plane.clock.boot() - (renamed_at or 0.0))
 
     def patience(self) -> float:
@@ -228,7 +229,7 @@ class ChangeRun:
 
     def _finish(self, outcome: WaitOutcome) -> ChangeResult:
         self._end_standby()
-        self._end(Step.DONE, left_to_do(self.planned.afterwards) if self.change.by else "")
+        self._end(Step.DONE, last_note(self))
         policy = next((edit.after for edit in self.planned.edits if edit.role is Role.POLICY), None)
         # the server was started with it, or it decides as the loaded one does
         last_known_good.keep(self.session.plane, self.planned.after, outcome.process, policy)
@@ -256,13 +257,14 @@ class ChangeRun:
         plane.progress.step(f"{failure}; putting the node back")
         keep_turn_for_undo(self)
         returned = returned_at(plane.root, plane.clock, self.change.journal)
-        changes.put_back(self.change)
+        watch = RestartWaiter.begin(plane.root, self.planned.before, plane.clock, plane.progress.waiting)
+        changes.put_back(self.change, lambda: end_new_pod(self, self.two_renames, watch))
         back_at = plane.clock.boot() if returned is None else returned
         if self.planned.restart is Restart.NONE:
             self._end_standby()
             self.change.try_mark(Step.UNDONE, failure)
             return self._performed(outcome, failure=f"{failure}; put back", checks=checks)
-        result = wait_for_previous_configuration(self, back_at)
+        result = wait_for_previous_configuration(self, back_at, watch)
         self._end_standby()
         removal.clear_up(self.change)
         if isinstance(result, Restarted):

@@ -7,11 +7,12 @@ from typing import Protocol
 
 from auditctl.findings import Timings
 from auditctl.node.change.actor import who
-from auditctl.node.change.change import Intent
+from auditctl.node.change.change import Change, Intent
 from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.journal import Role
 from auditctl.node.kubelet.restart import Restarted
 from auditctl.operations.change.standby import Standby
+from auditctl.operations.change.watchdog_notice import left_to_do, outage_note
 from auditctl.operations.change_model import HeldTurn, PlannedChange, Session
 
 
@@ -36,9 +37,11 @@ def edits_of(planned: PlannedChange, manifest: Path) -> tuple[FileEdit, ...]:
 
 
 class TimedRun(Protocol):
-    """The run of a change as far as its times go."""
+    """The run of a change as far as its times and its last note go."""
 
     session: Session
+    planned: PlannedChange
+    change: Change
     began: float
     renamed_at: float
     first_renamed_at: float
@@ -65,6 +68,11 @@ def change_timings(run: TimedRun, verify: float | None) -> Timings:
         total=_milliseconds(total),
         standby=_milliseconds(use.seconds if use is not None else None),
     )
+
+
+def last_note(run: TimedRun) -> str:
+    """Return what the journal notes of a change that is done: its outage; of a watchdog, the commands left to run."""
+    return left_to_do(run.planned.afterwards) if run.change.by else outage_note(change_timings(run, None))
 
 
 def _milliseconds(seconds: float | None) -> float | None:

@@ -205,7 +205,7 @@ def serves(
     if ends is not None:
         end_in_place(ends)
     try:
-        return isinstance(watch.wait(expected, timeout=seconds, drain=drain, old=outgoing), Restarted)
+        return isinstance(watch.wait(expected, timeout=seconds, drain=drain, outgoing=outgoing), Restarted)
     finally:
         if outgoing is not None:
             outgoing.release()

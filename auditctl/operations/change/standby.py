@@ -29,7 +29,7 @@ from auditctl.node.standby.pod_network import bypass
 from auditctl.node.standby.preconditions import missing
 from auditctl.node.standby.redirect import Redirect, redirect, target_of
 from auditctl.operations.change.restart_strategy import serving
-from auditctl.operations.change.standby_remains import READY_SECONDS, RECEIPT_SECONDS, end_remains
+from auditctl.operations.change.standby_remains import READY_SECONDS, RECEIPT_SECONDS, end_remains, settle_connections
 from auditctl.operations.change_model import (
     ChangeDecision,
     ChangeOptions,
@@ -107,7 +107,10 @@ class Standby:
 
     @property
     def usual_drain(self) -> float:
-        """How long the old process may linger: the kubelet's grace period; in its place nobody else would end it."""
+        """Return how long the old process may linger: the kubelet's grace period, as nobody else would end it.
+
+        Nobody waits for it, so that its Pod is replaced in one rename.
+        """
         return _IN_PLACE_DRAIN_SECONDS if self.planned.restart is Restart.IN_PLACE else 0.0
 
     @property
@@ -117,7 +120,7 @@ class Standby:
 
     @property
     def _log(self) -> Path | None:
-        """The standby's log on the host."""
+        """Return the standby's log on the host."""
         return host_paths(self.plane.root, self.manifest).log if self.pod.log_path is not None else None
 
     def start(self, change: Change, deadline: Deadline) -> None:
@@ -137,6 +140,8 @@ class Standby:
             self._await_ready(watch)
             self._prove(deadline)
             self.redirect.keep()
+            self._keeper = _Keeper.start(self.redirect.keep)
+            settle_connections(plane)
             self._refuse_ended()
         except OSError as error:
             self.end()
@@ -144,7 +149,6 @@ class Standby:
         except BaseException:
             self.end()
             raise
-        self._keeper = _Keeper.start(self.redirect.keep)
         plane.progress.step(f"the standby server is ready; new connections lead to port {self.pod.port}")
 
     def _tell(self, _text: str, seconds: float) -> None:
@@ -158,7 +162,7 @@ class Standby:
             endpoint=plane.endpoint(self.manifest),
             credentials=plane.credentials(),
         )
-        result = watch.wait(expected, timeout=READY_SECONDS, drain=0, old=None)
+        result = watch.wait(expected, timeout=READY_SECONDS, drain=0, outgoing=None)
         if isinstance(result, Failed):
             raise RefusedError(
                 f"the standby server, which has the new settings, did not get ready: {result}", check="no-downtime"
@@ -196,13 +200,12 @@ class Standby:
             self._keeper = _Keeper.start(self.redirect.keep)
 
     def end(self) -> None:
-        """Redirect no more, let the kubelet end the standby, and give its log the name of a rotated one. Raises nothing."""
+        """End the redirect and the standby, and give its log the name of a rotated one. Raises nothing."""
         plane = self.plane
         if self._keeper is not None:
             self._keeper.stop()
         self._keeper = None
         connections = self.redirect.connections()
-        self.redirect.stop()
         process = self.process or pod.process_of(self.manifest, plane.clock)
         log = end_remains(plane, self._log, process, self.manifest)
         seconds = round(plane.clock.boot() - self.started_at, 3)

@@ -14,7 +14,7 @@ from auditctl.node.change import files
 from auditctl.node.kubelet.restart import OutgoingProcess
 from auditctl.node.preflight.node_checks import host_paths
 from auditctl.node.standby import pod
-from auditctl.node.standby.redirect import remove_redirect
+from auditctl.node.standby.redirect import remove_redirect, stop_redirect
 from auditctl.operations.controlplane import ControlPlane
 
 READY_SECONDS = 60.0
@@ -24,16 +24,21 @@ LONGEST_END_SECONDS = 60.0  # a grace period of 30 s, and the kubelet's own pace
 _DRAIN_SECONDS = 5.0
 _POLL_SECONDS = 0.1
 _START_SECONDS = 4.0
+_SETTLE_SECONDS = 2.0
+_FOLDER_SETTLE_SECONDS = 0.2  # the clients of a practice node are on this machine
 
 
 def end_remains(
     plane: ControlPlane, log: Path | None, process: Process | None, manifest: Manifest | None
 ) -> Path | None:
-    """End a standby whose connections nobody redirects any more, and return its log under its new name; raises nothing.
+    """End the redirect and the standby; return its log under its new name. Raises nothing.
 
     ``manifest`` is the standby's own, None where it is gone already.
     """
     plane.progress.step("ending the standby server")
+    stop_redirect(plane.root)
+    if process is not None and process.alive():
+        settle_connections(plane)
     pod.remove(plane.manifest_path)
     if process is None and manifest is not None:  # the kubelet may be about to start it
         process = pod.process_of(manifest, plane.clock, _START_SECONDS)
@@ -47,6 +52,15 @@ def end_remains(
         ending.release()
     remove_redirect(plane.root)
     return pod.settle_log(log, plane.clock) if log is not None else None
+
+
+def settle_connections(plane: ControlPlane) -> None:
+    """Let clients send the requests of connections that they opened before the redirect changed; their server ends next.
+
+    A server that ends answers 503 to a request on a connection that it has accepted already
+    (staging/src/k8s.io/apiserver/pkg/server/filters/waitgroup.go). A slow client needs a moment from one to the other.
+    """
+    plane.clock.sleep(_SETTLE_SECONDS if plane.root.is_host else _FOLDER_SETTLE_SECONDS)
 
 
 def _drain(process: Process) -> float:

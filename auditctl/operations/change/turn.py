@@ -24,7 +24,7 @@ from auditctl.operations.change.standby_remains import LONGEST_END_SECONDS, LONG
 from auditctl.operations.change.two_renames import LONGEST_WAIT_SECONDS
 from auditctl.operations.change_model import ChangeOptions, NoDowntime, PlannedChange, Restart, Session
 from auditctl.operations.controlplane import ControlPlane
-from auditctl.operations.policy_source import weigh
+from auditctl.operations.policy_source import apply_allowances
 
 _UNKNOWN_CHECK = "cluster-turn"
 _GRACE_SECONDS = 60.0  # files, a diagnosis, the last requests
@@ -121,7 +121,7 @@ def _take(plane: ControlPlane, planned: PlannedChange, options: ChangeOptions, c
     holder = Holder(cluster.node, change_id)
     own = _turn_of(plane, cluster, holder, options)
     try:
-        weigh(cluster.look(), options)
+        apply_allowances(cluster.look(), options)
     except RefusedError:
         own.give_back()
         raise
@@ -132,7 +132,7 @@ def _turn_of(plane: ControlPlane, cluster: Cluster, holder: Holder, options: Cha
     """Return the turn of a run that may go on: with the Lease, or without one and a finding that says why."""
     taken = cluster.store.take(holder, _seconds(options), plane.clock.utc())
     if isinstance(taken, HeldElsewhere):
-        return Turn(plane, findings=weigh((held(taken.lease),), options))
+        return Turn(plane, findings=apply_allowances((held(taken.lease),), options))
     if isinstance(taken, Unavailable):
         return Turn(plane, findings=(_not_taken(taken),))
     plane.progress.step(f"{holder.node} holds the {turn_lease.WHERE}: no other control plane is changed meanwhile")
@@ -152,7 +152,7 @@ def _not_taken(answer: Unavailable) -> Finding:
 def _alone(cluster: Cluster) -> str:
     if cluster.credentials.anonymous:
         return f"there are no credentials, so no {turn_lease.WHERE} is taken: other control planes are not known"
-    return f"this cluster has one control plane, so no {turn_lease.WHERE} is needed"
+    return "one control plane: no Lease"
 
 
 def _seconds(options: ChangeOptions) -> float:

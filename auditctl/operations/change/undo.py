@@ -12,8 +12,11 @@ from auditctl.operations.change_model import GuardedRun, Restart
 LEAST_UNDO_SECONDS = 60.0
 
 
-def wait_for_previous_configuration(run: GuardedRun, back_at: float) -> Restarted | Failed:
-    """Wait until a server runs with the settings that were put back at ``back_at`` (boot clock), and is ready."""
+def wait_for_previous_configuration(run: GuardedRun, back_at: float, watch: RestartWaiter) -> Restarted | Failed:
+    """Wait until a server runs with the settings that were put back at ``back_at`` (boot clock), and is ready.
+
+    ``watch`` began before they were put back.
+    """
     plane, planned = run.session.plane, run.planned
     now = serving(planned.after)
     if planned.restart is Restart.IN_PLACE and now is not None and now != run.before and now.started < back_at:
@@ -21,7 +24,6 @@ def wait_for_previous_configuration(run: GuardedRun, back_at: float) -> Restarte
     timeout = max(run.options.timeout_seconds, LEAST_UNDO_SECONDS)
     port = plane.endpoint(planned.after).port
     hanging = OutgoingProcess.hold(restart.any_other(planned.after, port))
-    watch = RestartWaiter.begin(plane.root, planned.before, plane.clock, plane.progress.waiting)
     expected = RestartTarget(
         command=planned.before.command,
         renamed_at=back_at,
@@ -30,7 +32,7 @@ def wait_for_previous_configuration(run: GuardedRun, back_at: float) -> Restarte
         or_started_before=run.first_renamed_at,
     )
     try:
-        return watch.wait(expected, timeout=timeout, drain=run.drain, old=hanging or run.old)
+        return watch.wait(expected, timeout=timeout, drain=run.drain, outgoing=hanging or run.outgoing)
     finally:
         if hanging is not None:
             hanging.release()

@@ -36,7 +36,6 @@ from auditctl.node.kubelet import diagnosis_evidence, diagnosis_place  # noqa: F
 from auditctl.node.kubelet.restart import RestartWaiter
 from auditctl.operations.change.session import first_renamed_at, renamed_at
 from auditctl.operations.change.standby_remains import LONGEST_END_SECONDS, LONGEST_START_SECONDS, end_left_standby
-from auditctl.operations.change.two_renames import LONGEST_WAIT_SECONDS
 from auditctl.operations.change.watchdog_notice import CHECK
 from auditctl.operations.change_model import Deadline, GuardedRun
 from auditctl.operations.controlplane import Silence
@@ -121,7 +120,7 @@ def _limit(run: GuardedRun) -> StepLimit:
         case Step.STANDBY:
             seconds = LONGEST_START_SECONDS + standby
         case Step.ENDING:
-            seconds = min(LONGEST_WAIT_SECONDS, options.timeout_seconds) + run.drain
+            seconds = min(run.longest_end, options.timeout_seconds) + run.drain
         case Step.REPLACING | Step.WAITING:
             seconds = options.timeout_seconds + run.drain + standby
         case Step.UNDOING:

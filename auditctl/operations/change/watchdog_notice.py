@@ -1,15 +1,20 @@
-"""Report what a watchdog did after a run had died: `status` and every next command say it."""
+"""Write and read the notes of the journal: the outage, and what a watchdog did after a run had died.
+
+`status` and every next command say the latter.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-from auditctl.findings import Finding, Severity
-from auditctl.node.change.journal import BY_THE_WATCHDOG, Step
+from auditctl.findings import Finding, Severity, Timings
+from auditctl.node.change.journal import BY_THE_WATCHDOG, Journal, Step
 from auditctl.operations.controlplane import ControlPlane
 
 CHECK = "watchdog"
 _LEFT = "left to do: "
+_OUTAGE = re.compile(r"^outage ([0-9]+\.[0-9]+) s$")
 _DID = {
     Step.DONE: "the watchdog saw it serve, and confirmed it",
     Step.UNDONE: "the watchdog undid it, and the old configuration serves",
@@ -22,6 +27,18 @@ _DID = {
 def left_to_do(commands: Sequence[str]) -> str:
     """Return the journal's note on what a dead run has not done behind its change; empty if nothing."""
     return f"{_LEFT}{'; '.join(commands)}" if commands else ""
+
+
+def outage_note(timings: Timings) -> str:
+    """Return the journal's note on the outage of a change; empty where nothing was restarted."""
+    return "" if timings.outage is None else f"outage {timings.outage:.1f} s"
+
+
+def outage_of(journal: Journal) -> float | None:
+    """Return the outage in seconds that `outage_note` kept; None where the change restarted nothing, or a watchdog ended it."""
+    notes = [note for step, _, note in journal.steps if step == Step.DONE.value]
+    match = _OUTAGE.match(notes[-1]) if notes else None
+    return float(match[1]) if match is not None else None
 
 
 def notice(plane: ControlPlane) -> tuple[Finding, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import uuid
 from collections.abc import Mapping
@@ -25,15 +26,15 @@ RECORD = "/api/v1/namespaces/kube-system/configmaps/kubeadm-config"
 _RECORD_NAME = "kubeadm-config/ClusterConfiguration"
 PROBES = (RECORD, f"{servers.PODS}&limit=1", f"{servers.NODES}&limit=1")
 """Reads that the rights of ``--template rbac`` allow; a policy that differs may audit one of them at another level."""
-_LEVELS = frozenset(["None", "Metadata", "Request", "RequestResponse"])
-_ROUNDS = 2
-_REPEATS = 10  # more than others are likely to send meanwhile
+LEVELS = ("None", "Metadata", "Request", "RequestResponse")
+_REPEATS = (5, 10, 20)  # every sum of some of them is another; more than others are likely to send meanwhile
 _SECONDS = 5.0
 _METRICS_SECONDS = 10.0
 _METRICS_LIMIT_BYTES = 64 << 20  # a busy server answers with several megabytes
+_METRICS_SLACK_BYTES = 64 << 10  # by which what stands before the audit counters may grow meanwhile
 _LIST_LIMIT_BYTES = 64 << 20
 _TRIES = 3  # through a load balancer each try may reach another server
-_COUNTER_READS = 4
+_COUNTER_READS = 3
 _COUNTER_PAUSE_SECONDS = 0.3
 _HINT = "auditctl status --template rbac"
 
@@ -43,8 +44,8 @@ class ServerEvidence:
     """What one API server answered. A ``*_reason`` says why the value before it is not known, or not good.
 
     ``has_storage``: our request, which reads etcd, was answered. ``before`` and ``after`` are the counters around it.
-    ``running_flags`` are those of the process (``/flagz``), None where it does not show them. ``levels`` are, for each of
-    `PROBES`, the levels at which the server can have audited it.
+    ``process_started`` is a Unix time. ``running_flags`` are those of the process (``/flagz``), None where it does not show
+    them. ``levels`` are, for each of `PROBES`, the levels at which the server can have audited it.
     """
 
     server: MirrorServer
@@ -57,6 +58,7 @@ class ServerEvidence:
     before: Counters | None = None
     after: Counters | None = None
     counters_reason: str = ""
+    process_started: float | None = None
     running_flags: Mapping[str, str] | None = None
     levels: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
@@ -84,14 +86,14 @@ def collect_cluster(connection: ApiConnection, clock: Clock) -> ClusterEvidence:
         RefusedError: the API servers cannot be listed.
     """
     answer = _first_answer(connection, servers.PODS, ())
-    found = _mirrors(connection, answer)
-    addresses = [one.address for one in found if one.is_ready is not False]
+    mirrors = _mirrors(connection, answer)
+    addresses = [one.address for one in mirrors if one.is_ready is not False]
     endpoints = _json(_first_answer(connection, servers.ENDPOINTS, addresses))
     hosts = servers.endpoint_hosts(endpoints) if endpoints is not None else None
-    is_compared = len(found) > 1 and not all(one.policy_sha256 for one in found)
-    with ThreadPoolExecutor(max_workers=max(len(found), 1)) as pool:
+    is_compared = len(mirrors) > 1 and not all(one.policy_sha256 for one in mirrors)
+    with ThreadPoolExecutor(max_workers=max(len(mirrors), 1)) as pool:
         look = partial(_evidence, connection, hosts=hosts, clock=clock, is_compared=is_compared)
-        evidence = tuple(pool.map(look, found))
+        evidence = tuple(pool.map(look, mirrors))
     good = [one.server.address for one in evidence if one.has_storage]
     nodes = _first_answer(connection, servers.NODES, good)
     listed = _json(nodes)
@@ -101,7 +103,7 @@ def collect_cluster(connection: ApiConnection, clock: Clock) -> ClusterEvidence:
         server=connection.server,
         context=connection.context,
         servers=evidence,
-        lone_nodes=tuple(name for name in names if name not in {one.node for one in found}),
+        lone_nodes=tuple(name for name in names if name not in {one.node for one in mirrors}),
         nodes_reason="" if listed is not None else _why_not(nodes, "the Nodes"),
         record=record,
         record_reason=record_reason,
@@ -125,14 +127,14 @@ def _mirrors(connection: ApiConnection, answer: HttpAnswer) -> tuple[MirrorServe
         text = f"the API servers cannot be listed: {_why_not(answer, 'the Pods of kube-system', connection.server)}"
         fix = _HINT if answer.status == 403 else "does the kubeconfig name the right cluster? try: kubectl get nodes"
         raise RefusedError(text, check="cluster", fix=fix)
-    found = servers.mirror_servers(listed)
-    if not found:
+    mirrors = servers.mirror_servers(listed)
+    if not mirrors:
         text = (
             "kube-system has no Pod with the label component=kube-apiserver: kubeadm did not make this control plane, "
             "or a provider runs it elsewhere"
         )
         raise RefusedError(text, check="cluster", fix="see what runs the API servers; auditctl knows kubeadm's")
-    return found
+    return mirrors
 
 
 def _evidence(
@@ -150,12 +152,13 @@ def _evidence(
     if reason.startswith(f"{place}: "):  # no answer
         return ServerEvidence(server=server, is_endpoint=is_endpoint, health=health, health_reason=reason)
     audit_id = f"auditctl-{uuid.uuid4()}"
-    first = _counters(connection, place)
+    page = _metrics_page(connection, place)
+    before = _parsed(page)
     storage = connection.get(RECORD, place, headers={"Audit-ID": audit_id}, seconds=_SECONDS)
     has_storage = True if storage.status in (200, 404) else False if storage.status in (0, 500, 503, 504) else None
-    last = first if has_storage is False else _counters_after(connection, place, first, clock)
-    counted = _parsed(last)
-    levels = _levels(connection, place, counted) if counted is not None and has_storage and is_compared else {}
+    probes = _probe(connection, place) if before is not None and has_storage and is_compared else {}
+    last = page if before is None or has_storage is False else _page_after(connection, place, page, clock)
+    after = _parsed(last)
     shown = connection.get(flagz.PATH, place, headers={"Accept": flagz.ACCEPT}, seconds=_SECONDS)
     return ServerEvidence(
         server=server,
@@ -165,46 +168,63 @@ def _evidence(
         has_storage=has_storage,
         storage_reason="" if has_storage else _why_not(storage, "the ConfigMap kubeadm-config"),
         audit_id=audit_id,
-        before=_parsed(first),
-        after=counted,
+        before=before,
+        after=after,
         counters_reason="" if last.status == 200 else _why_not(last, "/metrics"),
+        process_started=metrics.process_start(page.body.decode(errors="replace")),
         running_flags=flagz.flags_of(shown.body) if shown.status == 200 else None,
-        levels=levels,
+        levels=possible_levels(before, after, probes) if before is not None and after is not None else {},
     )
 
 
-def _counters_after(connection: ApiConnection, place: ServerAddress, first: HttpAnswer, clock: Clock) -> HttpAnswer:
-    """Read the counters until they differ from the first ones: an event may be counted a moment after its answer."""
-    before, last = _parsed(first), first
-    for turn in range(_COUNTER_READS if before is not None else 0):
+def _page_after(connection: ApiConnection, place: ServerAddress, page: HttpAnswer, clock: Clock) -> HttpAnswer:
+    """Read the audit counters again until they differ: an event may be counted a moment after its answer.
+
+    A page has some megabytes and is sorted by name (prometheus/client_golang, Registry.Gather), so the rest is not read.
+    """
+    before, last = _parsed(page), page
+    end = metrics.audit_end(page.body)
+    limit = end + _METRICS_SLACK_BYTES if end else _METRICS_LIMIT_BYTES
+    for turn in range(_COUNTER_READS):
         if turn:
             clock.sleep(_COUNTER_PAUSE_SECONDS)
-        last = _counters(connection, place)
+        last = _metrics_page(connection, place, limit)
+        if len(last.body) >= limit and metrics.is_cut(last.body):
+            last = _metrics_page(connection, place)
         after = _parsed(last)
         if after is None or before is None or (after.events, after.errors) != (before.events, before.errors):
             break
     return last
 
 
-def _levels(connection: ApiConnection, place: ServerAddress, first: Counters) -> dict[str, frozenset[str]]:
-    """Return at which levels each of `PROBES` can have been audited: those whose counter grew by all of our requests.
+def _probe(connection: ApiConnection, place: ServerAddress) -> dict[str, int]:
+    """Send each of `PROBES` a number of times of its own; return how often each was answered."""
+    counts = {}
+    for path, number in zip(PROBES, _REPEATS, strict=True):
+        answers = [connection.get(path, place, seconds=_SECONDS).status for _ in range(number)]
+        if 0 in answers:
+            return {}
+        counts[path] = number
+    return counts
 
-    Requests of others make counters grow, too, so that more levels than one may be left; the right one always is. The
-    level is counted before the request is served (apiserver pkg/endpoints/filters/audit.go).
+
+def possible_levels(before: Counters, after: Counters, probes: Mapping[str, int]) -> dict[str, frozenset[str]]:
+    """Return at which levels each path of ``probes`` can have been audited, by how much the counter of each level grew.
+
+    A level can be that of several paths only where it grew by the requests of all of them. Requests of others make
+    counters grow, too, so that more levels than one may be left; the right one always is. The level is counted before
+    the request is served (apiserver pkg/endpoints/filters/audit.go).
     """
-    possible: dict[str, frozenset[str]] = {}
-    before = first
-    for path in PROBES * _ROUNDS:
-        if len(possible.get(path, _LEVELS)) == 1:
-            continue
-        answers = [connection.get(path, place, seconds=_SECONDS).status for _ in range(_REPEATS)]
-        after = _parsed(_counters(connection, place))
-        if after is None or 0 in answers:
-            break
-        grown = {level for level in _LEVELS if after.levels.get(level, 0) - before.levels.get(level, 0) >= _REPEATS}
-        possible[path] = possible.get(path, _LEVELS) & grown
-        before = after
-    return possible
+    grown = {level: after.levels.get(level, 0) - before.levels.get(level, 0) for level in LEVELS}
+    possible: dict[str, set[str]] = {path: set() for path in probes}
+    for levels in itertools.product(LEVELS, repeat=len(probes)):
+        needed: dict[str, int] = dict.fromkeys(LEVELS, 0)
+        for level, number in zip(levels, probes.values(), strict=True):
+            needed[level] += number
+        if all(needed[level] <= grown[level] for level in LEVELS):
+            for path, level in zip(probes, levels, strict=True):
+                possible[path].add(level)
+    return {path: frozenset(levels) for path, levels in possible.items() if levels}
 
 
 def _parsed(answer: HttpAnswer) -> Counters | None:
@@ -225,15 +245,17 @@ def _health(answer: HttpAnswer, place: ServerAddress) -> tuple[Health, str]:
     return Health(Readiness.NOT_READY, failing), f"{place}/readyz answers {answer.status}{named}"
 
 
-def _counters(connection: ApiConnection, place: ServerAddress) -> HttpAnswer:
-    return connection.get("/metrics", place, seconds=_METRICS_SECONDS, limit_bytes=_METRICS_LIMIT_BYTES)
+def _metrics_page(
+    connection: ApiConnection, place: ServerAddress, limit_bytes: int = _METRICS_LIMIT_BYTES
+) -> HttpAnswer:
+    return connection.get("/metrics", place, seconds=_METRICS_SECONDS, limit_bytes=limit_bytes)
 
 
 def _record(answer: HttpAnswer) -> tuple[ClusterConfiguration | None, str]:
-    found = _json(answer)
-    if found is None:
+    configmap = _json(answer)
+    if configmap is None:
         return None, _why_not(answer, "the ConfigMap kubeadm-config")
-    text = (found.get("data") or {}).get("ClusterConfiguration")
+    text = (configmap.get("data") or {}).get("ClusterConfiguration")
     if not isinstance(text, str):
         return None, "the ConfigMap kubeadm-config has no key ClusterConfiguration"
     try:

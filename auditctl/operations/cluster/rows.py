@@ -16,9 +16,14 @@ from auditctl.operations.cluster.collect import ClusterEvidence, ServerEvidence
 from auditctl.operations.cluster.judge import (
     ClusterDifference,
     RecordingState,
+    digest_of,
     drifts,
     flag_differences,
+    flags_equal,
+    flags_known,
+    is_by_api_alone,
     is_enabled,
+    lags,
     level_difference,
     policies_equal,
     policy_difference,
@@ -35,6 +40,11 @@ _RECORDING = {
     RecordingState.OFF: "off",
     RecordingState.UNKNOWN: "?",
 }
+_FLAGS = {
+    True: "their audit flags are equal",
+    False: "their audit flags differ",
+    None: "whether their audit flags are equal is not known",
+}
 _POLICIES = {
     True: "their policies are equal",
     False: "their policies differ",
@@ -42,18 +52,18 @@ _POLICIES = {
 }
 
 
-def lines(found: ClusterEvidence, now: datetime) -> Iterator[str]:
-    """Yield the table. KEPT: would ``kubeadm upgrade`` keep the settings? "?" is not known."""
-    differing = {node for one in flag_differences(found) for node in one.others()}
-    policy = policy_difference(found) or level_difference(found)
+def lines(cluster: ClusterEvidence, now: datetime) -> Iterator[str]:
+    """Yield the table. KEPT: would ``kubeadm upgrade`` keep the settings? "?" is not known, "API: yes" is hearsay."""
+    differing = {node for one in flag_differences(cluster) for node in one.others()}
+    policy = policy_difference(cluster) or level_difference(cluster)
     strangers = policy.others() if policy is not None else frozenset()
-    yield from table([_HEADINGS, *(_cells(one, found, differing, strangers, now) for one in found.servers)])
+    yield from table([_HEADINGS, *(_cells(one, cluster, differing, strangers, now) for one in cluster.servers)])
 
 
 def _cells(
-    one: ServerEvidence, found: ClusterEvidence, differing: set[str], strangers: frozenset[str], now: datetime
+    one: ServerEvidence, cluster: ClusterEvidence, differing: set[str], strangers: frozenset[str], now: datetime
 ) -> tuple[str, ...]:
-    node, digest = one.server.node, one.server.policy_sha256[:_DIGEST_CHARACTERS]
+    node, digest = one.server.node, digest_of(one)[:_DIGEST_CHARACTERS]
     count = str(one.after.events) if one.after is not None else "?"
     up = "?"
     with suppress(ValueError):
@@ -62,11 +72,11 @@ def _cells(
         node,
         _ready_cell(one),
         _RECORDING[recording(one).state],
-        "DIFFER" if node in differing or drifts(one) else "equal",
+        "DIFFER" if node in differing or drifts(one) else "equal" if flags_known(one) else "?",
         f"{digest} DIFFERS".lstrip() if node in strangers else digest or ("?" if is_enabled(one) else "-"),
         count,
         "?" if one.after is None else str(sum(one.after.errors.values())),
-        _answer(value=_is_kept(one, found)),
+        _answer(value=_is_kept(one, cluster)),
         one.server.version,
         up,
     )
@@ -74,8 +84,8 @@ def _cells(
 
 def _ready_cell(one: ServerEvidence) -> str:
     ready = is_ready(one)
-    if ready is None and one.health.readiness is Readiness.UNREACHABLE:
-        return "unreachable"
+    if is_by_api_alone(one):
+        return "API: yes"
     return "no etcd" if one.has_storage is False else _answer(value=ready)
 
 
@@ -85,14 +95,14 @@ def is_ready(one: ServerEvidence) -> bool | None:
         case Readiness.READY:
             return one.has_storage is not False
         case Readiness.UNREACHABLE:
-            return None if one.server.is_ready and one.is_endpoint is not False else False
+            return None if is_by_api_alone(one) else False
         case Readiness.NOT_READY:
             return False
     return None
 
 
-def _is_kept(one: ServerEvidence, found: ClusterEvidence) -> bool | None:
-    changed = record_differences(one, found.record)
+def _is_kept(one: ServerEvidence, cluster: ClusterEvidence) -> bool | None:
+    changed = record_differences(one, cluster.record)
     return None if changed is None else not changed
 
 
@@ -100,38 +110,42 @@ def _answer(*, value: bool | None) -> str:
     return "?" if value is None else "yes" if value else "NO"
 
 
-def headline(found: ClusterEvidence, bad: Sequence[Finding]) -> str:
+def headline(cluster: ClusterEvidence, bad: Sequence[Finding]) -> str:
     """Return the one sentence: how many are ready and record, whether they are equal, how much is wrong."""
-    number = len(found.servers) + len(found.lone_nodes)
-    ready = sum(is_ready(one) is True for one in found.servers)
-    states = [recording(one).state for one in found.servers]
+    number = len(cluster.servers) + len(cluster.lone_nodes)
+    ready = sum(is_ready(one) is True for one in cluster.servers)
+    states = [recording(one).state for one in cluster.servers]
     parts = [f"{ready} of {number} API servers {'is' if ready == 1 else 'are'} ready"]
+    if silent := sum(map(is_by_api_alone, cluster.servers)):
+        parts[0] += f" ({silent} more by what the API says; no connection from here)"
     if all(state is RecordingState.OFF for state in states):
         parts.append("auditing is off")
     else:
-        parts.append(f"{sum(state is RecordingState.RECORDING for state in states)} of {number} record")
-    parts.append("their audit flags differ" if flag_differences(found) else "their audit flags are equal")
-    if any(map(is_enabled, found.servers)):
-        parts.append(_POLICIES[policies_equal(found)])
+        unknown = sum(state is RecordingState.UNKNOWN for state in states)
+        more = f" (not known of {unknown})" if unknown else ""
+        parts.append(f"{sum(state is RecordingState.RECORDING for state in states)} of {number} record{more}")
+    parts.append(_FLAGS[flags_equal(cluster)])
+    if any(map(is_enabled, cluster.servers)):
+        parts.append(_POLICIES[policies_equal(cluster)])
     more = f"; {len(bad)} finding{'' if len(bad) == 1 else 's'}" if bad else ""
     return f"{', '.join(parts)}{more}"
 
 
-def details(found: ClusterEvidence) -> dict[str, Any]:
+def details(cluster: ClusterEvidence) -> dict[str, Any]:
     """Return the object behind ``cluster`` of the report."""
-    policy = policy_difference(found) or level_difference(found)
-    flags = flag_differences(found)
-    states = [is_ready(one) for one in found.servers]
+    policy = policy_difference(cluster) or level_difference(cluster)
+    flags = flag_differences(cluster)
+    states = [is_ready(one) for one in cluster.servers]
     return {
-        "server": found.server,
-        "context": found.context or None,
-        "apiServers": len(found.servers) + len(found.lone_nodes),
+        "server": cluster.server,
+        "context": cluster.context or None,
+        "apiServers": len(cluster.servers) + len(cluster.lone_nodes),
         "ready": sum(state is True for state in states),
-        "flagsEqual": not flags,
-        "policiesEqual": policies_equal(found),
+        "flagsEqual": flags_equal(cluster),
+        "policiesEqual": policies_equal(cluster),
         "differences": [_difference(one) for one in (*flags, *([policy] if policy is not None else []))],
-        "nodesWithoutServer": list(found.lone_nodes),
-        "servers": [_server(one, found) for one in found.servers],
+        "nodesWithoutServer": list(cluster.lone_nodes),
+        "servers": [_server(one, cluster) for one in cluster.servers],
     }
 
 
@@ -139,9 +153,9 @@ def _difference(one: ClusterDifference) -> dict[str, Any]:
     return {"setting": one.setting, "values": dict(one.values)}
 
 
-def _server(one: ServerEvidence, found: ClusterEvidence) -> dict[str, Any]:
+def _server(one: ServerEvidence, cluster: ClusterEvidence) -> dict[str, Any]:
     verdict, server = recording(one), one.server
-    changed = record_differences(one, found.record)
+    changed = record_differences(one, cluster.record)
     running = one.running_flags
     return {
         "node": server.node,
@@ -161,7 +175,8 @@ def _server(one: ServerEvidence, found: ClusterEvidence) -> dict[str, Any]:
         "flags": server.audit_flags,
         "runningFlags": {name: running[name] for name in server.audit_flags if name in running} if running else None,
         "drift": [_difference(drift) for drift in drifts(one)],
-        "policySha256": server.policy_sha256 or None,
+        "policySha256": digest_of(one) or None,
+        "apiShowsEarlierPod": lags(one),
         "metrics": counters.row(one.after),
         "keptAtUpgrade": None if changed is None else not changed,
         "changedAtUpgrade": None if changed is None else [difference.setting for difference in changed],

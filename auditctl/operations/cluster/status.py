@@ -7,7 +7,7 @@ from pathlib import Path
 
 from auditctl.cluster.client_choice import ADMIN_KUBECONFIG, connection_to, kubeconfig_of
 from auditctl.operations.answer import CommandResult
-from auditctl.operations.cluster import judge, rows
+from auditctl.operations.cluster import cluster_findings, rows
 from auditctl.operations.cluster.collect import ClusterEvidence, collect_cluster
 from auditctl.operations.cluster.metrics import cluster_metrics
 from auditctl.operations.controlplane import ControlPlane
@@ -29,25 +29,25 @@ def cluster_status(plane: ControlPlane, context: str = "") -> Report:
 
 def cluster_status_metrics(plane: ControlPlane, context: str = "") -> CommandResult:
     """Return the same as metrics; the exit code is 0 where they could be collected, for the values tell the state."""
-    found = _evidence(plane, context)
-    report = report_of(found, plane)
-    text = exposition(cluster_metrics(found, report.findings, plane.clock.utc()))
+    cluster = _evidence(plane, context)
+    report = report_of(cluster, plane)
+    text = exposition(cluster_metrics(cluster, report.findings, plane.clock.utc()))
     return CommandResult(document=report.to_dict(), summary=text.rstrip("\n"))
 
 
-def report_of(found: ClusterEvidence, plane: ControlPlane) -> Report:
+def report_of(cluster: ClusterEvidence, plane: ControlPlane) -> Report:
     """Return what the evidence says, as a report; its exit code is 0 only where all is well."""
-    findings = tuple(judge.findings(found))
-    bad = judge.errors_of(findings)
+    findings = tuple(cluster_findings.findings(cluster))
+    bad = cluster_findings.errors_of(findings)
     return Report(
         command=_COMMAND,
         outcome=Outcome.NEGATIVE if bad else Outcome.UNCHANGED,
-        summary=rows.headline(found, bad),
+        summary=rows.headline(cluster, bad),
         manifest=ManifestChange(path=""),
         findings=findings,
-        lines=tuple(rows.lines(found, plane.clock.utc())),
+        lines=tuple(rows.lines(cluster, plane.clock.utc())),
         next_steps=tuple(finding.fix for finding in bad[:1] if finding.fix),
-        details={"cluster": rows.details(found)},
+        details={"cluster": rows.details(cluster)},
         lines_first=True,
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from auditctl.errors import AuditctlError
@@ -22,7 +21,7 @@ from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane, damaged
 from auditctl.operations.doctor import manifest as doctor_manifest
 from auditctl.operations.doctor import stray
-from auditctl.operations.evidence import counters, last_known_good
+from auditctl.operations.evidence import counters, last_known_good, trial_start
 from auditctl.operations.evidence.auditing import is_on
 from auditctl.operations.evidence.node_state import read_state, recording_of, server_findings
 from auditctl.operations.installed_policy import not_loaded, policy_findings
@@ -76,7 +75,7 @@ def look(plane: ControlPlane, options: ChangeOptions, *, proving: bool = True) -
     state = read_state(plane)
     evidence, judged, manifest = state.evidence, state.diagnosis, state.manifest
     unread = list(doctor_manifest.findings(plane, state.unread)) if state.unread is not None else []
-    said = () if unread and judged.crash is None else server_findings(plane.root, judged, manifest)
+    said = () if unread and judged.crash is None else server_findings(plane, judged, manifest)
     complaints = [*unread, *damaged(plane), *_unseen(plane, evidence), *said]
     verification, receipt = Verification(), None
     if manifest is not None:
@@ -101,7 +100,7 @@ def look(plane: ControlPlane, options: ChangeOptions, *, proving: bool = True) -
 
 
 def _unseen(plane: ControlPlane, evidence: Evidence) -> Iterator[Finding]:
-    """What this run could not look at, and why."""
+    """Yield what this run could not look at, and why."""
     if os.geteuid() != 0 and plane.root.is_host:
         text = "not run as root: whose the port is, what the process has open, container logs and secrets were not seen"
         yield Finding.warning("not-root", text, "sudo auditctl doctor")
@@ -111,14 +110,14 @@ def _unseen(plane: ControlPlane, evidence: Evidence) -> Iterator[Finding]:
 
 
 def _is_said(finding: Finding, said: Collection[Finding]) -> bool:
-    """Has the kubelet said the same of the same volume? Its words are told; one path on the host may have two names."""
+    """Tell whether the kubelet said the same of this volume; one host path may have two names."""
     volume = _VOLUME.search(finding.message)
     same = (one for one in said if one.check == finding.check)
     return volume is not None and any(volume[0] in _VOLUME.findall(one.message) for one in same)
 
 
 def _guarded(plane: ControlPlane, manifest: Manifest, evidence: Evidence, options: ChangeOptions) -> Iterator[Finding]:
-    """Every look that reads files; one that is refused its file is a finding, not the end."""
+    """Yield all findings about files; a file that may not be read is a finding, and does not end the run."""
     looks: tuple[Callable[[], list[Finding]], ...] = (
         lambda: list(stray.findings(plane, manifest, evidence.process)),
         lambda: list(_flags(plane, manifest)),
@@ -169,12 +168,15 @@ def _preflight(
     paths = node_checks.host_paths(plane.root, manifest)
     subject = change_preflight.EditSubject(before=manifest, after=manifest, paths=paths)
     for finding in change_preflight.before_edit(plane, subject, process, options):
-        if finding.check not in _SAID_ELSEWHERE:
-            yield finding
+        if finding.check in _SAID_ELSEWHERE:
+            continue
+        if finding.fix == node_checks.SHIPPED_POLICY and (path := last_known_good.proved_policy(plane)) is not None:
+            finding = replace(finding, fix=node_checks.last_policy_again(path))  # noqa: PLW2901
+        yield finding
 
 
 def _proof(plane: ControlPlane) -> tuple[Verification, Receipt | None, list[Finding]]:
-    """A receipt, as ``verify`` takes it."""
+    """Take a receipt, as ``verify`` does."""
     try:
         report = verify(plane, VerifyOptions())
     except AuditctlError as error:
@@ -189,25 +191,20 @@ def _proof(plane: ControlPlane) -> tuple[Verification, Receipt | None, list[Find
 
 
 def _rehearsed(plane: ControlPlane, manifest: Manifest, evidence: Evidence) -> Iterator[Finding]:
-    """What the node's own server says of the audit set-up as it stands; last, for it takes seconds."""
-    from auditctl.operations.evidence import trial_start
-
+    """Yield what the node's own server says of the audit set-up as it is; last, because it takes seconds."""
     if evidence.process is not None and is_on(manifest):
         yield from trial_start.findings(plane, manifest, None, evidence.process)
 
 
 def _last_good(plane: ControlPlane) -> Iterator[Finding]:
-    """What auditctl could put back."""
-    from auditctl.node.change.journal import Role
-
-    path = plane.state.last_good_of(Role.POLICY)
-    with suppress(OSError):
-        if path.is_file() and last_known_good.recall(plane, Role.POLICY) is not None:
-            yield Finding.note("last-known-good", f"the last policy that was proved on this node: {path}")
+    """Yield a note about the policy that auditctl could put back."""
+    path = last_known_good.proved_policy(plane)
+    if path is not None:
+        yield Finding.note("last-known-good", f"the last policy that was proved on this node: {path}")
 
 
 def _once(complaints: list[Finding]) -> tuple[Finding, ...]:
-    """The same complaint of two looks is told once, and so is one about the same place: the first has the better words."""
+    """Return each complaint once; of two about one place the first, which has the better words."""
     kept: dict[tuple[str, str, str, int], Finding] = {}
     places: set[tuple[str, int, int]] = set()
     for finding in complaints:

@@ -89,7 +89,7 @@ def _keep_rejected(applied: Repair, result: ChangeResult) -> ChangeResult:
         return result
     beside = edit.path.with_name(f"{edit.path.name}.rejected-{result.change.id}")
     with suppress(OSError, RefusedError):
-        files.replace(beside, edit.before.content, edit.before)
+        files.replace_file(beside, edit.before.content, edit.before)
         step = f"repair {beside}, then: auditctl enable --policy {beside}"
         return replace(result, next_steps=(*result.next_steps, step))
     return result

@@ -53,7 +53,7 @@ _COMMAND = lazily(rb"(?m)^[ \t]*-[ \t]+[\"']?(?:/[\w/.-]*/)?kube-apiserver[\"']?
 
 
 def findings(plane: ControlPlane, error: AuditctlError) -> Iterator[Finding]:
-    """What there is to say where the manifest could not be read; ``error`` is why."""
+    """Yield what can be said where the manifest could not be read; ``error`` is why."""
     if error.check == "manifest-missing":
         yield from _missing(plane)
     else:
@@ -129,7 +129,7 @@ def why_missing(plane: ControlPlane, error: RefusedError) -> RefusedError:
 
 
 def _candidates(plane: ControlPlane) -> Iterator[Path]:
-    """Files that hold a static Pod of kube-apiserver: beside the place first, then where people put them."""
+    """Yield files with a static Pod of kube-apiserver: beside the usual place first, then where people put them."""
     folders = (plane.manifest_path.parent, *(plane.root.host(name) for name in _LOOKED_INTO))
     for folder in dict.fromkeys(folders):
         try:

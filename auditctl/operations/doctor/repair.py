@@ -25,7 +25,7 @@ from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.doctor import stray
 from auditctl.operations.doctor.collect import Observations
 from auditctl.operations.evidence import last_known_good, receipt
-from auditctl.operations.policy_source import weigh
+from auditctl.operations.policy_source import apply_allowances
 from auditctl.policy.convert import convert
 from auditctl.policy.load import load
 
@@ -241,5 +241,5 @@ def _weighed(node: _RepairTarget, planned: PlannedChange, mended: tuple[str, ...
     subject = replace(EditSubject.of(planned), before=planned.after)
     findings = preflight.before_edit(node.plane, subject, node.process, node.options)
     passed = (*_BROKEN_ANYWAY, *mended)
-    weighed = weigh((finding for finding in findings if finding.check not in passed), node.options)
+    weighed = apply_allowances((finding for finding in findings if finding.check not in passed), node.options)
     return tuple(finding for finding in weighed if finding.severity is not Severity.INFO)

@@ -35,7 +35,7 @@ _LOOK_SECONDS = 0.5
 
 
 def findings(plane: ControlPlane, manifest: Manifest, process: Process | None) -> Iterator[Finding]:
-    """Each of them, with the one that runs."""
+    """Yield each stray manifest, with the one that runs."""
     for path in node_checks.strays(plane.root, plane.manifest_path, manifest):
         runs, because = _winner(plane, manifest, path, process)
         yield Finding(
@@ -97,7 +97,7 @@ def removal(
 
 
 def _past_one_listing(plane: ControlPlane, manifest: Manifest, receipt: ProofFunction) -> ProofFunction:
-    """The same process must still serve after the kubelet has listed its directory once more."""
+    """Return a proof that the same process still serves after the kubelet has listed its directory once more."""
 
     def prove(process: Process, patience: Deadline) -> Proof:
         seconds = listing_seconds(plane) + _BEYOND_SECONDS
@@ -121,7 +121,7 @@ def _past_one_listing(plane: ControlPlane, manifest: Manifest, receipt: ProofFun
 
 
 def listing_seconds(plane: ControlPlane) -> float:
-    """``fileCheckFrequency`` of the kubelet's configuration, else its default."""
+    """Return ``fileCheckFrequency`` of the kubelet's configuration, else its default."""
     with suppress(OSError, RefusedError, ValueError):
         path = plane.root.followed(_KUBELET_CONFIG)
         config = load_yaml(files.read_regular(path, "kubelet configuration").decode(errors="replace"))

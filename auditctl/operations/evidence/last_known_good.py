@@ -87,6 +87,15 @@ def recall(plane: ControlPlane, role: Role) -> bytes | None:
         return None
 
 
+def proved_policy(plane: ControlPlane) -> Path | None:
+    """Return the path of the last policy that was proved on this node; None where there is none to read."""
+    path = plane.state.last_good_of(Role.POLICY)
+    with suppress(OSError):
+        if path.is_file() and recall(plane, Role.POLICY) is not None:
+            return path
+    return None
+
+
 def edits_made_by_hand(path: Path, on_disk: Snapshot, last_good: bytes | None) -> Iterator[FileEdit]:
     """Yield what somebody has edited in the policy since: from the last known good one to the one on disk."""
     if last_good is not None and last_good != on_disk.content:

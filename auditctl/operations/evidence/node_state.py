@@ -13,7 +13,7 @@ from auditctl.findings import Finding, Severity
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.credentials import NOBODY
 from auditctl.node.change import files
-from auditctl.node.change.files import Root, Snapshot
+from auditctl.node.change.files import Snapshot
 from auditctl.node.kubelet import diagnosis
 from auditctl.node.kubelet.diagnosis import Diagnosis, Evidence, ServerState
 from auditctl.node.kubelet.diagnosis_evidence import EvidenceSources, collect
@@ -21,6 +21,7 @@ from auditctl.node.kubelet.diagnosis_recording import Recording
 from auditctl.node.preflight import node_checks
 from auditctl.operations import policy_source
 from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.evidence import last_known_good
 from auditctl.policy.load import load
 from auditctl.settings import LOG_FLAG, POLICY_FLAG
 
@@ -68,7 +69,7 @@ def read_state(plane: ControlPlane) -> NodeState:
     )
 
 
-def server_findings(root: Root, judged: Diagnosis, manifest: Manifest | None) -> tuple[Finding, ...]:
+def server_findings(plane: ControlPlane, judged: Diagnosis, manifest: Manifest | None) -> tuple[Finding, ...]:
     """Return the diagnosis as a finding; none where the server is known to be ready.
 
     Where an audit file of ``manifest`` is missing, the fix is the command that installs it.
@@ -78,14 +79,16 @@ def server_findings(root: Root, judged: Diagnosis, manifest: Manifest | None) ->
     severity = Severity.WARNING if judged.state in {ServerState.SERVING, *_MILD} else Severity.ERROR
     guessed = not judged.certain and judged.state is not ServerState.UNSEEN
     text = f"probably: {judged.message}" if guessed else judged.message
-    fix = (node_checks.command_for(root, manifest, text) if manifest is not None else "") or judged.fix
+    command = ""
+    if manifest is not None:
+        command = node_checks.command_for(plane.root, manifest, text, last_known_good.proved_policy(plane))
     place = (judged.crash.place if judged.crash is not None else None) or Place("")
     return (
         Finding(
             check=judged.check,
             severity=severity,
             message=text,
-            fix=fix,
+            fix=command or judged.fix,
             file=place.file,
             line=place.line,
             column=place.column,

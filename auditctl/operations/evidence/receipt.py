@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from auditctl.errors import RefusedError
 from auditctl.findings import Check, Finding, Status
 from auditctl.manifest.pod import Manifest
-from auditctl.node.apiserver.probe import Callers, Probe, choose
+from auditctl.node.apiserver.credentials import ANONYMOUS, NOBODY
+from auditctl.node.apiserver.probe import Callers, Probe, choose, new_nonce
 from auditctl.operations.change_model import Deadline, Proof, ProofFunction
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.evidence import last_known_good
-from auditctl.operations.evidence.webhook_delivery import batch_seconds, held
+from auditctl.operations.evidence.batching import batch_seconds, held
 from auditctl.policy.load import load
 from auditctl.policy.types import Policy
 from auditctl.settings import LOG_FLAG, STANDARD_OUTPUT, WEBHOOK_FLAG
@@ -36,7 +37,7 @@ class ProbePlan(NamedTuple):
 
     @property
     def unprovable(self) -> bool:
-        """Is there a log to look into, and nothing that could be found in it?"""
+        """Tell whether there is a log, but no request that would be found in it."""
         return self.log is not None and self.probe is None
 
 
@@ -48,8 +49,6 @@ def plan(
     Raises:
         RefusedError: ``--kubeconfig`` names something that is not a kubeconfig.
     """
-    from auditctl.node.apiserver.probe import new_nonce
-
     nonce = new_nonce()
     probe = choose(policy, before, _callers(plane, manifest), nonce)
     return ProbePlan(policy, probe, nonce, log, _why_unknown(manifest) if log is None else "")
@@ -161,8 +160,6 @@ def loaded_policy(plane: ControlPlane, manifest: Manifest, process: Process | No
 
 
 def _callers(plane: ControlPlane, manifest: Manifest) -> Callers:
-    from auditctl.node.apiserver.credentials import ANONYMOUS, NOBODY
-
     try:
         credentials = plane.credentials()
     except RefusedError:

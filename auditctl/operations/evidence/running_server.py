@@ -49,17 +49,17 @@ class Running(NamedTuple):
 
     @classmethod
     def look(cls, plane: ControlPlane, manifest: Manifest) -> Running:
-        """What serves now for this manifest."""
+        """Return what runs now for this manifest."""
         process = listener(manifest.secure_port, manifest)
         return cls(plane, manifest, process, _loaded(plane, manifest, process))
 
     @property
     def is_of_manifest(self) -> bool:
-        """Was the process started with the manifest's command line?"""
+        """Tell whether the process was started with the manifest's command line."""
         return self.process is not None and self.process.runs(self.manifest.command)
 
     def state(self) -> Iterator[Check]:
-        """Is auditing on in the manifest, and does the process run with it?"""
+        """Judge whether auditing is on in the manifest, and the process runs with it."""
         manifest, process = self.manifest, self.process
         on = manifest.flag(POLICY_FLAG) and (manifest.flag(LOG_FLAG) or manifest.flag(WEBHOOK_FLAG))
         yield Check(
@@ -123,7 +123,7 @@ def _lacking(manifest: Manifest) -> str:
 
 
 def _loaded(plane: ControlPlane, manifest: Manifest, process: Process | None) -> ActivePolicy:
-    """What the process loaded where that is known, else what stands on disk."""
+    """Return what the process loaded where that is known, else what is on disk."""
     host = node_checks.host_of(plane.root, manifest, POLICY_FLAG)
     try:
         on_disk = files.read_regular(host, "policy") if host is not None else None

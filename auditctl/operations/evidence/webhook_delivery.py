@@ -8,14 +8,12 @@ nothing of the file reaches a foreign receiver from here.
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Mapping
-from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
-from auditctl import durations
 from auditctl.errors import InterruptionError, RefusedError
-from auditctl.facts import audit_flags
 from auditctl.findings import Check, Status
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.client import is_ours
@@ -24,12 +22,13 @@ from auditctl.node.clock import Clock
 from auditctl.node.preflight.webhook_config import WebhookConfig, parse, resolved
 from auditctl.operations.change_model import Deadline
 from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.evidence.batching import batch_seconds, held
+from auditctl.operations.webhook import in_container
 from auditctl.settings import LOG_FLAG, RECEIVER, WEBHOOK_FLAG
 from auditctl.transport import ExchangeDeadline, HttpAnswer, connect, exchange, secured
 
 if TYPE_CHECKING:
     from auditctl.node.apiserver.process import Process
-
 
 NAME = "delivery"
 _SECONDS = (
@@ -93,7 +92,7 @@ def _ask_receiver(
     patience: Deadline,
     silent: Status,
 ) -> Check:
-    """``silent`` is the verdict on a receiver that has nothing to say."""
+    """Ask the receiver for the event; ``silent`` is the verdict where it has nothing to say."""
     delay = batch_seconds(manifest, "webhook")
     left = max(patience.deadline - plane.clock.monotonic(), 0.0)
     seconds = min(_SECONDS + delay, left)
@@ -122,7 +121,7 @@ class DeliveryAnswer(NamedTuple):
 
 
 def judge(answer: DeliveryAnswer, awaited: AwaitedEvent, place: str) -> Check:
-    """Pure. An event at another level than the policy's means that another policy is loaded, or another server asked."""
+    """Judge the answer. Pure. Another level than the policy's means another policy is loaded, or another server."""
     received = f"{'/'.join(sorted(answer.levels))} at {', '.join(sorted(answer.stages))}"
     if answer.levels != {awaited.level} or not answer.stages <= awaited.stages:
         expected = f"{awaited.level} at {', '.join(sorted(awaited.stages))}"
@@ -132,15 +131,13 @@ def judge(answer: DeliveryAnswer, awaited: AwaitedEvent, place: str) -> Check:
 
 
 def foreign(manifest: Manifest) -> str:
-    """The plain sentence for a receiver that is not ours."""
+    """Return the sentence for a receiver that is not ours."""
     where = "to a webhook too" if manifest.flag(LOG_FLAG) else "to a webhook only"
     return f"events go {where}; a foreign receiver proves nothing to us"
 
 
 def _config(plane: ControlPlane, manifest: Manifest, process: Process) -> WebhookConfig | None:
-    """The webhook's file as the process has read it; None where it was touched since."""
-    from auditctl.operations.webhook import in_container
-
+    """Return the webhook's file as the process has read it; None where it was touched since."""
     path = manifest.flag(WEBHOOK_FLAG) or ""
     raw = loaded_file(process, plane.root, manifest, path)
     if raw is None:
@@ -155,7 +152,7 @@ def _may_be_ours(config: WebhookConfig) -> bool:
 
 
 def _place(config: WebhookConfig) -> str:
-    """Without its path and query, which may hold a secret."""
+    """Return the receiver's address without path and query, which may hold a secret."""
     parts = urlsplit(config.server)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     return f"https://{host}{f':{parts.port}' if parts.port else ''}"
@@ -186,7 +183,7 @@ def _awaited(
 
 
 def ask(config: WebhookConfig, audit_id: str) -> Mapping[str, Any]:
-    """What the receiver says of one Audit-ID: ``events``, ``levels``, ``stages``.
+    """Return what the receiver says of one Audit-ID: ``events``, ``levels``, ``stages``.
 
     It is asked without the token first, which it refuses by its name: only then is it known to be ours.
 
@@ -207,8 +204,6 @@ def ask(config: WebhookConfig, audit_id: str) -> Mapping[str, Any]:
 
 def _get(config: WebhookConfig, audit_id: str, headers: Mapping[str, str]) -> HttpAnswer:
     """Return the receiver's answer. Raises NotOursError for an authority that is none, and OSError."""
-    import ssl
-
     parts = urlsplit(config.server)
     host, port = parts.hostname or "", parts.port or 443
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -230,34 +225,3 @@ def _get(config: WebhookConfig, audit_id: str, headers: Mapping[str, str]) -> Ht
             host=parts.netloc.rpartition("@")[2],
             limit_bytes=_BODY_LIMIT_BYTES,
         )
-
-
-def batch_seconds(manifest: Manifest, backend: str) -> float:
-    """How much later an event may be written than it happens: not at all, or the batch's longest wait.
-
-    Without such a wait a batch is written when it is full, whenever that is (plugin/buffered/buffered.go collectEvents).
-    """
-    if _effective(manifest, f"audit-{backend}-mode") != "batch":
-        return 0.0
-    size, wait = (_effective(manifest, name) for name in _batch_flags(backend))
-    try:
-        return 0.0 if int(size, 0) <= 1 else durations.parse(wait) or inf
-    except ValueError:
-        return 0.0
-
-
-def held(manifest: Manifest, backend: str) -> str:
-    """Why an event may come later, in words."""
-    size, wait = _batch_flags(backend)
-    if batch_seconds(manifest, backend) == inf:
-        return f"events are written when {_effective(manifest, size)} of them have come (--{size}, no --{wait})"
-    return f"events are written up to {_effective(manifest, wait)} later (--{wait})"
-
-
-def _batch_flags(backend: str) -> tuple[str, str]:
-    return f"audit-{backend}-batch-max-size", f"audit-{backend}-batch-max-wait"
-
-
-def _effective(manifest: Manifest, name: str) -> str:
-    value = manifest.flag(name)
-    return audit_flags()[name].default(manifest.version) if value is None else value

@@ -16,12 +16,13 @@ from auditctl.kubeadm.configmap import Access, Stored
 from auditctl.kubeadm.persist import Fate, SettingDifference, differences, plan_persist
 from auditctl.manifest.plan import Plan
 from auditctl.manifest.pod import Manifest
+from auditctl.node.apiserver.credentials import in_memory
 from auditctl.node.change import files
 from auditctl.node.change.files import sha256
 from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.kubeadm.join import of_a_join
-from auditctl.operations.policy_source import version_of, weigh
+from auditctl.operations.policy_source import apply_allowances, version_of
 from auditctl.report import ManifestChange, Outcome, Report
 from auditctl.system import require_linux
 
@@ -37,7 +38,7 @@ class KubeadmRecord(NamedTuple):
 
 
 def check(plane: ControlPlane, source: Path | None) -> Report:
-    """Would ``kubeadm upgrade`` keep what this node runs? The record is the API's, or that of the file ``source``.
+    """Report whether ``kubeadm upgrade`` keeps the node's settings, by the API's record or the file ``source``.
 
     Raises:
         RefusedError: the manifest or the record cannot be read; ManifestError: it is not one that kubeadm would read.
@@ -195,7 +196,7 @@ def prepare(plane: ControlPlane, after: Manifest, options: ChangeOptions) -> Pre
     """
     record = _from_api(plane, after)
     assert record.stored is not None  # noqa: S101 (read from the API)
-    findings = weigh(tuple(_others(plane, after)), options)
+    findings = apply_allowances(tuple(_others(plane, after)), options)
     return PreparedRecord(plan_persist(record.configuration, after), record.stored, findings)
 
 
@@ -226,13 +227,11 @@ def write_anew(plane: ControlPlane, manifest: Manifest) -> bool:
 
 @contextmanager
 def access(plane: ControlPlane, manifest: Manifest) -> Iterator[Access]:
-    """This node's own API server, with the credentials of the run; keys stay in memory.
+    """Yield this node's own API server with the credentials of the run; keys stay in memory.
 
     Raises:
         RefusedError: there are no credentials.
     """
-    from auditctl.node.apiserver.credentials import in_memory
-
     credentials, endpoint = plane.credentials(), plane.endpoint(manifest)
     if credentials.anonymous:
         raise RefusedError(
@@ -260,7 +259,7 @@ def _from_file(path: Path) -> KubeadmRecord:
 
 
 def _others(plane: ControlPlane, after: Manifest) -> Iterator[Finding]:
-    """A join or an upgrade of another node would start an API server with these flags, and perhaps without the files."""
+    """Yield an error where another node would start with these flags, and perhaps without the files."""
     with access(plane, after) as reached:
         pods = configmap.apiservers(reached)
     own = plane.endpoint(after).address

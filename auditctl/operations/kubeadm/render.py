@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from auditctl import facts
 from auditctl.errors import RefusedError, UsageError
 from auditctl.kubeadm.persist import Extras, extras_of
-from auditctl.kubeadm.render import RenderFormat, extras_for, job, render
-from auditctl.kubeadm.render_tools import TOOLS, PolicyForTool, render_tool
+from auditctl.kubeadm.render import JobPolicy, RenderFormat, extras_for, job, render
+from auditctl.kubeadm.render_tools import TOOLS, WITHOUT_POLICY, PolicyForTool, policy_place, render_tool
 from auditctl.manifest.flag_targets import flag_target
 from auditctl.manifest.pod import Manifest
 from auditctl.node.preflight.node_checks import host_of
@@ -35,25 +36,27 @@ def rendered(
 ) -> Report:
     """Return a report whose summary is the text itself, so that it can be piped.
 
-    ``policy`` goes along where a tool carries it; default: the node's own, else the shipped one.
+    ``policy`` goes along where a tool carries it; default: the node's own, else the shipped one. Else a comment says more.
 
     Raises:
-        UsageError: no such form or version, or ``image`` or ``node`` for another form than the Job.
+        UsageError: no such form or version, ``image`` or ``node`` for another form than the Job, ``policy`` for patches.
         RefusedError: the manifest, a flag or the policy cannot be rendered.
     """
-    if form not in FORMS:
-        raise UsageError(f"--as {form}: not one of {', '.join(FORMS)}")
-    if form != RenderFormat.JOB.value and (image or node):
-        raise UsageError(f"--as {form}: --image and --node are for --as job")
+    _refuse_unfit_options(form, for_job=bool(image or node), policy=bool(policy))
     manifest = _manifest(plane)
     version = server_version(plane, kubernetes)
     extras = _extras(manifest, set_flags, version)
-    if form in TOOLS:
-        text = render_tool(form, extras, _policy(plane, manifest, policy, version))
+    named = _policy(plane, manifest, policy, version) if policy or form in TOOLS else None
+    shipped = policy if policy in facts.policy_names() else ""
+    if form in TOOLS and named is not None:
+        text = render_tool(form, extras, named)
     elif form == RenderFormat.JOB.value:
-        text = job(image, node or os.uname().nodename, set_flags)
+        carried = JobPolicy(name=shipped, text=named.text if named and not shipped else "")
+        text = job(image, node or os.uname().nodename, set_flags, carried)
     else:
-        text = render(RenderFormat(form), extras, version)
+        text = render(RenderFormat(form), extras, version, policy_file="" if shipped else policy or "")
+    if policy:
+        text = _with_steps_before(text, form, f"shipped: {shipped}" if shipped else policy, extras)
     return Report(
         command="kubeadm render",
         outcome=Outcome.UNCHANGED,
@@ -80,8 +83,28 @@ def _policy(plane: ControlPlane, manifest: Manifest | None, name: str | None, ve
         raise RefusedError(f"{text.name}: not UTF-8, as other tools read it", check="encoding") from None
 
 
+def _refuse_unfit_options(form: str, *, for_job: bool, policy: bool) -> None:
+    if form not in FORMS:
+        raise UsageError(f"--as {form}: not one of {', '.join(FORMS)}")
+    if form != RenderFormat.JOB.value and for_job:
+        raise UsageError(f"--as {form}: --image and --node are for --as job")
+    if form == RenderFormat.PATCHES.value and policy:
+        raise UsageError("--as patches: a patch has no place for a policy, so leave --policy out")
+
+
+def _with_steps_before(text: str, form: str, policy: str, extras: Extras) -> str:
+    """Return the text with a comment for what has to be done before, where the text does not carry the policy."""
+    place = policy_place(extras)
+    if form == RenderFormat.CLUSTER_CONFIGURATION.value:
+        return f"# Not carried: put the policy ({policy}) at {place} of every control plane first.\n{text}"
+    if form in WITHOUT_POLICY:
+        trap, rest = text.split("\n", 1)
+        return f"{trap}\n# Not carried: put the policy ({policy}) at {place} of every server node first.\n{rest}"
+    return text
+
+
 def _manifest(plane: ControlPlane) -> Manifest | None:
-    """None where this machine is no control plane: then the defaults are rendered."""
+    """Return the manifest; None where this machine is no control plane: then the defaults are rendered."""
     if not plane.manifest_path.exists():
         return None
     return plane.read_manifest()[1]

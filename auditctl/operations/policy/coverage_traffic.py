@@ -25,10 +25,10 @@ def recorded_kinds(plane: ControlPlane, logs: Sequence[str]) -> Counter[Kind]:
         RefusedError: a log cannot be read.
     """
     reading = reader()
-    with log_input(plane, logs) as found:
-        tally = tallied(found.pieces, lambda pieces: TallyCounting(Tally(), reading).scan(pieces))
+    with log_input(plane, logs) as opened:
+        tally = tallied(opened.pieces, lambda pieces: TallyCounting(Tally(), reading).scan(pieces))
     kinds: Counter[Kind] = Counter()
-    for each in (tally, *(loaded.tally for loaded in found.tallies)):
+    for each in (tally, *(loaded.tally for loaded in opened.tallies)):
         for key, cell in each.cells.items():
             if key.stage not in _EARLY:
                 target = (key.group, key.resource, key.subresource) if key.resource else ("", key.path, "")

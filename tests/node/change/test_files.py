@@ -26,7 +26,7 @@ def test_a_replacement_keeps_mode_owner_and_attributes(tmp_path: Path) -> None:
         assert error.errno == errno.ENOTSUP
     before = files.read(path, "manifest")
 
-    files.replace(path, b"new", before, expected=before.sha256)
+    files.replace_file(path, b"new", before, expected=before.sha256)
 
     after = files.read(path, "manifest")
     assert after.content == b"new"
@@ -40,7 +40,7 @@ def test_what_we_create_is_ours_alone(tmp_path: Path) -> None:
     old = os.umask(0)
     try:
         made = files.make_directories(tmp_path / "a/b")
-        files.replace(tmp_path / "a/b/policy.yaml", b"x", None)
+        files.replace_file(tmp_path / "a/b/policy.yaml", b"x", None)
     finally:
         os.umask(old)
 
@@ -59,7 +59,7 @@ def test_a_strangers_edit_is_respected(tmp_path: Path) -> None:
     path.write_bytes(b"the stranger's")
 
     with pytest.raises(RefusedError, match="somebody else changed it"):
-        files.replace(path, b"ours", None, expected=files.sha256(b"what we read"))
+        files.replace_file(path, b"ours", None, expected=files.sha256(b"what we read"))
 
     assert path.read_bytes() == b"the stranger's"
     assert os.listdir(tmp_path) == ["m.yaml"]
@@ -72,7 +72,7 @@ def test_the_temporary_name_begins_with_a_dot_and_is_replaced_when_left_over(tmp
     assert files.temporary_of(path).name.startswith(".")
     files.temporary_of(path).write_bytes(b"left over, and longer than what comes")
 
-    files.replace(path, b"new", None)
+    files.replace_file(path, b"new", None)
 
     assert path.read_bytes() == b"new"
     assert os.listdir(tmp_path) == ["m.yaml"]
@@ -91,7 +91,7 @@ def test_a_full_disk_leaves_the_target_and_nothing_else(tmp_path: Path) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (10, limit[1]))
         try:
-            files.replace(path, b"x" * 100, None)
+            files.replace_file(path, b"x" * 100, None)
         except OSError:
             os._exit(7)
         os._exit(0)

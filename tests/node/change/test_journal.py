@@ -30,7 +30,7 @@ MANIFEST = FileRecord(
     path="/etc/kubernetes/manifests/kube-apiserver.yaml",
     before="old",
     after="new",
-    ending="ends-the-pod",
+    ending=("ends-the-pod", "ends-the-next"),
 )
 
 

@@ -110,7 +110,7 @@ def test_a_file_that_appears_where_none_was_is_not_replaced(folder_node: Control
     path.write_text("theirs")
 
     with pytest.raises(RefusedError, match="somebody else changed it"):
-        files.replace(path, b"ours", None, expected=files.ABSENT)
+        files.replace_file(path, b"ours", None, expected=files.ABSENT)
 
     assert path.read_text() == "theirs"
     assert [one.name for one in tmp_path.iterdir() if one.is_file()] == ["policy.yaml"]

@@ -14,16 +14,18 @@ from foldernode import PLAIN, FakeClock
 from auditctl.manifest.document import Document
 from auditctl.manifest.pod import Manifest
 from auditctl.node.change.files import Root
-from auditctl.node.standby.redirect import RedirectTarget, redirect, target_of
+from auditctl.node.standby.redirect import RedirectTarget, redirect, stop_redirect, target_of
 
 # Two servers that say who they are, and a client; prints one JSON object.
 _IN_A_NAMESPACE = """
 import json, socket, subprocess, sys, threading
 from datetime import timedelta
+from pathlib import Path
 from auditctl.node.apiserver.client import PAST_REDIRECT_MARK
 from auditctl.node.clock import Clock
 from auditctl.node.standby.iptables import IptablesRedirect
-from auditctl.node.standby.redirect import NftRedirect, RedirectTarget, tables_left
+from auditctl.node.standby.redirect import NftRedirect, RedirectTarget, remove_redirect, stop_redirect, tables_left
+from auditctl.node.change.files import Root
 from auditctl.transport import ExchangeDeadline, connect
 
 subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
@@ -64,9 +66,9 @@ seen["the Service"] = asked("198.51.100.1", 443)
 seen["the server's own loopback"] = asked("::1")
 seen["our probe"] = asked("192.0.2.7", connect=lambda address, port: connect(address, port, ExchangeDeadline.within(3), mark=PAST_REDIRECT_MARK))
 seen["connections"] = rule.connections()
-rule.stop()
+stop_redirect(Root(Path("/")))
 seen["stopped"] = asked("192.0.2.7")
-rule.remove()
+remove_redirect(Root(Path("/")))
 seen["left"] = tables_left()
 print(json.dumps(seen))
 """
@@ -126,7 +128,7 @@ def test_in_a_folder_a_file_says_where_to_and_until_when(tmp_path: Path) -> None
     clock.sleep(5)
     rule.keep()
     second = json.loads(path.read_text())
-    rule.stop()
+    stop_redirect(Root(tmp_path))
 
     assert first["port"] == second["port"] == 6444
     assert first["until"] > clock.boot() - 5

@@ -161,7 +161,7 @@ def test_one_does_not_record(cluster: Cluster) -> None:
     found = report(cluster)
 
     assert found["exitCode"] == 1
-    assert checks(found) == {"not-recording": "cp2 does not record: 1 event lost during our request (log)"}
+    assert checks(found) == {"not-recording": "cp2 does not record: 1 event lost during our requests (log)"}
     assert found["summary"].startswith("3 of 3 API servers are ready, 2 of 3 record")
 
 

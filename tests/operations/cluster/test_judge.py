@@ -9,11 +9,18 @@ from pathlib import Path
 import pytest
 
 from auditctl.cluster.servers import mirror_servers
+from auditctl.compatibility import datetime_of
 from auditctl.node.apiserver.client import Health, Readiness
 from auditctl.node.apiserver.metrics import Counters
-from auditctl.operations.cluster import judge, rows
 from auditctl.operations.cluster.collect import ClusterEvidence, ServerEvidence
-from auditctl.operations.cluster.judge import ClusterDifference, RecordingState, recording
+from auditctl.operations.cluster.judge import (
+    ClusterDifference,
+    RecordingState,
+    flags_equal,
+    lags,
+    policies_equal,
+    recording,
+)
 
 PODS = Path(__file__).parents[2] / "golden/cluster/pods.json"
 SERVER = mirror_servers(json.loads(PODS.read_text()))[0]
@@ -53,32 +60,29 @@ def test_an_event_that_was_never_written_is_no_recording() -> None:
     assert recording(replace(EVIDENCE, before=nothing, after=nothing)).state is RecordingState.NOT_RECORDING
 
 
-def test_a_server_that_cannot_be_reached_from_here_is_not_called_down() -> None:
-    """Its kubelet and its endpoint say that it is ready: perhaps a firewall. Without them it is down."""
-    silent = replace(
-        EVIDENCE,
-        health=Health(Readiness.UNREACHABLE),
-        health_reason="https://10.77.0.11:6443: no connection: timed out",
-        audit_id="",
-        before=None,
-        after=None,
-        has_storage=None,
-    )
-
-    def said(one: ServerEvidence) -> list[tuple[str, str]]:
-        cluster = ClusterEvidence(server="https://lb:6443", context="", servers=(one,))
-        return [
-            (found.check, found.severity.value) for found in judge.findings(cluster) if found.severity.value != "info"
-        ]
-
-    assert said(silent) == [("unreachable", "warning")]
-    assert rows.is_ready(silent) is None
-    assert said(replace(silent, is_endpoint=False)) == [("apiserver-ready", "error")]
-    assert rows.is_ready(replace(silent, is_endpoint=False)) is False
-
-
 def test_the_nodes_of_the_smaller_groups_are_the_others() -> None:
     """Of two that differ it cannot be said which is right."""
     assert ClusterDifference("x", {"a": "1", "b": "2", "c": "1"}).others() == {"b"}
     assert ClusterDifference("x", {"a": "1", "b": "2"}).others() == {"a", "b"}
     assert ClusterDifference("x", {"a": "1", "b": "2", "c": "1"}).sentence() == "x is 1 on a, c; 2 on b"
+
+
+def restarted(seconds: float, one: ServerEvidence = EVIDENCE) -> ServerEvidence:
+    """The process that answers started so many seconds after the container that the API shows."""
+    started = datetime_of(one.server.started).timestamp()
+    return replace(one, process_started=started + seconds)
+
+
+def test_what_the_api_shows_of_a_server_that_was_restarted_since_is_not_taken_for_what_it_runs_with() -> None:
+    """The mirror Pod comes some seconds late. The process itself (/flagz) knows its flags, its policy nobody."""
+    digest = "a" * 64
+    fresh = replace(restarted(0.4), server=replace(SERVER, policy_sha256=digest))
+    late = replace(restarted(60), server=replace(SERVER, node="cp9", policy_sha256=digest))
+    shown = replace(late, running_flags={**SERVER.audit_flags})
+
+    assert [lags(one) for one in (EVIDENCE, fresh, late)] == [False, False, True]
+    answers = []
+    for other in (fresh, late, shown):
+        cluster = ClusterEvidence(server="https://lb:6443", context="", servers=(fresh, other))
+        answers.append((flags_equal(cluster), policies_equal(cluster)))
+    assert answers == [(True, True), (None, None), (True, None)]

@@ -321,7 +321,9 @@ def main():
     words, names = _words(module)
     report, code = run(module, words, names)
     warn(module, report)
-    result = dict(results(report, code), changed=_changed(report, module.check_mode), msg=sentence(report))
+    result = dict(
+        results(report, code), changed=_changed(report, module.check_mode), msg=_without_options(sentence(report))
+    )
     if code != 0:
         module.fail_json(**result)
     if module._diff:  # pylint: disable=protected-access
@@ -375,6 +377,11 @@ def _written(module, name, text):
     with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
         stream.write(text)
     return path
+
+
+def _without_options(text):
+    """The sentence, as somebody reads it who has not typed --dry-run."""
+    return text.replace("Run again without --dry-run to apply", "Run it without check mode to apply")
 
 
 def _changed(report, check_mode):

@@ -21,6 +21,7 @@ def node_row(name, variables):
     settings = report.get("settings") or (proof.get("status") or {}).get("settings") or {}
     policy = status.get("policy") or {}
     timings = report.get("timings") or {}
+    last = status.get("lastChange") or {}
     metrics = status.get("metrics") or {}
     receipt = report.get("receipt") or proof.get("receipt")
     holds = proof.get("holds") if proof else (report.get("verification") or {}).get("holds")
@@ -38,7 +39,7 @@ def node_row(name, variables):
         "events": metrics.get("eventTotal"),
         "eventsLost": sum((metrics.get("errorTotal") or {}).values()) if metrics else None,
         "keptAtUpgrade": (status.get("kubeadmConfig") or {}).get("kept"),
-        "outageSeconds": timings.get("outage"),
+        "outageSeconds": last.get("outageSeconds") if proof else timings.get("outage"),
         "seconds": timings.get("total"),
         "receipt": receipt,
     }

@@ -11,7 +11,7 @@ import pytest
 from auditctl.node.preflight.webhook_config import FileReference, WebhookConfig, WebhookConfigError, parse, resolved
 
 PATH = "/etc/kubernetes/audit/webhook.yaml"
-ROWS = [json.loads(line) for line in (Path(__file__).parents[1] / "golden/webhook/rows.jsonl").read_text().splitlines()]
+ROWS = [json.loads(line) for line in (Path(__file__).parents[2] / "golden/webhook/rows.jsonl").read_text().splitlines()]
 WITH_FILES = """\
 clusters:
 - name: c

@@ -1,4 +1,4 @@
-"""check, preflight-upgrade, render and cis on a node that is just files: each answer with its evidence."""
+"""check, preflight-upgrade and render on a node that is just files: each answer with its evidence."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from auditctl import facts
 from auditctl.errors import PolicyError, RefusedError, UsageError
 from auditctl.manifest.document import load
-from auditctl.operations.cis import cis
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.kubeadm.config import check
 from auditctl.operations.kubeadm.render import rendered
 from auditctl.operations.kubeadm.upgrade import preflight_upgrade
 from auditctl.report import Report
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "kubeadm"
+GOLDEN = Path(__file__).parents[2] / "golden" / "kubeadm"
+
 HEAD = "kind: ClusterConfiguration\napiVersion: kubeadm.k8s.io/v1beta4\n"
+
 POST_ONLY = """\
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -122,74 +124,6 @@ def test_a_version_that_the_tables_do_not_know_is_not_promised_anything(plane: C
     assert "keep their meaning" not in report.summary
 
 
-def test_cis_answers_with_file_and_line_and_with_each_request(plane: ControlPlane) -> None:
-    give(plane, "v1.36.2", facts.policy_text("cis"))
-    report = cis(plane)
-    assert report.exit_code == 0
-    rows = {row["id"]: row for row in report.details["controls"]}
-    assert list(rows) == ["1.2.16", "1.2.17", "1.2.18", "1.2.19", "3.2.1", "3.2.2"]
-    line = rows["1.2.17"]["evidence"][0]["line"]
-    assert "--audit-log-maxage=30" in plane.manifest_path.read_text().splitlines()[line - 1]
-    decided = rows["3.2.2"]["evidence"]
-    assert all(row["met"] and row["line"] for row in decided)
-    assert "get pods/exec web in prod by alice" in {row["request"] for row in decided}
-    assert rows["1.2.17"]["stig"] == ["V-242464"]
-    assert rows["3.2.1"]["stig"] == ["V-242401", "V-242461"]
-    assert rows["3.2.2"]["stig"] == []  # the STIG wants Secrets with their contents
-
-
-@pytest.mark.parametrize(
-    ("image", "first"),
-    [
-        ("v1.21.14", "1.2.21"),
-        ("v1.23.17", "1.2.19"),
-        ("v1.25.16", "1.2.18"),
-        ("v1.26.15", "1.2.17"),
-        ("v1.27.0", "1.2.16"),
-    ],
-)
-def test_a_control_has_the_number_of_the_benchmark_for_the_node_s_version(
-    plane: ControlPlane, image: str, first: str
-) -> None:
-    give(plane, "v1.31.14", facts.policy_text("cis"), **{"kube_apiserver:v1.31.14": f"kube-apiserver:{image}"})
-    ids = [row["id"] for row in cis(plane).details["controls"]]
-    number = int(first.rpartition(".")[2])
-    assert ids == [*(f"1.2.{each}" for each in range(number, number + 4)), "3.2.1", "3.2.2"]
-
-
-@pytest.mark.parametrize(
-    ("policy", "request_", "why"),
-    [
-        (POST_ONLY, "get secrets web in prod by alice", "not recorded"),
-        (
-            "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: Request\n",
-            "create secrets in prod by alice",
-            "contents",
-        ),
-        (
-            "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [ResponseStarted, ResponseComplete]\nrules:\n- level: Metadata\n",
-            "delete pods web in prod by alice",
-            "outcome",
-        ),
-    ],
-)
-def test_a_concern_that_is_not_met_names_the_request_and_why(
-    plane: ControlPlane, policy: str, request_: str, why: str
-) -> None:
-    give(plane, "v1.36.2", policy)
-    report = cis(plane)
-    assert report.exit_code == 1
-    rows = {row["request"]: row for row in report.details["controls"][-1]["evidence"]}
-    assert why in rows[request_]["why"]
-
-
-def test_short_retention_and_a_missing_policy_fail_their_controls(plane: ControlPlane) -> None:
-    give(plane, "v1.36.2", facts.policy_text("cis"), **{"maxage=30": "maxage=7"})
-    plane.root.host("/etc/kubernetes/audit/policy.yaml").unlink()
-    failed = {check.name for check in cis(plane).verification.checks if check.status.value == "failed"}
-    assert failed == {"1.2.17", "3.2.1", "3.2.2"}
-
-
 def test_rendering_without_a_manifest_gives_the_defaults_and_an_unknown_form_is_usage(plane: ControlPlane) -> None:
     report = rendered(plane, "patches", "1.36", {"audit-log-maxage": "7"})
     assert '"value": "--audit-log-maxage=7"' in report.summary
@@ -217,6 +151,36 @@ def test_a_job_runs_enable_on_the_named_node_from_a_pinned_image(plane: ControlP
     assert "REGISTRY/auditctl@sha256:DIGEST" in rendered(plane, "job", None, {}).summary
 
 
+def test_a_job_carries_the_policy_that_is_named(plane: ControlPlane, tmp_path: Path) -> None:
+    """A shipped one by its name; a file in a ConfigMap, mounted below the folder that becomes the program's root."""
+    file = tmp_path / "p.yaml"
+    file.write_text(facts.policy_text("quiet"))
+    config, job = YAML(typ="safe", pure=True).load_all(rendered(plane, "job", None, {}, policy=str(file)).summary)
+    pod = job["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    mount = container["volumeMounts"][1]
+
+    assert config["data"]["policy.yaml"] == file.read_text()
+    assert pod["volumes"][1] == {"name": mount["name"], "configMap": {"name": config["metadata"]["name"]}}
+    assert f"/host{container['args'][-1]}" == f"{mount['mountPath']}/policy.yaml"
+    assert container["args"][-2] == "--policy"
+    assert '"enable", "--policy", "detect"]' in rendered(plane, "job", None, {}, policy="detect").summary
+
+
+def test_a_named_policy_is_never_left_out_without_a_word(plane: ControlPlane, tmp_path: Path) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_text(facts.policy_text("quiet"))
+
+    for form in ("cluster-configuration", "rke2", "k3s"):
+        text = rendered(plane, form, None, {}, policy=str(file)).summary
+        assert f"# Not carried: put the policy ({file}) at /etc/kubernetes/audit/policy.yaml of" in text
+        assert "# Not carried" not in rendered(plane, form, None, {}).summary
+    kind: Any = load(rendered(plane, "kind", None, {}, policy=str(file)).summary)
+    assert str(file) in [mount["hostPath"] for mount in kind["nodes"][0]["extraMounts"]]
+    with pytest.raises(UsageError, match="no place for a policy"):
+        rendered(plane, "patches", None, {}, policy=str(file))
+
+
 def test_a_tool_carries_the_nodes_own_policy_or_the_one_that_is_named(plane: ControlPlane, tmp_path: Path) -> None:
     own, named = (
         f"apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: {level}\n" for level in ("Request", "None")
@@ -238,17 +202,6 @@ def test_a_policy_that_the_server_refuses_goes_to_no_tool(plane: ControlPlane, t
     file.write_bytes("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: None}]\n".encode("utf-16"))
     with pytest.raises(RefusedError, match="not UTF-8"):
         rendered(plane, "kops", None, {}, policy=str(file))
-
-
-def test_the_next_step_of_cis_meets_what_is_not_met_and_nothing_else(plane: ControlPlane) -> None:
-    """A maxage of 7 wants another maxage, not another policy."""
-    give(plane, "v1.36.2", facts.policy_text("cis"))
-    text = plane.manifest_path.read_text()
-    plane.manifest_path.write_text(text.replace("--audit-log-maxage=30", "--audit-log-maxage=7"))
-    assert cis(plane).next_steps == ("auditctl enable --log-maxage 30",)
-
-    give(plane, "v1.36.2", POST_ONLY)
-    assert cis(plane).next_steps == ("auditctl enable --policy cis",)
 
 
 def record(text: str = "", *, name: str = "plain+log") -> str:

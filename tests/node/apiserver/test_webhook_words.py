@@ -17,7 +17,7 @@ BINARIES = Path(os.environ.get("AUDITCTL_NODE_BIN") or os.environ.get("KUBEBUILD
 SERVER = BINARIES / "kube-apiserver"
 PATH = "/etc/kubernetes/audit/webhook.yaml"
 POLICY = b"apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: Metadata\n"
-ROWS = [json.loads(line) for line in (Path(__file__).parents[1] / "golden/webhook/rows.jsonl").read_text().splitlines()]
+ROWS = [json.loads(line) for line in (Path(__file__).parents[2] / "golden/webhook/rows.jsonl").read_text().splitlines()]
 
 pytestmark = [
     pytest.mark.node,
