@@ -58,6 +58,6 @@ def hoist(words: Sequence[str]) -> CommandLine:
 
 
 def _has_value_in_it(word: str) -> bool:
-    """``--rootfs=DIR`` or ``-ojson``."""
+    """Tell whether the word has its value in it: ``--rootfs=DIR`` or ``-ojson``."""
     long = any(word.startswith(f"{name}=") for name in WITH_VALUE if name.startswith("--"))
     return long or (word.startswith("-o") and len(word) > 2)

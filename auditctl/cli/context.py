@@ -202,7 +202,7 @@ def _why_missing(options: Globals, command: str, error: RefusedError) -> Refused
 
     cause = why_missing(options.plane(), error)
     if command.startswith("log "):
-        cause.fix = f"name the log's file: auditctl {command} FILE; or {cause.fix}"
+        cause.fix = f"specify the log's file: auditctl {command} FILE; or {cause.fix}"
     return cause
 
 

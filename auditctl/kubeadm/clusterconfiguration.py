@@ -100,11 +100,11 @@ class ClusterConfiguration:
 
     @property
     def audit_arguments(self) -> dict[str, str]:
-        """Every extra argument ``audit-*`` by its name."""
+        """Return every extra argument ``audit-*`` by its name."""
         return {argument.name: argument.value for argument in self.arguments if argument.is_audit}
 
     def whole(self, own: str) -> str:
-        """The text of the whole file with ``own`` in the place of this document."""
+        """Return the text of the whole file with ``own`` in the place of this document."""
         return self.before + own + self.behind
 
 
@@ -196,11 +196,11 @@ def _volumes(document: Document) -> tuple[ExtraVolume, ...]:
 
 
 def _text(document: Document, path: tuple[Any, ...]) -> str:
-    """A string, as kubeadm demands; a number or a bool without quotes is refused as kubeadm refuses it."""
+    """Return a string; refuse a number or a bool without quotes, as kubeadm does."""
     value = fields.value_at(document, path)
     fields.require(
         value is None or isinstance(value, str),
-        f"{fields.written(path)} is no string (kubeadm would refuse it): quote it",
+        f"{fields.written(path)} is not a string (kubeadm would refuse it): quote it",
         document,
         path,
     )
@@ -241,7 +241,7 @@ def _argument_faults(configuration: ClusterConfiguration, version: tuple[int, in
 
 
 def _volume_faults(configuration: ClusterConfiguration) -> Iterator[RecordFault]:
-    """A name or a mountPath that is there twice is refused (pkg/apis/core/validation/validation.go)."""
+    """Yield a name or a mountPath that is there twice (pkg/apis/core/validation/validation.go refuses both)."""
     names: dict[str, str] = {}
     paths: dict[str, str] = {}
     for index, volume in enumerate(configuration.volumes):

@@ -32,7 +32,7 @@ class Access(NamedTuple):
     token: str = ""
 
     def __repr__(self) -> str:
-        """Without anything secret."""
+        """Return a text without anything secret."""
         return f"Access({self.server!r})"
 
 
@@ -90,7 +90,7 @@ def write(access: Access, stored: Stored, text: str) -> None:
 
 
 def apiservers(access: Access) -> tuple[MirrorPod, ...]:
-    """Every kube-apiserver of the cluster, by its mirror Pod.
+    """Return every kube-apiserver of the cluster, by its mirror Pod.
 
     Raises:
         RefusedError: they cannot be listed.
@@ -110,13 +110,13 @@ def _mirror(pod: Any) -> MirrorPod:
 
 @contextmanager
 def _api(access: Access, purpose: str) -> Iterator[Any]:
-    """The client for one call; its exceptions stop here, as one sentence each."""
+    """Yield the client for one call; its exceptions stop here, as one sentence each."""
     with _library_api(access, purpose) if _library_will_do() else _plain_api(access, purpose) as api:
         yield api
 
 
 def _library_will_do() -> bool:
-    """Is it there, and does it know how to reach a server by another address than its name's? Distributions have older ones."""
+    """Tell whether the library is there and can reach a server by another address than its name's."""
     try:
         from kubernetes import client
     except ImportError:

@@ -154,7 +154,7 @@ def _left_over(configuration: ClusterConfiguration, manifest: Manifest, extras: 
 
 
 def _new_section(draft: PlanDraft, dialect: str, extras: Extras) -> None:
-    """``apiServer`` is absent, null or ``{}`` (as kubeadm writes it where nothing is set)."""
+    """Replace an ``apiServer`` that is absent, null or ``{}`` (as kubeadm writes it where nothing is set)."""
     if not extras.arguments:
         return
     value: dict[str, Any] = {}
@@ -240,7 +240,7 @@ def _argument_entry(argument: Argument, position: int, reason: str = "") -> NewE
 
 
 def _position(argument: Argument, configuration: ClusterConfiguration, manifest: Manifest) -> int:
-    """Newer kubeadm keeps the order of extra arguments: so a new one goes where the manifest has it."""
+    """Return where an extra argument goes: where the manifest has it, because newer kubeadm keeps the order."""
     order = [flag.name for flag in manifest.flag_list]
     places = {known.name: int(known.step) for known in configuration.arguments if known.name in order}
     mine = order.index(argument.name)
@@ -275,7 +275,7 @@ def _edit_volumes(draft: PlanDraft, configuration: ClusterConfiguration, manifes
 
 
 def _keep_section(draft: PlanDraft, configuration: ClusterConfiguration) -> None:
-    """Where everything under ``apiServer`` goes, kubeadm's own ``{}`` stays: a key without a value would be null."""
+    """Leave ``{}`` where everything under ``apiServer`` goes: a key without a value would be null."""
     api = configuration.document.value["apiServer"]
     dropped = [edit.operation["path"] for edit in draft.edits if edit.operation["op"] == "remove"]
     left = [key for key in api if f"/apiServer/{key}" not in dropped]

@@ -40,7 +40,7 @@ class PlainClient:
             self._context.load_cert_chain(*pair)
 
     def read_namespaced_config_map(self, name: str, namespace: str, *, _request_timeout: tuple[float, float]) -> Any:
-        """``data`` and ``metadata.resource_version``; raises AnswerError, OSError."""
+        """Return ``data`` and ``metadata.resource_version``; raise AnswerError or OSError."""
         answer = self._exchange("GET", f"/api/v1/namespaces/{namespace}/configmaps/{name}", _request_timeout)
         metadata = SimpleNamespace(resource_version=answer["metadata"]["resourceVersion"])
         return SimpleNamespace(data=answer.get("data"), metadata=metadata)
@@ -52,7 +52,7 @@ class PlainClient:
         self._exchange("PATCH", f"/api/v1/namespaces/{namespace}/configmaps/{name}", _request_timeout, body)
 
     def list_namespaced_pod(self, namespace: str, *, label_selector: str, _request_timeout: tuple[float, float]) -> Any:
-        """``items``, each with what tells a kube-apiserver's node and flags; raises as `read_namespaced_config_map`."""
+        """Return ``items``, each with what tells a kube-apiserver's node and flags; raise AnswerError or OSError."""
         path = f"/api/v1/namespaces/{namespace}/pods?labelSelector={quote(label_selector)}"
         return SimpleNamespace(items=[_pod(one) for one in self._exchange("GET", path, _request_timeout)["items"]])
 

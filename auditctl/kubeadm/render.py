@@ -81,7 +81,7 @@ def _indented(lines: list[str], by: str = STEP) -> list[str]:
 
 
 def _patches(extras: Extras) -> str:
-    """A JSON patch appends; a strategic one would replace the whole ``command`` (``util/patches/patches.go``)."""
+    """Return a JSON patch, which appends; a strategic one would replace ``command`` (util/patches/patches.go)."""
     operations: list[dict[str, Any]] = [
         {"op": "add", "path": "/spec/containers/0/command/-", "value": f"--{argument.name}={argument.value}"}
         for argument in extras.arguments
@@ -97,7 +97,7 @@ def _patches(extras: Extras) -> str:
 
 
 def _kind(extras: Extras, policy_file: str, *, as_list: bool) -> list[str]:
-    """Inside kind's node the "host" is the node's container: what is to be there is mounted into it as well."""
+    """Return a configuration for kind: what must be on the "host" is mounted into the node's container, too."""
     lines = ["kind: Cluster", "apiVersion: kind.x-k8s.io/v1alpha4", "nodes:", "- role: control-plane"]
     lines += ["  kubeadmConfigPatches:", "  - |", *_indented(_configuration(extras, as_list=as_list), "    ")]
     lines.append("  extraMounts:")
@@ -182,7 +182,7 @@ def job(image: str | None, node: str, flags: Mapping[str, str], policy: JobPolic
         UsageError: the image is not pinned by its digest.
     """
     if image is not None and not _PINNED.fullmatch(image):
-        raise UsageError(f"--image {image}: not pinned; it runs as root on the node, so name it NAME@sha256:DIGEST")
+        raise UsageError(f"--image {image}: not pinned; it runs as root on the node, so use NAME@sha256:DIGEST")
     words = ["--on-host", "/host", "enable"]
     if policy.name or policy.text:
         words += ["--policy", policy.name or f"{_POLICY_FOLDER}/policy.yaml"]

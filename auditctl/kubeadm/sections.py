@@ -39,14 +39,14 @@ STEP = "  "  # kubeadm's own indentation
 
 
 def argument_lines(argument: Argument, *, as_list: bool) -> list[str]:
-    """The lines of one extra argument in its dialect, without the list's indentation and dash."""
+    """Return the lines of one extra argument in its dialect, without the list's indentation and dash."""
     value = argument.value if not argument.value else spelled(argument.value)
     shown = value or '""'
     return [f"name: {argument.name}", f"value: {shown}"] if as_list else [f"{argument.name}: {shown}"]
 
 
 def volume_lines(volume: ExtraVolume) -> list[str]:
-    """The lines of one extra volume, keys in the order in which kubeadm writes them."""
+    """Return the lines of one extra volume, keys in the order in which kubeadm writes them."""
     lines = [f"hostPath: {spelled(volume.host_path)}", f"mountPath: {spelled(volume.mount_path)}"]
     lines.append(f"name: {spelled(volume.name)}")
     if volume.path_type:
@@ -57,7 +57,7 @@ def volume_lines(volume: ExtraVolume) -> list[str]:
 
 
 def volume_value(volume: ExtraVolume) -> dict[str, Any]:
-    """The plain value of one extra volume."""
+    """Return the plain value of one extra volume."""
     value: dict[str, Any] = {"hostPath": volume.host_path, "mountPath": volume.mount_path, "name": volume.name}
     if volume.path_type:
         value["pathType"] = volume.path_type
@@ -67,7 +67,7 @@ def volume_value(volume: ExtraVolume) -> dict[str, Any]:
 
 
 def arguments_section(arguments: Sequence[Argument], *, as_list: bool) -> tuple[Any, list[str]]:
-    """``extraArgs`` as value and as lines, in the dialect."""
+    """Return ``extraArgs`` as value and as lines, in the dialect."""
     if as_list:
         value: Any = [{"name": argument.name, "value": argument.value} for argument in arguments]
         lines = [line for argument in arguments for line in _dashed(argument_lines(argument, as_list=True))]
@@ -78,7 +78,7 @@ def arguments_section(arguments: Sequence[Argument], *, as_list: bool) -> tuple[
 
 
 def volumes_section(volumes: Sequence[ExtraVolume]) -> tuple[Any, list[str]]:
-    """``extraVolumes`` as value and as lines."""
+    """Return ``extraVolumes`` as value and as lines."""
     lines = [line for volume in volumes for line in _dashed(volume_lines(volume))]
     return [volume_value(volume) for volume in volumes], ["extraVolumes:", *lines]
 

@@ -18,7 +18,7 @@ from auditctl.errors import RefusedError
 from auditctl.log.descriptors import read_at, same_file
 from auditctl.log.segments import GZIP, STANDARD_INPUT, LogSegment
 from auditctl.log.tally_file import is_tally
-from auditctl.system import READ_ONLY
+from auditctl.system import IS_LINUX, READ_ONLY
 
 _PIECE_BYTES = 4 << 20
 _PEEK_BYTES = 1 << 16
@@ -77,17 +77,24 @@ def _files(names: Iterable[str]) -> Iterator[str]:
 
 
 def _expanded(name: str) -> list[str]:
-    """Return the file, or those in the directory, but for hidden ones."""
+    """Return the file, or those in the directory, but for hidden ones and links that another user made."""
     path = Path(name)
     try:
         if not stat.S_ISDIR(path.stat().st_mode):
             return [name]
-        result = sorted(str(each) for each in path.iterdir() if each.is_file() and not each.name.startswith("."))
+        result = sorted(str(each) for each in path.iterdir() if _is_listed(each))
     except OSError as error:
         raise unreadable(name, error) from error
     if not result:
         raise LogError(f"{name}: there is no file in this directory", check="log-missing", fix="name the log itself")
     return result
+
+
+def _is_listed(path: Path) -> bool:
+    trusted = {0, os.geteuid()} if IS_LINUX else {path.lstat().st_uid}
+    return (
+        not path.name.startswith(".") and path.is_file() and (not path.is_symlink() or path.lstat().st_uid in trusted)
+    )
 
 
 def unreadable(name: str, error: OSError, fix: str = "name the log with --log") -> LogError:

@@ -65,7 +65,7 @@ class Document(NamedTuple):
         root = compose(text, name)
         if not isinstance(root, Mapping):
             raise ManifestError(
-                "the manifest is empty" if root is None else "the manifest is no mapping of keys to values",
+                "the manifest is empty" if root is None else "the manifest is not a mapping of keys to values",
                 place=Place(name, 1),
             )
         refuse_template_value(root, text, name)
@@ -93,7 +93,7 @@ class Document(NamedTuple):
         return Place(self.name, line + 1, offset - self.lines.start(line) + 1)
 
     def _deepest(self, path: tuple[str | int, ...]) -> Node:
-        """The node of the deepest part of a path that is written."""
+        """Return the node of the deepest part of a path that is written."""
         node = self.node(path)
         while node is None and path:
             path = path[:-1]

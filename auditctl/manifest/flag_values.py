@@ -39,7 +39,7 @@ class Flags(NamedTuple):
     version: Version
 
     def value(self, name: str) -> str:
-        """The effective value: set, or the default of the version."""
+        """Return the effective value: set, or the default of the version."""
         return self.given.get(name, audit_flags()[name].default((*self.version, 0)))
 
     def number(self, name: str) -> float:
@@ -68,7 +68,7 @@ def complaints(given: Mapping[str, str], version: Version, before: Mapping[str, 
 
 
 def _alone(name: str, value: str, version: Version) -> Iterator[Finding]:
-    """What the server's parser refuses of one flag."""
+    """Yield what the server's parser refuses of one flag."""
     flag = audit_flags().get(name)
     if flag is None and " " in name:
         text = "name and value are one item, which kube-apiserver takes for the name of a flag"
@@ -76,16 +76,16 @@ def _alone(name: str, value: str, version: Version) -> Iterator[Finding]:
     elif flag is None:
         near = get_close_matches(name, audit_flags(), n=1)
         fix = f"did you mean --{near[0]}?" if near else "`auditctl flags` lists them all"
-        yield _error("unknown-flag", name, "is no audit flag of kube-apiserver, which would not start", fix)
+        yield _error("unknown-flag", name, "is not an audit flag of kube-apiserver, which would not start", fix)
     elif not is_known(flag, version):
         since = f"{flag.since[0]}.{flag.since[1]}"
         yield _error("flag-version", name, f"came with {since}; kube-apiserver {_text(version)} would not start", "")
     elif not re.fullmatch(PATTERNS[flag.type], value):
-        yield _error("flag-value", name, f"{value!r} is no {flag.type.value}", _form(flag))
+        yield _error("flag-value", name, f"{value!r} is not {flag.type.in_words}", _form(flag))
 
 
 def is_known(flag: AuditFlag, version: Version) -> bool:
-    """Does a server of that version know it?"""
+    """Tell whether a server of that version knows the flag."""
     return flag.since == TABLE_BEGINS or (*version, 0) >= flag.since
 
 
@@ -96,17 +96,17 @@ def _form(flag: AuditFlag) -> str:
 
 
 def _unconditional(flags: Flags) -> Iterator[Finding]:
-    """The webhook's version is parsed even where there is no webhook; the log's only with a log."""
+    """Yield faults of API versions: the webhook's is parsed even without a webhook, the log's only with a log."""
     version = flags.value("audit-webhook-version")
     if version.count("/") > 1:
-        yield _error("flag-value", "audit-webhook-version", f"{version!r} is no group and version", f"write {_V1}")
+        yield _error("flag-value", "audit-webhook-version", f"{version!r} is not a group and version", f"write {_V1}")
 
 
 def _refused(flags: Flags, backend: str) -> Iterator[Finding]:
-    """What ``Validate()`` refuses of a backend that is configured."""
+    """Yield what ``Validate()`` refuses of a backend that is configured."""
     mode, version = flags.value(f"audit-{backend}-mode"), flags.value(f"audit-{backend}-version")
     if mode not in MODES:
-        text = f"{mode!r} is no mode; allowed modes are {', '.join(MODES)}"
+        text = f"{mode!r} is not a mode; allowed modes are {', '.join(MODES)}"
         yield _error("flag-value", f"audit-{backend}-mode", text, "write batch, or leave the flag out")
     known = (_V1, *_BETA_VERSIONS) if flags.version <= _BETA_UNTIL else (_V1,)
     if version not in known:
@@ -126,13 +126,13 @@ def _refused(flags: Flags, backend: str) -> Iterator[Finding]:
 
 
 def _log(flags: Flags) -> Iterator[Finding]:
-    """What is the log's alone: its format, its rotation, its path."""
+    """Yield faults of the log alone: its format, its rotation, its path."""
     path = flags.value(LOG_FLAG)
     if not path:
         return
     form = flags.value("audit-log-format")
     if form not in FORMATS:
-        yield _error("flag-value", "audit-log-format", f"{form!r} is no format", f"one of: {', '.join(FORMATS)}")
+        yield _error("flag-value", "audit-log-format", f"{form!r} is not a format", f"one of: {', '.join(FORMATS)}")
     elif form == "legacy":
         yield _warning(
             "legacy-format",
@@ -142,7 +142,7 @@ def _log(flags: Flags) -> Iterator[Finding]:
         )
     for name in _ROTATION:
         if flags.number(name) < 0:
-            yield _error("flag-value", name, "cannot be negative", "write a number from 0 on")
+            yield _error("flag-value", name, "cannot be negative", "write 0 or more")
     if path.startswith(STREAMS):
         text = f"{path} would be rotated like a file; only - is standard output"
         yield _error("stream-as-file", LOG_FLAG, text, f"write --{LOG_FLAG}=-")
@@ -170,17 +170,17 @@ def _rotation(flags: Flags) -> Iterator[Finding]:
 
 
 def _unwise(flags: Flags, backend: str, before: Mapping[str, str]) -> Iterator[Finding]:
-    """What the server accepts to its user's harm."""
+    """Yield what the server accepts to its user's harm."""
     mode = f"audit-{backend}-mode"
     if flags.value(mode) == STRICT:
         text = "with blocking-strict a full disk or a dead receiver makes every request fail, /livez too"
         is_new = before.get(mode) != STRICT
-        yield (_error if is_new else _warning)(STRICT, mode, text, "write blocking, or say --allow blocking-strict")
+        yield (_error if is_new else _warning)(STRICT, mode, text, "write blocking, or use --allow blocking-strict")
     elif backend == "webhook" and flags.value(mode) == "blocking":
         text = "with blocking every request waits for the receiver, and without it the server does not start"
         is_new = before.get(mode) != "blocking"
         yield (_error if is_new else _warning)(
-            "webhook-blocking", mode, text, "write batch, or say --allow webhook-blocking"
+            "webhook-blocking", mode, text, "write batch, or use --allow webhook-blocking"
         )
     if flags.value(mode) == BATCH:
         yield from _batching(flags, backend)
@@ -207,14 +207,14 @@ def _batching(flags: Flags, backend: str) -> Iterator[Finding]:
 
 
 def _idle(flags: Flags, backend: str, path: str) -> Iterator[Finding]:
-    """Flags of a backend that there is not."""
+    """Yield the flags of a backend that is not configured."""
     idle = [name for name in flags.given if name.startswith(f"audit-{backend}-") and name != path]
     if idle:
         yield _warning("flag-unused", idle[0], f"means nothing without --{path}", "unset it")
 
 
 def _seconds(text: str) -> float:
-    """Seconds of a Go duration, a sign before it included."""
+    """Return the seconds of a Go duration; a sign may stand before it."""
     seconds = parse(text.lstrip("+-"))
     return -seconds if text.startswith("-") else seconds
 
@@ -238,7 +238,7 @@ _BOOLS = {
 
 
 def same_value(name: str, one: str, other: str) -> bool:
-    """Whether both are one value of the flag ``name`` (without dashes); what the parser refuses is only itself."""
+    """Tell whether both are one value of the flag ``name`` (without dashes); a bad value equals only itself."""
     if one == other:
         return True
     flag = audit_flags().get(name)
@@ -263,7 +263,7 @@ def _value(kind: FlagType, text: str) -> object:
 
 
 def _whole(text: str) -> int:
-    """``strconv.ParseInt`` with base 0: a leading zero alone means octal."""
+    """Return a whole number as ``strconv.ParseInt`` with base 0 reads it: a leading zero means octal."""
     digits = text.lstrip("+-")
     octal = len(digits) > 1 and digits.startswith("0") and digits.isdecimal()
     number = int(digits, 8 if octal else 0)

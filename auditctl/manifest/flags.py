@@ -32,7 +32,7 @@ class Item(NamedTuple):
 
     @property
     def path(self) -> Path:
-        """The path of the item in the document."""
+        """Return the path of the item in the document."""
         return (*self.list_path, self.position)
 
 
@@ -50,7 +50,7 @@ class Flag(NamedTuple):
 
     @property
     def is_audit(self) -> bool:
-        """Whether it belongs to auditing."""
+        """Tell whether the flag belongs to auditing."""
         return self.name.startswith(AUDIT)
 
 

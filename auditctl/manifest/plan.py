@@ -45,12 +45,12 @@ class Plan(NamedTuple):
 
     @property
     def changes(self) -> bool:
-        """Whether anything is to be written."""
+        """Tell whether anything is to be written."""
         return self.before != self.after
 
     @property
     def patch(self) -> list[dict[str, Any]]:
-        """The edits as an RFC 6902 patch."""
+        """Return the edits as an RFC 6902 patch."""
         return [edit.operation for edit in self.edits]
 
     def diff(self, name: str) -> str:
@@ -165,7 +165,7 @@ def _finished(draft: PlanDraft, mounts: MountPlan, check: Callable[[Manifest], N
 
 
 def _paths_resolve(mounts: MountPlan, after: Manifest) -> None:
-    """Every audit file must be on the host, but for a log of which a finding says that it is not."""
+    """Raise unless every audit file is on the host, but for a log of which a finding says that it is not."""
     said = any(finding.check == "log-not-mounted" for finding in mounts.findings)
     for flag, path in audit_paths(after.audit_flags).items():
         if after.host_path(path) is None and not (said and flag == LOG_FLAG):
@@ -211,7 +211,7 @@ def _drop_annotation(draft: PlanDraft, manifest: Manifest) -> None:
 
 
 def plan_between(manifest: Manifest, target: str) -> Plan:
-    """The plan from a manifest to a text that is known already (a saved original, or one without our lines).
+    """Return the plan from a manifest to a text that is known already (a saved original, or one without our lines).
 
     Raises:
         ManifestError: the target is not a manifest that can be read.

@@ -74,17 +74,17 @@ class Manifest:
 
     @property
     def command(self) -> tuple[str, ...]:
-        """What the process was started with: ``command``, then ``args``."""
+        """Return the command line of the process: ``command``, then ``args``."""
         return tuple(item.text for item in self.items)
 
     @property
     def flags(self) -> dict[str, str]:
-        """Every flag by its normalised name; the last one wins. A bool without a value is ``true``."""
+        """Return every flag by its normalised name; the last one wins, and a bool without a value is ``true``."""
         return {flag.name: flag.value for flag in self.flag_list}
 
     @property
     def audit_flags(self) -> dict[str, str]:
-        """Every ``--audit-*`` flag by its normalised name."""
+        """Return every ``--audit-*`` flag by its normalised name."""
         return {flag.name: flag.value for flag in self.flag_list if flag.is_audit}
 
     def flag(self, name: str) -> str | None:
@@ -97,12 +97,12 @@ class Manifest:
 
     @property
     def mounts_place(self) -> Place:
-        """Where the container's mounts are written."""
+        """Return where the container's mounts are written."""
         return self.document.place((*self.container_path, "volumeMounts"))
 
     @property
     def version(self) -> tuple[int, int, int] | None:
-        """The version in the image's tag (``v1.29.4-eks-1``, ``1.14``); None where there is none (``latest``)."""
+        """Return the version in the image's tag (``v1.29.4-eks-1``, ``1.14``); None where there is none (``latest``)."""
         tag = TAG.search(self.image.partition("@")[0])
         return (int(tag[1]), int(tag[2]), int(tag[3] or 0)) if tag else None
 
@@ -116,12 +116,12 @@ class Manifest:
 
     @property
     def secure_port(self) -> int:
-        """The port that it serves on. Raises ManifestError for a value that is no port."""
+        """Return the port of ``--secure-port``. Raises ManifestError for a value that is not a port."""
         value = self.flag("secure-port")
         if value is None:
             return DEFAULT_SECURE_PORT
         if not re.fullmatch(r"[0-9]{1,5}", value):
-            raise ManifestError(f"--secure-port={value} is no port", place=self.document.place(self.container_path))
+            raise ManifestError(f"--secure-port={value} is not a port", place=self.document.place(self.container_path))
         return int(value)
 
 

@@ -87,7 +87,7 @@ def _lengths(one: Sequence[str], other: Sequence[str]) -> list[list[int]]:
 
 
 def _collide(one: Hunk, other: Hunk) -> bool:
-    """Two hunks collide where they share a line, or put different lines at one point; beside each other they do not."""
+    """Tell whether two hunks share a line, or put different lines at one point."""
     if one.start == one.end == other.start == other.end:
         return True
     return one.start < other.end and other.start < one.end

@@ -14,7 +14,7 @@ ESCAPES = {"\\": "\\\\", '"': '\\"', "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 
 def _is_unprintable(text: str) -> bool:
-    """The whole class takes milliseconds to compile; printable ASCII needs none."""
+    """Tell whether YAML cannot write the character as it is; printable ASCII is not looked up."""
     return not (text.isascii() and text.isprintable()) and UNPRINTABLE.search(text) is not None
 
 

@@ -110,7 +110,7 @@ def amount(count: float) -> str:
 
 
 def table(rows: Sequence[Sequence[object]]) -> Iterator[str]:
-    """Columns; those of numbers to the right. What a log says is escaped where a terminal would obey it."""
+    """Yield lines with columns, numbers to the right; control characters are escaped."""
     texts = [[printable(str(cell)) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in texts) for column in range(len(texts[0]))] if texts else []
     for row in texts:

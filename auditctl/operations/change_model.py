@@ -258,7 +258,7 @@ class GuardedRun(Protocol):
 
     @property
     def standby(self) -> StandbyServer | None:
-        """The standby server of the change, if it has one."""
+        """Return the standby server of the change, if it has one."""
 
     def seconds_left(self, renamed_at: float | None) -> float:
         """Return the seconds to the deadline of the change."""

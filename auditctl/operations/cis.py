@@ -111,7 +111,7 @@ def _has_errors(findings: Sequence[Finding]) -> bool:
 
 
 def _next_step(failed: Sequence[Control]) -> str:
-    """The one command that meets what is not met; a value that is well enough is not named, so that it stays."""
+    """Return the one command that meets what is not met; values that are well enough are left alone."""
     policy = () if all(one.enable.startswith("--") for one in failed) else ("--policy cis",)
     return " ".join(("auditctl enable", *policy, *(one.enable for one in failed if one.enable)))
 
@@ -187,7 +187,7 @@ def _path(node: _CisEvidence, value: str, where: str) -> tuple[Status, str]:
 
 
 def _policy(node: _CisEvidence) -> tuple[Policy | None, Control]:
-    """3.2.1: a policy is set, there, legal, and records something."""
+    """Judge 3.2.1: a policy is set, there, legal, and records something."""
 
     def control(status: Status, detail: str, evidence: tuple[Mapping[str, Any], ...] = ()) -> Control:
         return Control(
@@ -223,7 +223,7 @@ def _policy(node: _CisEvidence) -> tuple[Policy | None, Control]:
 
 
 def _concerns(node: _CisEvidence, policy: Policy | None) -> Control:
-    """3.2.2: every key concern, request by request, with the rule that records it."""
+    """Judge 3.2.2: every key concern, request by request, with the rule that records it."""
     people = (None, *named_people(policy.rules)) if policy is not None else ()
     rows = [
         _decided(policy, row["concern"], request, person, Level(row["atLeast"]), Level(row["atMost"]))
@@ -292,7 +292,7 @@ def _row(control: Control) -> dict[str, Any]:
 
 
 def _lines(control: Control) -> Iterator[str]:
-    """What a person wants to see beyond the verdict: the requests of 3.2.2 that are not recorded as they should be."""
+    """Yield the requests of 3.2.2 that are not recorded as they should be, for a person."""
     for row in control.evidence:
         if row.get("why"):
             by = f"rule {row['rule']}, line {row['line']}" if row["rule"] >= 0 else "no rule"

@@ -87,7 +87,7 @@ class ControlPlane:
         return StateDirectory(self.root.host(self.state_dir))
 
     def read_manifest(self) -> tuple[Snapshot, Manifest]:
-        """The manifest as it stands.
+        """Return the manifest's file and the Pod in it.
 
         Raises:
             RefusedError: missing, a symlink, not readable; ManifestError: not a Pod that can be edited exactly.
@@ -103,7 +103,7 @@ class ControlPlane:
         return Manifest.of(Document.parse(raw, str(self.manifest_path)))
 
     def credentials(self) -> Credentials:
-        """Whom requests are made as.
+        """Return whom requests are made as.
 
         Raises:
             RefusedError: ``--kubeconfig`` names something that is not a kubeconfig.
@@ -113,7 +113,7 @@ class ControlPlane:
         return credentials.find(self.root, self.kubeconfig)
 
     def endpoint(self, manifest: Manifest) -> Endpoint:
-        """This node's own API server.
+        """Return this node's own API server.
 
         Raises:
             RefusedError: the manifest names an address that is not this machine's.

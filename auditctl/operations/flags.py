@@ -23,7 +23,7 @@ _BATCH = ("batch-max-size", "batch-max-wait")
 
 
 def findings(after: Manifest, version: Version, before: Manifest | None = None) -> Iterator[Finding]:
-    """What is wrong with the audit flags of ``after`` on a server of that version, each at its line."""
+    """Yield what is wrong with the audit flags of ``after`` on a server of that version, each at its line."""
     for finding in complaints(after.audit_flags, version, before.audit_flags if before is not None else None):
         flag = next((one for one in after.flag_list if f"--{one.name}" == finding.path), None)
         place = after.document.place(flag.item.path) if flag is not None else None
@@ -31,7 +31,7 @@ def findings(after: Manifest, version: Version, before: Manifest | None = None) 
 
 
 def effective(manifest: Manifest, version: Version) -> dict[str, dict[str, str | bool]]:
-    """The value of each audit flag that matters to a backend that is on, or that is set: ``{"value", "set"}`` by name."""
+    """Return each audit flag that matters to a backend that is on, or that is set: ``{"value", "set"}`` by name."""
     given = manifest.audit_flags
     backends = {"audit-log-": LOG_FLAG, "audit-webhook-": WEBHOOK_FLAG}
     on = tuple(prefix for prefix, path in backends.items() if given.get(path))
@@ -43,7 +43,7 @@ def effective(manifest: Manifest, version: Version) -> dict[str, dict[str, str |
 
 
 def not_set(effective: Mapping[str, Mapping[str, str | bool]]) -> str:
-    """The defaults worth a look, in one line: mode, retention, and what shapes a batch where there is one."""
+    """Return the defaults worth a look in one line: mode, retention, and what shapes a batch where there is one."""
     names = []
     for backend, others in (("log", _RETENTION), ("webhook", ())):
         mode = effective.get(f"audit-{backend}-mode")
@@ -56,7 +56,7 @@ def not_set(effective: Mapping[str, Mapping[str, str | bool]]) -> str:
 
 
 def table(plane: ControlPlane, kubernetes: str | None, name: str | None = None) -> CommandResult:
-    """The flags of that version (None: the node's, else the newest known), or one of them.
+    """Return the flags of that version (None: the node's, else the newest known), or one of them.
 
     Raises:
         UsageError: no such flag, or no version.

@@ -22,7 +22,7 @@ class PolicyStep(NamedTuple):
 
     @property
     def is_comparable(self) -> bool:
-        """Are both known, and small enough to be compared before the change?"""
+        """Tell whether both are known, and small enough to be compared before the change."""
         if self.before is None or self.after is None:
             return False
         return len(self.before.rules) + len(self.after.rules) <= _MOST_RULES

@@ -19,7 +19,7 @@ from auditctl.settings import LOG_FLAG, POLICY_FLAG, STANDARD_OUTPUT
 
 
 def node_log(plane: ControlPlane) -> Path:
-    """Where the node's manifest says that the log is on this machine.
+    """Return where the node's manifest says that the log is on this machine.
 
     Raises:
         RefusedError: there is no manifest, or it writes no log to a file.
@@ -80,7 +80,7 @@ def _loaded(source: LogSource) -> LoadedTally:
 
 
 def opened(plane: ControlPlane, logs: Sequence[str]) -> list[LogSource]:
-    """The logs in time order, open. None named: the node's own and its rotated files.
+    """Return the logs in time order, open. None named: the node's own and its rotated files.
 
     Raises:
         RefusedError: one is missing or cannot be read, or is a tally.
@@ -100,7 +100,7 @@ def _opened(plane: ControlPlane, logs: Sequence[str]) -> list[LogSource]:
         return open_sources(logs)
     log = node_log(plane)
     if log.exists() and not log.is_file():
-        raise RefusedError(f"{log}: the log is no regular file", check="log-missing", fix=f"ls -l {log}")
+        raise RefusedError(f"{log}: the log is not a regular file", check="log-missing", fix=f"ls -l {log}")
     try:
         result = sorted(log_files(log))
     except OSError as error:

@@ -22,13 +22,13 @@ def write_page(out: str, text: str, example: str) -> None:
         UsageError: it has no name.
     """
     if not out:
-        raise UsageError("--html: the name is empty", fix="name a file, or - for standard output")
+        raise UsageError("--html: the name is empty", fix="specify a file, or - for standard output")
     path = Path(out)
     try:
         kind = path.stat().st_mode if path.exists() else stat.S_IFREG
         if stat.S_ISDIR(kind):
             raise RefusedError(
-                f"{out}: it is a directory", check="html-directory", fix=f"name a file: {path / example}"
+                f"{out}: it is a directory", check="html-directory", fix=f"specify a file: {path / example}"
             )
         if not stat.S_ISREG(kind):
             with suppress(BrokenPipeError):  # a reader who has seen enough
@@ -37,13 +37,13 @@ def write_page(out: str, text: str, example: str) -> None:
             _replace(path.resolve(), text.encode("utf-8"))
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
-        fix = f"make {path.parent} first, or name another file" if missing else "name a file that you may write"
+        fix = f"make {path.parent} first, or specify another file" if missing else "specify a file that you may write"
         reason = f"there is no directory {path.parent}" if missing else (error.strerror or str(error)).lower()
         raise RefusedError(f"{out}: cannot write the page: {reason}", check="html-unwritable", fix=fix) from error
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """By one rename; what is there keeps its mode and owner, a new file has the usual mode."""
+    """Replace the page by one rename; an existing one keeps its mode and owner, a new one has the usual mode."""
     if not IS_LINUX:
         temporary = files.temporary_of(path)
         temporary.write_bytes(content)

@@ -40,7 +40,7 @@ class PolicyText(NamedTuple):
 
 
 def read(name: str, subject: str = "policy") -> PolicyText:
-    """The text of a file anywhere, of standard input (``-``), or of a shipped policy where ``name`` is a bare word.
+    """Return the text of a file, of standard input (``-``), or of a shipped policy (a bare word).
 
     Raises:
         RefusedError: there is no such file and no such policy, or it cannot be read.
@@ -54,13 +54,13 @@ def read(name: str, subject: str = "policy") -> PolicyText:
             raise RefusedError(
                 f"{name}: neither a file nor a shipped policy",
                 check="policy-missing",
-                fix=f"name a file, or one of: {', '.join(facts.policy_names())}",
+                fix=f"specify a file, or one of: {', '.join(facts.policy_names())}",
             )
     return PolicyText(name, files.read_following(Path(name), subject))
 
 
 def opened(name: str, subject: str) -> BinaryIO:
-    """A file that is read line by line, whatever its size; ``-`` is standard input. Raises RefusedError."""
+    """Open a file that is read line by line, whatever its size; ``-`` is standard input. Raises RefusedError."""
     path = "/dev/stdin" if name == _STANDARD_INPUT else name
     try:
         return Path(path).open("rb")
@@ -70,7 +70,7 @@ def opened(name: str, subject: str) -> BinaryIO:
 
 
 def server_version(plane: ControlPlane, kubernetes: str | None) -> Version:
-    """``--kubernetes``, else the image tag in the node's manifest, else the newest that we know.
+    """Return ``--kubernetes``, else the version of the image in the node's manifest, else the newest known.
 
     Raises:
         UsageError: ``kubernetes`` is no version.
@@ -114,14 +114,14 @@ class LoadedPolicyFile(NamedTuple):
 
 
 def located(name: str, loaded: LoadResult) -> tuple[Finding, ...]:
-    """What loading found, each finding with its file's name; never nothing for a policy that is refused."""
+    """Return the findings of the loader with their file's name; at least one for a policy that is refused."""
     if loaded.policy is None and not loaded.findings:
         return (Finding.error("policy", loaded.error, file=name),)
     return tuple(replace(finding, file=name) for finding in loaded.findings)
 
 
 def read_policy(name: str, version: Version) -> LoadedPolicyFile:
-    """The policy as that server would load it: fields that it drops are dropped, and told of as warnings.
+    """Return the policy as that server would load it; a field that it drops is a warning.
 
     Raises:
         PolicyError: the server would refuse it; every finding with its line.
@@ -130,7 +130,7 @@ def read_policy(name: str, version: Version) -> LoadedPolicyFile:
 
 
 def understood(text: PolicyText, version: Version) -> LoadedPolicyFile:
-    """As ``read_policy``, of a text that has been read."""
+    """Return the policy in a text that has been read; as ``read_policy``."""
     name = text.name
     loaded = load(text.raw, version)
     findings = located(name, loaded)
@@ -158,7 +158,7 @@ def understood(text: PolicyText, version: Version) -> LoadedPolicyFile:
 
 @cache
 def built_in(version: Version = NEWEST) -> Known:
-    """The resources that a server of that version has of its own, and the groups that it no longer serves."""
+    """Return the resources that a server of that version has of its own, and the groups that it no longer serves."""
     table = json.loads(facts.template("resources.json").read_text(encoding="utf-8"))
     rows = (_resource(row) for row in table["resources"])
     preview = (_resource(row) for row in table["preview"])
@@ -167,7 +167,7 @@ def built_in(version: Version = NEWEST) -> Known:
 
 
 def _resource(row: Mapping[str, Any]) -> Resource:
-    """A preview has no ``since``: no stable version serves it."""
+    """Return a resource of the table; a preview has no ``since``: no stable version serves it."""
     return Resource(
         group=row["group"],
         name=row["resource"],
@@ -181,6 +181,6 @@ def _resource(row: Mapping[str, Any]) -> Resource:
 
 
 def numbers(version: str) -> Version:
-    """``1.22`` of a table as (1, 22)."""
+    """Return ``1.22`` of a table as (1, 22)."""
     major, minor = version.split(".")
     return int(major), int(minor)

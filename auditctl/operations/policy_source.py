@@ -36,7 +36,7 @@ class SelectedPolicy(NamedTuple):
 
 
 def version_of(plane: ControlPlane, manifest: Manifest, *, live: bool) -> tuple[int, int]:
-    """The running server's minor version, else that of the image tag, else the newest that we know."""
+    """Return the running server's minor version, else that of the image tag, else the newest known."""
     running = None
     if live:
         with suppress(RefusedError):
@@ -45,7 +45,7 @@ def version_of(plane: ControlPlane, manifest: Manifest, *, live: bool) -> tuple[
 
 
 def fetch(name: str) -> tuple[str, bytes]:
-    """(source, bytes) of a file anywhere, or of a shipped policy where ``name`` is a bare word.
+    """Return (source, bytes) of a file, or of a shipped policy where ``name`` is a bare word.
 
     Raises:
         RefusedError: neither such a file nor such a policy.
@@ -57,11 +57,11 @@ def fetch(name: str) -> tuple[str, bytes]:
             raise RefusedError(
                 f"{name}: neither a file nor a shipped policy",
                 check="policy-missing",
-                fix=f"name a file, or one of: {', '.join(facts.policy_names())}",
+                fix=f"specify a file, or one of: {', '.join(facts.policy_names())}",
             )
     if "://" in name:
         text = f"{name}: auditctl fetches no policy from elsewhere"
-        raise RefusedError(text, check="policy-missing", fix="download it, read it, and name the file")
+        raise RefusedError(text, check="policy-missing", fix="download it, read it, and specify the file")
     return name, files.read_following(Path("/dev/stdin" if name == "-" else name), "policy")
 
 
@@ -86,12 +86,12 @@ def load_or_refuse(source: str, raw: bytes, version: tuple[int, int], options: C
 
 
 def _place(finding: Finding) -> str:
-    """``policy.yaml:4:10``, as an editor takes it."""
+    """Return the place as an editor takes it: ``policy.yaml:4:10``."""
     return ":".join(str(part) for part in (finding.file, finding.line, finding.column) if part)
 
 
 def lint_warnings(chosen: SelectedPolicy, version: tuple[int, int]) -> tuple[Finding, ...]:
-    """What of it is surely not meant, unsafe or dear, as warnings at the lines of its source; a shipped policy has none."""
+    """Return warnings for what is surely not meant, unsafe or costly in it; none for a shipped policy."""
     if chosen.source in facts.policy_names():
         return ()
 
@@ -127,7 +127,7 @@ def apply_allowances(findings: Iterable[Finding], options: ChangeOptions, subjec
 
 
 def decides_the_same(one: Policy | None, other: Policy) -> bool:
-    """Do both policies decide every request alike, as far as their rules are literally the same?"""
+    """Tell whether both policies decide every request alike, as far as their rules are literally the same."""
     return one is not None and _placeless(one) == _placeless(other)
 
 

@@ -35,7 +35,7 @@ _SHIPPED = "ExecStart=/usr/bin/env kube-auditctl --quiet recover"
 
 
 def unit(program: Sequence[str]) -> Report:
-    """The shipped unit for a program that is not on PATH as ``kube-auditctl``: interpreter and file, both absolute."""
+    """Return the shipped unit for a program that is not on PATH: interpreter and file, both absolute."""
     text = facts.template("systemd", "auditctl-recover.service").read_text(encoding="utf-8")
     words = " ".join(_quoted(word) for word in (*program, "--quiet", "recover"))
     return Report(
@@ -47,6 +47,6 @@ def unit(program: Sequence[str]) -> Report:
 
 
 def _quoted(word: str) -> str:
-    """A word of ExecStart (systemd.service(5)): specifiers and variables are doubled, what has a blank is quoted."""
+    """Quote a word of ExecStart (systemd.service(5)): specifiers and variables doubled, blanks in quotes."""
     plain = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return plain if plain.isascii() and not any(one.isspace() or one in "'\";" for one in word) else f'"{plain}"'

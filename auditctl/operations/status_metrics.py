@@ -116,7 +116,7 @@ def _state(row: Mapping[str, Any]) -> Iterator[Metric]:
 
 
 def _counters(row: Mapping[str, Any] | None) -> Iterator[Metric]:
-    """The API server's own counters; they begin at 0 with its process, as counters may."""
+    """Yield the API server's own counters; they begin at 0 with its process, as counters may."""
     if row is None:
         return
     errors = {**dict.fromkeys(PLUGINS, 0), **row["errorTotal"]}
@@ -173,7 +173,7 @@ def _begin(log: Path) -> datetime | None:
 
 
 def _findings(report: Report) -> Metric:
-    """One sample a kind of finding, so that an alert can name it (``drift``, ``dead-log``, ``policy-not-loaded``)."""
+    """Return one sample for each kind of finding, so that an alert can name it (``drift``, ``dead-log``)."""
     counts = Counter((each.check, each.severity.value) for each in report.findings)
     samples = tuple(
         MetricSample(number, (("check", check), ("severity", severity)))

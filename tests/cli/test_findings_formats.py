@@ -6,6 +6,7 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +54,17 @@ def test_sarif_has_the_required_members_and_a_rule_for_each_result() -> None:
     assert results[1]["locations"] == [{"physicalLocation": {"artifactLocation": {"uri": "file:///p.yaml"}}}]
 
 
+def test_a_rule_leads_to_its_section_of_the_reference() -> None:
+    """The repository is the one that `pyproject.toml` names; the section has the name of the check."""
+    top = Path(__file__).parents[2]
+    result = CommandResult(document={}, findings=(replace(WARNING, check="unreachable"),))
+    driver = json.loads(sarif("policy validate", result))["runs"][0]["tool"]["driver"]
+    page, _, section = driver["rules"][0]["helpUri"].partition("#")
+
+    assert f'Repository = "{driver["informationUri"]}"' in (top / "pyproject.toml").read_text()
+    assert f"\n## {section}\n" in (top / page.removeprefix(f"{driver['informationUri']}/blob/main/")).read_text()
+
+
 def test_a_result_is_recognised_although_its_line_has_moved() -> None:
     def fingerprints(finding: Finding) -> object:
         return json.loads(sarif("x", CommandResult(document={}, findings=(finding,))))["runs"][0]["results"][0][
@@ -75,7 +87,8 @@ def test_junit_is_xml_whatever_stands_in_a_message() -> None:
     cases = suites.findall("testsuite/testcase")
 
     assert (suites.get("tests"), suites.get("failures")) == ("2", "2")
-    assert [case.get("line") for case in cases] == ["7", None]
+    assert [case.keys() for case in cases] == [["classname", "name"]] * 2  # junit-10.xsd allows no line
+    assert [failure.text for failure in suites.iter("failure")] == ["a b/p,1.yaml:7", "/p.yaml"]
     assert [failure.get("message") for failure in suites.iter("failure")] == [
         "rules[1]: never decides\\n::error::x 100% (move it)",
         'no kind \\x1b[31m \\ufffe ü <&">',

@@ -1,4 +1,4 @@
-"""Every class of fault on the embedded node: refused beforehand (3), or undone (4), and the API server serves again.
+"""Every class of fault on the embedded node: refused beforehand (3), or undone (4), and the API server is ready again.
 
 Never started, crash looping, started but not ready, ready but not recording, the wrong process, an invalid manifest.
 Where the tool may see a fault before or after, both codes are right: the node is the same.
@@ -269,7 +269,7 @@ def test_a_log_that_is_no_regular_file_is_refused_and_not_read(node: Node) -> No
     refused = node.enable(METADATA)
 
     before.stands(refused, (3,))
-    assert f"{node.log}, for --audit-log-path, is no regular file" in refused.report["summary"]
+    assert f"{node.log}, for --audit-log-path, is not a regular file" in refused.report["summary"]
 
 
 def test_a_log_that_was_taken_away_under_a_running_server_is_seen(node: Node) -> None:

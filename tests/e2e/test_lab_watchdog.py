@@ -141,7 +141,7 @@ def test_killed_after_the_rename_of_a_manifest_that_cannot_start_the_node_comes_
 
     end = finished(node)
     assert end["step"] == "undone"
-    assert "did not serve" in end["note"]
+    assert "was not ready" in end["note"]
     assert end["note"].endswith("by the watchdog")
     assert node.manifest.read_bytes() == before
     assert node.is_ready()

@@ -30,7 +30,7 @@ def test_a_kubelet_that_does_not_act_is_waited_for_as_long_as_was_specified(node
         ran = node.enable(METADATA, "--timeout", "2s", "--allow", "kubelet-not-running")
 
     assert ran.code == 4, ran.stderr
-    assert "the API server did not serve within 2 s: the kubelet has not acted on the manifest" in ran.report["summary"]
+    assert "the API server was not ready within 2 s: the kubelet has not acted on the manifest" in ran.report["summary"]
     assert node.manifest.read_bytes() == before
     steps = [step["step"] for step in _last_steps(node)]
     assert "ending" in steps

@@ -89,7 +89,7 @@ def test_an_exercise_from_its_story_to_its_end(person: Person) -> None:
     assert "'down-after-backups'" in other.report["summary"]
     verdict = person.types("lab", "check")
     assert (verdict.code, verdict.report["summary"]) == (
-        *(1, "not yet: the API server does not serve, or not as its manifest says"),
+        *(1, "not yet: the API server is not ready, or does not run as its manifest says"),
     )
     hints = [person.types("lab", "hint").report["summary"] for _ in range(4)]
     assert [one.partition(":")[0] for one in hints] == ["hint 1 of 3", "hint 2 of 3", "hint 3 of 3", "hint 3 of 3"]

@@ -75,7 +75,7 @@ def test_a_cluster_that_fails_is_left_while_the_others_go_on_and_the_next_run_fi
         assert (report["done"], report["failed"], report["notBegun"], report["exitCode"]) == (2, 1, 0, 2)
         (us,) = [row for row in report["rows"] if row["cluster"] == "us"]
         assert (us["done"], us["failed"], us["notTouched"]) == ([], ["us1"], ["us2"])
-        assert us["why"].startswith("us1 failed: the API server did not serve within 6 s")
+        assert us["why"].startswith("us1 failed: the API server was not ready within 6 s")
         assert "Done: none. Not touched: us2." in us["why"]
         (eu,) = [row for row in report["rows"] if row["cluster"] == "eu"]
         for one in eu["controlPlanes"]:

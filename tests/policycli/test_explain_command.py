@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from auditctl.operations.policy.explain_many import _lines
+
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "policy" / "decisions.jsonl.gz"
 
 CASES = [json.loads(line) for line in gzip.decompress(GOLDEN.read_bytes()).splitlines()]
@@ -203,3 +205,25 @@ def test_a_dropped_field_is_a_note_on_stderr(policy: Call, file: Path) -> None:
 def test_both_from_standard_input_is_a_contradiction(policy: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     assert policy("explain", "-", "--requests", "-").code == 2
+
+
+def test_a_line_without_an_end_costs_no_memory_and_is_one_error(policy: Call, file: Path, tmp_path: Path) -> None:
+    """A file may be anything; the lines behind it are decided."""
+    path = tmp_path / "requests"
+    path.write_text("0" * (3 << 20) + '\n{"user": "a", "method": "GET", "url": "/healthz"}\n')
+
+    rows = policy("explain", file, "--requests", path, "-o", "json").json["decisions"]
+
+    assert [set(row) & {"error", "level"} for row in rows] == [{"error"}, {"level"}]
+
+
+def test_no_more_than_the_limit_is_held_of_a_line() -> None:
+    class Endless(io.RawIOBase):
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: Any) -> int:
+            buffer[:] = bytes(len(buffer))
+            return len(buffer)
+
+    assert len(next(_lines(io.BufferedReader(Endless())))) == 1 << 20

@@ -11,12 +11,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from examples import ELSEWHERE, PAGES, README, installs, lines, name_of, named, runnable, session_output
+from examples import ELSEWHERE, PAGES, README, TOP, installs, lines, name_of, named, runnable, session_output
 
 from auditctl.lab import down, up
 from auditctl.lab.node.layout import Timing
@@ -38,14 +38,23 @@ OTHERWISE = {
     "kube-auditctl -v doctor": (1, "1 finding"),
     "kube-auditctl lab check": (1, "not yet"),
 }
-# Pages about a node that audits already.
-ENABLED = (
-    "docs/how-to/kubeadm-upgrade.md",
-    "docs/how-to/log-volume.md",
-    "docs/how-to/replay.md",
-    "docs/how-to/detections.md",
-    "docs/how-to/sql.md",
-)
+# Pages that share a node, in their order: it is in a state that each of them begins with, and no page needs that of another.
+CHAPTERS = {
+    "first steps": ("README.md",),
+    "tutorial": ("docs/tutorial.md",),
+    "policies": ("docs/how-to/lab-authors.md", "docs/how-to/policies.md"),
+    "webhook": ("docs/how-to/webhook.md",),
+    "a node that audits": (
+        "docs/how-to/log-volume.md",
+        "docs/how-to/replay.md",
+        "docs/how-to/sql.md",
+        "docs/how-to/kubeadm-upgrade.md",
+    ),
+    "no node": ("docs/how-to/detections.md", "docs/how-to/fleet.md", "docs/how-to/labs.md", "docs/reference/report.md"),
+}
+ENABLED, NO_NODE = "a node that audits", "no node"
+# A page whose lines on a node are run, in that order, on another page.
+SAME_LINES = {"docs/how-to/labs.md": ("docs/tutorial.md", "kube-auditctl lab list")}
 NUMBER = re.compile(r"[0-9]+")
 QUIET_SECONDS = 0.7  # no processor time for that long: it has begun to follow; before that, Ctrl-C is 130
 GOES_ON = ("--watch", "tail -f")  # until Ctrl-C
@@ -134,14 +143,26 @@ def until(is_so: Callable[[], Any], what: str) -> None:
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Iterator[Room]:
-    up(tmp_path / "node", pace=QUICK)
-    room = Room(tmp_path, tmp_path / "node")
+def node(tmp_path: Path, chapter: str) -> Iterator[Path]:
+    """The node of a chapter, off unless the chapter says otherwise; a folder without a server where none is needed."""
+    root = tmp_path / "node"
+    if chapter == NO_NODE:
+        root.mkdir()
+    else:
+        up(root, pace=QUICK)
+    yield root
+    down(root) if chapter != NO_NODE else shutil.rmtree(root)
+
+
+@contextmanager
+def room_of(folder: Path, node: Path) -> Iterator[Room]:
+    """A room of one page's own at the chapter's node."""
+    folder.mkdir()
+    room = Room(folder, node)
     yield room
     for receiver in room.receivers:
         receiver.send_signal(signal.SIGINT)
         receiver.wait(DEADLINE_SECONDS)
-    down(tmp_path / "node")
 
 
 def shown(text: str, node: Path) -> str:
@@ -152,13 +173,20 @@ def shown(text: str, node: Path) -> str:
 
 @pytest.mark.lab
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("page", [page for page in PAGES if runnable(page)], ids=name_of)
-def test_every_line_of_the_shell_blocks_does_what_is_said(page: Path, room: Room) -> None:
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_every_line_of_the_shell_blocks_does_what_is_said(chapter: str, node: Path, tmp_path: Path) -> None:
     """With 0, or as `OTHERWISE` has it; never with a traceback."""
-    if name_of(page) in ENABLED:
-        assert room.run("kube-auditctl enable") == 0, room.said()
+    for number, name in enumerate(CHAPTERS[chapter]):
+        with room_of(tmp_path / f"page-{number}", node) as room:
+            if chapter == ENABLED and number == 0:
+                assert room.run("kube-auditctl enable") == 0, room.said()
+            run_page(TOP / name, room)
+
+
+def run_page(page: Path, room: Room) -> None:
+    """Run the lines of a page that no other page has."""
     printed = ""
-    for line in runnable(page):
+    for line in run_here(page):
         code = room.run(line)
 
         wanted, words = OTHERWISE.get(line, (0, ""))
@@ -170,14 +198,24 @@ def test_every_line_of_the_shell_blocks_does_what_is_said(page: Path, room: Room
         assert absent == []
 
 
+def run_here(page: Path) -> list[str]:
+    """Return the lines of a page, without those that are run on the page which has the same ones."""
+    _, *own = SAME_LINES.get(name_of(page), ("", *runnable(page)))
+    return own
+
+
 def test_no_line_is_left_out_unnoticed() -> None:
-    """What is in `ELSEWHERE` or `OTHERWISE` is on a page, too; and most of it is run."""
+    """What is in `ELSEWHERE` or `OTHERWISE` is on a page, too; every other line is run in a chapter."""
+    assert sorted(name for names in CHAPTERS.values() for name in names) == sorted(
+        name_of(page) for page in PAGES if runnable(page)
+    )
+    for name, (other, *own) in SAME_LINES.items():
+        assert set(runnable(TOP / name)) - set(own) <= set(runnable(TOP / other))
     text = [*(line for page in PAGES for line in lines(page)), *installs()]
 
     assert [start for start in ELSEWHERE if not any(line.startswith(start) for line in text)] == []
     assert [line for line in installs() if not line.startswith(tuple(ELSEWHERE))] == []
     assert set(OTHERWISE) <= set(text)
-    assert set(ENABLED) <= {name_of(page) for page in PAGES}
     assert sum(len(runnable(page)) for page in PAGES) > 60
 
 
@@ -197,6 +235,18 @@ def test_every_command_named_in_a_sentence_exists_with_its_options(words: str) -
             known |= {name for one in command.params for name in one.opts}
     wanted = set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", words))
     assert wanted <= known | {"--help"}, f"auditctl {words}"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "contributing" not in page.parts], ids=name_of)
+def test_commands_have_the_name_that_every_installation_has(page: Path) -> None:
+    """`auditctl` alone is auditd's on many nodes; only a virtual environment has it (`.venv/bin/auditctl`)."""
+    assert (
+        re.findall(
+            r"(?<![-/\w.])auditctl (?:status|log|enable|disable|policy|lab|doctor|verify|flags|help) .*",
+            page.read_text(),
+        )
+        == []
+    )
 
 
 def headings(page: Path) -> set[str]:

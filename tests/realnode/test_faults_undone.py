@@ -45,7 +45,7 @@ def policy(tmp_path: Path) -> Iterator[Path]:
 def undone(said: Said, words: str) -> None:
     assert said.code == 4, said.summary
     assert words in said.summary
-    assert said.summary.endswith("put back, and the old configuration serves again")
+    assert said.summary.endswith("put back; the API server is ready with the old configuration again")
 
 
 def test_f37_a_kubelet_that_does_not_act(policy: Path) -> None:
@@ -54,7 +54,7 @@ def test_f37_a_kubelet_that_does_not_act(policy: Path) -> None:
     with no_kubelet():
         said = raced(lambda: None, "enable", "--policy", policy, "--timeout", "10s", "--allow", "kubelet-not-running")
 
-    undone(said, "did not serve within 10 s")
+    undone(said, "was not ready within 10 s")
     assert servers() == serving
     assert time.monotonic() - began >= 10
 

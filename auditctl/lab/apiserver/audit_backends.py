@@ -52,7 +52,7 @@ class BackendCounters:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def count(self, labels: tuple[tuple[str, str], ...]) -> None:
-        """One more request with these labels."""
+        """Count one more request with these labels."""
         with self.lock:
             self.requests[labels] += 1
 
@@ -80,7 +80,7 @@ class LogBackend:
         return not (lost and self.strict)
 
     def shut_down(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no event is held."""
 
     def _wrote(self, event: Fields) -> bool:
         line = legacy(event).encode() + b"\n" if self.form == "legacy" else encode(event)
@@ -138,7 +138,7 @@ class Batched:
                 self._hand_on(batch)
 
     def _collect(self) -> tuple[list[Fields], bool]:
-        """The next batch, and whether there can be another."""
+        """Return the next batch, and whether there can be another."""
         wait = max(self.max_wait_seconds, _IDLE_SECONDS) if self.max_size > 1 else None
         batch: list[Fields] = []
         ends = None if wait is None else time.monotonic() + wait
@@ -162,13 +162,13 @@ class Batched:
 
 
 def encode(made: Fields) -> bytes:
-    """One line, as Go's encoding/json writes it."""
+    """Return one line, as Go's encoding/json writes it."""
     text = json.dumps(made, separators=(",", ":"), ensure_ascii=False).translate(_GO_ESCAPES)
     return text.encode(errors="replace") + b"\n"
 
 
 def legacy(event: Fields) -> str:
-    """One line of the form that `--audit-log-format=legacy` has, and that a lost event is shown in."""
+    """Return one line in the form of `--audit-log-format=legacy`, in which a lost event is logged, too."""
     user, other, groups = event.get("user", {}), event.get("impersonatedUser", {}), "<none>"
     if user.get("groups"):
         groups = ",".join(klog.quote(group) for group in user["groups"])

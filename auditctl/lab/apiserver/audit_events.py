@@ -52,7 +52,7 @@ class Recorder:
     counters: BackendCounters = field(default_factory=BackendCounters)
 
     def decide(self, request: AuditedRequest) -> Decision | None:
-        """None where auditing is off."""
+        """Return the decision of the policy; None where auditing is off."""
         if self.policy is None or not self.backends:
             return None
         decision = evaluate(self.policy, request.attributes)
@@ -63,7 +63,7 @@ class Recorder:
     def record(
         self, decision: Decision | None, request: AuditedRequest, stage: Stage, response: Response | None = None
     ) -> bool:
-        """Hand on one stage's event, if the decision wants it. False where the request must not go on without it."""
+        """Hand on the event of one stage; return False where the request must not go on without it."""
         if decision is None or decision.level is Level.NONE or stage in decision.omit_stages:
             return True
         made = event(decision, request, stage, response)
@@ -79,7 +79,7 @@ class Recorder:
 
 
 def event(decision: Decision, request: AuditedRequest, stage: Stage, response: Response | None) -> Fields:
-    """The event as a dict in the order of the file. Empty optional fields are left out."""
+    """Return the event as a dict in the order of the file; empty optional fields are left out."""
     made: Fields = {
         "kind": "Event",
         "apiVersion": "audit.k8s.io/v1",
@@ -111,12 +111,12 @@ def event(decision: Decision, request: AuditedRequest, stage: Stage, response: R
 
 
 def stamp(moment: datetime) -> str:
-    """RFC 3339 UTC with six decimals (metav1.MicroTime)."""
+    """Return RFC 3339 UTC with six decimals (metav1.MicroTime)."""
     return f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
 def new_id() -> str:
-    """A UUIDv4, where the client sent no Audit-ID."""
+    """Return a UUIDv4, for a client that sent no Audit-ID."""
     return str(uuid.uuid4())
 
 
@@ -132,7 +132,7 @@ def _cut(user_agent: str) -> str:
 
 
 def _object_ref(request: AuditedRequest, response: Response | None) -> Fields:
-    """Only for resource requests; the name may come from the body, so not before the answer."""
+    """Return the reference of a resource request; its name may come from the body, so not before the answer."""
     attributes = request.attributes
     if not attributes.is_resource_request:
         return {}

@@ -31,19 +31,19 @@ class Options:
     version: Version
 
     def value(self, name: str) -> str:
-        """The value of `--audit-NAME`, else the version's default."""
+        """Return the value of `--audit-NAME`, else the version's default."""
         return self.values.get(f"audit-{name}", audit_flags()[f"audit-{name}"].default(self.version))
 
     def number(self, name: str) -> int:
         return int(self.value(name) or 0)
 
     def seconds(self, name: str) -> float:
-        """A duration; flags with one have been read, so it is well-formed."""
+        """Return the seconds of a duration flag; it is well-formed, because flags are checked before."""
         return durations.parse(self.value(name))
 
 
 def validate(options: Options) -> list[str]:
-    """Every complaint, in the server's order. A backend without a path is not looked at."""
+    """Return every complaint in the server's order; a backend without a path is not examined."""
     errors: list[str] = []
     if options.value("log-path"):
         errors += [*_backend(options, "log"), *_log_faults(options)]
@@ -53,12 +53,12 @@ def validate(options: Options) -> list[str]:
 
 
 def aggregate(errors: list[str]) -> str:
-    """How Go prints several errors: one without brackets, more with."""
+    """Return several errors as Go prints them: one without brackets, more with."""
     return errors[0] if len(errors) == 1 else f"[{', '.join(errors)}]"
 
 
 def _backend(options: Options, name: str) -> Iterator[str]:
-    """Of the batch group and of the truncate group only the first failure is reported."""
+    """Yield the first failure of the batch group and of the truncate group."""
     for group in (_batch(options, name), _truncate(options, name), _version(options, name)):
         yield from list(group)[:1]
 
@@ -79,7 +79,7 @@ def _batch(options: Options, name: str) -> Iterator[str]:
 
 
 def _truncate(options: Options, name: str) -> Iterator[str]:
-    """Checked even when truncation is off; equality passes, whatever the words say."""
+    """Yield faults of truncation, also where it is off; equality passes, whatever the words say."""
     event, batch = (options.number(f"{name}-truncate-max-{part}-size") for part in ("event", "batch"))
     if event <= 0:
         yield f"invalid audit truncate {name} max event size {event}, must be a positive number"
@@ -112,14 +112,14 @@ class StartError(AuditctlError):
 
 
 def recorder(options: Options, files: FileSystem, disk_full: Callable[[], bool]) -> Recorder:
-    """``disk_full`` is asked before every write of the log's file. Raises StartError in the server's words."""
+    """Return the recorder; ``disk_full`` is called before each write of the log. Raises StartError."""
     policy, counters = _policy(options, files), BackendCounters()
     backends = (_log(options, files, counters, disk_full), _webhook(options, files, counters))
     return Recorder(policy, [backend for backend in backends if backend is not None], counters)
 
 
 def _policy(options: Options, files: FileSystem) -> Policy | None:
-    """Read once, and refused even where no backend is set."""
+    """Return the policy, read once; a bad one is refused even where no backend is set."""
     path = options.value("policy-file")
     if not path:
         return None
@@ -181,7 +181,7 @@ def _webhook(options: Options, files: FileSystem, counters: BackendCounters) -> 
 
 
 def _in_mode(options: Options, name: str, backend: Backend, counters: BackendCounters) -> Backend:
-    """Batched, where the mode says so."""
+    """Return the backend, batched where the mode says so."""
     if options.value(f"{name}-mode") != "batch":
         return backend
     size, buffered = options.number(f"{name}-batch-max-size"), options.number(f"{name}-batch-buffer-size")
@@ -200,7 +200,7 @@ class StandardOutput:
     """`--audit-log-path=-`."""
 
     def write(self, line: bytes) -> None:
-        """A reader that has gone away loses the line, and nothing else."""
+        """Write the line; lose it, and nothing else, where the reader has gone away."""
         try:
             sys.stdout.buffer.write(line)
             sys.stdout.buffer.flush()

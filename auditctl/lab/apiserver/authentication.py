@@ -36,7 +36,7 @@ class AuthenticationVerdict:
 
 
 def of_certificate(subject: object, encoded: bytes, version: Version) -> Caller | None:
-    """The user of a verified client certificate: ``subject`` as ssl gives it, ``encoded`` its DER form."""
+    """Return the user of a verified certificate: ``subject`` as ssl gives it, ``encoded`` is DER."""
     pairs = [pair for part in (subject or ()) for pair in part] if isinstance(subject, tuple) else []
     name = next((value for key, value in pairs if key == "commonName"), "")
     groups = [value for key, value in pairs if key == "organizationName"]
@@ -48,7 +48,7 @@ def of_certificate(subject: object, encoded: bytes, version: Version) -> Caller 
 
 
 def authorize(user: User, request: Attributes) -> AuthenticationVerdict:
-    """What kubeadm's RBAC says of the two users there are."""
+    """Return what kubeadm's RBAC says of a request; there are two users."""
     if "system:masters" in user.groups:
         return AuthenticationVerdict(allowed=True)
     if "kubeadm:cluster-admins" in user.groups:
@@ -65,7 +65,7 @@ def authorize(user: User, request: Attributes) -> AuthenticationVerdict:
 
 
 def forbidden(user: User, request: Attributes) -> str:
-    """The message of a 403 (pkg/endpoints/handlers/responsewriters/errors.go forbiddenMessage)."""
+    """Return the message of a 403 (pkg/endpoints/handlers/responsewriters/errors.go forbiddenMessage)."""
     if not request.is_resource_request:
         return f'forbidden: User "{user.name}" cannot {request.verb} path "{request.path}"'
     resource = f"{request.resource}/{request.subresource}" if request.subresource else request.resource

@@ -25,7 +25,7 @@ class FileSystem:
     room: Path
 
     def host(self, path: str) -> Path:
-        """The path of this machine for a container path. The deepest mount counts."""
+        """Return this machine's path for a container path, by the deepest mount."""
         path = posixpath.normpath(path)
         mount = self._mount(path)
         if mount is None:
@@ -34,7 +34,7 @@ class FileSystem:
         return Path(mount.host_path, inner) if inner else Path(mount.host_path)
 
     def require_writable(self, path: str) -> None:
-        """Raises OSError (EROFS, EACCES) where nothing can be written, as the kernel would."""
+        """Raise OSError (EROFS, EACCES) where nothing can be written, as the kernel would."""
         mount = self._mount(posixpath.normpath(path))
         if mount is not None and mount.read_only:
             raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
@@ -42,17 +42,17 @@ class FileSystem:
             raise OSError(errno.EACCES, os.strerror(errno.EACCES), path)
 
     def rename(self, path: str, target: Path) -> None:
-        """Raises OSError: EBUSY for a file that is mounted itself."""
+        """Rename a file; raise OSError: EBUSY for a file that is a mount itself."""
         if any(bind.container_path == posixpath.normpath(path) for bind in self.mounts):
             raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), path)
         self.host(path).rename(target)
 
     def read(self, path: str) -> bytes:
-        """Raises OSError."""
+        """Return the content of a file; raise OSError."""
         return self.host(path).read_bytes()
 
     def make_directories(self, path: str) -> None:
-        """os.MkdirAll(path, 0700). Raises OSError whose filename is the container path at which it stopped."""
+        """Make directories (0700) as os.MkdirAll; the filename of its OSError is where it stopped."""
         here = self.host(path)
         if path in ("", "/"):
             here.mkdir(parents=True, exist_ok=True)

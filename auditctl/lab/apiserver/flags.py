@@ -33,7 +33,7 @@ class FlagError(AuditctlError):
 
 
 def parse(arguments: Sequence[str], version: Version) -> dict[str, str]:
-    """Values by flag name without dashes; the last of several wins, and audit flags are checked by type.
+    """Return values by flag name without dashes: the last one wins, audit flags are checked by type.
 
     Raises FlagError.
     """
@@ -82,7 +82,7 @@ def _value_after(name: str, kind: FlagType | None, rest: list[str]) -> str:
 
 
 def _short(word: str, rest: list[str]) -> None:
-    """Only `-v LEVEL` and `-h` exist."""
+    """Read a short flag; only `-v LEVEL` and `-h` exist."""
     if word[1] not in "vh":
         raise FlagError(f"unknown shorthand flag: {_go_rune(word[1])} in {word}")
     if word == "-v" and rest:
@@ -94,7 +94,7 @@ def _go_rune(letter: str) -> str:
 
 
 def check(name: str, kind: FlagType, text: str) -> str:
-    """The value in Go's canonical form (`0x10` is `16`). Raises FlagError in strconv's words."""
+    """Return the value in Go's canonical form (`0x10` is `16`). Raises FlagError in strconv's words."""
     reasons: dict[FlagType, Callable[[str], str]] = {
         FlagType.BOOL: _bool,
         FlagType.INT: _int,
@@ -115,7 +115,7 @@ def _bool(text: str) -> str:
 
 
 def _int(text: str) -> str:
-    """Base 0: `0x1f`, `0b1`, `0o17`, `017` and underscores count (strconv.ParseInt)."""
+    """Read a number with base 0: `0x1f`, `0b1`, `0o17`, `017`, underscores (strconv.ParseInt)."""
     octal = re.sub(r"^([-+]?)0(?=[0-7_])", r"\g<1>0o", text)
     try:
         number = int(octal, 0)
@@ -134,7 +134,7 @@ def _float(text: str) -> str:
 
 
 def _duration(text: str) -> str:
-    """time.ParseDuration."""
+    """Read a duration as time.ParseDuration does."""
     if _DURATION.fullmatch(text):
         return text
     if _NUMBER.fullmatch(text):
@@ -145,6 +145,6 @@ def _duration(text: str) -> str:
 
 
 def _units(text: str) -> Iterator[str]:
-    """Units that Go does not know, as far as the text is numbers with units."""
+    """Yield the units that Go does not know, as far as the text is numbers with units."""
     if re.fullmatch(r"[-+]?(?:(?:\d+\.?\d*|\.\d+)[^\d.]+)+", text):
         yield from (unit for unit in re.findall(r"[^\d.+-]+", text) if not _DURATION.fullmatch(f"1{unit}"))

@@ -46,25 +46,25 @@ class StandInHealth:
         return cls(layout, arguments, now + start_seconds + faults.start_seconds, now + lives)
 
     def failing(self) -> frozenset[str]:
-        """The checks of /readyz that fail now."""
+        """Return the checks of /readyz that fail now."""
         faults = _faults(self.layout, self.arguments)
         early = faults.never_ready or time.monotonic() < self.answers_at + UNREADY_SECONDS
         return frozenset(faults.failing_checks) | ({LAST} if early else frozenset())
 
     def disk_full(self) -> bool:
-        """Whether the audit log cannot be written now."""
+        """Tell whether the audit log cannot be written now."""
         return _faults(self.layout, self.arguments).disk_full
 
     def forbidden(self) -> tuple[str, ...]:
-        """The resources that nobody has rights for now."""
+        """Return the resources that nobody has rights for now."""
         return _faults(self.layout, self.arguments).forbidden_resources
 
     def storage_hangs(self) -> bool:
-        """Whether requests to storage are not answered now, though /readyz is well: the etcd member is gone."""
+        """Tell whether requests to storage get no answer although /readyz is ok: the etcd member is gone."""
         return _faults(self.layout, self.arguments).storage_hangs
 
     def wait_for_etcd(self, seconds: float) -> None:
-        """Returns at once, unless etcd refuses; raises StartError in the server's words when it has waited enough."""
+        """Wait while etcd refuses; raise StartError in the server's words after that many seconds."""
         deadline = time.monotonic() + seconds
         while _faults(self.layout, self.arguments).etcd_refused:
             if time.monotonic() >= deadline:
@@ -85,6 +85,6 @@ class StandInHealth:
 
 
 def _faults(layout: Layout, arguments: Sequence[str]) -> Faults:
-    """Those that concern this server."""
+    """Return the injected faults that concern this server."""
     faults = Faults.load(layout)
     return faults if faults.concern(arguments) else Faults()

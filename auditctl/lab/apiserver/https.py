@@ -32,7 +32,7 @@ class HttpsServer(ThreadingHTTPServer):
             self.not_served(client_address, error)
 
     def not_served(self, client_address: Any, error: OSError) -> None:
-        """A connection failed before or while it was served. Nothing is said, unless a server does."""
+        """Handle a connection that failed before or while it was served: say nothing, unless a server does."""
 
 
 class HttpsConnection(BaseHTTPRequestHandler):
@@ -42,10 +42,10 @@ class HttpsConnection(BaseHTTPRequestHandler):
     timeout = IDLE_SECONDS
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Nothing: what is served has its own records."""
+        """Write nothing: servers keep records of their own."""
 
     def handle_one_request(self) -> None:
-        """Any method is a request, not only those that have a `do_METHOD`."""
+        """Take any method as a request, not only those with a `do_METHOD`."""
         try:
             self.raw_requestline = self.rfile.readline(65537)
             if not self.raw_requestline:

@@ -41,7 +41,7 @@ class RotationRule:
 
     @classmethod
     def of(cls, megabytes: int, days: int, files: int, *, compress: bool, zero_is_off: bool) -> RotationRule:
-        """From flag values; up to 1.35 (``zero_is_off`` False) lumberjack takes 0 for its own default of 100 MiB."""
+        """Return the settings of flag values; up to 1.35 (``zero_is_off`` False) 0 means 100 MiB to lumberjack."""
         size = megabytes if megabytes or zero_is_off else 100
         return cls(size * _MEBIBYTE, days, files, compress)
 
@@ -71,7 +71,7 @@ class RotatingFile:
     _size: int = 0
 
     def write(self, line: bytes) -> None:
-        """Raises LogFileError: too long a line, a full disk, a file that cannot be renamed."""
+        """Write a line; raise LogFileError: too long, a full disk, a file that cannot be renamed."""
         limit = self.rotation.maxsize_bytes
         if limit and len(line) > limit:
             raise LogFileError(f"write length {len(line)} exceeds maximum file size {limit}")
@@ -125,7 +125,7 @@ class RotatingFile:
         return host.with_name(f"{host.stem}-{now.strftime(_STAMP)}.{now.microsecond // 1000:03d}{host.suffix}")
 
     def _clean(self) -> None:
-        """Count first, then age (from the name), then compress; at once, where lumberjack does it in the background."""
+        """Remove files by count, then by age (from the name), then compress; lumberjack does so in the background."""
         host = self.files.host(self.path)
         backups = sorted(_backups(host), key=lambda backup: backup[0], reverse=True)
         kept = backups[: self.rotation.maxbackup_files] if self.rotation.maxbackup_files else backups

@@ -71,7 +71,7 @@ class PodEnvironment:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The entry point of DIR/usr/local/bin/kube-apiserver. Returns the exit code."""
+    """Run as DIR/usr/local/bin/kube-apiserver; return the exit code."""
     around = PodEnvironment.read(arguments)
     try:
         options = Options(parse(arguments, around.version), around.version)
@@ -108,7 +108,7 @@ def _complete(options: Options, files: FileSystem) -> None:
 
 
 def _listen(options: Options) -> Server:
-    """The real server binds every address; the lab only the loopback one."""
+    """Listen on the loopback address; the real server binds every address."""
     port = int(options.values.get("secure-port", "6443"))
     try:
         return Server((ADDRESS, port), Connection)

@@ -26,7 +26,7 @@ Labels = tuple[tuple[str, str], ...]
 
 
 def text(counters: BackendCounters) -> str:
-    """The page, in Prometheus's text format."""
+    """Return the page in Prometheus's text format."""
     with counters.lock:
         lines = [
             *_family("audit_error_total", "ALPHA", _ERROR, _by("plugin", counters.errors)),
@@ -39,7 +39,7 @@ def text(counters: BackendCounters) -> str:
 
 
 def request_labels(request: Attributes, code: int, *, dry_run: bool) -> Labels:
-    """How `apiserver_request_total` tells a request; a path outside the API stands as the subresource."""
+    """Return the labels of a request in `apiserver_request_total`; a path outside the API is the subresource."""
     resource = request.is_resource_request
     verb = (
         request.verb.upper()

@@ -247,7 +247,7 @@ def _patched(kept: Object, operations: Any) -> Object:
 
 
 def _complete(request: Attributes, body: Object, revision: int) -> Object:
-    """What the server adds to an object: kind, uid, resourceVersion, creation time."""
+    """Add what the server adds to an object: kind, uid, resourceVersion, creation time."""
     kind, namespaced = KINDS[request.api_group, request.resource]
     metadata = {name: value for name, value in body["metadata"].items() if name != "creationTimestamp"}
     if namespaced and request.namespace:
@@ -260,7 +260,7 @@ def _complete(request: Attributes, body: Object, revision: int) -> Object:
 
 
 def _merge(kept: Any, patch: Any) -> Any:
-    """RFC 7396; a strategic merge patch is treated the same."""
+    """Merge as RFC 7396 says; a strategic merge patch is treated the same."""
     if not isinstance(patch, dict) or not isinstance(kept, dict):
         return patch
     merged = {**kept, **{name: _merge(kept.get(name), value) for name, value in patch.items()}}

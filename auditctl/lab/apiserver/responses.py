@@ -46,7 +46,7 @@ class StandInResponse:
 
     @property
     def status(self) -> dict[str, Any]:
-        """The part of ``shown`` that `responseStatus` repeats, if it is a Status."""
+        """Return the part of ``shown`` that `responseStatus` repeats, if it is a Status."""
         if self.shown is None or self.shown.get("kind") != "Status":
             return {}
         return {name: self.shown[name] for name in ("status", "message", "reason", "details") if name in self.shown}
@@ -145,7 +145,7 @@ class Answers:
 
 
 def shown(code: int, made: Mapping[str, Any], verdict: AuthenticationVerdict | None = None) -> StandInResponse:
-    """A JSON object as a handler negotiates it."""
+    """Return a JSON object as a handler negotiates it."""
     return StandInResponse(code, json.dumps(made, separators=(",", ":")).encode() + b"\n", JSON, made, verdict)
 
 
@@ -156,7 +156,7 @@ def failure(
     details: Mapping[str, str] | None = None,
     verdict: AuthenticationVerdict | None = None,
 ) -> StandInResponse:
-    """A Status object. ``details`` None leaves the field out, as for a 401."""
+    """Return a Status object; ``details`` None leaves the field out, as for a 401."""
     status: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
     status |= {"message": message, "reason": reason}
     if details is not None:

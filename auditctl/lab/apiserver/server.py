@@ -87,7 +87,7 @@ class Connection(HttpsConnection):
             self._audited(request, caller, body)
 
     def _refuse(self, request: AuditedRequest) -> None:
-        """authn_audit.go: evaluated without a user, one event, before the answer is out."""
+        """Record a request without a user as one event, before the answer is out (authn_audit.go)."""
         answer = failure(401, "Unauthorized", "Unauthorized")
         response = Response(code=401, status=answer.status, shown=answer.shown)
         self.api.recorder.record(self.api.recorder.decide(request), request, Stage.RESPONSE_STARTED, response)
@@ -119,7 +119,7 @@ class Connection(HttpsConnection):
     def _stream(
         self, request: AuditedRequest, decision: Decision | None, answer: StandInResponse, response: Response
     ) -> None:
-        """A watch stays open until its timeout; other long requests are answered at once. No body is audited."""
+        """Hold a watch open until its timeout; answer other long requests at once. No body is audited."""
         streamed = answer.code == 200 and request.attributes.verb == "watch"
         self.api.recorder.record(decision, request, Stage.RESPONSE_STARTED, response)
         if not streamed:
@@ -131,7 +131,7 @@ class Connection(HttpsConnection):
         self.api.stopping.wait(min(int(timeout_text), WATCH_SECONDS) if timeout_text.isdecimal() else WATCH_SECONDS)
 
     def _caller(self) -> Caller | None:
-        """A client certificate counts first; a token is never known here; else anonymous, unless that is off."""
+        """Return the user: a client certificate counts first, a token is never known, else anonymous if allowed."""
         connection = cast("ssl.SSLSocket", self.connection)
         certificate, encoded = connection.getpeercert(), connection.getpeercert(binary_form=True)
         if certificate and encoded:
@@ -141,7 +141,7 @@ class Connection(HttpsConnection):
         return Caller(ANONYMOUS)
 
     def _impersonated(self, request: AuditedRequest, caller: Caller) -> tuple[AuditedRequest, Caller]:
-        """The policy has already seen the real user; only administrators may impersonate here."""
+        """Return the impersonated user; the policy has seen the real one. Only administrators may impersonate."""
         name = self.headers.get("Impersonate-User")
         if not name or caller.user == ANONYMOUS:
             return request, caller

@@ -43,7 +43,7 @@ class Destination:
 
 
 def check(files: FileSystem, path: str) -> Destination:
-    """Where the file leads. Raises WebhookError in the server's words.
+    """Return where the file leads; raise WebhookError in the server's words.
 
     An unreachable server, or one of another authority, is not noticed, as in the real one.
     """
@@ -68,7 +68,7 @@ def check(files: FileSystem, path: str) -> Destination:
 
 
 def _usable(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], str]:
-    """The current context's cluster and user, and the cluster's name (C:tools/clientcmd/validation.go)."""
+    """Return cluster and user of the current context, and the cluster's name (tools/clientcmd/validation.go)."""
     current = config.get("current-context")
     if not current:
         raise WebhookError(_EMPTY)
@@ -84,7 +84,7 @@ def _usable(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], str
 
 
 def _authority(files: FileSystem, cluster: dict[str, Any], name: str, folder: str) -> str:
-    """The authority's PEM text; data counts before a file, and a file's path is relative to the configuration's."""
+    """Return the authority's PEM: data before a file, whose path is relative to the configuration's."""
     if encoded := cluster.get("certificate-authority-data"):
         with suppress(ValueError):
             return base64.b64decode(str(encoded)).decode(errors="replace")
@@ -125,7 +125,7 @@ class WebhookBackend:
     strict: bool = False
 
     def process(self, events: Sequence[Fields]) -> bool:
-        """Deliver, or drop them all and count them."""
+        """Deliver the events, or drop them all and count them."""
         made = {"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "metadata": {}, "items": list(events)}
         body, pause = json.dumps(made, separators=(",", ":")).encode(), self.initial_backoff_seconds
         for attempt in range(1, ATTEMPTS + 1):
@@ -142,7 +142,7 @@ class WebhookBackend:
         return True
 
     def shut_down(self) -> None:
-        """Nothing is held: whoever sends waits for the end."""
+        """Do nothing: nothing is held, who sends waits for the end."""
 
     def _post(self, body: bytes) -> None:
         url = f"{self.destination.server}?timeout={TIMEOUT_SECONDS}s"

@@ -56,7 +56,7 @@ def begin(ground: PracticeNode, choice: BreakOptions) -> Report:
 
 
 def _chosen(ground: PracticeNode, choice: BreakOptions) -> tuple[Exercise, int | None]:
-    """The one that was named; else one drawn, with the seed that draws it again."""
+    """Return the exercise that was named; else one drawn, with the seed that draws it again."""
     if choice.name is not None:
         if choice.seed is not None:
             raise UsageError("--seed draws an exercise, so no name goes with it")
@@ -104,7 +104,7 @@ def _port(plane: ControlPlane) -> int:
 
 
 def _prepare(ground: PracticeNode, exercise: Exercise, choice: BreakOptions) -> Places:
-    """The files that the manifest named when the fault was still to come."""
+    """Prepare the node for the exercise; return the files that its manifest names before the fault."""
     options = ChangeOptions(timeout_seconds=choice.timeout_seconds)
     quiet = ground._replace(plane=replace(ground.plane, progress=Silence(), reviewer=AcceptAll()))
     ground.plane.progress.step("preparing the node; `lab reset` gives your files back")
@@ -147,7 +147,7 @@ def _begun_report(ground: PracticeNode, exercise: Exercise, record: ExerciseReco
 
 
 def hint(ground: PracticeNode, number: int | None) -> Report:
-    """The next hint, or one of those given already, or the next.
+    """Show the next hint, or one that was given already.
 
     Raises:
         RefusedError: no exercise is open, or ``number`` is beyond the next.
@@ -172,7 +172,7 @@ def hint(ground: PracticeNode, number: int | None) -> Report:
 
 
 def check(ground: PracticeNode) -> Report:
-    """Is it solved? Exit 0: yes; 1: not yet; 3: it cannot be told. What is wrong still, never why.
+    """Judge the exercise. Exit 0: solved; 1: not yet; 3: it cannot be told. Say what is wrong, never why.
 
     Raises:
         RefusedError: no exercise is open.
@@ -243,7 +243,7 @@ def reset(ground: PracticeNode, timeout_seconds: float) -> Report:
 
 @contextmanager
 def _at_desk(ground: PracticeNode) -> Iterator[tuple[ExerciseStore, ExerciseRecord, Exercise]]:
-    """The open exercise, for one run alone."""
+    """Yield the open exercise, for one run alone."""
     _opened(ground)
     with alone(ground.desk):
         record, exercise = _opened(ground)
@@ -251,7 +251,7 @@ def _at_desk(ground: PracticeNode) -> Iterator[tuple[ExerciseStore, ExerciseReco
 
 
 def _finishing(ground: PracticeNode) -> AbstractContextManager[Callable[[], bool]]:
-    """What has begun is brought to its end, which is not far: half of it would be of no use."""
+    """Hold signals back: what has begun ends soon, and half of it would be of no use."""
     return deferred(lambda _: ground.plane.progress.step("this is brought to its end first"))
 
 
@@ -277,4 +277,4 @@ def _opened(ground: PracticeNode) -> tuple[ExerciseRecord, Exercise]:
 
 
 def _served(back: ResetResult) -> str:
-    return ", the API server is up" if back.serves else ", but the API server does not serve yet"
+    return ", the API server is up" if back.serves else ", but the API server is not ready yet"

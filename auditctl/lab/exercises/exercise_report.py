@@ -47,7 +47,7 @@ def exercise_report(
 
 
 def listed(ground: PracticeNode, kinds: Sequence[ExerciseKind]) -> Report:
-    """A row for each exercise of those kinds."""
+    """Return a row for each exercise of those kinds."""
     exercises = [one for one in catalogue.everything() if one.kind in kinds]
     rows = [
         {"name": one.name, "kind": one.kind.value, "difficulty": one.difficulty, "title": one.title}

@@ -53,7 +53,7 @@ def give_back(ground: PracticeNode, record: ExerciseRecord, timeout_seconds: flo
 
 
 def _refuse_another_node(ground: PracticeNode, kept: NodeSnapshot) -> None:
-    """A node that was set up anew has another authority: the old files would take it apart.
+    """Refuse a node that was set up anew: its authority is another, so the old files would break it.
 
     Raises:
         RefusedError: it has.
@@ -111,7 +111,7 @@ def _files(kept: NodeSnapshot, selected: Callable[[str], bool]) -> int:
 
 
 def _manifests(kept: NodeSnapshot, plane: ControlPlane, manifests: str) -> int:
-    """What the kubelet reads. Of two files of one Pod, taking one away takes the Pod: so the manifest comes after it,
+    """Return what the kubelet reads. Of two files of one Pod, taking one away takes the Pod: so the manifest comes after it,
     by a rename that the kubelet sees even where the bytes are the same.
     """
     strays = [path for path in kept.extra() if _inside(plane.root.node(path), manifests)]
@@ -128,7 +128,7 @@ def _manifests(kept: NodeSnapshot, plane: ControlPlane, manifests: str) -> int:
 
 
 def _left_over(kept: NodeSnapshot) -> int:
-    """What was made since, now that no server holds it."""
+    """Remove what was made since the snapshot, now that no server holds it; return how much it was."""
     extra = kept.extra()
     for path in extra:
         kept.take_away(path)
@@ -159,7 +159,7 @@ def _serves_again(plane: ControlPlane, record: ExerciseRecord, leaving: Outgoing
 
 
 def ready(plane: ControlPlane) -> Process | None:
-    """The server that runs as the manifest says and is ready."""
+    """Return the server that runs as the manifest says and is ready."""
     with suppress(AuditctlError):
         manifest = plane.read_manifest()[1]
         process = listener(manifest.secure_port, manifest)

@@ -58,11 +58,11 @@ class NodeSnapshot:
     entries: tuple[SnapshotEntry, ...]
 
     def changed(self) -> list[SnapshotEntry]:
-        """What is no longer as it was, parents first."""
+        """Return what is no longer as it was, parents first."""
         return [entry for entry in self.entries if not self._is_as_it_was(entry)]
 
     def extra(self) -> list[Path]:
-        """What is there now and was not then, the deepest first."""
+        """Return what is there now and was not then, the deepest first."""
         known = {entry.path for entry in self.entries}
         there = [path for place in self.places for path in walk(_by_name(self.root, place))]
         return [path for path in reversed(there) if self.root.node(path) not in known]
@@ -108,7 +108,7 @@ class NodeSnapshot:
                 raise RefusedError(text, check="lab-keepsake", fix="put a directory there, then: lab reset") from error
 
     def content(self, entry: SnapshotEntry) -> bytes:
-        """The bytes that were. Raises OSError."""
+        """Return the bytes that were there. Raises OSError."""
         return read(self.folder / entry.kept)
 
     def _give_back_log(self, path: Path, entry: SnapshotEntry) -> None:
@@ -191,7 +191,7 @@ def _is_plausible(entry: SnapshotEntry, places: tuple[str, ...]) -> bool:
 
 
 def remove(path: Path) -> None:
-    """Whatever is there; a link is not followed. Raises OSError."""
+    """Remove whatever is there; a link is not followed. Raises OSError."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -199,7 +199,7 @@ def remove(path: Path) -> None:
 
 
 def _apart(root: Root, places: Iterable[str]) -> tuple[str, ...]:
-    """Each place once, none inside another; for one that is not there, the first parent that is not there either."""
+    """Return each place once, none inside another; for an absent one the first absent parent."""
     differing: list[str] = []
     for place in sorted({_topmost(root, place) for place in places}):
         if not any(place == other or place.startswith(f"{other}/") for other in differing):
@@ -221,7 +221,7 @@ def _topmost(root: Root, place: str) -> str:
 
 @contextmanager
 def _reached(root: Root, path: str) -> Iterator[Path]:
-    """As `path_trust.beneath`. Raises RefusedError for a link on the way, and OSError."""
+    """Open the folder as `path_trust.beneath` does; raise RefusedError for a link on the way, and OSError."""
     try:
         with beneath(root.path, path) as name:
             yield name

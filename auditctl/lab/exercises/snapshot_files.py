@@ -16,7 +16,7 @@ _LARGEST_BYTES = 64 << 20
 
 
 def walk(path: Path) -> Iterator[Path]:
-    """The path and all below it, parents first; links are not followed, and our own drafts not seen."""
+    """Yield the path and all below it, parents first; links are not followed, our own drafts left out."""
     if not os.path.lexists(path):
         return
     yield path
@@ -48,7 +48,7 @@ def read(path: Path) -> bytes:
 
 
 def second_name(path: Path, name: Path) -> bool:
-    """A hard link; a copy where none can be made. Whether it is a link."""
+    """Make a hard link, or a copy where none can be made; return whether it is a link."""
     try:
         os.link(path, name, follow_symlinks=False)
     except OSError:

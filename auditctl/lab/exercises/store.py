@@ -72,7 +72,7 @@ class ExerciseStore:
         return self.home / _FOLDER
 
     def record(self) -> ExerciseRecord | None:
-        """The open exercise; None where there is none.
+        """Return the open exercise; None where there is none.
 
         Raises:
             RefusedError: it cannot be read, or somebody else may change it.
@@ -89,7 +89,7 @@ class ExerciseStore:
             raise RefusedError(text, check="lab-exercise", fix=fix) from error
 
     def begin(self, record: ExerciseRecord, trees: list[str], logs: list[str]) -> NodeSnapshot:
-        """Keep what is there, then say that an exercise begins.
+        """Take a snapshot, then record that an exercise begins; return the snapshot.
 
         Raises:
             RefusedError: it cannot be kept, or written.
@@ -108,7 +108,7 @@ class ExerciseStore:
         return self.kept()
 
     def kept(self) -> NodeSnapshot:
-        """What the node was.
+        """Return the snapshot of the node.
 
         Raises:
             RefusedError: it cannot be read, or somebody else may change it.
@@ -137,7 +137,7 @@ class ExerciseStore:
                     raise UntrustedPathError(component, subject, check="lab-untrusted", fix=_FIX)
 
     def write(self, record: ExerciseRecord) -> ExerciseRecord:
-        """Remember where it stands.
+        """Write the record of the exercise.
 
         Raises:
             RefusedError: it cannot be written.
@@ -149,11 +149,11 @@ class ExerciseStore:
         return record
 
     def to(self, record: ExerciseRecord, phase: ExercisePhase) -> ExerciseRecord:
-        """The same in another phase, written."""
+        """Return the record in another phase, after it was written."""
         return self.write(replace(record, phase=phase))
 
     def end(self) -> None:
-        """Forget it; first by one rename. Raises OSError."""
+        """Remove the record and the snapshot, first by one rename. Raises OSError."""
         gone = self.home / f".{_FOLDER}.new"
         if os.path.lexists(gone):
             snapshot.remove(gone)
@@ -164,7 +164,7 @@ class ExerciseStore:
 
 @contextmanager
 def alone(desk: ExerciseStore, *, making: bool = False) -> Iterator[None]:
-    """One run at a time, by a lock on the folder itself. ``making``: it is made, and goes again if it stays empty.
+    """Let one run at a time in, by a lock on the folder; ``making``: make it, and remove it if it stays empty.
 
     Raises:
         RefusedError: another run is at it, or the folder cannot be written.
@@ -193,7 +193,7 @@ def alone(desk: ExerciseStore, *, making: bool = False) -> Iterator[None]:
 
 
 def _let_go() -> None:
-    """In a child, a watchdog that outlives the run: else the kernel would not release the lock when the run dies."""
+    """Close the lock in a child that outlives the run: else the kernel would keep it when the run dies."""
     for descriptor in _HELD:
         os.close(descriptor)
     _HELD.clear()
@@ -203,7 +203,7 @@ os.register_at_fork(after_in_child=_let_go)
 
 
 def _read_record(text: str) -> ExerciseRecord:
-    """Raises ValueError, TypeError, KeyError, AttributeError for a text that `_write` does not write."""
+    """Return the record; raise ValueError, TypeError, KeyError or AttributeError for another text."""
     fields = json.loads(text)
     server = tuple(fields.pop("server") or ()) or None
     record = ExerciseRecord(**{**fields, "phase": ExercisePhase(fields["phase"]), "server": server})

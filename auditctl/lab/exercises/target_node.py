@@ -30,17 +30,17 @@ class PracticeNode(NamedTuple):
 
     @property
     def words(self) -> str:
-        """How a command line names this node."""
+        """Return how a command line names this node."""
         return "auditctl" if self.plane.root.is_host else f"auditctl --rootfs {self.plane.rootfs}"
 
 
 def default_folder() -> Path:
-    """Where `lab up` puts a node that nobody named."""
+    """Return where `lab up` puts a node that nobody named."""
     return own_folder("lab")
 
 
 def find(plane: ControlPlane, *, real: bool = False, beginning: bool = False) -> PracticeNode:
-    """The node that is meant: ``--rootfs``; else this machine if ``real``; else the practice node in its usual folder,
+    """Return the node: ``--rootfs``; else this machine if ``real``; else the embedded node in its usual folder,
     unless it is not there, or the one exercise that is open is this machine's and none is ``beginning``.
 
     Raises:
@@ -74,13 +74,13 @@ def permit(ground: PracticeNode, *, confirmed: bool) -> None:
     marker = ground.plane.root.host(MARKER)
     if not marker.is_file():
         raise RefusedError(
-            f"this is no practice node: {marker} is not there",
+            f"this is not a practice node: {marker} is not there",
             check="lab-node",
-            fix="auditctl lab up; or, on a real node to throw away, let its author put that file there, and say --yes",
+            fix="auditctl lab up; or, on a real node to throw away, let its author put that file there, and use --yes",
         )
     if not confirmed:
         raise RefusedError(
             "an exercise breaks the API server of this real node on purpose",
             check="confirmation",
-            fix="say --yes as well",
+            fix="use --yes as well",
         )

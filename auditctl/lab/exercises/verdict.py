@@ -24,13 +24,13 @@ _POLL_SECONDS = 0.2
 _TELL_SECONDS = 5.0
 # of a fault a learner is told what a client, or a reader of the log, would see: anything more could name the cause
 _LEARNER_WORDS = {
-    "serving": "the API server does not serve, or not as its manifest says",
+    "serving": "the API server is not ready, or does not run as its manifest says",
     "receipt": "a request that was sent now is not found in the audit log",
     "expect": "{about}: not recorded as it should be",
     "stages": "{about}: not recorded at the stages at which it should be",
     "log-host-path": "on the host the audit log is not where it should be",
 }
-_HIDDEN = "the API server serves, but something is not as it should be, or will not be for long"
+_HIDDEN = "the API server is ready, but something is not as it should be, or will not be for long"
 
 
 class AwaitedState(NamedTuple):
@@ -45,14 +45,14 @@ class AwaitedState(NamedTuple):
 
 
 def serving(plane: ControlPlane) -> Process:
-    """The API server, which serves as the manifest says.
+    """Return the API server that runs as the manifest says.
 
     Raises:
         RefusedError: it does not, so that nobody could tell what the exercise broke.
     """
     plane.read_manifest()  # root, another node: told in its own words
     if (process := ready(plane)) is None:
-        text = "the API server does not serve as its manifest says, even before the exercise"
+        text = "the API server does not run as its manifest says, even before the exercise"
         raise RefusedError(text, check="apiserver-ready", fix="auditctl doctor")
     return process
 
@@ -97,7 +97,7 @@ def _diagnosis(plane: ControlPlane) -> Diagnosis | None:
 
 
 def verdict(plane: ControlPlane, exercise: Exercise) -> Report:
-    """Exit code 0: solved; 1: not yet; 3: it cannot be told. Of a fault, only what a client would see is said.
+    """Judge the exercise: exit code 0 solved, 1 not yet, 3 unknown. Of a fault only what a client would see is said.
 
     Raises:
         RefusedError: the node may not be read.
@@ -124,7 +124,7 @@ def _guarded(check: Check) -> Check:
 def until_solved(
     plane: ControlPlane, exercise: Exercise, leaving: OutgoingServer, timeout_seconds: float, *, anew: bool
 ) -> Report:
-    """The verdict, once it is a good one, or the last in that time. ``anew``: not of the server that is to go.
+    """Wait for a good verdict; return it, or the last one. ``anew``: not of the server that is to go.
 
     Raises:
         RefusedError: the node may not be read.

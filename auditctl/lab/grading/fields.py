@@ -24,7 +24,7 @@ class Fields(NamedTuple):
     kind: str = ""
 
     def error(self, text: str, fix: str = "") -> RequirementError:
-        """An error of this requirement, to be raised."""
+        """Return an error of this requirement, to be raised."""
         return RequirementError(f"{self.where}: {text}", check="requirement", fix=fix)
 
     @property
@@ -32,12 +32,12 @@ class Fields(NamedTuple):
         return isinstance(self.value, Mapping)
 
     def only(self, names: Sequence[str]) -> None:
-        """Of a mapping: nothing stands in it but these."""
+        """Raise for a key of a mapping that is not one of these."""
         unknown = [str(name) for name in self.value if name not in names] if isinstance(self.value, Mapping) else []
         if unknown:
             near = get_close_matches(unknown[0], names, n=1)
             fix = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(names) or 'no fields'}"
-            raise self.error(f"{unknown[0]!r} is no field of it", fix)
+            raise self.error(f"{unknown[0]!r} is not a field of it", fix)
 
     def has(self, name: str) -> bool:
         return isinstance(self.value, Mapping) and name in self.value
@@ -50,13 +50,13 @@ class Fields(NamedTuple):
         return self.value[name]
 
     def whole_text(self) -> str:
-        """The value itself, a text."""
+        """Return the value itself, a text."""
         if not isinstance(self.value, str) or not self.value:
             raise self.error("a text is needed")
         return self.value
 
     def whole_path(self) -> str:
-        """The value itself, an absolute path."""
+        """Return the value itself, an absolute path."""
         return self._absolute(self.whole_text())
 
     def text(self, name: str) -> str:
@@ -69,7 +69,7 @@ class Fields(NamedTuple):
         return self._absolute(self.text(name))
 
     def scalar(self, name: str) -> str:
-        """A text, a number or a bool, as a flag has it."""
+        """Return a text, a number or a bool, as a flag has it."""
         value = self._field(name)
         if isinstance(value, bool):
             return "true" if value else "false"
@@ -90,11 +90,11 @@ class Fields(NamedTuple):
         return self._texts(self._field(name), name)
 
     def one_or_more_texts(self) -> tuple[str, ...]:
-        """The value itself: a text, or a list of them."""
+        """Return the value itself: a text, or a list of them."""
         return (self.value,) if isinstance(self.value, str) else self._texts(self.value, "the value")
 
     def be(self, word: object) -> None:
-        """The value itself is that word and nothing else."""
+        """Raise unless the value itself is that word."""
         if self.value is not word and self.value != word:
             raise self.error(f"is written with {str(word).lower()!r}, not {self.value!r}")
 
@@ -107,5 +107,5 @@ class Fields(NamedTuple):
 
     def _absolute(self, text: str) -> str:
         if not text.startswith("/"):
-            raise self.error(f"{text!r} is no absolute path of the node")
+            raise self.error(f"{text!r} is not an absolute path of the node")
         return normalised_path(text)

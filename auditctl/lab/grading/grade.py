@@ -63,10 +63,10 @@ CANNOT_TELL = 3
 
 
 def grade_file(plane: ControlPlane, path: Path) -> Report:
-    """Exit code 0: every requirement is met; 1: one is not; 3: one cannot be told.
+    """Grade by the requirements of a file; exit code 0: all met, 1: one is not, 3: one cannot be told.
 
     Raises:
-        RefusedError: the file cannot be read, or is no list of requirements.
+        RefusedError: the file cannot be read, or is not a list of requirements.
     """
     raw = files.read_following(path, "requirements")
     wants = requirements.read_text(raw.decode(errors="replace"), str(path))
@@ -74,7 +74,7 @@ def grade_file(plane: ControlPlane, path: Path) -> Report:
 
 
 def report_of(plane: ControlPlane, checks: Sequence[Check]) -> Report:
-    """The verdict: the first requirement that is not met is the summary."""
+    """Return the verdict; its summary is the first requirement that is not met."""
     verification = Verification(tuple(checks))
     manifest = ManifestChange(path=str(plane.manifest_path))
     failed = [check for check in checks if check.status is Status.FAILED]

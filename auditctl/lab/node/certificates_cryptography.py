@@ -20,7 +20,7 @@ Extension = tuple[x509.ExtensionType, bool]
 
 
 def issue() -> Bundle:
-    """A new authority and what it signed; elliptic curves, because RSA keys take seconds."""
+    """Return a new authority and what it signed; elliptic curves, because RSA keys take seconds."""
     authority = _Authority()
     return Bundle(
         authority=authority.sign(_name(AUTHORITY), authority.key, _authority_extensions()),

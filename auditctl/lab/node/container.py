@@ -37,7 +37,7 @@ class Container:
     record: Path
 
     def poll(self) -> int | None:
-        """The exit code (-9 after SIGKILL), None while it runs. What is over is taken from the records."""
+        """Return the exit code (-9 after SIGKILL), None while it runs; remove the record of an ended one."""
         code = self.process.poll()
         if code is not None:
             self.record.unlink(missing_ok=True)
@@ -67,12 +67,12 @@ def start(layout: Layout, pod: StaticPod, number: int, binds: Sequence[Bind], pa
 
 
 def log_directory(layout: Layout, pod: StaticPod) -> Path:
-    """kuberuntime/helpers.go BuildPodLogsDirectory."""
+    """Return the directory of a Pod's logs (kuberuntime/helpers.go BuildPodLogsDirectory)."""
     return layout.pod_logs / f"{pod.namespace}_{pod.name}_{pod.uid}" / pod.container
 
 
 def next_number(layout: Layout, pod: StaticPod) -> int:
-    """The kubelet counts on from the logs that are there (kuberuntime_container.go calcRestartCountByLogDir)."""
+    """Return the number of the next log, from those that are there (calcRestartCountByLogDir)."""
     return max(_numbers(layout, pod), default=-1) + 1
 
 
@@ -113,7 +113,7 @@ def _record(layout: Layout, pid: int) -> Path:
 
 
 def _follow(process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
-    """Two threads copy the container's output into its log, which is closed when both ends are dry."""
+    """Copy the container's output into its log in two threads; close it when both ends are dry."""
     left = threading.Semaphore(1)
 
     def copy(stream: IO[bytes], name: str) -> None:
@@ -129,7 +129,7 @@ def _follow(process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
 
 
 def _write(log: IO[bytes], stream: str, line: bytes) -> None:
-    """One CRI line, `<RFC3339Nano> stderr F <line>`; P in place of F where the line goes on (16 KiB parts)."""
+    """Write one CRI line, `<RFC3339Nano> stderr F <line>`; P for F where the line goes on (16 KiB parts)."""
     now = time.time_ns()
     stamp = f"{datetime.fromtimestamp(now // 10**9, UTC):%Y-%m-%dT%H:%M:%S}.{now % 10**9:09d}Z"
     text = line.removesuffix(b"\n")

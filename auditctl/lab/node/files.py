@@ -58,7 +58,7 @@ def _folders(layout: Layout) -> tuple[Path, ...]:
 
 
 def built(layout: Layout) -> bool:
-    """False where `build` never came to its end."""
+    """Tell whether `build` came to its end."""
     return layout.kubelet_program.exists()
 
 
@@ -70,7 +70,7 @@ def _write(path: Path, content: bytes, mode: int) -> None:
 
 
 def _program(path: Path, module: str, argument: str) -> None:
-    """A script whose name is the component's; started with the interpreter, so that its path may be long."""
+    """Write a script named for the component; the interpreter starts it, so that its path may be long."""
     package = str(Path(auditctl.__file__).parents[1])
     text = _PROGRAM.format(python=sys.executable, stand_in=STAND_IN, package=package, module=module, argument=argument)
     _write(path, text.encode(), 0o755)
@@ -104,7 +104,7 @@ users:
 
 
 def remove(path: Path) -> None:
-    """A tree of ours, directories without write permission included; a symlink is not followed."""
+    """Remove a tree of ours, directories without write permission included; a symlink is not followed."""
     if path.is_symlink():
         path.unlink()
         return

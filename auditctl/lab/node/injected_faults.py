@@ -35,7 +35,7 @@ class Faults:
     kubelet_idle: bool = False  # the kubelet sees and does nothing
 
     def concern(self, arguments: Sequence[str]) -> bool:
-        """Whether a server with these arguments is meant."""
+        """Tell whether a server with these arguments is meant."""
         return not self.only_with or any(argument.startswith(self.only_with) for argument in arguments)
 
     def save(self, layout: Layout) -> None:
@@ -44,7 +44,7 @@ class Faults:
 
     @classmethod
     def load(cls, layout: Layout) -> Faults:
-        """None at all where no file is, or one that nobody can read."""
+        """Return the faults; none where no file is, or one that nobody can read."""
         with suppress(OSError, ValueError, TypeError):
             fields = json.loads(_path(layout).read_text(encoding="utf-8"))
             lists = {name: tuple(fields.get(name, ())) for name in ("failing_checks", "forbidden_resources")}

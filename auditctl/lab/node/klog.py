@@ -21,18 +21,18 @@ class KlogSeverity(Enum):
 
 
 def line(letter: KlogSeverity, place: str, text: str, pid: int | None = None) -> str:
-    """``E1121 21:26:27.398866       1 run.go:72] text``; time in UTC as in containers."""
+    """Return ``E1121 21:26:27.398866       1 run.go:72] text``; time in UTC as in containers."""
     now = datetime.now(UTC)
     return f"{letter.value}{now:%m%d %H:%M:%S.%f} {os.getpid() if pid is None else pid:7d} {place}] {text}"
 
 
 def quote(text: str) -> str:
-    """Go's %q, near enough for what components print: JSON's escapes, without those for HTML or beyond ASCII."""
+    """Quote as Go's %q does for what components print: JSON's escapes, not those for HTML or beyond ASCII."""
     return json.dumps(text, ensure_ascii=False)
 
 
 def write(text: str) -> None:
-    """One line to standard error; a reader that has gone away changes nothing."""
+    """Write one line to standard error; ignore a reader that has gone away."""
     try:
         sys.stderr.write(text + "\n")
         sys.stderr.flush()

@@ -154,13 +154,13 @@ scheduler: {{}}
 
 
 def minor(kubernetes: str) -> tuple[int, int]:
-    """(1, 36) of "1.36.2"."""
+    """Return (1, 36) of "1.36.2"."""
     major, second, *_ = kubernetes.removeprefix("v").split(".")
     return int(major), int(second)
 
 
 def manifest(kubernetes: str, address: str, port: int) -> str:
-    """The manifest of an IPv4 control plane of that version; ``kubernetes`` is "1.36.2"."""
+    """Return the manifest of an IPv4 control plane; ``kubernetes`` is the version, as "1.36.2"."""
     named = minor(kubernetes) >= NAMED_PROBE_PORT
     head = _HEAD.format(
         kubernetes=kubernetes,

@@ -53,7 +53,7 @@ class PracticeKubelet:
         self.backoff = Backoff(self.marker.pace.backoff, self.marker.pace.backoff_cap)
 
     def run(self) -> None:
-        """Until SIGTERM or SIGINT, or until the folder is another one or gone."""
+        """Run until SIGTERM or SIGINT, or until the folder is another one or gone."""
         folder, next_listing = _identity(self.layout.root), 0.0
         while not self.stopping and _identity(self.layout.root) == folder and self.layout.marker.exists():
             now, faults = time.monotonic(), Faults.load(self.layout)
@@ -102,7 +102,7 @@ class PracticeKubelet:
         self.workers[key] = PodWorker(pod=pod, layout=self.layout, pace=self.marker.pace, backoff=self.backoff)
 
     def _replace(self, worker: PodWorker, now: float, held_port_seconds: float) -> None:
-        """The Pod must go; or, as a fault, it is forgotten while its server lives on (kubernetes#82512)."""
+        """End the Pod; or, as a fault, forget it while its server lives on (kubernetes#82512)."""
         if held_port_seconds and worker.running is not None and worker.phase is PodPhase.RUNNING:
             self._orphans.append((worker.running, now + held_port_seconds))
             worker.running = None
@@ -112,7 +112,7 @@ class PracticeKubelet:
         self.stopping = True
 
     def _shut_down(self) -> None:
-        """Unlike the real kubelet, take the containers along: a lab leaves nothing behind."""
+        """End the containers, unlike the real kubelet: a lab leaves nothing behind."""
         deadline = time.monotonic() + SHUTDOWN_GRACE_SECONDS + 5
         for worker in self.workers.values():
             worker.stop(time.monotonic(), SHUTDOWN_GRACE_SECONDS)
@@ -128,7 +128,7 @@ class PracticeKubelet:
 
 
 def main(root: Path) -> int:
-    """The entry point of DIR/usr/bin/kubelet."""
+    """Run as DIR/usr/bin/kubelet."""
     layout = Layout(root)
     marker = layout.read_marker()
     if marker is None:

@@ -46,7 +46,7 @@ class Marker:
 
     @classmethod
     def from_json(cls, text: str) -> Marker:
-        """Raises ValueError for a text that is no marker of ours."""
+        """Return the marker; raise ValueError for a text that is no marker of ours."""
         try:
             fields = json.loads(text)
             fields["kind"] = fields.pop("what")
@@ -98,7 +98,7 @@ class Layout:
 
     @property
     def control_groups(self) -> Path:
-        """Where the kubelet has one directory a Pod of this quality of service."""
+        """Return where the kubelet has one directory for each Pod of this quality of service."""
         return self.root / "sys/fs/cgroup/kubepods/burstable"
 
     @property
@@ -115,7 +115,7 @@ class Layout:
 
     @property
     def processes(self) -> Path:
-        """What the lab's processes are, one JSON file each: for `down` after the kubelet died."""
+        """Return the folder of the lab's processes, one JSON file each: `down` needs it after the kubelet died."""
         return self.root / "var/lib/auditctl-lab/processes"
 
     @property
@@ -130,15 +130,15 @@ class Layout:
 
     @property
     def containers(self) -> Path:
-        """The containers' own file systems: what no mount covers."""
+        """Return the folder of the containers' own file systems: what no mount covers."""
         return self.root / "var/lib/auditctl-lab/containers"
 
     def host(self, path: str) -> Path:
-        """The place in the folder of an absolute path of the node."""
+        """Return the place in the folder of an absolute path of the node."""
         return self.root / path.lstrip("/")
 
     def read_marker(self) -> Marker | None:
-        """None where this folder is not a lab."""
+        """Return the marker; None where this folder is not a lab."""
         try:
             return Marker.from_json(self.marker.read_text(encoding="utf-8"))
         except (OSError, ValueError):

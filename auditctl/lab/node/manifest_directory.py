@@ -32,7 +32,7 @@ class ManifestSource:
     _signatures: dict[str, Signature] = field(default_factory=dict)
 
     def list(self) -> None:
-        """The full listing: last name wins on equal Pods, and a file that gives no Pod takes its Pod away."""
+        """Read the full listing: of equal Pods the last name wins, a file without a Pod takes its Pod away."""
         self._signatures = self._look()
         if not self.directory.is_dir():
             self._error("file.go:76", "Unable to read config path", "path does not exist, ignoring")
@@ -50,7 +50,7 @@ class ManifestSource:
         self._store = dict(pods) or self._store
 
     def watch(self) -> None:
-        """What happened to single files since the last look. An invalid file changes nothing here."""
+        """Take in the changes of single files since the last look; an invalid file changes nothing."""
         before, self._signatures = self._signatures, self._look()
         for name in before.keys() - self._signatures.keys():
             self._store.pop(self._keys.pop(name, ""), None)
@@ -84,7 +84,7 @@ class ManifestSource:
         return pod
 
     def _look(self) -> dict[str, Signature]:
-        """Every name that does not begin with a dot, whatever its suffix; symlinks followed."""
+        """Return every name that does not begin with a dot, whatever its suffix; symlinks are followed."""
         signatures: dict[str, Signature] = {}
         try:
             names = [name for name in os.listdir(self.directory) if not name.startswith(".")]  # noqa: PTH208 - names only

@@ -33,7 +33,7 @@ def own_folder(name: str) -> Path:
 
 
 def _is_private(folder: Path) -> bool:
-    """After `su` the variable may still name the directory of another user."""
+    """Tell whether the folder is this user's: after `su` the variable may still name another user's."""
     with suppress(OSError):
         status = folder.lstat()
         return status.st_uid == os.geteuid() and not stat.S_IMODE(status.st_mode) & 0o077 and not first_unsafe(folder)

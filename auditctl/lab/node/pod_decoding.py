@@ -70,7 +70,7 @@ class InvalidPodError(AuditctlError):
 
 
 def expect_pod(tree: object) -> Fields:
-    """The tree, if it says that it is a Pod. Raises InvalidPodError."""
+    """Return the tree, if it says that it is a Pod. Raises InvalidPodError."""
     if tree is not None and not isinstance(tree, Mapping):
         go_type = r'struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }'
         reason = f"json: cannot unmarshal {_json_kind(tree)} into Go value of type {go_type}"
@@ -88,7 +88,7 @@ def expect_pod(tree: object) -> Fields:
 
 
 def known(tree: Fields) -> dict[str, Any]:
-    """The Pod without unknown fields. Raises InvalidPodError where a type is wrong."""
+    """Return the Pod without unknown fields. Raises InvalidPodError where a type is wrong."""
     metadata = _pick(tree.get("metadata"), _METADATA, "v1.ObjectMeta", "Pod.metadata")
     _strings(metadata, ("name", "namespace", "uid"), "ObjectMeta.metadata")
     for name in ("labels", "annotations"):
@@ -130,7 +130,7 @@ def _known_volume(tree: object) -> dict[str, Any]:
 
 
 def without_defaults(pod: Fields) -> dict[str, Any]:
-    """The same Pod, less what says no more than the API's defaults: two texts of one Pod become equal."""
+    """Return the Pod without what the API's defaults say anyway: two texts of one Pod become equal."""
     spec = _less(pod["spec"], _SPEC_DEFAULTS)
     spec["containers"] = [_less(each, _CONTAINER_DEFAULTS) for each in spec["containers"]]
     for container in spec["containers"]:

@@ -25,13 +25,13 @@ _LABEL_WORDS = (
 
 
 def reference(pod: Fields) -> str:
-    """The first kind of API object that a volume refers to, which a static Pod must not; empty where none does."""
+    """Return the first kind of API object that a volume refers to, which a static Pod must not; else empty."""
     sources = (source for volume in pod["spec"]["volumes"] for source in volume)
     return next((_REFERENCES[source] for source in sources if source in _REFERENCES), "")
 
 
 def validate(pod: Fields) -> Iterator[str]:
-    """The complaints that an edit of ours could cause, in the API's order."""
+    """Yield the complaints that an edit of ours could cause, in the API's order."""
     volumes = pod["spec"]["volumes"]
     names: set[str] = set()
     yield from _validate_volumes(volumes, names)
@@ -46,7 +46,7 @@ def validate(pod: Fields) -> Iterator[str]:
 
 
 def _validate_volumes(volumes: list[Fields], valid: set[str]) -> Iterator[str]:
-    """``valid`` becomes the names of those that are right: a mount of any other finds none."""
+    """Yield the faults of volumes; add the names of the good ones to ``valid``."""
     for index, volume in enumerate(volumes):
         errors = list(_validate_volume(volume, valid, f"spec.volumes[{index}]"))
         yield from errors

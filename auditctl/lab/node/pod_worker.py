@@ -38,18 +38,18 @@ class Backoff:
     _entries: dict[str, tuple[float, float]] = field(default_factory=dict)  # key: delay, when it was last doubled
 
     def delay(self, key: str, ended: float) -> float:
-        """How long after its end at ``ended`` the container may start again; 0 is at once."""
+        """Return how long after its end at ``ended`` the container may start again; 0 is at once."""
         delay, updated = self._entries.get(key, (0.0, ended))
         return 0.0 if ended - updated > 2 * self.cap else delay
 
     def restarted(self, key: str, ended: float, now: float) -> None:
-        """The container that ended at ``ended`` starts again ``now``: the next time it takes longer."""
+        """Note that the container that ended at ``ended`` starts again ``now``: the next time it takes longer."""
         delay = self.delay(key, ended)
         self._entries[key] = (min(delay * 2, self.cap) if delay else min(self.first, self.cap), now)
 
 
 def go_duration(seconds: float) -> str:
-    """As Go prints a duration: ``10s``, ``2m40s``, ``300ms``."""
+    """Return a duration as Go prints it: ``10s``, ``2m40s``, ``300ms``."""
     if seconds < 1:
         return f"{seconds * 1000:g}ms"
     minutes, rest = divmod(seconds, 60)
@@ -118,7 +118,7 @@ class PodWorker:
                 pass
 
     def stop(self, now: float, grace_seconds: float | None = None) -> None:
-        """SIGTERM now, SIGKILL after the Pod's grace period (or the one given)."""
+        """Send SIGTERM now, SIGKILL after the Pod's grace period (or the one given)."""
         if self.phase in (PodPhase.STOPPING, PodPhase.GONE):
             return
         grace = self.pod.grace_seconds if grace_seconds is None else grace_seconds
@@ -160,7 +160,7 @@ class PodWorker:
         self._log(KlogSeverity.INFO, "auditctl-lab", words)
 
     def _unrunnable(self) -> bool:
-        """Only kube-apiserver has a stand-in; anything else is said and left alone."""
+        """Tell whether the program has no stand-in (all but kube-apiserver), and log it."""
         program = self.pod.command[0].rpartition("/")[2] if self.pod.command else ""
         if program == "kube-apiserver":
             return False
@@ -169,7 +169,7 @@ class PodWorker:
         return True
 
     def _crashed(self, now: float) -> None:
-        """The first restart at once, then a doubling back-off that counts from the end. One dead container is kept."""
+        """Restart at once the first time, then after a doubling back-off from the end. One dead container is kept."""
         if self.running is not None:
             container.forget_before(self.layout, self.pod, self.running.number)
         delay = self.backoff.delay(self._key, now)

@@ -46,7 +46,7 @@ class ChildProcess:
 
     @classmethod
     def load(cls, path: Path) -> ChildProcess | None:
-        """None where nothing, or nothing readable, is recorded."""
+        """Return the process; None where nothing, or nothing readable, is recorded."""
         try:
             process = cls(**json.loads(path.read_text(encoding="utf-8")))
             return process if type(process.pid) is type(process.start_time) is int and process.pid > 0 else None
@@ -55,7 +55,7 @@ class ChildProcess:
 
 
 def identify(pid: int) -> ChildProcess | None:
-    """The process that has this pid now; None if there is none, or only its remains (state Z or X)."""
+    """Return the process that has this pid now; None if there is none, or only its remains (state Z or X)."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
     except OSError:
@@ -64,7 +64,7 @@ def identify(pid: int) -> ChildProcess | None:
 
 
 def until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Whether the condition became true in that time; asked every 50 ms."""
+    """Tell whether the condition became true in that time; it is evaluated every 50 ms."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() >= deadline:

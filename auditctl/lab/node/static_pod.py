@@ -51,12 +51,12 @@ class StaticPod:
 
     @property
     def key(self) -> str:
-        """What two files of the same Pod share (namespace and name, the node's name appended to it)."""
+        """Return what two files of one Pod share: namespace and name, with the node's name appended."""
         return f"{self.namespace}/{self.name}"
 
 
 def decode(raw: bytes, path: str) -> StaticPod:
-    """The Pod in a manifest; ``path`` is the file's path on the node and part of the UID.
+    """Return the Pod in a manifest; ``path`` is the file's path on the node and part of the UID.
 
     Raises InvalidPodError with the kubelet's words.
     """
@@ -97,6 +97,6 @@ def _build(pod: Fields, path: str) -> StaticPod:
 
 
 def _hash(pod: Fields, path: str) -> str:
-    """32 hex digits as the kubelet's (its own are FNV-128a of a Go dump, md5 up to 1.33: not reproducible here)."""
+    """Return 32 hex digits, as many as the kubelet's (FNV-128a of a Go dump, md5 up to 1.33, is not reproducible)."""
     text = json.dumps(without_defaults(pod), sort_keys=True, default=str) + f"host:{NODE_NAME}file:{path}"
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()

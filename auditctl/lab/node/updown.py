@@ -107,7 +107,7 @@ def down(directory: Path) -> bool:
 
 
 def status(directory: Path) -> Lab | None:
-    """What stands in ``directory``; None where there is no lab. Raises RefusedError as `down`."""
+    """Return the state of ``directory``; None where there is no lab. Raises RefusedError as `down`."""
     layout = _layout(directory)
     marker = layout.read_marker()
     if marker is None:
@@ -117,7 +117,7 @@ def status(directory: Path) -> Lab | None:
 
 
 def serves(layout: Layout, port: int) -> bool:
-    """Whether `/readyz` answers 200, TLS verified against the lab's authority."""
+    """Tell whether `/readyz` answers 200, TLS verified against the lab's authority."""
     try:
         context = ssl.create_default_context(cafile=str(layout.pki / "ca.crt"))
         connection = http.client.HTTPSConnection(ADDRESS, port, timeout=2, context=context)
@@ -144,7 +144,7 @@ def _describe(layout: Layout, marker: Marker, *, made: bool) -> Lab:
 
 
 def _version(text: str) -> str:
-    """A full version: "v1.36" is "1.36.0". Raises RefusedError for one whose manifest we do not know."""
+    """Return a full version: "v1.36" is "1.36.0". Raises RefusedError for one whose manifest is not known."""
     match = re.fullmatch(r"v?1\.(\d+)(\.\d+)?", text)
     if match is None or int(match[1]) not in MINORS:
         known = f"1.{MINORS.start} to 1.{MINORS.stop - 1}"
@@ -168,7 +168,7 @@ def _claim(root: Path, kubernetes: str) -> bool:
         raise RefusedError(
             f"{root} is neither empty nor a lab (no {MARKER}): nothing is put there",
             check="lab-folder",
-            fix="name a new or an empty folder",
+            fix="use a new or an empty folder",
         )
     if marker is not None and marker.kubernetes != kubernetes:
         words = f"{root} holds a lab of {marker.kubernetes}, not of {kubernetes}"
@@ -184,7 +184,7 @@ def _layout(directory: Path) -> Layout:
 
 @contextmanager
 def _locked(layout: Layout) -> Iterator[None]:
-    """One `up` or `down` of a folder at a time: a lock on the folder itself, so that no file is left."""
+    """Let one `up` or `down` of a folder in at a time, by a lock on the folder, so that no file is left."""
     descriptor = os.open(layout.root, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -209,7 +209,7 @@ def _start(layout: Layout) -> None:
 
 
 def _free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on, below those that the kernel gives to clients."""
+    """Return a free port of 127.0.0.1, below those that the kernel gives to clients."""
     for port in random.sample(range(20000, EPHEMERAL_FROM), 200):
         with socket.socket() as probe:
             try:

@@ -17,7 +17,7 @@ class YAMLWordsError(AuditctlError):
 
 
 def read(raw: bytes) -> Any:
-    """The plain value of the first document, None if it is empty; of two equal keys the later counts.
+    """Return the plain value of the first document, None if it is empty; of two equal keys the later counts.
 
     Raises YAMLWordsError.
     """

@@ -42,7 +42,7 @@ def demo(plane: ControlPlane, say: Callable[[str], None]) -> Report:
 
 
 def _receipt_lines(report: Report) -> list[str]:
-    """The events of the receipt as they stand in the log."""
+    """Return the events of the receipt as they are in the log."""
     if report.receipt is None:
         return []
     lines = Path(report.receipt.file).read_text().splitlines()

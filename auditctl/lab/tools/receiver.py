@@ -102,12 +102,12 @@ class Receiver:
 
     @property
     def config(self) -> Path:
-        """The webhook's configuration."""
+        """Return the webhook's configuration."""
         return self.folder / CONFIG
 
     @property
     def events(self) -> Path:
-        """One JSON line an event, in the order in which they came."""
+        """Return one JSON line for each event, in the order in which they came."""
         return self.folder / EVENTS
 
     def start(self) -> None:
@@ -152,7 +152,7 @@ class Receiver:
             return 200
 
     def events_of(self, audit_id: str) -> dict[str, Any]:
-        """What came with that Audit-ID: the number of events, their levels and stages."""
+        """Return what came with that Audit-ID: the number of events, their levels and stages."""
         with self._lock:
             received = list(self._received.get(audit_id, ()))
         levels, stages = (sorted({pair[at] for pair in received}) for at in (0, 1))
@@ -174,7 +174,7 @@ class _Connection(HttpsConnection):
         return RECEIVER
 
     def serve(self) -> None:
-        """Any method is answered; only a POST with a length is taken, only a GET with an Audit-ID tells something."""
+        """Answer any method; only a POST with a length is taken, only a GET with an Audit-ID is answered with events."""
         if not cast("_Server", self.server).receiver.knows(self.headers.get("Authorization", "")):
             self._drop_body()
             self._answer(401)
@@ -190,7 +190,7 @@ class _Connection(HttpsConnection):
             self.rfile.read(min(int(length), _DROPPED_BYTES))
 
     def _answer_for_id(self) -> bytes | None:
-        """The answer to a question for an Audit-ID; None where nobody asks."""
+        """Return the answer to a question for an Audit-ID; None where there is no question."""
         audit_ids = parse_qs(urlsplit(self.path).query).get("auditID")
         if self.command != "GET" or not audit_ids:
             return None
@@ -269,7 +269,7 @@ def _replace(directory: int, name: str, content: bytes) -> None:
 
 
 def _tls(bundle: certificate_names.Bundle) -> ssl.SSLContext:
-    """The keys pass through files that are gone at once: ssl reads nothing else."""
+    """Return a TLS context; the keys pass through files that are gone at once, because ssl reads only files."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.TemporaryDirectory(prefix="auditctl-receiver-") as name:
         pair = Path(name, "pair.pem")

@@ -89,7 +89,7 @@ _FRONT = frozenset(["__main__.py", "auditctl/__init__.py"])
 
 
 def checked(path: Path) -> Path:
-    """The same path.
+    """Return the same path.
 
     Raises:
         RefusedError: it is not a single-file build of auditctl.
@@ -97,14 +97,14 @@ def checked(path: Path) -> Path:
     try:
         if is_one(path):
             return path
-        text = f"{path} is no single-file build of auditctl"
+        text = f"{path} is not a single-file build of auditctl"
     except OSError as error:
         text = f"{path}: {(error.strerror or str(error)).lower()}"
     raise RefusedError(text, check="single-file", fix=f"`.ci/build` in a clone of auditctl makes dist/{NAME}")
 
 
 def is_one(path: Path) -> bool:
-    """Is it a zip archive with auditctl in it? Raises OSError where it cannot be read."""
+    """Tell whether it is a zip archive with auditctl in it. Raises OSError where it cannot be read."""
     try:
         with ZipFile(path) as archive:
             return set(archive.namelist()) >= _FRONT
@@ -113,7 +113,7 @@ def is_one(path: Path) -> bool:
 
 
 def find() -> Path | None:
-    """The one that runs now, else one beside the program or in the clone's ``dist``; None where there is none."""
+    """Return the one that runs now, else one beside the program or in the clone's ``dist``; None: none."""
     home = Path(auditctl.__file__).resolve().parents[1]
     candidates = (home, Path(sys.argv[0]).resolve().with_name(NAME), home / "dist" / NAME)
     for path in candidates:
@@ -150,7 +150,7 @@ def scaffold(plane: ControlPlane, directory: Path, binary: Path | None, language
 
     Raises:
         UsageError: the pages are not there in ``language``.
-        RefusedError: the folder is not empty or cannot be written, or ``binary`` is no single-file build.
+        RefusedError: the folder is not empty or cannot be written, or ``binary`` is not a single-file build.
     """
     pages = translated(dict(_shipped(facts.template("killercoda"))), language, SCENARIO)
     chosen = checked(binary) if binary is not None else find()
@@ -185,7 +185,7 @@ def _missing(target: Path) -> Finding:
     return Finding.warning(
         "single-file",
         f"the single-file build is not known here, so the scenario cannot install auditctl yet: {target / BINARY}",
-        f"name it with --binary, or put it there (`.ci/build` in a clone makes dist/{NAME})",
+        f"specify it with --binary, or put it there (`.ci/build` in a clone makes dist/{NAME})",
     )
 
 
@@ -194,7 +194,7 @@ def _claim(target: Path) -> None:
     if not os.path.lexists(target):
         return
     if not target.is_dir() or target.is_symlink():
-        raise RefusedError(f"{target} is no folder", check="scaffold-folder", fix="name a new or an empty folder")
+        raise RefusedError(f"{target} is not a folder", check="scaffold-folder", fix="use a new or an empty folder")
     try:
         empty = not any(target.iterdir())
     except OSError as error:
@@ -202,11 +202,11 @@ def _claim(target: Path) -> None:
         raise RefusedError(f"{target}: {reason}", check="scaffold-folder") from error
     if not empty:
         text = f"{target} is not empty: nothing is put there"
-        raise RefusedError(text, check="scaffold-folder", fix="name a new or an empty folder")
+        raise RefusedError(text, check="scaffold-folder", fix="use a new or an empty folder")
 
 
 def _make(target: Path, pages: Mapping[str, bytes], binary: Path | None) -> Made:
-    """Whole or not at all: a draft within the folder, then a rename for each of its entries."""
+    """Write all or nothing: a draft within the folder, then a rename for each of its entries."""
     made_folder = not target.exists()
     target.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".auditctl-", dir=target))
@@ -243,7 +243,7 @@ def _fill(draft: Path, pages: Mapping[str, bytes], binary: Path | None) -> None:
 
 
 def _shipped(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, bytes]]:
-    """Every file of the templates, below ``folder``: a folder on disk, or one within the single file."""
+    """Yield every file of the templates, below ``folder``: a folder on disk, or one within the single file."""
     for entry in folder.iterdir():
         if entry.is_dir():
             yield from _shipped(entry, f"{prefix}{entry.name}/")

@@ -91,7 +91,7 @@ class Endpoint(NamedTuple):
         return self.health(credentials).readiness
 
     def health(self, credentials: Credentials) -> Health:
-        """As `readiness`, with the names of the checks that fail (a refusing ``/readyz`` lists them)."""
+        """Return `readiness`, and the names of the checks that fail (a refusing ``/readyz`` lists them)."""
         answer = self.request("GET", "/readyz")
         if answer.status in (401, 403) and not credentials.anonymous:
             answer = self.request("GET", "/readyz", credentials=credentials)
@@ -104,7 +104,7 @@ class Endpoint(NamedTuple):
         return Health(Readiness.NOT_READY, failing_checks(answer.body))
 
     def version(self) -> tuple[int, int] | None:
-        """(major, minor) of the running server; None where it does not say so to anonymous clients."""
+        """Return (major, minor) of the running server; None where anonymous clients are not told."""
         try:
             answer = json.loads(self.request("GET", "/version").body)
             return int(answer["major"]), int(re.sub(r"\D.*", "", answer["minor"]))
@@ -125,7 +125,7 @@ class Endpoint(NamedTuple):
 
 
 def endpoint(manifest: Manifest, authorities: tuple[Path, ...]) -> Endpoint:
-    """This node's own address: the liveness probe's host, else a specific ``--bind-address``, else
+    """Return this node's own address: the liveness probe's host, else a specific ``--bind-address``, else
     ``--advertise-address``, else loopback.
 
     Raises:
@@ -137,7 +137,7 @@ def endpoint(manifest: Manifest, authorities: tuple[Path, ...]) -> Endpoint:
         address = "127.0.0.1"
     if not is_ours(address):
         raise RefusedError(
-            f"{address}, where the manifest says that this API server serves, is not an address of this machine",
+            f"{address}, where the manifest says that this API server listens, is not an address of this machine",
             check="apiserver-address",
             fix="run auditctl on the control-plane node whose manifest this is",
         )
@@ -145,7 +145,7 @@ def endpoint(manifest: Manifest, authorities: tuple[Path, ...]) -> Endpoint:
 
 
 def is_ours(address: str) -> bool:
-    """Is it an address of this machine? (The kernel lets us bind only those.)"""
+    """Tell whether it is an address of this machine: the kernel lets us bind only those."""
     try:
         family = socket.AF_INET6 if ipaddress.ip_address(address).version == 6 else socket.AF_INET
         with socket.socket(family, socket.SOCK_DGRAM) as probe:

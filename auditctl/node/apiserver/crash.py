@@ -50,17 +50,17 @@ class Crash:
 
     @property
     def certain(self) -> bool:
-        """Is it the cause, in the program's own words? (Words that we do not know, and what time may mend, are not.)"""
+        """Tell whether this is the cause in the program's own words, and not one that time may mend."""
         return self.kind in (CrashKind.FINAL, CrashKind.WARNING)
 
     def __str__(self) -> str:
-        """What, where, and the program's own words where the cause does not hold them already."""
+        """Return cause and place, with the program's own words where the cause does not hold them."""
         where = f"{self.place}: " if self.place else ""
         own = "" if not self.cause or _squeezed(self.words) in _squeezed(self.cause) else f" ({self.words})"
         return f"{where}{self.cause or self.words}{own}"
 
     def outweighs(self, other: Crash | None) -> bool:
-        """Does it tell more than an earlier one? The later of two alike does."""
+        """Tell whether it says more than an earlier one; of two alike the later one does."""
         return other is None or _WEIGHT[self.kind] >= _WEIGHT[other.kind]
 
 
@@ -87,7 +87,7 @@ class Line(NamedTuple):
 
     @property
     def is_last_words(self) -> bool:
-        """Does a process end with it?"""
+        """Tell whether a process ends with this line."""
         return (
             self.severity == "F"
             or self.text.startswith("command failed: ")
@@ -96,7 +96,7 @@ class Line(NamedTuple):
 
 
 def recognise(lines: Iterable[str]) -> Crash | None:
-    """The weightiest line of a container's log, the last one of its kind; None where none is known.
+    """Return the weightiest line of a container's log, the last one of its kind; None where none is known.
 
     Lines are without the runtime's prefix (``TIME STREAM F``). Raises: nothing.
     """
@@ -104,7 +104,7 @@ def recognise(lines: Iterable[str]) -> Crash | None:
 
 
 def weightiest(crashes: Iterable[Crash | None]) -> Crash | None:
-    """The one that decides: final before unknown before transient; of one kind the last."""
+    """Return the line that decides: final before unknown before transient; of one kind the last."""
     heaviest: Crash | None = None
     for crash in crashes:
         if crash is not None and crash.outweighs(heaviest):
@@ -113,7 +113,7 @@ def weightiest(crashes: Iterable[Crash | None]) -> Crash | None:
 
 
 def recognised(line: Line, says: str = APISERVER) -> Crash | None:
-    """What one line means, None where it means nothing to us."""
+    """Return the meaning of one line; None where it is not known."""
     if line.severity == "I" or line.text.startswith("{"):  # news; audit events on standard output
         return None
     text = _CREDENTIALS.sub("//<redacted>@", line.text)
@@ -144,7 +144,7 @@ def _crash(fact: CrashPattern, groups: dict[str, str], text: str, at: str) -> Cr
 
 
 def _own_words(fact: CrashPattern, groups: Mapping[str, str], text: str) -> str:
-    """The server's whole sentence; of the kubelet's structured line only what it says of the error."""
+    """Return the server's whole sentence; of the kubelet's structured line only the error."""
     if fact.says == APISERVER:
         return text.removeprefix("command failed: ").removeprefix("Error: ").strip()
     error = re.search(r'\berr="(.*?)"(?: [\w-]+="|$)', text)
@@ -156,5 +156,5 @@ def _squeezed(text: str) -> str:
 
 
 def _unquoted(text: str) -> str:
-    """klog quotes with strconv.Quote."""
+    """Undo the quotes of klog, which uses strconv.Quote."""
     return re.sub(r"\\(.)", lambda match: {"n": "\n", "t": "\t"}.get(match[1], match[1]), text, flags=re.DOTALL)

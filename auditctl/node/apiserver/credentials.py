@@ -36,7 +36,7 @@ class Credentials:
     authority: bytes = b""
 
     def __repr__(self) -> str:
-        """Without anything secret."""
+        """Return a text without anything secret."""
         return f"Credentials({self.source!r}, {self.user!r})"
 
     @property
@@ -110,7 +110,7 @@ def _named(config: Mapping[str, Any], section: str, name: object, key: str) -> M
 
 
 def _bytes(entry: Mapping[str, Any], name: str, kubeconfig: Path) -> bytes:
-    """``NAME-data`` (base64) before the file ``NAME`` (relative to the kubeconfig), as client-go does."""
+    """Return ``NAME-data`` (base64), else the file ``NAME`` (relative to the kubeconfig), as client-go does."""
     if name == "token":
         return _file(kubeconfig, entry["tokenFile"], "tokenFile").strip() if entry.get("tokenFile") else b""
     if entry.get(f"{name}-data"):

@@ -64,7 +64,7 @@ def read_kubeconfig(raw: bytes) -> Mapping[str, Any]:
 
 
 def without_secrets(url: str) -> str:
-    """Scheme, host and port of an address; who asks, path and query may be secret, and the text may be no URL at all."""
+    """Return scheme, host and port of an address: user, path and query may be secret."""
     scheme, separator, rest = url.rpartition("://")
     user, at, place = rest.rpartition("@")
     return f"{scheme}{separator}{_REDACTED + at if user else ''}{re.split('[/?#]', place, maxsplit=1)[0]}"

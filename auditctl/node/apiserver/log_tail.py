@@ -32,7 +32,7 @@ class Tail:
 
     @property
     def identity(self) -> tuple[int, int] | None:
-        """(device, inode) of the file that is read now."""
+        """Return (device, inode) of the file that is read now."""
         if self.descriptor < 0:
             return None
         status = os.fstat(self.descriptor)

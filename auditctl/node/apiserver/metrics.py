@@ -56,7 +56,7 @@ class Durations(NamedTuple):
 
 
 def read(endpoint: Endpoint, credentials: Credentials) -> Counters | None:
-    """Ask this instance; None where it does not answer, or not us (anonymous clients may not read ``/metrics``)."""
+    """Return the metrics of this instance; None where it does not answer, or refuses anonymous clients."""
     text = _page(endpoint, credentials)
     return parse(text) if text is not None else None
 

@@ -50,12 +50,12 @@ class Callers(NamedTuple):
 
 
 def new_nonce() -> str:
-    """An Audit-ID that nobody else uses (the server keeps what the client sends: endpoints/filters/audit_init.go)."""
+    """Return a new Audit-ID; the server keeps the one that a client sends (endpoints/filters/audit_init.go)."""
     return f"auditctl-{_KERNEL_UUID.read_text().strip()}"
 
 
 def choose(policy: Policy, before: Policy | None, callers: Callers, nonce: str) -> Probe | None:
-    """The first candidate that ``policy`` records and ``before`` decides otherwise, else the first that is recorded.
+    """Return the first request that ``policy`` records and ``before`` decides otherwise, else the first recorded.
 
     None: nothing that we may send would be recorded.
     """
@@ -72,7 +72,7 @@ def choose(policy: Policy, before: Policy | None, callers: Callers, nonce: str) 
 
 
 def predict(policy: Policy, user: User | None, method: str, url: str) -> tuple[Decision, tuple[Stage, ...]]:
-    """The decision for a request by ``user`` (None: authentication failed, 401) and the stages that will be written."""
+    """Return the decision for a request of ``user`` (None: not authenticated, 401) and the stages written."""
     return _outcome(RuleIndex(policy), user, method, url)
 
 

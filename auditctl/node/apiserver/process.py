@@ -34,11 +34,11 @@ class Process(NamedTuple):
 
     @property
     def root(self) -> Path:
-        """The root of its mount namespace, as we can reach it."""
+        """Return the root of its mount namespace, as we can reach it."""
         return _PROC / str(self.pid) / "root"
 
     def runs(self, command: Sequence[str]) -> bool:
-        """Was it started with this command (a manifest's argv)?
+        """Tell whether it was started with this command (a manifest's argv).
 
         The name may be a path, and an interpreter may stand before it (a script shows its interpreter first); every
         argument after it must be equal. ``$(VAR)`` is expanded by the kubelet, so such an argument matches anything.
@@ -51,18 +51,18 @@ class Process(NamedTuple):
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """Its arguments after the name."""
+        """Return its arguments after the name."""
         for at, word in enumerate(self.argv):
             if PurePosixPath(word).name == _NAME:
                 return self.argv[at + 1 :]
         return ()
 
     def shares_our_mounts(self) -> bool:
-        """Is it in our own mount namespace, so that it sees the host's paths and not a container's?"""
+        """Tell whether it is in our own mount namespace, and sees the host's paths, not a container's."""
         return _inode(_PROC / str(self.pid) / "ns/mnt") == _inode(_PROC / "self/ns/mnt")
 
     def open_inodes(self) -> frozenset[tuple[int, int]]:
-        """(device, inode) of every file that it has open."""
+        """Return (device, inode) of every file that it has open."""
         inodes = set()
         for link in _children(_PROC / str(self.pid) / "fd"):
             with suppress(OSError):
@@ -71,7 +71,7 @@ class Process(NamedTuple):
         return frozenset(inodes)
 
     def open_paths(self) -> tuple[str, ...]:
-        """The paths of its open files as its own root has them; the kernel marks one that was removed ``(deleted)``."""
+        """Return the paths of its open files in its own root; the kernel marks a removed one ``(deleted)``."""
         paths = []
         for link in _children(_PROC / str(self.pid) / "fd"):
             with suppress(OSError):
@@ -79,7 +79,7 @@ class Process(NamedTuple):
         return tuple(path for path in paths if path.startswith("/"))
 
     def alive(self) -> bool:
-        """Is this very process (not another with its pid) still there, and not a zombie?"""
+        """Tell whether this very process (not another with its pid) is still there, and not a zombie."""
         stat = _stat(self.pid)
         return stat is not None and stat[0] != "Z" and abs(stat[1] - self.started) < 0.011
 
@@ -106,19 +106,19 @@ def untrusted_listener(port: int, manifest: Manifest | None = None) -> Untrusted
     owner = trusted_process.owner_of(manifest)
     for pid in sorted(_pids()):
         if owns(pid, inodes):
-            reason = trusted_process.server_doubt(pid, owner) or "it is no kube-apiserver"
+            reason = trusted_process.server_doubt(pid, owner) or "it is not a kube-apiserver"
             uids = trusted_process.uids_of(pid)
             return Untrusted(pid, uids[0] if uids else None, trusted_process.program_of(pid), reason)
     return None
 
 
 def port_is_taken(port: int) -> bool:
-    """Does anybody listen on the port?"""
+    """Tell whether anybody listens on the port."""
     return bool(listening_inodes(port))
 
 
 def apiservers(owner: Owner = ROOT) -> Iterator[Process]:
-    """Return every trusted process whose command names kube-apiserver, newest first."""
+    """Yield every trusted process whose command names kube-apiserver, newest first."""
     processes = [process for pid in _pids() if (process := _read(pid, owner)) is not None]
     for process in sorted(processes, key=lambda process: -process.started):
         if not trusted_process.server_doubt(process.pid, owner) and process.alive():
@@ -146,7 +146,7 @@ def listening_inodes(port: int, bind_address: str | None = None) -> frozenset[st
 
 
 def _in_the_way(local: str, bind_address: str | None) -> bool:
-    """Would a server that binds ``bind_address`` meet this socket? ``local`` is HEX:PORT, words in the machine's order."""
+    """Tell whether a server that binds ``bind_address`` meets the socket ``local`` (HEX:PORT, machine order)."""
     raw = bytes.fromhex(local.partition(":")[0])
     size = len(raw) // 4
     theirs = ipaddress.ip_address(struct.pack(f">{size}I", *struct.unpack(f"={size}I", raw)))
@@ -159,7 +159,7 @@ def _in_the_way(local: str, bind_address: str | None) -> bool:
 
 
 def owns(pid: int, inodes: frozenset[str]) -> bool:
-    """Does the process hold one of these sockets?"""
+    """Tell whether the process holds one of these sockets."""
     sockets = {f"socket:[{inode}]" for inode in inodes}
     for link in _children(_PROC / str(pid) / "fd"):
         with suppress(OSError):
@@ -186,7 +186,7 @@ def _read(pid: int, owner: Owner) -> Process | None:
 
 
 def _stat(pid: int) -> tuple[str, float] | None:
-    """(state, start in seconds of the boot clock): proc_pid_stat(5), fields 3 and 22; the name may hold anything."""
+    """Return (state, start in seconds of the boot clock): proc_pid_stat(5), fields 3 and 22."""
     try:
         fields = (_PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:

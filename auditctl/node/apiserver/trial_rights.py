@@ -121,7 +121,7 @@ def end_all_of(uid: int | None) -> None:
 
 
 def _is_of(pid: int, uid: int) -> bool:
-    """Is it a process of this user, and one that can still act? A zombie waits for its parent alone."""
+    """Tell whether it is a process of this user that can still act; a zombie only waits for its parent."""
     if uid not in uids_of(pid):
         return False
     with suppress(OSError):

@@ -1,4 +1,4 @@
-"""The dress rehearsal: the node's own server is started with the audit set-up to be, and ended before it does anything.
+"""The trial start: the node's own server is started with the audit set-up to be, and ended before it does anything.
 
 It has no rights, no network but loopback, and no secret of the cluster; its etcd is a dead address. The kube-apiserver builds
 its audit backend before it needs etcd (``pkg/controlplane/apiserver/config.go BuildGenericConfig``): what is wrong with
@@ -127,7 +127,7 @@ class ProcessOutput(NamedTuple):
 
 
 def judge(output: ProcessOutput, play: TrialStartInput) -> TrialStartResult:
-    """What it means. Pure. Only words about auditing refuse: a port, a key, etcd are the rehearsal's own troubles."""
+    """Return the verdict. Pure. Only words about auditing refuse: a port, a key, etcd are the trial's own trouble."""
     match = next(filter(None, map(_VERSION.search, output.lines)), None)
     version = (int(match[1]), int(match[2])) if match else None
     if output.passed or (output.settled and output.exit_code is None):
@@ -219,7 +219,7 @@ def _own_words(words: Sequence[str]) -> Iterator[str]:
 
 
 def _unwritten(stack: ExitStack, content: bytes) -> int:
-    """A file in memory, without a name; it has no end to wait for, as a pipe would."""
+    """Return a file in memory, without a name; unlike a pipe it needs nobody who writes its end."""
     handle = os.memfd_create("auditctl-rehearsal")
     stack.callback(os.close, handle)
     view = memoryview(content)
@@ -288,7 +288,7 @@ class _Heard:
         self.lines = tuple(self.raw.decode(errors="replace").splitlines())
 
     def says(self, beginning: str) -> bool:
-        """Does a line begin so, behind klog's header?"""
+        """Tell whether a line begins with these words, behind klog's header."""
         return any(Line.of(line).text.startswith(beginning) for line in self.lines)
 
 

@@ -186,7 +186,7 @@ class RestartWaiter:
             self.tell(self._purpose(process, expected, crash), passed)
             listens = process is not None and process.started >= expected.renamed_at
             self.clock.sleep(_LISTENING_POLL_SECONDS if listens else _POLL_SECONDS)
-        return self._too_late(expected, f"the API server did not serve within {timeout + self.waited_before:.0f} s")
+        return self._too_late(expected, f"the API server was not ready within {timeout + self.waited_before:.0f} s")
 
     def _too_late(self, expected: RestartTarget, text: str) -> Failed:
         """Who serves instead, or what the newest words are that may be the cause."""
@@ -199,7 +199,7 @@ class RestartWaiter:
             why = f"{strays[0]} defines the same Pod, and of equal names the last wins" if strays else ""
             if process is not None:
                 why = why or "the kubelet has not acted on the manifest"
-                why += f" (process {process.pid} serves with another command line)"
+                why += f" (process {process.pid} runs with another command line)"
             if why:
                 return Failed(f"{text}: {why}", None, self.outage())
         return Failed(text, self._placed(self.crash()), self.outage())

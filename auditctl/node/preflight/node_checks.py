@@ -20,7 +20,7 @@ from auditctl.settings import LOG_FLAG, LOG_PATH, POLICY_FLAG, POLICY_PATH, STAN
 
 
 def strays(root: Root, manifest_path: Path, manifest: Manifest) -> list[Path]:
-    """Other files in the manifest directory that define the same Pod: of equal names the last in byte order wins.
+    """Return other files in the manifest directory that define the same Pod; the last in byte order wins.
 
     (pkg/kubelet/config/file.go extractFromDir; a copy named ``kube-apiserver.yaml.bak`` silently rules.)
     """
@@ -68,7 +68,7 @@ class HostPaths(NamedTuple):
 
     @property
     def log_directories(self) -> tuple[Path, ...]:
-        """The log's directory, as a change creates it where it is missing."""
+        """Return the log's directory, as a change creates it where it is missing."""
         return (self.log.parent,) if self.log is not None else ()
 
     def of_flag(self, flag: str) -> Path | None:
@@ -87,7 +87,7 @@ def host_paths(root: Root, manifest: Manifest) -> HostPaths:
 
 
 def misplaced_state(root: Root, manifest_path: Path, state_path: Path) -> Iterator[Finding]:
-    """The state directory may not be where the kubelet reads."""
+    """Yield an error for a state directory where the kubelet reads."""
     yield from _misplaced(root, manifest_path, state_path, "the state directory", "state-directory")
 
 
@@ -109,7 +109,7 @@ def placement(root: Root, manifest_path: Path, paths: HostPaths, before: HostPat
 
 
 def kinds(root: Root, paths: HostPaths, *, policy_is_written: bool, webhook_is_written: bool) -> Iterator[Finding]:
-    """Each audit path is of the right kind on the host, as the mount types and the server demand."""
+    """Yield an error for an audit path of the wrong kind, as the mount types and the server demand it."""
     for flag, written in ((POLICY_FLAG, policy_is_written), (WEBHOOK_FLAG, webhook_is_written)):
         host = paths.of_flag(flag)
         if host is None:
@@ -148,15 +148,15 @@ def kinds(root: Root, paths: HostPaths, *, policy_is_written: bool, webhook_is_w
 
 
 def _no_regular_file(path: Path, flag: str) -> Finding:
-    """A device, a pipe, a socket, or a link to one."""
-    text = f"{path}, for --{flag}, is no regular file: the API server would hang, or what it writes be lost"
+    """Return the error for a device, a pipe, a socket, or a link to one."""
+    text = f"{path}, for --{flag}, is not a regular file: the API server would hang, or what it writes be lost"
     return Finding.error("audit-path", text, f"ls -l {path}; then move it away, or use another path")
 
 
 def stray_manifests(
     root: Root, manifest_path: Path, manifest: Manifest, process: Process | None = None
 ) -> Iterator[Finding]:
-    """Copies of the manifest beside it: the kubelet would run whichever sorts last. ``process`` shows which one it is."""
+    """Yield an error for each copy of the manifest beside it: the kubelet runs whichever sorts last."""
     for path in strays(root, manifest_path, manifest):
         last = max(path, manifest_path, key=lambda one: one.name.encode())
         runs = f"{last} wins"
@@ -171,7 +171,7 @@ def stray_manifests(
 
 
 def unwritable(manifest_path: Path, state_path: Path) -> Iterator[Finding]:
-    """A run that may not write ends here, before it could half do its work."""
+    """Yield an error where the run may not write, before it could do half of its changes."""
     state = next(path for path in (state_path, *state_path.parents) if path.exists())
     for directory in (manifest_path.parent, state):
         if not files.writable_directory(directory):
@@ -180,7 +180,7 @@ def unwritable(manifest_path: Path, state_path: Path) -> Iterator[Finding]:
 
 
 def host_of(root: Root, manifest: Manifest, flag: str) -> Path | None:
-    """Where the file that a flag names is on this machine; None if it is not set, standard output, or not mounted."""
+    """Return where the file of a flag is on this machine; None if not set, standard output, or not mounted."""
     value = manifest.flag(flag)
     if not value or value == STANDARD_OUTPUT:
         return None
@@ -209,11 +209,11 @@ def _misplaced(root: Root, manifest_path: Path, path: Path, subject: str, check:
         yield Finding.error(
             check,
             f"{subject} ({path}) is in, above or equal to the manifest directory {directory}, where the kubelet reads every file",
-            "name another path",
+            "use another path",
         )
     elif resolved == pki or pki in resolved.parents:
         yield Finding.error(
-            check, f"{subject} ({path}) is in {pki}, which holds the cluster's keys", "name another path"
+            check, f"{subject} ({path}) is in {pki}, which holds the cluster's keys", "use another path"
         )
 
 

@@ -67,7 +67,7 @@ class WebhookConfig:
     references: tuple[FileReference, ...] = ()
 
     def __repr__(self) -> str:
-        """Without anything secret."""
+        """Return a text without anything secret."""
         return f"WebhookConfig({self.server!r})"
 
 
@@ -99,7 +99,7 @@ def parse(raw: bytes, container_path: str) -> WebhookConfig:
 
 
 def resolved(config: WebhookConfig, read: Callable[[FileReference], bytes]) -> WebhookConfig:
-    """The configuration with the content of its files; ``read`` raises RefusedError for one that is not to be had."""
+    """Return the configuration with the content of its files; ``read`` raises RefusedError for a missing one."""
     contents: dict[str, Any] = {}
     for reference in config.references:
         content = read(reference)

@@ -241,7 +241,7 @@ def _success(planned: PlannedChange, result: ChangeResult) -> str:
     if not result.proved:
         unknown = [check.detail for check in result.checks if check.status is Status.UNKNOWN]
         return f"{verb}, not proved: {'; '.join(unknown) or 'nothing was asked'}"
-    return f"{verb}, and the API server serves"
+    return f"{verb}, and the API server is ready"
 
 
 def _next_steps(planned: PlannedChange, result: ChangeResult) -> tuple[str, ...]:
@@ -250,7 +250,9 @@ def _next_steps(planned: PlannedChange, result: ChangeResult) -> tuple[str, ...]
     if planned.command == "disable":
         return (f"auditctl kubeadm persist  # if it was done before: {_UPGRADE}, and auditing would come back",)
     look = ("auditctl log tail -f",) if planned.paths.log is not None else ()
-    return (*look, f"auditctl kubeadm persist  # {_UPGRADE}: these settings would be lost")
+    if planned.before.audit_flags == planned.after.audit_flags:
+        return look  # what kubeadm-config holds of them is as right or wrong as before
+    return (*look, f"auditctl kubeadm persist  # {_UPGRADE}: without it these settings would be lost")
 
 
 _RESTARTS: Mapping[Restart, str | None] = {

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from auditctl.findings import Finding
 from auditctl.manifest.plan import Plan, plan_annotation
 from auditctl.manifest.pod import Manifest
+from auditctl.node.apiserver import metrics
 from auditctl.node.apiserver.process import Process, listener
 from auditctl.node.kubelet import pod_logs
 from auditctl.operations.change_model import ChangeOptions, Restart
@@ -72,12 +73,12 @@ def _against_in_place(plane: ControlPlane, manifest: Manifest, process: Process 
     if process is None or not process.runs(manifest.command):
         return "what runs now is not known"
     if not options.wait:
-        return "with --no-wait nobody ends a process that lingers"
+        return "with --no-wait no process that lingers is ended"
     is_drained = (
         options.drain_seconds > 0 if options.drain_seconds is not None else not _held_back(plane, manifest, process)
     )
     if not is_drained:
-        return "without a drain nobody ends a process that lingers"
+        return "without a drain no process that lingers is ended"
     ended = pod_logs.last_ended(plane.root, manifest)
     passed = plane.clock.utc().timestamp() - ended if ended is not None else _BACKOFF_SECONDS
     if passed < _BACKOFF_SECONDS:
@@ -123,8 +124,6 @@ def _held_back(plane: ControlPlane, manifest: Manifest, process: Process) -> str
 
 def _usual_drain(plane: ControlPlane, manifest: Manifest) -> float:
     """Return the drain of a server from which nothing is held back."""
-    from auditctl.node.apiserver import metrics
-
     durations = metrics.read_durations(plane.endpoint(manifest), plane.credentials())
     seconds = drain_for(durations.answered, durations.within_a_second) if durations is not None else _DRAIN_SECONDS
     if durations is not None and durations.answered:

@@ -107,7 +107,7 @@ class Standby:
 
     @property
     def usual_drain(self) -> float:
-        """How long the old process may linger: the kubelet's grace period; in its place nobody else would end it.
+        """Return how long the old process may linger: the kubelet's grace period, as nobody else would end it.
 
         Nobody waits for it, so that its Pod is replaced in one rename.
         """
@@ -120,7 +120,7 @@ class Standby:
 
     @property
     def _log(self) -> Path | None:
-        """The standby's log on the host."""
+        """Return the standby's log on the host."""
         return host_paths(self.plane.root, self.manifest).log if self.pod.log_path is not None else None
 
     def start(self, change: Change, deadline: Deadline) -> None:
@@ -200,7 +200,7 @@ class Standby:
             self._keeper = _Keeper.start(self.redirect.keep)
 
     def end(self) -> None:
-        """Redirect no more, let the kubelet end the standby, and give its log the name of a rotated one. Raises nothing."""
+        """End the redirect and the standby, and give its log the name of a rotated one. Raises nothing."""
         plane = self.plane
         if self._keeper is not None:
             self._keeper.stop()

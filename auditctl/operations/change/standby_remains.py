@@ -31,7 +31,7 @@ _FOLDER_SETTLE_SECONDS = 0.2  # the clients of a practice node are on this machi
 def end_remains(
     plane: ControlPlane, log: Path | None, process: Process | None, manifest: Manifest | None
 ) -> Path | None:
-    """Redirect no more, end the standby, and return its log under its new name; raises nothing.
+    """End the redirect and the standby; return its log under its new name. Raises nothing.
 
     ``manifest`` is the standby's own, None where it is gone already.
     """

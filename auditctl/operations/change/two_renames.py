@@ -103,8 +103,8 @@ def _await_first_end(run: GuardedRun, outgoing: OutgoingProcess, renames: TwoRen
     if patience > seconds or not outgoing.process.alive():
         return ""
     return (
-        f"the API server did not serve within {run.options.timeout_seconds:.0f} s: the kubelet has not acted on the manifest"
-        f" (process {outgoing.process.pid} serves with another command line)"
+        f"the API server was not ready within {run.options.timeout_seconds:.0f} s: the kubelet has not acted on the manifest"
+        f" (process {outgoing.process.pid} runs with another command line)"
     )
 
 

@@ -100,7 +100,7 @@ def look(plane: ControlPlane, options: ChangeOptions, *, proving: bool = True) -
 
 
 def _unseen(plane: ControlPlane, evidence: Evidence) -> Iterator[Finding]:
-    """What this run could not look at, and why."""
+    """Yield what this run could not look at, and why."""
     if os.geteuid() != 0 and plane.root.is_host:
         text = "not run as root: whose the port is, what the process has open, container logs and secrets were not seen"
         yield Finding.warning("not-root", text, "sudo auditctl doctor")
@@ -110,14 +110,14 @@ def _unseen(plane: ControlPlane, evidence: Evidence) -> Iterator[Finding]:
 
 
 def _is_said(finding: Finding, said: Collection[Finding]) -> bool:
-    """Has the kubelet said the same of the same volume? Its words are told; one path on the host may have two names."""
+    """Tell whether the kubelet said the same of this volume; one host path may have two names."""
     volume = _VOLUME.search(finding.message)
     same = (one for one in said if one.check == finding.check)
     return volume is not None and any(volume[0] in _VOLUME.findall(one.message) for one in same)
 
 
 def _guarded(plane: ControlPlane, manifest: Manifest, evidence: Evidence, options: ChangeOptions) -> Iterator[Finding]:
-    """Every look that reads files; one that is refused its file is a finding, not the end."""
+    """Yield all findings about files; a file that may not be read is a finding, and does not end the run."""
     looks: tuple[Callable[[], list[Finding]], ...] = (
         lambda: list(stray.findings(plane, manifest, evidence.process)),
         lambda: list(_flags(plane, manifest)),
@@ -176,7 +176,7 @@ def _preflight(
 
 
 def _proof(plane: ControlPlane) -> tuple[Verification, Receipt | None, list[Finding]]:
-    """A receipt, as ``verify`` takes it."""
+    """Take a receipt, as ``verify`` does."""
     try:
         report = verify(plane, VerifyOptions())
     except AuditctlError as error:
@@ -191,20 +191,20 @@ def _proof(plane: ControlPlane) -> tuple[Verification, Receipt | None, list[Find
 
 
 def _rehearsed(plane: ControlPlane, manifest: Manifest, evidence: Evidence) -> Iterator[Finding]:
-    """What the node's own server says of the audit set-up as it stands; last, for it takes seconds."""
+    """Yield what the node's own server says of the audit set-up as it is; last, because it takes seconds."""
     if evidence.process is not None and is_on(manifest):
         yield from trial_start.findings(plane, manifest, None, evidence.process)
 
 
 def _last_good(plane: ControlPlane) -> Iterator[Finding]:
-    """What auditctl could put back."""
+    """Yield a note about the policy that auditctl could put back."""
     path = last_known_good.proved_policy(plane)
     if path is not None:
         yield Finding.note("last-known-good", f"the last policy that was proved on this node: {path}")
 
 
 def _once(complaints: list[Finding]) -> tuple[Finding, ...]:
-    """The same complaint of two looks is told once, and so is one about the same place: the first has the better words."""
+    """Return each complaint once; of two about one place the first, which has the better words."""
     kept: dict[tuple[str, str, str, int], Finding] = {}
     places: set[tuple[str, int, int]] = set()
     for finding in complaints:

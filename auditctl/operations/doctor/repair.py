@@ -214,7 +214,7 @@ def _anew(
 def _not_loaded(node: _RepairTarget) -> Repair | None:
     """Repair a good policy that was edited in place: ``restart`` loads it."""
     if node.is_serving and any(finding.check == "policy-not-loaded" for finding in node.observations.findings):
-        return Repair("load the policy that stands on disk", None)
+        return Repair("load the policy that is on disk", None)
     return None
 
 

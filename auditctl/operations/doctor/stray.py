@@ -35,7 +35,7 @@ _LOOK_SECONDS = 0.5
 
 
 def findings(plane: ControlPlane, manifest: Manifest, process: Process | None) -> Iterator[Finding]:
-    """Each of them, with the one that runs."""
+    """Yield each stray manifest, with the one that runs."""
     for path in node_checks.strays(plane.root, plane.manifest_path, manifest):
         runs, because = _winner(plane, manifest, path, process)
         yield Finding(
@@ -97,7 +97,7 @@ def removal(
 
 
 def _past_one_listing(plane: ControlPlane, manifest: Manifest, receipt: ProofFunction) -> ProofFunction:
-    """The same process must still serve after the kubelet has listed its directory once more."""
+    """Return a proof that the same process still serves after the kubelet has listed its directory once more."""
 
     def prove(process: Process, patience: Deadline) -> Proof:
         seconds = listing_seconds(plane) + _BEYOND_SECONDS
@@ -113,7 +113,7 @@ def _past_one_listing(plane: ControlPlane, manifest: Manifest, receipt: ProofFun
                 )
                 return Proof((Check("listing", Status.FAILED, text),))
             plane.clock.sleep(_LOOK_SECONDS)
-        text = f"process {process.pid} still serves after a further listing of {plane.manifest_path.parent}"
+        text = f"process {process.pid} still runs after a further listing of {plane.manifest_path.parent}"
         further = receipt(process, patience._replace(deadline=patience.deadline + seconds))
         return further._replace(checks=(Check("listing", Status.PASSED, text), *further.checks))
 
@@ -121,7 +121,7 @@ def _past_one_listing(plane: ControlPlane, manifest: Manifest, receipt: ProofFun
 
 
 def listing_seconds(plane: ControlPlane) -> float:
-    """``fileCheckFrequency`` of the kubelet's configuration, else its default."""
+    """Return ``fileCheckFrequency`` of the kubelet's configuration, else its default."""
     with suppress(OSError, RefusedError, ValueError):
         path = plane.root.followed(_KUBELET_CONFIG)
         config = load_yaml(files.read_regular(path, "kubelet configuration").decode(errors="replace"))

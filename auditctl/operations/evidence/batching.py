@@ -10,7 +10,7 @@ from auditctl.manifest.pod import Manifest
 
 
 def batch_seconds(manifest: Manifest, backend: str) -> float:
-    """How much later an event may be written than it happens: not at all, or the batch's longest wait.
+    """Return how much later than it happens an event may be written: 0, or the batch's longest wait.
 
     Without such a wait a batch is written when it is full, whenever that is (plugin/buffered/buffered.go collectEvents).
     """
@@ -24,7 +24,7 @@ def batch_seconds(manifest: Manifest, backend: str) -> float:
 
 
 def held(manifest: Manifest, backend: str) -> str:
-    """Why an event may come later, in words."""
+    """Return a sentence on why an event may come later."""
     size, wait = _batch_flags(backend)
     if batch_seconds(manifest, backend) == inf:
         return f"events are written when {_effective(manifest, size)} of them have come (--{size}, no --{wait})"

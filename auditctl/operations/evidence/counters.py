@@ -33,13 +33,13 @@ class Memory:
         self._last: tuple[Counters, float] | None = None
 
     def before(self, counters: Counters, now_seconds: float) -> tuple[Counters, float] | None:
-        """The counters of the look before, and how many seconds ago it was; these are kept for the next one."""
+        """Return the counters of the look before and their age in seconds; keep these for the next look."""
         last, self._last = self._last, (counters, now_seconds)
         return (last[0], now_seconds - last[1]) if last is not None else None
 
 
 def read(plane: ControlPlane, manifest: Manifest) -> Counters | None:
-    """The counters of this node's own instance; None where they cannot be had."""
+    """Return the counters of this node's own instance; None where they cannot be had."""
     try:
         return metrics.read(plane.endpoint(manifest), plane.credentials())
     except RefusedError:
@@ -47,7 +47,7 @@ def read(plane: ControlPlane, manifest: Manifest) -> Counters | None:
 
 
 def findings(counters: Counters, *, enabled: bool) -> Iterator[Finding]:
-    """What the counters complain of; ``enabled``: does the manifest switch auditing on?"""
+    """Yield what the counters complain of; ``enabled``: the manifest switches auditing on."""
     for plugin, number in sorted(counters.errors.items()):
         if number:
             text = f"{number} audit events {_MEANING.get(plugin, f'were lost by the plugin {plugin}')}, since this API server started"
@@ -61,7 +61,7 @@ def findings(counters: Counters, *, enabled: bool) -> Iterator[Finding]:
 
 
 def check(before: Counters | None, after: Counters | None) -> Iterator[Check]:
-    """What a proof in between did to the counters: were events lost? Nothing where they cannot be had."""
+    """Yield whether events were lost during a proof; nothing where the counters cannot be had."""
     if before is None or after is None or after.events < before.events:
         return
     lost = {name: number - before.errors.get(name, 0) for name, number in after.errors.items()}
@@ -74,7 +74,7 @@ def check(before: Counters | None, after: Counters | None) -> Iterator[Check]:
 
 
 def lines(counters: Counters, before: tuple[Counters, float] | None = None) -> Iterator[str]:
-    """For people; with the counters of some seconds ago (and those seconds), rates as well."""
+    """Yield the counters for people; with those of some seconds ago (and those seconds), rates as well."""
     if not counters.auditing:
         yield "since start: no request was audited (the API server evaluates no audit policy)"
         return

@@ -37,7 +37,7 @@ class ProbePlan(NamedTuple):
 
     @property
     def unprovable(self) -> bool:
-        """Is there a log to look into, and nothing that could be found in it?"""
+        """Tell whether there is a log, but no request that would be found in it."""
         return self.log is not None and self.probe is None
 
 

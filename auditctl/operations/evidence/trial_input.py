@@ -136,7 +136,7 @@ def _installed(plane: ControlPlane, after: Manifest, flag: str) -> bytes | None:
 
 
 def _words(after: Manifest, process: Process) -> Iterator[str]:
-    """The flags that are rehearsed: all of auditing's, and those without which it does not come so far."""
+    """Yield the flags of the trial start: all of auditing's, and those without which the server ends earlier."""
     command = [PurePosixPath(word).name for word in process.argv[:2]]
     if HYPERKUBE in command[:1]:
         yield process.argv[1]

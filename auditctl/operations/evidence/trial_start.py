@@ -44,7 +44,7 @@ def findings(
     manifest: Manifest | None = None,
     deadline: Deadline = Deadline(),
 ) -> Iterator[Finding]:
-    """What the node's own server says of the flags of ``after`` with that policy and webhook file.
+    """Yield what the node's own server says of the flags of ``after`` with that policy and webhook file.
 
     ``policy`` or ``webhook`` None: the installed one. ``process`` is the running server, whose program is started, and
     ``manifest`` the one that it was started from (None: ``after``).
@@ -79,7 +79,7 @@ def rehearsed(
     process: Process | None,
     deadline: Deadline,
 ) -> Iterator[Finding]:
-    """The findings for a change that is decided."""
+    """Yield the findings of a trial start for a change that is decided."""
     webhook = next((edit.after for edit in planned.edits if edit.role is Role.WEBHOOK), None)
     yield from findings(
         plane,
@@ -94,7 +94,7 @@ def rehearsed(
 
 
 def of_policy(plane: ControlPlane, raw: bytes, name: str) -> Iterator[Finding]:
-    """What the node's own server says of a policy alone, whatever else the manifest sets.
+    """Yield what the node's own server says of a policy alone, whatever else the manifest sets.
 
     Raises:
         InterruptionError: the user asked to stop.
@@ -116,7 +116,7 @@ def of_policy(plane: ControlPlane, raw: bytes, name: str) -> Iterator[Finding]:
 
 
 def _why_not(plane: ControlPlane, process: Process | None, manifest: Manifest) -> str:
-    """Why there is nothing to run; empty where there is, or where nobody expects it."""
+    """Return why there is nothing to start; empty where there is, or where nobody expects it."""
     if process is None:
         if not plane.root.is_host:
             return ""
@@ -132,7 +132,7 @@ def _unknown(why: str) -> Finding:
 
 
 def verdict_findings(result: TrialStartResult, plane: ControlPlane, subject: Subject) -> Iterator[Finding]:
-    """The findings of a verdict."""
+    """Yield the findings of a verdict."""
     match result.verdict:
         case TrialStartVerdict.UNKNOWN:
             yield _unknown(result.words)
@@ -157,7 +157,7 @@ def verdict_findings(result: TrialStartResult, plane: ControlPlane, subject: Sub
 
 
 def _is_refused_by_us(result: TrialStartResult, subject: Subject) -> bool:
-    """Do our own rooms refuse it too, for a server of that version? (What a webhook's file refers to is not weighed.)"""
+    """Tell whether our own checks refuse it for that version; files that a webhook refers to do not count."""
     if result.crash.startswith("policy"):
         return _loaded(result, subject).policy is None
     if result.crash.startswith("webhook"):
@@ -173,7 +173,7 @@ def _loaded(result: TrialStartResult, subject: Subject) -> LoadResult:
 
 
 def _place(result: TrialStartResult, plane: ControlPlane, subject: Subject) -> tuple[Place, str]:
-    """Where it stands in the user's own file, and the path of the field."""
+    """Return the place in the user's own file, and the path of the field."""
     if result.crash.startswith("policy"):
         return _place_in_policy(result, subject)
     if result.crash.startswith("webhook"):
@@ -186,7 +186,7 @@ def _place(result: TrialStartResult, plane: ControlPlane, subject: Subject) -> t
 
 
 def _place_in_policy(result: TrialStartResult, subject: Subject) -> tuple[Place, str]:
-    """Our loader's place for the field that the server names, else the rule's line, else the line that it names."""
+    """Return our loader's place for the field that the server names, else the rule's line, else its line."""
     loaded = _loaded(result, subject)
     named = re.search(r"(rules\[(\d+)\][\w.\[\]]*|omitStages\[\d+\])", result.words)
     for finding in loaded.findings:

@@ -92,7 +92,7 @@ def _ask_receiver(
     patience: Deadline,
     silent: Status,
 ) -> Check:
-    """``silent`` is the verdict on a receiver that has nothing to say."""
+    """Ask the receiver for the event; ``silent`` is the verdict where it has nothing to say."""
     delay = batch_seconds(manifest, "webhook")
     left = max(patience.deadline - plane.clock.monotonic(), 0.0)
     seconds = min(_SECONDS + delay, left)
@@ -121,7 +121,7 @@ class DeliveryAnswer(NamedTuple):
 
 
 def judge(answer: DeliveryAnswer, awaited: AwaitedEvent, place: str) -> Check:
-    """Pure. An event at another level than the policy's means that another policy is loaded, or another server asked."""
+    """Judge the answer. Pure. Another level than the policy's means another policy is loaded, or another server."""
     received = f"{'/'.join(sorted(answer.levels))} at {', '.join(sorted(answer.stages))}"
     if answer.levels != {awaited.level} or not answer.stages <= awaited.stages:
         expected = f"{awaited.level} at {', '.join(sorted(awaited.stages))}"
@@ -131,13 +131,13 @@ def judge(answer: DeliveryAnswer, awaited: AwaitedEvent, place: str) -> Check:
 
 
 def foreign(manifest: Manifest) -> str:
-    """The plain sentence for a receiver that is not ours."""
+    """Return the sentence for a receiver that is not ours."""
     where = "to a webhook too" if manifest.flag(LOG_FLAG) else "to a webhook only"
     return f"events go {where}; a foreign receiver proves nothing to us"
 
 
 def _config(plane: ControlPlane, manifest: Manifest, process: Process) -> WebhookConfig | None:
-    """The webhook's file as the process has read it; None where it was touched since."""
+    """Return the webhook's file as the process has read it; None where it was touched since."""
     path = manifest.flag(WEBHOOK_FLAG) or ""
     raw = loaded_file(process, plane.root, manifest, path)
     if raw is None:
@@ -152,7 +152,7 @@ def _may_be_ours(config: WebhookConfig) -> bool:
 
 
 def _place(config: WebhookConfig) -> str:
-    """Without its path and query, which may hold a secret."""
+    """Return the receiver's address without path and query, which may hold a secret."""
     parts = urlsplit(config.server)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     return f"https://{host}{f':{parts.port}' if parts.port else ''}"
@@ -183,7 +183,7 @@ def _awaited(
 
 
 def ask(config: WebhookConfig, audit_id: str) -> Mapping[str, Any]:
-    """What the receiver says of one Audit-ID: ``events``, ``levels``, ``stages``.
+    """Return what the receiver says of one Audit-ID: ``events``, ``levels``, ``stages``.
 
     It is asked without the token first, which it refuses by its name: only then is it known to be ours.
 
@@ -210,7 +210,7 @@ def _get(config: WebhookConfig, audit_id: str, headers: Mapping[str, str]) -> Ht
     try:
         context.load_verify_locations(cadata=config.authority.decode(errors="replace"))
     except ssl.SSLError as error:
-        raise NotOursError("its authority is no certificate") from error
+        raise NotOursError("its authority is not a certificate") from error
     deadline = ExchangeDeadline.within(_ANSWER_SECONDS)
     path = f"{parts.path or '/'}?auditID={quote(audit_id)}"
     with (

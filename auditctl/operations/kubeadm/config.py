@@ -38,7 +38,7 @@ class KubeadmRecord(NamedTuple):
 
 
 def check(plane: ControlPlane, source: Path | None) -> Report:
-    """Would ``kubeadm upgrade`` keep what this node runs? The record is the API's, or that of the file ``source``.
+    """Report whether ``kubeadm upgrade`` keeps the node's settings, by the API's record or the file ``source``.
 
     Raises:
         RefusedError: the manifest or the record cannot be read; ManifestError: it is not one that kubeadm would read.
@@ -227,7 +227,7 @@ def write_anew(plane: ControlPlane, manifest: Manifest) -> bool:
 
 @contextmanager
 def access(plane: ControlPlane, manifest: Manifest) -> Iterator[Access]:
-    """This node's own API server, with the credentials of the run; keys stay in memory.
+    """Yield this node's own API server with the credentials of the run; keys stay in memory.
 
     Raises:
         RefusedError: there are no credentials.
@@ -235,7 +235,7 @@ def access(plane: ControlPlane, manifest: Manifest) -> Iterator[Access]:
     credentials, endpoint = plane.credentials(), plane.endpoint(manifest)
     if credentials.anonymous:
         raise RefusedError(
-            f"no credentials to read the {WHERE} with", check="kubeconfig", fix="name some with --kubeconfig"
+            f"no credentials to read the {WHERE} with", check="kubeconfig", fix="specify some with --kubeconfig"
         )
     authority = credentials.authority.decode(errors="replace")
     if not authority:
@@ -259,7 +259,7 @@ def _from_file(path: Path) -> KubeadmRecord:
 
 
 def _others(plane: ControlPlane, after: Manifest) -> Iterator[Finding]:
-    """A join or an upgrade of another node would start an API server with these flags, and perhaps without the files."""
+    """Yield an error where another node would start with these flags, and perhaps without the files."""
     with access(plane, after) as reached:
         pods = configmap.apiservers(reached)
     own = plane.endpoint(after).address
@@ -269,7 +269,7 @@ def _others(plane: ControlPlane, after: Manifest) -> Iterator[Finding]:
             yield Finding.error(
                 "other-control-planes",
                 f"the kube-apiserver of node {pod.node} does not run with the same audit flags, and kubeadm upgrade would give it these",
-                "run the same enable there first, or say --allow other-control-planes",
+                "run the same enable there first, or use --allow other-control-planes",
             )
 
 

@@ -104,7 +104,7 @@ def _with_steps_before(text: str, form: str, policy: str, extras: Extras) -> str
 
 
 def _manifest(plane: ControlPlane) -> Manifest | None:
-    """None where this machine is no control plane: then the defaults are rendered."""
+    """Return the manifest; None where this machine is no control plane: then the defaults are rendered."""
     if not plane.manifest_path.exists():
         return None
     return plane.read_manifest()[1]

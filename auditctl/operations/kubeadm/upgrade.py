@@ -64,7 +64,7 @@ def _unknown(now: Version, then: Version) -> Iterator[Finding]:
         yield Finding.warning("version-unknown", text, fix)
     if then < now:
         text = f"{words(then)} is older than this node's {words(now)}: kubeadm upgrade does not go back"
-        yield Finding.warning("version-older", text, "name the version that you upgrade to")
+        yield Finding.warning("version-older", text, "specify the version that you upgrade to")
 
 
 def _findings(
@@ -107,7 +107,7 @@ def _flags(manifest: Manifest, now: Version, then: Version) -> Iterator[Finding]
 
 
 def _matters(manifest: Manifest, name: str) -> bool:
-    """A default of the log is of no interest where there is no log file to rotate."""
+    """Tell whether a default matters: one of the log does not where there is no log file to rotate."""
     return not name.startswith("audit-log-") or manifest.flag(LOG_FLAG) not in (None, "", STANDARD_OUTPUT)
 
 
@@ -146,7 +146,7 @@ def _sessions(policy: Policy, file: str) -> Iterator[Finding]:
 
 
 def _record(plane: ControlPlane, manifest: Manifest, source: Path | None, then: Version) -> Iterator[Finding]:
-    """What kubeadm itself would take out; without an API server to ask that is said, and nothing more."""
+    """Yield what kubeadm itself would take out; a note where no API server can be asked."""
     try:
         yield from upgrade_findings(plane, manifest, source, then)
     except RefusedError as error:

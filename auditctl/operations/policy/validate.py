@@ -116,7 +116,7 @@ def validate(plane: ControlPlane, options: ValidateOptions) -> CommandResult:
         exit_code=code,
         notes=unknown_version(version),
         findings=tuple(finding for verdict in verdicts for finding in verdict.findings),
-        cases=tuple(_case(verdict) for verdict in verdicts),
+        cases=tuple(_case(source.name, verdict) for source, verdict in zip(sources, verdicts, strict=True)),
     )
 
 
@@ -128,10 +128,10 @@ def _not_rehearsed(verdicts: list[FileVerdict]) -> str:
     return next((text.removeprefix(NOT_DONE) for text in messages if text.startswith(NOT_DONE)), "")
 
 
-def _case(verdict: FileVerdict) -> ReviewCase:
+def _case(file: str, verdict: FileVerdict) -> ReviewCase:
     weighty = [finding for finding in verdict.findings if finding.severity is not Severity.INFO]
     failure = "; ".join(finding_line(finding) for finding in weighty) or "refused"
-    return ReviewCase(verdict.file, verdict.file, weighty[0].line if weighty else 0, failure if verdict.bad else "")
+    return ReviewCase(verdict.file, file, weighty[0].line if weighty else 0, failure if verdict.bad else "")
 
 
 def _rehearsed(plane: ControlPlane, raw: bytes, verdict: FileVerdict) -> FileVerdict:

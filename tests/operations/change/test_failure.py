@@ -15,6 +15,6 @@ LINE = (
 def test_the_cause_of_a_failed_undo_is_not_repeated_where_it_is_that_of_the_change() -> None:
     crash = recognised(Line.of(LINE), KUBELET)
     assert crash is not None
-    failed = Failed("the API server did not serve within 60 s", crash, 60.0)
-    assert said_once(f"x: {crash}", failed) == "the API server did not serve within 60 s, of the same cause"
+    failed = Failed("the API server was not ready within 60 s", crash, 60.0)
+    assert said_once(f"x: {crash}", failed) == "the API server was not ready within 60 s, of the same cause"
     assert said_once("another cause", failed) == str(failed)
