@@ -15,12 +15,11 @@ from auditctl.errors import RefusedError, UsageError
 from auditctl.findings import Check, Finding, Status
 from auditctl.manifest.plan import plan_disable
 from auditctl.manifest.pod import Manifest
-from auditctl.node.apiserver.process import Process
+from auditctl.node.apiserver.process import Process, server_of
 from auditctl.node.change import files
 from auditctl.node.change.backup import saved_bytes
 from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.journal import Role, standing_changes
-from auditctl.node.kubelet.diagnosis_evidence import server_of
 from auditctl.node.logfiles import log_files
 from auditctl.node.preflight import node_checks
 from auditctl.node.preflight.node_checks import HostPaths

@@ -9,11 +9,10 @@ from pathlib import Path
 from auditctl.findings import Finding
 from auditctl.manifest.plan import Plan, plan_enable
 from auditctl.manifest.pod import Manifest
-from auditctl.node.apiserver.process import Process
+from auditctl.node.apiserver.process import Process, server_of
 from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.files import sha256
 from auditctl.node.change.journal import Role
-from auditctl.node.kubelet.diagnosis_evidence import server_of
 from auditctl.operations import flags, policy_source
 from auditctl.operations.change import preflight
 from auditctl.operations.change.engine import run_change

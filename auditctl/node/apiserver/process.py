@@ -15,6 +15,7 @@ from auditctl.node.trusted_process import ROOT, Owner, Untrusted
 
 if TYPE_CHECKING:
     from auditctl.manifest.pod import Manifest
+    from auditctl.node.change.files import Root
 
 _PROC = Path("/proc")
 _LISTEN = "0A"  # include/net/tcp_states.h TCP_LISTEN
@@ -96,6 +97,20 @@ def listener(port: int, manifest: Manifest | None = None) -> Process | None:
         if owns(process.pid, inodes):
             return process
     return None
+
+
+def server_of(root: Root, manifest: Manifest) -> Process | None:
+    """Return the API server of this node that listens on the manifest's port; another node's is none."""
+    return of_this_node(root, manifest, listener(manifest.secure_port, manifest))
+
+
+def of_this_node(root: Root, manifest: Manifest | None, process: Process | None) -> Process | None:
+    """Return the process; None under ``--rootfs`` for a server of this very machine, which is another node's."""
+    if process is None or root.is_host:
+        return process
+    inside = f"{root.path.resolve()}/"
+    as_manifest = manifest is not None and process.runs(manifest.command)
+    return process if as_manifest or any(word.startswith(inside) for word in process.argv) else None
 
 
 def untrusted_listener(port: int, manifest: Manifest | None = None) -> Untrusted | None:
