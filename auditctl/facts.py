@@ -35,6 +35,21 @@ class FlagType(Enum):
     BOOL = "bool"
     DURATION = "duration"
 
+    @property
+    def in_words(self) -> str:
+        """Return what a value is, as messages call it: ``a whole number``."""
+        return _TYPES_IN_WORDS[self]
+
+
+_TYPES_IN_WORDS = {
+    FlagType.STRING: "one line of text",
+    FlagType.INT: "a whole number",
+    FlagType.INT64: "a whole number",
+    FlagType.FLOAT: "a number",
+    FlagType.BOOL: "true or false",
+    FlagType.DURATION: "a duration",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditFlag:

@@ -26,7 +26,7 @@ def sql(
 ) -> None:
     """SQL over the log: a row an event, a typed column a field. Needs DuckDB: pip install 'auditctl[sql]'."""
     if (query is None) != view:
-        raise typer.BadParameter("name a query, or --view")
+        raise typer.BadParameter("specify a query, or --view")
 
     def operation(plane: ControlPlane) -> CommandResult:
         from auditctl.operations.log.sql import log_sql, sql_view

@@ -11,7 +11,7 @@ _SAID_ONCE = ("help",)  # of every command
 _DESCRIPTION = """\
 enable reads the manifest of the static Pod and refuses what cannot work, installs the audit policy, edits the manifest in place (every
 untouched byte is kept), waits until the kubelet has restarted the API server, sends one request under its own Audit-ID, and finds that
-very event in the log: the receipt. If any of it fails, the node is put back as it was, and the old configuration is ready before the
+very event in the log: the receipt. If any of it fails, the node is put back as it was; the API server is ready with the old configuration before the
 command ends.
 
 This is not auditd's auditctl(8). kube-auditctl and kubectl auditctl are always this program. Under the name auditctl it hands over to
@@ -21,7 +21,7 @@ _EXIT_STATUS = (
     ("1", "the answer is no: findings, drift, not recorded"),
     ("2", "usage"),
     ("3", "refused, and nothing was changed"),
-    ("4", "tried, failed, put back, and the old configuration is ready again"),
+    ("4", "tried, failed, put back; the API server is ready with the old configuration again"),
     ("5", "tried, failed, and not put back or not confirmable: the message names the backup and the exact command"),
     ("70", "a bug of auditctl"),
     ("130", "interrupted: nothing changed, or undone and serving"),

@@ -160,7 +160,7 @@ def explain(
         user_groups=tuple(user_group or ()),
     )
     if explained.given == (requests is not None):
-        raise typer.BadParameter("name one request, in words or by options, or a file of them with --requests")
+        raise typer.BadParameter("specify one request, in words or by options, or a file of them with --requests")
 
     def operation(plane: ControlPlane) -> CommandResult:
         from auditctl.operations.policy import explain as policy_explain

@@ -200,7 +200,7 @@ def _text(document: Document, path: tuple[Any, ...]) -> str:
     value = fields.value_at(document, path)
     fields.require(
         value is None or isinstance(value, str),
-        f"{fields.written(path)} is no string (kubeadm would refuse it): quote it",
+        f"{fields.written(path)} is not a string (kubeadm would refuse it): quote it",
         document,
         path,
     )

@@ -182,7 +182,7 @@ def job(image: str | None, node: str, flags: Mapping[str, str], policy: JobPolic
         UsageError: the image is not pinned by its digest.
     """
     if image is not None and not _PINNED.fullmatch(image):
-        raise UsageError(f"--image {image}: not pinned; it runs as root on the node, so name it NAME@sha256:DIGEST")
+        raise UsageError(f"--image {image}: not pinned; it runs as root on the node, so use NAME@sha256:DIGEST")
     words = ["--on-host", "/host", "enable"]
     if policy.name or policy.text:
         words += ["--policy", policy.name or f"{_POLICY_FOLDER}/policy.yaml"]

@@ -38,7 +38,7 @@ def edited(text: str, edits: dict[str, Edit]) -> str:
 
 
 def edited_elements(text: str, edit: Callable[[str], str]) -> str:
-    """Return a list with each element edited; what is no list is returned as it is."""
+    """Return a list with each element edited; what is not a list is returned as it is."""
     return "[" + ",".join(map(edit, _elements(text))) + "]" if text.startswith("[") else text
 
 

@@ -205,7 +205,7 @@ class _TallyReader:
     def _user(self, _: Tally, row: dict[str, Any]) -> None:
         groups = row.get("groups", [])
         if not isinstance(groups, list) or not all(isinstance(each, str) for each in groups):
-            raise self._wrong("groups is no list of texts")
+            raise self._wrong("groups is not a list of texts")
         self._users.append(TallyUser(self._text(row, "username"), tuple(groups), self._text(row, "actsAs")))
 
     def _cell(self, tally: Tally, row: dict[str, Any]) -> None:
@@ -238,7 +238,7 @@ class _TallyReader:
     def _rows(self, row: dict[str, Any], name: str) -> list[dict[str, Any]]:
         rows = row.get(name)
         if not isinstance(rows, list) or not all(isinstance(each, dict) for each in rows):
-            raise self._wrong(f"{name} is no list of objects")
+            raise self._wrong(f"{name} is not a list of objects")
         return rows
 
     def _text(self, row: dict[str, Any], name: str) -> str:

@@ -65,7 +65,7 @@ class Document(NamedTuple):
         root = compose(text, name)
         if not isinstance(root, Mapping):
             raise ManifestError(
-                "the manifest is empty" if root is None else "the manifest is no mapping of keys to values",
+                "the manifest is empty" if root is None else "the manifest is not a mapping of keys to values",
                 place=Place(name, 1),
             )
         refuse_template_value(root, text, name)

@@ -42,21 +42,21 @@ def written(path: Path) -> str:
 def mapping(document: Document, path: Path) -> Mapping[str, Any]:
     """Return the mapping at ``path``; an empty one where there is none. Raises ManifestError for another type."""
     value = value_at(document, path)
-    require(value is None or isinstance(value, dict), f"{written(path)} is no mapping", document, path)
+    require(value is None or isinstance(value, dict), f"{written(path)} is not a mapping", document, path)
     return value if isinstance(value, dict) else {}
 
 
 def sequence(document: Document, path: Path) -> list[Any]:
     """Return the list at ``path``; an empty one where there is none. Raises ManifestError for another type."""
     value = value_at(document, path)
-    require(value is None or isinstance(value, list), f"{written(path)} is no list", document, path)
+    require(value is None or isinstance(value, list), f"{written(path)} is not a list", document, path)
     return value if isinstance(value, list) else []
 
 
 def string(document: Document, path: Path) -> str:
     """Return the string at ``path``; an empty one where there is none. Raises ManifestError for another type."""
     value = value_at(document, path)
-    require(value is None or isinstance(value, str), f"{written(path)} is no string", document, path)
+    require(value is None or isinstance(value, str), f"{written(path)} is not a string", document, path)
     return value if isinstance(value, str) else ""
 
 
@@ -64,7 +64,7 @@ def strings(document: Document, path: Path) -> list[str]:
     """Return the list of strings at ``path``. Raises ManifestError for an item that is none: the kubelet would too."""
     items = sequence(document, path)
     for index, item in enumerate(items):
-        require(isinstance(item, str), f"{written((*path, index))} is no string: quote it", document, (*path, index))
+        require(isinstance(item, str), f"{written((*path, index))} is not a string: quote it", document, (*path, index))
     return items
 
 

@@ -53,7 +53,7 @@ def flag_target(current: Mapping[str, str], settings: Settings, version: Version
     unset = {_known(name).name for name in settings.unset_flags}
     _refuse_contradictions(settings, explicit, unset)
     values = {name: value for name, value in current.items() if not _dropped(name, settings, unset)}
-    reasons = dict.fromkeys(explicit, "asked for")
+    reasons = dict.fromkeys(explicit, "requested")
     values |= explicit
     for name, value in _defaults(values, settings, unset, current).items():
         values[name] = value
@@ -78,7 +78,7 @@ def _explicit(settings: Settings, current: Mapping[str, str]) -> dict[str, str]:
     for name, value in settings.set_flags.items():
         flag = _known(name).name
         if explicit.get(flag, value) != value:
-            raise RefusedError(f"--{flag} is asked for twice: {explicit[flag]!r} and {value!r}", check="settings")
+            raise RefusedError(f"--{flag} is given twice: {explicit[flag]!r} and {value!r}", check="settings")
         explicit[flag] = value
     if settings.webhook and WEBHOOK_FLAG not in explicit:
         explicit[WEBHOOK_FLAG] = current.get(WEBHOOK_FLAG) or WEBHOOK_PATH
@@ -99,7 +99,7 @@ def _known(name: str) -> AuditFlag:
     if flag is None:
         near = get_close_matches(plain, audit_flags(), n=1)
         fix = f"did you mean --{near[0]}?" if near else "`auditctl flags` lists them all"
-        raise RefusedError(f"--{plain} is no audit flag of kube-apiserver", check="unknown-flag", fix=fix)
+        raise RefusedError(f"--{plain} is not an audit flag of kube-apiserver", check="unknown-flag", fix=fix)
     return flag
 
 
@@ -108,9 +108,9 @@ def _refuse_contradictions(settings: Settings, explicit: Mapping[str, str], unse
         if name in unset:
             raise RefusedError(f"--{name} is both set and unset", check="settings")
         if settings.log is False and name.startswith("audit-log-"):
-            raise RefusedError(f"--{name} is asked for, and no log", check="settings")
+            raise RefusedError(f"--{name} cannot be combined with --no-log", check="settings")
         if settings.webhook is False and name.startswith("audit-webhook-"):
-            raise RefusedError(f"--{name} is asked for, and no webhook", check="settings")
+            raise RefusedError(f"--{name} cannot be combined with --no-webhook", check="settings")
     if POLICY_FLAG in unset or explicit.get(POLICY_FLAG) == "":
         raise RefusedError("without a policy nothing is recorded", check="settings", fix="use `auditctl disable`")
     paths = [value for name, value in explicit.items() if name in {POLICY_FLAG, LOG_FLAG, WEBHOOK_FLAG}]
@@ -126,8 +126,8 @@ def _dropped(name: str, settings: Settings, unset: set[str]) -> bool:
 
 def _reason_to_drop(name: str, unset: set[str]) -> str:
     if name in unset:
-        return "asked to unset"
-    return "no log is asked for" if name.startswith("audit-log-") else "no webhook is asked for"
+        return "--unset"
+    return "--no-log" if name.startswith("audit-log-") else "--no-webhook"
 
 
 def _defaults(
@@ -172,7 +172,7 @@ def _refuse_bad_value(flag: AuditFlag, value: str, version: Version | None) -> N
     negative = flag.name in ROTATION_DEFAULTS and value.startswith("-")
     if negative or not re.fullmatch(PATTERNS[flag.type], value):
         raise RefusedError(
-            f"--{flag.name}: {value!r} is no {flag.type.value}"
-            + (" from 0 on" if flag.name in ROTATION_DEFAULTS else ""),
+            f"--{flag.name}: {value!r} is not {flag.type.in_words}"
+            + (" (0 or more)" if flag.name in ROTATION_DEFAULTS else ""),
             check="flag-value",
         )

@@ -76,12 +76,12 @@ def _alone(name: str, value: str, version: Version) -> Iterator[Finding]:
     elif flag is None:
         near = get_close_matches(name, audit_flags(), n=1)
         fix = f"did you mean --{near[0]}?" if near else "`auditctl flags` lists them all"
-        yield _error("unknown-flag", name, "is no audit flag of kube-apiserver, which would not start", fix)
+        yield _error("unknown-flag", name, "is not an audit flag of kube-apiserver, which would not start", fix)
     elif not is_known(flag, version):
         since = f"{flag.since[0]}.{flag.since[1]}"
         yield _error("flag-version", name, f"came with {since}; kube-apiserver {_text(version)} would not start", "")
     elif not re.fullmatch(PATTERNS[flag.type], value):
-        yield _error("flag-value", name, f"{value!r} is no {flag.type.value}", _form(flag))
+        yield _error("flag-value", name, f"{value!r} is not {flag.type.in_words}", _form(flag))
 
 
 def is_known(flag: AuditFlag, version: Version) -> bool:
@@ -99,14 +99,14 @@ def _unconditional(flags: Flags) -> Iterator[Finding]:
     """Yield faults of API versions: the webhook's is parsed even without a webhook, the log's only with a log."""
     version = flags.value("audit-webhook-version")
     if version.count("/") > 1:
-        yield _error("flag-value", "audit-webhook-version", f"{version!r} is no group and version", f"write {_V1}")
+        yield _error("flag-value", "audit-webhook-version", f"{version!r} is not a group and version", f"write {_V1}")
 
 
 def _refused(flags: Flags, backend: str) -> Iterator[Finding]:
     """Yield what ``Validate()`` refuses of a backend that is configured."""
     mode, version = flags.value(f"audit-{backend}-mode"), flags.value(f"audit-{backend}-version")
     if mode not in MODES:
-        text = f"{mode!r} is no mode; allowed modes are {', '.join(MODES)}"
+        text = f"{mode!r} is not a mode; allowed modes are {', '.join(MODES)}"
         yield _error("flag-value", f"audit-{backend}-mode", text, "write batch, or leave the flag out")
     known = (_V1, *_BETA_VERSIONS) if flags.version <= _BETA_UNTIL else (_V1,)
     if version not in known:
@@ -132,7 +132,7 @@ def _log(flags: Flags) -> Iterator[Finding]:
         return
     form = flags.value("audit-log-format")
     if form not in FORMATS:
-        yield _error("flag-value", "audit-log-format", f"{form!r} is no format", f"one of: {', '.join(FORMATS)}")
+        yield _error("flag-value", "audit-log-format", f"{form!r} is not a format", f"one of: {', '.join(FORMATS)}")
     elif form == "legacy":
         yield _warning(
             "legacy-format",
@@ -142,7 +142,7 @@ def _log(flags: Flags) -> Iterator[Finding]:
         )
     for name in _ROTATION:
         if flags.number(name) < 0:
-            yield _error("flag-value", name, "cannot be negative", "write a number from 0 on")
+            yield _error("flag-value", name, "cannot be negative", "write 0 or more")
     if path.startswith(STREAMS):
         text = f"{path} would be rotated like a file; only - is standard output"
         yield _error("stream-as-file", LOG_FLAG, text, f"write --{LOG_FLAG}=-")
@@ -175,12 +175,12 @@ def _unwise(flags: Flags, backend: str, before: Mapping[str, str]) -> Iterator[F
     if flags.value(mode) == STRICT:
         text = "with blocking-strict a full disk or a dead receiver makes every request fail, /livez too"
         is_new = before.get(mode) != STRICT
-        yield (_error if is_new else _warning)(STRICT, mode, text, "write blocking, or say --allow blocking-strict")
+        yield (_error if is_new else _warning)(STRICT, mode, text, "write blocking, or use --allow blocking-strict")
     elif backend == "webhook" and flags.value(mode) == "blocking":
         text = "with blocking every request waits for the receiver, and without it the server does not start"
         is_new = before.get(mode) != "blocking"
         yield (_error if is_new else _warning)(
-            "webhook-blocking", mode, text, "write batch, or say --allow webhook-blocking"
+            "webhook-blocking", mode, text, "write batch, or use --allow webhook-blocking"
         )
     if flags.value(mode) == BATCH:
         yield from _batching(flags, backend)

@@ -140,7 +140,7 @@ class _Making:
             raise RefusedError(
                 f"--{flag}: {path} is a directory in the Pod (mount {below[0] if below else path})",
                 check="path",
-                fix="name a file in it",
+                fix="specify a file in it",
                 place=self.manifest.mounts_place,
             )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from auditctl.errors import ManifestError, Place, RefusedError
-from auditctl.settings import LOG_PATH, LOG_VOLUME, STANDARD_OUTPUT
+from auditctl.settings import LOG_FLAG, LOG_PATH, LOG_VOLUME, POLICY_PATH, STANDARD_OUTPUT
 
 # kubeadm's own volumes (cmd/kubeadm/app/phases/controlplane/volumes.go); never ours to take out
 KUBEADM_VOLUMES = frozenset(
@@ -88,7 +88,7 @@ def host_path(
     """
     normalised = normalised_path(path)
     if not normalised.startswith("/"):
-        raise ManifestError(f"{path!r} is no absolute path: it depends on where the container starts", place=place)
+        raise ManifestError(f"{path!r} is not an absolute path: it depends on where the container starts", place=place)
     mount = covering(mounts, normalised)
     if mount is None:
         return None
@@ -145,7 +145,9 @@ def absolute(path: str, flag: str) -> str:
     """
     if not path.startswith("/") or "\0" in path or path.endswith("/"):
         raise RefusedError(
-            f"--{flag}: {path!r} is no absolute path of a file", check="path", fix="name a file, from / on"
+            f"--{flag}: {path!r} must be an absolute path to a file",
+            check="path",
+            fix=f"use a path like {LOG_PATH if flag == LOG_FLAG else POLICY_PATH}",
         )
     cleaned = normalised_path(path)
     for directory in (MANIFEST_DIRECTORY, CERTIFICATES):

@@ -114,7 +114,7 @@ class _Construction:
         merged: dict[str, object] = {}
         for part in parts:
             if not isinstance(part, dict):
-                raise self._error("a merge key whose value is no mapping", node)
+                raise self._error("a merge key whose value is not a mapping", node)
             merged = part | merged
         return merged
 

@@ -116,12 +116,12 @@ class Manifest:
 
     @property
     def secure_port(self) -> int:
-        """Return the port of ``--secure-port``. Raises ManifestError for a value that is no port."""
+        """Return the port of ``--secure-port``. Raises ManifestError for a value that is not a port."""
         value = self.flag("secure-port")
         if value is None:
             return DEFAULT_SECURE_PORT
         if not re.fullmatch(r"[0-9]{1,5}", value):
-            raise ManifestError(f"--secure-port={value} is no port", place=self.document.place(self.container_path))
+            raise ManifestError(f"--secure-port={value} is not a port", place=self.document.place(self.container_path))
         return int(value)
 
 

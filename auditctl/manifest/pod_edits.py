@@ -31,7 +31,7 @@ def edit_flags(draft: PlanDraft, manifest: Manifest, target: FlagTarget) -> None
 def _reason(target: FlagTarget, name: str) -> str:
     value = target.values.get(name)
     shown = f"--{name}" if value is None else f"--{name}={value}"
-    return f"{shown}: {target.reasons.get(name, 'asked for')}"
+    return f"{shown}: {target.reasons.get(name, 'requested')}"
 
 
 def _change_value(draft: PlanDraft, flag: Flag, value: str, reason: str) -> None:

@@ -97,10 +97,10 @@ def _pod(pod: Fields, version: tuple[int, ...] | None) -> Iterator[PodFault]:
 def _metadata(metadata: Fields) -> Iterator[PodFault]:
     name = metadata.get("name")
     if isinstance(name, str) and not (name and all(is_label(part, longest=253) for part in name.split("."))):
-        yield _refused(("metadata", "name"), f"{name!r} is no name of a Pod (lower-case letters, digits, - and .)")
+        yield _refused(("metadata", "name"), f"{name!r} is not a name of a Pod (lower-case letters, digits, - and .)")
     namespace = metadata.get("namespace")
     if isinstance(namespace, str) and namespace and not is_label(namespace):
-        yield _refused(("metadata", "namespace"), f"{namespace!r} is no name of a namespace")
+        yield _refused(("metadata", "namespace"), f"{namespace!r} is not a name of a namespace")
     for kind in ("labels", "annotations"):
         for key, value in _mapping(metadata.get(kind)).items():
             if value is not None and not isinstance(value, str):
@@ -113,7 +113,7 @@ def _volumes(spec: Fields) -> Iterator[PodFault]:
         here: Path = ("spec", "volumes", index)
         name = volume.get("name") or ""
         if not (isinstance(name, str) and is_label(name)):
-            yield _refused((*here, "name"), f"{name!r} is no name of a volume (lower-case letters, digits and -)")
+            yield _refused((*here, "name"), f"{name!r} is not a name of a volume (lower-case letters, digits and -)")
         elif name in taken:
             yield _refused((*here, "name"), f"there are two volumes named {name}")
         taken.add(str(name))
@@ -133,13 +133,17 @@ def _host_path(source: Fields, here: Path) -> Iterator[PodFault]:
     if isinstance(path, str) and ".." in path.split("/"):
         yield _refused((*here, "path"), f"{path}: '..' is not allowed")
     elif isinstance(path, str) and path and not path.startswith("/"):
-        yield (*here, "path"), Severity.WARNING, f"{path} is no absolute path: where it leads depends on the kubelet"
+        yield (
+            (*here, "path"),
+            Severity.WARNING,
+            f"{path} is not an absolute path: where it leads depends on the kubelet",
+        )
     if kind not in HOST_PATH_TYPES:
         yield _refused(
-            (*here, "type"), f"{kind!r} is no type of a hostPath; the types are {', '.join(HOST_PATH_TYPES[1:])}"
+            (*here, "type"), f"{kind!r} is not a type of a hostPath; the types are {', '.join(HOST_PATH_TYPES[1:])}"
         )
     for key in source.keys() - {"path", "type"}:
-        yield (*here, key), Severity.WARNING, f"the kubelet ignores {key!r}, which is no field of a hostPath"
+        yield (*here, key), Severity.WARNING, f"the kubelet ignores {key!r}, which is not a field of a hostPath"
 
 
 def _references(spec: Fields, version: tuple[int, ...] | None) -> Iterator[PodFault]:
@@ -184,7 +188,7 @@ def _containers(spec: Fields, version: tuple[int, ...] | None) -> Iterator[PodFa
     for here, container in _every_container(spec):
         name = container.get("name") or ""
         if not (isinstance(name, str) and is_label(name)):
-            yield _refused((*here, "name"), f"{name!r} is no name of a container (lower-case letters, digits and -)")
+            yield _refused((*here, "name"), f"{name!r} is not a name of a container (lower-case letters, digits and -)")
         elif name in names:
             yield _refused((*here, "name"), f"there are two containers named {name}")
         names.add(str(name))
@@ -231,7 +235,7 @@ def _mounts(container: Fields, volumes: set[str], here: Path) -> Iterator[PodFau
             yield _refused((*there, "subPathExpr"), "subPath and subPathExpr exclude each other")
         yield from _typed(mount, there)
         for key in mount.keys() - _MOUNT_FIELDS:
-            yield (*there, key), Severity.WARNING, f"the kubelet ignores {key!r}, which is no field of a mount"
+            yield (*there, key), Severity.WARNING, f"the kubelet ignores {key!r}, which is not a field of a mount"
 
 
 def _environment(container: Fields, here: Path, version: tuple[int, ...] | None) -> Iterator[PodFault]:
@@ -244,7 +248,7 @@ def _environment(container: Fields, here: Path, version: tuple[int, ...] | None)
         if not relaxed:
             legal = set(text) <= _ENVIRONMENT and not text[:1].isdigit() and text != "." and not text.startswith("..")
         if not text or not legal:
-            yield _refused((*there, "name"), f"{name!r} is no name of an environment variable")
+            yield _refused((*there, "name"), f"{name!r} is not a name of an environment variable")
         if variable.get("value") and variable.get("valueFrom"):
             yield _refused((*there, "valueFrom"), "value and valueFrom exclude each other")
         yield from _typed(variable, there)
@@ -257,7 +261,7 @@ def _ports(container: Fields, here: Path, taken: set[tuple[object, ...]], *, hos
         number = port.get("containerPort")
         yield from _typed(port, there)
         if not isinstance(number, int) or not 0 < number < 65536:
-            yield _refused((*there, "containerPort"), f"{number!r} is no port")
+            yield _refused((*there, "containerPort"), f"{number!r} is not a port")
             continue
         on_host = port.get("hostPort") or (number if host_network else 0)
         if host_network and on_host != number:

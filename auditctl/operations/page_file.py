@@ -22,13 +22,13 @@ def write_page(out: str, text: str, example: str) -> None:
         UsageError: it has no name.
     """
     if not out:
-        raise UsageError("--html: the name is empty", fix="name a file, or - for standard output")
+        raise UsageError("--html: the name is empty", fix="specify a file, or - for standard output")
     path = Path(out)
     try:
         kind = path.stat().st_mode if path.exists() else stat.S_IFREG
         if stat.S_ISDIR(kind):
             raise RefusedError(
-                f"{out}: it is a directory", check="html-directory", fix=f"name a file: {path / example}"
+                f"{out}: it is a directory", check="html-directory", fix=f"specify a file: {path / example}"
             )
         if not stat.S_ISREG(kind):
             with suppress(BrokenPipeError):  # a reader who has seen enough
@@ -37,7 +37,7 @@ def write_page(out: str, text: str, example: str) -> None:
             _replace(path.resolve(), text.encode("utf-8"))
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
-        fix = f"make {path.parent} first, or name another file" if missing else "name a file that you may write"
+        fix = f"make {path.parent} first, or specify another file" if missing else "specify a file that you may write"
         reason = f"there is no directory {path.parent}" if missing else (error.strerror or str(error)).lower()
         raise RefusedError(f"{out}: cannot write the page: {reason}", check="html-unwritable", fix=fix) from error
 

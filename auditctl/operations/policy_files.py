@@ -54,7 +54,7 @@ def read(name: str, subject: str = "policy") -> PolicyText:
             raise RefusedError(
                 f"{name}: neither a file nor a shipped policy",
                 check="policy-missing",
-                fix=f"name a file, or one of: {', '.join(facts.policy_names())}",
+                fix=f"specify a file, or one of: {', '.join(facts.policy_names())}",
             )
     return PolicyText(name, files.read_following(Path(name), subject))
 

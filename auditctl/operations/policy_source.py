@@ -57,11 +57,11 @@ def fetch(name: str) -> tuple[str, bytes]:
             raise RefusedError(
                 f"{name}: neither a file nor a shipped policy",
                 check="policy-missing",
-                fix=f"name a file, or one of: {', '.join(facts.policy_names())}",
+                fix=f"specify a file, or one of: {', '.join(facts.policy_names())}",
             )
     if "://" in name:
         text = f"{name}: auditctl fetches no policy from elsewhere"
-        raise RefusedError(text, check="policy-missing", fix="download it, read it, and name the file")
+        raise RefusedError(text, check="policy-missing", fix="download it, read it, and specify the file")
     return name, files.read_following(Path("/dev/stdin" if name == "-" else name), "policy")
 
 

@@ -102,7 +102,7 @@ def reachable(config: WebhookConfig, after: Manifest) -> Iterator[Finding]:
             yield Finding.error(
                 "webhook-reachable",
                 f"the webhook receiver {_host(config)} does not take events: {tried.words}",
-                "repair it or the kubeconfig, or say --allow webhook-reachable",
+                "repair it or the kubeconfig, or use --allow webhook-reachable",
             )
 
 
@@ -131,7 +131,7 @@ def in_container(plane: ControlPlane, after: Manifest, reference: FileReference)
         raise RefusedError(
             f"the webhook configuration names {reference.path} ({reference.field}), and no mount brings it into the container",
             check="webhook-files",
-            fix="say --embed-certs to make it part of the configuration",
+            fix="use --embed-certs to make it part of the configuration",
         )
     host = plane.root.followed(place.path)
     try:
@@ -140,7 +140,7 @@ def in_container(plane: ControlPlane, after: Manifest, reference: FileReference)
         raise RefusedError(
             f"the webhook configuration names {reference.path} ({reference.field}), which is {host} on the host: {error.message}",
             check="webhook-files",
-            fix="put the file there, or say --embed-certs to make it part of the configuration",
+            fix="put the file there, or use --embed-certs to make it part of the configuration",
         ) from error
 
 

@@ -125,7 +125,7 @@ def _sample(value: Value, file: str) -> Sample:
 def _level(value: Value, file: str) -> Level:
     names = [level.value for level in Level if level is not Level.NONE]
     if value.text not in names:
-        raise _error(value, file, f"{value.text!r} is no level of an event; use {', '.join(names)}")
+        raise _error(value, file, f"{value.text!r} is not a level of an event; use {', '.join(names)}")
     return Level(value.text)
 
 
@@ -133,7 +133,7 @@ def _stages(value: Value, file: str) -> tuple[Stage, ...]:
     names = [stage.value for stage in _EVENT_STAGES]
     for item in _items(value, file):
         if item.text not in names:
-            raise _error(item, file, f"{item.text!r} is no stage of a normal request; use {', '.join(names)}")
+            raise _error(item, file, f"{item.text!r} is not a stage of a normal request; use {', '.join(names)}")
     return tuple(Stage(item.text) for item in value.items)
 
 

@@ -126,7 +126,7 @@ def _level(value: Value, file: str, text: str) -> Level:
     try:
         return Level(text)
     except ValueError as error:
-        raise _error(value, file, f"{text!r} is no level") from error
+        raise _error(value, file, f"{text!r} is not a level") from error
 
 
 def _stages(value: Value, file: str) -> tuple[Stage, ...]:

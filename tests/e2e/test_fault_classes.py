@@ -269,7 +269,7 @@ def test_a_log_that_is_no_regular_file_is_refused_and_not_read(node: Node) -> No
     refused = node.enable(METADATA)
 
     before.stands(refused, (3,))
-    assert f"{node.log}, for --audit-log-path, is no regular file" in refused.report["summary"]
+    assert f"{node.log}, for --audit-log-path, is not a regular file" in refused.report["summary"]
 
 
 def test_a_log_that_was_taken_away_under_a_running_server_is_seen(node: Node) -> None:

@@ -234,7 +234,7 @@ def test_a_change_that_failed_says_where_and_what_to_do_next(node: Node) -> None
     assert failed.code in (3, 4)
     if failed.code == 4:
         assert str(config) in failed.report["summary"]
-        assert failed.report["summary"].endswith("put back, and the old configuration is ready again")
+        assert failed.report["summary"].endswith("put back; the API server is ready with the old configuration again")
         assert len(failed.report["nextSteps"]) == 1
 
 

@@ -42,6 +42,6 @@ def test_a_server_started_after_the_way_back_is_the_old_configuration(node: Node
     recovered = node.run("recover")
 
     assert recovered.code == 0
-    assert recovered.report["summary"].endswith("it was undone, and the old configuration is ready")
+    assert recovered.report["summary"].endswith("it was undone; the API server is ready with the old configuration")
     assert plane.state.journals()[-1].step is Step.UNDONE
     assert listener(manifest.secure_port) == serving

@@ -134,7 +134,7 @@ def test_a_kubelet_that_never_acts(live: Live) -> None:
 
 
 def test_a_server_that_never_gets_ready(live: Live) -> None:
-    """It listens and lives: exit 4 at the deadline, and the old configuration is ready."""
+    """It listens and lives: exit 4 at the deadline; the API server is ready with the old configuration."""
     before = live.manifest.read_bytes()
     Faults(only_with="--audit-", never_ready=True).save(Layout(live.root))
 
@@ -240,7 +240,7 @@ def test_killed_between_the_two_renames(killed: str, live: Live) -> None:
     assert until(live.serves)  # the old settings, with the annotation more
     recovered = live.run("recover")
     assert recovered.code == 0, recovered
-    assert "the old configuration is ready" in recovered.said
+    assert "ready with the old configuration" in recovered.said
     assert live.manifest.read_bytes() == old
     assert not live.policy.exists()
     assert until(live.serves)

@@ -160,7 +160,7 @@ def test_only_the_right_document_of_a_file_is_edited() -> None:
         ("kind: Pod\napiVersion: v1\n", "no ClusterConfiguration"),
         ("kind: ClusterConfiguration\napiVersion: kubeadm.k8s.io/v1\n", "'kubeadm.k8s.io/v1' is none of"),
         (IN_V1BETA3.replace('"false"', "false"), "quote it"),
-        (AS_KUBEADM_STORES_IT.replace("{}", "\n  extraArgs:\n    a: b"), "apiServer.extraArgs is no list"),
+        (AS_KUBEADM_STORES_IT.replace("{}", "\n  extraArgs:\n    a: b"), "apiServer.extraArgs is not a list"),
         ("kind: ClusterConfiguration\n\tx", "not readable as YAML"),
     ],
 )

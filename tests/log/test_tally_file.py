@@ -90,9 +90,9 @@ def first(rows: list[dict[str, Any]], kind: str) -> dict[str, Any]:
         (lambda rows: first(rows, "cell").update(verb=[]), "verb is no text"),
         (lambda rows: first(rows, "cell").update(user=10_000), "not in the list"),
         (lambda rows: first(rows, "cell").update(since=1 << 61), "a time is none"),
-        (lambda rows: first(rows, "user").update(groups=[1]), "groups is no list"),
+        (lambda rows: first(rows, "user").update(groups=[1]), "groups is not a list"),
         (lambda rows: rows[0].update(names="some"), "names is neither"),
-        (lambda rows: rows[0].update(nodes={}), "nodes is no list"),
+        (lambda rows: rows[0].update(nodes={}), "nodes is not a list"),
     ],
 )
 def test_a_damaged_tally_gets_one_sentence(

@@ -25,7 +25,7 @@ def test_a_second_enable_changes_only_what_its_options_name() -> None:
     plan = enabling(before, Settings(log_maxsize_megabytes=50))
     assert plan.patch == [{"op": "replace", "path": "/spec/containers/0/command/5", "value": "--audit-log-maxsize=50"}]
     assert plan.after == before.replace("maxsize=100", "maxsize=50")
-    assert "--audit-log-maxsize=50: asked for" in plan.edits[0].reason
+    assert "--audit-log-maxsize=50: requested" in plan.edits[0].reason
 
 
 def test_the_manifests_own_values_stay() -> None:
@@ -100,23 +100,23 @@ def test_set_and_unset_take_any_audit_flag_in_any_spelling() -> None:
     [
         (Settings(log=False), "no-backend", "nothing would be recorded"),
         (Settings(unset_flags=frozenset({"audit-log-path"})), "no-backend", "log path unset"),
-        (Settings(log=False, log_path="-"), "settings", "no log"),
-        (Settings(log=False, webhook=True, log_maxage_days=1), "settings", "no log"),
-        (Settings(webhook=False, set_flags={"audit-webhook-mode": "batch"}), "settings", "no webhook"),
+        (Settings(log=False, log_path="-"), "settings", "--no-log"),
+        (Settings(log=False, webhook=True, log_maxage_days=1), "settings", "--no-log"),
+        (Settings(webhook=False, set_flags={"audit-webhook-mode": "batch"}), "settings", "--no-webhook"),
         (Settings(log_maxage_days=1, unset_flags=frozenset({"audit-log-maxage"})), "settings", "both set and unset"),
         (Settings(log_maxage_days=1, set_flags={"audit-log-maxage": "2"}), "settings", "twice"),
         (Settings(unset_flags=frozenset({"audit-policy-file"})), "settings", "without a policy"),
-        (Settings(set_flags={"audit-policy-file": ""}), "path", "no absolute path"),
+        (Settings(set_flags={"audit-policy-file": ""}), "path", "an absolute path"),
         (Settings(policy_path="/a/b", log_path="/a/b"), "settings", "one path"),
-        (Settings(set_flags={"audit-log-maxsise": "1"}), "unknown-flag", "no audit flag"),
-        (Settings(unset_flags=frozenset({"profiling"})), "unknown-flag", "no audit flag"),
-        (Settings(log_maxage_days=-1), "flag-value", "from 0 on"),
-        (Settings(set_flags={"audit-log-maxage": "x"}), "flag-value", "no int"),
-        (Settings(set_flags={"audit-log-compress": "yes"}), "flag-value", "no bool"),
-        (Settings(set_flags={"audit-log-batch-max-wait": "5"}), "flag-value", "no duration"),
-        (Settings(set_flags={"audit-log-batch-throttle-qps": "x"}), "flag-value", "no float"),
-        (Settings(set_flags={"audit-log-truncate-max-event-size": "1.5"}), "flag-value", "no int64"),
-        (Settings(set_flags={"audit-log-mode": "a\nb"}), "flag-value", "no string"),
+        (Settings(set_flags={"audit-log-maxsise": "1"}), "unknown-flag", "not an audit flag"),
+        (Settings(unset_flags=frozenset({"profiling"})), "unknown-flag", "not an audit flag"),
+        (Settings(log_maxage_days=-1), "flag-value", "0 or more"),
+        (Settings(set_flags={"audit-log-maxage": "x"}), "flag-value", "whole number"),
+        (Settings(set_flags={"audit-log-compress": "yes"}), "flag-value", "not true or false"),
+        (Settings(set_flags={"audit-log-batch-max-wait": "5"}), "flag-value", "not a duration"),
+        (Settings(set_flags={"audit-log-batch-throttle-qps": "x"}), "flag-value", "not a number"),
+        (Settings(set_flags={"audit-log-truncate-max-event-size": "1.5"}), "flag-value", "not a whole number"),
+        (Settings(set_flags={"audit-log-mode": "a\nb"}), "flag-value", "not one line of text"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(asked: Settings, check: str, word: str) -> None:
@@ -148,9 +148,9 @@ def test_each_flag_that_goes_has_its_reason() -> None:
         edits = enabling(text, asked).edits
         return {edit.reason for edit in edits if "/command/" in edit.operation["path"]}
 
-    assert reasons(Settings(unset_flags=frozenset({"audit-log-maxage"}))) == {"--audit-log-maxage: asked to unset"}
-    assert reasons(Settings(webhook=False)) == {"--audit-webhook-config-file: no webhook is asked for"}
-    assert "--audit-log-path: no log is asked for" in reasons(Settings(log=False))
+    assert reasons(Settings(unset_flags=frozenset({"audit-log-maxage"}))) == {"--audit-log-maxage: --unset"}
+    assert reasons(Settings(webhook=False)) == {"--audit-webhook-config-file: --no-webhook"}
+    assert "--audit-log-path: --no-log" in reasons(Settings(log=False))
 
 
 def test_a_misspelt_flag_gets_a_suggestion() -> None:

@@ -29,9 +29,9 @@ def test_nothing_is_said_of_plain_settings(flags: dict[str, str], version: tuple
     ("flags", "check", "words"),
     [
         ({"audit-log-max-size": "5"}, "unknown-flag", "did you mean --audit-log-maxsize?"),
-        ({"audit-log-maxage": "30d"}, "flag-value", "no int"),
-        ({"audit-log-mode": "Batch"}, "flag-value", "no mode"),
-        ({"audit-log-format": "xml"}, "flag-value", "no format"),
+        ({"audit-log-maxage": "30d"}, "flag-value", "not a whole number"),
+        ({"audit-log-mode": "Batch"}, "flag-value", "not a mode"),
+        ({"audit-log-format": "xml"}, "flag-value", "not a format"),
         ({"audit-log-version": "audit.k8s.io/v1beta1"}, "flag-value", "not known"),
         ({"audit-webhook-version": "a/b/c"}, "flag-value", "group and version"),
         ({"audit-log-maxbackup": "-1"}, "flag-value", "negative"),

@@ -100,8 +100,8 @@ def test_an_audit_flag_that_this_version_does_not_know_is_read_all_the_same() ->
         (("-audit-log-maxage=1",), "single dash"),
         (("--audit-log-maxage", "--v=2"), "no value: the next item is '--v'"),
         (("--audit-log-maxage",), "no value"),
-        (("5",), "no string"),
-        (("--etcd-servers=x: y",), "no string"),
+        (("5",), "not a string"),
+        (("--etcd-servers=x: y",), "not a string"),
         (("--",), "no arguments"),
     ],
 )
@@ -152,16 +152,16 @@ def test_hyperkube_is_the_api_server_of_old(word: str) -> None:
             "no metadata",
         ),
         (small(("spec:", "spec: 3\nx:")), "spec has the wrong type"),
-        (small(("  containers:", "  containers: {}\n  x:")), "spec.containers is no list"),
+        (small(("  containers:", "  containers: {}\n  x:")), "spec.containers is not a list"),
         (small(("  containers:\n", "  containers:\n  - 3\n")), "spec.containers[0]"),
         (
             small(("image: registry.k8s.io/kube-apiserver:v1.31.14", "image: 3")),
-            "spec.containers[0].image is no string",
+            "spec.containers[0].image is not a string",
         ),
         (small(("      name: k8s-certs\n      readOnly", "      readOnly")), "volumeMounts[0] lacks name or mountPath"),
-        (small(("mountPath: /etc/kubernetes/pki", "mountPath: {PKI}")), "mountPath is no string"),
+        (small(("mountPath: /etc/kubernetes/pki", "mountPath: {PKI}")), "mountPath is not a string"),
         (small(("      path: /etc/kubernetes/pki\n", "")), "spec.volumes[0].hostPath lacks a path"),
-        (small(("  - hostPath:\n      path", "  - hostPath:\n      path: 3\n      x")), "path is no string"),
+        (small(("  - hostPath:\n      path", "  - hostPath:\n      path: 3\n      x")), "path is not a string"),
     ],
 )
 def test_what_is_no_static_pod_of_the_api_server_is_refused(text: str, word: str) -> None:

@@ -24,4 +24,4 @@ def test_a_pipe_in_the_place_of_the_log_is_refused(tmp_path: Path, capfd: pytest
 
     for words in (("log", "tail", "-n", "3"), ("log", "stats")):
         assert run(["auditctl", "--rootfs", str(root), *words]) == 3
-    assert f"{log}: the log is no regular file" in capfd.readouterr().err
+    assert f"{log}: the log is not a regular file" in capfd.readouterr().err

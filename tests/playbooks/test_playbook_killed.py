@@ -103,7 +103,7 @@ def test_killed_between_rename_and_ready_the_node_finishes_and_the_next_run_resu
     assert (two.nodes["a"].process == standing) == can_serve
     told = [finding["check"] for finding in resumed.change("a")["report"]["findings"]]
     assert "watchdog" in told
-    said = "the watchdog saw it serve" if can_serve else "the watchdog undid it"
+    said = "the watchdog confirmed it" if can_serve else "the watchdog undid it"
     assert said in resumed.change("a")["msg"]
 
 

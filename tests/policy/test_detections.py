@@ -1,4 +1,4 @@
-"""The detections that ship, and what is said of a text that is no list of detections."""
+"""The detections that ship, and what is said of a text that is not a list of detections."""
 
 from __future__ import annotations
 
@@ -75,10 +75,10 @@ def test_what_a_rule_asks_for_is_what_its_source_says(shipped: tuple[Detection, 
         ("sets: [{set: x}]", "a mapping with set, detections"),
         (ONE % "{name: a, requests: [get pods]}", "a mapping with name, level, requests"),
         (ONE % f"{{{GOOD}, stage: x}}", "unknown field 'stage'"),
-        (ONE % "{name: a, level: None, requests: [get pods]}", "'None' is no level of an event"),
+        (ONE % "{name: a, level: None, requests: [get pods]}", "'None' is not a level of an event"),
         (ONE % "{name: a, level: Metadata, requests: [get]}", "a verb and a resource"),
         (ONE % "{name: 1, level: Metadata, requests: [get pods]}", "a text is needed"),
-        (ONE % f"{{{GOOD}, stages: [Panic]}}", "'Panic' is no stage of a normal request"),
+        (ONE % f"{{{GOOD}, stages: [Panic]}}", "'Panic' is not a stage of a normal request"),
         (ONE % f"{{{GOOD}, needed: 2}}", "a number from 1 to 1"),
         (ONE % f"{{{GOOD}, needed: a}}", "a number from 1 to 1"),
         (ONE % f"{{{GOOD}, exact: 'yes'}}", "true or false"),

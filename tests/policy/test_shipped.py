@@ -67,7 +67,7 @@ def test_the_baseline_keeps_no_bodies_at_all() -> None:
     [
         ("a: b", "a list of"),
         ("- get pods", "has no `-> LEVEL`"),
-        ("- get pods -> Meta", "'Meta' is no level"),
+        ("- get pods -> Meta", "'Meta' is not a level"),
         ("- get -> None", "a verb and a resource"),
         ("- GET /%zz -> None", "invalid URL escape"),
         ("- [a]", "an item is"),

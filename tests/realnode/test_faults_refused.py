@@ -271,7 +271,7 @@ BY_HAND = {
     "F46 no policy": Edit(r" +- --audit-policy-file=\S+\n", "", "no-policy", "nothing is recorded"),
     "F47 log not mounted": Edit(r"( +- --audit-log-path=)\S+\n", r"\1/data/audit.log\n", "log-not-mounted", "/data"),
     "F19 misspelt flag": Edit(
-        r"( +- --audit-log-)maxage", r"\1max-age", "unknown-flag", "--audit-log-max-age: is no audit flag"
+        r"( +- --audit-log-)maxage", r"\1max-age", "unknown-flag", "--audit-log-max-age: is not an audit flag"
     ),
 }
 

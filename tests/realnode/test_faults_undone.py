@@ -45,7 +45,7 @@ def policy(tmp_path: Path) -> Iterator[Path]:
 def undone(said: Said, words: str) -> None:
     assert said.code == 4, said.summary
     assert words in said.summary
-    assert said.summary.endswith("put back, and the old configuration is ready again")
+    assert said.summary.endswith("put back; the API server is ready with the old configuration again")
 
 
 def test_f37_a_kubelet_that_does_not_act(policy: Path) -> None:

@@ -129,7 +129,7 @@ def read(name: str, kind: ExerciseKind, text: str) -> Exercise:
     if not isinstance(value, Mapping):
         raise given.error("a mapping is needed")
     if unknown := sorted(set(value) - _KEYS):
-        raise given.error(f"{unknown[0]!r} is no key of an exercise")
+        raise given.error(f"{unknown[0]!r} is not a key of an exercise")
     wants = value.get("wants")
     if not isinstance(wants, list):
         raise given.error("'wants' is to be a list of requirements")
@@ -169,7 +169,7 @@ def _as_fault(exercise: Exercise, given: Fields) -> Exercise:
     symptom = given.text("symptom")
     states = {state.name.lower().replace("_", "-"): state for state in ServerState}
     if symptom not in states:
-        raise given.error(f"{symptom!r} is no state of a node", f"one of {', '.join(states)}")
+        raise given.error(f"{symptom!r} is not a state of a node", f"one of {', '.join(states)}")
     named = DoctorVerdict(doctor.text("check"), bool(doctor.maybe_truth("fix")))
     return replace(exercise, symptom=states[symptom], doctor=named)
 

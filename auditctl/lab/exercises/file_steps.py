@@ -190,7 +190,7 @@ def _mode(given: Fields) -> int:
     try:
         return int(text, 8)
     except ValueError as error:
-        raise given.error(f"{text!r} is no mode", "octal digits in quotes, '0600'") from error
+        raise given.error(f"{text!r} is not a mode", "octal digits in quotes, '0600'") from error
 
 
 def _short(text: str) -> str:

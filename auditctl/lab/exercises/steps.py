@@ -66,7 +66,7 @@ def _one(where: str, step: object) -> ExerciseStep:
     given = Fields(f"{where} ({kind})", value, str(kind))
     if kind not in _KINDS:
         near = get_close_matches(str(kind), _KINDS, n=1)
-        raise given.error("is no kind of step", f"did you mean {near[0]!r}?" if near else ", ".join(_KINDS))
+        raise given.error("is not a kind of step", f"did you mean {near[0]!r}?" if near else ", ".join(_KINDS))
     return _KINDS[kind].parse(given)
 
 

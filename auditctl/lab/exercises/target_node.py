@@ -74,13 +74,13 @@ def permit(ground: PracticeNode, *, confirmed: bool) -> None:
     marker = ground.plane.root.host(MARKER)
     if not marker.is_file():
         raise RefusedError(
-            f"this is no practice node: {marker} is not there",
+            f"this is not a practice node: {marker} is not there",
             check="lab-node",
-            fix="auditctl lab up; or, on a real node to throw away, let its author put that file there, and say --yes",
+            fix="auditctl lab up; or, on a real node to throw away, let its author put that file there, and use --yes",
         )
     if not confirmed:
         raise RefusedError(
             "an exercise breaks the API server of this real node on purpose",
             check="confirmation",
-            fix="say --yes as well",
+            fix="use --yes as well",
         )

@@ -52,7 +52,7 @@ def serving(plane: ControlPlane) -> Process:
     """
     plane.read_manifest()  # root, another node: told in its own words
     if (process := ready(plane)) is None:
-        text = "the API server is not ready as its manifest says, even before the exercise"
+        text = "the API server does not run as its manifest says, even before the exercise"
         raise RefusedError(text, check="apiserver-ready", fix="auditctl doctor")
     return process
 

@@ -37,7 +37,7 @@ class Fields(NamedTuple):
         if unknown:
             near = get_close_matches(unknown[0], names, n=1)
             fix = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(names) or 'no fields'}"
-            raise self.error(f"{unknown[0]!r} is no field of it", fix)
+            raise self.error(f"{unknown[0]!r} is not a field of it", fix)
 
     def has(self, name: str) -> bool:
         return isinstance(self.value, Mapping) and name in self.value
@@ -107,5 +107,5 @@ class Fields(NamedTuple):
 
     def _absolute(self, text: str) -> str:
         if not text.startswith("/"):
-            raise self.error(f"{text!r} is no absolute path of the node")
+            raise self.error(f"{text!r} is not an absolute path of the node")
         return normalised_path(text)

@@ -94,7 +94,7 @@ class Webhook(ServerRequirement):
         try:
             server = parse_kubeconfig(raw, path).server
         except RefusedError:
-            return self.failed("the webhook's file is no kubeconfig that the API server would take")
+            return self.failed("the webhook's file is not a kubeconfig that the API server would take")
         try:
             same = _place(server) == _place(self.server)
         except ValueError:
@@ -117,7 +117,7 @@ def _known(given: Fields, name: str) -> str:
     near = [f"audit-{name}"] if f"audit-{name}" in known else get_close_matches(name, known, n=1, cutoff=_NEARLY)
     if name not in known and (name.startswith("audit-") or near):
         near = near or get_close_matches(name, known, n=1)
-        raise given.error(f"{name!r} is no audit flag", f"did you mean {near[0]!r}?" if near else "auditctl flags")
+        raise given.error(f"{name!r} is not an audit flag", f"did you mean {near[0]!r}?" if near else "auditctl flags")
     return name
 
 

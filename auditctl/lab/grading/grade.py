@@ -66,7 +66,7 @@ def grade_file(plane: ControlPlane, path: Path) -> Report:
     """Grade by the requirements of a file; exit code 0: all met, 1: one is not, 3: one cannot be told.
 
     Raises:
-        RefusedError: the file cannot be read, or is no list of requirements.
+        RefusedError: the file cannot be read, or is not a list of requirements.
     """
     raw = files.read_following(path, "requirements")
     wants = requirements.read_text(raw.decode(errors="replace"), str(path))

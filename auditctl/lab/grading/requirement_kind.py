@@ -114,7 +114,7 @@ def request_and_level(given: Fields, text: str) -> tuple[RequestSpec, Level]:
         return request_of(given, words), Level(level)
     except ValueError as error:
         levels = ", ".join(one.value for one in Level)
-        raise given.error(f"{level!r} is no level", f"levels are {levels}") from error
+        raise given.error(f"{level!r} is not a level", f"levels are {levels}") from error
 
 
 def stage_of(given: Fields, text: str) -> Stage:
@@ -122,4 +122,4 @@ def stage_of(given: Fields, text: str) -> Stage:
     try:
         return Stage(text)
     except ValueError as error:
-        raise given.error(f"{text!r} is no stage", f"stages are {', '.join(one.value for one in Stage)}") from error
+        raise given.error(f"{text!r} is not a stage", f"stages are {', '.join(one.value for one in Stage)}") from error

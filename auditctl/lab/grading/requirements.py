@@ -92,7 +92,7 @@ def _one(index: int, want: object) -> Requirement:
     if kind not in _KINDS:
         near = get_close_matches(str(kind), _KINDS, n=1)
         fix = f"did you mean {near[0]!r}?" if near else f"the kinds are {', '.join(_KINDS)}"
-        raise RequirementError(f"{where}: {str(kind)!r} is no kind of requirement", fix=fix)
+        raise RequirementError(f"{where}: {str(kind)!r} is not a kind of requirement", fix=fix)
     given = Fields(f"{where} ({kind})", value, str(kind))
     given.only(_KINDS[kind].fields)
     return _KINDS[kind].parse(given)

@@ -168,7 +168,7 @@ def _claim(root: Path, kubernetes: str) -> bool:
         raise RefusedError(
             f"{root} is neither empty nor a lab (no {MARKER}): nothing is put there",
             check="lab-folder",
-            fix="name a new or an empty folder",
+            fix="use a new or an empty folder",
         )
     if marker is not None and marker.kubernetes != kubernetes:
         words = f"{root} holds a lab of {marker.kubernetes}, not of {kubernetes}"

@@ -97,7 +97,7 @@ def checked(path: Path) -> Path:
     try:
         if is_one(path):
             return path
-        text = f"{path} is no single-file build of auditctl"
+        text = f"{path} is not a single-file build of auditctl"
     except OSError as error:
         text = f"{path}: {(error.strerror or str(error)).lower()}"
     raise RefusedError(text, check="single-file", fix=f"`.ci/build` in a clone of auditctl makes dist/{NAME}")
@@ -150,7 +150,7 @@ def scaffold(plane: ControlPlane, directory: Path, binary: Path | None, language
 
     Raises:
         UsageError: the pages are not there in ``language``.
-        RefusedError: the folder is not empty or cannot be written, or ``binary`` is no single-file build.
+        RefusedError: the folder is not empty or cannot be written, or ``binary`` is not a single-file build.
     """
     pages = translated(dict(_shipped(facts.template("killercoda"))), language, SCENARIO)
     chosen = checked(binary) if binary is not None else find()
@@ -185,7 +185,7 @@ def _missing(target: Path) -> Finding:
     return Finding.warning(
         "single-file",
         f"the single-file build is not known here, so the scenario cannot install auditctl yet: {target / BINARY}",
-        f"name it with --binary, or put it there (`.ci/build` in a clone makes dist/{NAME})",
+        f"specify it with --binary, or put it there (`.ci/build` in a clone makes dist/{NAME})",
     )
 
 
@@ -194,7 +194,7 @@ def _claim(target: Path) -> None:
     if not os.path.lexists(target):
         return
     if not target.is_dir() or target.is_symlink():
-        raise RefusedError(f"{target} is no folder", check="scaffold-folder", fix="name a new or an empty folder")
+        raise RefusedError(f"{target} is not a folder", check="scaffold-folder", fix="use a new or an empty folder")
     try:
         empty = not any(target.iterdir())
     except OSError as error:
@@ -202,7 +202,7 @@ def _claim(target: Path) -> None:
         raise RefusedError(f"{target}: {reason}", check="scaffold-folder") from error
     if not empty:
         text = f"{target} is not empty: nothing is put there"
-        raise RefusedError(text, check="scaffold-folder", fix="name a new or an empty folder")
+        raise RefusedError(text, check="scaffold-folder", fix="use a new or an empty folder")
 
 
 def _make(target: Path, pages: Mapping[str, bytes], binary: Path | None) -> Made:

@@ -137,7 +137,7 @@ def endpoint(manifest: Manifest, authorities: tuple[Path, ...]) -> Endpoint:
         address = "127.0.0.1"
     if not is_ours(address):
         raise RefusedError(
-            f"{address}, where the manifest says that this API server serves, is not an address of this machine",
+            f"{address}, where the manifest says that this API server listens, is not an address of this machine",
             check="apiserver-address",
             fix="run auditctl on the control-plane node whose manifest this is",
         )

@@ -106,7 +106,7 @@ def untrusted_listener(port: int, manifest: Manifest | None = None) -> Untrusted
     owner = trusted_process.owner_of(manifest)
     for pid in sorted(_pids()):
         if owns(pid, inodes):
-            reason = trusted_process.server_doubt(pid, owner) or "it is no kube-apiserver"
+            reason = trusted_process.server_doubt(pid, owner) or "it is not a kube-apiserver"
             uids = trusted_process.uids_of(pid)
             return Untrusted(pid, uids[0] if uids else None, trusted_process.program_of(pid), reason)
     return None

@@ -24,13 +24,13 @@ def unreadable(path: Path, subject: str, error: OSError) -> RefusedError:
         return RefusedError(
             f"{path}: {subject} is a symbolic link, and a rename would replace the link",
             check=f"{subject}-symlink",
-            fix="name the file that it points to, or put a regular file there",
+            fix="specify the file that it points to, or put a regular file there",
         )
     if error.errno == errno.ENOENT:
         fix = (
-            "name it with --manifest, or the node's root with --rootfs"
+            "specify it with --manifest, or the node's root with --rootfs"
             if subject == "manifest"
-            else "name a file that is there"
+            else "specify a file that exists"
         )
         return RefusedError(f"{path}: {subject} not found", check=f"{subject}-missing", fix=fix)
     if error.errno in KINDS_NOT_READ:

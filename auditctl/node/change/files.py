@@ -134,7 +134,7 @@ def open_regular(path: Path, flags: int = 0, directory: int | None = None) -> in
     With an open ``directory`` only the last name of ``path`` is opened, in there.
 
     Raises:
-        OSError: it cannot be opened, or is no regular file (EISDIR, EINVAL).
+        OSError: it cannot be opened, or is not a regular file (EISDIR, EINVAL).
     """
     name = path if directory is None else path.name or "."
     descriptor = os.open(name, _READ | open_flag("O_NOCTTY") | flags, dir_fd=directory)

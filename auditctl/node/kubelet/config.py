@@ -127,7 +127,7 @@ def static_pods(manifest_path: Path) -> Iterator[Finding]:
                 check="static-pod-path",
                 severity=Severity.ERROR,
                 message=text,
-                fix=f"name the file that it reads: --manifest {name}",
+                fix=f"specify the file that it reads: --manifest {name}",
             )
         return
 

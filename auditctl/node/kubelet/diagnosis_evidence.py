@@ -45,7 +45,7 @@ def collect(node: EvidenceSources) -> Evidence:
     """Look at everything once. Raises: nothing; what cannot be seen stays unknown."""
     manifest = node.manifest
     port = _port(node)
-    process = _ours(node, listener(port, manifest))
+    process = _ours(node.root, manifest, listener(port, manifest))
     changed = _changed(node.manifest_path)
     container, refusal, log = _words(node, changed)
     read = texts(node.root, node.manifest_path, manifest)
@@ -86,12 +86,17 @@ def _port(node: EvidenceSources) -> int:
     return int(named[-1]) if named else DEFAULT_SECURE_PORT
 
 
-def _ours(node: EvidenceSources, process: Process | None) -> Process | None:
+def server_of(root: Root, manifest: Manifest) -> Process | None:
+    """Return the API server of this node that listens on the manifest's port; another node's is none."""
+    return _ours(root, manifest, listener(manifest.secure_port, manifest))
+
+
+def _ours(root: Root, manifest: Manifest | None, process: Process | None) -> Process | None:
     """Under ``--rootfs`` a server of this very machine on the same port is another node's."""
-    if process is None or node.root.is_host:
+    if process is None or root.is_host:
         return process
-    inside = f"{node.root.path.resolve()}/"
-    as_manifest = node.manifest is not None and process.runs(node.manifest.command)
+    inside = f"{root.path.resolve()}/"
+    as_manifest = manifest is not None and process.runs(manifest.command)
     return process if as_manifest or any(word.startswith(inside) for word in process.argv) else None
 
 

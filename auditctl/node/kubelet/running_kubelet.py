@@ -22,13 +22,13 @@ def findings(root: Root) -> Iterator[Finding]:
     """Yield an error where no kubelet runs, where it is stopped, or where its container runtime does not answer."""
     kubelet = kubelet_log.find(root)
     if kubelet is None:
-        text = "no kubelet runs on this node, so nobody would act on the manifest"
+        text = "no kubelet runs on this node, so nothing would act on the manifest"
         yield Finding(
             check=CHECK, severity=Severity.ERROR, message=text, fix="start the kubelet (see: systemctl status kubelet)"
         )
         return
     if is_stopped(kubelet.pid):
-        text = f"the kubelet (process {kubelet.pid}) is stopped by a signal, so nobody would act on the manifest"
+        text = f"the kubelet (process {kubelet.pid}) is stopped by a signal, so nothing would act on the manifest"
         yield Finding(
             check=CHECK, severity=Severity.ERROR, message=text, fix=f"kill -CONT {kubelet.pid}, or restart the kubelet"
         )

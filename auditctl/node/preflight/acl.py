@@ -41,7 +41,7 @@ def let_group_read(directory: Path, names: Callable[[str], bool], gid: int) -> l
     log's successor is created with the mode of the old one: so the log that is there needs the entry as well.
 
     The server's own user may write the directory, and put a link to somebody else's file there. So each file is opened
-    without following a link and changed by its descriptor; what is no regular file, or has a second name elsewhere, is
+    without following a link and changed by its descriptor; what is not a regular file, or has a second name elsewhere, is
     left alone. Returns a sentence for each such name.
 
     Raises:

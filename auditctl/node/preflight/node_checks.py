@@ -149,7 +149,7 @@ def kinds(root: Root, paths: HostPaths, *, policy_is_written: bool, webhook_is_w
 
 def _no_regular_file(path: Path, flag: str) -> Finding:
     """Return the error for a device, a pipe, a socket, or a link to one."""
-    text = f"{path}, for --{flag}, is no regular file: the API server would hang, or what it writes be lost"
+    text = f"{path}, for --{flag}, is not a regular file: the API server would hang, or what it writes be lost"
     return Finding.error("audit-path", text, f"ls -l {path}; then move it away, or use another path")
 
 
@@ -209,11 +209,11 @@ def _misplaced(root: Root, manifest_path: Path, path: Path, subject: str, check:
         yield Finding.error(
             check,
             f"{subject} ({path}) is in, above or equal to the manifest directory {directory}, where the kubelet reads every file",
-            "name another path",
+            "use another path",
         )
     elif resolved == pki or pki in resolved.parents:
         yield Finding.error(
-            check, f"{subject} ({path}) is in {pki}, which holds the cluster's keys", "name another path"
+            check, f"{subject} ({path}) is in {pki}, which holds the cluster's keys", "use another path"
         )
 
 

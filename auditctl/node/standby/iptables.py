@@ -69,9 +69,9 @@ class IptablesRedirect(NamedTuple):
             f"{mine} -d {own_loopback(version)} -j RETURN",
             f"{mine} -p tcp --dport {target.port} -m addrtype --dst-type LOCAL {timed} :{target.standby_port}",
         ]
-        if version == 4 and target.address:
-            there = f"{target.address}:{target.standby_port}"
-            lines.append(f"{mine} -d {target.service} -p tcp --dport 443 {timed} {there}")
+        service, there = target.cluster_ip_in(version)
+        if service:
+            lines.append(f"{mine} -d {service} -p tcp --dport 443 {timed} {there}")
         return "\n".join([*lines, "COMMIT"]) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""What a standby server needs of the node: memory, a port, a redirect, an image that is there."""
+"""What a standby server needs of the node: memory, a port that is let in, a redirect, an image that is there."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from auditctl.node.apiserver.process import Process
 from auditctl.node.change.files import Root
 from auditctl.node.clock import Clock
 from auditctl.node.standby import pod
+from auditctl.node.standby.packet_filter import dropping
 from auditctl.node.standby.redirect import redirect, target_of
 
 _MEMORY_FACTOR = 1.5  # of the running server: the standby has the same caches, and fills them while it starts
@@ -45,7 +46,7 @@ def missing(
     port = pod.free_port(after.secure_port)
     if port is None:
         yield f"no port is free near {after.secure_port}"
-    elif reason := redirect(root, target_of(after, port), clock).missing():
+    elif reason := redirect(root, target_of(after, port), clock).missing() or (dropping(port) if root.is_host else ""):
         yield reason
     path = pod.path_of(manifest_path)
     if path.exists() and not pod.is_ours(path):

@@ -64,7 +64,7 @@ def target_of(manifest: Manifest, standby_port: int) -> RedirectTarget:
     service, address = "", manifest.flag("advertise-address") or ""
     with suppress(ValueError):
         first = ipaddress.ip_network(ranges.split(",")[0].strip(), strict=False)
-        if first.version == 4 and ipaddress.ip_address(address).version == 4:
+        if first.version == ipaddress.ip_address(address).version:
             service = str(first[1])
     return RedirectTarget(manifest.secure_port, standby_port, service, address if service else "")
 
@@ -126,8 +126,9 @@ def _body(target: RedirectTarget, version: int) -> str:
   {family} daddr {own_loopback(version)} accept
   tcp dport @ports fib daddr type local counter dnat to :{target.standby_port}
 """
-    if version == 4 and target.address:
-        rules += f"  {family} daddr @services tcp dport 443 counter dnat to {target.address}:{target.standby_port}\n"
+    _, there = target.cluster_ip_in(version)
+    if there:
+        rules += f"  {family} daddr @services tcp dport 443 counter dnat to {there}\n"
     return f"""{{
  set ports {{ type inet_service; flags timeout; }}
  set services {{ type {kind}; flags timeout; }}
@@ -139,8 +140,9 @@ def _body(target: RedirectTarget, version: int) -> str:
 def _refreshed(target: RedirectTarget, family: str, version: int) -> Sequence[str]:
     lines = [f"flush set {family} {_TABLE} ports", f"flush set {family} {_TABLE} services"]
     lines.append(f"add element {family} {_TABLE} ports {{ {target.port} timeout {TIMEOUT_SECONDS}s }}")
-    if version == 4 and target.service:
-        lines.append(f"add element {family} {_TABLE} services {{ {target.service} timeout {TIMEOUT_SECONDS}s }}")
+    service, _ = target.cluster_ip_in(version)
+    if service:
+        lines.append(f"add element {family} {_TABLE} services {{ {service} timeout {TIMEOUT_SECONDS}s }}")
     return lines
 
 

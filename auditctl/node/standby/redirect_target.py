@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -11,9 +12,9 @@ _NOBODYS = "127.255.255.254"
 
 
 class RedirectTarget(NamedTuple):
-    """What is redirected, and to which port. ``service`` is the IPv4 ClusterIP of the `kubernetes` Service, empty if none.
+    """What is redirected, and to which port. ``service`` is the ClusterIP of the `kubernetes` Service, empty if none.
 
-    ``address`` is this node's IPv4 address, to which connections to the Service lead; others keep their own address. (A
+    ``address`` is this node's, to which connections to the Service lead; others keep their own address. (A
     redirect would lead them to 127.0.0.1, and the kubelet's rules drop what was translated to there from elsewhere:
     pkg/kubelet/kubelet_network_linux.go, KUBE-FIREWALL.)
     """
@@ -22,6 +23,13 @@ class RedirectTarget(NamedTuple):
     standby_port: int
     service: str = ""
     address: str = ""
+
+    def cluster_ip_in(self, version: int) -> tuple[str, str]:
+        """Return the Service's address and where it leads, both empty where it has none of this IP version."""
+        if not self.address or ipaddress.ip_address(self.address).version != version:
+            return "", ""
+        there = f"[{self.address}]" if version == 6 else self.address
+        return self.service, f"{there}:{self.standby_port}"
 
 
 def own_loopback(version: int) -> str:

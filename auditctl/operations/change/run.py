@@ -43,6 +43,7 @@ from auditctl.operations.change_model import (
 )
 from auditctl.operations.evidence import last_known_good
 from auditctl.report import Outcome
+from auditctl.settings import POLICY_FLAG
 
 _LAST_LOOK_SECONDS = 5.0
 _SHORTEST_WAIT_SECONDS = 1.0
@@ -270,10 +271,10 @@ class ChangeRun:
         if isinstance(result, Restarted):
             self.restarted = result
             self.change.try_mark(Step.UNDONE, failure)
-            text = f"{failure}; put back, and the old configuration is ready again"
+            text = f"{failure}; put back; the API server is ready with the old configuration again"
             return self._performed(outcome, failure=text, checks=checks)
         self.change.try_mark(Step.UNCONFIRMED, str(result))
-        text = f"{failure}; the old manifest is back, but the API server is not ready with it: {said_once(failure, result)}"
+        text = f"{failure}; the old manifest is back; but the API server is not ready with it: {said_once(failure, result)}"
         return self._performed(
             Outcome.STRANDED,
             failure=f"{text}; the saved manifest is {self.change.backup}",
@@ -286,8 +287,14 @@ class ChangeRun:
         if process is not None:
             restart.end_in_place(process)
         self._end(Step.UNPROVED, "--no-wait")
-        checks = (Check("restarted", Status.UNKNOWN, "not waited for (--no-wait)"),)
-        return self._performed(Outcome.CHANGED, checks=checks, next_steps=("auditctl verify",))
+        name = "receipt" if self.planned.restart is Restart.NONE else "restarted"
+        checks = (Check(name, Status.UNKNOWN, "not waited for (--no-wait)"),)
+        is_on = (
+            self.planned.after.flag(POLICY_FLAG) is not None
+        )  # without auditing `verify` would say no, and send back
+        return self._performed(
+            Outcome.CHANGED, checks=checks, next_steps=("auditctl verify" if is_on else "auditctl status",)
+        )
 
     def _performed(self, outcome: Outcome, **fields: Any) -> ChangeResult:
         result = ChangeResult(

@@ -114,11 +114,13 @@ def _finish(plane: ControlPlane, change: Change, deadline: Deadline) -> str:
             failed = removal.remove_last(change)
             change.try_mark(Step.DONE, "finished by the next run")
         else:
-            change.try_mark(Step.UNPROVED, "kept by the next run: the API server is ready; no receipt was taken")
-        text = "it was kept, for its new configuration is ready (run `auditctl verify` for a receipt)"
+            change.try_mark(
+                Step.UNPROVED, "kept by the next run: the API server is ready with it; no receipt was taken"
+            )
+        text = "it was kept, because the API server is ready with its new configuration (run `auditctl verify` for a receipt)"
         return "; ".join([text, *failed])
     changes.put_back(change)
-    return _confirm(plane, change, "its new configuration is not ready, so it was undone", deadline)
+    return _confirm(plane, change, "the API server is not ready with its new configuration, so it was undone", deadline)
 
 
 def _serves_with_it(plane: ControlPlane, journal: Journal, deadline: Deadline) -> bool:
@@ -155,16 +157,16 @@ def _confirm(plane: ControlPlane, change: Change, text: str, deadline: Deadline,
     if serves(plane, manifest, since, deadline, previous_until=first, ends=now if has_loaded_it else None):
         removal.clear_up(change)
         change.try_mark(Step.UNDONE, "by the next run")
-        return f"{text}, and the old configuration is ready"
+        return f"{text}; the API server is ready with the old configuration"
     if not plane.root.is_host:
         change.try_mark(Step.UNDONE, "by the next run; serving not confirmed under --rootfs")
-        return f"{text}; whether it is ready is not known"
+        return f"{text}; whether the API server is ready with it is not known"
     if _nobody_starts_it(plane, plane.read_manifest()[1]):
         change.try_mark(Step.UNCONFIRMED, "by the next run, before the kubelet ran")
-        return f"{text}; no kubelet runs, so nobody has seen it ready yet"
+        return f"{text}; no kubelet runs, so the API server has not started with it yet"
     change.try_mark(Step.UNCONFIRMED, "by the next run")
     raise StrandedError(
-        f"change {change.journal.id}: {text}, but the API server is not ready with it; the saved manifest is {change.backup}",
+        f"change {change.journal.id}: {text}; but the API server is not ready with it; the saved manifest is {change.backup}",
         check="not-serving",
         fix=f"tail -n 20 {plane.root.host('/var/log/pods')}/*kube-apiserver*/*/*.log",
     )

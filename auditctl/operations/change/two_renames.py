@@ -83,7 +83,7 @@ def bring_new_text(run: GuardedRun, renames: TwoRenames | None, watch: RestartWa
         if (
             renames is not None
             and run.outgoing is not None
-            and (reason := _await_end(run, run.outgoing, renames, watch))
+            and (reason := _await_first_end(run, run.outgoing, renames, watch))
         ):
             return reason
         run.renamed_at = replace_manifest(run.change)
@@ -93,7 +93,7 @@ def bring_new_text(run: GuardedRun, renames: TwoRenames | None, watch: RestartWa
     return ""
 
 
-def _await_end(run: GuardedRun, outgoing: OutgoingProcess, renames: TwoRenames, watch: RestartWaiter) -> str:
+def _await_first_end(run: GuardedRun, outgoing: OutgoingProcess, renames: TwoRenames, watch: RestartWaiter) -> str:
     """Wait for the end of the old Pod, not longer than one rename would take; return why to give up, empty if not to."""
     began, patience = watch.clock.monotonic(), run.patience()
     end = PodEnd(run.change, renames.remains, outgoing, run.drain, run.planned.before.secure_port)
@@ -115,9 +115,9 @@ def end_new_pod(run: GuardedRun, renames: TwoRenames | None, watch: RestartWaite
     linger beyond the kubelet's first look, or a standby server serves meanwhile. Raises nothing.
     """
     change, record = run.change, run.change.journal.manifest
-    is_outgoing_alive = run.outgoing is not None and run.outgoing.process.alive()
+    is_ending_still = run.outgoing is not None and run.outgoing.process.alive()
     is_standby_there = run.standby is not None and run.standby.is_left
-    if renames is None or is_outgoing_alive or is_standby_there or change.standing(record) is not OnDisk.AFTER:
+    if renames is None or is_ending_still or is_standby_there or change.standing(record) is not OnDisk.AFTER:
         return
     port = run.planned.after.secure_port
     process = serving(run.planned.after) or any_other(run.planned.after, port)

@@ -16,9 +16,9 @@ CHECK = "watchdog"
 _LEFT = "left to do: "
 _OUTAGE = re.compile(r"^outage ([0-9]+\.[0-9]+) s$")
 _DID = {
-    Step.DONE: "the watchdog saw it ready, and confirmed it",
-    Step.UNDONE: "the watchdog undid it, and the old configuration is ready",
-    Step.UNCONFIRMED: "the watchdog put the old manifest back, but did not see the API server ready with it",
+    Step.DONE: "the watchdog confirmed it: the API server is ready with it",
+    Step.UNDONE: "the watchdog undid it; the API server is ready with the old configuration",
+    Step.UNCONFIRMED: "the watchdog put the old manifest back, but the API server was not ready with it in time",
     Step.STRANDED: "the watchdog could not put it back",
     Step.ABANDONED: "the watchdog left it alone",
 }

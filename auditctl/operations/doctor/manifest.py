@@ -34,7 +34,7 @@ _DISTRIBUTIONS = (
     _Distribution(
         "k3s",
         ("/etc/rancher/k3s", "/var/lib/rancher/k3s"),
-        "its API server is no static Pod: set kube-apiserver-arg in /etc/rancher/k3s/config.yaml and restart k3s",
+        "its API server is not a static Pod: set kube-apiserver-arg in /etc/rancher/k3s/config.yaml and restart k3s",
     ),
     _Distribution(
         "MicroK8s", ("/var/snap/microk8s",), "set the flags in /var/snap/microk8s/current/args/kube-apiserver"
@@ -100,7 +100,7 @@ def _missing(plane: ControlPlane) -> Iterator[Finding]:
         text = (
             f"{path} is not there; {beside[0]}, in the same directory, is a kube-apiserver's, and the kubelet runs it"
         )
-        yield _error("manifest-missing", text, f"name it: --manifest {plane.root.node(beside[0])}")
+        yield _error("manifest-missing", text, f"specify it: --manifest {plane.root.node(beside[0])}")
     elif candidates:
         text = f"{path} is not there, so the kubelet runs no API server; probably it was moved to {candidates[0]}"
         yield _error("manifest-missing", text, f"look at it, then: mv {candidates[0]} {path}")
@@ -115,14 +115,14 @@ def _missing(plane: ControlPlane) -> Iterator[Finding]:
         text = f"{path} is not there, and no copy of it was found; probably this is a worker node"
         yield _error("manifest-missing", text, "run auditctl on a control-plane node")
     else:
-        text = f"{path} is not there, nor anything else of a kubeadm node: this is no kubeadm control plane"
-        yield _error("manifest-missing", text, "name the node's root with --rootfs, or the manifest with --manifest")
+        text = f"{path} is not there, nor anything else of a kubeadm node: this is not a kubeadm control plane"
+        yield _error("manifest-missing", text, "specify the node's root with --rootfs, or the manifest with --manifest")
 
 
 def why_missing(plane: ControlPlane, error: RefusedError) -> RefusedError:
     """Return the refusal of a command that found no manifest, in doctor's words: what this machine probably is."""
     if not plane.rootfs.is_dir():
-        fix = "name the directory of a node's root with --rootfs"
+        fix = "specify the directory of a node's root with --rootfs"
         return RefusedError(f"{plane.rootfs}: there is no such directory", check=error.check, fix=fix)
     cause = next(_missing(plane))
     return RefusedError(cause.message, check=cause.check, fix=cause.fix, place=error.place)

@@ -113,7 +113,7 @@ def _past_one_listing(plane: ControlPlane, manifest: Manifest, receipt: ProofFun
                 )
                 return Proof((Check("listing", Status.FAILED, text),))
             plane.clock.sleep(_LOOK_SECONDS)
-        text = f"process {process.pid} still serves after a further listing of {plane.manifest_path.parent}"
+        text = f"process {process.pid} still runs after a further listing of {plane.manifest_path.parent}"
         further = receipt(process, patience._replace(deadline=patience.deadline + seconds))
         return further._replace(checks=(Check("listing", Status.PASSED, text), *further.checks))
 

@@ -210,7 +210,7 @@ def _get(config: WebhookConfig, audit_id: str, headers: Mapping[str, str]) -> Ht
     try:
         context.load_verify_locations(cadata=config.authority.decode(errors="replace"))
     except ssl.SSLError as error:
-        raise NotOursError("its authority is no certificate") from error
+        raise NotOursError("its authority is not a certificate") from error
     deadline = ExchangeDeadline.within(_ANSWER_SECONDS)
     path = f"{parts.path or '/'}?auditID={quote(audit_id)}"
     with (

@@ -171,10 +171,10 @@ def persist(plane: ControlPlane, options: ChangeOptions) -> Report:
         show_diff=options.dry_run,
     )
     if plan.changes and options.dry_run:
-        return replace(report, summary=f"this would be written to the {WHERE}; nothing was touched")
+        return replace(report, summary=f"Dry run, nothing changed: this would be written to the {WHERE}")
     findings = (*report.findings, *of_a_join(plane, manifest))
     if not plan.changes:
-        return replace(report, summary=f"already so: nothing was written to the {WHERE}", findings=findings)
+        return replace(report, summary=f"No change needed: the {WHERE} has these settings already", findings=findings)
     configmap_write(plane, manifest, prepared)
     summary = f"the {WHERE} has the audit settings of this node: kubeadm upgrade and join keep them"
     return replace(report, outcome=Outcome.CHANGED, changed=True, summary=summary, findings=findings)
@@ -235,7 +235,7 @@ def access(plane: ControlPlane, manifest: Manifest) -> Iterator[Access]:
     credentials, endpoint = plane.credentials(), plane.endpoint(manifest)
     if credentials.anonymous:
         raise RefusedError(
-            f"no credentials to read the {WHERE} with", check="kubeconfig", fix="name some with --kubeconfig"
+            f"no credentials to read the {WHERE} with", check="kubeconfig", fix="specify some with --kubeconfig"
         )
     authority = credentials.authority.decode(errors="replace")
     if not authority:
@@ -269,7 +269,7 @@ def _others(plane: ControlPlane, after: Manifest) -> Iterator[Finding]:
             yield Finding.error(
                 "other-control-planes",
                 f"the kube-apiserver of node {pod.node} does not run with the same audit flags, and kubeadm upgrade would give it these",
-                "run the same enable there first, or say --allow other-control-planes",
+                "run the same enable there first, or use --allow other-control-planes",
             )
 
 

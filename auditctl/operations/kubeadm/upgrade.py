@@ -64,7 +64,7 @@ def _unknown(now: Version, then: Version) -> Iterator[Finding]:
         yield Finding.warning("version-unknown", text, fix)
     if then < now:
         text = f"{words(then)} is older than this node's {words(now)}: kubeadm upgrade does not go back"
-        yield Finding.warning("version-older", text, "name the version that you upgrade to")
+        yield Finding.warning("version-older", text, "specify the version that you upgrade to")
 
 
 def _findings(

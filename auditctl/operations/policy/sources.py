@@ -52,7 +52,7 @@ def _policies(text: PolicyText) -> Iterator[PolicySource]:
 def _texts(name: str) -> Iterator[PolicyText]:
     """Yield the text of a file; of a folder or pattern those that hold a policy, sorted by name."""
     path = Path(name)
-    is_folder = bool(name) and path.is_dir()  # "" is no name of the working directory
+    is_folder = bool(name) and path.is_dir()  # "" is not a name of the working directory
     if not is_folder and (path.exists() or not _PATTERN & set(name)):
         yield read(name)
         return

@@ -77,7 +77,7 @@ def test_mixed_users_are_not_believed() -> None:
 
 
 def test_what_the_stranger_chose_cannot_steer_a_terminal() -> None:
-    text = Untrusted(7, 1000, trusted_process.printable("/tmp/\x1b[2J\x9bx\n"), "it is no kube-apiserver").on(6443)
+    text = Untrusted(7, 1000, trusted_process.printable("/tmp/\x1b[2J\x9bx\n"), "it is not a kube-apiserver").on(6443)
     assert text.isprintable()
     assert text.startswith("process 7 (/tmp/\\x1b[2J\\x9bx\\x0a, user 1000) listens on port 6443")
 

@@ -31,6 +31,8 @@ from auditctl.transport import ExchangeDeadline, connect
 subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 subprocess.run(["ip", "address", "add", "192.0.2.7/32", "dev", "lo"], check=True)
 subprocess.run(["ip", "route", "add", "198.51.100.0/24", "dev", "lo"], check=True)
+subprocess.run(["ip", "address", "add", "2001:db8::7/128", "dev", "lo"], check=True)
+subprocess.run(["ip", "route", "add", "2001:db8:1::/112", "dev", "lo"], check=True)
 
 def serve(name, port):
     listener = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
@@ -66,6 +68,11 @@ seen["the Service"] = asked("198.51.100.1", 443)
 seen["the server's own loopback"] = asked("::1")
 seen["our probe"] = asked("192.0.2.7", connect=lambda address, port: connect(address, port, ExchangeDeadline.within(3), mark=PAST_REDIRECT_MARK))
 seen["connections"] = rule.connections()
+target = RedirectTarget(6443, 6444, "2001:db8:1::1", "2001:db8::7")
+remove_redirect(Root(Path("/")))
+rule = NftRedirect(target) if sys.argv[1] == "nft" else IptablesRedirect(target, Clock())
+rule.keep()
+seen["the Service of IPv6"] = asked("2001:db8:1::1", 443)
 stop_redirect(Root(Path("/")))
 seen["stopped"] = asked("192.0.2.7")
 remove_redirect(Root(Path("/")))
@@ -100,6 +107,7 @@ def test_who_is_led_to_the_standby_and_who_is_not(how: str) -> None:
         "loopback": "standby",
         "own address": "standby",
         "the Service": "standby",
+        "the Service of IPv6": "standby",
         "the server's own loopback": "server",
         "our probe": "server",
         "connections": 3 if how == "nft" else None,
@@ -115,6 +123,18 @@ def test_the_service_is_the_first_address_of_the_services_range() -> None:
     assert target.service == "10.96.0.1"
     assert (target.port, target.standby_port) == (6443, 6444)
     assert f"--advertise-address={target.address}" in PLAIN.read_text()
+
+
+def test_a_service_of_ipv6_leads_to_an_address_of_ipv6() -> None:
+    """Where Services have such addresses first, the API server advertises one of the kind."""
+    text = PLAIN.read_text().replace("10.96.0.0/12", "2001:db8:1::/112,10.96.0.0/12")
+    mixed = target_of(Manifest.of(Document.of_text(text, "m.yaml")), 6444)
+    address = next(line for line in text.splitlines() if "--advertise-address=" in line).partition("=")[2]
+    target = target_of(Manifest.of(Document.of_text(text.replace(f"={address}", "=2001:db8::7"), "m.yaml")), 6444)
+
+    assert target.cluster_ip_in(6) == ("2001:db8:1::1", "[2001:db8::7]:6444")
+    assert target.cluster_ip_in(4) == ("", "")
+    assert mixed.service == ""
 
 
 def test_in_a_folder_a_file_says_where_to_and_until_when(tmp_path: Path) -> None:

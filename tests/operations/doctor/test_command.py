@@ -146,7 +146,7 @@ def test_a_manifest_that_was_moved_away_is_found(folder_node: ControlPlane) -> N
     assert f"mv {moved} {folder_node.manifest_path}" in report.next_steps[0]
     beside = folder_node.manifest_path.with_name("apiserver.yaml")
     moved.rename(beside)
-    assert look(folder_node).next_steps == (f"name it: --manifest /{MANIFESTS}/apiserver.yaml",)
+    assert look(folder_node).next_steps == (f"specify it: --manifest /{MANIFESTS}/apiserver.yaml",)
 
 
 @pytest.mark.parametrize(

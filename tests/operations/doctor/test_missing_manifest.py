@@ -29,7 +29,7 @@ COMMANDS = (
         ("etc/rancher/rke2", "runs RKE2, which auditctl does not edit", "foreign-distribution"),
         ("etc/k0s", "runs k0s, which auditctl does not edit", "foreign-distribution"),
         ("etc/kubernetes/kubelet.conf", "probably this is a worker node", "manifest-missing"),
-        ("", "this is no kubeadm control plane", "manifest-missing"),
+        ("", "this is not a kubeadm control plane", "manifest-missing"),
     ],
 )
 def test_the_first_command_says_what_doctor_knows(
@@ -47,7 +47,7 @@ def test_the_first_command_says_what_doctor_knows(
 
 def test_a_log_command_names_the_file_that_it_lacks(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["auditctl", "--rootfs", str(tmp_path), "log", "top"]) == 3
-    assert f"name the log's file: auditctl --rootfs {tmp_path} log top FILE" in capfd.readouterr().err
+    assert f"specify the log's file: auditctl --rootfs {tmp_path} log top FILE" in capfd.readouterr().err
 
 
 def test_a_rootfs_that_is_not_there_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

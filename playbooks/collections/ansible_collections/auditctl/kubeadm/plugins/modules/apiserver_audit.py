@@ -17,7 +17,7 @@ author:
 description:
   - Runs C(auditctl enable), C(disable) or C(restart) on the node. The manifest of the static Pod is edited in place, the kubelet
     restarts the API server, and one request is found in the audit log on the host before the task is said to be done.
-  - A change that fails is undone, and the old configuration is ready again, before the task fails. If the task, its connection or
+  - A change that fails is undone; the API server is ready with the old configuration again, before the task fails. If the task, its connection or
     the controller dies meanwhile, a watchdog on the node confirms or undoes the change to the same deadline.
   - Options that are not given leave what the manifest sets as it is.
 options:
@@ -212,7 +212,7 @@ reason:
   type: str
   sample: apiserver-ready
 rolled_back:
-  description: The change failed and was undone, and the old configuration is ready again.
+  description: The change failed and was undone; the API server is ready with the old configuration again.
   returned: always
   type: bool
 restarted:
