@@ -11,7 +11,7 @@ its docstring; docs/contributing/architecture.md says where to look for what::
     hints                                    commands in messages, as they can be pasted
     manifest/   policy/                      PURE: lossless YAML, the Pod, the plan / the audit policy
     report                                   all that a run has to say: text, JSON, exit code
-    node/                                    the WORLD: files, journal, processes, kubelet, API server, receipt
+    node/                                    this machine: files, journal, processes, kubelet, API server, receipt
     kubeadm/   log/                          kubeadm's own record of the cluster / the audit log: events, following, figures
     cluster/                                 a cluster from any machine with a kubeconfig: every API server by the API itself
     operations/                              one module a verb: calls the packages in order, returns a Report

@@ -77,8 +77,11 @@ def main() -> None:
     _hand_over_to_auditd(sys.argv)
     # A run is short and its memory small: looking for cycles while modules load and a manifest is read is wasted time.
     gc.set_threshold(_GC_THRESHOLD)
-    from auditctl.cli.app import run
-
+    try:
+        from auditctl.cli.app import run
+    except KeyboardInterrupt:  # modules take a second to load on a busy node; a run has its own words for it
+        sys.stderr.write(f"{Path(sys.argv[0]).name}: interrupted; nothing was changed\n")
+        sys.exit(130)
     try:
         code = run(sys.argv)
     finally:

@@ -10,13 +10,19 @@ from __future__ import annotations
 import http.client
 import io
 import socket
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar, cast
 
 if TYPE_CHECKING:  # slow to import, and most commands make no connection
     import ssl
+
+_Result = TypeVar("_Result")
+_Address: TypeAlias = tuple[Any, Any, int, str, Any]  # as socket.getaddrinfo gives it
+_PIECE_BYTES = 1 << 14
 
 
 class HttpAnswer(NamedTuple):
@@ -51,10 +57,23 @@ class ExchangeDeadline(NamedTuple):
         return left
 
 
+class ByteStream(Protocol):
+    """What an exchange needs of a socket."""
+
+    def settimeout(self, seconds: float | None, /) -> None:
+        """Limit the operations that follow."""
+
+    def recv_into(self, buffer: Any, /) -> int:
+        """Read what there is, at least one byte; 0 is the end of the stream."""
+
+    def sendall(self, content: bytes, /) -> None:
+        """Write all of it."""
+
+
 class TimedStream(io.RawIOBase):
     """A socket whose every operation ends at the deadline; ``http.client`` uses it as if it were a socket."""
 
-    def __init__(self, stream: socket.socket, deadline: ExchangeDeadline) -> None:
+    def __init__(self, stream: ByteStream, deadline: ExchangeDeadline) -> None:
         self.stream = stream
         self.deadline = deadline
 
@@ -93,7 +112,7 @@ def connect(host: str, port: int, deadline: ExchangeDeadline, *, mark: int = 0) 
         OSError: none does, or the name has no address.
     """
     failure = OSError(f"{host} has no address")
-    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM):
+    for family, kind, protocol, _, address in _addresses(host, port, deadline):
         stream = socket.socket(family, kind, protocol)
         try:
             stream.settimeout(deadline.left())
@@ -109,18 +128,102 @@ def connect(host: str, port: int, deadline: ExchangeDeadline, *, mark: int = 0) 
     raise failure
 
 
+def _addresses(host: str, port: int, deadline: ExchangeDeadline) -> list[_Address]:
+    """Return the addresses of a host. The resolver knows no deadline and waits for each server in turn, so it gets a thread.
+
+    Raises:
+        OSError: it has none, or none is known at the deadline.
+    """
+    with suppress(socket.gaierror):
+        return socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM, 0, socket.AI_NUMERICHOST)
+    answers: SimpleQueue[list[_Address] | OSError] = SimpleQueue()
+
+    def resolve() -> None:
+        try:
+            answers.put(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))
+        except OSError as error:
+            answers.put(error)
+
+    threading.Thread(target=resolve, daemon=True).start()
+    try:
+        answer = answers.get(timeout=deadline.left())
+    except Empty:
+        raise TimeoutError(f"the name {host} was not resolved within {deadline.seconds:.0f} s") from None
+    if isinstance(answer, OSError):
+        raise answer
+    return answer
+
+
+class TlsStream:
+    """TLS over a connected socket. OpenSSL gets what the peer sends piece by piece, and the deadline counts in between.
+
+    With a socket of its own it reads on until it has what it waits for. A peer that sends without a pause what TLS has
+    to ignore (HelloRequest, ``ssl/statem/statem_lib.c``) keeps it there past every timeout of the socket.
+    """
+
+    def __init__(
+        self, plain: socket.socket, context: ssl.SSLContext, server_name: str, deadline: ExchangeDeadline
+    ) -> None:
+        import ssl
+
+        self._plain = plain
+        self._deadline = deadline
+        self._received, self._to_send = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._received, self._to_send, server_hostname=server_name)
+        self._wants_more = ssl.SSLWantReadError
+        self._ended = (ssl.SSLZeroReturnError, ssl.SSLEOFError)
+
+    def handshake(self) -> None:
+        """Shake hands. Raises OSError (``ssl.SSLError`` is one)."""
+        self._step(self._tls.do_handshake)
+
+    def settimeout(self, _seconds: float | None, /) -> None:
+        """Do nothing: every operation ends at the deadline of the stream."""
+
+    def recv_into(self, buffer: Any, /) -> int:
+        """Read what there is, at least one byte; 0 is the end of the stream."""
+        try:
+            return self._step(lambda: cast("int", self._tls.read(len(buffer), buffer)))
+        except self._ended:
+            return 0
+
+    def sendall(self, content: bytes, /) -> None:
+        """Write all of it."""
+        self._step(lambda: self._tls.write(content))
+
+    def _step(self, act: Callable[[], _Result]) -> _Result:
+        while True:
+            try:
+                return act()
+            except self._wants_more:
+                self._flush()  # what the peer waits for
+                self._plain.settimeout(self._deadline.left())
+                piece = self._plain.recv(_PIECE_BYTES)
+                if piece:
+                    self._received.write(piece)
+                else:
+                    self._received.write_eof()
+            finally:
+                self._flush()  # an alert, too
+
+    def _flush(self) -> None:
+        if self._to_send.pending:
+            self._plain.settimeout(self._deadline.left())
+            self._plain.sendall(self._to_send.read())
+
+
 @contextmanager
 def secured(
     plain: socket.socket, context: ssl.SSLContext, server_name: str, deadline: ExchangeDeadline
-) -> Iterator[socket.socket]:
+) -> Iterator[TlsStream]:
     """Shake hands over ``plain``, and give the encrypted stream. Raises OSError (``ssl.SSLError`` is one)."""
-    plain.settimeout(deadline.left())
-    with context.wrap_socket(plain, server_hostname=server_name) as stream:
-        yield stream
+    stream = TlsStream(plain, context, server_name, deadline)
+    stream.handshake()
+    yield stream
 
 
 def exchange(
-    stream: socket.socket,
+    stream: ByteStream,
     request: tuple[str, str],
     headers: Mapping[str, str],
     deadline: ExchangeDeadline,

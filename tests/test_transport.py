@@ -7,6 +7,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import pytest
 
@@ -72,6 +73,33 @@ def test_a_handshake_that_never_ends_is_given_up_at_the_deadline() -> None:
         raise AssertionError
 
 
+class SoManyTimes(ExchangeDeadline):
+    """A deadline that passes when it is asked for the tenth time, not by the clock."""
+
+    def left(self) -> float:
+        ASKED.append(self)
+        if len(ASKED) == 10:
+            raise TimeoutError("passed")
+        return 20.0
+
+
+ASKED: list[ExchangeDeadline] = []
+
+
+@pytest.mark.timeout(30)
+def test_the_deadline_counts_while_a_peer_sends_what_tls_ignores_without_a_pause() -> None:
+    """HelloRequest messages: OpenSSL with a socket of its own reads them for ever and never comes back."""
+    flood = (b"\x16\x03\x03\x40\x00" + bytes(0x4000)) * 64
+    deadline = SoManyTimes(0.0, 0.0)
+    with (
+        server(flood, b"\x16", quick=False) as port,
+        connect("127.0.0.1", port, ExchangeDeadline.within(20)) as plain,
+        pytest.raises(TimeoutError, match="passed"),
+        secured(plain, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), "localhost", deadline),
+    ):
+        raise AssertionError
+
+
 def test_a_body_without_an_end_is_cut() -> None:
     with server(START + b"\r\n", b"x" * 65536, quick=True) as port:
         assert len(ask(port, limit_bytes=1000).body) == 1000
@@ -91,3 +119,21 @@ def test_a_reason_that_a_terminal_would_obey_is_left_out(reason: bytes) -> None:
 def test_a_deadline_that_has_passed_ends_even_what_would_be_quick() -> None:
     with pytest.raises(TimeoutError, match="no whole answer within"):
         ExchangeDeadline(0.0, 5.0).left()
+
+
+def test_a_name_that_no_server_resolves_is_given_up_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The C library waits for each name server in turn; an address needs no resolver."""
+    ended = threading.Event()
+    resolve = socket.getaddrinfo
+
+    def without_an_answer(*words: Any) -> Any:
+        if socket.AI_NUMERICHOST not in words:
+            ended.wait(30)
+        return resolve(*words)
+
+    monkeypatch.setattr(socket, "getaddrinfo", without_an_answer)
+    with pytest.raises(TimeoutError, match=r"receiver\.example was not resolved within"):
+        connect("receiver.example", 443, ExchangeDeadline.within(SECONDS))
+    ended.set()
+    with server(b"", b"") as port:
+        connect("127.0.0.1", port, ExchangeDeadline.within(SECONDS)).close()

@@ -16,7 +16,8 @@ from auditctl.cli.completion import VARIABLE, answer_shell
 from auditctl.cli.output import Delivery, not_written, write
 
 _CLICK_ERROR: Any = typer.BadParameter.__mro__[2]  # ClickException; typer 0.26 and later brings its own copy of click
-_NO_NUMBER = re.compile(r"'(.*)' is not a valid int(?:eger)?(?: range)?\.?")  # click's words for it
+_NO_WHOLE = re.compile(r"'(.*)' is not a valid int(?:eger)?(?: range)?\.?")  # click's words for it
+_NO_NUMBER = re.compile(r"'(.*)' is not a valid float(?: range)?\.?")
 _INTERRUPTED = 130
 _USAGE = 2
 
@@ -37,7 +38,8 @@ def run(argv: list[str]) -> int:
     except typer.Exit as ended:
         return ended.exit_code
     except _CLICK_ERROR as error:
-        error.message = _NO_NUMBER.sub(r"'\1' is not a whole number (write 7, not 7d or 7.5)", str(error.message))
+        text = _NO_WHOLE.sub(r"'\1' is not a whole number (write 7, not 7d or 7.5)", str(error.message))
+        error.message = _NO_NUMBER.sub(r"'\1' is not a number (write 7 or 7.5, not 7d)", text)
         error.show()
         return int(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):

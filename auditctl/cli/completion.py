@@ -91,7 +91,7 @@ def completion(
     context: typer.Context,
     shell: Annotated[str, typer.Argument(metavar="bash|zsh|fish", help="The shell.")],
 ) -> None:
-    """Print the completion script of a shell: source <(auditctl completion bash)."""
+    """Print the completion script of a shell, for its startup file."""
     program = Path(sys.argv[0]).name  # also kube-auditctl, kubectl-auditctl
     in_venv = sys.prefix != sys.base_prefix and Path(sys.argv[0]).with_name("auditctl").exists()
     program = "auditctl" if in_venv or "auditctl" not in program else program

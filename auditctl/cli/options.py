@@ -6,6 +6,7 @@ No ``from __future__ import annotations`` here: typer wants the annotations them
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
@@ -35,7 +36,9 @@ def allowed_checks(names: Sequence[str] | None) -> frozenset[str]:
     """
     for name in names or ():
         if name not in ALLOWED_CHECKS:
-            raise UsageError(f"--allow {name}: not one of {', '.join(ALLOWED_CHECKS)}")
+            near = get_close_matches(name, ALLOWED_CHECKS, n=1)
+            fix = f"did you mean {near[0]}?" if near else ""
+            raise UsageError(f"--allow {name}: not one of {', '.join(ALLOWED_CHECKS)}", fix=fix)
     return frozenset(names or ())
 
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from enum import Enum
 from typing import TYPE_CHECKING, TextIO
 
+from auditctl.cli.command_line import program
 from auditctl.hints import Invocation
 from auditctl.operations.controlplane import Progress
 from auditctl.printable import printable
@@ -105,7 +106,7 @@ def _is_reader_gone(stream: TextIO, error: OSError | ValueError) -> bool:
 
 def _say_failed(stream: TextIO, reason: str) -> None:
     if stream is not sys.stderr:
-        write(sys.stderr, f"auditctl: the answer cannot be written to standard output: {reason}")
+        write(sys.stderr, f"{program()}: the answer cannot be written to standard output: {reason}")
 
 
 def _is_gone(stream: TextIO) -> bool:

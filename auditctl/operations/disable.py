@@ -15,7 +15,7 @@ from auditctl.errors import RefusedError, UsageError
 from auditctl.findings import Check, Finding, Status
 from auditctl.manifest.plan import plan_disable
 from auditctl.manifest.pod import Manifest
-from auditctl.node.apiserver.process import Process, listener
+from auditctl.node.apiserver.process import Process, server_on
 from auditctl.node.change import files
 from auditctl.node.change.backup import saved_bytes
 from auditctl.node.change.file_edit import FileEdit
@@ -105,7 +105,7 @@ def _findings(plane: ControlPlane, planned: PlannedChange, options: ChangeOption
     """Yield what speaks against a change of the manifest."""
     if planned.plan.changes:
         process = (
-            listener(planned.before.secure_port, planned.before)
+            server_on(plane.root, planned.before.secure_port, planned.before)
             if preflight.is_live(plane, planned.before, options)
             else None
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 from auditctl.findings import Finding
 from auditctl.manifest.plan import Plan, plan_enable
 from auditctl.manifest.pod import Manifest
-from auditctl.node.apiserver.process import Process, listener
+from auditctl.node.apiserver.process import Process, server_on
 from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.files import sha256
 from auditctl.node.change.journal import Role
@@ -78,7 +78,7 @@ class _Node:
     ) -> _Node:
         """Return it with the process that listens on the manifest's port, if the node is live."""
         is_live = preflight.is_live(plane, manifest, options)
-        process = listener(manifest.secure_port, manifest) if is_live else None
+        process = server_on(plane.root, manifest.secure_port, manifest) if is_live else None
         return cls(
             plane=plane,
             request=request,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import NamedTuple
 
 from auditctl import facts
@@ -229,12 +230,12 @@ def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
         raise UsageError(f"--flag {text}: not of the form NAME=VALUE")
-    if normalised(name) not in facts.audit_flags():
-        raise UsageError(
-            f"--flag {text}: {normalised(name)} is not an audit flag",
-            fix="specify one of kube-apiserver's --audit-* flags",
-        )
-    return normalised(name), value
+    plain = normalised(name)
+    if plain not in facts.audit_flags():
+        near = get_close_matches(plain, facts.audit_flags(), n=1)
+        fix = f"did you mean {near[0]}?" if near else "`auditctl flags` lists them all"
+        raise UsageError(f"--flag {text}: {plain} is not an audit flag", fix=fix)
+    return plain, value
 
 
 def _expectation(text: str) -> tuple[str, Level]:

@@ -6,6 +6,7 @@ methods of HTTP are not verbs of the API, so they are refused instead of being c
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import NamedTuple
 
@@ -22,6 +23,10 @@ _CLUSTER_ADMINS_SINCE = (1, 29)
 _AUTHENTICATED = "system:authenticated"
 _VERB_OF_METHOD = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _SUBRESOURCE_OF_WORD = {"exec": "exec", "attach": "attach", "logs": "log", "port-forward": "portforward"}
+_CLAUSE_OF_OPTION = {"-n": "in", "--namespace": "in", "--as": "by", "--as-group": "of"}
+_OTHERS_WITH_VALUE = frozenset(
+    ["-c", "--container", "-f", "--filename", "-l", "--selector", "-o", "--output", "--context", "--kubeconfig"]
+)
 _SUBRESOURCES = frozenset(
     [
         "approval",
@@ -62,11 +67,47 @@ class ResourceTarget(NamedTuple):
 class UnsendableRequestError(UsageError):
     """A request that no client sends; the fix is the request that was surely meant."""
 
+    @property
+    def meant(self) -> str:
+        """Return the request that the fix names; empty where it names none."""
+        _, quote, rest = (self.fix or "").partition("write `")
+        return rest.removesuffix("`") if quote else ""
+
 
 def administrator(version: tuple[int, int]) -> User:
     """Return the user of the ``admin.conf`` that kubeadm of that version writes."""
     group = "kubeadm:cluster-admins" if version >= _CLUSTER_ADMINS_SINCE else "system:masters"
     return User("kubernetes-admin", (group, _AUTHENTICATED))
+
+
+def refuse_kubectl(text: str, words: Sequence[str]) -> None:
+    """Refuse a command line of kubectl, which its options or its name show.
+
+    Raises:
+        UnsendableRequestError: with the same in words of a request.
+    """
+    options = [word for word in words if word.startswith("-")]
+    if words[:1] == ["kubectl"] or options:
+        reason = f"{options[0]!r} is an option of kubectl" if options else "`kubectl` is no verb of the API"
+        meant = " ".join(_without_options(words[words[:1] == ["kubectl"] :]))
+        raise _error(text, reason, meant) if " " in meant else UnsendableRequestError(f"request {text!r}: {reason}")
+
+
+def _without_options(words: Sequence[str]) -> Iterator[str]:
+    """Yield the words, then the clauses that the options of kubectl stand for; a command behind ``--`` is no part of it."""
+    clauses: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        name, equals, value = word.partition("=")
+        if word == "--":
+            break
+        if name in _CLAUSE_OF_OPTION:
+            clauses += [_CLAUSE_OF_OPTION[name], value if equals else next(rest, "")]
+        elif name in _OTHERS_WITH_VALUE and not equals:
+            next(rest, "")
+        elif not word.startswith("-"):
+            yield word
+    yield from clauses
 
 
 def check_method(text: str, method: str, url: str) -> None:
@@ -85,7 +126,7 @@ def check_method(text: str, method: str, url: str) -> None:
         raise _error(text, f"{method!r} is no method of HTTP", f"{meant} {url}")
 
 
-def check_verb(text: str, verb: str, words: list[str]) -> None:
+def check_verb(text: str, verb: str, words: list[str], context: RequestContext) -> None:
     """Refuse a verb that no request has; ``words`` stand behind it.
 
     Raises:
@@ -94,18 +135,17 @@ def check_verb(text: str, verb: str, words: list[str]) -> None:
     if verb in VERBS:
         return
     rest = " ".join(words)
-    if verb == "kubectl":
-        raise _error(text, "`kubectl` is no verb of the API", rest)
     if verb in METHODS:
         message = f"{verb} is a method of HTTP, and needs a path; verbs of the API are in lower case"
         raise _error(text, message, f"{_VERB_OF_METHOD.get(verb, 'get')} {rest}")
     if verb.lower() in VERBS:
         raise _error(text, f"verbs are in lower case, and {verb!r} is not", f"{verb.lower()} {rest}")
     if verb.lower() in _SUBRESOURCE_OF_WORD:
-        resource, *others = words
+        is_named = len(words) > 1 and resolve(words[0], context.known, context.version)
+        others = words[1:] if is_named else words  # the resource may be left out, and Pods alone have these
         subresource = _SUBRESOURCE_OF_WORD[verb.lower()]
         of_api = "get" if subresource == "log" else "create"
-        raise _error(text, f"{verb!r} is no verb of the API", " ".join((of_api, f"{resource}/{subresource}", *others)))
+        raise _error(text, f"{verb!r} is no verb of the API", " ".join((of_api, f"pods/{subresource}", *others)))
     meant = SENT_AS.get(verb.lower()) or next(iter(get_close_matches(verb.lower(), VERBS, 1)), "")
     raise _error(text, f"no request has the verb {verb!r}", f"{meant} {rest}" if meant else "")
 
@@ -150,7 +190,7 @@ def _unknown(text: str, target: str, name: str, context: RequestContext) -> Unse
         meant = f"{elsewhere[0].name}.{elsewhere[0].group or 'v1'}"
     else:
         plurals = [each.name for each in context.known.resources]
-        meant = next(iter(get_close_matches(word.lower(), plurals, 1, 0.8)), "")
+        meant = next(iter(get_close_matches(word.lower(), plurals, 1, 0.75)), "")
     if meant:
         return _error(text, message, text.replace(target, target.replace(name, meant, 1), 1))
     fix = "write it as `kubectl api-resources` does, or say --unknown-resources for a custom resource"

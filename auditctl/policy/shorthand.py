@@ -7,15 +7,17 @@ and groups of the user behind ``of``.
 
 from __future__ import annotations
 
-from auditctl.errors import UsageError
+from auditctl.errors import RefusedError, UsageError
 from auditctl.facts import NEWEST
 from auditctl.policy.request import attributes
 from auditctl.policy.request_context import (
     RequestContext,
     ResourceTarget,
+    UnsendableRequestError,
     administrator,
     check_method,
     check_verb,
+    refuse_kubectl,
     resolve_target,
 )
 from auditctl.policy.types import Attributes, User
@@ -23,6 +25,7 @@ from auditctl.policy.types import Attributes, User
 DEFAULT_USER = administrator(NEWEST)
 _SUPER_ADMIN = "kubernetes-super-admin"  # of super-admin.conf, since 1.29
 _AUTHENTICATED = "system:authenticated"
+_REFINEMENTS = 4  # a kubectl option, a verb, a resource, its name
 _GRAMMAR = "VERB RESOURCE[/SUB][.GROUP] [NAME] [in NAMESPACE] [by USER] [of GROUP...], or METHOD /url [by USER]"
 
 
@@ -41,7 +44,30 @@ def parse(text: str, context: RequestContext | None = None) -> Attributes:
         ShorthandError: the text does not follow the grammar; UnsendableRequestError: no client can send it;
         RequestError: the URL does not parse.
     """
+    try:
+        return _parse(text, context)
+    except UnsendableRequestError as error:
+        raise _refined(error, context) from error
+
+
+def _refined(error: UnsendableRequestError, context: RequestContext | None) -> UnsendableRequestError:
+    """Return the error with the request that leads on, where the one that its fix names is refused for another reason."""
+    fix, meant = error.fix, error.meant
+    for _ in range(_REFINEMENTS):
+        try:
+            if meant:
+                _parse(meant, context)
+            break
+        except UnsendableRequestError as other:
+            fix, meant = other.fix, other.meant
+        except RefusedError:
+            fix, meant = f"write {_GRAMMAR}", ""
+    return UnsendableRequestError(error.message, fix=fix)
+
+
+def _parse(text: str, context: RequestContext | None) -> Attributes:
     words = text.split()
+    refuse_kubectl(text, words)
     if len(words) < 2:
         raise _error(text, "a verb and a resource, or a method and a URL, are needed")
     first, target, *rest = words
@@ -55,7 +81,7 @@ def parse(text: str, context: RequestContext | None = None) -> Attributes:
         return attributes(first.upper(), target, user)
     if context is None:
         return _resource_request(first, _literal(target), clauses, user)
-    check_verb(text, first, words[1:])
+    check_verb(text, first, words[1:], context)
     return _resource_request(first, resolve_target(text, target, context, is_named="" in clauses), clauses, user)
 
 

@@ -63,6 +63,7 @@ class Server:
         self.levels = {"Metadata": 316, "None": 95}
         self.level = "Metadata"  # of a read of objects; URLs that are none are not audited
         self.is_recording, self.has_etcd, self.has_flagz, self.readyz = True, True, True, 200
+        self.drips = False  # its headers never end: a line now and then
         self.running: dict[str, str] = {}
         self.requests: list[tuple[str, str, str]] = []
         self.listening: ThreadingHTTPServer | None = None
@@ -211,6 +212,13 @@ class Answers(BaseHTTPRequestHandler):
             return self._send(200, metrics_of(server))
         if bare == "/flagz":
             return self._flagz(server)
+        if server.drips:
+            with suppress(OSError):
+                self.wfile.write(b"HTTP/1.1 200 OK\r\n")
+                for _ in range(600):
+                    self.wfile.write(b"X")
+                    time.sleep(0.05)
+            return None
         if not server.has_etcd:  # the client gives up first
             time.sleep(cluster_patience(self))
             return None

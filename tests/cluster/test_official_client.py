@@ -59,6 +59,16 @@ def test_an_answer_that_does_not_come_ends_at_the_deadline(cluster: Cluster) -> 
     assert time.monotonic() - begun < 10
 
 
+def test_headers_that_come_byte_by_byte_end_at_the_deadline(cluster: Cluster) -> None:
+    """Each read is quick, so no limit of a read ends it."""
+    cluster.servers["cp1"].drips = True
+    connection = OfficialClient.of(KubeconfigChoice((cluster.kubeconfig(),)))
+
+    answer = connection.get("/api/v1/nodes", ServerAddress("127.0.0.11", cluster.port), seconds=0.2)
+
+    assert answer == (0, "no whole answer within 0 s", b"", "")
+
+
 def test_a_longer_body_is_cut(cluster: Cluster) -> None:
     """A page of metrics may have any length."""
     connection = OfficialClient.of(KubeconfigChoice((cluster.kubeconfig(),)))

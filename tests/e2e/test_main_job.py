@@ -242,7 +242,7 @@ def test_a_signal_before_anything_was_changed_changes_nothing(node: Node) -> Non
 
 
 def test_a_server_that_dies_of_the_change_is_put_back_with_its_own_last_words(node: Node) -> None:
-    """Exit 4; the old configuration serves; the policy and the directories are gone again."""
+    """Exit 4; the old configuration is ready; the policy and the directories are gone again."""
     before = node.manifest.read_bytes()
     node.log.parent.mkdir(parents=True)
     node.log.symlink_to("nowhere/audit.log")  # what no look at paths and flags sees
@@ -315,7 +315,7 @@ def test_a_strangers_edit_during_the_wait_is_left_alone(node: Node) -> None:
 
 
 def test_a_server_that_is_too_slow_is_put_back(node: Node) -> None:
-    """--timeout; then the old configuration serves again."""
+    """--timeout; then the old configuration is ready again."""
     before = node.manifest.read_bytes()
 
     slow = node.enable(METADATA, "--timeout", "10ms")

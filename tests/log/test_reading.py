@@ -241,6 +241,24 @@ def test_rotated_files_come_in_the_order_of_time_and_compressed_ones_too(tmp_pat
     assert found == ["id-10", "id-20", "id-30"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a link away")
+def test_a_link_that_another_user_put_beside_the_logs_is_not_followed(tmp_path: Path) -> None:
+    """Nor is a pipe read; our own link is: its maker chose what is read."""
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    for name in ("secret", "kept"):
+        (tmp_path / name).write_bytes(event(1) + b"\n")
+    os.mkfifo(logs / "pipe.log")
+    (logs / "ours.log").symlink_to(tmp_path / "kept")
+    (logs / "theirs.log").symlink_to(tmp_path / "secret")
+    os.chown(logs / "theirs.log", 65534, 65534, follow_symlinks=False)
+
+    opened = sources.open_sources([str(logs)])
+
+    assert [Path(source.name).name for source in opened] == ["ours.log"]
+    sources.close(opened)
+
+
 def test_a_compressed_file_that_is_cut_short_tells_what_it_has(tmp_path: Path) -> None:
     path = tmp_path / "audit-1.log.gz"
     lines = b"".join(event(number, auditID=os.urandom(40).hex()) + b"\n" for number in range(3000))

@@ -11,12 +11,15 @@ import pytest
 from foldernode import HERE, OTHER_POLICY, PLAIN, POLICY
 
 from auditctl.errors import AuditctlError, RefusedError, UsageError
+from auditctl.node.kubelet.diagnosis import UNSEEN
 from auditctl.operations.change_model import ChangeOptions
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.disable import Purge, disable
 from auditctl.operations.enable import EnableRequest, enable
 from auditctl.operations.history import history
+from auditctl.operations.restart import restart
 from auditctl.operations.rollback import rollback
+from auditctl.operations.verify import VerifyOptions, verify
 from auditctl.report import Report
 from auditctl.settings import Settings
 
@@ -358,3 +361,28 @@ def attempt(plane: ControlPlane) -> Report | AuditctlError:
         return enable(plane, EnableRequest(Settings()), NO_WAIT)
     except AuditctlError as error:
         return error
+
+
+def test_a_server_of_another_node_is_not_judged_by_verify(folder_node: ControlPlane) -> None:
+    """Whatever listens on the manifest's port of this machine, the folder has no kubelet."""
+    report = verify(folder_node, VerifyOptions())
+    process = next(check for check in report.verification.checks if check.name == "process")
+
+    assert (report.exit_code, process.detail) == (1, UNSEEN)
+
+
+def test_after_a_change_without_a_wait_the_next_step_leads_on(folder_node: ControlPlane) -> None:
+    """`verify` proves nothing where auditing is off, and its own next step would switch it on again."""
+    on = enable(folder_node, EnableRequest(Settings()), NO_WAIT)
+    off = disable(folder_node, Purge(), NO_WAIT)
+
+    assert (on.next_steps, off.next_steps) == (("auditctl verify",), ("auditctl status",))
+
+
+def test_undoing_what_left_the_manifest_alone_claims_no_restart(folder_node: ControlPlane, policy_file: Path) -> None:
+    enable(folder_node, EnableRequest(Settings()), NO_WAIT)
+    enable(folder_node, EnableRequest(Settings(), str(policy_file)), NO_WAIT)  # its annotation is that of the restart
+    restart(folder_node, NO_WAIT)
+    undone = rollback(folder_node, None, NO_WAIT)
+
+    assert [check.name for check in undone.verification.checks] == ["receipt"]

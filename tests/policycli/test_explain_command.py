@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from auditctl.operations.policy.explain_many import _lines
+
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "policy" / "decisions.jsonl.gz"
 
 CASES = [json.loads(line) for line in gzip.decompress(GOLDEN.read_bytes()).splitlines()]
@@ -67,9 +69,9 @@ def test_a_decision_is_told_with_its_place_and_reasons(policy: Call, file: Path)
         [
             "get pods/exec web-0 in default by alice",
             "level None: no rule applies, so nothing is recorded",
-            f"rules[0] ({file}:5) does not apply: verbs [create] does not hold 'get'",
-            f"rules[1] ({file}:8) does not apply: resources[].group [apps] does not hold ''",
-            f"rules[2] ({file}:11) does not apply: it is for non-resource URLs, and {url!r} is a resource",
+            f"rules[0] ({file}:5) does not apply: verbs [create] does not include 'get'",
+            f"rules[1] ({file}:8) does not apply: resources[].group [apps] does not include ''",
+            f"rules[2] ({file}:11) does not apply: the rule is for non-resource URLs; {url!r} is a resource",
             f"nearest: rules[0] would have applied had the verb been 'create': {hint}",
         ],
     )
@@ -203,3 +205,25 @@ def test_a_dropped_field_is_a_note_on_stderr(policy: Call, file: Path) -> None:
 def test_both_from_standard_input_is_a_contradiction(policy: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     assert policy("explain", "-", "--requests", "-").code == 2
+
+
+def test_a_line_without_an_end_costs_no_memory_and_is_one_error(policy: Call, file: Path, tmp_path: Path) -> None:
+    """A file may be anything; the lines behind it are decided."""
+    path = tmp_path / "requests"
+    path.write_text("0" * (3 << 20) + '\n{"user": "a", "method": "GET", "url": "/healthz"}\n')
+
+    rows = policy("explain", file, "--requests", path, "-o", "json").json["decisions"]
+
+    assert [set(row) & {"error", "level"} for row in rows] == [{"error"}, {"level"}]
+
+
+def test_no_more_than_the_limit_is_held_of_a_line() -> None:
+    class Endless(io.RawIOBase):
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: Any) -> int:
+            buffer[:] = bytes(len(buffer))
+            return len(buffer)
+
+    assert len(next(_lines(io.BufferedReader(Endless())))) == 1 << 20

@@ -22,8 +22,8 @@ ELSEWHERE = {
     "ansible-playbook": "tests/playbooks/test_rolling.py",
     "scp dist/auditctl.pyz": "tests/packages/test_single_file.py",
     "scp dist/auditctl-linux-x86_64": "tests/packages/test_executable.py",
-    "ssh root@cp1 dpkg -i": "tests/packages/test_deb.py",
-    "ssh root@cp1 rpm -i": "tests/packages/test_executable.py",
+    "scp dist/kube-auditctl_": "tests/packages/test_deb.py",
+    "scp dist/kube-auditctl-": "tests/packages/test_executable.py",
     "kube-auditctl recover --unit >": "tests/operations/test_boot.py",
 }
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)

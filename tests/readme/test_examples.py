@@ -237,6 +237,18 @@ def test_every_command_named_in_a_sentence_exists_with_its_options(words: str) -
     assert wanted <= known | {"--help"}, f"auditctl {words}"
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if "contributing" not in page.parts], ids=name_of)
+def test_commands_have_the_name_that_every_installation_has(page: Path) -> None:
+    """`auditctl` alone is auditd's on many nodes; only a virtual environment has it (`.venv/bin/auditctl`)."""
+    assert (
+        re.findall(
+            r"(?<![-/\w.])auditctl (?:status|log|enable|disable|policy|lab|doctor|verify|flags|help) .*",
+            page.read_text(),
+        )
+        == []
+    )
+
+
 def headings(page: Path) -> set[str]:
     """Return the names by which the page's headings are linked."""
     return {

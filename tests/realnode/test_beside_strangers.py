@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from races import raced, serves, until
+from races import MANIFEST, put, raced, serves, until
 
 STRANGER = 65534
 POLICY = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: {}\n"
@@ -23,10 +24,10 @@ import os, socket, sys, time
 os.setgroups([]); os.setresgid({user}, {user}, {user}); os.setresuid({user}, {user}, {user})
 end = time.monotonic() + 120
 while time.monotonic() < end:
-    taken = socket.socket(socket.AF_INET6)
+    taken = socket.socket(socket.AF_INET6 if ":" in {address!r} else socket.AF_INET)
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        taken.bind(("::", {port})); taken.listen(); break
+        taken.bind(({address!r}, {port})); taken.listen(); break
     except OSError:
         taken.close(); time.sleep(0.002)
 print("taken", flush=True)
@@ -50,11 +51,11 @@ def second_kubelet(folder: Path) -> Iterator[None]:
             process.kill()
 
 
-def squatter(port: int) -> subprocess.Popen[str]:
+def squatter(port: int, address: str = "::", words: tuple[str, ...] = ("kube-apiserver",)) -> subprocess.Popen[str]:
     """An unprivileged process called kube-apiserver that holds the port, or gets it when it is free."""
-    script = SQUATTER.format(user=STRANGER, port=port)
+    script = SQUATTER.format(user=STRANGER, port=port, address=address)
     process = subprocess.Popen(
-        ["kube-apiserver", "-c", script, f"--secure-port={PORT}"], executable=sys.executable,
+        [words[0], "-c", script, f"--secure-port={PORT}", *words[1:]], executable=sys.executable,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         cwd="/", env={**os.environ, "PYTHONHOME": sys.base_prefix},
     )  # fmt: skip
@@ -152,3 +153,27 @@ def test_an_unprivileged_process_that_takes_the_servers_port(run: Run) -> None:
     assert "untrusted-listener" in {finding["check"] for finding in report["findings"]}
     serves()
     assert until(lambda: run("verify")[0] == 0, 30)
+
+
+def test_the_servers_port_on_another_address_held_by_an_unprivileged_process(run: Run) -> None:
+    """The kubeconfig leads to 127.0.0.1, where a stranger listens; the API server listens on the node's address alone."""
+    before = MANIFEST.read_text()
+    address = re.findall(r"--advertise-address=(\S+)", before)[0]
+    bound = before.replace("    - --advertise-address=", f"    - --bind-address={address}\n    - --advertise-address=")
+    beside: list[subprocess.Popen[str]] = []
+    try:
+        put(bound)
+        assert until(lambda: run("verify")[0] == 0, 120)
+        beside.append(squatter(PORT, "127.0.0.1"))
+        beside.append(squatter(6445, "127.0.0.1", ("kubelet", "--config=/dev/zero", "--pod-manifest-path=/tmp")))
+        code, report = run("enable", "--log-maxage", "33")
+        assert code == 0, report["summary"]
+        code, report = run("doctor")
+        print(code, report["summary"], [finding["check"] for finding in report["findings"]])
+        code, report = run("verify")
+        assert code == 0, report["summary"]
+    finally:
+        for process in beside:
+            end(process)
+        put(before)
+        serves()

@@ -153,7 +153,7 @@ def judged(cluster: ClusterServers, problems: Sequence[str]) -> Iterator[Finding
         if text:
             yield Finding.error(CHECK, f"control plane {other.place}: {text}; fewer serve meanwhile", _ALLOW)
         elif other.not_ready:
-            said = f"the Node {other.node} is not Ready ({other.not_ready}), but its API server serves"
+            said = f"the Node {other.node} is not Ready ({other.not_ready}), but its API server is ready"
             yield Finding.warning("node-not-ready", said, f"kubectl describe node {other.node}")
     if cluster.others and not any(problems):
         names = ", ".join(other.node for other in cluster.others)

@@ -1,4 +1,4 @@
-"""The dress rehearsal: the node's own server is started with the audit set-up to be, and ended before it does anything.
+"""The trial start: the node's own server is started with the audit set-up to be, and ended before it does anything.
 
 It has no rights, no network but loopback, and no secret of the cluster; its etcd is a dead address. The kube-apiserver builds
 its audit backend before it needs etcd (``pkg/controlplane/apiserver/config.go BuildGenericConfig``): what is wrong with

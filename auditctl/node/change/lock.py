@@ -16,6 +16,7 @@ import errno
 import fcntl
 import os
 import re
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -30,7 +31,7 @@ _RUNTIME = Path("/run/auditctl")
 _LOCK_NAME = re.compile(r"manifests-[0-9a-f]+-[0-9a-f]+\.lock")
 _LEFT_SECONDS = 86400.0
 _ATTEMPTS = 20  # to lock a file that others keep removing
-_FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+_FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a pipe in its place does not hold us
 # no flock on a directory here (NFS: a lock for writing needs an open for writing)
 _NO_FLOCK = frozenset([errno.EBADF, errno.EINVAL, errno.EOPNOTSUPP])
 
@@ -125,6 +126,9 @@ def _state_lock(state: StateDirectory, *, create: bool) -> _Lockable:
     flags = _FLAGS | (os.O_CREAT if create else 0)
     with opening.parent(state.lock) as folder:
         descriptor = os.open(state.lock.name, flags, 0o600, dir_fd=folder)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a regular file", str(state.lock))
     return _Lockable(descriptor, lambda: _is_same(descriptor, state.lock))
 
 

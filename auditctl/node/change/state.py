@@ -116,7 +116,7 @@ class StateDirectory(NamedTuple):
     def is_locked(self) -> bool:
         """Tell whether a change is running now."""
         try:
-            descriptor = os.open(self.lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            descriptor = files.open_regular(self.lock, os.O_NOFOLLOW)
         except OSError:
             return False
         try:
@@ -130,14 +130,18 @@ class StateDirectory(NamedTuple):
     def holder(self) -> str:
         """Return who holds the lock, as that run wrote it."""
         try:
-            return self.lock.read_text(errors="replace")[:_HOLDER_LENGTH].strip() or "another run"
+            descriptor = files.open_regular(self.lock, os.O_NOFOLLOW)
         except OSError:
             return "another run"
+        try:
+            return os.read(descriptor, _HOLDER_LENGTH).decode(errors="replace").strip() or "another run"
+        finally:
+            os.close(descriptor)
 
     def sign(self, holder: str) -> None:
         """Write who holds the lock, for those who find it held; ignore a full disk."""
         with suppress(OSError):
-            descriptor = os.open(self.lock, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            descriptor = os.open(self.lock, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
                 os.ftruncate(descriptor, 0)
                 os.pwrite(descriptor, f"{holder}\n".encode(), 0)

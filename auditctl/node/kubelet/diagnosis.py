@@ -16,6 +16,7 @@ from auditctl.node.trusted_process import Untrusted
 _JUST_NOW_SECONDS = (
     60.0  # a replaced Pod usually takes less, the kubelet's 30 s of grace (TerminationGracePeriod) included
 )
+UNSEEN = "no kubelet was started from this folder, so the state of an API server is not known"
 _START_KUBELET = "start the kubelet (see: systemctl status kubelet)"
 
 
@@ -196,8 +197,7 @@ def _of_no_server(evidence: Evidence) -> Diagnosis:
     if not evidence.live and (guess := _guess(container, refusal)) is not None:
         return guess
     if not evidence.live:
-        text = "no kubelet was started from this folder, so the state of an API server is not known"
-        return Diagnosis(state=ServerState.UNSEEN, check="live-node", message=text, certain=False)
+        return Diagnosis(state=ServerState.UNSEEN, check="live-node", message=UNSEEN, certain=False)
     return _without_words(evidence, nobody)
 
 

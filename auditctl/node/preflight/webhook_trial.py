@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from auditctl.node.apiserver.credentials import in_memory
 from auditctl.node.apiserver.kubeconfig_rules import without_secrets
 from auditctl.node.preflight.webhook_config import WebhookConfig, proxy_for
-from auditctl.transport import ExchangeDeadline, HttpAnswer, TimedStream, connect, exchange, secured
+from auditctl.transport import ByteStream, ExchangeDeadline, HttpAnswer, TimedStream, connect, exchange, secured
 
 _SECONDS = 10.0  # for all of it: connect, shake hands, answer
 _LONGEST_HEAD = 1 << 16
@@ -127,7 +127,7 @@ def _connected(
     way: SplitResult | None,
     surroundings: ContainerEnvironment,
     deadline: ExchangeDeadline,
-) -> Iterator[socket.socket]:
+) -> Iterator[ByteStream]:
     """Connect to the receiver (scheme, host, port): resolved as the Pod resolves, through a proxy where one is set."""
     scheme = receiver[0]
     host, port = (way.hostname or "", way.port or _PORTS["http"]) if way else (receiver[1], receiver[2])

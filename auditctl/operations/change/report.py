@@ -250,7 +250,9 @@ def _next_steps(planned: PlannedChange, result: ChangeResult) -> tuple[str, ...]
     if planned.command == "disable":
         return (f"auditctl kubeadm persist  # if it was done before: {_UPGRADE}, and auditing would come back",)
     look = ("auditctl log tail -f",) if planned.paths.log is not None else ()
-    return (*look, f"auditctl kubeadm persist  # {_UPGRADE}: these settings would be lost")
+    if planned.before.audit_flags == planned.after.audit_flags:
+        return look  # what kubeadm-config holds of them is as right or wrong as before
+    return (*look, f"auditctl kubeadm persist  # {_UPGRADE}: without it these settings would be lost")
 
 
 _RESTARTS: Mapping[Restart, str | None] = {

@@ -9,8 +9,9 @@ from auditctl.errors import RefusedError
 from auditctl.findings import Check, Status
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.loaded_policy import written_since
-from auditctl.node.apiserver.process import Process, listener, untrusted_listener
+from auditctl.node.apiserver.process import Process, server_on, untrusted_listener
 from auditctl.node.change import files
+from auditctl.node.kubelet import diagnosis, kubelet_log
 from auditctl.node.kubelet.diagnosis_recording import records_anything
 from auditctl.node.preflight import node_checks
 from auditctl.operations import policy_source
@@ -50,7 +51,7 @@ class Running(NamedTuple):
     @classmethod
     def look(cls, plane: ControlPlane, manifest: Manifest) -> Running:
         """Return what runs now for this manifest."""
-        process = listener(manifest.secure_port, manifest)
+        process = server_on(plane.root, manifest.secure_port, manifest)
         return cls(plane, manifest, process, _loaded(plane, manifest, process))
 
     @property
@@ -68,15 +69,22 @@ class Running(NamedTuple):
             "the manifest sets a policy and a backend" if on else _lacking(manifest),
         )
         if process is None:
-            stranger = untrusted_listener(manifest.secure_port, manifest)
-            text = f"no kube-apiserver of this machine listens on port {manifest.secure_port}"
-            text = text if stranger is None else stranger.on(manifest.secure_port)
-            yield Check("process", Status.FAILED, text)
+            yield Check("process", Status.FAILED, self._why_no_process())
         elif self.is_of_manifest:
             yield Check("process", Status.PASSED, f"process {process.pid} was started with the manifest's command line")
         else:
             text = f"process {process.pid} was not started with the manifest's command line"
             yield Check("process", Status.FAILED, text)
+
+    def _why_no_process(self) -> str:
+        """Return why no process of this node is there to ask; under ``--rootfs`` the listeners of the machine do not count."""
+        port, root = self.manifest.secure_port, self.plane.root
+        if not root.is_host:
+            return diagnosis.UNSEEN if kubelet_log.find(root) is None else f"no kube-apiserver listens on port {port}"
+        stranger = untrusted_listener(port, self.manifest)
+        return (
+            stranger.on(port) if stranger is not None else f"no kube-apiserver of this machine listens on port {port}"
+        )
 
     def prove(self) -> Proof:
         """Take the receipt; a proof of which nothing is known where there is no server, or no policy to judge by.

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
-import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +21,7 @@ from auditctl.log.tally_file import tally_bytes
 from auditctl.operations.answer import CommandResult, amount
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.log_sources import log_input
+from auditctl.operations.page_file import write_output
 from auditctl.operations.policy_files import read_policy, server_version
 from auditctl.policy.load import load
 from auditctl.policy.types import Policy
@@ -104,30 +103,21 @@ def _written(tally: Tally, options: TallyOptions) -> CommandResult:
         "nodes": [node._asdict() for node in tally.nodes],
         "log": account.rows(),
     }
-    notes = [*account.sentences()]
+    notes, code = [*account.sentences()], int(account.is_no_log)
     if tally.folded_events:
         notes.append(
             f"{tally.folded_events} events are beyond the limits of a tally: policies cannot be replayed on them"
         )
     if options.to == _STANDARD_OUTPUT:
-        return CommandResult(document=document, pieces=iter([raw]), notes=(*notes, summary))
+        return CommandResult(document=document, pieces=iter([raw]), notes=(*notes, summary), exit_code=code)
     _write(options.to, raw)
-    return CommandResult(document=document, summary=f"{options.to}: {summary}", notes=tuple(notes))
+    return CommandResult(document=document, summary=f"{options.to}: {summary}", notes=tuple(notes), exit_code=code)
 
 
 def _write(name: str, raw: bytes) -> None:
-    """Write the file at once, so that nobody reads half of it; a device or pipe is written as it is."""
-    path = Path(name)
+    """Write the file at once, so that nobody reads half of it."""
     try:
-        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
-            path.write_bytes(raw)
-            return
-        part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            part.write_bytes(raw)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        write_output(Path(name), raw)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise RefusedError(f"{name}: cannot write the tally: {reason}", check="tally-write") from error

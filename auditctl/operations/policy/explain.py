@@ -14,7 +14,7 @@ from auditctl.operations.policy_files import LoadedPolicyFile, read_policy, serv
 from auditctl.policy.compare import request_words
 from auditctl.policy.explain import Explanation, Failure, Miss, explain
 from auditctl.policy.request import attributes
-from auditctl.policy.request_context import RequestContext
+from auditctl.policy.request_context import RequestContext, check_method
 from auditctl.policy.shorthand import parse, usual_groups
 from auditctl.policy.types import Attributes, Decision, Level, Stage, User
 from auditctl.report import finding_line
@@ -58,7 +58,11 @@ class ExplainRequest:
         if self.url is not None:
             if any((self.verb, self.resource, self.group, self.namespace, self.name)):
                 raise UsageError("--url says verb, resource, namespace and name itself", fix="leave the others out")
-            return attributes((self.method or "GET").upper(), self.url, user)
+            method = (self.method or "GET").upper()
+            check_method(f"{method} {self.url}", method, self.url)
+            if not self.url.startswith(("/", "*")):
+                raise UsageError(f"--url {self.url}: not a path", fix=f"write --url /{self.url}")
+            return attributes(method, self.url, user)
         if self.method is not None or not self.verb or not self.resource:
             raise UsageError("a request is --verb and --resource, or --method and --url")
         # a version behind the name is how the core group is written, which has no name

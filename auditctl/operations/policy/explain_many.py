@@ -20,6 +20,7 @@ from auditctl.policy.compiled import Compiled
 from auditctl.printable import printable
 
 _ROWS_AT_ONCE = 1000
+_LONGEST_LINE_BYTES = 1 << 20  # a client's request has at most 8 kB of URL
 _SHAPE = 'a line is {"user": ..., "groups": [...], "method": ..., "url": ...}'
 _READ = json.JSONDecoder().raw_decode
 _ERRORS = (ValueError, RecursionError)
@@ -49,8 +50,12 @@ def explain_many(plane: ControlPlane, file: str, requests: str, kubernetes: str 
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the lines; of one that is longer than the limit the beginning, which is no JSON: what is read may have no end."""
     with file:
-        yield from file
+        while line := file.readline(_LONGEST_LINE_BYTES):
+            yield line
+            while len(line) == _LONGEST_LINE_BYTES and not line.endswith(b"\n"):
+                line = file.readline(_LONGEST_LINE_BYTES)
 
 
 def decisions(compiled: Compiled, lines: Iterable[bytes]) -> Iterator[str]:

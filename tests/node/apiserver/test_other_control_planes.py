@@ -74,5 +74,7 @@ def test_where_all_serve_a_node_that_is_not_ready_is_a_warning_with_the_reason_o
     assert found is not None
     warning, info = judged(found, [""])
     assert warning.severity is Severity.WARNING
-    assert "b is not Ready (KubeletNotReady: cni plugin not initialized), but its API server serves" in warning.message
+    assert (
+        "b is not Ready (KubeletNotReady: cni plugin not initialized), but its API server is ready" in warning.message
+    )
     assert (info.severity, info.message) == (Severity.INFO, "1 other control plane serves meanwhile: b")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,25 @@ def test_a_second_run_is_kept_out_and_told_by_whom(state: StateDirectory, manife
             pass
         assert state.is_locked()
     with lock(state, "disable", manifests):
+        pass
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("kind", ["pipe", "device", "directory"])
+def test_what_is_no_file_in_the_place_of_the_lock_holds_nobody_up(state: StateDirectory, kind: str) -> None:
+    """Below --rootfs a disk may have it there: its opening would wait, its reading would never end."""
+    if kind == "device" and os.geteuid() != 0:
+        pytest.skip("only root makes devices")
+    {
+        "pipe": lambda: os.mkfifo(state.lock),
+        "device": lambda: os.mknod(state.lock, stat.S_IFCHR | 0o600, os.makedev(1, 5)),  # /dev/zero
+        "directory": state.lock.mkdir,
+    }[kind]()
+
+    assert not state.is_locked()
+    assert state.holder() == "another run"
+    state.sign("auditctl enable")
+    with pytest.raises(RefusedError, match=rf"{state.lock}: "), lock(state, "enable"):
         pass
 
 
