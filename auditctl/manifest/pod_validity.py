@@ -1,4 +1,4 @@
-"""Would the kubelet take this Pod from a file? What an edit by hand, or one of ours, can break.
+"""Find what the kubelet would refuse or ignore of this Pod: what an edit by hand, or one of ours, can break.
 
 Sources: ``pkg/kubelet/config/common.go tryDecodeSinglePod`` (decode, default, ValidatePodCreate, no references to API
 objects from 1.34 on) and ``pkg/apis/core/validation/validation.go``. An error is what the kubelet really refuses: the
@@ -78,9 +78,8 @@ def findings(document: Document, version: tuple[int, ...] | None) -> Iterator[Fi
 
 def _pod(pod: Fields, version: tuple[int, ...] | None) -> Iterator[PodFault]:
     if pod.get("apiVersion") != "v1":
-        yield _refused(
-            ("apiVersion",), f"{pod.get('apiVersion')!r} is not v1, so that the kubelet takes this for no Pod"
-        )
+        text = f"{pod.get('apiVersion')!r} is not v1, so that the kubelet takes this for no Pod"
+        yield _refused(("apiVersion",), text)
     yield from _metadata(_mapping(pod.get("metadata")))
     spec = _mapping(pod.get("spec"))
     if spec.get("restartPolicy", "Always") not in RESTART_POLICIES:
@@ -129,15 +128,11 @@ def _host_path(source: Fields, here: Path) -> Iterator[PodFault]:
     if isinstance(path, str) and ".." in path.split("/"):
         yield _refused((*here, "path"), f"{path}: '..' is not allowed")
     elif isinstance(path, str) and path and not path.startswith("/"):
-        yield (
-            (*here, "path"),
-            Severity.WARNING,
-            f"{path} is not an absolute path: where it leads depends on the kubelet",
-        )
+        text = f"{path} is not an absolute path: where it leads depends on the kubelet"
+        yield (*here, "path"), Severity.WARNING, text
     if kind not in HOST_PATH_TYPES:
-        yield _refused(
-            (*here, "type"), f"{kind!r} is not a type of a hostPath; the types are {', '.join(HOST_PATH_TYPES[1:])}"
-        )
+        text = f"{kind!r} is not a type of a hostPath; the types are {', '.join(HOST_PATH_TYPES[1:])}"
+        yield _refused((*here, "type"), text)
     for key in source.keys() - {"path", "type"}:
         yield (*here, key), Severity.WARNING, f"the kubelet ignores {key!r}, which is not a field of a hostPath"
 
