@@ -21,11 +21,13 @@ TESTS = Path(__file__).parent
 QUICK_ROOMS = (TESTS / "manifest", TESTS / "policy", TESTS / "kubeadm")
 QUICK_MODULES = ("test_architecture", "test_printable", "test_quality")
 SLOW_MODULES = (
+    "test_compiled",
     "test_configmap",
     "test_corpus",
     "test_cost",
     "test_coverage",
     "test_fuzz",
+    "test_fast_request",
     "test_json_schema",
     "test_matrix",
     "test_plan_laws",

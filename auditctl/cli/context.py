@@ -171,7 +171,7 @@ def _print(options: Globals, command: str, result: CommandResult) -> tuple[int, 
         return _print(options, command, _failure(options, command, error, changes=False))
     if delivery is not Delivery.CLOSED and not options.quiet:
         _write_notes(tuple(result.closing_notes()))
-    return result.exit_code, delivery
+    return result.exit_code or result.closing_code(), delivery
 
 
 def _write_notes(notes: tuple[str, ...]) -> None:
@@ -201,8 +201,8 @@ def _why_missing(options: Globals, command: str, error: RefusedError) -> Refused
     from auditctl.operations.doctor.manifest import why_missing
 
     cause = why_missing(options.plane(), error)
-    if command.startswith("log "):
-        cause.fix = f"specify the log's file: auditctl {command} FILE; or {cause.fix}"
+    if command.startswith("log ") and command not in _NEED_A_NODE:
+        cause.fix = f"specify the log's file with --log; or {cause.fix}"
     return cause
 
 

@@ -19,7 +19,11 @@ _START = b'{"kind":"Event'
 _NULS = lazily(rb"\x00+")
 _NEXT = lazily(rb'\{"kind":"Event|\x00')
 _SPACE = lazily(rb"[ \t\r\n]+")
-_CONTAINER_PREFIX = lazily(rb"\d{4}-\d\d-\d\dT\S+ (?:(?:stdout|stderr) [FP] )?")
+_LINE_PREFIX = lazily(  # of containerd, of syslog, of journalctl: a time, and who wrote the line
+    rb"(?:<\d{1,3}>(?:1 )?)?(?:\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) [^{\x00]{0,200}"
+)
+_PRETTY_PRINTED = lazily(rb'[ \t]*(?:"[^"]*": .*|"[^"]*",?|[\[{\]}]+,?)\Z')
+_LEGACY = b' AUDIT: id="'
 _READ = json.JSONDecoder().raw_decode
 _MOST_PLACES = 50
 _FIRST_WINDOW = 4096  # an error of `json` costs as much as the text before it, for it counts the lines there
@@ -38,8 +42,17 @@ _WRAPPINGS = (
     ("__topic__", "Alibaba Cloud SLS record"),
     ("specversion", "CloudEvent"),
     ("stream", "container log in json-file format"),
+    ("__REALTIME_TIMESTAMP", "journal record of journalctl -o json"),
     ("@timestamp", "Logstash or Beats record"),
 )
+_LEGACY_KIND = "line of the text format of Kubernetes before 1.8, which has no events"
+_PRETTY_KIND = "line of pretty-printed JSON"
+_REMEDIES = {
+    _PRETTY_KIND: "write one event a line: jq -c . FILE | auditctl log tail -",
+    "wrapped: container log in json-file format": "unwrap them: jq -j .log FILE | auditctl log tail -",
+    "wrapped: journal record of journalctl -o json": "unwrap them: jq -r .MESSAGE FILE | auditctl log tail -",
+    "wrapped: Elasticsearch document": "unwrap them: jq -c ._source FILE | auditctl log tail -",
+}
 
 
 class Damage(NamedTuple):
@@ -127,7 +140,8 @@ class ReadStatistics:
             where = [f"{file} byte {each.offset}" for file, each in self.places if each.kind == kind][:3]
             more = ", ..." if count > len(where) else ""
             places = f": {', '.join(where)}{more}" if where else ", in what was tallied"
-            yield f"skipped {count} x {kind} ({length} bytes){places}"
+            remedy = f"; {_REMEDIES[kind]}" if kind in _REMEDIES else ""
+            yield f"skipped {count} x {kind} ({length} bytes){places}{remedy}"
 
 
 def _end(damage: Damage) -> int:
@@ -139,15 +153,18 @@ def recover(line: bytes, offset: int, reader: Reader) -> Iterator[RecoveredEvent
     at = 0
     end = len(line)
     values = _ValueReader(line)
+    is_array = line.startswith(b"[{")
     while at < end:
         if line.startswith(_BOM, at):
             at += len(_BOM)
+        elif is_array and line[at : at + 1] in b"[,]":
+            at += 1
         elif space := _SPACE.match(line, at):
             at = space.end()
         elif nuls := _NULS.match(line, at):
             yield Damage("run of NUL bytes", offset + at, nuls.end() - at)
             at = nuls.end()
-        elif (prefix := _CONTAINER_PREFIX.match(line, at)) and line.startswith(_START, prefix.end()):
+        elif (prefix := _LINE_PREFIX.match(line, at)) and line.startswith(_START, prefix.end()):
             at = prefix.end()
         else:
             length = values.length_at(at) if line[at : at + 1] == b"{" else 0
@@ -155,7 +172,7 @@ def recover(line: bytes, offset: int, reader: Reader) -> Iterator[RecoveredEvent
                 yield from _judge(line[at : at + length], offset + at, reader)
             else:
                 length = _next_start(line, at) - at
-                yield Damage("torn event" if line.startswith(b"{", at) else "not JSON", offset + at, length)
+                yield Damage(_name_of_text(line, at), offset + at, length)
             at += length
 
 
@@ -196,6 +213,15 @@ def _next_start(line: bytes, at: int) -> int:
     """Return where the next event or run of NUL bytes may begin."""
     following = _NEXT.search(line, at + 1)
     return following.start() if following else len(line)
+
+
+def _name_of_text(line: bytes, at: int) -> str:
+    """Return the name of what begins at ``at`` and is no JSON value."""
+    if at == 0 and _LEGACY in line[:200]:
+        return _LEGACY_KIND
+    if _PRETTY_PRINTED.match(line) and not line.startswith(_START):
+        return _PRETTY_KIND
+    return "torn event" if line.startswith(b"{", at) else "not JSON"
 
 
 def _judge(value: bytes, offset: int, reader: Reader) -> Iterator[RecoveredEvent | Damage]:

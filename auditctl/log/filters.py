@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
-from difflib import get_close_matches
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from fnmatch import fnmatchcase
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple, TypeVar
 
-from auditctl import durations
-from auditctl.compatibility import UTC, datetime_of
 from auditctl.errors import UsageError
 from auditctl.log.events import FullEvent, Identity
-from auditctl.policy.lint_selectors import SENT_AS
-from auditctl.policy.request_context import METHODS, VERBS
-from auditctl.policy.types import Level, Stage
+from auditctl.log.filter_values import last_moment, moment, resource_spelled, spelled
+from auditctl.policy.lint_checks import Known
 
-_AGO = re.compile(r"(?:(\d+(?:\.\d+)?)w)?(?:(\d+(?:\.\d+)?)d)?(.*)")
 _CODES = re.compile(r"(?:([1-5])xx|(\d{3})(?:-(\d{3}))?)")
 _PLAIN = re.compile(r"[A-Za-z0-9:._@/-]+")
-_VERBS = frozenset({*VERBS, *(method.lower() for method in METHODS), "proxy", ""})
 _LISTED = frozenset({"verb", "resource", "subresource", "namespace", "level", "stage", "code"})
-_LEVELS, _STAGES = (tuple(member.value for member in words) for words in (Level, Stage))
-_KNOWN: Mapping[str, tuple[str, ...]] = {"level": _LEVELS, "stage": _STAGES}
 Test = Callable[[FullEvent], bool]
 T = TypeVar("T")
 
@@ -55,10 +47,13 @@ class LogFilters(NamedTuple):
             UsageError: a level or a stage that there is not.
         """
         named = {
-            name: tuple(_spelled(name, each) for each in texts)
-            for name, texts in zip(cls._fields, values, strict=False)
+            name: tuple(spelled(name, each) for each in texts) for name, texts in zip(cls._fields, values, strict=False)
         }
         return cls(**named, since=since, until=until)
+
+    def with_resources(self, known: Known, version: tuple[int, int]) -> LogFilters:
+        """Return the filters with resources as the log has them, however kubectl's users write them."""
+        return self._replace(resource=tuple(resource_spelled(value, known, version) for value in self.resource))
 
     @property
     def given(self) -> bool:
@@ -67,57 +62,6 @@ class LogFilters(NamedTuple):
 
 
 NO_FILTERS = LogFilters()
-
-
-def _spelled(field: str, value: str) -> str:
-    """Return verbs, levels and stages as the server writes them, however they were typed."""
-    if field == "verb":
-        return ",".join(_verb(part) for part in value.lower().split(","))
-    known = _KNOWN.get(field)
-    return value if known is None else ",".join(_one_of(field, known, part) for part in value.split(","))
-
-
-def _verb(part: str) -> str:
-    bare = part.lstrip("!")
-    if bare in _VERBS or not _PLAIN.fullmatch(bare):  # a pattern
-        return part
-    meant = SENT_AS.get(bare) or next(iter(get_close_matches(bare, VERBS, 1)), "")
-    fix = f"write --verb {meant}" if meant else f"verbs are {', '.join(VERBS)}"
-    raise UsageError(f"--verb {part}: no request has this verb", fix=fix)
-
-
-def _one_of(field: str, known: Sequence[str], part: str) -> str:
-    bare = part.lstrip("!")
-    result = [each for each in known if fnmatchcase(each.lower(), bare.lower())]
-    if not result:
-        raise UsageError(f"--{field} {part}: none of {', '.join(known)}")
-    return ",".join(part[: len(part) - len(bare)] + each for each in result)
-
-
-def moment(option: str, text: str, now: datetime) -> str:
-    """Return a time of an option as the server writes it (RFC 3339, UTC, six decimals): texts compare as times do.
-
-    Raises:
-        UsageError: neither a time nor a duration.
-    """
-    try:
-        return _moment(text, now).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    except (ValueError, OverflowError) as error:
-        raise UsageError(
-            f"{option} {text}: neither a time (2026-11-21T20:29:55Z) nor a duration ago (15m, 2d)"
-        ) from error
-
-
-def _moment(text: str, now: datetime) -> datetime:
-    """Raises ValueError, OverflowError."""
-    if text[:4].isdigit() and "-" in text:
-        result = datetime_of(text)
-        return result if result.tzinfo else result.replace(tzinfo=UTC)
-    ago = _AGO.fullmatch(text)
-    if ago is None:
-        raise ValueError(text)
-    seconds = durations.parse(ago[3]) if ago[3] or not (ago[1] or ago[2]) else 0.0
-    return now - timedelta(weeks=float(ago[1] or 0), days=float(ago[2] or 0), seconds=seconds)
 
 
 def needle(conditions: LogFilters) -> bytes:
@@ -181,7 +125,7 @@ def compiled(conditions: LogFilters, now: datetime) -> Test:
         since = moment("--since", conditions.since, now)
         tests.append(lambda event: (event.stage_timestamp or "") >= since)
     if conditions.until is not None:
-        until = moment("--until", conditions.until, now)
+        until = last_moment(conditions.until, now)
         if conditions.since is not None and until < since:
             raise UsageError(f"--until {conditions.until} is before --since {conditions.since}")
         tests.append(lambda event: (event.stage_timestamp or "") <= until)

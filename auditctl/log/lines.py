@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from auditctl.compatibility import datetime_of
 from auditctl.log.events import FullEvent
+from auditctl.log.redaction import redacted_uri
 
 _RECEIVED = "RequestReceived"
 _STARTED = "ResponseStarted"
@@ -115,7 +116,7 @@ def _note(event: FullEvent) -> str:
 def _target(event: FullEvent) -> str:
     reference = event.object_ref
     if reference is None or not reference.resource:
-        return event.request_uri
+        return redacted_uri(event.request_uri) if "?" in event.request_uri else event.request_uri
     target = reference.resource
     target += f"/{reference.subresource}" if reference.subresource else ""
     target += f".{reference.api_group}" if reference.api_group else ""

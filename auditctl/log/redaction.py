@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote_plus
 
 from auditctl.patterns import lazily
 from auditctl.redaction import REDACTED, redacted_urls
@@ -35,13 +36,22 @@ _NO_SECRET = lazily(r"(?i)(secretName|secretRef|secretKeyRef|imagePullSecrets|to
 _ITEM_NUMBER = lazily(r"(\[\d+\])+$")
 _ENVIRONMENT = lazily(r"(?i)env\[(?P<name>[^\]]*)\]\.value$")
 _SECRET_NAME = lazily(r"(?i)pass|token|secret|key|cred|auth|pwd|dsn|proxy|^\d+$")
+_SECRET_FLAG = lazily(r"(?i)--?[a-z0-9_-]*(password|passwd|pass|pwd|token|secret|api-?key|access-?key|credentials?)")
+_BEHIND_FLAG = lazily(r"\[\d+ -[^\]]*\]$")
 _IN_TEXT = (
     lazily(r"()eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"),
     lazily(
-        r"(?i)((?:password|passwd|token|secret|api[_-]?key|access[_-]?key|private[_-]?key)[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;]+"
+        r"(?i)((?:password|passwd|pwd|token|secret|api[_-]?key|access[_-]?key|private[_-]?key)[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;]+"
     ),
     lazily(r"(?i)(--?(?:password|passwd|token|secret|api-?key)\s+)[^\s-][^\s]*"),
     lazily(r"(\s-u\s*[^\s:]+:)\S+"),
+    lazily(r"(?i)(authorization:\s*(?:bearer|basic)\s+)\S+"),
+    # short options: mysql takes the password right behind -p, the others behind a space as well
+    lazily(r"(\b(?:mysql|mariadb)[^|;&]{0,200}?\s-p)[^\s]+"),
+    lazily(r"(\b(?:sshpass|mongo\w*)\b[^|;&]{0,200}?\s-p\s*)[^\s]+"),
+    lazily(r"(\bredis-cli\b[^|;&]{0,200}?\s-a\s*)[^\s]+"),
+    lazily(r"(--from-literal[= ][^\s=]+=)\S+"),
+    lazily(r"(\bpass:)\S+"),
     lazily(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(?=-----END|\Z)", re.DOTALL),
 )
 
@@ -52,6 +62,20 @@ def redacted_text(text: str) -> str:
     for pattern in _IN_TEXT:
         text = pattern.sub(rf"\g<1>{REDACTED}", text)
     return text
+
+
+def redacted_uri(uri: str) -> str:
+    """Return a URL of a request with the secrets in its query replaced, those of the command of an exec included."""
+    path, mark, query = uri.partition("?")
+    pairs = [each.partition("=") for each in query.split("&")]
+    command = " ".join(unquote_plus(value) for key, _, value in pairs if key == "command")
+    hides = redacted_text(command) != command
+    shown_pairs = []
+    for key, equals, value in pairs:
+        text = unquote_plus(value)
+        is_hidden = hides if key == "command" else redacted_text(f"{key}={text}") != f"{key}={text}"
+        shown_pairs.append(f"{key}{equals}{REDACTED if is_hidden else value}")
+    return f"{redacted_text(path)}{mark}{'&'.join(shown_pairs)}"
 
 
 def fields(body: Any) -> dict[str, Any]:
@@ -79,6 +103,8 @@ def _is_hidden(path: str, value: Any, *, is_secret: bool) -> bool:
         return True
     if not isinstance(value, str):
         return False
+    if _BEHIND_FLAG.search(path):
+        return True
     if variable := _ENVIRONMENT.search(path):
         return _SECRET_NAME.search(variable["name"]) is not None
     place = _ITEM_NUMBER.sub("", path)
@@ -126,9 +152,16 @@ def _child(path: str, key: str, *, is_item: bool = False) -> str:
 
 
 def _names(items: Sequence[Any]) -> list[str]:
-    """The items' own names where these are unique; else their numbers. Conditions and ports have other keys."""
+    """Return the items' own names where these are unique; else their numbers. Conditions and ports have other keys.
+
+    A word behind an option for a secret (`--token`, `X`) has that option in its name, so that it is hidden.
+    """
     for key in ("name", "type", "uid", "containerPort"):
         values = [str(each[key]) for each in items if isinstance(each, dict) and each.get(key) not in (None, "")]
         if len(values) == len(items) == len(set(values)):
             return values
-    return [str(number) for number in range(len(items))]
+    before = (None, *items)
+    return [
+        f"{number} {flag}" if isinstance(flag, str) and _SECRET_FLAG.fullmatch(flag) else str(number)
+        for number, flag in enumerate(before[:-1])
+    ]

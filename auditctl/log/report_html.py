@@ -11,7 +11,7 @@ from shlex import quote
 from typing import Any
 
 from auditctl.log import report_view
-from auditctl.log.redaction import redacted_text
+from auditctl.log.redaction import redacted_text, redacted_uri
 from auditctl.log.report_chart import chart
 from auditctl.log.report_counts import ReportCounts, SampleRequest
 from auditctl.log.report_view import LEVELS, USER_KINDS, HeatCell, HeatMap, ReportRow
@@ -125,7 +125,7 @@ def _request(verb: str, request: SampleRequest) -> list[str]:
         _time(request.time),
         str(request.code or "-"),
         verb,
-        redacted_text(place or request.uri),
+        redacted_text(place) if place else redacted_uri(request.uri),
         request.source,
         redacted_text(request.agent),
         request.audit_id,

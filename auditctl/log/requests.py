@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from auditctl.log.redaction import redacted_text
+from auditctl.log.redaction import redacted_text, redacted_uri
 
 CREDENTIAL = "authentication.kubernetes.io/credential-id"
 """The key of ``user.extra`` that names the certificate or token (`k8s.io/apiserver/pkg/authentication/user`)."""
@@ -71,7 +71,7 @@ class RecordedRequest:
     def target(self) -> str:
         """Return the object with its namespace, or the URL where the request is about no object."""
         if not self.resource:
-            return redacted_text(self.uri)
+            return redacted_uri(self.uri)
         name = f"{self.resource}{f'.{self.group}' if self.group else ''}{f'/{self.name}' if self.name else ''}"
         return f"{name} in {self.namespace}" if self.namespace else name
 
@@ -94,7 +94,7 @@ class RecordedRequest:
             "subresource": self.subresource,
             "namespace": self.namespace,
             "name": self.name,
-            "requestURI": redacted_text(self.uri),
+            "requestURI": redacted_uri(self.uri),
             "code": self.code or None,
             "message": redacted_text(self.message),
             "authorization": dict(self.decision),

@@ -6,6 +6,7 @@ import errno
 import gzip
 import os
 import re
+import shutil
 import stat
 import sys
 import zlib
@@ -34,7 +35,8 @@ class LogError(RefusedError):
 class LogSource:
     """An open log. ``begins`` is the time of its first event (RFC 3339, UTC), "" where it is not known.
 
-    ``streams``: it can be read once, from beginning to end (standard input, a pipe). ``is_tally``: it holds counts, no events.
+    ``streams``: it can be read once, from beginning to end (standard input, a pipe); ``head`` has been read of it.
+    ``is_tally``: it holds counts, no events.
     """
 
     name: str
@@ -44,6 +46,7 @@ class LogSource:
     begins: str = ""
     streams: bool = False
     is_tally: bool = False
+    head: bytes = b""
 
 
 def open_sources(names: Iterable[str]) -> list[LogSource]:
@@ -82,12 +85,18 @@ def _expanded(name: str) -> list[str]:
     try:
         if not stat.S_ISDIR(path.stat().st_mode):
             return [name]
-        result = sorted(str(each) for each in path.iterdir() if _is_listed(each))
+        result = _files_below(path)
+        if not result:  # a folder of a folder for each node
+            result = [file for folder in sorted(path.iterdir()) if folder.is_dir() for file in _files_below(folder)]
     except OSError as error:
         raise unreadable(name, error) from error
     if not result:
-        raise LogError(f"{name}: there is no file in this directory", check="log-missing", fix="name the log itself")
+        raise LogError(f"{name}: there is no file in this directory", check="log-missing", fix="give the file of a log")
     return result
+
+
+def _files_below(folder: Path) -> list[str]:
+    return sorted(str(each) for each in folder.iterdir() if _is_listed(each))
 
 
 def _is_listed(path: Path) -> bool:
@@ -97,7 +106,7 @@ def _is_listed(path: Path) -> bool:
     )
 
 
-def unreadable(name: str, error: OSError, fix: str = "name the log with --log") -> LogError:
+def unreadable(name: str, error: OSError, fix: str = "specify the path of a log with --log") -> LogError:
     """Return what the system said of a log, in one sentence."""
     reason = (error.strerror or str(error)).lower()
     fix = "run it as root (sudo)" if isinstance(error, PermissionError) else fix
@@ -107,7 +116,7 @@ def unreadable(name: str, error: OSError, fix: str = "name the log with --log") 
 def _open(name: str) -> LogSource:
     try:
         if name == STANDARD_INPUT:
-            return LogSource(name=name, descriptor=_standard_input(), streams=True)
+            return _opened_stream(name, _standard_input())
         descriptor = os.open(name, READ_ONLY)
     except OSError as error:
         raise unreadable(name, error) from error
@@ -115,7 +124,7 @@ def _open(name: str) -> LogSource:
         head = read_at(descriptor, _PEEK_BYTES, 0)
     except OSError as error:
         if error.errno == errno.ESPIPE:
-            return LogSource(name=name, descriptor=descriptor, streams=True)
+            return _opened_stream(name, descriptor)
         os.close(descriptor)
         raise unreadable(name, error) from error
     compressed = head.startswith(GZIP)
@@ -130,6 +139,26 @@ def _open(name: str) -> LogSource:
         begins=_begins(name, head),
         is_tally=is_tally(head),
     )
+
+
+def _opened_stream(name: str, descriptor: int) -> LogSource:
+    """Return a log that comes as a stream; of a tally, which is a few kB, a copy in memory that can be read as a file.
+
+    Its first bytes say which of them it is: they are kept for the reader of the stream.
+    """
+    head = os.read(descriptor, _PEEK_BYTES)
+    text = head
+    if head.startswith(GZIP):
+        with suppress(zlib.error):
+            text = zlib.decompressobj(wbits=31).decompress(head, _PEEK_BYTES)
+    if not is_tally(text) or not IS_LINUX:
+        return LogSource(name=name, descriptor=descriptor, streams=True, head=head)
+    copy = os.memfd_create("tally", os.MFD_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as stream, open(copy, "wb", closefd=False) as file:
+        file.write(head)
+        shutil.copyfileobj(stream, file)
+    size = os.fstat(copy).st_size
+    return LogSource(name=name, descriptor=copy, size_bytes=size, compressed=head.startswith(GZIP), is_tally=True)
 
 
 def _standard_input() -> int:
@@ -168,7 +197,9 @@ def whole_pieces(sources: Sequence[LogSource]) -> list[LogSegment]:
 
 
 def _whole(source: LogSource) -> LogSegment:
-    return LogSegment(source.name, source.descriptor, compressed=source.compressed, streams=source.streams)
+    return LogSegment(
+        source.name, source.descriptor, compressed=source.compressed, streams=source.streams, head=source.head
+    )
 
 
 def close(sources: Iterable[LogSource]) -> None:

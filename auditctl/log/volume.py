@@ -254,10 +254,10 @@ class Rates:
         return 0 if self._first is None else self._last - self._first + 1
 
     def columns(self, most: int) -> list[int]:
-        """Return events in equal parts of the span."""
+        """Return events in equal parts of the span, none of them shorter than the parts that were counted."""
         if self._first is None:
             return []
-        counted = [0] * min(most, self.span_seconds)
+        counted = [0] * min(most, -(-self.span_seconds // self.part_seconds))
         for part, (events, _) in self.parts.items():
             since = min(max(part * self.part_seconds - self._first, 0), self.span_seconds - 1)
             counted[since * len(counted) // self.span_seconds] += events

@@ -33,7 +33,8 @@ class CommandResult:
     ``is_error``: the text goes to stderr, for stdout is for answers.
 
     ``pieces`` are printed as they come, in place of document and lines; they are whole lines in the format that was
-    requested. An empty piece says that nothing came for now. ``closing_notes`` are asked for after the last piece.
+    requested. An empty piece says that nothing came for now. After the last piece ``closing_notes`` are printed, and
+    ``closing_code`` is the exit code where that of the result is 0.
     ``endless``: only Ctrl-C ends the pieces, so that it is no interruption.
     ``findings`` and ``cases`` are what the formats for pipelines show of it (`auditctl.cli.findings_formats`).
     """
@@ -48,6 +49,7 @@ class CommandResult:
     is_error: bool = False
     pieces: Iterator[bytes] | None = None
     closing_notes: Callable[[], Iterable[str]] = tuple
+    closing_code: Callable[[], int] = int
     endless: bool = False
     findings: tuple[Finding, ...] = ()
     cases: tuple[ReviewCase, ...] = ()

@@ -28,9 +28,11 @@ def node_log(plane: ControlPlane) -> Path:
     result = node_checks.host_of(plane.root, manifest, LOG_FLAG)
     if result is None:
         value = manifest.flag(LOG_FLAG)
-        reason = "writes it to standard output" if value == STANDARD_OUTPUT else "writes none to a file of this machine"
+        reason = (
+            "writes it to standard output" if value == STANDARD_OUTPUT else "writes no log to a file of this machine"
+        )
         raise RefusedError(
-            f"{plane.manifest_path}: the API server {reason}", check="log-missing", fix="name one: --log"
+            f"{plane.manifest_path}: the API server {reason}", check="log-missing", fix="specify one with --log"
         )
     return result
 

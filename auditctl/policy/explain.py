@@ -44,11 +44,11 @@ class Failure(NamedTuple):
         got = " or ".join(repr(value) for value in self.got) or "nobody"
         match self.test:
             case Test.RESOURCE_REQUEST:
-                return f"it is for resources, and {got} is none"
+                return f"the rule is for resources; {got} is not a resource"
             case Test.URL_REQUEST:
-                return f"it is for non-resource URLs, and {got} is a resource"
+                return f"the rule is for non-resource URLs; {got} is a resource"
             case _:
-                return f"{self.test.value} [{', '.join(self.accepted)}] does not hold {got}"
+                return f"{self.test.value} [{', '.join(self.accepted)}] does not include {got}"
 
 
 class Miss(NamedTuple):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 
-from auditctl.log.redaction import REDACTED, fields, redacted_text, shown
+from auditctl.log.redaction import REDACTED, fields, redacted_text, redacted_uri, shown
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl"
 
@@ -101,3 +102,56 @@ def test_a_long_text_is_cut_and_a_deep_body_ends() -> None:
 
     assert shown("a", "x" * 300, is_secret=False) == "x" * 200 + "... (300 characters)"
     assert list(fields(deep).values()) == ["(nested too deeply to be shown)"]
+
+
+@pytest.mark.parametrize("flag", ["--token", "-password", "--db-pass", "--client-secret", "--API-KEY"])
+def test_a_word_behind_an_option_for_a_secret_is_hidden(flag: str) -> None:
+    body = {"spec": {"args": ["--verbose", flag, "HIDDEN", "last"]}}
+
+    assert rows(body) == {
+        "spec.args[0]": "--verbose",
+        "spec.args[1]": flag,
+        f"spec.args[2 {flag}]": REDACTED,
+        "spec.args[3]": "last",
+    }
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "mysql -u root -pHIDDEN shop",
+        "mysqldump --host h -pHIDDEN",
+        "mongosh -u a -p HIDDEN",
+        "sshpass -p HIDDEN ssh h",
+        "redis-cli -h h -a HIDDEN ping",
+        "curl -H Authorization: Bearer HIDDEN https://h",
+        "curl -u alice:HIDDEN https://h",
+        "kubectl create secret generic s --from-literal=k=HIDDEN",
+        "openssl rsa -passin pass:HIDDEN",
+        "MYSQL_PWD=HIDDEN mysql",
+        "psql postgres://u:HIDDEN@h/db",
+    ],
+)
+def test_a_password_in_a_command_is_hidden_in_the_text_and_in_the_url(command: str) -> None:
+    """The URL of an exec has each word of the command as a parameter of its own."""
+    query = "&".join(f"command={quote_plus(word)}" for word in command.split())
+    uri = redacted_uri(f"/api/v1/namespaces/n/pods/p/exec?{query}&container=c&stdin=true")
+
+    assert "HIDDEN" not in redacted_text(command)
+    assert REDACTED in redacted_text(command)
+    assert "HIDDEN" not in uri
+    assert uri.endswith("&container=c&stdin=true")
+
+
+@pytest.mark.parametrize("command", ["mysql -u root -p", "cat /etc/passwd", "ps -p 12", "ls -a /", "sh -c date"])
+def test_a_command_without_a_secret_is_shown(command: str) -> None:
+    query = "&".join(f"command={quote_plus(word)}" for word in command.split())
+
+    assert redacted_text(command) == command
+    assert redacted_uri(f"/exec?{query}") == f"/exec?{query}"
+
+
+def test_a_secret_in_another_parameter_is_hidden_there_alone() -> None:
+    assert redacted_uri("/login?token=HIDDEN&user=a&q=password%3DHIDDEN") == (
+        f"/login?token={REDACTED}&user=a&q={REDACTED}"
+    )

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from auditctl.log.damage import Damage, RecoveredEvent, recover
+from auditctl.log.damage import Damage, ReadStatistics, RecoveredEvent, recover
 from auditctl.log.readers import reader as choose_reader
 
 EVENT = (
@@ -74,3 +74,49 @@ def test_a_megabyte_of_damage_is_decoded_once(name: str) -> None:
     assert sum(each.length for each in found if isinstance(each, Damage)) + sum(
         len(each.raw) for each in found if isinstance(each, RecoveredEvent)
     ) == len(line)
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "2026-11-30T10:00:00.123456789Z stdout F ",
+        "2026-11-30T10:00:00+0000 cp1 kube-apiserver[12]: ",
+        "Nov  3 10:00:00 cp1 kube-apiserver[12]: ",
+        "<134>1 2026-11-30T10:00:00Z cp1 kube-apiserver 12 - - ",
+        "<134>Nov 30 10:00:00 cp1 kube-apiserver: ",
+    ],
+)
+def test_the_prefix_that_a_logging_program_writes_is_no_damage(prefix: str) -> None:
+    assert recovered(prefix.encode() + EVENT) == [RecoveredEvent(EVENT)]
+
+
+def test_an_array_of_events_is_read() -> None:
+    assert recovered(b"[" + EVENT + b", " + EVENT + b"]") == [RecoveredEvent(EVENT)] * 2
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        (b'2016-06-29T18:42:31+02:00 AUDIT: id="c1" ip="::1" method="GET"', "line of the text format of Kubernetes before 1.8"),
+        (b'2016-06-29T18:42:31+02:00 AUDIT: id="c1" response="200"', "line of the text format of Kubernetes before 1.8"),
+        (b'  "kind": "Event",', "line of pretty-printed JSON"),
+        (b"{", "line of pretty-printed JSON"),
+        (b"    },", "line of pretty-printed JSON"),
+        (b'      "system:authenticated"', "line of pretty-printed JSON"),
+        (b'{"MESSAGE":"{}","__REALTIME_TIMESTAMP":"1"}', "wrapped: journal record of journalctl -o json"),
+        (TORN, "torn event"),
+        (b"E1130 10:00:00.1 1 audit.go: error", "not JSON"),
+    ],
+)  # fmt: skip
+def test_what_is_no_event_has_its_own_name(line: bytes, kind: str) -> None:
+    (damage,) = recovered(line)
+
+    assert isinstance(damage, Damage)
+    assert damage.kind.startswith(kind)
+
+
+def test_a_file_that_can_be_unwrapped_is_shown_the_command() -> None:
+    account = ReadStatistics()
+    account.note("f.log", Damage("wrapped: container log in json-file format", 0, 9))
+
+    assert [*account.sentences()][1].endswith("; unwrap them: jq -j .log FILE | auditctl log tail -")

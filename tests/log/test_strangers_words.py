@@ -17,7 +17,7 @@ from auditctl.compatibility import UTC
 from auditctl.errors import UsageError
 from auditctl.log import events_json, events_msgspec
 from auditctl.log.events import Reader
-from auditctl.log.filters import moment
+from auditctl.log.filter_values import moment
 
 ESCAPE = "\x1b]0;owned\x07"
 ORPHAN = """

@@ -177,3 +177,59 @@ def test_a_name_of_a_stranger_reaches_no_terminal_as_it_is(call: Call, tmp_path:
 
     assert "\x1b" not in call("log", "history", "cm/c", "--log", log)[1]
     assert "\x1b" not in call("log", "values", "user", "--log", log)[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [(("who", "Alice"), "log values user"), (("history", "deploy/nope"), "log values name")],
+)
+def test_an_answer_without_a_request_names_the_command_that_lists_what_is_there(
+    words: tuple[str, ...], command: str, call: Call, logs: list[object]
+) -> None:
+    code, text, _ = call("log", *words, *logs)
+
+    assert code == 0
+    assert text.endswith(f"{command}\n")
+
+
+@pytest.mark.parametrize("kind", ["gateway", "gateways", "gateways.example.org", "Gateway"])
+def test_a_custom_kind_is_known_in_singular_and_plural(kind: str, call: Call, tmp_path: Path) -> None:
+    log = tmp_path / "audit.log"
+    reference = {"resource": "gateways", "apiGroup": "example.org", "namespace": "shop", "name": "edge"}
+    policy = {**reference, "resource": "gatewaypolicies"}
+    log.write_bytes(
+        line(1, "update", "gateways", "edge", objectRef=reference)
+        + line(2, "update", "gatewaypolicies", "edge", objectRef=policy)
+    )
+    _, text, notes = call("log", "history", f"{kind}/edge", "--log", log)
+
+    assert text.splitlines()[-1].startswith("1 request about")
+    assert "is not a built-in kind" in notes
+    assert call("log", "history", "gatewaypolicy/edge", "--log", log)[1].splitlines()[-1].startswith("1 request")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("who", "alice"), ("history", "ns/shop"), ("session", "id-1"), ("values", "user"), ("tail",), ("filter", "--policy", "metadata")],
+)  # fmt: skip
+def test_a_file_that_is_no_audit_log_is_named_so_and_ends_with_one(
+    words: tuple[str, ...], call: Call, tmp_path: Path
+) -> None:
+    log = tmp_path / "audit.log"
+    log.write_text('2016-06-29T18:42:31+02:00 AUDIT: id="c1" ip="::1" method="GET" user="alice"\n')
+    code, _, notes = call("log", *words, "--log", log)
+
+    assert code == 1
+    assert "This is no audit log" in notes
+    assert "the text format of Kubernetes before 1.8" in notes
+
+
+@pytest.mark.parametrize("command", ["tail", "top", "stats"])
+def test_an_empty_log_is_said_to_be_empty(command: str, call: Call, tmp_path: Path) -> None:
+    log = tmp_path / "audit.log"
+    log.touch()
+    code, text, notes = call("log", command, log)
+
+    assert code == 0
+    assert "The log has no event." in text + notes
+    assert "0.0 events" not in text

@@ -91,7 +91,7 @@ def test_a_failure_on_the_second_of_three_stops_there_and_a_repaired_run_goes_on
     change = failed.change("b")
     assert (change["exit_code"], change["outcome"], change["rolled_back"]) == (4, "RolledBack", True)
     words = failed.last_words
-    assert words.startswith("b failed: the API server was not ready within 4 s; put back, and the old configuration")
+    assert words.startswith("b failed: the API server was not ready within 4 s; put back; the API server is ready with")
     assert "b is ready again, with its old configuration. Done: a. Not touched: c." in words
     assert planes.nodes["b"].serves
     assert planes.nodes["b"].manifest.read_bytes() == before["b"]

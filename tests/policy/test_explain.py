@@ -28,16 +28,16 @@ PODS = (GroupResources("apps", ("deployments",)), GroupResources("", ("pods", "p
 @pytest.mark.parametrize(
     ("selector", "request_text", "told"),
     [
-        ({"users": ("alice",)}, "get pods by bob", "users [alice] does not hold 'bob'"),
-        ({"user_groups": ("dev",)}, "get pods by bob of a b", "userGroups [dev] does not hold 'a' or 'b'"),
-        ({"verbs": ("get", "list")}, "watch pods", "verbs [get, list] does not hold 'watch'"),
-        ({"namespaces": ("test",)}, "list pods", "namespaces [test] does not hold ''"),
-        ({"namespaces": ("test",)}, "GET /healthz", "it is for resources, and '/healthz' is none"),
-        ({"resources": PODS}, "get leases.coordination.k8s.io", "resources[].group [apps, ] does not hold 'coordination.k8s.io'"),
-        ({"resources": PODS}, "get pods/log web", "resources[].resources [pods, pods/exec] does not hold 'pods/log'"),
-        ({"resources": PODS}, "get pods db", "resources[].resourceNames [web] does not hold 'db'"),
-        ({"non_resource_urls": ("/x*",)}, "GET /healthz", "nonResourceURLs [/x*] does not hold '/healthz'"),
-        ({"non_resource_urls": ("/x*",)}, "get pods", "it is for non-resource URLs, and '/api/v1/pods' is a resource"),
+        ({"users": ("alice",)}, "get pods by bob", "users [alice] does not include 'bob'"),
+        ({"user_groups": ("dev",)}, "get pods by bob of a b", "userGroups [dev] does not include 'a' or 'b'"),
+        ({"verbs": ("get", "list")}, "watch pods", "verbs [get, list] does not include 'watch'"),
+        ({"namespaces": ("test",)}, "list pods", "namespaces [test] does not include ''"),
+        ({"namespaces": ("test",)}, "GET /healthz", "the rule is for resources; '/healthz' is not a resource"),
+        ({"resources": PODS}, "get leases.coordination.k8s.io", "resources[].group [apps, ] does not include 'coordination.k8s.io'"),
+        ({"resources": PODS}, "get pods/log web", "resources[].resources [pods, pods/exec] does not include 'pods/log'"),
+        ({"resources": PODS}, "get pods db", "resources[].resourceNames [web] does not include 'db'"),
+        ({"non_resource_urls": ("/x*",)}, "GET /healthz", "nonResourceURLs [/x*] does not include '/healthz'"),
+        ({"non_resource_urls": ("/x*",)}, "get pods", "the rule is for non-resource URLs; '/api/v1/pods' is a resource"),
     ],
 )  # fmt: skip
 def test_the_test_that_failed_is_told(selector: dict[str, object], request_text: str, told: str) -> None:
@@ -49,8 +49,8 @@ def test_nobody_is_told_as_nobody() -> None:
     nobody = attributes("GET", "/healthz", None)
     (miss,) = explain(Policy((rule(users=("a",), user_groups=("b",)),)), nobody).misses
     assert [str(failure) for failure in miss.failures] == [
-        "users [a] does not hold nobody",
-        "userGroups [b] does not hold nobody",
+        "users [a] does not include nobody",
+        "userGroups [b] does not include nobody",
     ]
 
 

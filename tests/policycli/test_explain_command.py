@@ -69,9 +69,9 @@ def test_a_decision_is_told_with_its_place_and_reasons(policy: Call, file: Path)
         [
             "get pods/exec web-0 in default by alice",
             "level None: no rule applies, so nothing is recorded",
-            f"rules[0] ({file}:5) does not apply: verbs [create] does not hold 'get'",
-            f"rules[1] ({file}:8) does not apply: resources[].group [apps] does not hold ''",
-            f"rules[2] ({file}:11) does not apply: it is for non-resource URLs, and {url!r} is a resource",
+            f"rules[0] ({file}:5) does not apply: verbs [create] does not include 'get'",
+            f"rules[1] ({file}:8) does not apply: resources[].group [apps] does not include ''",
+            f"rules[2] ({file}:11) does not apply: the rule is for non-resource URLs; {url!r} is a resource",
             f"nearest: rules[0] would have applied had the verb been 'create': {hint}",
         ],
     )

@@ -210,7 +210,7 @@ def test_the_page_is_written_whole_with_the_usual_mode_and_again_over_itself(
         ran = policy("matrix", file, "--html", out)
     finally:
         os.umask(old)
-    assert (ran.code, ran.out) == (0, f"{out}: the picture of {file}\n")
+    assert (ran.code, ran.out) == (0, f"Wrote {out}.\n")
     assert stat.S_IMODE(out.stat().st_mode) == 0o644
     out.chmod(0o640)
     link = tmp_path / "link.html"

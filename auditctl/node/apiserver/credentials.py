@@ -116,7 +116,8 @@ def _bytes(entry: Mapping[str, Any], name: str, kubeconfig: Path) -> bytes:
     if entry.get(f"{name}-data"):
         import base64
 
-        return base64.b64decode(entry[f"{name}-data"])
+        encoded = entry[f"{name}-data"].replace("\r", "").replace("\n", "")  # all that Go's encoding/base64 passes over
+        return base64.b64decode(encoded, validate=True)
     if entry.get(name):
         return _file(kubeconfig, entry[name], name)
     return b""

@@ -53,7 +53,7 @@ def recording(plane: ControlPlane, after: Manifest, options: ChangeOptions) -> C
 def _of_a_dry_run(report: Report, prepared: PreparedRecord, row: dict[str, Any]) -> Report:
     """Return the report with the difference that a real run would make of the record."""
     diff = prepared.plan.diff("kubeadm-config/ClusterConfiguration") if prepared.plan.changes else ""
-    lines = tuple(diff.splitlines()) or (f"{row['source']}: already so",)
+    lines = tuple(diff.splitlines()) or (f"{row['source']}: no change needed",)
     details = {**report.details, "kubeadmConfig": {**row, "diff": diff}}
     return replace(report, lines=(*report.lines, *lines), details=details)
 

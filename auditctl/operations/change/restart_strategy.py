@@ -109,7 +109,7 @@ def drain_seconds(
         return 0.0, ()
     reason = _held_back(plane, manifest, before)
     if not reason:
-        return (_QUICK_DRAIN_SECONDS if _answers_quickly(plane, manifest) else _DRAIN_SECONDS), ()
+        return _usual_drain(plane, manifest), ()
     text = f"{reason}, so the old process gets the kubelet's whole grace period (--drain 0)"
     return 0.0, (Finding.note("drain", text),)
 
@@ -122,14 +122,22 @@ def _held_back(plane: ControlPlane, manifest: Manifest, process: Process) -> str
     return "another control plane serves meanwhile" if _has_peers(plane, manifest) else ""
 
 
-def _answers_quickly(plane: ControlPlane, manifest: Manifest) -> bool:
-    """Return whether the running server has answered nearly all of its requests within a second."""
+def _usual_drain(plane: ControlPlane, manifest: Manifest) -> float:
+    """Return the drain of a server from which nothing is held back."""
     durations = metrics.read_durations(plane.endpoint(manifest), plane.credentials())
-    if durations is None or durations.answered < _LEAST_ANSWERED:
-        return False
-    share = durations.within_a_second / durations.answered
-    plane.progress.step(f"{share:.1%} of {durations.answered} requests were answered within a second")
-    return share >= _QUICK_SHARE
+    seconds = drain_for(durations.answered, durations.within_a_second) if durations is not None else _DRAIN_SECONDS
+    if durations is not None and durations.answered:
+        share = durations.within_a_second / durations.answered
+        plane.progress.step(
+            f"{share:.1%} of {durations.answered} requests took less than a second: drain {seconds:.0f}s"
+        )
+    return seconds
+
+
+def drain_for(answered: int, within_a_second: int) -> float:
+    """Return the drain for a server that has answered so many requests, and so many of them within a second."""
+    is_quick = answered >= _LEAST_ANSWERED and within_a_second >= _QUICK_SHARE * answered
+    return _QUICK_DRAIN_SECONDS if is_quick else _DRAIN_SECONDS
 
 
 def _has_peers(plane: ControlPlane, manifest: Manifest) -> bool:

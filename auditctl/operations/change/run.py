@@ -271,7 +271,7 @@ class ChangeRun:
         if isinstance(result, Restarted):
             self.restarted = result
             self.change.try_mark(Step.UNDONE, failure)
-            text = f"{failure}; put back, and the API server is ready again with the old configuration"
+            text = f"{failure}; put back; the API server is ready with the old configuration again"
             return self._performed(outcome, failure=text, checks=checks)
         self.change.try_mark(Step.UNCONFIRMED, str(result))
         text = f"{failure}; the old manifest is back; but the API server is not ready with it: {said_once(failure, result)}"

@@ -184,7 +184,7 @@ def _dead_log(node: _RepairTarget, policy: Snapshot | None) -> Repair | None:
     """Repair a server that writes to a removed or renamed log: only a restart opens the right one."""
     if not node.is_serving or not any(finding.check == "dead-log" for finding in node.observations.findings):
         return None
-    return _anew(node, policy, "restart the API server, so that it opens its log anew")
+    return _anew(node, policy, "restart the API server, so that it reopens its log")
 
 
 def _anew(

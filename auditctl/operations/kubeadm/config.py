@@ -171,10 +171,10 @@ def persist(plane: ControlPlane, options: ChangeOptions) -> Report:
         show_diff=options.dry_run,
     )
     if plan.changes and options.dry_run:
-        return replace(report, summary=f"this would be written to the {WHERE}; nothing was touched")
+        return replace(report, summary=f"Dry run, nothing changed: this would be written to the {WHERE}")
     findings = (*report.findings, *of_a_join(plane, manifest))
     if not plan.changes:
-        return replace(report, summary=f"already so: nothing was written to the {WHERE}", findings=findings)
+        return replace(report, summary=f"No change needed: the {WHERE} has these settings already", findings=findings)
     configmap_write(plane, manifest, prepared)
     summary = f"the {WHERE} has the audit settings of this node: kubeadm upgrade and join keep them"
     return replace(report, outcome=Outcome.CHANGED, changed=True, summary=summary, findings=findings)

@@ -62,6 +62,7 @@ def log_filter(plane: ControlPlane, options: PolicyFilterOptions) -> CommandResu
         pieces=pieces,
         notes=tuple(finding_line(finding) for finding in named.findings),
         closing_notes=lambda: _sentences(counts, named.name),
+        closing_code=lambda: int(counts.account.is_no_log),
         endless=options.follow,
     )
 

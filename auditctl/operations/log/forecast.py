@@ -189,7 +189,7 @@ def _until_full(load: Load, rotation: RotationFlags, log: Path) -> float | None:
 
 def _now_lines(rotation: RotationFlags | None, now: Kept | None, full: float | None, log: Path | None) -> Iterator[str]:
     if rotation is None or now is None:
-        yield "no node here that writes a log to a file: nothing is said of its flags"
+        yield "This machine has no API server that writes a log to a file, so no flags are shown."
         return
     days = "for ever" if now.days is None else f"{now.days:.1f} days"
     yield f"kept now: {days}, decided by {now.decided_by}" + (f", {amount(now.bytes)} of disk" if now.bytes else "")

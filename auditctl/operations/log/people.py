@@ -71,7 +71,7 @@ def log_history(plane: ControlPlane, name: str, namespace: str | None, options: 
     kept = [each for each in entries if options.shows_reads or not each.request.is_read]
     hidden = len(entries) - len(kept)
     subject = f"{name}{f' in namespace {namespace}' if namespace else ''}"
-    summary = _summary(len(requests), f"about {subject}", matches.account)
+    summary = _summary(len(requests), f"about {subject}", matches.account, "name")
     if hidden:
         summary += f" {hidden} of them only read it and {'is' if hidden == 1 else 'are'} not listed (--reads)."
     result = _result(kept, matches.account, summary, {"object": name, "namespace": namespace})
@@ -108,7 +108,7 @@ def log_who(plane: ControlPlane, user: str, options: PeopleOptions) -> CommandRe
 
     matches = _matches(plane, options, is_user, f'"username":"{user}"'.encode() if _PLAIN.fullmatch(user) else b"")
     entries = [HistoryEntry(each) for each in matches.requests]
-    summary = _summary(len(entries), f"of user {user}", matches.account)
+    summary = _summary(len(entries), f"of user {user}", matches.account, "user")
     return _result(entries, matches.account, summary, {"user": user})
 
 
@@ -152,7 +152,10 @@ def log_values(plane: ControlPlane, field: str, most: int, options: PeopleOption
     rows = [("EVENTS", "LAST (UTC)", name.upper())]
     rows += [(str(each.events), _stamp(each.last), printable(each.value)) for each in chosen]
     more = f"; the first {most} are listed (-n)" if len(values) > most else ""
-    summary = f"{len(values)} values in {counts.matched} of {counts.account.events} events{more}"
+    read = f"{counts.account.events} events were read"
+    if options.filters.given:
+        read += f", {counts.matched} match the filters"
+    summary = f"{len(values)} value{'' if len(values) == 1 else 's'}{more}; {read}."
     if not values:
         summary = f"No event that matches has this field; {counts.account.events} events were read."
     return CommandResult(
@@ -160,6 +163,7 @@ def log_values(plane: ControlPlane, field: str, most: int, options: PeopleOption
         lines=tuple(_table(rows) if chosen else ()),
         summary=summary,
         notes=tuple(counts.account.sentences()),
+        exit_code=int(counts.account.is_no_log),
     )
 
 
@@ -171,8 +175,8 @@ def _object_named(name: str, namespace: str | None) -> tuple[ObjectName, tuple[s
     resources = resolve(kind, built_in(facts.NEWEST), facts.NEWEST)
     if not resources:
         plural, _, group = kind.lower().partition(".")
-        text = f"{kind} is not a built-in kind; it is taken for the plural of a resource as the API spells it"
-        return ObjectName(frozenset({(group or None, plural)}), rest, namespace), (text,)
+        text = f"{kind} is not a built-in kind: the log is searched for the resource {plural}, and for its plural"
+        return ObjectName(frozenset((group or None, each) for each in _plurals(plural)), rest, namespace), (text,)
     notes: tuple[str, ...] = ()
     if len(resources) > 1:
         notes = (
@@ -181,6 +185,11 @@ def _object_named(name: str, namespace: str | None) -> tuple[ObjectName, tuple[s
     if namespace is not None and not any(each.namespaced for each in resources):
         notes, namespace = (*notes, f"{kind} has no namespace: -n {namespace} is not used"), None
     return ObjectName(frozenset((each.group, each.name) for each in resources), rest, namespace), notes
+
+
+def _plurals(word: str) -> tuple[str, ...]:
+    """Return a word, and what its plural may be: the plural of a custom resource is in no list of ours."""
+    return (word, f"{word}s", f"{word}es", f"{word[:-1]}ies")
 
 
 def _matches(plane: ControlPlane, options: PeopleOptions, extra: Test, needle: bytes) -> _Matches:
@@ -208,10 +217,12 @@ def _matches(plane: ControlPlane, options: PeopleOptions, extra: Test, needle: b
     return _Matches(sorted(requests, key=lambda each: each.time), account)
 
 
-def _summary(count: int, subject: str, account: ReadStatistics) -> str:
+def _summary(count: int, subject: str, account: ReadStatistics, field: str = "") -> str:
+    """Return how many requests there are; without any the command that lists what the log has."""
     read = f"{account.events} events were read"
     if not count:
-        return f"No request {subject} is in the log; {read}."
+        following = f" To list each {field} in the log: auditctl log values {field}" if field and account.events else ""
+        return f"No request {subject} is in the log; {read}.{following}"
     return f"{count} request{'' if count == 1 else 's'} {subject}; {read}."
 
 
@@ -232,6 +243,7 @@ def _result(
         lines=tuple(_lines(listed)),
         summary=summary,
         notes=tuple(account.sentences()),
+        exit_code=int(account.is_no_log),
     )
 
 

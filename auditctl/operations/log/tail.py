@@ -19,14 +19,14 @@ from auditctl.errors import UsageError
 from auditctl.log import sources
 from auditctl.log.damage import Damage, ReadStatistics
 from auditctl.log.events import Reader
-from auditctl.log.filters import Test, compiled, moment, needle
+from auditctl.log.filter_values import last_moment, moment
+from auditctl.log.filters import Test, compiled, needle
 from auditctl.log.follow import Follower
 from auditctl.log.labels import labels_of
 from auditctl.log.lines import header
 from auditctl.log.parallel import in_order
 from auditctl.log.readers import reader
 from auditctl.log.reading import WholeBlock, whole_block, whole_blocks
-from auditctl.log.resource_filters import with_resources
 from auditctl.log.segments import STANDARD_INPUT, LogSegment
 from auditctl.node.logfiles import log_files
 from auditctl.operations.answer import CommandResult
@@ -52,7 +52,7 @@ def log_tail(plane: ControlPlane, options: TailOptions) -> CommandResult:
     now = datetime.now(UTC)
     if options.filters.resource:
         version = server_version(plane, None)
-        options = replace(options, filters=with_resources(options.filters, built_in(version), version))
+        options = replace(options, filters=options.filters.with_resources(built_in(version), version))
     test = compiled(options.filters, now) if options.filters.given else None
     account = ReadStatistics()
     labels: tuple[str, ...] = ()
@@ -66,8 +66,14 @@ def log_tail(plane: ControlPlane, options: TailOptions) -> CommandResult:
     if options.header and options.form is TailFormat.LINES:
         front = tail_many.heading(labels)
         pieces = chain((front + f"{header(wide=options.wide)}\n".encode(),), pieces)
-    closing = matched.sentences if test is not None and not options.follow else account.sentences
-    return CommandResult(document={}, pieces=pieces, notes=notes, closing_notes=closing, endless=options.follow)
+    return CommandResult(
+        document={},
+        pieces=pieces,
+        notes=notes,
+        closing_notes=account.sentences if options.follow else partial(matched.sentences, test is not None),
+        closing_code=lambda: int(account.is_no_log),
+        endless=options.follow,
+    )
 
 
 class _Matched:
@@ -83,10 +89,12 @@ class _Matched:
             self._any = self._any or bool(piece)
             yield piece
 
-    def sentences(self) -> Iterator[str]:
-        """Yield what the reading met, and that no event matched where that is so."""
+    def sentences(self, has_filters: bool) -> Iterator[str]:  # noqa: FBT001 (handed on by partial)
+        """Yield what the reading met, and that the log is empty or no event matched where that is so."""
         yield from self._account.sentences()
-        if not self._any:
+        if not self._account.events and not self._account.is_no_log:
+            yield "The log has no event."
+        elif not self._any and has_filters:
             yield f"No event matches the filters; {self._account.events} events were read."
 
 
@@ -200,7 +208,7 @@ def _following(
     follower: Follower, log: Path, options: TailOptions, test: Test | None, account: ReadStatistics
 ) -> Iterator[bytes]:
     printer, reading = TailPrinter(options), reader()
-    until = moment("--until", options.filters.until, datetime.now(UTC)) if options.filters.until is not None else None
+    until = last_moment(options.filters.until, datetime.now(UTC)) if options.filters.until is not None else None
     with closing(follower):
         if options.filters.since is not None or options.most:
             yield from _before(options, test, account, follower, log)

@@ -104,15 +104,15 @@ def _written(tally: Tally, options: TallyOptions) -> CommandResult:
         "nodes": [node._asdict() for node in tally.nodes],
         "log": account.rows(),
     }
-    notes = [*account.sentences()]
+    notes, code = [*account.sentences()], int(account.is_no_log)
     if tally.folded_events:
         notes.append(
             f"{tally.folded_events} events are beyond the limits of a tally: policies cannot be replayed on them"
         )
     if options.to == _STANDARD_OUTPUT:
-        return CommandResult(document=document, pieces=iter([raw]), notes=(*notes, summary))
+        return CommandResult(document=document, pieces=iter([raw]), notes=(*notes, summary), exit_code=code)
     _write(options.to, raw)
-    return CommandResult(document=document, summary=f"{options.to}: {summary}", notes=tuple(notes))
+    return CommandResult(document=document, summary=f"{options.to}: {summary}", notes=tuple(notes), exit_code=code)
 
 
 def _write(name: str, raw: bytes) -> None:

@@ -75,7 +75,7 @@ def log_top(plane: ControlPlane, options: TopOptions) -> CommandResult:
     document = {"log": account.rows(), "top": {name: [_row(each, total) for each in shares[name]] for name in shares}}
     return CommandResult(
         document=document,
-        lines=tuple(_tables(shares, events, total)),
+        lines=tuple(_tables(shares, events, total)) if events else (),
         summary=_summary(events, total, account, options.filters),
         notes=tuple(account.sentences()),
         exit_code=int(account.is_no_log),
@@ -92,6 +92,8 @@ def _name_logs(counts: VolumeCounts) -> None:
 
 def _summary(events: int, size: int, account: ReadStatistics, filters: LogFilters) -> str:
     """Return how much there is; with filters, of how much: an empty answer says that nothing matched."""
+    if not account.events and not account.is_no_log:
+        return "The log has no event."
     if not filters.given:
         return f"{account.events} events, {amount(account.bytes)}"
     if not events:
@@ -168,7 +170,7 @@ def log_stats(
         *(("events a second (times are UTC)", *terminal_chart(columns, rates.first or 0, span)) if columns else ()),
         f"{_moment(rates.first)} to {_moment(rates.last)} UTC ({span} s), a column is {span / len(columns):.1f} s"
         if columns and rates.first is not None
-        else "no event has a time",
+        else "No event has a time.",
         f"{per_second:.1f} events/s on average, {peak} in the busiest second",
         f"{amount(each) if each else '-'} an event, {amount(per_day)} a day at this rate",
     )
@@ -184,7 +186,7 @@ def log_stats(
     }
     return CommandResult(
         document=document,
-        lines=lines,
+        lines=lines if rates.events else (),
         summary=_summary(rates.events, rates.bytes, account, filters),
         notes=tuple(account.sentences()),
         exit_code=int(account.is_no_log),

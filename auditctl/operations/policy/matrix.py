@@ -118,7 +118,7 @@ def answer(drawn: Drawn, out: str | None, lines: tuple[str, ...] = ()) -> Comman
     write_page(out, text, "policy.html")
     return CommandResult(
         document={**document, "html": out},
-        lines=(f"{out}: the picture of {drawn.named.name}",),
+        lines=(f"Wrote {out}.",),
         notes=notes(drawn.named),
     )
 

@@ -65,7 +65,7 @@ def _summary(replayed: Replay) -> str:
     return (
         f"{after.events} events ({about}{amount(after.bytes)}) instead of {before.events} ({amount(before.bytes)}): "
         f"{share(after.events, before.events)} of the events, {share(after.bytes, before.bytes)} of the bytes{more}; "
-        f"{out} requests fall out of sight, {sum(group.requests for group in replayed.visible)} come into it"
+        f"{out} requests would no longer be recorded, {sum(group.requests for group in replayed.visible)} would be new"
     )
 
 
@@ -88,7 +88,7 @@ def _lines(replayed: Replay, policies: Sequence[LoadedPolicyFile]) -> Iterator[s
             if len(groups) > _MOST_LISTED:
                 yield f"and {len(groups) - _MOST_LISTED} more kinds (-o json has all)"
     yield ""
-    yield f"{replayed.agreeing} of {replayed.recorded.events} events would be recorded at the very level they have in the log"
+    yield f"{replayed.agreeing} of {replayed.recorded.events} events would keep their level"
     for stage, events in replayed.unrecorded.items():
         yield f"this policy writes {stage}, which the log lacks: about {events} events more"
     if replayed.predicted.estimated_bytes:
