@@ -27,7 +27,6 @@ from auditctl.policy.load import load
 from auditctl.policy.types import Policy
 
 _STANDARD_OUTPUT = "-"
-_SCHEMA = "tally.schema.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,5 +125,5 @@ def _write(name: str, raw: bytes) -> None:
 
 def tally_schema() -> CommandResult:
     """Return the JSON Schema of a line of a tally."""
-    text = facts.template(_SCHEMA).read_text(encoding="utf-8")
+    text = facts.template("schemas", "tally.schema.json").read_text(encoding="utf-8")
     return CommandResult(document=json.loads(text), lines=tuple(text.splitlines()), verbatim=True)
