@@ -97,10 +97,6 @@ class Report:
         """Return the state of the node as a number (docs/reference/exit-codes.md)."""
         return EXIT_CODES[self.outcome] if self.code is None else self.code
 
-    @property
-    def ok(self) -> bool:
-        return self.exit_code == 0
-
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), indent=2)
 

@@ -374,7 +374,6 @@ LATE_IMPORTS = {
     "change/preflight.py:trial_start": "subprocess: only where a server runs",
     "change/preflight.py:_of_the_server": "ssl: only where a server runs",
     "change/restart_strategy.py:_has_peers": "ssl: only where a server runs",
-    "change/restart_strategy.py:_usual_drain": "ssl: only where a server runs",
     "controlplane.py:state": "fcntl: Linux only",
     "controlplane.py:parse": "ruamel.yaml: commands that read no manifest",
     "controlplane.py:credentials": "ruamel.yaml: commands that ask no server",

@@ -23,8 +23,10 @@ from auditctl.cli.enable_options import EnableOptions
 from auditctl.cli.options import ChangeArguments, takes
 from auditctl.cli.output import write
 from auditctl.errors import RefusedError
+from auditctl.node.change import files
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
+from auditctl.operations.page_file import write_output
 from auditctl.printable import printable
 from auditctl.report import ManifestChange, Outcome, Report
 
@@ -59,7 +61,7 @@ def edit_and_enable(plane: ControlPlane, file: Path | None, options: EnableOptio
     Raises:
         RefusedError: there is no policy or no editor, or the edited text is not valid; it is kept, and named.
     """
-    policy = _node_policy(plane) if file is None else EditedText(file, _read(file))
+    policy = _node_policy(plane) if file is None else EditedText(file, files.read_following(file, "policy"))
     folder = Path(tempfile.mkdtemp(prefix="auditctl-edit-"))  # 0700: nobody else may change the text meanwhile
     copy = folder / policy.path.name
     copy.write_bytes(policy.content)
@@ -76,7 +78,7 @@ def edit_and_enable(plane: ControlPlane, file: Path | None, options: EnableOptio
     _show_changes(plane, policy, copy)
     source = copy
     if file is not None and not options.dry_run:
-        _replace(file, content)
+        _write(file, content, copy)
         source = file
     report = dataclasses.replace(options, policy=str(source)).enable(plane)
     if report.exit_code in (0, 1):
@@ -98,15 +100,17 @@ def _node_policy(plane: ControlPlane) -> EditedText:
             check="auditing-off",
             fix="auditctl enable --policy baseline",
         )
-    return EditedText(host, _read(host))
+    return EditedText(host, files.read_following(host, "policy"))
 
 
-def _read(path: Path) -> bytes:
+def _write(file: Path, content: bytes, copy: Path) -> None:
+    """Put the edited text where it came from. Raises RefusedError."""
     try:
-        return path.read_bytes()
+        write_output(file, content)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise RefusedError(f"{path}: the policy cannot be read: {reason}", check="policy-missing") from error
+        text = f"{file}: the policy cannot be written: {reason}; the edited policy is kept: {copy}"
+        raise RefusedError(text, check="policy-unreadable") from error
 
 
 def _edit_until_valid(plane: ControlPlane, copy: Path) -> None:
@@ -162,13 +166,3 @@ def _show_changes(plane: ControlPlane, policy: EditedText, copy: Path) -> None:
         return
     for line in (*changes.lines, changes.summary):
         write(sys.stderr, printable(line))
-
-
-def _replace(file: Path, content: bytes) -> None:
-    """Write the file by one rename, with its mode."""
-    target = file.resolve()
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(content)
-        os.fchmod(stream.fileno(), target.stat().st_mode & 0o7777)
-    Path(name).replace(target)

@@ -107,7 +107,7 @@ def schema(
     context: typer.Context,
     kubernetes: Kubernetes = None,
     of: Annotated[
-        str, typer.Option(metavar="FORMAT", help="policy, or our own: report, expectations, requirements.")
+        str, typer.Option(metavar="FORMAT", help="policy, or our own: report, expectations, requirements, tally.")
     ] = "policy",
 ) -> None:
     """Print the JSON Schema (draft 07) of audit policies, for editors, kubeconform and check-jsonschema."""

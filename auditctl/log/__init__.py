@@ -6,7 +6,7 @@ Read it in this order; each line names the modules that matter first.
   readers of that shape), ``damage`` (what is not an event is located and counted; every intact event beside it is kept).
 - Files: ``sources`` (which files, in time order), ``reading`` (a file to blocks of events), ``segments`` and ``parallel``
   (one process a core), ``ends`` (the first and last event), ``follow`` (what is appended, across rotation).
-- Which events: ``filters``, ``resource_filters``; ``lines`` (one line an event, the stages of a request as one).
+- Which events: ``filters`` and ``filter_values``; ``lines`` (one line an event, the stages of a request as one).
 - Figures: ``aggregate`` (events by what policies can tell apart), ``replay`` (what another policy would have recorded),
   ``sizes`` (bytes at another level), ``suggest`` (rules that save most), ``volume``, ``forecast``, ``tally`` (counts of a
   node as a file, which add up), ``report_counts`` (the page of ``log report``).

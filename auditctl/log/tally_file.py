@@ -1,4 +1,4 @@
-"""A tally as a file: gzip of JSON lines, a header first and a count of the lines last (``templates/tally.schema.json``)."""
+"""A tally as a file: gzip of JSON lines, a header first and a count of the lines last (``templates/schemas/tally.schema.json``)."""
 
 from __future__ import annotations
 

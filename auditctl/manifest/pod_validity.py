@@ -31,21 +31,17 @@ _API_VOLUMES = {
     "configMap": "a ConfigMap",
     "csi": "a CSI driver",
     "glusterfs": "an Endpoints object",
-    "persistentVolumeClaim": "a PersistentVolumeClaim",
-    "ephemeral": "a PersistentVolumeClaim",
+    **dict.fromkeys(("persistentVolumeClaim", "ephemeral"), "a PersistentVolumeClaim"),
     "azureFile": "a Secret",
 }
 _API_FIELDS = {
-    "serviceAccountName": "a ServiceAccount",
-    "serviceAccount": "a ServiceAccount",
+    **dict.fromkeys(("serviceAccountName", "serviceAccount"), "a ServiceAccount"),
     "resourceClaims": "a ResourceClaim",
     "imagePullSecrets": "a Secret",
 }
 _API_VARIABLES = {
-    "secretKeyRef": "a Secret",
-    "secretRef": "a Secret",
-    "configMapKeyRef": "a ConfigMap",
-    "configMapRef": "a ConfigMap",
+    **dict.fromkeys(("secretKeyRef", "secretRef"), "a Secret"),
+    **dict.fromkeys(("configMapKeyRef", "configMapRef"), "a ConfigMap"),
 }
 _API_SOURCES = {
     "configMap": "a ConfigMap",

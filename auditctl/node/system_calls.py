@@ -13,8 +13,6 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-Call = Callable[..., int]
-
 
 def call(name: str, *arguments: int | bytes) -> int:
     """Call a function of the C library and return its result; bytes are handed over as a pointer to them.

@@ -15,12 +15,11 @@ from auditctl.errors import RefusedError, UsageError
 from auditctl.findings import Check, Finding, Status
 from auditctl.manifest.plan import plan_disable
 from auditctl.manifest.pod import Manifest
-from auditctl.node.apiserver.process import Process
+from auditctl.node.apiserver.process import Process, server_on
 from auditctl.node.change import files
 from auditctl.node.change.backup import saved_bytes
 from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.journal import Role, standing_changes
-from auditctl.node.kubelet.diagnosis_evidence import server_of
 from auditctl.node.logfiles import log_files
 from auditctl.node.preflight import node_checks
 from auditctl.node.preflight.node_checks import HostPaths
@@ -105,7 +104,11 @@ def _decide(plane: ControlPlane, purge: Purge, options: ChangeOptions) -> Change
 def _findings(plane: ControlPlane, planned: PlannedChange, options: ChangeOptions) -> Iterator[Finding]:
     """Yield what speaks against a change of the manifest."""
     if planned.plan.changes:
-        process = server_of(plane.root, planned.before) if preflight.is_live(plane, planned.before, options) else None
+        process = (
+            server_on(plane.root, planned.before.secure_port, planned.before)
+            if preflight.is_live(plane, planned.before, options)
+            else None
+        )
         yield from planned.plan.findings
         yield from preflight.before_edit(plane, EditSubject.of(planned), process, options)
 

@@ -9,11 +9,10 @@ from pathlib import Path
 from auditctl.findings import Finding
 from auditctl.manifest.plan import Plan, plan_enable
 from auditctl.manifest.pod import Manifest
-from auditctl.node.apiserver.process import Process
+from auditctl.node.apiserver.process import Process, server_on
 from auditctl.node.change.file_edit import FileEdit
 from auditctl.node.change.files import sha256
 from auditctl.node.change.journal import Role
-from auditctl.node.kubelet.diagnosis_evidence import server_of
 from auditctl.operations import flags, policy_source
 from auditctl.operations.change import preflight
 from auditctl.operations.change.engine import run_change
@@ -79,7 +78,7 @@ class _Node:
     ) -> _Node:
         """Return it with the process that listens on the manifest's port, if the node is live."""
         is_live = preflight.is_live(plane, manifest, options)
-        process = server_of(plane.root, manifest) if is_live else None
+        process = server_on(plane.root, manifest.secure_port, manifest) if is_live else None
         return cls(
             plane=plane,
             request=request,

@@ -1,15 +1,19 @@
-"""A page that a command writes for people: a file, replaced at once, or a pipe."""
+"""Write what a command is asked to leave in a file: replaced at once, or a pipe."""
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import suppress
 from pathlib import Path
 
 from auditctl.errors import RefusedError, UsageError
+from auditctl.node import opening
 from auditctl.node.change import files
 from auditctl.system import IS_LINUX
+
+_LINKS_AT_MOST = 40
 
 
 def write_page(out: str, text: str, example: str) -> None:
@@ -25,16 +29,11 @@ def write_page(out: str, text: str, example: str) -> None:
         raise UsageError("--html: the name is empty", fix="specify a file, or - for standard output")
     path = Path(out)
     try:
-        kind = path.stat().st_mode if path.exists() else stat.S_IFREG
-        if stat.S_ISDIR(kind):
+        if path.is_dir():
             raise RefusedError(
                 f"{out}: it is a directory", check="html-directory", fix=f"specify a file: {path / example}"
             )
-        if not stat.S_ISREG(kind):
-            with suppress(BrokenPipeError):  # a reader who has seen enough
-                path.write_text(text, encoding="utf-8")
-        else:
-            _replace(path.resolve(), text.encode("utf-8"))
+        write_output(path, text.encode("utf-8"))
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
         fix = f"make {path.parent} first, or specify another file" if missing else "specify a file that you may write"
@@ -42,16 +41,53 @@ def write_page(out: str, text: str, example: str) -> None:
         raise RefusedError(f"{out}: cannot write the page: {reason}", check="html-unwritable", fix=fix) from error
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Replace the page by one rename; an existing one keeps its mode and owner, a new one has the usual mode."""
-    if not IS_LINUX:
-        temporary = files.temporary_of(path)
-        temporary.write_bytes(content)
-        temporary.replace(path)
+def write_output(path: Path, content: bytes) -> None:
+    """Write a file that the user named, by one rename; a device or pipe, and what a shell hands over, is written as it is.
+
+    An existing file keeps its mode and owner, a new one has the usual mode. What another user put there to lead the
+    output elsewhere, or to hold us up, is refused: a link, a pipe.
+
+    Raises:
+        OSError: the file system refuses, or another user's link or pipe is there.
+    """
+    is_handed_over = path.is_relative_to("/dev") or path.is_relative_to("/proc/self/fd")
+    target = path if is_handed_over else _followed(path)
+    if target.exists() and not target.is_file():
+        with suppress(BrokenPipeError):  # a reader who has seen enough
+            target.write_bytes(content)
         return
-    like = files.read_if_there(path, "page")
-    files.replace_file(path, content, like)
-    if like is None:
-        umask = os.umask(0)
-        os.umask(umask)
-        path.chmod(0o666 & ~umask)
+    if not IS_LINUX:
+        temporary = files.temporary_of(target)
+        temporary.write_bytes(content)
+        temporary.replace(target)
+        return
+    files.replace_file(target, content, _attributes(target))
+
+
+def _attributes(path: Path) -> files.Snapshot:
+    """Return mode and owner for the file: its own, else the usual ones. Raises OSError."""
+    umask = os.umask(0)
+    os.umask(umask)
+    with opening.parent(path) as directory:
+        try:
+            status = os.stat(path.name, dir_fd=directory, follow_symlinks=False)
+        except FileNotFoundError:
+            return files.Snapshot(content=b"", mode=0o666 & ~umask)
+    return files.Snapshot(content=b"", mode=stat.S_IMODE(status.st_mode), uid=status.st_uid, gid=status.st_gid)
+
+
+def _followed(path: Path) -> Path:
+    """Return the path behind links, each of which root or we ourselves made. Raises OSError."""
+    for _ in range(_LINKS_AT_MOST):
+        if not os.path.lexists(path):
+            return path
+        status = path.lstat()
+        if IS_LINUX and status.st_uid not in (0, os.geteuid()):
+            if stat.S_ISLNK(status.st_mode):
+                raise opening.ForeignLinkError(path, status.st_uid)
+            if stat.S_ISFIFO(status.st_mode):
+                raise OSError(errno.EPERM, f"it is a pipe of another user (uid {status.st_uid})", str(path))
+        if not stat.S_ISLNK(status.st_mode):
+            return path
+        path = path.parent / path.readlink()
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))

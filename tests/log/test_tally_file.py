@@ -60,7 +60,7 @@ def test_the_file_is_recognised_and_small(tally: Tally) -> None:
 
 
 def test_every_line_is_of_the_published_schema(tally: Tally) -> None:
-    schema = json.loads(facts.template("tally.schema.json").read_text())
+    schema = json.loads(facts.template("schemas", "tally.schema.json").read_text())
     check = jsonschema.Draft7Validator(schema)
 
     assert [error.message for row in lines(tally) for error in check.iter_errors(row)] == []

@@ -86,5 +86,9 @@ def test_a_change_brings_its_outage_and_its_receipt() -> None:
 
     assert (row["outageSeconds"], row["outcome"], row["recording"]) == (5.44, "Changed", "yes")
     assert table([row])[1].split()[-3:] == ["5.4", "s", "/v/audit.log:1"]
+    report = {**report, "timings": {"outage": None, "total": 1.0}}  # the ConfigMap was written afterwards
+    last = {"apiserver_audit_result": {"report": report}, "apiserver_audit_outage": "9.4"}
+    assert node_row("a", last)["outageSeconds"] == 9.4
+    assert node_row("a", {**last, "apiserver_audit_outage": ""})["outageSeconds"] is None
     off = {"apiserver_audit_result": {"report": {"settings": {"flags": {}}, "verification": {"holds": None}}}}
     assert node_row("a", off)["recording"] == "off"

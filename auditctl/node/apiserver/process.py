@@ -15,6 +15,7 @@ from auditctl.node.trusted_process import ROOT, Owner, Untrusted
 
 if TYPE_CHECKING:
     from auditctl.manifest.pod import Manifest
+    from auditctl.node.opening import Root
 
 _PROC = Path("/proc")
 _LISTEN = "0A"  # include/net/tcp_states.h TCP_LISTEN
@@ -96,6 +97,16 @@ def listener(port: int, manifest: Manifest | None = None) -> Process | None:
         if owns(process.pid, inodes):
             return process
     return None
+
+
+def server_on(root: Root, port: int, manifest: Manifest | None) -> Process | None:
+    """Return this node's API server on ``port``; one of this very machine is another node's than that of ``--rootfs``."""
+    process = listener(port, manifest)
+    if process is None or root.is_host:
+        return process
+    inside = f"{root.path.resolve()}/"
+    as_manifest = manifest is not None and process.runs(manifest.command)
+    return process if as_manifest or any(word.startswith(inside) for word in process.argv) else None
 
 
 def untrusted_listener(port: int, manifest: Manifest | None = None) -> Untrusted | None:

@@ -14,7 +14,7 @@ from auditctl.manifest.pod import DEFAULT_SECURE_PORT, Manifest
 from auditctl.node.apiserver.client import Endpoint, Health, Readiness
 from auditctl.node.apiserver.crash import Crash, weightiest
 from auditctl.node.apiserver.credentials import Credentials
-from auditctl.node.apiserver.process import Process, listener, port_is_taken, untrusted_listener
+from auditctl.node.apiserver.process import Process, port_is_taken, server_on, untrusted_listener
 from auditctl.node.change import files
 from auditctl.node.change.files import Root
 from auditctl.node.kubelet import kubelet_log, pod_logs
@@ -45,7 +45,7 @@ def collect(node: EvidenceSources) -> Evidence:
     """Look at everything once. Raises: nothing; what cannot be seen stays unknown."""
     manifest = node.manifest
     port = _port(node)
-    process = _ours(node.root, manifest, listener(port, manifest))
+    process = server_on(node.root, port, manifest)
     changed = _changed(node.manifest_path)
     container, refusal, log = _words(node, changed)
     read = texts(node.root, node.manifest_path, manifest)
@@ -84,20 +84,6 @@ def _port(node: EvidenceSources) -> int:
             return node.manifest.secure_port
     named = _SECURE_PORT.findall(_read(node.root, node.manifest_path) or b"")
     return int(named[-1]) if named else DEFAULT_SECURE_PORT
-
-
-def server_of(root: Root, manifest: Manifest) -> Process | None:
-    """Return the API server of this node that listens on the manifest's port; another node's is none."""
-    return _ours(root, manifest, listener(manifest.secure_port, manifest))
-
-
-def _ours(root: Root, manifest: Manifest | None, process: Process | None) -> Process | None:
-    """Under ``--rootfs`` a server of this very machine on the same port is another node's."""
-    if process is None or root.is_host:
-        return process
-    inside = f"{root.path.resolve()}/"
-    as_manifest = manifest is not None and process.runs(manifest.command)
-    return process if as_manifest or any(word.startswith(inside) for word in process.argv) else None
 
 
 def stray_of(node: EvidenceSources, manifest: Manifest | None, process: Process) -> str:

@@ -20,10 +20,8 @@ from auditctl.patterns import lazily
 POD_LOGS = (
     "/var/log/pods"  # pkg/kubelet/kuberuntime/helpers.go BuildPodLogsDirectory: NAMESPACE_NAME_UID/CONTAINER/N.log
 )
-_TAIL_BYTES = 64 * 1024
 _LONGEST_HEAD_BYTES = 32 * 1024
 _NUMBERED = lazily(r"(\d+)\.log")
-_ROTATED = lazily(r"\.\d{8}-\d{6}")  # pkg/kubelet/logs/container_log_manager.go: N.log.20061121-150405, later with .gz
 
 
 class PodName(NamedTuple):
@@ -93,20 +91,6 @@ def _scan(folder: Path) -> list[os.DirEntry[str]]:
         return []
 
 
-def last_lines(path: Path) -> list[str]:
-    """The end of a container log, without the runtime's own prefix (``TIME STREAM F``), partial lines joined.
-
-    One that was rotated a moment ago has its end in ``N.log.TIME``.
-    """
-    raw = _end_of(path)
-    if not raw.strip():
-        beside = _scan(path.parent)
-        rotated = [each.path for each in beside if each.name.startswith(path.name + ".") and not each.is_symlink()]
-        plain = sorted(name for name in rotated if _ROTATED.search(name) and not name.endswith(".gz"))
-        raw = _end_of(Path(plain[-1])) if plain else raw
-    return [line for _, line in joined(raw.decode(errors="replace").splitlines()) if line.strip()]
-
-
 def began(log: ContainerLog) -> float:
     """When the container said its first word, wall-clock seconds: the runtime's own time, else the file's."""
     try:
@@ -115,15 +99,6 @@ def began(log: ContainerLog) -> float:
         return datetime_of(re.sub(r"(\.\d{1,6})\d*", r"\1", time)).timestamp()
     except (OSError, ValueError):
         return log.modified
-
-
-def _end_of(path: Path) -> bytes:
-    try:
-        with os.fdopen(files.open_regular(path), "rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
-            return file.read()
-    except OSError:
-        return b""
 
 
 def joined(lines: Iterable[str], rest: dict[str, str] | None = None) -> Iterator[tuple[str, str]]:

@@ -167,9 +167,8 @@ class ChangeRun:
         if still is not None and still == self.before:  # a watchdog may come after it was ended
             restart.end_in_place(still)
         if self.planned.restart is not Restart.NONE:
-            result = watch.wait(
-                self._restart_target(), timeout=self.patience(), drain=self.drain, outgoing=self.outgoing
-            )
+            target = self._restart_target()
+            result = watch.wait(target, timeout=self.patience(), drain=self.drain, outgoing=self.outgoing)
             if isinstance(result, Failed):
                 self.dark_before = result.outage
                 result = in_the_users_words(result, self.planned)
@@ -178,14 +177,13 @@ class ChangeRun:
             self.restarted, process = result, result.process
             checks = restart_checks(result, self.session.plane.endpoint(self.planned.after))
         began = self.session.plane.clock.monotonic()
-        deadline = self.session.deadline._replace(deadline=began + self._receipt_seconds())
+        # a server that came up at the last moment is still asked
+        deadline = self.session.deadline._replace(deadline=began + self._left_or(_LAST_RECEIPT_SECONDS))
         proof = self.planned.prove(process, deadline) if process is not None else Proof()
         checks = (*checks, *proof.checks)
-        failed = [check.detail for check in checks if check.status is Status.FAILED]
+        failure = not_proved([check.detail for check in checks if check.status is Status.FAILED], watch)
         seconds = self.session.plane.clock.monotonic() - began
-        return WaitOutcome(
-            failure=not_proved(failed, watch), checks=checks, receipt=proof.receipt, process=process, seconds=seconds
-        )
+        return WaitOutcome(failure=failure, checks=checks, receipt=proof.receipt, process=process, seconds=seconds)
 
     def _restart_target(self) -> RestartTarget:
         return RestartTarget(
@@ -204,12 +202,10 @@ class ChangeRun:
 
     def patience(self) -> float:
         """Return how long to wait: to the deadline; a watchdog that takes over after it looks once more."""
-        last_look = _LAST_LOOK_SECONDS if self.change.by else _SHORTEST_WAIT_SECONDS
-        return max(self.seconds_left(self.first_renamed_at), min(self.options.timeout_seconds, last_look))
+        return self._left_or(_LAST_LOOK_SECONDS if self.change.by else _SHORTEST_WAIT_SECONDS)
 
-    def _receipt_seconds(self) -> float:
-        """Return the time left for the proof; a server that came up at the last moment is still asked."""
-        return max(self.seconds_left(self.first_renamed_at), min(self.options.timeout_seconds, _LAST_RECEIPT_SECONDS))
+    def _left_or(self, shortest: float) -> float:
+        return max(self.seconds_left(self.first_renamed_at), min(self.options.timeout_seconds, shortest))
 
     def _start_standby(self) -> None:
         if self.standby is not None:
@@ -289,12 +285,9 @@ class ChangeRun:
         self._end(Step.UNPROVED, "--no-wait")
         name = "receipt" if self.planned.restart is Restart.NONE else "restarted"
         checks = (Check(name, Status.UNKNOWN, "not waited for (--no-wait)"),)
-        is_on = (
-            self.planned.after.flag(POLICY_FLAG) is not None
-        )  # without auditing `verify` would say no, and send back
-        return self._performed(
-            Outcome.CHANGED, checks=checks, next_steps=("auditctl verify" if is_on else "auditctl status",)
-        )
+        # without auditing `verify` would say no, and send back
+        step = "auditctl status" if self.planned.after.flag(POLICY_FLAG) is None else "auditctl verify"
+        return self._performed(Outcome.CHANGED, checks=checks, next_steps=(step,))
 
     def _performed(self, outcome: Outcome, **fields: Any) -> ChangeResult:
         result = ChangeResult(

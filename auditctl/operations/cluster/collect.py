@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import uuid
 from collections.abc import Mapping
@@ -26,8 +25,9 @@ RECORD = "/api/v1/namespaces/kube-system/configmaps/kubeadm-config"
 _RECORD_NAME = "kubeadm-config/ClusterConfiguration"
 PROBES = (RECORD, f"{servers.PODS}&limit=1", f"{servers.NODES}&limit=1")
 """Reads that the rights of ``--template rbac`` allow; a policy that differs may audit one of them at another level."""
-LEVELS = ("None", "Metadata", "Request", "RequestResponse")
-_REPEATS = (5, 10, 20)  # every sum of some of them is another; more than others are likely to send meanwhile
+LEVELS = frozenset(["None", "Metadata", "Request", "RequestResponse"])
+_ROUNDS = 2
+_REPEATS = 10  # more than others are likely to send meanwhile
 _SECONDS = 5.0
 _METRICS_SECONDS = 10.0
 _METRICS_LIMIT_BYTES = 64 << 20  # a busy server answers with several megabytes
@@ -156,9 +156,9 @@ def _evidence(
     before = _parsed(page)
     storage = connection.get(RECORD, place, headers={"Audit-ID": audit_id}, seconds=_SECONDS)
     has_storage = True if storage.status in (200, 404) else False if storage.status in (0, 500, 503, 504) else None
-    probes = _probe(connection, place) if before is not None and has_storage and is_compared else {}
     last = page if before is None or has_storage is False else _page_after(connection, place, page, clock)
     after = _parsed(last)
+    levels = _levels(connection, place, page, after) if after is not None and has_storage and is_compared else {}
     shown = connection.get(flagz.PATH, place, headers={"Accept": flagz.ACCEPT}, seconds=_SECONDS)
     return ServerEvidence(
         server=server,
@@ -173,58 +173,60 @@ def _evidence(
         counters_reason="" if last.status == 200 else _why_not(last, "/metrics"),
         process_started=metrics.process_start(page.body.decode(errors="replace")),
         running_flags=flagz.flags_of(shown.body) if shown.status == 200 else None,
-        levels=possible_levels(before, after, probes) if before is not None and after is not None else {},
+        levels=levels,
     )
 
 
 def _page_after(connection: ApiConnection, place: ServerAddress, page: HttpAnswer, clock: Clock) -> HttpAnswer:
-    """Read the audit counters again until they differ: an event may be counted a moment after its answer.
-
-    A page has some megabytes and is sorted by name (prometheus/client_golang, Registry.Gather), so the rest is not read.
-    """
+    """Read the audit counters again until they differ: an event may be counted a moment after its answer."""
     before, last = _parsed(page), page
-    end = metrics.audit_end(page.body)
-    limit = end + _METRICS_SLACK_BYTES if end else _METRICS_LIMIT_BYTES
     for turn in range(_COUNTER_READS):
         if turn:
             clock.sleep(_COUNTER_PAUSE_SECONDS)
-        last = _metrics_page(connection, place, limit)
-        if len(last.body) >= limit and metrics.is_cut(last.body):
-            last = _metrics_page(connection, place)
+        last = _counters_page(connection, place, page)
         after = _parsed(last)
         if after is None or before is None or (after.events, after.errors) != (before.events, before.errors):
             break
     return last
 
 
-def _probe(connection: ApiConnection, place: ServerAddress) -> dict[str, int]:
-    """Send each of `PROBES` a number of times of its own; return how often each was answered."""
-    counts = {}
-    for path, number in zip(PROBES, _REPEATS, strict=True):
-        answers = [connection.get(path, place, seconds=_SECONDS).status for _ in range(number)]
-        if 0 in answers:
-            return {}
-        counts[path] = number
-    return counts
+def _counters_page(connection: ApiConnection, place: ServerAddress, page: HttpAnswer) -> HttpAnswer:
+    """Read /metrics as far as the audit counters; ``page`` is the whole of it, read before.
 
-
-def possible_levels(before: Counters, after: Counters, probes: Mapping[str, int]) -> dict[str, frozenset[str]]:
-    """Return at which levels each path of ``probes`` can have been audited, by how much the counter of each level grew.
-
-    A level can be that of several paths only where it grew by the requests of all of them. Requests of others make
-    counters grow, too, so that more levels than one may be left; the right one always is. The level is counted before
-    the request is served (apiserver pkg/endpoints/filters/audit.go).
+    It has some megabytes and is sorted by name (prometheus/client_golang, Registry.Gather), so the rest is not read.
     """
-    grown = {level: after.levels.get(level, 0) - before.levels.get(level, 0) for level in LEVELS}
-    possible: dict[str, set[str]] = {path: set() for path in probes}
-    for levels in itertools.product(LEVELS, repeat=len(probes)):
-        needed: dict[str, int] = dict.fromkeys(LEVELS, 0)
-        for level, number in zip(levels, probes.values(), strict=True):
-            needed[level] += number
-        if all(needed[level] <= grown[level] for level in LEVELS):
-            for path, level in zip(probes, levels, strict=True):
-                possible[path].add(level)
-    return {path: frozenset(levels) for path, levels in possible.items() if levels}
+    end = metrics.audit_end(page.body)
+    limit = end + _METRICS_SLACK_BYTES if end else _METRICS_LIMIT_BYTES
+    answer = _metrics_page(connection, place, limit)
+    is_cut = len(answer.body) >= limit and metrics.is_cut(answer.body)
+    return _metrics_page(connection, place) if is_cut else answer
+
+
+def _levels(
+    connection: ApiConnection, place: ServerAddress, page: HttpAnswer, first: Counters
+) -> dict[str, frozenset[str]]:
+    """Return at which levels each of `PROBES` can have been audited, by the counters before and after some of each.
+
+    Several levels can be left where others send requests, too. The level is counted before the request is served
+    (apiserver pkg/endpoints/filters/audit.go).
+    """
+    possible: dict[str, frozenset[str]] = {}
+    before = first
+    for path in PROBES * _ROUNDS:
+        if len(possible.get(path, LEVELS)) == 1:
+            continue
+        answers = [connection.get(path, place, seconds=_SECONDS).status for _ in range(_REPEATS)]
+        after = _parsed(_counters_page(connection, place, page))
+        if after is None or 0 in answers:
+            break
+        possible[path] = possible.get(path, LEVELS) & grown_levels(before, after)
+        before = after
+    return possible
+
+
+def grown_levels(before: Counters, after: Counters) -> frozenset[str]:
+    """Return the levels whose counter grew by all requests of a round; that of these requests is always one of them."""
+    return frozenset(level for level in LEVELS if after.levels.get(level, 0) - before.levels.get(level, 0) >= _REPEATS)
 
 
 def _parsed(answer: HttpAnswer) -> Counters | None:

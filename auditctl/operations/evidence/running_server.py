@@ -9,10 +9,9 @@ from auditctl.errors import RefusedError
 from auditctl.findings import Check, Status
 from auditctl.manifest.pod import Manifest
 from auditctl.node.apiserver.loaded_policy import written_since
-from auditctl.node.apiserver.process import Process, untrusted_listener
+from auditctl.node.apiserver.process import Process, server_on, untrusted_listener
 from auditctl.node.change import files
 from auditctl.node.kubelet import diagnosis, kubelet_log
-from auditctl.node.kubelet.diagnosis_evidence import server_of
 from auditctl.node.kubelet.diagnosis_recording import records_anything
 from auditctl.node.preflight import node_checks
 from auditctl.operations import policy_source
@@ -52,7 +51,7 @@ class Running(NamedTuple):
     @classmethod
     def look(cls, plane: ControlPlane, manifest: Manifest) -> Running:
         """Return what runs now for this manifest."""
-        process = server_of(plane.root, manifest)
+        process = server_on(plane.root, manifest.secure_port, manifest)
         return cls(plane, manifest, process, _loaded(plane, manifest, process))
 
     @property

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
-import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,12 +21,12 @@ from auditctl.log.tally_file import tally_bytes
 from auditctl.operations.answer import CommandResult, amount
 from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.log_sources import log_input
+from auditctl.operations.page_file import write_output
 from auditctl.operations.policy_files import read_policy, server_version
 from auditctl.policy.load import load
 from auditctl.policy.types import Policy
 
 _STANDARD_OUTPUT = "-"
-_SCHEMA = "tally.schema.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,18 +115,9 @@ def _written(tally: Tally, options: TallyOptions) -> CommandResult:
 
 
 def _write(name: str, raw: bytes) -> None:
-    """Write the file at once, so that nobody reads half of it; a device or pipe is written as it is."""
-    path = Path(name)
+    """Write the file at once, so that nobody reads half of it."""
     try:
-        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
-            path.write_bytes(raw)
-            return
-        part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            part.write_bytes(raw)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        write_output(Path(name), raw)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise RefusedError(f"{name}: cannot write the tally: {reason}", check="tally-write") from error
@@ -136,5 +125,5 @@ def _write(name: str, raw: bytes) -> None:
 
 def tally_schema() -> CommandResult:
     """Return the JSON Schema of a line of a tally."""
-    text = facts.template(_SCHEMA).read_text(encoding="utf-8")
+    text = facts.template("schemas", "tally.schema.json").read_text(encoding="utf-8")
     return CommandResult(document=json.loads(text), lines=tuple(text.splitlines()), verbatim=True)

@@ -11,7 +11,7 @@ from auditctl.operations.controlplane import ControlPlane
 from auditctl.operations.policy_files import NEWEST, server_version, words
 from auditctl.policy.json_schema import json_schema
 
-_OWN_FORMATS = ("report", "expectations", "requirements")
+_OWN_FORMATS = ("report", "expectations", "requirements", "tally")
 
 
 def schema(plane: ControlPlane, kubernetes: str | None, of: str = "policy") -> CommandResult:

@@ -27,13 +27,6 @@ def test_dockers_json_lines_are_read_too() -> None:
     assert list(pod_logs.joined([line])) == [("2026-11-21T21:26:27.3Z", "Error: unknown flag: --x")]
 
 
-def test_a_log_that_was_rotated_a_moment_ago_has_its_end_beside_it(tmp_path: Path) -> None:
-    (tmp_path / "0.log").write_text("")
-    (tmp_path / "0.log.20261121-212144").write_text("2026-11-21T21:26:27.1Z stderr F last words\n")
-
-    assert pod_logs.last_lines(tmp_path / "0.log") == ["last words"]
-
-
 def attempt(root: Path, uid: str, number: int, *lines: str) -> Path:
     path = root / f"var/log/pods/kube-system_kube-apiserver-node_{uid}/kube-apiserver/{number}.log"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -39,10 +39,18 @@ def node_row(name, variables):
         "events": metrics.get("eventTotal"),
         "eventsLost": sum((metrics.get("errorTotal") or {}).values()) if metrics else None,
         "keptAtUpgrade": (status.get("kubeadmConfig") or {}).get("kept"),
-        "outageSeconds": last.get("outageSeconds") if proof else timings.get("outage"),
+        "outageSeconds": _outage(variables, timings, last if proof else None),
         "seconds": timings.get("total"),
         "receipt": receipt,
     }
+
+
+def _outage(variables, timings, last):
+    """Return the outage of the change, or of the last one where this is a proof (``last``); None where none is known."""
+    if last is not None:
+        return last.get("outageSeconds")
+    kept = variables.get("apiserver_audit_outage")  # of the restart, before kubeadm-config was written
+    return timings["outage"] if timings.get("outage") is not None else float(kept) if kept else None
 
 
 def table(rows):
