@@ -76,6 +76,11 @@ class ControlPlane:
     def root(self) -> Root:
         return Root(self.rootfs.absolute())
 
+    def require_root(self) -> None:
+        """Raise RefusedError where the folder of ``--rootfs`` is not there: nothing is known of a node then."""
+        if not self.rootfs.is_dir():
+            raise RefusedError(f"{self.rootfs} is not a directory", check="rootfs", fix="correct --rootfs")
+
     @property
     def manifest_path(self) -> Path:
         return self.root.host(self.manifest)

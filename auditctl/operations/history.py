@@ -18,7 +18,12 @@ _HEAD = ("ID", "AGE", "COMMAND", "OUTCOME", "BY", "WHAT")
 
 
 def history(plane: ControlPlane) -> Report:
-    """Return every change of this node, oldest first, each with its age and the reason where it was undone."""
+    """Return every change of this node, oldest first, each with its age and the reason where it was undone.
+
+    Raises:
+        RefusedError: the node's root is not there, so that an empty answer would be about another node.
+    """
+    plane.require_root()
     journals = plane.state.journals()
     undone = _undone_by(journals)
     rows = [_cells(plane, journal, undone.get(journal.id)) for journal in journals]

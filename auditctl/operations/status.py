@@ -33,8 +33,7 @@ def status(plane: ControlPlane, memory: counters.Memory | None = None) -> Report
     Raises:
         RefusedError: the node's root is not there.
     """
-    if not plane.rootfs.is_dir():
-        raise RefusedError(f"{plane.rootfs} is not a directory", check="rootfs", fix="correct --rootfs")
+    plane.require_root()
     evidence = collect_status(plane)
     before = memory.before(evidence.counters, plane.clock.monotonic()) if memory and evidence.counters else None
     findings = tuple(_findings(plane, evidence))

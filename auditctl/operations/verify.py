@@ -93,8 +93,7 @@ def verify(plane: ControlPlane, options: VerifyOptions) -> Report:
 
 def _unreadable(plane: ControlPlane, error: RefusedError) -> Report:
     """Return a no: without a manifest that can be read nothing is proved. Raises RefusedError where there is no node."""
-    if not plane.rootfs.is_dir():
-        raise RefusedError(f"{plane.rootfs} is not a directory", check="rootfs", fix="correct --rootfs") from error
+    plane.require_root()
     place = f"{error.place}: " if error.place else ""
     return Report(
         command="verify",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from auditctl.operations.enable import EnableRequest, enable
 from auditctl.operations.history import history
 from auditctl.operations.restart import restart
 from auditctl.operations.rollback import rollback
+from auditctl.operations.status import status
 from auditctl.operations.verify import VerifyOptions, verify
 from auditctl.report import Report
 from auditctl.settings import Settings
@@ -386,3 +388,12 @@ def test_undoing_what_left_the_manifest_alone_claims_no_restart(folder_node: Con
     undone = rollback(folder_node, None, NO_WAIT)
 
     assert [check.name for check in undone.verification.checks] == ["receipt"]
+
+
+@pytest.mark.parametrize("question", [history, status, lambda plane: verify(plane, VerifyOptions())])
+def test_nothing_is_said_of_a_node_whose_folder_is_not_there(
+    question: Callable[[ControlPlane], Report], tmp_path: Path
+) -> None:
+    """A misspelt --rootfs: no changes on that node would be an answer about nothing."""
+    with pytest.raises(RefusedError, match="is not a directory"):
+        question(ControlPlane(rootfs=tmp_path / "misspelt"))

@@ -70,7 +70,9 @@ def check(before: Counters | None, after: Counters | None) -> Iterator[Check]:
         words = "; ".join(f"{number} events {_MEANING.get(name, f'lost by {name}')}" for name, number in lost.items())
         yield Check("events-lost", Status.FAILED, f"during the proof {words}")
     else:
-        yield Check("events-lost", Status.PASSED, f"{after.events - before.events} events counted meanwhile, none lost")
+        counted = after.events - before.events
+        noun = "event" if counted == 1 else "events"
+        yield Check("events-lost", Status.PASSED, f"{counted} {noun} counted meanwhile, none lost")
 
 
 def lines(counters: Counters, before: tuple[Counters, float] | None = None) -> Iterator[str]:
