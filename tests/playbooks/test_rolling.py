@@ -7,7 +7,7 @@ import time
 import pytest
 from controlplanes import BROKEN, METADATA, ControlPlanes
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
 
 def test_the_whole_way_of_three_control_planes(planes: ControlPlanes) -> None:
