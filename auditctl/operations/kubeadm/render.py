@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Mapping
 
 from auditctl import facts
@@ -56,7 +57,7 @@ def rendered(
     else:
         text = render(RenderFormat(form), extras, version, policy_file="" if shipped else policy or "")
     if policy:
-        text = _with_steps_before(text, form, f"shipped: {shipped}" if shipped else policy, extras)
+        text = _with_steps_before(text, form, policy, extras)
     return Report(
         command="kubeadm render",
         outcome=Outcome.UNCHANGED,
@@ -95,6 +96,10 @@ def _refuse_unfit_options(form: str, *, for_job: bool, policy: bool) -> None:
 def _with_steps_before(text: str, form: str, policy: str, extras: Extras) -> str:
     """Return the text with a comment for what has to be done before, where the text does not carry the policy."""
     place = policy_place(extras)
+    if policy in facts.policy_names():
+        if form == RenderFormat.KIND.value:
+            return f"# First: auditctl policy show {policy} > ./{posixpath.basename(place)}\n{text}"
+        policy = f"shipped: {policy}"
     if form == RenderFormat.CLUSTER_CONFIGURATION.value:
         return f"# Not carried: put the policy ({policy}) at {place} of every control plane first.\n{text}"
     if form in WITHOUT_POLICY:

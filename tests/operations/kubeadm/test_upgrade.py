@@ -175,6 +175,8 @@ def test_a_named_policy_is_never_left_out_without_a_word(plane: ControlPlane, tm
         text = rendered(plane, form, None, {}, policy=str(file)).summary
         assert f"# Not carried: put the policy ({file}) at /etc/kubernetes/audit/policy.yaml of" in text
         assert "# Not carried" not in rendered(plane, form, None, {}).summary
+    first = "# First: auditctl policy show quiet > ./policy.yaml"
+    assert rendered(plane, "kind", None, {}, policy="quiet").summary.splitlines()[0] == first
     kind: Any = load(rendered(plane, "kind", None, {}, policy=str(file)).summary)
     assert str(file) in [mount["hostPath"] for mount in kind["nodes"][0]["extraMounts"]]
     with pytest.raises(UsageError, match="no place for a policy"):
