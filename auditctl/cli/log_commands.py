@@ -12,29 +12,29 @@ from auditctl.cli import log_people_commands
 from auditctl.cli.context import FORMATS, run_and_exit
 from auditctl.cli.help_command import CommandWithExamples, GroupWithPanels
 from auditctl.cli.log_filter import filter_events
+from auditctl.cli.log_options import (
+    Agent,
+    Code,
+    Kubernetes,
+    LogOption,
+    Logs,
+    Many,
+    Namespaces,
+    Processes,
+    Resource,
+    Since,
+    SourceIp,
+    Until,
+    User,
+    UserGroup,
+    Verb,
+)
 from auditctl.cli.log_report import report
 from auditctl.cli.log_sql import export, sql
 from auditctl.cli.log_tally import tally
 from auditctl.cli.output import coloured
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
-
-Logs = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[LOG...]", help="Logs (.gz too), directories, - for standard input; default: the node's own."
-    ),
-]
-LogOption = Annotated[list[str] | None, typer.Option("--log", metavar="LOG", help="The same as an option.")]
-Processes = Annotated[int | None, typer.Option("--processes", min=1, metavar="N", help="Default: one a core.")]
-Many = list[str] | None
-User = Annotated[
-    Many, typer.Option(metavar="USER", help="Filters: ! before a value negates, * is any text, several are or.")
-]
-Since = Annotated[
-    str | None, typer.Option(metavar="TIME", help="RFC 3339 (UTC without a zone), or a duration ago (15m, 2d).")
-]
-Until = Annotated[str | None, typer.Option(metavar="TIME", help="As --since; following ends then.")]
 
 
 def tail(
@@ -48,17 +48,17 @@ def tail(
         int | None, typer.Option("-n", "--lines", min=0, metavar="N", help="The last N; default: 10, all with filters.")
     ] = None,
     user: User = None,
-    user_group: Annotated[Many, typer.Option(metavar="GROUP")] = None,
-    verb: Annotated[Many, typer.Option(metavar="VERB", help="get, list, ... or several with commas; !watch.")] = None,
-    resource: Annotated[Many, typer.Option(metavar="RESOURCE[/SUB][.GROUP]")] = None,
+    user_group: UserGroup = None,
+    verb: Verb = None,
+    resource: Resource = None,
     subresource: Annotated[Many, typer.Option(metavar="SUB")] = None,
-    namespace: Annotated[Many, typer.Option("--namespace", metavar="NAMESPACE")] = None,
+    namespace: Namespaces = None,
     name: Annotated[Many, typer.Option(metavar="NAME")] = None,
     level: Annotated[Many, typer.Option(metavar="LEVEL")] = None,
     stage: Annotated[Many, typer.Option(metavar="STAGE", help="Show each stage on its own line.")] = None,
-    code: Annotated[Many, typer.Option(metavar="CODE", help="403, 4xx, 500-599, !200.")] = None,
-    agent: Annotated[Many, typer.Option(metavar="AGENT", help="Client's user agent, e.g. kubectl*.")] = None,
-    source_ip: Annotated[Many, typer.Option(metavar="ADDRESS", help="10.0.0.7 or 10.0.0.0/8.")] = None,
+    code: Code = None,
+    agent: Agent = None,
+    source_ip: SourceIp = None,
     since: Since = None,
     until: Until = None,
 ) -> None:
@@ -72,8 +72,22 @@ def tail(
         from auditctl.operations.log.tail import log_tail
         from auditctl.operations.log.tail_rows import TailFormat, TailOptions
 
-        given = (user, user_group, verb, resource, subresource, namespace, name, level, stage, code, agent, source_ip)
-        filters = LogFilters.of([tuple(each or ()) for each in given], since, until)
+        filters = LogFilters.of(
+            since,
+            until,
+            user=user,
+            user_group=user_group,
+            verb=verb,
+            resource=resource,
+            subresource=subresource,
+            namespace=namespace,
+            name=name,
+            level=level,
+            stage=stage,
+            code=code,
+            agent=agent,
+            source_ip=source_ip,
+        )
         wide = context.obj.output == "wide"
         form = TailFormat.LINES if wide else TailFormat(context.obj.output)
         options = TailOptions(
@@ -108,7 +122,7 @@ def top(
             metavar="FILE", help="By its rules too; default for --by rule: the node's own, where its own log is read."
         ),
     ] = None,
-    kubernetes: Annotated[str | None, typer.Option(metavar="VERSION")] = None,
+    kubernetes: Kubernetes = None,
     user: User = None,
     since: Since = None,
     until: Until = None,
@@ -132,7 +146,7 @@ def top(
             policy=policy,
             kubernetes=kubernetes,
             processes=processes,
-            filters=LogFilters(user=tuple(user or ()), since=since, until=until),
+            filters=LogFilters.of(since, until, user=user),
         )
         return volume.log_top(plane, options)
 
@@ -154,7 +168,7 @@ def stats(
         from auditctl.log.filters import LogFilters
         from auditctl.operations.log import volume
 
-        filters = LogFilters(user=tuple(user or ()), since=since, until=until)
+        filters = LogFilters.of(since, until, user=user)
         return volume.log_stats(plane, (*(logs or ()), *(log or ())), processes, filters)
 
     run_and_exit(context, "log stats", operation)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from auditctl.cli.context import run_and_exit
+from auditctl.cli.log_options import Kubernetes, LogOption, Logs, Processes
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
 
@@ -18,22 +19,13 @@ def filter_events(
         str,
         typer.Option("--policy", metavar="FILE", help="A policy, or the name of a shipped one.", show_default=False),
     ],
-    logs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[LOG...]", help="Logs (.gz too), directories, - for standard input; default: the node's own."
-        ),
-    ] = None,
-    log: Annotated[list[str] | None, typer.Option("--log", metavar="LOG", help="The same as an option.")] = None,
+    logs: Logs = None,
+    log: LogOption = None,
     follow: Annotated[
         bool, typer.Option("-f", "--follow", help="Go on with what is appended, across rotation.")
     ] = False,
-    kubernetes: Annotated[
-        str | None, typer.Option(metavar="VERSION", help="The server's version; default: the newest known.")
-    ] = None,
-    processes: Annotated[
-        int | None, typer.Option("--processes", min=1, metavar="N", help="Default: one a core.")
-    ] = None,
+    kubernetes: Kubernetes = None,
+    processes: Processes = None,
 ) -> None:
     """Write the log as an API server with the policy would have: events dropped, bodies and managed fields cut.
 

@@ -3,35 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from auditctl.cli.context import run_and_exit
+from auditctl.cli.log_options import (
+    Agent,
+    Code,
+    LogOptionAlone,
+    Many,
+    Namespaces,
+    Processes,
+    Resource,
+    Since,
+    SourceIp,
+    Until,
+    User,
+    Verb,
+)
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
-
-if TYPE_CHECKING:
-    from auditctl.log.filters import LogFilters
-
-Many = list[str] | None
-LogOption = Annotated[
-    Many, typer.Option("--log", metavar="LOG", help="Logs (.gz too), directories, -; default: the node's own.")
-]
-Processes = Annotated[int | None, typer.Option("--processes", min=1, metavar="N", help="Default: one a core.")]
-User = Annotated[
-    Many, typer.Option(metavar="USER", help="Filters: ! before a value negates, * is any text, several are or.")
-]
-Verb = Annotated[Many, typer.Option(metavar="VERB", help="get, list, ... or several with commas; !watch.")]
-Resource = Annotated[Many, typer.Option(metavar="RESOURCE[/SUB][.GROUP]")]
-Namespaces = Annotated[Many, typer.Option("--namespace", metavar="NAMESPACE")]
-Code = Annotated[Many, typer.Option(metavar="CODE", help="403, 4xx, 500-599, !200.")]
-Agent = Annotated[Many, typer.Option(metavar="AGENT", help="Client's user agent, e.g. kubectl*.")]
-SourceIp = Annotated[Many, typer.Option(metavar="ADDRESS", help="10.0.0.7 or 10.0.0.0/8.")]
-Since = Annotated[
-    str | None, typer.Option(metavar="TIME", help="RFC 3339 (UTC without a zone), or a duration ago (15m, 2d).")
-]
-Until = Annotated[str | None, typer.Option(metavar="TIME", help="As --since.")]
 
 
 def history(
@@ -40,7 +32,7 @@ def history(
     namespace: Annotated[str | None, typer.Option("-n", "--namespace", metavar="NS", help="Default: all.")] = None,
     diff: Annotated[bool, typer.Option("--diff", help="What each request changed, where bodies are recorded.")] = False,
     reads: Annotated[bool, typer.Option("--reads", help="Also get, list and watch.")] = False,
-    log: LogOption = None,
+    log: LogOptionAlone = None,
     user: User = None,
     verb: Verb = None,
     code: Code = None,
@@ -59,9 +51,7 @@ def history(
         from auditctl.log.filters import LogFilters
         from auditctl.operations.log.people import PeopleOptions, log_history
 
-        filters = _filters(
-            LogFilters(since=since, until=until), user=user, verb=verb, code=code, agent=agent, source_ip=source_ip
-        )
+        filters = LogFilters.of(since, until, user=user, verb=verb, code=code, agent=agent, source_ip=source_ip)
         options = PeopleOptions(
             logs=tuple(log or ()), filters=filters, diff=diff, shows_reads=reads, processes=processes
         )
@@ -73,7 +63,7 @@ def history(
 def who(
     context: typer.Context,
     user: Annotated[str, typer.Argument(metavar="USER", help="As the log has it; * is any text.")],
-    log: LogOption = None,
+    log: LogOptionAlone = None,
     verb: Verb = None,
     resource: Resource = None,
     namespace: Namespaces = None,
@@ -90,8 +80,9 @@ def who(
         from auditctl.log.filters import LogFilters
         from auditctl.operations.log.people import PeopleOptions, log_who
 
-        filters = _filters(
-            LogFilters(since=since, until=until),
+        filters = LogFilters.of(
+            since,
+            until,
             verb=verb,
             resource=resource,
             namespace=namespace,
@@ -109,7 +100,7 @@ def session(
     identity: Annotated[
         str, typer.Argument(metavar="ID", help="An Audit-ID, or a credential ID (X509SHA256=..., JTI=...).")
     ],
-    log: LogOption = None,
+    log: LogOptionAlone = None,
     since: Since = None,
     until: Until = None,
     processes: Processes = None,
@@ -135,7 +126,7 @@ def values(
             help="user, impersonated-user, group, verb, resource, namespace, name, agent, code, source-ip, level, stage.",
         ),
     ],
-    log: LogOption = None,
+    log: LogOptionAlone = None,
     most: Annotated[int, typer.Option("-n", min=1, metavar="N", help="The values with most events.")] = 50,
     user: User = None,
     verb: Verb = None,
@@ -153,8 +144,9 @@ def values(
         from auditctl.log.filters import LogFilters
         from auditctl.operations.log.people import PeopleOptions, log_values
 
-        filters = _filters(
-            LogFilters(since=since, until=until),
+        filters = LogFilters.of(
+            since,
+            until,
             user=user,
             verb=verb,
             resource=resource,
@@ -186,12 +178,6 @@ def shipper(
         return log_shipper(plane, program, to, cluster)
 
     run_and_exit(context, "log shipper", operation)
-
-
-def _filters(filters: LogFilters, **values: Many) -> LogFilters:
-    """Return the filters with the values of more options, each spelled as the server does."""
-    given = [tuple(values.get(name) or ()) for name in filters._fields[:-2]]
-    return filters.of(given, filters.since, filters.until)
 
 
 COMMANDS: Mapping[str, Callable[..., None]] = {

@@ -7,10 +7,9 @@ from typing import Annotated
 import typer
 
 from auditctl.cli.context import run_and_exit
+from auditctl.cli.log_options import Kubernetes, LogOption, Many, Namespaces, Processes, Since, Until, User
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
-
-Many = list[str] | None
 
 
 def report(
@@ -23,23 +22,17 @@ def report(
         Many,
         typer.Argument(metavar="[LOG...]", help="Logs (.gz too), directories, -, tallies; default: the node's own."),
     ] = None,
-    log: Annotated[Many, typer.Option("--log", metavar="LOG", help="The same as an option.")] = None,
+    log: LogOption = None,
     policy: Annotated[
         str | None, typer.Option("--policy", metavar="FILE", help="The volume by its rules, with the days kept.")
     ] = None,
     title: Annotated[str, typer.Option(metavar="TEXT", help="The page's title.")] = "What the audit log tells",
-    user: Annotated[
-        Many, typer.Option(metavar="USER", help="Filters: ! before a value negates, * is any text, several are or.")
-    ] = None,
-    namespace: Annotated[Many, typer.Option("--namespace", metavar="NAMESPACE")] = None,
-    since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="RFC 3339 (UTC without a zone), or a duration ago (15m, 2d).")
-    ] = None,
-    until: Annotated[str | None, typer.Option(metavar="TIME", help="As --since.")] = None,
-    kubernetes: Annotated[str | None, typer.Option(metavar="VERSION")] = None,
-    processes: Annotated[
-        int | None, typer.Option("--processes", min=1, metavar="N", help="Default: one a core.")
-    ] = None,
+    user: User = None,
+    namespace: Namespaces = None,
+    since: Since = None,
+    until: Until = None,
+    kubernetes: Kubernetes = None,
+    processes: Processes = None,
 ) -> None:
     """One page about the log: events over time, who does what, refusals, sensitive reads, who is new, volume by rule.
 
@@ -57,7 +50,7 @@ def report(
             title=title,
             kubernetes=kubernetes,
             processes=processes,
-            filters=LogFilters(user=tuple(user or ()), namespace=tuple(namespace or ()), since=since, until=until),
+            filters=LogFilters.of(since, until, user=user, namespace=namespace),
         )
         return log_report(plane, options)
 

@@ -8,10 +8,9 @@ from typing import Annotated
 import typer
 
 from auditctl.cli.context import run_and_exit
+from auditctl.cli.log_options import Kubernetes, LogOption, Many, Processes
 from auditctl.operations.answer import CommandResult
 from auditctl.operations.controlplane import ControlPlane
-
-Many = list[str] | None
 
 
 def tally(
@@ -23,7 +22,7 @@ def tally(
             help="Logs (.gz too), directories, -, and tallies, which are added; default: the node's own log.",
         ),
     ] = None,
-    log: Annotated[Many, typer.Option("--log", metavar="LOG", help="The same as an option.")] = None,
+    log: LogOption = None,
     to: Annotated[str, typer.Option("--to", metavar="FILE", help="- is standard output.")] = "-",
     node: Annotated[
         str | None, typer.Option(metavar="NAME", help="Under which the counts stand; default: the host's name.")
@@ -34,10 +33,8 @@ def tally(
         typer.Option("--policy", metavar="FILE", help="Keep the object names that this policy has (repeatable)."),
     ] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of a tally's lines.")] = False,
-    kubernetes: Annotated[str | None, typer.Option(metavar="VERSION")] = None,
-    processes: Annotated[
-        int | None, typer.Option("--processes", min=1, metavar="N", help="Default: one a core.")
-    ] = None,
+    kubernetes: Kubernetes = None,
+    processes: Processes = None,
 ) -> None:
     """A log as counts by what policies can tell apart, a few kB: --log of replay, suggest, top, stats, forecast takes it.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from ipaddress import ip_address, ip_network
@@ -21,7 +22,8 @@ Test = Callable[[FullEvent], bool]
 T = TypeVar("T")
 
 
-class LogFilters(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFilters:
     """The filters of ``log tail``, as they were typed; times are RFC 3339, or a duration ago."""
 
     user: Sequence[str] = ()
@@ -40,20 +42,18 @@ class LogFilters(NamedTuple):
     until: str | None = None
 
     @classmethod
-    def of(cls, values: Sequence[Sequence[str]], since: str | None, until: str | None) -> LogFilters:
-        """From the values of each filter, in the order of the fields.
+    def of(cls, since: str | None = None, until: str | None = None, **values: Sequence[str] | None) -> LogFilters:
+        """Return the filters with the values of each option, spelled as the server does.
 
         Raises:
-            UsageError: a level or a stage that there is not.
+            UsageError: a verb, a level or a stage that there is not.
         """
-        named = {
-            name: tuple(spelled(name, each) for each in texts) for name, texts in zip(cls._fields, values, strict=False)
-        }
+        named = {name: tuple(spelled(name, each) for each in texts or ()) for name, texts in values.items()}
         return cls(**named, since=since, until=until)
 
     def with_resources(self, known: Known, version: tuple[int, int]) -> LogFilters:
         """Return the filters with resources as the log has them, however kubectl's users write them."""
-        return self._replace(resource=tuple(resource_spelled(value, known, version) for value in self.resource))
+        return replace(self, resource=tuple(resource_spelled(value, known, version) for value in self.resource))
 
     @property
     def given(self) -> bool:

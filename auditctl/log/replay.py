@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from auditctl.log.aggregate import CellCounts, CellKey, PolicyMatcher
@@ -26,7 +27,8 @@ class Sum(NamedTuple):
         return Sum(self.events + other.events, self.bytes + other.bytes, self.estimated_bytes + other.estimated_bytes)
 
 
-class Group(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
     """Requests of one kind that come into sight or go out of it. ``rules`` decide them now (-1: none)."""
 
     sensitive: str
@@ -39,7 +41,8 @@ class Group(NamedTuple):
     rules: tuple[int, ...]
 
 
-class Replay(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
     """The answer. ``baseline`` is what OLD would have made of it, or what was recorded.
 
     ``unknown_bodies``: events that would hold a body of which the log has no example. ``unrecorded``: events of stages that
@@ -200,17 +203,17 @@ class _Counting:
         ]
         ranked = sorted(groups, key=_rank)
         return Replay(
-            self._recorded,
-            self._baseline,
-            self._predicted,
-            self._levels,
-            dict(sorted(self._rules.items())),
-            self._agreeing,
-            tuple(group for in_sight, group in ranked if not in_sight),
-            tuple(group for in_sight, group in ranked if in_sight),
-            self._unknown,
-            self._unrecorded,
-            self._dropped,
+            recorded=self._recorded,
+            baseline=self._baseline,
+            predicted=self._predicted,
+            levels=self._levels,
+            rules=dict(sorted(self._rules.items())),
+            agreeing=self._agreeing,
+            invisible=tuple(group for in_sight, group in ranked if not in_sight),
+            visible=tuple(group for in_sight, group in ranked if in_sight),
+            unknown_bodies=self._unknown,
+            unrecorded=self._unrecorded,
+            dropped=self._dropped,
         )
 
 
@@ -238,8 +241,16 @@ class _Moved:
     def group(self, kind: str, verb: str, target: str) -> Group:
         """Of a request's stages at least one is in the log; the most frequent one counts requests."""
         requests = max(self.stages.values())
-        rules = tuple(sorted(self.rules))
-        return Group(kind, verb, target, requests, self.events, self.bytes, tuple(sorted(self.users)), rules)
+        return Group(
+            sensitive=kind,
+            verb=verb,
+            target=target,
+            requests=requests,
+            events=self.events,
+            bytes=self.bytes,
+            users=tuple(sorted(self.users)),
+            rules=tuple(sorted(self.rules)),
+        )
 
 
 def _attributes(key: CellKey) -> Attributes:

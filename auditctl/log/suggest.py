@@ -7,7 +7,7 @@ reads by the system's own users of resources that give nothing away. What people
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from auditctl.log.aggregate import CellCounts, CellKey, PolicyMatcher
 from auditctl.log.replay import decided, writes
@@ -22,7 +22,8 @@ _SYSTEM = "system:"
 _NOBODY = "system:anonymous"
 
 
-class Suggestion(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suggestion:
     """A rule of level None: what it saves, why it is harmless, and how many sensitive events of the log it would drop."""
 
     rule: PolicyRule
@@ -75,7 +76,7 @@ def _suggestion(which: tuple[str, str], keys: Iterable[CellKey], events: int, si
         return None
     sensitive = sum(1 for key in keys if kind_of(key.group, key.resource, key.subresource))
     proof = "no request whatever that is sensitive matches it: put before or behind a rule for all of those, it decides alike"
-    return Suggestion(dropping, reason, events, size, sensitive, proof)
+    return Suggestion(rule=dropping, reason=reason, events=events, bytes=size, sensitive_events=sensitive, proof=proof)
 
 
 def is_harmless(dropping: PolicyRule) -> bool:

@@ -43,11 +43,11 @@ def test_since_a_date_is_since_its_beginning() -> None:
 def test_a_word_of_kubectl_that_is_no_verb_is_refused_with_what_to_write(verb: str, fix: str) -> None:
     """A request for `exec` is a get over WebSocket and a create over SPDY: no one verb finds both."""
     with pytest.raises(UsageError) as raised:
-        LogFilters.of([(), (), (verb,)], None, None)
+        LogFilters.of(verb=(verb,))
 
     assert raised.value.fix == fix
 
 
 def test_a_level_that_there_is_not_is_refused_with_the_levels() -> None:
     with pytest.raises(UsageError, match="--level all: all is not one of None, Metadata, Request, RequestResponse"):
-        LogFilters.of([()] * 7 + [("all",)], None, None)
+        LogFilters.of(level=("all",))

@@ -46,7 +46,7 @@ def log(tmp_path: Path) -> Path:
 
 
 def shown(log: Path, **filters: tuple[str, ...]) -> tuple[list[int], list[str]]:
-    wanted = LogFilters.of([filters.get(name, ()) for name in LogFilters._fields[:-2]], None, None)
+    wanted = LogFilters.of(**filters)
     tailed = log_tail(
         ControlPlane(rootfs=log.parent), TailOptions(logs=(str(log),), filters=wanted, form=TailFormat.JSON)
     )

@@ -538,7 +538,12 @@ def test_a_request_without_an_answer_yet_is_of_no_code_and_not_of_another(log: P
 def test_a_rule_that_validation_has_something_to_say_about_is_not_suggested() -> None:
     good, bad = (
         Suggestion(
-            PolicyRule(level=Level.NONE, verbs=("get",), resources=(GroupResources("", (name,)),)), "x", 1, 1, 0, ""
+            rule=PolicyRule(level=Level.NONE, verbs=("get",), resources=(GroupResources("", (name,)),)),
+            reason="x",
+            events=1,
+            bytes=1,
+            sensitive_events=0,
+            proof="",
         )
         for name in ("pods", "pod")
     )
