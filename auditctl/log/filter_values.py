@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -82,6 +82,18 @@ def _resource(part: str, known: Known, version: tuple[int, int]) -> str:
     (plural,) = plurals
     group = f".{resources[0].group}" if "." in name and resources[0].group else ""
     return f"{part[: len(part) - len(bare)]}{plural}{slash}{subresource}{group}"
+
+
+def misspelt_resources(values: Sequence[str], known: Known, version: tuple[int, int]) -> Iterator[str]:
+    """Yield a sentence for each resource that the API does not know, where one that it knows is spelled nearly so."""
+    plurals = {each.name for each in known.resources}
+    for value in values:
+        for part in value.split(","):
+            name = part.lstrip("!").partition("/")[0]
+            word = name.partition(".")[0].lower()
+            meant = get_close_matches(word, plurals, 1, 0.75) if _RESOURCE.fullmatch(name) else []
+            if meant and not resolve(name, known, version):
+                yield f"Kubernetes has no resource {name}; did you mean {meant[0]}?"
 
 
 def moment(option: str, text: str, now: datetime) -> str:

@@ -220,6 +220,14 @@ def test_filters_that_match_nothing_say_so(command: str, log: Path, call: Call) 
     assert "No event matches the filters; 4 events were read." in out + err
 
 
+def test_a_misspelt_resource_that_matches_nothing_is_named(log: Path, call: Call) -> None:
+    """A name that is near none may be a custom resource."""
+    _, out, err = call("log", "tail", log, "--resource", "podz")
+    assert "Kubernetes has no resource podz; did you mean pods?" in out + err
+    _, out, err = call("log", "tail", log, "--resource", "leases,widgets")
+    assert "did you mean" not in out + err
+
+
 def test_top_and_stats_count_what_the_filters_leave(log: Path, call: Call) -> None:
     top = json.loads(call("log", "top", log, "--user", "alice", "--since", "2026-11-21T20:29:07Z", "-o", "json")[1])[
         "top"

@@ -19,7 +19,7 @@ from auditctl.errors import UsageError
 from auditctl.log import sources
 from auditctl.log.damage import Damage, ReadStatistics
 from auditctl.log.events import Reader
-from auditctl.log.filter_values import last_moment, moment
+from auditctl.log.filter_values import last_moment, misspelt_resources, moment
 from auditctl.log.filters import Test, compiled, needle
 from auditctl.log.follow import Follower
 from auditctl.log.labels import labels_of
@@ -50,8 +50,10 @@ def log_tail(plane: ControlPlane, options: TailOptions) -> CommandResult:
         UsageError: a filter is not of its form; RefusedError: a log cannot be read.
     """
     now = datetime.now(UTC)
+    misspelt: tuple[str, ...] = ()
     if options.filters.resource:
         version = server_version(plane, None)
+        misspelt = tuple(misspelt_resources(options.filters.resource, built_in(version), version))
         options = replace(options, filters=options.filters.with_resources(built_in(version), version))
     test = compiled(options.filters, now) if options.filters.given else None
     account = ReadStatistics()
@@ -61,7 +63,7 @@ def log_tail(plane: ControlPlane, options: TailOptions) -> CommandResult:
     else:
         pieces, labels = _all_read(opened(plane, options.logs), options, test, account)
         notes = ()
-    matched = _Matched(pieces, account)
+    matched = _Matched(pieces, account, misspelt)
     pieces = iter(matched)
     if options.header and options.form is TailFormat.LINES:
         front = tail_many.heading(labels)
@@ -79,9 +81,10 @@ def log_tail(plane: ControlPlane, options: TailOptions) -> CommandResult:
 class _Matched:
     """The pieces, and whether any of them had something in it."""
 
-    def __init__(self, pieces: Iterator[bytes], account: ReadStatistics) -> None:
+    def __init__(self, pieces: Iterator[bytes], account: ReadStatistics, misspelt: tuple[str, ...]) -> None:
         self._pieces = pieces
         self._account = account
+        self._misspelt = misspelt
         self._any = False
 
     def __iter__(self) -> Iterator[bytes]:
@@ -96,6 +99,7 @@ class _Matched:
             yield "The log has no event."
         elif not self._any and has_filters:
             yield f"No event matches the filters; {self._account.events} events were read."
+            yield from self._misspelt
 
 
 def _logs_of(plane: ControlPlane, options: TailOptions) -> list[Path]:
