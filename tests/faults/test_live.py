@@ -125,7 +125,7 @@ def test_a_kubelet_that_never_acts(live: Live) -> None:
 
     TALLY["live faults"] += 1
     assert failed.code == 4, failed
-    assert "is ready again" in failed.said
+    assert "the API server is ready with the old configuration again" in failed.said
     assert live.manifest.read_bytes() == before
     assert not live.policy.exists()
     assert live.serves()

@@ -21,14 +21,14 @@ LOG = "/var/log/kubernetes/audit/audit.log"
 
 
 def test_without_the_option_nothing_is_examined(folder_node: ControlPlane) -> None:
-    assert enable_files.before_edit(folder_node, None, None) == ()
-    assert enable_files.grant(None, folder_node.root.host(LOG)) == ()
+    assert enable_files.readers_findings(folder_node, None, None) == ()
+    assert enable_files.grant_readers(None, folder_node.root.host(LOG)) == ()
 
 
 def test_a_group_that_is_not_there_and_a_log_that_is_none_refuse(folder_node: ControlPlane) -> None:
     with pytest.raises(RefusedError):
-        enable_files.before_edit(folder_node, "no-such-group-here", folder_node.root.host(LOG))
-    [finding] = enable_files.before_edit(folder_node, GROUP, None)
+        enable_files.readers_findings(folder_node, "no-such-group-here", folder_node.root.host(LOG))
+    [finding] = enable_files.readers_findings(folder_node, GROUP, None)
     assert (finding.severity, "no log file" in finding.message) == (Severity.ERROR, True)
 
 

@@ -96,7 +96,7 @@ def test_the_manual_page_is_whole_and_well_formed(unpacked: Path) -> None:
     ):
         assert f"\n   {command}" in plain, command
     for words in ("EXIT STATUS", "NO_COLOR", "/var/lib/auditctl", "not auditd's auditctl(8)", "--log-maxage DAYS"):
-        assert words in plain, words
+        assert words in " ".join(plain.split()), words  # lines are filled and justified
     assert os.readlink(pages / "kubectl-auditctl.8.gz") == "kube-auditctl.8.gz"
 
 

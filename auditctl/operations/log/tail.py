@@ -58,6 +58,9 @@ def log_tail(plane: ControlPlane, options: TailOptions) -> CommandResult:
     test = compiled(options.filters, now) if options.filters.given else None
     account = ReadStatistics()
     labels: tuple[str, ...] = ()
+    # Its modules are loaded before the first line is out: Ctrl-C while Python executes the text of a module's generated
+    # code ends the process by the signal, whatever catches it (Python/pythonrun.c run_eval_code_obj).
+    reader()
     if options.follow:
         pieces, notes, labels = _all_followed(_logs_of(plane, options), options, test, account)
     else:
