@@ -39,7 +39,7 @@ def kill(node: FaultNode, nth: int, how: Fault, words: tuple[str, ...]) -> None:
 def test_killed_at_any_call_the_next_run_finishes_or_undoes(journey: Journey, how: Fault, ground: Path) -> None:
     """`recover`, after a kill at each call in turn; a second `recover` finds nothing."""
     old, new, command = journey
-    for nth in sample(len(calls_of(old, command)), about=8, salt=len(command) + len(how.__name__)):
+    for nth in sample(len(calls_of(old, command)), about=6, salt=len(command) + len(how.__name__)):
         node = old.copy(ground / str(nth))
         kill(node, nth, how, command)
         assert_old_or_new(node, old, new)
@@ -55,7 +55,7 @@ def test_killed_at_any_call_the_same_command_does_its_work(journey: Journey, gro
     old, new, command = journey
     if command[0] == "rollback":
         command = (*command, newest(old))
-    for nth in sample(len(calls_of(old, command)), about=6, salt=3):
+    for nth in sample(len(calls_of(old, command)), about=5, salt=3):
         node = old.copy(ground / str(nth))
         kill(node, nth, die, command)
         opened = node.open_changes()
