@@ -5,42 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from auditedfolder import POST_ONLY, give
 
 from auditctl import facts
 from auditctl.operations.cis import cis
 from auditctl.operations.controlplane import ControlPlane
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "kubeadm"
-
-POST_ONLY = """\
-apiVersion: audit.k8s.io/v1
-kind: Policy
-rules:
-- level: Request
-  verbs: [create]
-  resources: [{group: "", resources: ["pods/exec"]}]
-- level: None
-"""
-
 
 @pytest.fixture
 def plane(tmp_path: Path) -> ControlPlane:
     return ControlPlane(rootfs=tmp_path)
-
-
-def give(
-    plane: ControlPlane, version: str, policy: str, *, name: str = "plain+log", drop: str = "", **swaps: str
-) -> None:
-    """Put a manifest of kubeadm's own and a policy there; ``drop`` takes out the lines that hold it."""
-    text = (GOLDEN / version / f"{name}.yaml").read_text()
-    text = "".join(line for line in text.splitlines(keepends=True) if not drop or drop not in line)
-    for old, new in swaps.items():
-        text = text.replace(old.replace("_", "-"), new)
-    plane.manifest_path.parent.mkdir(parents=True, exist_ok=True)
-    plane.manifest_path.write_text(text)
-    path = plane.root.host("/etc/kubernetes/audit/policy.yaml")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(policy)
 
 
 def test_cis_answers_with_file_and_line_and_with_each_request(plane: ControlPlane) -> None:
